@@ -1,0 +1,77 @@
+"""What is known of a backbone without loading it: how pixels go in and what space its vectors live in."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Readout = Literal["cls", "projection", "pooled", "mean", "cls+mean"]
+Fit = Literal["crop", "squeeze", "pad"]
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """How an upright RGB image becomes the model's input, read from the checkpoint's own configuration.
+
+    `resize` is the shortest edge in pixels when `fit` is "crop" (then the centre `height` x `width` is cut out);
+    with "squeeze" and "pad" the whole frame is kept. `resample` is a Pillow filter number; `mean` and `std` apply
+    to values in 0..1.
+    """
+
+    height: int
+    width: int
+    resize: int
+    fit: Fit
+    resample: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """Where vectors can be compared: two vectors may be compared only if their spaces are equal.
+
+    `fingerprint` is the hex BLAKE3 of the weights. Rows are always stored with unit length.
+    """
+
+    model: str
+    fingerprint: str
+    preprocessing: Preprocessing
+    readout: Readout
+    dimension: int
+
+    def to_json(self) -> str:
+        """Return a canonical JSON text: equal spaces give equal texts."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Space:
+        """Rebuild a space from `to_json`'s text."""
+        fields: dict[str, Any] = json.loads(text)
+        pre = fields.pop("preprocessing")
+        pre["mean"], pre["std"] = tuple(pre["mean"]), tuple(pre["std"])
+        return cls(preprocessing=Preprocessing(**pre), **fields)
+
+
+@dataclass(frozen=True, slots=True)
+class BackboneSpec:
+    """The facts of a loaded or loadable backbone, as `vitsearch models show` prints them."""
+
+    space: Space
+    architecture: str
+    source: str
+    license: str
+    patch_size: int
+    prefix_tokens: int
+    patches: int
+    width: int
+    layers: int
+    heads: int
+    parameters: int
+    has_text: bool
+
+    @property
+    def tokens(self) -> str:
+        """The token count as people write it, for example "196 + 1"."""
+        return f"{self.patches} + {self.prefix_tokens}"

@@ -1,0 +1,90 @@
+"""Everything that vitsearch raises on purpose.
+
+VitsearchError
+├── UnreadablePhoto        one file could not be decoded
+├── LibraryError           the library's folder
+│   ├── LibraryMissing
+│   ├── LibraryBusy
+│   ├── LibraryDamaged
+│   └── LibraryTooNew
+├── ModelError             backbones and their weights
+│   ├── UnknownModel
+│   ├── WeightsUnavailable
+│   ├── DeviceUnavailable
+│   └── NoTextTower
+├── SpaceMismatch          vectors that cannot be compared
+├── HeadError              labels and linear heads
+├── PlanError              a clean-up plan that does not fit the files
+└── BadQuery               a search that cannot be answered as asked
+
+Each message is one line: what happened, to which file, and what to do next.
+"""
+
+
+class VitsearchError(Exception):
+    """The root of all errors that a user can cause or mend."""
+
+
+class UnreadablePhoto(VitsearchError):  # noqa: N818 - named after the thing, like FileNotFoundError's siblings
+    """A file that cannot be decoded; `reason` says why, without the path."""
+
+    def __init__(self, path: object, reason: str) -> None:
+        super().__init__(f"cannot read {path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+class LibraryError(VitsearchError):
+    """The library's folder cannot be used as it is."""
+
+
+class LibraryMissing(LibraryError):
+    """There is no library in this folder."""
+
+
+class LibraryBusy(LibraryError):
+    """Another process holds the lease or the database lock."""
+
+
+class LibraryDamaged(LibraryError):
+    """The database does not open or does not make sense."""
+
+
+class LibraryTooNew(LibraryError):
+    """A later version of vitsearch wrote this library."""
+
+
+class ModelError(VitsearchError):
+    """A backbone cannot be used."""
+
+
+class UnknownModel(ModelError):
+    """No registry name, hub id or folder is called this."""
+
+
+class WeightsUnavailable(ModelError):
+    """The weights are known but cannot be had, or are not what they should be."""
+
+
+class DeviceUnavailable(ModelError):
+    """A device was asked for that this machine does not have."""
+
+
+class NoTextTower(ModelError):
+    """A text query was put to a model that sees only images."""
+
+
+class SpaceMismatch(VitsearchError):
+    """Vectors of two different spaces were about to be compared."""
+
+
+class HeadError(VitsearchError):
+    """A linear head cannot be fitted, loaded or applied."""
+
+
+class PlanError(VitsearchError):
+    """A clean-up plan is malformed or no longer fits the files."""
+
+
+class BadQuery(VitsearchError):
+    """A search that cannot be answered as it was asked."""
