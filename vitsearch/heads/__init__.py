@@ -1,0 +1,1 @@
+"""Linear heads on frozen embeddings: fit, import, write in words, calibrate, save and apply."""
