@@ -25,7 +25,7 @@ class VitsearchError(Exception):
     """The root of all errors that a user can cause or mend."""
 
 
-class UnreadablePhoto(VitsearchError):  # noqa: N818 - named after the thing, like FileNotFoundError's siblings
+class UnreadablePhoto(VitsearchError):
     """A file that cannot be decoded; `reason` says why, without the path."""
 
     def __init__(self, path: object, reason: str) -> None:

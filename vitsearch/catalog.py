@@ -1,0 +1,461 @@
+"""What the library knows: roots, files, photos, spaces and vectors, in SQLite."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+import numpy as np
+
+from vitsearch.backbones.spec import Space
+from vitsearch.database import Database, Value, path_to_value, value_to_path
+from vitsearch.errors import LibraryError
+from vitsearch.records import FoundFile, PhotoFacts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy.typing as npt
+
+    Ids = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A folder that is indexed, and the latest run that walked all of it."""
+
+    id: int
+    path: Path
+    last_run: int
+
+    def is_offline(self) -> bool:
+        """Whether the folder is absent, empty or unreadable: an unmounted drive looks like that."""
+        try:
+            with os.scandir(self.path) as entries:
+                return next(entries, None) is None
+        except OSError:
+            return True
+
+
+class KnownFile(NamedTuple):
+    """A file row as the index run needs it (a plain tuple: there may be a million of them)."""
+
+    id: int
+    size: int
+    mtime_ns: int
+    photo: int | None
+    missing: bool
+    reason: str | None
+    has_vector: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReadableFile:
+    """A file that was read: what is stored of it and, where it was embedded, its vector.
+
+    `row`: (d,) float16, unit length, or None if the photo's vector is already stored.
+    """
+
+    root: int
+    found: FoundFile
+    content: bytes
+    payload: bytes
+    facts: PhotoFacts
+    perceptual: bytes | None
+    row: npt.NDArray[np.float16] | None
+    norm: float
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedFile:
+    """A file that could not be read, and why."""
+
+    root: int
+    found: FoundFile
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many files of a place are present and readable, missing, and unreadable."""
+
+    files: int
+    missing: int
+    unreadable: int
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoRow:
+    """A photo's facts and the places where it is: present files first seen first."""
+
+    id: int
+    facts: PhotoFacts
+    paths: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which photos a search is about. Dates are ISO text, compared by prefix; `camera` is part of its name."""
+
+    folders: tuple[Path, ...] = ()
+    after: str | None = None
+    before: str | None = None
+    camera: str | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.folders or self.after or self.before or self.camera)
+
+
+class Catalog:
+    """The tables of one library. Every method that writes is one short transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def roots(self) -> list[Root]:
+        """Return all roots, sorted by path."""
+        rows = self.database.rows("SELECT id, path, last_run FROM roots")
+        return sorted(
+            (Root(cast("int", i), Path(value_to_path(path)), cast("int", run)) for i, path, run in rows),
+            key=lambda root: root.path,
+        )
+
+    def add_root(self, folder: Path) -> tuple[Root, str]:
+        """Make sure that `folder` (absolute) is covered by a root; return that root and the subfolder below it.
+
+        A folder inside a known root becomes a part of that root, and known roots inside a new one are absorbed by
+        it, so that no file ever has two rows.
+        """
+        for root in self.roots():
+            if folder.is_relative_to(root.path):
+                inner = folder.relative_to(root.path).as_posix()
+                return root, "" if inner == "." else f"{inner}/"
+        with self.database.write():
+            new = self.database.run(
+                "INSERT INTO roots (path) VALUES (?) RETURNING id", [path_to_value(str(folder))]
+            ).fetchone()[0]
+            for root in self.roots():
+                if root.id != new and root.path.is_relative_to(folder):
+                    prefix = root.path.relative_to(folder).as_posix()
+                    self._move_files(root.id, new, f"{prefix}/")
+                    self.database.run("DELETE FROM roots WHERE id = ?", [root.id])
+        return Root(new, folder, 0), ""
+
+    def _move_files(self, old: int, new: int, prefix: str) -> None:
+        rows = self.database.rows("SELECT id, path FROM files WHERE root = ?", [old])
+        self.database.run_many(
+            "UPDATE files SET root = ?, path = ? WHERE id = ?",
+            [(new, path_to_value(prefix + value_to_path(path)), i) for i, path in rows],
+        )
+
+    def relocate_root(self, root: Root, folder: Path) -> None:
+        """Say that a root's files are now below `folder`; nothing is read again.
+
+        Raises:
+            LibraryError: the folder overlaps another root.
+
+        """
+        for other in self.roots():
+            overlaps = folder.is_relative_to(other.path) or other.path.is_relative_to(folder)
+            if other.id != root.id and overlaps:
+                raise LibraryError(f"{folder} overlaps the root {other.path}: forget that one first")
+        with self.database.write():
+            self.database.run("UPDATE roots SET path = ? WHERE id = ?", [path_to_value(str(folder)), root.id])
+
+    def forget_root(self, root: Root) -> int:
+        """Drop a root, its file rows, and the photos that were nowhere else; return how many photos went."""
+        with self.database.write():
+            self.database.run("DELETE FROM roots WHERE id = ?", [root.id])
+            return self._delete_placeless_photos()
+
+    def begin_run(self) -> int:
+        """Start an index run and return its number."""
+        with self.database.write():
+            self.database.run("UPDATE counters SET value = value + 1 WHERE name = 'run'")
+        return cast("int", self.database.scalar("SELECT value FROM counters WHERE name = 'run'"))
+
+    def known_files(self, root: int, below: str, space: int) -> dict[str, KnownFile]:
+        """Return the file rows below a subfolder of a root, by relative path."""
+        rows = self.database.rows(
+            "SELECT f.path, f.id, f.size, f.mtime_ns, f.photo, f.missing, f.reason, v.id IS NOT NULL "
+            "FROM files f LEFT JOIN vectors v ON v.space = ? AND v.photo = f.photo WHERE f.root = ?",
+            [space, root],
+        )
+        known = {
+            value_to_path(row[0]): KnownFile(*cast("tuple[int, int, int, int, bool, str, bool]", row[1:]))
+            for row in rows
+        }
+        if not below:
+            return known
+        return {path: file for path, file in known.items() if path.startswith(below)}
+
+    def has_vector(self, payload: bytes, space: int) -> bool:
+        """Whether a photo with this payload is stored and embedded in this space."""
+        sql = "SELECT 1 FROM photos p JOIN vectors v ON v.space = ? AND v.photo = p.id WHERE p.payload = ?"
+        return self.database.scalar(sql, [space, payload]) is not None
+
+    def store(
+        self, run: int, space: int, readable: Sequence[ReadableFile], rejected: Sequence[RejectedFile]
+    ) -> int:
+        """Commit one batch of read files in one transaction; return how many vectors were added."""
+        added = 0
+        with self.database.write():
+            for file in readable:
+                photo = self._photo_id(file)
+                if file.row is not None:
+                    added += self.database.run(
+                        "INSERT OR IGNORE INTO vectors (space, photo, norm, vector) VALUES (?, ?, ?, ?)",
+                        [space, photo, file.norm, file.row.astype("<f2").tobytes()],
+                    ).rowcount
+                self._put_file(run, file.root, file.found, photo=photo, content=file.content)
+            for failed in rejected:
+                self._put_file(run, failed.root, failed.found, reason=failed.reason)
+            if added:
+                self.database.run("UPDATE spaces SET generation = generation + 1 WHERE id = ?", [space])
+        return added
+
+    def _photo_id(self, file: ReadableFile) -> int:
+        facts = file.facts
+        self.database.run(
+            "INSERT OR IGNORE INTO photos (payload, format, width, height, taken, camera, latitude, longitude, "
+            "software, perceptual) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                file.payload,
+                facts.format,
+                facts.width,
+                facts.height,
+                facts.taken,
+                facts.camera,
+                facts.latitude,
+                facts.longitude,
+                facts.software,
+                file.perceptual,
+            ],
+        )
+        return cast("int", self.database.scalar("SELECT id FROM photos WHERE payload = ?", [file.payload]))
+
+    def _put_file(
+        self,
+        run: int,
+        root: int,
+        found: FoundFile,
+        *,
+        photo: int | None = None,
+        content: bytes | None = None,
+        reason: str | None = None,
+    ) -> None:
+        self.database.run(
+            "INSERT INTO files (root, path, photo, content, size, mtime_ns, reason, added_run) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (root, path) DO UPDATE SET photo = excluded.photo, "
+            "content = excluded.content, size = excluded.size, mtime_ns = excluded.mtime_ns, "
+            "reason = excluded.reason, missing = 0",
+            [root, path_to_value(found.relative), photo, content, found.size, found.mtime_ns, reason, run],
+        )
+
+    def finish_walk(
+        self, run: int, root: Root, *, unseen: Sequence[int], returned: Sequence[int], whole: bool
+    ) -> int:
+        """Record the end of a complete walk: `unseen` file rows are not there any more, `returned` ones are again.
+
+        An unseen file whose photo has turned up at another path since the root's last complete walk has moved: its
+        old row is dropped. All others are marked missing and kept. Returns how many had moved.
+        """
+        moved: list[int] = []
+        with self.database.write():
+            for file in unseen:
+                newer = self.database.scalar(
+                    "SELECT n.id FROM files o JOIN files n ON n.photo = o.photo AND n.id <> o.id "
+                    "WHERE o.id = ? AND n.missing = 0 AND n.added_run > ? LIMIT 1",
+                    [file, root.last_run],
+                )
+                if newer is not None:
+                    moved.append(file)
+            self.database.run_many("UPDATE files SET missing = 0 WHERE id = ?", [(i,) for i in returned])
+            self.database.run_many("UPDATE files SET missing = 1 WHERE id = ?", [(i,) for i in unseen])
+            self.database.run_many("DELETE FROM files WHERE id = ?", [(i,) for i in moved])
+            if whole:
+                self.database.run("UPDATE roots SET last_run = ? WHERE id = ?", [run, root.id])
+        return len(moved)
+
+    def counts(self, root: int, below: str) -> Counts:
+        """Count the file rows below a subfolder of a root ("" for all of it)."""
+        rows = self.database.rows(
+            "SELECT count(*) FILTER (WHERE photo IS NOT NULL AND NOT missing), count(*) FILTER (WHERE missing), "
+            "count(*) FILTER (WHERE photo IS NULL AND NOT missing) FROM files "
+            "WHERE root = ? AND substr(path, 1, ?) = ?",
+            [root, len(below), below],
+        )
+        return Counts(*cast("tuple[int, int, int]", rows[0]))
+
+    def count_photos(self, places: Sequence[tuple[int, str]]) -> int:
+        """Count the distinct photos present below these (root id, subfolder) places."""
+        if not places:
+            return 0
+        condition = " OR ".join(["(root = ? AND substr(path, 1, ?) = ?)"] * len(places))
+        values: list[Value] = [value for root, below in places for value in (root, len(below), below)]
+        sql = f"SELECT count(DISTINCT photo) FROM files WHERE missing = 0 AND ({condition})"
+        return cast("int", self.database.scalar(sql, values))
+
+    def unreadable(self, root: int, below: str) -> list[tuple[str, str]]:
+        """Return (relative path, reason) of the present files below a subfolder that could not be read."""
+        rows = self.database.rows(
+            "SELECT path, reason FROM files WHERE root = ? AND photo IS NULL AND missing = 0 "
+            "AND substr(path, 1, ?) = ?",
+            [root, len(below), below],
+        )
+        return [(value_to_path(path), str(reason)) for path, reason in rows]
+
+    def prune(self, roots: Sequence[Root]) -> int:
+        """Delete the missing files of these roots and the photos that are nowhere else; return how many photos."""
+        with self.database.write():
+            for root in roots:
+                self.database.run("DELETE FROM files WHERE root = ? AND missing = 1", [root.id])
+            return self._delete_placeless_photos()
+
+    def _delete_placeless_photos(self) -> int:
+        self.database.run(
+            "UPDATE spaces SET generation = generation + 1 WHERE id IN (SELECT DISTINCT space FROM vectors "
+            "WHERE photo NOT IN (SELECT photo FROM files WHERE photo IS NOT NULL))"
+        )
+        return self.database.run(
+            "DELETE FROM photos WHERE id NOT IN (SELECT photo FROM files WHERE photo IS NOT NULL)"
+        ).rowcount
+
+    def active_space(self) -> tuple[int, Space] | None:
+        """Return the space that searches use, or None in a library that is still empty."""
+        rows = self.database.rows("SELECT id, description FROM spaces WHERE active = 1")
+        return (cast("int", rows[0][0]), Space.from_json(str(rows[0][1]))) if rows else None
+
+    def activate_space(self, space: Space) -> int:
+        """Store a space if it is new and make it the one that searches use; return its id."""
+        description = space.to_json()
+        with self.database.write():
+            self.database.run(
+                "INSERT OR IGNORE INTO spaces (description, model, dimension) VALUES (?, ?, ?)",
+                [description, space.model, space.dimension],
+            )
+            self.database.run("UPDATE spaces SET active = (description = ?)", [description])
+        return cast("int", self.database.scalar("SELECT id FROM spaces WHERE description = ?", [description]))
+
+    def generation(self, space: int) -> int:
+        """Return the number that changes whenever the space's set of vectors does."""
+        return cast("int", self.database.scalar("SELECT generation FROM spaces WHERE id = ?", [space]))
+
+    def embedded_ids(self, space: int) -> Ids:
+        """Return the ids of all photos with a vector in this space, (n,) int64, ascending."""
+        rows = self.database.rows("SELECT photo FROM vectors WHERE space = ? ORDER BY photo", [space])
+        return np.fromiter((cast("int", row[0]) for row in rows), np.int64, len(rows))
+
+    def vector_batches(
+        self, space: int, dimension: int, *, batch: int = 8192
+    ) -> Iterator[tuple[Ids, npt.NDArray[np.float16]]]:
+        """Yield all vectors of a space as (ids (n,) int64, rows (n, d) float16), in the order of storage.
+
+        Each batch is a transaction of its own, so that a long pass does not keep writers waiting.
+        """
+        last = 0
+        while True:
+            rows = self.database.rows(
+                "SELECT id, photo, vector FROM vectors WHERE id > ? AND space = ? ORDER BY id LIMIT ?",
+                [last, space, batch],
+            )
+            if not rows:
+                return
+            last = cast("int", rows[-1][0])
+            yield _unpacked([row[1:] for row in rows], dimension)
+
+    def vectors(self, space: int, dimension: int, photos: Ids) -> tuple[Ids, npt.NDArray[np.float16]]:
+        """Return the stored vectors of these photos, as far as there are any: ids (m,) and rows (m, d) float16."""
+        found: list[tuple[Value, ...]] = []
+        for part in _parts(photos):
+            marks = ",".join("?" * len(part))
+            found += self.database.rows(
+                f"SELECT photo, vector FROM vectors WHERE space = ? AND photo IN ({marks})",
+                [space, *part],
+            )
+        return _unpacked(found, dimension)
+
+    def background_ids(self, space: int, limit: int) -> Ids:
+        """Return a fixed random sample of embedded photos: those with the smallest payload hashes."""
+        rows = self.database.rows(
+            "SELECT p.id FROM photos p CROSS JOIN vectors v ON v.space = ? AND v.photo = p.id "
+            "ORDER BY p.payload LIMIT ?",
+            [space, limit],
+        )
+        return np.array([row[0] for row in rows], np.int64)
+
+    def photos(self, ids: Sequence[int]) -> dict[int, PhotoRow]:
+        """Return photos by id with the paths where they are present, offline roots left out."""
+        online = {root.id: root.path for root in self.roots() if not root.is_offline()}
+        places: dict[int, list[Path]] = {}
+        result: dict[int, PhotoRow] = {}
+        for part in _parts(ids):
+            marks = ",".join("?" * len(part))
+            for photo, root, path in self.database.rows(
+                f"SELECT photo, root, path FROM files WHERE missing = 0 AND photo IN ({marks}) ORDER BY id",
+                part,
+            ):
+                if root in online:
+                    places.setdefault(cast("int", photo), []).append(
+                        online[cast("int", root)] / value_to_path(path)
+                    )
+            for row in self.database.rows(
+                "SELECT id, format, width, height, taken, camera, latitude, longitude, software "
+                f"FROM photos WHERE id IN ({marks})",
+                part,
+            ):
+                photo = cast("int", row[0])
+                facts = PhotoFacts(*cast("tuple[str, int, int, str, str, float, float, str]", row[1:]))
+                result[photo] = PhotoRow(photo, facts, tuple(places.get(photo, ())))
+        return result
+
+    def select(self, criteria: Filter) -> Ids:
+        """Return the ids of the present photos that a filter keeps, (n,) int64, ascending."""
+        conditions, values = ["f.missing = 0"], list[Value]()
+        if criteria.folders:
+            places = [self._place(folder) for folder in criteria.folders]
+            conditions.append("(" + " OR ".join(sql for sql, _ in places) + ")")
+            values += [value for _, parameters in places for value in parameters]
+        if criteria.after:
+            conditions.append("p.taken >= ?")
+            values.append(criteria.after)
+        if criteria.before:
+            conditions.append("p.taken < ?")
+            values.append(criteria.before)
+        if criteria.camera:
+            conditions.append("instr(lower(p.camera), lower(?)) > 0")
+            values.append(criteria.camera)
+        rows = self.database.rows(
+            "SELECT DISTINCT p.id FROM photos p JOIN files f ON f.photo = p.id "
+            f"WHERE {' AND '.join(conditions)} ORDER BY p.id",
+            values,
+        )
+        return np.array([row[0] for row in rows], np.int64)
+
+    def _place(self, folder: Path) -> tuple[str, list[Value]]:
+        """The SQL condition for "at or below this folder" and its values."""
+        inside = [root.id for root in self.roots() if root.path.is_relative_to(folder)]
+        if inside:
+            return f"f.root IN ({','.join('?' * len(inside))})", list(inside)
+        for root in self.roots():
+            if folder.is_relative_to(root.path):
+                prefix = f"{folder.relative_to(root.path).as_posix()}/"
+                return "(f.root = ? AND substr(f.path, 1, ?) = ?)", [root.id, len(prefix), prefix]
+        raise LibraryError(f"{folder} is in no folder that was indexed: see `vitsearch roots list`")
+
+
+def _parts(ids: Sequence[int] | Ids) -> Iterator[list[int]]:
+    """Split ids so that each part fits SQLite's limit on parameters."""
+    numbers = [int(i) for i in ids]
+    for start in range(0, len(numbers), 900):
+        yield numbers[start : start + 900]
+
+
+def _unpacked(rows: Sequence[tuple[Value, ...]], dimension: int) -> tuple[Ids, npt.NDArray[np.float16]]:
+    ids = np.fromiter((cast("int", row[0]) for row in rows), np.int64, len(rows))
+    blob = b"".join(cast("bytes", row[1]) for row in rows)
+    if len(blob) != len(rows) * dimension * 2:
+        raise LibraryError("a stored vector has the wrong length: run `vitsearch doctor`")
+    return ids, np.frombuffer(blob, "<f2").reshape(len(rows), dimension)

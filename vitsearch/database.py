@@ -1,0 +1,185 @@
+"""Open `library.db` safely: settings, versions, short write transactions, and errors in plain words."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from vitsearch.errors import LibraryBusy, LibraryDamaged, LibraryError, LibraryMissing, LibraryTooNew
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+SCHEMA_VERSION = 1
+_APPLICATION_ID = 0x76697473  # "vits"
+
+Value = str | bytes | int | float | None
+
+
+class Database:
+    """One SQLite file, in rollback-journal mode.
+
+    Not WAL: SQLite before 3.51.3 can corrupt a WAL database when two processes write and checkpoint at once, and
+    Python carries whatever SQLite it was built with. Write transactions here are one small batch each, so that
+    readers wait milliseconds; and a rollback journal works on network file systems too.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self.connection = connection
+
+    @classmethod
+    def open(cls, path: Path, *, create: bool = False, timeout: float = 30.0) -> Database:
+        """Open and, where needed, create or upgrade the database.
+
+        Raises:
+            LibraryMissing: there is no file and `create` is false.
+            LibraryTooNew: a later version of vitsearch wrote it.
+            LibraryDamaged: it is not an SQLite database, or not a library.
+            LibraryError: the folder cannot be written to.
+
+        """
+        fresh = not path.exists()
+        if fresh and not create:
+            raise LibraryMissing(
+                f"there is no library in {path.parent}: make one with `vitsearch index FOLDER`"
+            )
+        with _plain_errors(path):
+            # check_same_thread: decoding threads look payloads up, under a lock.
+            connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
+            try:
+                if fresh:
+                    connection.execute("PRAGMA page_size = 8192")  # 512 float16 values: seven rows a page
+                connection.execute("PRAGMA foreign_keys = ON")
+                connection.execute("PRAGMA synchronous = EXTRA")
+                database = cls(path, connection)
+                database._bring_up_to_date()
+            except BaseException:
+                connection.close()
+                raise
+        return database
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.connection.close()
+
+    def rows(self, sql: str, parameters: Sequence[Value] = ()) -> list[tuple[Value, ...]]:
+        """Run a query and return all of its rows."""
+        with _plain_errors(self.path):
+            return self.connection.execute(sql, parameters).fetchall()
+
+    def scalar(self, sql: str, parameters: Sequence[Value] = ()) -> Value:
+        """Run a query and return the first column of its first row, or None."""
+        with _plain_errors(self.path):
+            row = self.connection.execute(sql, parameters).fetchone()
+        return row[0] if row else None
+
+    def run(self, sql: str, parameters: Sequence[Value] = ()) -> sqlite3.Cursor:
+        """Run one statement inside a `write` block."""
+        return self.connection.execute(sql, parameters)
+
+    def run_many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
+        """Run one statement for many rows inside a `write` block."""
+        self.connection.executemany(sql, rows)
+
+    @contextmanager
+    def write(self) -> Iterator[None]:
+        """All or nothing: take the write lock at once, commit at the end, roll back on any error.
+
+        Raises:
+            LibraryBusy: another process kept the lock for longer than the timeout.
+            LibraryError: the disk is full or read-only.
+
+        """
+        with _plain_errors(self.path):
+            self.connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self.connection.execute("COMMIT")
+            except BaseException:
+                if self.connection.in_transaction:
+                    self.connection.execute("ROLLBACK")
+                raise
+
+    def _bring_up_to_date(self) -> None:
+        version = self.connection.execute("PRAGMA user_version").fetchone()[0]
+        if version == SCHEMA_VERSION:
+            return
+        if version > SCHEMA_VERSION:
+            raise LibraryTooNew(
+                f"{self.path} was written by a later version of vitsearch (format {version}, this one reads "
+                f"{SCHEMA_VERSION}): upgrade with `pip install -U vitsearch`"
+            )
+        if version == 0 and self.connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+            raise LibraryDamaged(f"{self.path} is an SQLite database but not a vitsearch library")
+        # Imported here: only a new or an old library pays for it, not every search.
+        import sqlite_utils
+
+        from vitsearch.migrations import migrations
+
+        if version:
+            self._back_up(version)
+        # One lock around all of it: a second process that opens the library meanwhile waits, then finds it done.
+        self.connection.execute("BEGIN IMMEDIATE")
+        try:
+            migrations.apply(sqlite_utils.Database(self.connection, execute_plugins=False))
+            self.connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            self.connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+            self.connection.execute("COMMIT")
+        except BaseException:
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+            raise
+
+    def _back_up(self, version: int) -> None:
+        backup = self.path.with_name(f"{self.path.name}.format-{version}.backup")
+        partial = backup.with_name(backup.name + ".partial")
+        partial.unlink(missing_ok=True)
+        copy = sqlite3.connect(partial)
+        try:
+            self.connection.backup(copy)
+        finally:
+            copy.close()
+        partial.replace(backup)
+
+
+@contextmanager
+def _plain_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        text = str(error)
+        if "locked" in text or "busy" in text:
+            raise LibraryBusy(
+                f"{path} is in use by another process: try again when it has finished"
+            ) from error
+        if "full" in text:
+            raise LibraryError(
+                f"the disk that holds {path} is full: make room and run the command again"
+            ) from error
+        if "readonly" in text or "unable to open" in text:
+            raise LibraryError(
+                f"cannot write to {path}: check its permissions, or choose --library"
+            ) from error
+        if isinstance(error, sqlite3.OperationalError) and "I/O" in text:
+            raise LibraryError(f"the disk that holds {path} reports an error ({text})") from error
+        if isinstance(error, sqlite3.DatabaseError) and ("malformed" in text or "not a database" in text):
+            raise LibraryDamaged(f"{path} is damaged ({text}): run `vitsearch doctor`") from error
+        raise
+
+
+def path_to_value(path: str) -> str | bytes:
+    """Return what is stored for a path: text, or its raw bytes where the name is not UTF-8."""
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        return os.fsencode(path)
+    return path
+
+
+def value_to_path(value: Value) -> str:
+    """Return the path that `path_to_value` stored."""
+    return os.fsdecode(value) if isinstance(value, bytes) else str(value)

@@ -1,0 +1,71 @@
+"""The schema of `library.db`, as numbered steps. A step that has been released is never edited."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlite_utils import Migrations
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+migrations = Migrations("vitsearch")
+
+
+@migrations()
+def m001_first_schema(db: Database) -> None:
+    """Roots, photos, files, spaces and vectors."""
+    db.executescript("""
+        CREATE TABLE roots (
+            id INTEGER PRIMARY KEY,
+            path NOT NULL UNIQUE,           -- TEXT, or BLOB where the name is not UTF-8
+            last_run INTEGER NOT NULL DEFAULT 0  -- the latest run that walked all of it
+        );
+        -- AUTOINCREMENT: the id is FAISS's id too, so that a deleted photo's id must never come back.
+        CREATE TABLE photos (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            payload BLOB NOT NULL UNIQUE,   -- BLAKE3 of image data and orientation
+            format TEXT NOT NULL,
+            width INTEGER NOT NULL,         -- upright, in pixels
+            height INTEGER NOT NULL,
+            taken TEXT,                     -- local camera time, ISO 8601
+            camera TEXT,
+            latitude REAL,
+            longitude REAL,
+            software TEXT,
+            perceptual BLOB                 -- perceptual hashes of the eight orientations
+        );
+        CREATE INDEX photos_taken ON photos(taken);
+        CREATE TABLE files (
+            id INTEGER PRIMARY KEY,
+            root INTEGER NOT NULL REFERENCES roots(id) ON DELETE CASCADE,
+            path NOT NULL,                  -- relative to the root; TEXT, or BLOB where it is not UTF-8
+            photo INTEGER REFERENCES photos(id),
+            content BLOB,                   -- BLAKE3 of the whole file
+            size INTEGER NOT NULL,
+            mtime_ns INTEGER NOT NULL,
+            missing INTEGER NOT NULL DEFAULT 0,
+            reason TEXT,                    -- why it could not be read; photo is NULL then
+            added_run INTEGER NOT NULL,
+            UNIQUE (root, path)
+        );
+        CREATE INDEX files_photo ON files(photo);
+        CREATE TABLE spaces (
+            id INTEGER PRIMARY KEY,
+            description TEXT NOT NULL UNIQUE,    -- Space.to_json()
+            model TEXT NOT NULL,
+            dimension INTEGER NOT NULL,
+            generation INTEGER NOT NULL DEFAULT 0,  -- counts the transactions that changed its vectors
+            active INTEGER NOT NULL DEFAULT 0
+        );
+        CREATE TABLE vectors (
+            id INTEGER PRIMARY KEY,
+            space INTEGER NOT NULL REFERENCES spaces(id),
+            photo INTEGER NOT NULL REFERENCES photos(id) ON DELETE CASCADE,
+            norm REAL NOT NULL,
+            vector BLOB NOT NULL,           -- float16, little endian, unit length
+            UNIQUE (space, photo)
+        );
+        CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
+        INSERT INTO counters VALUES ('run', 0);
+    """)

@@ -1,0 +1,207 @@
+"""The files of one neighbours cache: rows that only grow, and a manifest that says how many of them count.
+
+A folder holds `rows-T.f16` (n x d little-endian float16), `ids-T.i64` (one photo id a row), at most one
+`removed-T.bits` (one bit a row) and `manifest.json`, where T is a random token. Rows are appended, never changed, so
+that adding one photo writes one row and a reader that has the files mapped is never disturbed. What counts is what
+the manifest says: it is replaced atomically after everything it names is on disk, and bytes beyond its count are
+the remains of a run that was killed, overwritten by the next one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vitsearch.errors import LibraryError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+LITTER_SECONDS = 24 * 3600
+
+
+class StaleCache(LibraryError):
+    """A neighbours cache that does not fit, whatever the reason: build it again from the library."""
+
+    def __init__(self, folder: Path, reason: str) -> None:
+        super().__init__(
+            f"the search cache in {folder} cannot be used ({reason}): rebuild it from the library"
+        )
+        self.folder = folder
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a cache consists of.
+
+    `count` rows are committed, the removed ones included; `ascending` says that their ids are. File names are
+    relative to the folder; `removed` is None while no row has been removed.
+    """
+
+    dimension: int
+    generation: int
+    count: int
+    ascending: bool
+    rows: str
+    ids: str
+    removed: str | None = None
+
+    @property
+    def files(self) -> dict[str, int]:
+        """The named files and the bytes that each must at least have."""
+        sizes = {self.rows: self.count * self.dimension * 2, self.ids: self.count * 8}
+        if self.removed is not None:
+            sizes[self.removed] = -(-self.count // 8)
+        return sizes
+
+
+def read_manifest(folder: Path, *, dimension: int) -> Manifest:
+    """Read the manifest and check it against the files beside it.
+
+    Raises:
+        StaleCache: no manifest, one of another format or dimension, or files that are missing or too short.
+
+    """
+    path = folder / MANIFEST
+    try:
+        fields: Any = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise StaleCache(folder, "there is none yet") from None
+    except (OSError, ValueError) as error:
+        raise StaleCache(folder, f"{MANIFEST} cannot be read: {error}") from error
+    if not isinstance(fields, dict) or fields.pop("format", None) != FORMAT:
+        raise StaleCache(folder, f"{MANIFEST} is not of format {FORMAT}")
+    try:
+        manifest = Manifest(**fields)
+        if manifest.dimension != dimension:
+            raise StaleCache(folder, f"it holds vectors of {manifest.dimension} dimensions, not {dimension}")
+        for name, size in manifest.files.items():
+            _check_file(folder, name, size)
+    except (TypeError, AttributeError, ValueError) as error:
+        raise StaleCache(folder, f"{MANIFEST} is malformed: {error}") from error
+    return manifest
+
+
+def _check_file(folder: Path, name: str, size: int) -> None:
+    path = folder / name
+    if path.parent != folder:
+        raise StaleCache(folder, f"{MANIFEST} names a file elsewhere: {name}")
+    if not path.is_file():
+        raise StaleCache(folder, f"{name} is missing")
+    if path.stat().st_size < size:
+        raise StaleCache(folder, f"{name} has {path.stat().st_size} bytes, {size} expected")
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Make `manifest` the one that counts; all files that it names must be on disk already."""
+    text = json.dumps({"format": FORMAT, **asdict(manifest)}, indent=1)
+    temporary = folder / f"manifest-{secrets.token_hex(4)}.tmp"
+    write_file(temporary, text.encode())
+    temporary.replace(folder / MANIFEST)
+    _sync_folder(folder)
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a new file and wait until it is on disk."""
+    with path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":
+        return  # Windows cannot open a folder; its rename is journalled
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sweep(folder: Path, *, keep: Manifest, replaced: Manifest | None) -> None:
+    """Delete the files that `replaced` named and `keep` does not, and the day-old litter of killed runs.
+
+    Files that another process is still building are young, so they stay.
+    """
+    kept = {MANIFEST, *keep.files}
+    old = set(replaced.files) if replaced is not None else set()
+    limit = time.time() - LITTER_SECONDS
+    for pattern in ("rows-*.f16", "ids-*.i64", "removed-*.bits", "manifest-*.tmp"):
+        for path in folder.glob(pattern):
+            if path.name in kept:
+                continue
+            try:
+                if path.name in old or path.stat().st_mtime < limit:
+                    path.unlink()
+            except OSError:
+                # Windows refuses while a reader has it mapped; a later sweep gets it.
+                continue
+
+
+class RowFiles:
+    """The two append-only files of a cache and their memory maps.
+
+    `rows`: (n, d) float16. `ids`: (n,) int64. Both are read-only maps of the files, appended rows included.
+    """
+
+    def __init__(self, folder: Path, rows: str, ids: str, *, dimension: int, count: int) -> None:
+        self.folder = folder
+        self.names = (rows, ids)
+        self.dimension = dimension
+        self._map(count)
+
+    @classmethod
+    def create(cls, folder: Path, *, dimension: int) -> RowFiles:
+        """Start two empty files under a name of their own."""
+        folder.mkdir(parents=True, exist_ok=True)
+        token = secrets.token_hex(4)
+        rows, ids = f"rows-{token}.f16", f"ids-{token}.i64"
+        for name in (rows, ids):
+            write_file(folder / name, b"")
+        return cls(folder, rows, ids, dimension=dimension, count=0)
+
+    def _map(self, count: int) -> None:
+        self.count = count
+        if count == 0:  # an empty file cannot be mapped
+            self.rows: npt.NDArray[np.float16] = np.empty((0, self.dimension), dtype="<f2")
+            self.ids: npt.NDArray[np.int64] = np.empty(0, dtype="<i8")
+            return
+        rows, ids = (self.folder / name for name in self.names)
+        shape = (count, self.dimension)
+        self.rows = np.asarray(np.memmap(rows, dtype="<f2", mode="r", shape=shape))
+        self.ids = np.asarray(np.memmap(ids, dtype="<i8", mode="r", shape=(count,)))
+
+    def append(self, ids: npt.NDArray[np.int64], rows: npt.NDArray[np.float16]) -> None:
+        """Write rows behind the last one. They count for other processes once a manifest says so.
+
+        Raises:
+            StaleCache: another process has replaced the files.
+
+        """
+        for name, block, width in zip(self.names, (rows, ids), (self.dimension * 2, 8), strict=True):
+            try:
+                file = (self.folder / name).open("r+b")
+            except FileNotFoundError:
+                raise StaleCache(self.folder, "another process has replaced it") from None
+            with file:
+                file.seek(self.count * width)
+                file.write(np.ascontiguousarray(block).data)
+        self._map(self.count + len(ids))
+
+    def sync(self) -> None:
+        """Wait until everything that was appended is on disk."""
+        for name in self.names:
+            with (self.folder / name).open("r+b") as file:
+                os.fsync(file.fileno())

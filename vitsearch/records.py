@@ -1,0 +1,134 @@
+"""The frozen values that travel between modules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """A file that a walk came upon: where it is and what `stat` says of it.
+
+    `relative` is the path below `root`, as text that may hold surrogates where the name is not UTF-8.
+    """
+
+    root: Path
+    relative: str
+    size: int
+    mtime_ns: int
+
+    @property
+    def path(self) -> Path:
+        """The absolute path."""
+        return self.root / self.relative
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoFacts:
+    """What a photo's header says, as seen upright.
+
+    `taken` is local camera time in ISO 8601 (no zone: cameras rarely know it); positions are degrees.
+    """
+
+    format: str
+    width: int
+    height: int
+    taken: str | None = None
+    camera: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+    software: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableFile:
+    """A file with an image's name or content that could not be read, and why."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class IndexReport:
+    """What an index run found and did.
+
+    `photos`: distinct readable photos now present under the folders; `files`: their files; `embedded`: vectors
+    computed in this run; `unchanged`: files skipped by size and time; `moved`: files recognised by content at
+    a new path; `missing`: files not found this time; `offline`: roots that were absent or empty.
+    """
+
+    photos: int
+    files: int
+    embedded: int
+    unchanged: int
+    moved: int
+    missing: int
+    pruned: int
+    offline: tuple[Path, ...]
+    unreadable: tuple[UnreadableFile, ...]
+    model: str
+    seconds: float
+    interrupted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One answer to a query.
+
+    `score` is the cosine similarity, higher is better. `percentile` (0 to 100) is the share of the library's own
+    background that scores lower against the same query. `other_paths` are further copies of the same photo.
+    """
+
+    path: Path
+    score: float
+    percentile: float
+    photo: int
+    width: int
+    height: int
+    taken: str | None
+    camera: str | None
+    other_paths: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """A query and its matches, best first. `query` repeats what was asked, in words."""
+
+    query: tuple[str, ...]
+    model: str
+    results: tuple[Match, ...]
+    matches_above: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RootInfo:
+    """A folder that the library knows, with its counts."""
+
+    id: int
+    path: Path
+    online: bool
+    files: int
+    missing: int
+    unreadable: int
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryStatus:
+    """The state of a library: what it holds, how large it is, and whether its caches are current."""
+
+    folder: Path
+    model: str | None
+    dimension: int | None
+    photos: int
+    files: int
+    missing: int
+    unreadable: int
+    vectors: int
+    roots: tuple[RootInfo, ...] = field(default=())
+    database_bytes: int = 0
+    neighbours_bytes: int = 0
+    cache_current: bool = True
