@@ -1,0 +1,1 @@
+"""Backbones: which models exist, where their weights come from, how pixels become unit vectors."""

@@ -1,0 +1,107 @@
+"""The Hugging Face cache and hub: asked once and quickly, and only for configuration and safetensors files."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from vitsearch.errors import UnknownModel, WeightsUnavailable
+
+PROBE_SECONDS = 2.0
+_WANTED = (
+    "config.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "model.safetensors",
+    "model-*-of-*.safetensors",
+    "model.safetensors.index.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "tokenizer.model",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "spiece.model",
+)
+
+
+def cached_folder(repo_id: str) -> Path | None:
+    """Return the Hugging Face cache's snapshot of a repository's main branch, if its configuration is there."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(repo_id, "config.json")
+    return Path(found).parent if isinstance(found, str) else None
+
+
+def is_offline() -> bool:
+    """Return whether the user has switched the hub off (HF_HUB_OFFLINE)."""
+    from huggingface_hub import constants
+
+    return bool(constants.HF_HUB_OFFLINE)
+
+
+def probe(repo_id: str, *, seconds: float = PROBE_SECONDS) -> int | None:
+    """Ask the configured endpoint for a repository's configuration: the HTTP status, or None without an answer in time.
+
+    `from_pretrained` and `snapshot_download` would retry for half a minute. The clock is kept outside the request,
+    because a name server that does not answer is not covered by HTTP time limits.
+    """
+    if is_offline():
+        return None
+    answers: list[int] = []
+
+    def ask() -> None:
+        from huggingface_hub import get_session, hf_hub_url
+
+        try:
+            response = get_session().head(hf_hub_url(repo_id, "config.json"), timeout=seconds)
+            answers.append(response.status_code)
+        except Exception:  # noqa: BLE001 - whatever goes wrong on the way means that the hub did not answer
+            return
+
+    asking = threading.Thread(target=ask, name="hub-probe", daemon=True)
+    asking.start()
+    asking.join(seconds)
+    return answers[0] if answers else None
+
+
+def download(repo_id: str) -> Path:
+    """Download what a checkpoint needs into the Hugging Face cache and return its snapshot's folder.
+
+    Raises:
+        UnknownModel: the hub has no such repository.
+        WeightsUnavailable: the hub does not answer, the repository is gated, or the download broke off.
+    """
+    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
+    if is_offline():
+        raise WeightsUnavailable(
+            f"{repo_id} is not in the Hugging Face cache and the hub is switched off: unset HF_HUB_OFFLINE, "
+            "or give a local folder with --model"
+        )
+    if probe(repo_id) is None:
+        raise WeightsUnavailable(
+            f"{repo_id} is not in the Hugging Face cache and {constants.ENDPOINT} does not answer: connect once, "
+            "or give a local folder with --model"
+        )
+    try:
+        return Path(snapshot_download(repo_id, allow_patterns=list(_WANTED)))
+    except GatedRepoError as error:
+        raise WeightsUnavailable(
+            f"{repo_id} is gated: accept its licence at {constants.ENDPOINT}/{repo_id}, log in with `hf auth login`, "
+            "and try again"
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise UnknownModel(
+            f"the hub has no model {repo_id} (or it is private): `vitsearch models list` shows the known names"
+        ) from error
+    except (
+        Exception
+    ) as error:  # the hub's client raises its HTTP library's errors, which differ between its versions
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise WeightsUnavailable(
+            f"downloading {repo_id} from the hub failed ({reason}): try again"
+        ) from error

