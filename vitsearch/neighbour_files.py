@@ -84,13 +84,25 @@ def read_manifest(folder: Path, *, dimension: int) -> Manifest:
         raise StaleCache(folder, f"{MANIFEST} is not of format {FORMAT}")
     try:
         manifest = Manifest(**fields)
-        if manifest.dimension != dimension:
-            raise StaleCache(folder, f"it holds vectors of {manifest.dimension} dimensions, not {dimension}")
-        for name, size in manifest.files.items():
-            _check_file(folder, name, size)
-    except (TypeError, AttributeError, ValueError) as error:
+    except TypeError as error:
         raise StaleCache(folder, f"{MANIFEST} is malformed: {error}") from error
+    _check_types(folder, manifest)
+    if manifest.dimension != dimension:
+        raise StaleCache(folder, f"it holds vectors of {manifest.dimension} dimensions, not {dimension}")
+    for name, size in manifest.files.items():
+        _check_file(folder, name, size)
     return manifest
+
+
+def _check_types(folder: Path, manifest: Manifest) -> None:
+    numbers = (manifest.dimension, manifest.generation, manifest.count)
+    names = (manifest.rows, manifest.ids, "" if manifest.removed is None else manifest.removed)
+    if (
+        any(type(number) is not int or number < 0 for number in numbers)
+        or any(type(name) is not str for name in names)
+        or type(manifest.ascending) is not bool
+    ):
+        raise StaleCache(folder, f"{MANIFEST} is malformed: a field has a value that makes no sense")
 
 
 def _check_file(folder: Path, name: str, size: int) -> None:

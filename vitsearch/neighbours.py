@@ -332,8 +332,6 @@ class Neighbours:
         self, queries: npt.NDArray[np.float32], k: int, kept: npt.NDArray[np.bool_] | None
     ) -> tuple[npt.NDArray[np.float32], Ids]:
         """The exact k best of the kept slots; k is at most their number."""
-        import faiss
-
         if kept is None:
             if self._flat is None:
                 self._flat = _flat_index(self._files.rows)
@@ -345,23 +343,29 @@ class Neighbours:
             return scores, members[places]
         if self._flat is None:
             self._flat = _flat_index(self._files.rows)
+        faiss = _faiss()
         bits = np.packbits(kept, bitorder="little")
         selector = faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
         scores, slots = self._flat.search(queries, k, params=faiss.SearchParameters(sel=selector))
         return scores, slots
 
 
-def _flat_index(rows: npt.NDArray[np.float16]) -> Any:  # noqa: ANN401 - FAISS has no types
-    """A FAISS flat index over rows that stay where they are."""
+def _faiss() -> Any:  # noqa: ANN401
+    """Import FAISS when it is first needed; its type stubs know too few of its names to check against."""
     import faiss
 
+    return faiss
+
+
+def _flat_index(rows: npt.NDArray[np.float16]) -> Any:  # noqa: ANN401
+    """Make a FAISS flat index over rows that stay where they are."""
+    faiss = _faiss()
     index = faiss.IndexScalarQuantizer(
         rows.shape[1], faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
     )
     codes = rows.reshape(-1).view(np.uint8)
-    index.codes = faiss.MaybeOwnedVectorUInt8.create_view(
-        faiss.swig_ptr(codes), codes.nbytes, faiss.MaybeOwnedVectorOwner()
-    )
+    nobody = index.codes.owner  # a new index owns nothing: the array is kept alive below instead
+    index.codes = faiss.MaybeOwnedVectorUInt8.create_view(faiss.swig_ptr(codes), codes.nbytes, nobody)
     index.ntotal = len(rows)
     index.referenced_objects = [rows]
     return index
