@@ -3,7 +3,7 @@
 Unpack the packages side by side, each under its own name:
 
     apt-get download gcompris-qt-data palapeli-data lomiri-wallpapers-16.04
-    for p in gcompris-qt-data palapeli-data lomiri-wallpapers-16.04; do dpkg -x $p_*.deb unpacked/$p; done
+    for p in gcompris-qt-data palapeli-data lomiri-wallpapers-16.04; do dpkg -x ${p}_*.deb unpacked/$p; done
     pip download --no-deps scikit-image==0.26.0 scikit-learn==1.9.1
     unzip scikit_image-*.whl -d unpacked/scikit-image && unzip scikit_learn-*.whl -d unpacked/scikit-learn
 
