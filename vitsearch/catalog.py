@@ -191,6 +191,10 @@ class Catalog:
             return known
         return {path: file for path, file in known.items() if path.startswith(below)}
 
+    def photo_id(self, payload: bytes) -> int | None:
+        """Return the id of the photo with this payload, or None if the library has never seen it."""
+        return cast("int | None", self.database.scalar("SELECT id FROM photos WHERE payload = ?", [payload]))
+
     def has_vector(self, payload: bytes, space: int) -> bool:
         """Whether a photo with this payload is stored and embedded in this space."""
         sql = "SELECT 1 FROM photos p JOIN vectors v ON v.space = ? AND v.photo = p.id WHERE p.payload = ?"
@@ -250,7 +254,8 @@ class Catalog:
             "INSERT INTO files (root, path, photo, content, size, mtime_ns, reason, added_run) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (root, path) DO UPDATE SET photo = excluded.photo, "
             "content = excluded.content, size = excluded.size, mtime_ns = excluded.mtime_ns, "
-            "reason = excluded.reason, missing = 0",
+            "reason = excluded.reason, missing = 0, "
+            "added_run = CASE WHEN photo IS excluded.photo THEN added_run ELSE excluded.added_run END",
             [root, path_to_value(found.relative), photo, content, found.size, found.mtime_ns, reason, run],
         )
 
@@ -275,6 +280,8 @@ class Catalog:
             self.database.run_many("UPDATE files SET missing = 0 WHERE id = ?", [(i,) for i in returned])
             self.database.run_many("UPDATE files SET missing = 1 WHERE id = ?", [(i,) for i in unseen])
             self.database.run_many("DELETE FROM files WHERE id = ?", [(i,) for i in moved])
+            # Of a file that never could be read there is nothing to keep.
+            self.database.run_many("DELETE FROM files WHERE id = ? AND photo IS NULL", [(i,) for i in unseen])
             if whole:
                 self.database.run("UPDATE roots SET last_run = ? WHERE id = ?", [run, root.id])
         return len(moved)

@@ -8,7 +8,6 @@ import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -21,6 +20,7 @@ from vitsearch.scan import Skipped, walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
 
     import numpy.typing as npt
 
@@ -109,8 +109,8 @@ class IndexRun:
         scopes, offline = self._scopes(folders)
         if prune and offline:
             raise LibraryError(
-                f"{offline[0]} is absent or empty, perhaps an unmounted drive: nothing was pruned. If it is gone for "
-                "good, use `vitsearch roots forget`"
+                f"{offline[0].path} is absent or empty, perhaps an unmounted drive: nothing was pruned. If it is "
+                "gone for good, use `vitsearch roots forget`"
             )
         run = self.catalog.begin_run()
         walked, moved, pruned, interrupted = [], 0, 0, False
@@ -136,18 +136,19 @@ class IndexRun:
             moved=moved,
             missing=sum(count.missing for count in counts),
             pruned=pruned,
-            offline=tuple(offline),
+            offline=sum(self.catalog.counts(root.id, "").files for root in offline),
+            offline_roots=tuple(root.path for root in offline),
             unreadable=self._unreadable(scopes, walked),
             model=space[1].model if space else "",
             seconds=time.monotonic() - started,
             interrupted=interrupted,
         )
 
-    def _scopes(self, folders: Sequence[Path]) -> tuple[list[_Scope], list[Path]]:
+    def _scopes(self, folders: Sequence[Path]) -> tuple[list[_Scope], list[Root]]:
         """Turn folders into scopes, add new roots, and set aside the roots that are offline."""
         known = {root.path for root in self.catalog.roots()}
         scopes: list[_Scope] = []
-        offline: list[Path] = []
+        offline: list[Root] = []
         for folder in dict.fromkeys(folder.resolve() for folder in folders):
             if folder not in known and not any(folder.is_relative_to(path) for path in known):
                 if not folder.exists():
@@ -156,7 +157,7 @@ class IndexRun:
                     raise LibraryError(f"{folder} is a file: give the folder that it is in")
             root, below = self.catalog.add_root(folder)
             if root.is_offline() and self.catalog.counts(root.id, "").files:
-                offline.append(root.path)
+                offline.append(root)
             elif below and not folder.exists():
                 raise LibraryError(f"{folder} does not exist: index {root.path} to record what has gone")
             else:

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 MAX_FILE_BYTES = 1 << 29
 MAX_PIXELS = 256_000_000
 
-_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "HEIF")
+# MPO comes with JPEG: Pillow sees the difference after the first header.
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "HEIF")
 _ORIENTATION, _DATE, _MAKE, _MODEL, _SOFTWARE = 0x0112, 0x0132, 0x010F, 0x0110, 0x0131
 _EXIF_IFD, _GPS_IFD, _DATE_ORIGINAL = 0x8769, 0x8825, 0x9003
 

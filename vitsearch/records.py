@@ -58,7 +58,8 @@ class IndexReport:
 
     `photos`: distinct readable photos now present under the folders; `files`: their files; `embedded`: vectors
     computed in this run; `unchanged`: files skipped by size and time; `moved`: files recognised by content at
-    a new path; `missing`: files not found this time; `offline`: roots that were absent or empty.
+    a new path; `missing`: files known but not there; `offline`: files on roots that are absent or empty, left as
+    they are.
     """
 
     photos: int
@@ -68,7 +69,8 @@ class IndexReport:
     moved: int
     missing: int
     pruned: int
-    offline: tuple[Path, ...]
+    offline: int
+    offline_roots: tuple[Path, ...]
     unreadable: tuple[UnreadableFile, ...]
     model: str
     seconds: float

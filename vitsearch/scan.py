@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathspec.pattern import Pattern
 
 IGNORE_FILE = ".vitsearchignore"
+LIBRARY_FILE = "library.db"
 
 # Folders that systems and photo programs keep for themselves: thumbnails, trash, versions.
 SYSTEM_FOLDERS = frozenset(
@@ -53,11 +54,6 @@ class Skipped:
 
     path: Path
     reason: str
-
-
-def has_image_name(name: str) -> bool:
-    """Whether the extension is one that an image has."""
-    return os.path.splitext(name)[1].lower() in EXTENSIONS  # noqa: PTH122 - called for every file of a walk
 
 
 def looks_like_image(head: bytes) -> bool:
@@ -111,6 +107,8 @@ def _listing(
     except OSError as error:
         yield Skipped(Path(folder.path), error.strerror or str(error))
         return
+    if any(entry.name == LIBRARY_FILE for entry in entries):
+        return  # a library's own folder: its thumbnails are not photos
     ignores = folder.ignores
     if any(entry.name == IGNORE_FILE for entry in entries):
         ignores = (*ignores, (folder.relative, _read_ignores(Path(folder.path) / IGNORE_FILE)))
@@ -118,21 +116,20 @@ def _listing(
         name = entry.name
         if name.startswith(".") or name.casefold() in SYSTEM_FOLDERS:
             continue
-        below = f"{folder.relative}{name}"
         try:
             if entry.is_dir():
-                if not _ignored(f"{below}/", ignores):
-                    yield _Folder(entry.path, f"{below}/", ignores)
+                inner = _Folder(entry.path, f"{folder.relative}{name}/", ignores)
+                if not _ignored(inner.relative, ignores):
+                    yield inner
                 continue
             info = entry.stat()
         except OSError as error:
-            if has_image_name(name):
+            if os.path.splitext(name)[1].lower() in EXTENSIONS:  # noqa: PTH122 - a name, not a path
                 yield Skipped(Path(entry.path), error.strerror or str(error))
             continue
-        if not stat.S_ISREG(info.st_mode) or _ignored(below, ignores):
-            continue
-        if has_image_name(name) or _begins_like_image(entry.path, name):
-            yield FoundFile(root, below, info.st_size, info.st_mtime_ns)
+        relative = f"{folder.relative}{name}"
+        if stat.S_ISREG(info.st_mode) and not _ignored(relative, ignores) and _may_be_image(entry):
+            yield FoundFile(root, relative, info.st_size, info.st_mtime_ns)
 
 
 def _entry_name(entry: os.DirEntry[str]) -> str:
@@ -147,12 +144,14 @@ _OTHER_EXTENSIONS = frozenset(
 )
 
 
-def _begins_like_image(path: str, name: str) -> bool:
-    extension = os.path.splitext(name)[1].lower()  # noqa: PTH122 - see has_image_name
+def _may_be_image(entry: os.DirEntry[str]) -> bool:
+    extension = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122 - called for every file of a walk
+    if extension in EXTENSIONS:
+        return True
     if extension in _OTHER_EXTENSIONS:
         return False
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - see has_image_name
+        with open(entry.path, "rb") as file:  # noqa: PTH123 - as above
             return looks_like_image(file.read(_SIGNATURE_BYTES))
     except OSError:
         return False

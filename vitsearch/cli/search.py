@@ -1,0 +1,166 @@
+"""`vitsearch search`."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import click
+
+from vitsearch.cli.output import print_json, shown
+from vitsearch.cli.session import Session, device_option, json_option, pass_session
+
+if TYPE_CHECKING:
+    from vitsearch.library import Device
+    from vitsearch.records import SearchResult
+
+
+class CropBox(click.ParamType[tuple[int, int, int, int]]):
+    """X,Y,W,H in pixels."""
+
+    name = "x,y,w,h"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int, int, int]:
+        """Parse four whole numbers."""
+        match = re.fullmatch(r"(\d+),(\d+),(\d+),(\d+)", str(value))
+        if match is None:
+            self.fail(f"{value!r} is not X,Y,W,H in whole pixels, as in 100,50,400,300", param, ctx)
+        left, top, width, height = (int(number) for number in match.groups())
+        return left, top, width, height
+
+
+class Day(click.ParamType[str]):
+    """A year, a month or a day."""
+
+    name = "date"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check the form; ISO dates compare as text."""
+        if not re.fullmatch(r"\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?", str(value)):
+            self.fail(f"{value!r} is not a date: write 2024, 2024-05 or 2024-05-17", param, ctx)
+        return str(value)
+
+
+@click.command()
+@click.argument("images", nargs=-1, type=click.Path(allow_dash=True), metavar="[IMAGE]...")
+@click.option("--text", help="Search by words, with a model that has a text tower.")
+@click.option(
+    "-k", "k", type=click.IntRange(1, 100_000), default=10, show_default=True, help="How many matches."
+)
+@click.option(
+    "--not", "counters", multiple=True, type=click.Path(), metavar="IMAGE", help="Away from this image."
+)
+@click.option("--crop", type=CropBox(), help="Search for this region of the image, in pixels.")
+@click.option(
+    "--in", "folders", multiple=True, type=click.Path(), metavar="FOLDER", help="Only photos below FOLDER."
+)
+@click.option(
+    "--after", type=Day(), help="Only photos taken on this date or later (2024, 2024-05, 2024-05-17)."
+)
+@click.option("--before", type=Day(), help="Only photos taken before this date.")
+@click.option("--camera", help="Only photos of cameras with this in their name.")
+@click.option("--include-self", is_flag=True, help="Keep the query itself among the matches.")
+@click.option("--distinct", is_flag=True, help="Leave out near copies of better matches.")
+@click.option(
+    "--only-matches", is_flag=True, help="Leave out what does not stand out from the rest of the library."
+)
+@click.option("--exact", is_flag=True, help="Compare with every photo, also in a very large library.")
+@click.option(
+    "--sheet", type=click.Path(dir_okay=False), metavar="FILE", help="Draw a contact sheet (.png or .jpg)."
+)
+@click.option(
+    "--html", "page", type=click.Path(dir_okay=False), metavar="FILE", help="Write a self-contained page."
+)
+@click.option("--open", "open_best", is_flag=True, help="Show the best match in the system's viewer.")
+@click.option("--paths", "only_paths", is_flag=True, help="Print bare paths, one a line.")
+@device_option
+@json_option
+@pass_session
+def search(
+    session: Session,
+    images: tuple[str, ...],
+    text: str | None,
+    k: int,
+    counters: tuple[str, ...],
+    crop: tuple[int, int, int, int] | None,
+    folders: tuple[str, ...],
+    after: str | None,
+    before: str | None,
+    camera: str | None,
+    include_self: bool,
+    distinct: bool,
+    only_matches: bool,
+    exact: bool,
+    sheet: str | None,
+    page: str | None,
+    open_best: bool,
+    only_paths: bool,
+    device: Device,
+    as_json: bool,
+) -> None:
+    """Find photos like one or several example images ("-" reads one from standard input).
+
+    The score is the cosine similarity, 1 for the same picture. The percentage says how much of the library scores
+    lower. Photos identical to the query are left out.
+
+    \b
+    Examples:
+      vitsearch search cat.jpg
+      vitsearch search cat.jpg dog.jpg --not kitten.jpg
+      vitsearch search street.jpg --crop 120,80,300,400 --in ~/Pictures/2024
+      curl -s https://example.org/cat.jpg | vitsearch search - --sheet found.png
+    """
+    if not images and not text:
+        raise click.UsageError("give an image, or words with --text")
+    examples: list[str | BinaryIO] = [sys.stdin.buffer if image == "-" else image for image in images]
+    with session.open(device=device) as library:
+        result = library.search(
+            *examples,
+            text=text,
+            counters=counters,
+            k=k,
+            crop=crop,
+            folders=folders,
+            after=after,
+            before=before,
+            camera=camera,
+            include_self=include_self,
+            distinct=distinct,
+            only_matches=only_matches,
+            exact=exact,
+        )
+    queries = [Path(image).absolute() for image in images if image != "-"]
+    if as_json:
+        print_json(result)
+    elif only_paths:
+        for match in result.results:
+            click.echo(str(match.path).encode("utf-8", "surrogateescape"))
+    else:
+        _print_table(result)
+    if sheet:
+        from vitsearch.contact_sheet import write_contact_sheet
+
+        write_contact_sheet(result, queries, Path(sheet))
+        click.echo(f"contact sheet: {shown(str(Path(sheet).absolute()))}", err=True)
+    if page:
+        from vitsearch.result_page import write_result_page
+
+        write_result_page(result, queries, Path(page))
+        click.echo(f"page: {shown(str(Path(page).absolute()))}", err=True)
+    if open_best and result.results:
+        click.launch(str(result.results[0].path))
+
+
+def _print_table(result: SearchResult) -> None:
+    floor = result.matches_above
+    for match in result.results:
+        copies = f"  (+{len(match.other_paths)} more)" if match.other_paths else ""
+        click.echo(f"{match.score:6.3f}  {match.percentile:5.1f} %  {shown(str(match.path))}{copies}")
+    if not result.results:
+        click.echo("no photo matches", err=True)
+    elif floor is not None and result.results[0].score < floor:
+        click.echo(f"nothing here stands out: a real match would score above {floor:.3f}", err=True)

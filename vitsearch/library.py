@@ -1,0 +1,485 @@
+"""A library: photos that were indexed, and the questions they answer.
+
+The only place where the catalog and the neighbours change together: SQLite first, then the FAISS cache.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Literal
+
+import numpy as np
+
+from vitsearch.catalog import Catalog, Filter, Root
+from vitsearch.database import Database
+from vitsearch.errors import (
+    BadQuery,
+    LibraryBusy,
+    LibraryError,
+    LibraryMissing,
+    SpaceMismatch,
+    UnreadablePhoto,
+)
+from vitsearch.matches import MatchOptions, find_matches, query_direction
+from vitsearch.photos import PhotoFile, parse_photo, read_photo
+from vitsearch.records import IndexReport, LibraryStatus, RootInfo, SearchResult
+from vitsearch.scan import LIBRARY_FILE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from types import TracebackType
+
+    import numpy.typing as npt
+
+    from vitsearch.backbones.backbone import Backbone
+    from vitsearch.backbones.spec import Space
+    from vitsearch.indexing import Progress
+    from vitsearch.neighbours import Neighbours
+
+    Vector = npt.NDArray[np.float32]
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Crop = tuple[int, int, int, int]
+
+
+class Library:
+    """One folder that holds a catalog of photos and their vectors. Use it as a context manager.
+
+    Opening is lazy: a library that does not exist yet is created by the first `index`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        backbone: Backbone | None,
+        cache: Path | None,
+        device: Device,
+        batch_size: int | None,
+        notice: Callable[[str], None],
+    ) -> None:
+        self.folder = folder
+        self._backbone = backbone
+        self._cache = cache
+        self._device: Device = device
+        self._batch_size = batch_size
+        self._notice = notice
+        self._opened: Catalog | None = None
+        self._loaded: tuple[int, Neighbours] | None = None
+
+    @classmethod
+    def open(
+        cls,
+        folder: str | os.PathLike[str],
+        *,
+        backbone: Backbone | None = None,
+        cache: Path | None = None,
+        device: Device = "auto",
+        batch_size: int | None = None,
+        notice: Callable[[str], None] = lambda _: None,
+    ) -> Library:
+        """Open the library in a folder.
+
+        `backbone` replaces the model that the library would load itself; `cache` is where weights are kept (the
+        user's cache folder by default); `notice` is told, in one line each, what a person may want to know.
+        """
+        return cls(
+            Path(folder).absolute(),
+            backbone=backbone,
+            cache=cache,
+            device=device,
+            batch_size=batch_size,
+            notice=notice,
+        )
+
+    def __enter__(self) -> Library:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the database and the vectors."""
+        if self._opened is not None:
+            self._opened.database.close()
+        self._opened = None
+        self._loaded = None
+
+    @property
+    def catalog(self) -> Catalog:
+        """The tables of a library that exists.
+
+        Raises:
+            LibraryMissing: nothing was indexed here yet.
+
+        """
+        return self._catalog(create=False)
+
+    def index(
+        self,
+        folders: Iterable[str | os.PathLike[str]] = (),
+        *,
+        model: str | None = None,
+        prune: bool = False,
+        retry: bool = False,
+        workers: int | None = None,
+        on_progress: Callable[[Progress], None] = lambda _: None,
+    ) -> IndexReport:
+        """Bring the library up to date with these folders, or with all folders that it knows.
+
+        `model` is used by the first run and checked by later ones; `prune` deletes what is missing; `retry` looks at
+        unreadable files again. A run that is interrupted reports so and is continued by the next one.
+
+        Raises:
+            LibraryBusy: another run is indexing into this library.
+            LibraryError: a folder does not exist, or there is nothing to index.
+            SpaceMismatch: the library was indexed with another model.
+
+        """
+        from vitsearch.indexing import IndexRun
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self._lease():
+            catalog = self._catalog(create=True)
+            chosen = [Path(folder).absolute() for folder in folders] or [
+                root.path for root in catalog.roots()
+            ]
+            if not chosen:
+                raise LibraryError("no folder was indexed yet: name one, as in `vitsearch index ~/Pictures`")
+            space_id, space = self._space_for_index(catalog, model)
+            run = IndexRun(
+                catalog,
+                space_id,
+                lambda: self._load_backbone(space),
+                workers=workers,
+                retry=retry,
+                on_progress=on_progress,
+            )
+            report = run.execute(chosen, prune=prune)
+            self._bring_cache_up_to_date(space_id, space)
+            return report
+
+    def search(
+        self,
+        *examples: str | os.PathLike[str] | BinaryIO,
+        text: str | None = None,
+        counters: Sequence[str | os.PathLike[str]] = (),
+        k: int = 10,
+        crop: Crop | None = None,
+        folders: Sequence[str | os.PathLike[str]] = (),
+        after: str | None = None,
+        before: str | None = None,
+        camera: str | None = None,
+        include_self: bool = False,
+        distinct: bool = False,
+        only_matches: bool = False,
+        exact: bool = False,
+    ) -> SearchResult:
+        """Find the photos most like the examples (their mean direction), away from the counter-examples.
+
+        An example is a path or an open binary file. `crop` is x, y, width, height in pixels of the single upright
+        example. The filters keep photos below `folders`, taken from `after` on and before `before` (ISO dates), with
+        `camera` in the camera's name.
+
+        Raises:
+            LibraryMissing: nothing was indexed here yet.
+            BadQuery: there is no example and no text, or an option does not fit.
+            UnreadablePhoto: an example cannot be read.
+            NoTextTower: the library's model cannot read text.
+
+        """
+        catalog = self.catalog
+        active = catalog.active_space()
+        if active is None:
+            raise LibraryMissing(
+                f"the library in {self.folder} holds no photos yet: run `vitsearch index FOLDER`"
+            )
+        if k < 1:
+            raise BadQuery(f"k is {k}: ask for at least one match")
+        if not examples and not text:
+            raise BadQuery("there is nothing to search for: give an image or --text")
+        if crop is not None and len(examples) != 1:
+            raise BadQuery("a crop needs exactly one example image")
+        space_id, space = active
+        named = [(_name(example), _parse(example)) for example in examples]
+        vectors = [self._query_vector(photo, space_id, space, crop) for _, photo in named]
+        if text:
+            vectors.append(self._load_backbone(space).embed_texts([text]).rows[0])
+        away = [self._query_vector(_parse(path), space_id, space, None) for path in counters]
+        own = [] if include_self or crop else [catalog.photo_id(photo.payload) for _, photo in named]
+        options = MatchOptions(
+            k=k,
+            criteria=Filter(tuple(Path(folder).resolve() for folder in folders), after, before, camera),
+            leave_out=tuple(photo for photo in own if photo is not None),
+            exact=exact,
+            distinct=distinct,
+            only_matches=only_matches,
+        )
+        matches, floor = find_matches(
+            query_direction(vectors, away), catalog, self.neighbours(), space_id, options
+        )
+        return SearchResult(
+            query=(*(name for name, _ in named), *([text] if text else [])),
+            model=space.model,
+            results=matches,
+            matches_above=floor,
+        )
+
+    def neighbours(self) -> Neighbours:
+        """Return the vectors of the active space, ready to be searched and as current as can be had at once."""
+        active = self.catalog.active_space()
+        if active is None:
+            raise LibraryMissing(
+                f"the library in {self.folder} holds no photos yet: run `vitsearch index FOLDER`"
+            )
+        space_id, space = active
+        if self._loaded is None or self._loaded[0] != space_id or self._is_stale(space_id, self._loaded[1]):
+            self._loaded = space_id, self._load_neighbours(space_id, space)
+        return self._loaded[1]
+
+    def roots(self) -> list[RootInfo]:
+        """Return the folders that the library knows, with their counts."""
+        infos = []
+        for root in self.catalog.roots():
+            counts = self.catalog.counts(root.id, "")
+            infos.append(
+                RootInfo(
+                    root.id, root.path, not root.is_offline(), counts.files, counts.missing, counts.unreadable
+                )
+            )
+        return infos
+
+    def relocate_root(self, old: str | os.PathLike[str], new: str | os.PathLike[str]) -> None:
+        """Say that a known folder is now at another path; no photo is read again."""
+        folder = Path(new).resolve()
+        if not folder.is_dir():
+            raise LibraryError(f"{folder} does not exist: mount its drive, then relocate")
+        with self._lease():
+            self.catalog.relocate_root(self._known_root(old), folder)
+
+    def forget_root(self, folder: str | os.PathLike[str]) -> int:
+        """Drop a folder from the library, and the photos that were nowhere else; return how many went."""
+        with self._lease():
+            removed = self.catalog.forget_root(self._known_root(folder))
+            active = self.catalog.active_space()
+            if active is not None:
+                self._bring_cache_up_to_date(*active)
+            return removed
+
+    def status(self) -> LibraryStatus:
+        """Return what the library holds and how large it is."""
+        catalog = self.catalog
+        active = catalog.active_space()
+        roots = tuple(self.roots())
+        return LibraryStatus(
+            folder=self.folder,
+            model=active[1].model if active else None,
+            dimension=active[1].dimension if active else None,
+            photos=catalog.count_photos([(root.id, "") for root in roots]),
+            files=sum(root.files for root in roots),
+            missing=sum(root.missing for root in roots),
+            unreadable=sum(root.unreadable for root in roots),
+            vectors=len(catalog.embedded_ids(active[0])) if active else 0,
+            roots=roots,
+            database_bytes=catalog.database.path.stat().st_size,
+            neighbours_bytes=_folder_bytes(self.folder / "neighbours"),
+            cache_current=active is None or not self._cache_is_stale(*active),
+        )
+
+    def _catalog(self, *, create: bool) -> Catalog:
+        if self._opened is None:
+            self._opened = Catalog(Database.open(self.folder / LIBRARY_FILE, create=create))
+        return self._opened
+
+    @contextmanager
+    def _lease(self) -> Iterator[None]:
+        """Hold the right to change vectors; the operating system frees it when the process dies."""
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.folder / "index.lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise LibraryBusy(
+                f"another run is changing the library in {self.folder}: wait for it to finish, then try again"
+            ) from None
+        except OSError as error:
+            raise LibraryError(f"cannot write to {self.folder}: {error.strerror or error}") from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _space_for_index(self, catalog: Catalog, model: str | None) -> tuple[int, Space]:
+        active = catalog.active_space()
+        if active is None:
+            space = self._first_backbone(model).space
+            return catalog.activate_space(space), space
+        if model is not None and model != active[1].model:
+            raise SpaceMismatch(
+                f"the library in {self.folder} was indexed with {active[1].model}, not {model}: leave --model away, or "
+                "use another --library for the other model"
+            )
+        if self._backbone is not None and self._backbone.space != active[1]:
+            raise SpaceMismatch(_other_space(self.folder, active[1], self._backbone.space))
+        return active
+
+    def _first_backbone(self, model: str | None) -> Backbone:
+        if self._backbone is None:
+            from vitsearch.backbones import load_backbone
+
+            self._backbone = load_backbone(
+                model,
+                cache=self._cache_folder(),
+                device=self._device,
+                batch_size=self._batch_size,
+                notice=self._notice,
+            )
+        return self._backbone
+
+    def _load_backbone(self, space: Space) -> Backbone:
+        """Load the model of a stored space, and nothing that differs from it."""
+        if self._backbone is None:
+            from vitsearch.backbones import load_for_space
+
+            self._backbone = load_for_space(
+                space,
+                cache=self._cache_folder(),
+                device=self._device,
+                batch_size=self._batch_size,
+                notice=self._notice,
+            )
+        if self._backbone.space != space:
+            raise SpaceMismatch(_other_space(self.folder, space, self._backbone.space))
+        return self._backbone
+
+    def _cache_folder(self) -> Path:
+        if self._cache is None:
+            import platformdirs
+
+            self._cache = platformdirs.user_cache_path("vitsearch", appauthor=False)
+        return self._cache
+
+    def _query_vector(self, photo: PhotoFile, space_id: int, space: Space, crop: Crop | None) -> Vector:
+        if crop is None:
+            known = self.catalog.photo_id(photo.payload)
+            if known is not None:
+                # A photo of the library is its own embedding: no model has to be loaded.
+                _, rows = self.catalog.vectors(space_id, space.dimension, np.array([known]))
+                if len(rows):
+                    return np.asarray(rows[0], np.float32)
+        image = photo.pixels()
+        if crop is not None:
+            image = image.crop(_box(crop, image.size, photo.name))
+        backbone = self._load_backbone(space)
+        row: Vector = backbone.embed_batch(backbone.prepare(image)[None]).rows[0]
+        return row
+
+    def _is_stale(self, space_id: int, neighbours: Neighbours) -> bool:
+        return neighbours.generation != self.catalog.generation(space_id)
+
+    def _cache_is_stale(self, space_id: int, space: Space) -> bool:
+        from vitsearch.neighbours import Neighbours, StaleCache
+
+        try:
+            return self._is_stale(
+                space_id, Neighbours.load(self._neighbours_folder(space_id), dimension=space.dimension)
+            )
+        except StaleCache:
+            return True
+
+    def _neighbours_folder(self, space_id: int) -> Path:
+        return self.folder / "neighbours" / str(space_id)
+
+    def _load_neighbours(self, space_id: int, space: Space) -> Neighbours:
+        from vitsearch.neighbours import Neighbours, StaleCache
+
+        folder = self._neighbours_folder(space_id)
+        try:
+            neighbours = Neighbours.load(folder, dimension=space.dimension)
+            if not self._is_stale(space_id, neighbours):
+                return neighbours
+        except StaleCache:
+            neighbours = None
+        try:
+            with self._lease():
+                return self._bring_cache_up_to_date(space_id, space)
+        except LibraryError:
+            if neighbours is None:
+                raise
+            # An index run is under way, or the folder is read-only: what was saved last answers meanwhile.
+            return neighbours
+
+    def _bring_cache_up_to_date(self, space_id: int, space: Space) -> Neighbours:
+        """Add to the FAISS cache what SQLite has and it has not, remove the rest, and save. Needs the lease."""
+        from vitsearch.neighbours import Neighbours, StaleCache
+
+        catalog, folder = self.catalog, self._neighbours_folder(space_id)
+        generation = catalog.generation(space_id)
+        try:
+            neighbours = Neighbours.load(folder, dimension=space.dimension)
+            if neighbours.generation != generation:
+                stored, cached = catalog.embedded_ids(space_id), neighbours.ids()
+                neighbours.remove(np.setdiff1d(cached, stored, assume_unique=True))
+                missing = np.setdiff1d(stored, cached, assume_unique=True)
+                for start in range(0, len(missing), 8192):
+                    neighbours.add(*catalog.vectors(space_id, space.dimension, missing[start : start + 8192]))
+                neighbours.save(generation=generation)
+        except StaleCache:
+            neighbours = Neighbours.build(
+                space.dimension,
+                catalog.vector_batches(space_id, space.dimension),
+                folder=folder,
+                generation=generation,
+            )
+        self._loaded = space_id, neighbours
+        return neighbours
+
+    def _known_root(self, folder: str | os.PathLike[str]) -> Root:
+        path = Path(folder).resolve()
+        for root in self.catalog.roots():
+            if root.path == path:
+                return root
+        raise LibraryError(f"{path} is not a folder that was indexed: see `vitsearch roots list`")
+
+
+def _name(example: str | os.PathLike[str] | BinaryIO) -> str:
+    return str(Path(example).absolute()) if isinstance(example, (str, os.PathLike)) else "-"
+
+
+def _parse(example: str | os.PathLike[str] | BinaryIO) -> PhotoFile:
+    if isinstance(example, (str, os.PathLike)):
+        path = Path(example).absolute()
+        if path.is_dir():
+            raise UnreadablePhoto(path, "it is a folder; name one image in it")
+        return read_photo(path)
+    return parse_photo(example.read(), name="the image on standard input")
+
+
+def _box(crop: Crop, size: tuple[int, int], name: str) -> tuple[int, int, int, int]:
+    left, top, width, height = crop
+    right, bottom = left + width, top + height
+    if width < 1 or height < 1 or left < 0 or top < 0 or right > size[0] or bottom > size[1]:
+        raise BadQuery(
+            f"the crop {left},{top},{width},{height} does not lie within {name} ({size[0]} x {size[1]})"
+        )
+    return left, top, right, bottom
+
+
+def _other_space(folder: Path, stored: Space, given: Space) -> str:
+    if stored.model != given.model:
+        return (
+            f"the library in {folder} was indexed with {stored.model}, not {given.model}: use its own model"
+        )
+    return (
+        f"the library in {folder} was indexed with other weights or preprocessing of {stored.model}: restore those, or "
+        "index into another --library"
+    )
+
+
+def _folder_bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

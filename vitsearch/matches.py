@@ -1,0 +1,157 @@
+"""From a query vector to matches: nearest photos, where they are, and how they stand out from the background."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vitsearch.errors import BadQuery
+from vitsearch.records import Match
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from vitsearch.catalog import Catalog, Filter, PhotoRow
+    from vitsearch.neighbours import Neighbours
+
+    Vector = npt.NDArray[np.float32]
+    Ids = npt.NDArray[np.int64]
+
+BACKGROUND_SAMPLE = 4096
+# How much a counter-example pulls away, against 1 for the examples (Rocchio's gamma; Manning et al., Introduction to
+# Information Retrieval, section 9.1.1, advises less weight for negative feedback).
+_COUNTER_WEIGHT = 0.5
+# Two results this similar show the same picture to a person: `distinct` keeps the better one.
+_SAME_PICTURE = 0.95
+# A background smaller than this says nothing about what is ordinary.
+_SMALLEST_BACKGROUND = 16
+
+
+def query_direction(examples: Sequence[Vector], counters: Sequence[Vector] = ()) -> Vector:
+    """Combine unit rows (d,) into one query: the mean of the examples, away from the mean of the counter-examples.
+
+    Raises:
+        BadQuery: examples and counter-examples cancel out.
+
+    """
+    direction = np.mean(examples, axis=0)
+    if counters:
+        direction = direction - _COUNTER_WEIGHT * np.mean(counters, axis=0)
+    length = float(np.linalg.norm(direction))
+    if length < 1e-6:
+        raise BadQuery("the examples and counter-examples cancel each other out: leave one of them away")
+    return np.asarray(direction / length, np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """How a fixed random sample of the library scores against one query: (m,) float32, ascending."""
+
+    scores: Vector
+
+    @classmethod
+    def of(cls, query: Vector, catalog: Catalog, space: int, *, leave_out: Sequence[int] = ()) -> Background:
+        """Score the library's sample; photos of the query itself are left out."""
+        ids = catalog.background_ids(space, BACKGROUND_SAMPLE)
+        ids = ids[~np.isin(ids, np.asarray(leave_out, np.int64))]
+        _, rows = catalog.vectors(space, len(query), ids)
+        return cls(np.sort(rows.astype(np.float32) @ query))
+
+    def percentile(self, score: float) -> float:
+        """Return the share of the background that scores lower, 0 to 100."""
+        if not len(self.scores):
+            return 100.0
+        return 100.0 * float(np.searchsorted(self.scores, score, side="left")) / len(self.scores)
+
+    @property
+    def match_above(self) -> float | None:
+        """The score above which a photo stands out from the background, or None if that is too small to tell.
+
+        Tukey's upper fence (Exploratory Data Analysis, 1977, section 2D): the upper quartile plus 1.5 times the
+        distance between the quartiles.
+        """
+        if len(self.scores) < _SMALLEST_BACKGROUND:
+            return None
+        low, high = np.quantile(self.scores, (0.25, 0.75))
+        return float(high + 1.5 * (high - low))
+
+
+@dataclass(frozen=True, slots=True)
+class MatchOptions:
+    """What limits an answer. `leave_out`: photos that are the query itself."""
+
+    k: int
+    criteria: Filter
+    leave_out: tuple[int, ...] = ()
+    exact: bool = False
+    distinct: bool = False
+    only_matches: bool = False
+
+
+def find_matches(
+    query: Vector, catalog: Catalog, neighbours: Neighbours, space: int, options: MatchOptions
+) -> tuple[tuple[Match, ...], float | None]:
+    """Return the best matches of a unit query (d,), best first, and the score above which photos really match.
+
+    Photos that are missing, or only on roots that are offline, are never among them.
+    """
+    background = Background.of(query, catalog, space, leave_out=options.leave_out)
+    floor = background.match_above
+    within = catalog.select(options.criteria) if options.criteria else None
+    matches: list[Match] = []
+    for photo, score in _nearest_present(query, catalog, neighbours, within, options):
+        if options.only_matches and floor is not None and score < floor:
+            break
+        matches.append(
+            Match(
+                path=photo.paths[0],
+                score=round(score, 6),
+                percentile=round(background.percentile(score), 2),
+                photo=photo.id,
+                width=photo.facts.width,
+                height=photo.facts.height,
+                taken=photo.facts.taken,
+                camera=photo.facts.camera,
+                other_paths=photo.paths[1:],
+            )
+        )
+    return tuple(matches), floor
+
+
+def _nearest_present(
+    query: Vector, catalog: Catalog, neighbours: Neighbours, within: Ids | None, options: MatchOptions
+) -> list[tuple[PhotoRow, float]]:
+    exclude = np.array(options.leave_out, np.int64) if options.leave_out else None
+    width = options.k + 8
+    while True:
+        scores, ids = neighbours.search(
+            query[None], width, exact=options.exact, within=within, exclude=exclude
+        )
+        found = [
+            (int(photo), float(score)) for photo, score in zip(ids[0], scores[0], strict=True) if photo >= 0
+        ]
+        photos = catalog.photos([photo for photo, _ in found])
+        present = [
+            (photos[photo], score) for photo, score in found if photo in photos and photos[photo].paths
+        ]
+        if options.distinct:
+            present = _distinct(present, neighbours)
+        # Fewer than asked for means that the library has no more; otherwise missing photos took their places.
+        if len(present) >= options.k or len(found) < width:
+            return present[: options.k]
+        width *= 4
+
+
+def _distinct(found: list[tuple[PhotoRow, float]], neighbours: Neighbours) -> list[tuple[PhotoRow, float]]:
+    if not found:
+        return found
+    rows = neighbours.rows(np.array([photo.id for photo, _ in found], np.int64))
+    kept: list[int] = []
+    for index in range(len(found)):
+        if not kept or float((rows[kept] @ rows[index]).max()) < _SAME_PICTURE:
+            kept.append(index)
+    return [found[index] for index in kept]

@@ -1,0 +1,98 @@
+"""Search results as one self-contained HTML page: thumbnails inside, nothing loaded from elsewhere."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from typing import TYPE_CHECKING
+
+from vitsearch.contact_sheet import thumbnail
+from vitsearch.errors import UnreadablePhoto, VitsearchError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from vitsearch.records import Match, SearchResult
+
+_SIDE = 320
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<title>{title}</title>
+<style>
+:root {{ color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; }}
+body {{ margin: 2rem auto; padding: 0 1rem; max-width: 80rem; }}
+h1 {{ font-size: 1.25rem; }}
+ul {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: 1.25rem; padding: 0; }}
+li {{ list-style: none; }}
+img {{ display: block; width: 100%; height: 15rem; object-fit: contain; background: #8881; border-radius: .4rem; }}
+.query img {{ outline: 3px solid #d94614; }}
+.path {{ overflow-wrap: anywhere; font-size: .85em; opacity: .75; }}
+.weak {{ opacity: .55; }}
+</style>
+<h1>{title}</h1>
+<p>{summary}</p>
+<ul>
+{items}
+</ul>
+</html>
+"""
+
+
+def write_result_page(result: SearchResult, queries: Sequence[Path], file: Path) -> None:
+    """Write the query images and the matches, best first, as one HTML file.
+
+    Matches below the score that stands out from the library's background are shown faintly.
+
+    Raises:
+        VitsearchError: the file cannot be written.
+
+    """
+    items = [_item("query", path, "query", "") for path in queries]
+    items += [_match_item(match, result.matches_above) for match in result.results]
+    page = _PAGE.format(
+        title=html.escape(
+            "Photos like " + ", ".join(path.name for path in queries) if queries else " ".join(result.query)
+        ),
+        summary=html.escape(f"{len(result.results)} matches by {result.model}, best first"),
+        items="\n".join(items),
+    )
+    try:
+        file.write_text(page, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise VitsearchError(f"cannot write the page {file}: {error.strerror or error}") from error
+
+
+def _match_item(match: Match, floor: float | None) -> str:
+    facts = " · ".join(
+        part
+        for part in (f"{match.width} x {match.height}", (match.taken or "")[:10], match.camera or "")
+        if part
+    )
+    weak = "weak" if floor is not None and match.score < floor else ""
+    title = f"{match.score:.3f} · above {match.percentile:.1f} % of the library"
+    return _item(weak, match.path, title, facts)
+
+
+def _item(kind: str, path: Path, title: str, facts: str) -> str:
+    name = html.escape(str(path))
+    return (
+        f'<li class="{kind}"><img alt="{html.escape(path.name)}" src="{_data_address(path)}">'
+        f"<strong>{html.escape(title)}</strong><br>{html.escape(facts)}"
+        f'<div class="path">{name}</div></li>'
+    )
+
+
+def _data_address(path: Path) -> str:
+    try:
+        picture = thumbnail(path, side=_SIDE)
+    except UnreadablePhoto:
+        return ""
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=82)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
