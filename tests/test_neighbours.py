@@ -380,10 +380,10 @@ def test_any_sequence_of_changes_equals_a_dictionary(tmp_path, queries, steps):
             truth = {key: row for key, row in truth.items() if key not in numbers}
         elif step == "save":
             neighbours.save(generation=1)
-            saved = truth
+            saved = dict(truth)
         else:
             neighbours = Neighbours.load(tmp_path / "any", dimension=DIMENSION)
-            truth = saved
+            truth = dict(saved)
         there = np.array(sorted(truth), dtype=np.int64)
         known = np.array([truth[key] for key in sorted(truth)], dtype=np.float32).reshape(-1, DIMENSION)
         np.testing.assert_array_equal(neighbours.ids(), there)
