@@ -7,7 +7,7 @@ BIN := .venv/bin
 
 demo: .venv/installed
 	$(BIN)/vitsearch --library demo/library index sample_images
-	$(BIN)/vitsearch --library demo/library search sample_images/cat-1.jpg -k 9 --sheet demo/contact-sheet.png
+	$(BIN)/vitsearch --library demo/library search sample_images/animals/cat-1.jpg -k 9 --sheet demo/contact-sheet.png
 	@echo "Look at demo/contact-sheet.png"
 
 test: .venv/installed weights

@@ -1,3 +1,35 @@
-"""vitsearch: search your own photos by what is in them."""
+"""vitsearch: search your own photos by what is in them.
+
+    from vitsearch import Library
+
+    with Library.open("my-library") as library:
+        library.index(["photos"])
+        result = library.search("query.jpg", k=10)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vitsearch.errors import VitsearchError
+
+if TYPE_CHECKING:
+    from vitsearch.library import Library
+    from vitsearch.records import IndexReport, LibraryStatus, Match, SearchResult
+
+__all__ = ["IndexReport", "Library", "LibraryStatus", "Match", "SearchResult", "VitsearchError", "__version__"]
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    # Lazy, so that `import vitsearch` and the command line's --help stay light.
+    if name == "Library":
+        from vitsearch.library import Library
+
+        return Library
+    if name in ("IndexReport", "LibraryStatus", "Match", "SearchResult"):
+        from vitsearch import records
+
+        return getattr(records, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

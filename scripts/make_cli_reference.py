@@ -1,0 +1,39 @@
+"""Write `docs/cli.md` from the commands' own help: `python scripts/make_cli_reference.py`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from vitsearch.cli import cli
+
+PAGE = Path(__file__).parent.parent / "docs" / "cli.md"
+INTRODUCTION = """# The command line
+
+Made from each command's `--help` by `scripts/make_cli_reference.py`.
+
+The library's folder comes from `--library`, else `VITSEARCH_LIBRARY`, else your user data folder. Results go to
+stdout, progress and messages to stderr. With `--json`, stdout holds one JSON document and nothing else; paths in it
+are absolute. Exit status: 0 done, 1 an error that is explained in one line, 2 wrong usage, 130 stopped with Ctrl-C.
+"""
+
+
+def reference() -> str:
+    """Return the whole page."""
+    return "\n".join([INTRODUCTION, *_sections(cli, "vitsearch", None)])
+
+
+def _sections(command: click.Command, name: str, parent: click.Context | None) -> list[str]:
+    context = click.Context(command, info_name=name, parent=parent, max_content_width=100, terminal_width=100)
+    sections = [f"## {context.command_path}\n\n```\n{command.get_help(context)}\n```\n"]
+    if isinstance(command, click.Group):
+        for inner in command.list_commands(context):
+            found = command.get_command(context, inner)
+            if found is not None:
+                sections += _sections(found, inner, context)
+    return sections
+
+
+if __name__ == "__main__":
+    PAGE.write_text(reference(), encoding="utf-8")
