@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vitsearch.errors import NoTextTower
+from vitsearch.errors import ModelError, NoTextTower
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +27,21 @@ class Embeddings:
 
     rows: npt.NDArray[np.float32]
     norms: npt.NDArray[np.float32]
+
+    @classmethod
+    def from_raw(cls, raw: npt.NDArray[np.float32]) -> Embeddings:
+        """Split a model's raw rows, (n, d) float32, into unit rows and their norms.
+
+        Raises:
+            ModelError: a value is not finite, so that nothing useless is ever stored.
+        """
+        import numpy as np
+
+        norms = np.linalg.norm(raw, axis=1)
+        if not np.isfinite(norms).all():
+            raise ModelError("the model returned values that are not finite: run it with --device cpu")
+        rows = raw / np.maximum(norms, np.finfo(np.float32).tiny)[:, None]
+        return cls(rows=rows, norms=norms)
 
 
 class Backbone(ABC):

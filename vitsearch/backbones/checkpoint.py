@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from vitsearch.errors import WeightsUnavailable
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 Source = Literal["folder", "Hugging Face cache", "vitsearch cache"]
 _INDEX = "model.safetensors.index.json"
@@ -78,11 +74,6 @@ def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     if not complete:
         raise WeightsUnavailable(f"{path} is cut short or damaged: remove it and get the checkpoint again")
     return shapes
-
-
-def count_parameters(files: Sequence[Path]) -> int:
-    """Return how many numbers the weight files hold."""
-    return sum(math.prod(shape) for path in files for shape in tensor_shapes(path).values())
 
 
 def fingerprint(folder: Path, *, cache: Path) -> str:

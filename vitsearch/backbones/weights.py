@@ -49,29 +49,26 @@ def find_locally(model: str, *, cache: Path) -> Checkpoint | None:
     Raises:
         UnknownModel: `model` can be no registry name, hub id or folder.
     """
-    known = find_model(model)
-    if known is None and Path(model).expanduser().is_dir():
-        folder = Path(model).expanduser().resolve()
-        return Checkpoint(str(folder), folder, "folder", "not stated")
+    known, name = find_model(model), canonical_name(model)
+    if known is None and Path(name).is_dir():
+        return Checkpoint(name, Path(name), "folder", "not stated")
     if known is None and not _HUB_ID.fullmatch(model):
         raise unknown_model(model)
-    hub_id = known.hub_id if known else model
-    if hub_id is None:
+    if known is not None and known.hub_id is None:
         folder = wheel_folder(cache)
-        return (
-            Checkpoint(model, folder, "vitsearch cache", known.license if known else "")
-            if folder.is_dir()
-            else None
-        )
-    snapshot = hub.cached_folder(hub_id)
-    if snapshot is None:
-        return None
-    return Checkpoint(
-        known.name if known else model,
-        snapshot,
-        "Hugging Face cache",
-        known.license if known else "see its model card",
-    )
+        return Checkpoint(name, folder, "vitsearch cache", known.license) if folder.is_dir() else None
+    snapshot = hub.cached_folder(known.hub_id if known and known.hub_id else model)
+    licence = known.license if known else "see its model card"
+    return Checkpoint(name, snapshot, "Hugging Face cache", licence) if snapshot else None
+
+
+def canonical_name(model: str) -> str:
+    """Return the name that a space gives to a model: a folder's full path, a hub id's registry name."""
+    known = find_model(model)
+    if known is not None:
+        return known.name
+    folder = Path(model).expanduser()
+    return str(folder.resolve()) if folder.is_dir() else model
 
 
 def obtain(model: str, *, cache: Path, notice: Callable[[str], None]) -> Checkpoint:

@@ -1,0 +1,147 @@
+"""The torch runtime: the reference on the CPU, and the fast path on CUDA and MPS."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from vitsearch.backbones.backbone import Backbone, Embeddings
+from vitsearch.backbones.preprocessing import prepare
+from vitsearch.backbones.vision_tower import load_tower
+from vitsearch.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    import numpy.typing as npt
+    from PIL import Image
+
+    from vitsearch.backbones.spec import BackboneSpec
+    from vitsearch.backbones.text_tower import TextTower
+    from vitsearch.backbones.vision_tower import VisionTower
+
+_BATCH_SIZES = {"cpu": 8, "cuda": 128, "mps": 32}
+
+
+class TorchBackbone(Backbone):
+    """A backbone that runs in torch: float32 on the CPU, autocast to half precision on CUDA and MPS."""
+
+    def __init__(
+        self,
+        tower: VisionTower,
+        spec: BackboneSpec,
+        folder: Path,
+        *,
+        device: str,
+        batch_size: int | None,
+        notice: Callable[[str], None],
+    ) -> None:
+        self.space = spec.space
+        self.spec = spec
+        self.device = device
+        self.batch_size = batch_size or _BATCH_SIZES[device]
+        self._tower = tower.to(device)
+        self._folder = folder
+        self._notice = notice
+        self._texts: TextTower | None = None
+
+    def prepare(self, image: Image.Image) -> npt.NDArray[np.uint8]:
+        """Resize and crop one upright RGB image: (height, width, 3) uint8."""
+        return prepare(image, self.space.preprocessing)
+
+    def embed_batch(self, pixels: npt.NDArray[np.uint8]) -> Embeddings:
+        """Embed prepared pixels, (n, height, width, 3) uint8; a batch that does not fit in memory is halved.
+
+        Raises:
+            ModelError: not even one image fits, or the model returned values that are not finite.
+        """
+        if not len(pixels):
+            return self._nothing()
+        rows: list[torch.Tensor] = []
+        start = 0
+        while start < len(pixels):
+            chunk = pixels[start : start + self.batch_size]
+            try:
+                rows.append(self._forward(chunk))
+            except RuntimeError as error:
+                if not _is_out_of_memory(error):
+                    raise
+                self._use_smaller_batches(len(chunk))
+                continue
+            start += len(chunk)
+        # Results are fetched only here, so that copying and preparing a chunk overlap with computing the one before.
+        return Embeddings.from_raw(torch.cat(rows).cpu().numpy())
+
+    def embed_texts(self, texts: Sequence[str]) -> Embeddings:
+        """Embed texts into the same space.
+
+        Raises:
+            NoTextTower: the model sees only images.
+        """
+        if not self.spec.has_text:
+            return super().embed_texts(texts)
+        if not texts:
+            return self._nothing()
+        if self._texts is None:
+            from vitsearch.backbones.text_tower import TextTower
+
+            self._texts = TextTower(self._folder, device=self.device)
+        return Embeddings.from_raw(self._texts.embed(texts))
+
+    def _nothing(self) -> Embeddings:
+        return Embeddings.from_raw(np.zeros((0, self.space.dimension), dtype=np.float32))
+
+    def _forward(self, pixels: npt.NDArray[np.uint8]) -> torch.Tensor:
+        batch = torch.from_numpy(np.ascontiguousarray(pixels))
+        if self.device == "cuda":
+            batch = batch.pin_memory()
+        batch = batch.to(self.device, non_blocking=self.device == "cuda")
+        with torch.inference_mode(), _autocast(self.device):
+            return self._tower(batch)  # type: ignore[no-any-return]
+
+    def _use_smaller_batches(self, tried: int) -> None:
+        if tried == 1:
+            raise ModelError(
+                f"not even one image fits in the memory of {self.device}: use --device cpu or a smaller model"
+            )
+        self.batch_size = tried // 2
+        self._notice(f"out of memory with {tried} images at a time: going on with {self.batch_size}")
+        if self.device == "cuda":
+            torch.cuda.empty_cache()
+        elif self.device == "mps":
+            torch.mps.empty_cache()
+
+
+def open_torch(
+    spec: BackboneSpec, folder: Path, *, device: str, batch_size: int | None, notice: Callable[[str], None]
+) -> TorchBackbone:
+    """Load a checkpoint folder into torch on a device.
+
+    Raises:
+        WeightsUnavailable: the weights do not fit the configuration.
+    """
+    space = spec.space
+    tower = load_tower(folder, space.preprocessing, space.readout, spec.prefix_tokens)
+    return TorchBackbone(tower, spec, folder, device=device, batch_size=batch_size, notice=notice)
+
+
+def _autocast(device: str) -> AbstractContextManager[object]:
+    if device == "cpu":
+        return nullcontext()
+    half = torch.bfloat16 if device == "cuda" and torch.cuda.is_bf16_supported() else torch.float16
+    return torch.autocast(device, dtype=half)
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    # MPS and the CPU allocator raise a bare RuntimeError.
+    said = str(error)
+    return (
+        isinstance(error, torch.OutOfMemoryError)
+        or "out of memory" in said
+        or "can't allocate memory" in said
+    )
