@@ -1,10 +1,7 @@
 """vitsearch: search your own photos by what is in them.
 
-    from vitsearch import Library
-
-    with Library.open("my-library") as library:
-        library.index(["photos"])
-        result = library.search("query.jpg", k=10)
+`Library.open(folder)` opens a library; `library.index([...])` looks at photo folders; `library.search(image, k=10)`
+finds what is like an image. What they return are the frozen records of `vitsearch.records`.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from vitsearch.catalog import ReadableFile, RejectedFile, Root
+from vitsearch.duplicates.hashes import perceptual_hash
 from vitsearch.errors import LibraryError, UnreadablePhoto
 from vitsearch.photos import read_photo
 from vitsearch.records import FoundFile, IndexReport, PhotoFacts, UnreadableFile
@@ -259,7 +260,15 @@ class IndexRun:
             image = photo.pixels(min_side=_DECODE_MARGIN * size)
         except UnreadablePhoto as error:
             return RejectedFile(root, found, error.reason)
-        return _Read(root, found, photo.content, photo.payload, photo.facts, None, backbone.prepare(image))
+        return _Read(
+            root,
+            found,
+            photo.content,
+            photo.payload,
+            photo.facts,
+            perceptual_hash(image),
+            backbone.prepare(image),
+        )
 
     def _commit(
         self, run: int, backbone: Backbone, readable: Sequence[_Read], rejected: list[RejectedFile]
