@@ -319,7 +319,7 @@ class Library:
         if active is None:
             space = self._first_backbone(model).space
             return catalog.activate_space(space), space
-        if model is not None and model != active[1].model:
+        if model is not None and self._backbone is None and _canonical(model) != active[1].model:
             raise SpaceMismatch(
                 f"the library in {self.folder} was indexed with {active[1].model}, not {model}: leave --model away, or "
                 "use another --library for the other model"
@@ -445,6 +445,12 @@ class Library:
             if root.path == path:
                 return root
         raise LibraryError(f"{path} is not a folder that was indexed: see `vitsearch roots list`")
+
+
+def _canonical(model: str) -> str:
+    from vitsearch.backbones import canonical_name
+
+    return canonical_name(model)
 
 
 def _name(example: str | os.PathLike[str] | BinaryIO) -> str:

@@ -2,9 +2,119 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 import click
+
+from vitsearch.cli.output import print_json, shown
+from vitsearch.cli.session import Session, json_option, pass_session
+
+if TYPE_CHECKING:
+    from vitsearch.backbones import ModelDescription
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    name: str
+    source: str
+    dimension: int
+    text: bool
+    license: str
+    cached: bool
+    notes: str
 
 
 @click.group()
 def models() -> None:
-    """List, show or fetch the models that can embed photos."""
+    """Show the models that can embed photos, or fetch their weights."""
+
+
+@models.command("list")
+@json_option
+@pass_session
+def list_models(session: Session, as_json: bool) -> None:
+    """List the models that have a name here.
+
+    Any Hugging Face id or local folder of a ViT, DeiT, DINO, DINOv2, DINOv3, BEiT, CLIP or SigLIP checkpoint can be
+    used in place of a name.
+    """
+    from vitsearch.backbones import list_models
+    from vitsearch.backbones.weights import is_cached
+
+    rows = [
+        _Row(
+            name=model.name,
+            source=model.hub_id or model.source,
+            dimension=model.facts.dimension,
+            text=model.facts.has_text,
+            license=model.license,
+            cached=is_cached(model.name, cache=session.cache_folder),
+            notes=model.notes,
+        )
+        for model in list_models()
+    ]
+    if as_json:
+        print_json({"models": rows})
+        return
+    width = max(len(row.name) for row in rows)
+    for row in rows:
+        marks = ", ".join(mark for mark, holds in (("reads text", row.text), ("here", row.cached)) if holds)
+        click.echo(f"{row.name:<{width}}  {row.dimension:>4}  {row.source}" + (f"  ({marks})" if marks else ""))
+
+
+@models.command()
+@click.argument("model")
+@json_option
+@pass_session
+def show(session: Session, model: str, as_json: bool) -> None:
+    """Say what MODEL is: its patches, tokens, width, layers, preprocessing, licence and source."""
+    from vitsearch.backbones import describe
+
+    _print_description(describe(model, cache=session.cache_folder), as_json=as_json)
+
+
+@models.command()
+@click.argument("model")
+@json_option
+@pass_session
+def pull(session: Session, model: str, as_json: bool) -> None:
+    """Fetch the weights of MODEL, so that later runs need no network."""
+    from vitsearch.backbones import pull as fetch
+
+    described = fetch(model, cache=session.cache_folder, notice=lambda line: click.echo(line, err=True))
+    _print_description(described, as_json=as_json)
+
+
+def _print_description(described: ModelDescription, *, as_json: bool) -> None:
+    spec = described.spec
+    pre = spec.space.preprocessing
+    facts = {
+        "model": spec.space.model,
+        "architecture": spec.architecture,
+        "source": spec.source,
+        "licence": spec.license,
+        "cached": described.cached,
+        "dimension": spec.space.dimension,
+        "readout": spec.space.readout,
+        "patch_size": spec.patch_size,
+        "tokens": spec.tokens,
+        "width": spec.width,
+        "layers": spec.layers,
+        "heads": spec.heads,
+        "parameters": spec.parameters,
+        "text": spec.has_text,
+        "preprocessing": pre,
+        "notes": described.notes,
+    }
+    if as_json:
+        print_json(facts)
+        return
+    facts["preprocessing"] = (
+        f"{pre.width} x {pre.height}, {pre.fit}" + (f" after shortest edge {pre.resize}" if pre.fit == "crop" else "")
+    )
+    facts["parameters"] = f"{spec.parameters / 1e6:.1f} million"
+    for name, value in facts.items():
+        text = ("yes" if value else "no") if isinstance(value, bool) else str(value)
+        if text:
+            click.echo(f"{name.replace('_', ' '):<14} {shown(text)}")
