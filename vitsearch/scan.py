@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 IGNORE_FILE = ".vitsearchignore"
 LIBRARY_FILE = "library.db"
+_LIBRARY_FOLDERS = frozenset(("neighbours", "thumbnails"))
 
 # Folders that systems and photo programs keep for themselves: thumbnails, trash, versions.
 SYSTEM_FOLDERS = frozenset(
@@ -76,7 +77,9 @@ def walk(root: Path, *, below: str = "") -> Iterator[FoundFile | Skipped]:
     """
     visited: set[tuple[int, int]] = set()
     # A stack of open folders instead of recursion: paths of 4,000 characters nest deeper than Python's stack.
-    stack: list[Iterator[FoundFile | Skipped | _Folder]] = [iter([_Folder(str(root / below), below, ())])]
+    stack: list[Iterator[FoundFile | Skipped | _Folder]] = [
+        iter([_Folder(str(root / below), below, _ignores_above(root, below))])
+    ]
     while stack:
         item = next(stack[-1], None)
         if item is None:
@@ -97,6 +100,7 @@ class _Folder:
 def _listing(
     folder: _Folder, root: Path, visited: set[tuple[int, int]]
 ) -> Iterator[FoundFile | Skipped | _Folder]:
+    is_start = not visited
     try:
         info = os.stat(folder.path)  # noqa: PTH116 - Path objects triple the time of a large walk
         if (info.st_dev, info.st_ino) in visited:
@@ -108,7 +112,8 @@ def _listing(
         yield Skipped(Path(folder.path), error.strerror or str(error))
         return
     if any(entry.name == LIBRARY_FILE for entry in entries):
-        return  # a library's own folder: its thumbnails are not photos
+        # A library's own folder: its thumbnails are not photos. Where it was named itself, the rest of it may be.
+        entries = [entry for entry in entries if is_start and entry.name not in _LIBRARY_FOLDERS]
     ignores = folder.ignores
     if any(entry.name == IGNORE_FILE for entry in entries):
         ignores = (*ignores, (folder.relative, _read_ignores(Path(folder.path) / IGNORE_FILE)))
@@ -157,9 +162,18 @@ def _may_be_image(entry: os.DirEntry[str]) -> bool:
         return False
 
 
+def _ignores_above(root: Path, below: str) -> tuple[tuple[str, PathSpec[Pattern]], ...]:
+    """Read the ignore files of the folders that a walk of a subfolder does not pass through."""
+    outer = [below[: end + 1] for end, character in enumerate(below) if character == "/"][:-1]
+    paths = [(relative, root / relative / IGNORE_FILE) for relative in ("", *outer) if below]
+    return tuple((relative, _read_ignores(path)) for relative, path in paths if path.exists())
+
+
 def _read_ignores(path: Path) -> PathSpec[Pattern]:
     from pathspec import PathSpec
 
+    if not path.is_file():
+        raise VitsearchError(f"cannot use {path}: it is not a regular file; mend or remove it")
     try:
         return PathSpec.from_lines("gitignore", path.read_text(encoding="utf-8").splitlines())
     except (OSError, UnicodeDecodeError, ValueError) as error:
