@@ -1,0 +1,183 @@
+"""How good a head is, told from predictions on photos that it was not fitted on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vitsearch.heads.head import to_probabilities
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from vitsearch.heads.head import Kind
+
+_BINS = 15
+_KEPT_ACCURACY = 0.95
+_RARELY_RIGHT = 0.01
+_NORMAL_95 = 1.96
+
+
+@dataclass(frozen=True, slots=True)
+class LabelReport:
+    """One label: how many photos have it, and how well it was found (all 0 to 1)."""
+
+    label: str
+    photos: int
+    precision: float
+    recall: float
+    f1: float
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Cross-validated figures: every photo was judged by a head that had seen neither it nor a near duplicate.
+
+    `accuracy`: share of photos whose labels were all right (of a sigmoid head: at probability 0.5), with its 95 %
+    confidence `interval`. `calibration_error`: expected calibration error over 15 bins. `confusion`: row i,
+    column j counts photos of label i that were given label j; empty for a sigmoid head. `kept`: share of photos
+    not abstained from, and `kept_accuracy` the share of those whose best label is right.
+    """
+
+    photos: int
+    groups: int
+    folds: int
+    c: float
+    accuracy: float
+    interval: tuple[float, float]
+    macro_f1: float
+    calibration_error: float
+    labels: tuple[LabelReport, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    kept: float
+    kept_accuracy: float
+    seconds: float
+
+
+def log_loss(
+    logits: npt.NDArray[np.floating], members: npt.NDArray[np.bool_], kind: Kind, temperature: float
+) -> float:
+    """Return the mean negative log likelihood of the smoothed truth `members` (n, c) under `logits / temperature`.
+
+    The truth is taken to be wrong once in n + 2 times (Platt 1999, section 2.2), so that predictions that are all
+    right do not call for infinite confidence.
+    """
+    scaled = np.asarray(logits, np.float64) / temperature
+    count, labels = members.shape
+    doubt = 1 / (count + 2)
+    if kind == "sigmoid":
+        truth = np.where(members, 1 - doubt, doubt)
+        return float(np.mean(np.logaddexp(0, scaled) - truth * scaled))
+    truth = np.where(members, 1 - doubt, doubt / max(1, labels - 1))
+    peak = scaled.max(axis=1, keepdims=True)
+    normaliser = peak + np.log(np.exp(scaled - peak).sum(axis=1, keepdims=True))
+    return float(np.mean((truth * (normaliser - scaled)).sum(axis=1)))
+
+
+def fit_temperature(
+    logits: npt.NDArray[np.floating], members: npt.NDArray[np.bool_], kind: Kind
+) -> tuple[float, float]:
+    """Return the temperature that makes held-out `logits` (n, c) most probable, and the log loss that it leaves.
+
+    Temperature scaling: Guo et al., On Calibration of Modern Neural Networks, 2017, section 4.2.
+    """
+    from scipy.optimize import minimize_scalar
+
+    found = minimize_scalar(
+        lambda log: log_loss(logits, members, kind, math.exp(log)), bounds=(-6, 6), method="bounded"
+    )
+    return math.exp(float(found.x)), float(found.fun)
+
+
+def abstention_threshold(confidence: npt.NDArray[np.floating], right: npt.NDArray[np.bool_]) -> float:
+    """Return the confidence below which a best label is not worth showing.
+
+    It is the lowest threshold at which 95 % of the photos kept have a right best label, and never so low that only
+    1 % of the right answers were less sure: a photo of something else altogether is that unsure too. Where even the
+    surest fall short, calibrated confidence says it: 0.95. Selective classification: Geifman and El-Yaniv 2017.
+    """
+    order = np.argsort(-confidence, kind="stable")
+    kept_accuracy = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
+    # Photos of equal confidence are kept or left together.
+    ends = np.append(np.diff(confidence[order]) != 0, True)
+    enough = np.flatnonzero((kept_accuracy >= _KEPT_ACCURACY) & ends)
+    if not len(enough):
+        return _KEPT_ACCURACY
+    lowest = float(confidence[order][enough[-1]])
+    return max(lowest, float(np.quantile(confidence[right], _RARELY_RIGHT)))
+
+
+def calibration_error(probabilities: npt.NDArray[np.floating], right: npt.NDArray[np.bool_]) -> float:
+    """Return the expected calibration error of (n,) confidences over 15 equal bins (Naeini et al. 2015)."""
+    bins = np.minimum((probabilities * _BINS).astype(np.int64), _BINS - 1)
+    sizes = np.bincount(bins, minlength=_BINS)
+    gaps = np.bincount(bins, weights=right - probabilities, minlength=_BINS)
+    return float(np.abs(gaps).sum() / max(1, sizes.sum()))
+
+
+def wilson_interval(share: float, count: int) -> tuple[float, float]:
+    """Return the 95 % confidence interval of a share seen in `count` independent trials (Wilson 1927)."""
+    spread = _NORMAL_95**2 / count
+    centre = (share + spread / 2) / (1 + spread)
+    half = _NORMAL_95 / (1 + spread) * math.sqrt(share * (1 - share) / count + spread / (4 * count))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def make_report(
+    logits: npt.NDArray[np.floating],
+    members: npt.NDArray[np.bool_],
+    *,
+    kind: Kind,
+    labels: Sequence[str],
+    temperature: float,
+    abstain_below: float,
+    groups: int,
+    folds: int,
+    c: float,
+    seconds: float,
+) -> Report:
+    """Measure held-out `logits` (n, c) against the truth `members` (n, c)."""
+    probabilities = to_probabilities(logits / temperature, kind)
+    best = probabilities.argmax(axis=1)
+    confidence = probabilities[np.arange(len(best)), best]
+    best_right = members[np.arange(len(best)), best]
+    if kind == "softmax":
+        given = np.arange(len(labels)) == best[:, None]
+        error = calibration_error(confidence, best_right)
+        confusion = tuple(
+            tuple(np.bincount(best[members[:, label]], minlength=len(labels)).tolist())
+            for label in range(len(labels))
+        )
+    else:
+        given = probabilities >= 0.5
+        error = calibration_error(probabilities.ravel(), members.ravel())
+        confusion = ()
+    right = (given & members).sum(axis=0)
+    precision = right / np.maximum(1, given.sum(axis=0))
+    recall = right / np.maximum(1, members.sum(axis=0))
+    f1 = 2 * right / np.maximum(1, given.sum(axis=0) + members.sum(axis=0))
+    figures = zip(
+        labels, members.sum(axis=0).tolist(), precision.tolist(), recall.tolist(), f1.tolist(), strict=True
+    )
+    accuracy = float((given == members).all(axis=1).mean())
+    kept = confidence >= abstain_below
+    return Report(
+        photos=len(logits),
+        groups=groups,
+        folds=folds,
+        c=c,
+        accuracy=accuracy,
+        interval=wilson_interval(accuracy, groups),
+        macro_f1=float(f1.mean()),
+        calibration_error=error,
+        labels=tuple(LabelReport(*row) for row in figures),
+        confusion=confusion,
+        kept=float(kept.mean()),
+        kept_accuracy=float(best_right[kept].mean()) if kept.any() else 0.0,
+        seconds=seconds,
+    )

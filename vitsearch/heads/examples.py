@@ -1,0 +1,152 @@
+"""Labelled photos: read from folders or a CSV file, checked, and paired with their embeddings."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vitsearch.errors import HeadError
+from vitsearch.heads.head import check_labels
+from vitsearch.records import FoundFile
+from vitsearch.scan import walk
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+_NAMED_IN_A_MESSAGE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledFile:
+    """A photo's file and a label that it was given; None says that none of the labels fits."""
+
+    path: Path
+    label: str | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelledRows:
+    """Embeddings with their labels.
+
+    `rows`: (n, d) float32, unit rows. `labels`: one tuple of distinct labels a row, which may be empty.
+    """
+
+    rows: npt.NDArray[np.float32]
+    labels: tuple[tuple[str, ...], ...]
+
+    def __post_init__(self) -> None:
+        if len(self.rows) != len(self.labels):
+            raise HeadError(
+                f"{len(self.rows)} rows but {len(self.labels)} sets of labels: pair them one to one"
+            )
+        if not np.isfinite(self.rows).all():
+            raise HeadError("some embeddings are not finite: index the photos again")
+
+    def names(self) -> tuple[str, ...]:
+        """Return the labels that occur, sorted. Raises `HeadError` if one of them cannot be a label."""
+        names = tuple(sorted({label for labels in self.labels for label in labels}))
+        check_labels(names)
+        return names
+
+    def single_label(self) -> bool:
+        """Whether every photo has exactly one label, so that the labels exclude each other."""
+        return all(len(labels) == 1 for labels in self.labels)
+
+    def membership(self, names: Sequence[str]) -> npt.NDArray[np.bool_]:
+        """Return (n, c) bool: which row has which of the c `names`."""
+        column = {name: place for place, name in enumerate(names)}
+        members = np.zeros((len(self.labels), len(names)), np.bool_)
+        for row, labels in enumerate(self.labels):
+            members[row, [column[label] for label in labels]] = True
+        return members
+
+
+def read_label_folders(folder: Path) -> tuple[LabelledFile, ...]:
+    """Return the photos below `folder`, whose subfolders are the labels; deeper folders belong to the same label.
+
+    Raises `HeadError` when there are no subfolders or one of them holds no photo.
+    """
+    if not folder.is_dir():
+        raise HeadError(f"{folder} is not a folder: name one whose subfolders are the labels")
+    subfolders = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    if not subfolders:
+        raise HeadError(
+            f"{folder} has no subfolders: put the photos of each label into a folder named after it"
+        )
+    check_labels([path.name for path in subfolders])
+    found = {path: [file.path for file in walk(path) if isinstance(file, FoundFile)] for path in subfolders}
+    empty = [path.name for path, files in found.items() if not files]
+    if empty:
+        raise HeadError(f"no photos in {folder} for {listing(empty)}: add some, or remove the empty folder")
+    return tuple(LabelledFile(file, path.name) for path, files in found.items() for file in files)
+
+
+def read_label_csv(path: Path) -> tuple[LabelledFile, ...]:
+    """Return the rows of a CSV file with the columns `path` and `label`; paths are relative to the CSV file.
+
+    A photo with several labels has a line for each; an empty label says that none of the labels fits it. Raises
+    `HeadError` with the line's number when a line cannot be used.
+    """
+    labelled = []
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = csv.DictReader(file, strict=True)
+            if not {"path", "label"} <= set(lines.fieldnames or ()):
+                raise HeadError(f"{path} needs a first line that names the columns path,label")
+            for line in lines:
+                if not line["path"] or line["label"] is None:
+                    raise HeadError(f"{path}, line {lines.line_num}: a path or a label is missing")
+                photo = path.parent / line["path"]
+                if not photo.is_file():
+                    raise HeadError(f"{path}, line {lines.line_num}: there is no file {photo}")
+                labelled.append(LabelledFile(photo, line["label"].strip() or None))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise HeadError(f"cannot read {path} ({error}): it must be a CSV file in UTF-8") from error
+    check_labels(sorted({item.label for item in labelled if item.label is not None}))
+    return tuple(labelled)
+
+
+def labels_by_photo(
+    files: Sequence[LabelledFile], photos: Mapping[Path, int], *, several_labels: bool
+) -> dict[int, tuple[str, ...]]:
+    """Return the labels of each photo id; `photos` gives the id of every file that could be read.
+
+    Raises `HeadError` when a label is left without a readable photo, and, unless `several_labels`, when one photo
+    lies under two labels.
+    """
+    first: dict[tuple[int, str], Path] = {}
+    labels: dict[int, list[str]] = {}
+    for file in files:
+        photo = photos.get(file.path)
+        if photo is None:
+            continue
+        given = labels.setdefault(photo, [])
+        if file.label is None or file.label in given:
+            continue
+        if given and not several_labels:
+            raise HeadError(
+                f"{first[photo, given[0]]} and {file.path} are the same photo under two labels: remove one of them, "
+                "or give several labels a photo with a CSV file"
+            )
+        given.append(file.label)
+        first[photo, file.label] = file.path
+    wanted = {file.label for file in files if file.label is not None}
+    unread = sorted(wanted - {label for given in labels.values() for label in given})
+    if unread:
+        raise HeadError(f"no photo of {listing(unread)} can be read: add others, or leave the label out")
+    return {photo: tuple(given) for photo, given in labels.items()}
+
+
+def listing(labels: Sequence[str]) -> str:
+    """Name a few labels in a message, long ones shortened, and count the rest."""
+    shown = ", ".join(
+        repr(label if len(label) <= 40 else label[:37] + "...") for label in labels[:_NAMED_IN_A_MESSAGE]
+    )
+    rest = len(labels) - _NAMED_IN_A_MESSAGE
+    return shown if rest <= 0 else f"{shown} and {rest} more"
