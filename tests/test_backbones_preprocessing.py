@@ -69,9 +69,8 @@ def test_pixels_agree_with_the_checkpoints_own_image_processor(checkpoint, tmp_p
         actual = normalised(prepare(image, preprocessing), preprocessing)
         assert actual.shape == expected.shape, size
         grey_levels = np.abs(actual - expected) * np.array(preprocessing.std)[:, None, None] * 255
-        # Pillow may swap its two passes when only a box is resampled: their rounding differs by up to two levels.
-        assert grey_levels.max() < 2.2, size
-        assert grey_levels.mean() < 0.2, size
+        # Of a panorama only the visible part is resampled, which rounds differently.
+        assert grey_levels.max() < (2.2 if max(size) > 4 * min(size) else 0.001), size
 
 
 def test_a_processor_configuration_nested_in_processor_config_is_found(tmp_path):

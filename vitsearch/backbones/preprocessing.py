@@ -28,6 +28,7 @@ IMAGENET_STD: _RGB = (0.229, 0.224, 0.225)
 CLIP_MEAN: _RGB = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD: _RGB = (0.26862954, 0.26130258, 0.27577711)
 
+_PANORAMA = 4  # from this proportion on, only the part that survives the crop is resampled
 _CROP_PCT = 224 / 256  # ConvNextImageProcessor's default
 _WARP_FROM = 384  # from this edge on ConvNextImageProcessor keeps the whole frame
 
@@ -106,7 +107,9 @@ def with_fit(preprocessing: Preprocessing, fit: Fit | None) -> Preprocessing:
 def prepare(image: Image.Image, preprocessing: Preprocessing) -> npt.NDArray[np.uint8]:
     """Resize and cut one upright image: (height, width, 3) uint8.
 
-    Only the part that survives the crop is resampled, so that a long panorama costs no more than a square photo.
+    The pixels are those of the checkpoint's own processor. Of a panorama only the part that survives the crop is
+    resampled, so that one pixel by ten thousand costs no more than a square photo; Pillow may then take its two passes
+    in another order, whose rounding differs by up to two grey levels.
     """
     import numpy as np
 
@@ -120,23 +123,16 @@ def prepare(image: Image.Image, preprocessing: Preprocessing) -> npt.NDArray[np.
 def _resize_and_crop(image: Image.Image, pre: Preprocessing) -> Image.Image:
     full_width, full_height = _resized_size(image.size, pre)
     left, top = (full_width - pre.width) // 2, (full_height - pre.height) // 2
+    if max(full_width, full_height) <= _PANORAMA * pre.resize:
+        # Outside the frame a crop is black, as the processors' zeros.
+        whole = image.resize((full_width, full_height), resample=pre.resample)
+        return whole.crop((left, top, left + pre.width, top + pre.height))
     x0, x1 = max(left, 0), min(left + pre.width, full_width)
     y0, y1 = max(top, 0), min(top + pre.height, full_height)
-    x_scale, y_scale = image.width, image.height
-    box = (
-        x0 * x_scale / full_width,
-        y0 * y_scale / full_height,
-        x1 * x_scale / full_width,
-        y1 * y_scale / full_height,
-    )
+    x_step, y_step = image.width / full_width, image.height / full_height
+    box = (x0 * x_step, y0 * y_step, min(x1 * x_step, image.width), min(y1 * y_step, image.height))
     part = image.resize((x1 - x0, y1 - y0), resample=pre.resample, box=box)
-    if part.size == (pre.width, pre.height):
-        return part
-    from PIL import Image as PillowImage
-
-    canvas = PillowImage.new("RGB", (pre.width, pre.height))
-    canvas.paste(part, (x0 - left, y0 - top))
-    return canvas
+    return part.crop((left - x0, top - y0, left - x0 + pre.width, top - y0 + pre.height))
 
 
 def _resized_size(size: tuple[int, int], pre: Preprocessing) -> tuple[int, int]:
