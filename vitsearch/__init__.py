@@ -14,7 +14,15 @@ if TYPE_CHECKING:
     from vitsearch.library import Library
     from vitsearch.records import IndexReport, LibraryStatus, Match, SearchResult
 
-__all__ = ["IndexReport", "Library", "LibraryStatus", "Match", "SearchResult", "VitsearchError", "__version__"]
+__all__ = [
+    "IndexReport",
+    "Library",
+    "LibraryStatus",
+    "Match",
+    "SearchResult",
+    "VitsearchError",
+    "__version__",
+]
 
 __version__ = "0.1.0"
 

@@ -42,12 +42,12 @@ class Root:
 class KnownFile(NamedTuple):
     """A file row as the index run needs it (a plain tuple: there may be a million of them)."""
 
+    path: str
     id: int
     size: int
     mtime_ns: int
-    photo: int | None
     missing: bool
-    reason: str | None
+    readable: bool
     has_vector: bool
 
 
@@ -179,17 +179,15 @@ class Catalog:
     def known_files(self, root: int, below: str, space: int) -> dict[str, KnownFile]:
         """Return the file rows below a subfolder of a root, by relative path."""
         rows = self.database.rows(
-            "SELECT f.path, f.id, f.size, f.mtime_ns, f.photo, f.missing, f.reason, v.id IS NOT NULL "
+            "SELECT f.path, f.id, f.size, f.mtime_ns, f.missing, f.photo IS NOT NULL, v.id IS NOT NULL "
             "FROM files f LEFT JOIN vectors v ON v.space = ? AND v.photo = f.photo WHERE f.root = ?",
             [space, root],
         )
+        files = map(KnownFile._make, rows)
         known = {
-            value_to_path(row[0]): KnownFile(*cast("tuple[int, int, int, int, bool, str, bool]", row[1:]))
-            for row in rows
+            file.path if isinstance(file.path, str) else value_to_path(file.path): file for file in files
         }
-        if not below:
-            return known
-        return {path: file for path, file in known.items() if path.startswith(below)}
+        return {path: file for path, file in known.items() if path.startswith(below)} if below else known
 
     def photo_id(self, payload: bytes) -> int | None:
         """Return the id of the photo with this payload, or None if the library has never seen it."""

@@ -209,7 +209,7 @@ class IndexRun:
     def _is_unchanged(self, found: FoundFile, file: KnownFile) -> bool:
         if (found.size, found.mtime_ns) != (file.size, file.mtime_ns):
             return False
-        return not self.retry if file.photo is None else file.has_vector
+        return file.has_vector if file.readable else not self.retry
 
     def _embed_all(self, run: int, todo: Sequence[tuple[int, FoundFile]]) -> None:
         if not todo:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@dataclass(frozen=True, slots=True)
-class FoundFile:
+class FoundFile(NamedTuple):
     """A file that a walk came upon: where it is and what `stat` says of it.
 
-    `relative` is the path below `root`, as text that may hold surrogates where the name is not UTF-8.
+    `relative` is the path below `root`, as text that may hold surrogates where the name is not UTF-8. (A named
+    tuple because a walk makes a hundred thousand of them, in a third of a dataclass's time.)
     """
 
     root: Path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
     from pathspec import PathSpec
     from pathspec.pattern import Pattern
+
+    # For each folder with an ignore file: its path below the root, and its patterns.
+    Ignores = tuple[tuple[str, PathSpec[Pattern]], ...]
 
 IGNORE_FILE = ".vitsearchignore"
 LIBRARY_FILE = "library.db"
@@ -33,7 +37,6 @@ SYSTEM_FOLDERS = frozenset(
         "lost+found",
         "__MACOSX",
         "node_modules",
-        "Thumbs.db",
     )
 )
 
@@ -66,6 +69,15 @@ def looks_like_image(head: bytes) -> bool:
     return head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS
 
 
+@dataclass(frozen=True, slots=True)
+class _OpenFolder:
+    """A folder whose entries are being looked at; the iterator remembers how far that has gone."""
+
+    entries: Iterator[os.DirEntry[str]]
+    relative: str
+    ignores: Ignores
+
+
 def walk(root: Path, *, below: str = "") -> Iterator[FoundFile | Skipped]:
     """Yield every file below `root` that may be an image, sorted by path; what cannot be entered is a `Skipped`.
 
@@ -77,68 +89,58 @@ def walk(root: Path, *, below: str = "") -> Iterator[FoundFile | Skipped]:
     """
     visited: set[tuple[int, int]] = set()
     # A stack of open folders instead of recursion: paths of 4,000 characters nest deeper than Python's stack.
-    stack: list[Iterator[FoundFile | Skipped | _Folder]] = [
-        iter([_Folder(str(root / below), below, _ignores_above(root, below))])
-    ]
+    stack = [_open_folder(str(root / below), below, _ignores_above(root, below), visited)]
     while stack:
-        item = next(stack[-1], None)
-        if item is None:
+        folder = stack[-1]
+        if isinstance(folder, Skipped):
+            yield folder
             stack.pop()
-        elif isinstance(item, _Folder):
-            stack.append(_listing(item, root, visited))
-        else:
-            yield item
-
-
-@dataclass(frozen=True, slots=True)
-class _Folder:
-    path: str
-    relative: str
-    ignores: tuple[tuple[str, PathSpec[Pattern]], ...]
-
-
-def _listing(
-    folder: _Folder, root: Path, visited: set[tuple[int, int]]
-) -> Iterator[FoundFile | Skipped | _Folder]:
-    is_start = not visited
-    try:
-        info = os.stat(folder.path)  # noqa: PTH116 - Path objects triple the time of a large walk
-        if (info.st_dev, info.st_ino) in visited:
-            return
-        visited.add((info.st_dev, info.st_ino))
-        with os.scandir(folder.path) as listing:
-            entries = sorted(listing, key=_entry_name)
-    except OSError as error:
-        yield Skipped(Path(folder.path), error.strerror or str(error))
-        return
-    if any(entry.name == LIBRARY_FILE for entry in entries):
-        # A library's own folder: its thumbnails are not photos. Where it was named itself, the rest of it may be.
-        entries = [entry for entry in entries if is_start and entry.name not in _LIBRARY_FOLDERS]
-    ignores = folder.ignores
-    if any(entry.name == IGNORE_FILE for entry in entries):
-        ignores = (*ignores, (folder.relative, _read_ignores(Path(folder.path) / IGNORE_FILE)))
-    for entry in entries:
-        name = entry.name
-        if name.startswith(".") or name.casefold() in SYSTEM_FOLDERS:
             continue
-        try:
-            if entry.is_dir():
-                inner = _Folder(entry.path, f"{folder.relative}{name}/", ignores)
-                if not _ignored(inner.relative, ignores):
-                    yield inner
+        for entry in folder.entries:
+            if entry.name[0] == ".":
                 continue
-            info = entry.stat()
-        except OSError as error:
-            if os.path.splitext(name)[1].lower() in EXTENSIONS:  # noqa: PTH122 - a name, not a path
-                yield Skipped(Path(entry.path), error.strerror or str(error))
-            continue
-        relative = f"{folder.relative}{name}"
-        if stat.S_ISREG(info.st_mode) and not _ignored(relative, ignores) and _may_be_image(entry):
-            yield FoundFile(root, relative, info.st_size, info.st_mtime_ns)
+            relative = f"{folder.relative}{entry.name}"
+            try:
+                if entry.is_dir():
+                    inner = f"{relative}/"
+                    if entry.name.casefold() in SYSTEM_FOLDERS or _ignored(inner, folder.ignores):
+                        continue
+                    stack.append(_open_folder(entry.path, inner, folder.ignores, visited))
+                    break
+                info = entry.stat()
+            except OSError as error:
+                if _extension(entry.name) in EXTENSIONS:
+                    yield Skipped(Path(entry.path), error.strerror or str(error))
+                continue
+            if (
+                stat.S_ISREG(info.st_mode)
+                and _may_be_image(entry)
+                and not (folder.ignores and _ignored(relative, folder.ignores))
+            ):
+                yield FoundFile(root, relative, info.st_size, info.st_mtime_ns)
+        else:
+            stack.pop()
 
 
-def _entry_name(entry: os.DirEntry[str]) -> str:
-    return entry.name
+def _open_folder(
+    path: str, relative: str, ignores: Ignores, visited: set[tuple[int, int]]
+) -> _OpenFolder | Skipped:
+    try:
+        info = os.stat(path)  # noqa: PTH116 - Path objects triple the time of a large walk
+        if (info.st_dev, info.st_ino) in visited:
+            return _OpenFolder(iter(()), relative, ignores)
+        visited.add((info.st_dev, info.st_ino))
+        with os.scandir(path) as listing:
+            entries = sorted(listing, key=attrgetter("name"))
+    except OSError as error:
+        return Skipped(Path(path), error.strerror or str(error))
+    names = {entry.name for entry in entries}
+    if LIBRARY_FILE in names:
+        # What a library keeps beside its database are no photos of the user's.
+        entries = [entry for entry in entries if entry.name not in _LIBRARY_FOLDERS]
+    if IGNORE_FILE in names:
+        ignores = (*ignores, (relative, _read_ignores(Path(path) / IGNORE_FILE)))
+    return _OpenFolder(iter(entries), relative, ignores)
 
 
 # Files whose names say that they are no photo are not opened: a walk over 100,000 files stays a walk.
@@ -150,23 +152,28 @@ _OTHER_EXTENSIONS = frozenset(
 
 
 def _may_be_image(entry: os.DirEntry[str]) -> bool:
-    extension = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122 - called for every file of a walk
+    extension = _extension(entry.name)
     if extension in EXTENSIONS:
         return True
     if extension in _OTHER_EXTENSIONS:
         return False
     try:
-        with open(entry.path, "rb") as file:  # noqa: PTH123 - as above
+        with open(entry.path, "rb") as file:  # noqa: PTH123 - as above, Path objects are slow
             return looks_like_image(file.read(_SIGNATURE_BYTES))
     except OSError:
         return False
 
 
-def _ignores_above(root: Path, below: str) -> tuple[tuple[str, PathSpec[Pattern]], ...]:
+def _ignores_above(root: Path, below: str) -> Ignores:
     """Read the ignore files of the folders that a walk of a subfolder does not pass through."""
     outer = [below[: end + 1] for end, character in enumerate(below) if character == "/"][:-1]
     paths = [(relative, root / relative / IGNORE_FILE) for relative in ("", *outer) if below]
     return tuple((relative, _read_ignores(path)) for relative, path in paths if path.exists())
+
+
+def _extension(name: str) -> str:
+    """The extension in small letters; `os.path.splitext` takes four times as long."""
+    return f".{name.rpartition('.')[2].lower()}"
 
 
 def _read_ignores(path: Path) -> PathSpec[Pattern]:
@@ -180,5 +187,5 @@ def _read_ignores(path: Path) -> PathSpec[Pattern]:
         raise VitsearchError(f"cannot use {path}: {error}; mend or remove it") from error
 
 
-def _ignored(relative: str, ignores: tuple[tuple[str, PathSpec[Pattern]], ...]) -> bool:
+def _ignored(relative: str, ignores: Ignores) -> bool:
     return any(spec.match_file(relative[len(base) :]) for base, spec in ignores)

@@ -1,0 +1,84 @@
+"""How long it takes to see that nothing has changed: `python benchmarks/rescan.py [--files 100000]`.
+
+A rescan of unchanged files against a bare `os.scandir` walk with `stat` over the same folders, side by side.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from machine import medians, print_machine
+from PIL import Image
+
+from vitsearch.backbones import Embeddings, Preprocessing, Space
+from vitsearch.backbones.backbone import Backbone
+from vitsearch.library import Library
+
+
+class NoModel(Backbone):
+    """Stands in for a model while the library is filled: a rescan embeds nothing."""
+
+    device = "cpu"
+    batch_size = 256
+    space = Space("none", "", Preprocessing(8, 8, 8, "squeeze", 0, (0, 0, 0), (1, 1, 1)), "pooled", 4)
+
+    def prepare(self, image: Image.Image) -> np.ndarray:
+        """Return the pixels of an 8 x 8 image."""
+        return np.asarray(image.resize((8, 8)), np.uint8)
+
+    def embed_batch(self, pixels: np.ndarray) -> Embeddings:
+        """Return the same unit row for every image."""
+        row = np.array([1, 0, 0, 0], np.float32)
+        return Embeddings(np.tile(row, (len(pixels), 1)), np.ones(len(pixels), np.float32))
+
+
+def bare_walk(folder: str) -> int:
+    """Count the files below a folder, with a `stat` of each."""
+    count = 0
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                count += bare_walk(entry.path)
+            else:
+                count += entry.stat().st_size > 0
+    return count
+
+
+def make_files(folder: Path, count: int) -> None:
+    """Write small images, a thousand to a folder, each of another colour."""
+    for index in range(count):
+        place = folder / f"{index // 1000:03}"
+        if index % 1000 == 0:
+            place.mkdir(parents=True)
+        colour = (index % 251, index // 251 % 251, index // 63001)
+        Image.new("RGB", (2, 2), colour).save(place / f"photo-{index:06}.bmp")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--files", type=int, default=100_000)
+    parser.add_argument("--repeats", type=int, default=5)
+    arguments = parser.parse_args()
+    print_machine("vitsearch")
+    with tempfile.TemporaryDirectory() as scratch:
+        photos = Path(scratch) / "photos"
+        make_files(photos, arguments.files)
+        with Library.open(Path(scratch) / "library", backbone=NoModel()) as library:
+            first = library.index([photos])
+            print(f"{first.files:,} files, indexed in {first.seconds:.1f} s")
+            seconds = medians(
+                {"bare walk with stat": lambda: bare_walk(str(photos)), "vitsearch rescan": library.index},
+                repeats=arguments.repeats,
+            )
+    walk = seconds["bare walk with stat"]
+    for name, value in seconds.items():
+        print(f"{name:<22} {value:7.3f} s  {value / walk:5.2f} x")
+
+
+if __name__ == "__main__":
+    main()
