@@ -1,0 +1,1 @@
+"""Duplicates: found with evidence, decided once, cleaned up reversibly."""

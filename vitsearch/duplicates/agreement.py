@@ -1,0 +1,180 @@
+"""Whether two aligned photos show the same shot: they are compared block by block where both have structure.
+
+A copy agrees nearly everywhere, whatever was done to its light and colours, because each block is compared after its
+mean and contrast are taken out. Two shots of one moment agree in part: something has moved, and the rest lies slightly
+apart. What was drawn over a copy disagrees too, but adds structure on one side only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from vitsearch.duplicates.geometry import Matrix
+
+    Plane = npt.NDArray[np.float32]
+    Mask = npt.NDArray[np.uint8]
+
+# The overlap is compared with this many pixels on its shorter side, in blocks of an eighth of it.
+_SIDE = 112
+_BLOCK = _SIDE // 8
+_LONGEST = 5 * _SIDE
+_EROSION = 5
+# In grey levels: blocks with less structure say nothing. The second is for photos that are faint all over.
+_STRUCTURE, _FAINT = 4.0, 1.5
+_FEWEST_BLOCKS = 4
+_ENOUGH_BLOCKS = 8
+_AGREES = 0.8
+_HOPEFUL = 0.4
+# An alignment this good is not refined.
+_ALIGNED_SHARE, _ALIGNED_CLOSENESS = 0.95, 0.985
+_ECC_STEPS, _ECC_EPSILON = 15, 1e-3
+# An overlay: most disagreeing blocks have clearly more structure in the same one of the two photos.
+_MORE_STRUCTURE = 1.15
+_ONE_SIDED = 0.6
+_FEWEST_UNCOVERED = 0.45
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """What the comparison of two aligned photos gave; all values are 0 to 1.
+
+    `share`: of the blocks with structure, how many agree or carry an overlay. `closeness`: the median correlation
+    of the agreeing ones. `of_first`, `of_second`: how much of each photo's frame lies in the overlap.
+    """
+
+    share: float
+    closeness: float
+    of_first: float
+    of_second: float
+
+
+def compare(first: Mask, second: Mask, matrix: Matrix) -> Agreement | None:
+    """Compare two grey photos, (h, w) uint8, under a transform (2, 3) from the first to the second.
+
+    The transform is refined where that helps (Evangelidis and Psarakis, "Parametric image alignment using enhanced
+    correlation coefficient maximization", 2008). Returns None where the overlap shows too little to tell.
+    """
+    common = _overlap(first, second, matrix)
+    if common is None:
+        return None
+    one, two, mask, of_first, of_second = common
+    share, closeness, agreeing = _agreement(one, two, mask)
+    if agreeing is not None and not (share >= _ALIGNED_SHARE and closeness >= _ALIGNED_CLOSENESS):
+        refined = _refined(one, two, mask, agreeing)
+        if refined is not None:
+            better_share, better_closeness, _ = _agreement(refined, two, mask)
+            if better_share * better_closeness > share * closeness:
+                share, closeness = better_share, better_closeness
+    return None if agreeing is None else Agreement(share, closeness, of_first, of_second)
+
+
+def _overlap(first: Mask, second: Mask, matrix: Matrix) -> tuple[Plane, Plane, Mask, float, float] | None:
+    """Draw both photos on the frame of their overlap; the mask tells where both have pixels."""
+    import cv2
+
+    (height, width), (other_height, other_width) = first.shape, second.shape
+    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float64)
+    outline = (corners @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
+    frame = np.array([[0, 0], [other_width, 0], [other_width, other_height], [0, other_height]], np.float32)
+    area, region = cv2.intersectConvexConvex(outline, frame)
+    if region is None or area <= 0:
+        return None
+    region = region.reshape(-1, 2)
+    origin = region.min(axis=0)
+    extent = np.maximum(region.max(axis=0) - origin, 1)
+    factor = _SIDE / extent.min()
+    size = (round(float(extent[0] * factor)), round(float(extent[1] * factor)))
+    if max(size) > _LONGEST:
+        return None
+    placing = np.array([[factor, 0, -origin[0] * factor], [0, factor, -origin[1] * factor]])
+    moving = placing[:, :2] @ matrix
+    moving[:, 2] += placing[:, 2]
+    filled = np.zeros((size[1], size[0]), np.uint8)
+    cv2.fillConvexPoly(filled, ((region - origin) * factor).astype(np.int32), 1)
+    # What lies beyond the edge (a border, say) has been blurred into the outermost pixels.
+    kernel = np.ones((_EROSION, _EROSION), np.uint8)
+    eroded = cv2.erode(filled, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    mask = np.asarray(eroded, dtype=np.uint8)
+    stretched = abs(float(np.linalg.det(matrix[:, :2])))
+    return (
+        _drawn(first, moving, size),
+        _drawn(second, placing, size),
+        mask,
+        min(1.0, area / (width * height * stretched)),
+        min(1.0, area / (other_width * other_height)),
+    )
+
+
+def _drawn(grey: Mask, matrix: Matrix, size: tuple[int, int]) -> Plane:
+    import cv2
+
+    # Blurred to one pixel of the result, so that both photos show the same amount of detail.
+    sigma = abs(float(np.linalg.det(matrix[:, :2]))) ** -0.5
+    smooth = cv2.GaussianBlur(grey, (0, 0), sigma)
+    drawn = cv2.warpAffine(smooth, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return drawn.astype(np.float32)
+
+
+def _refined(one: Plane, two: Plane, mask: Mask, agreeing: npt.NDArray[np.bool_]) -> Plane | None:
+    """Align the first photo anew, looking only at blocks that already agree a little."""
+    import cv2
+
+    chosen = np.zeros_like(mask)
+    rows, columns = agreeing.shape
+    chosen[: rows * _BLOCK, : columns * _BLOCK] = np.kron(agreeing, np.ones((_BLOCK, _BLOCK))).astype(
+        np.uint8
+    )
+    chosen &= mask
+    if agreeing.sum() < _ENOUGH_BLOCKS:
+        return None
+    criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, _ECC_STEPS, _ECC_EPSILON)
+    start = np.eye(2, 3, dtype=np.float32)
+    try:
+        _, warp = cv2.findTransformECC(two, one, start, cv2.MOTION_AFFINE, criteria, chosen, 1)
+    except cv2.error:  # it says so where it does not converge
+        return None
+    size = (one.shape[1], one.shape[0])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(
+        cv2.warpAffine(one, warp, size, flags=flags, borderMode=cv2.BORDER_REPLICATE), np.float32
+    )
+
+
+def _agreement(one: Plane, two: Plane, mask: Mask) -> tuple[float, float, npt.NDArray[np.bool_] | None]:
+    """Return the share, the closeness, and which blocks agree a little, (rows, columns) bool."""
+    left, right = _blocks(one), _blocks(two)
+    inside = _blocks(mask).mean(axis=2) > 0.95
+    left = left - left.mean(axis=2, keepdims=True)
+    right = right - right.mean(axis=2, keepdims=True)
+    left_structure, right_structure = left.std(axis=2), right.std(axis=2)
+    correlation = (left * right).mean(axis=2) / np.maximum(left_structure * right_structure, 1e-6)
+    structure = np.maximum(left_structure, right_structure)
+    told = inside & (structure > _STRUCTURE)
+    if told.sum() < _ENOUGH_BLOCKS:
+        told = inside & (structure > _FAINT)
+    blocks = int(told.sum())
+    if blocks < _FEWEST_BLOCKS:
+        return 0.0, 0.0, None
+    agrees = told & (correlation > _AGREES)
+    share = float(agrees.sum()) / blocks
+    closeness = float(np.median(correlation[agrees])) if agrees.any() else 0.0
+    if _FEWEST_UNCOVERED <= share < 1:
+        differs = told & ~agrees
+        more_left = float((left_structure > _MORE_STRUCTURE * right_structure)[differs].mean())
+        more_right = float((right_structure > _MORE_STRUCTURE * left_structure)[differs].mean())
+        if abs(more_left - more_right) >= _ONE_SIDED:
+            share += (1 - share) * max(more_left, more_right)
+    return share, closeness, told & (correlation > _HOPEFUL)
+
+
+def _blocks(plane: npt.NDArray[np.float32] | Mask) -> npt.NDArray[np.float32]:
+    """Cut a plane into blocks: (rows, columns, pixels)."""
+    rows, columns = plane.shape[0] // _BLOCK, plane.shape[1] // _BLOCK
+    cut = plane[: rows * _BLOCK, : columns * _BLOCK].reshape(rows, _BLOCK, columns, _BLOCK)
+    return cut.swapaxes(1, 2).reshape(rows, columns, _BLOCK * _BLOCK).astype(np.float32)
