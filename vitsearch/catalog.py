@@ -286,11 +286,11 @@ class Catalog:
 
     def counts(self, root: int, below: str) -> Counts:
         """Count the file rows below a subfolder of a root ("" for all of it)."""
+        place, values = _below(root, below)
         rows = self.database.rows(
             "SELECT count(*) FILTER (WHERE photo IS NOT NULL AND NOT missing), count(*) FILTER (WHERE missing), "
-            "count(*) FILTER (WHERE photo IS NULL AND NOT missing) FROM files "
-            "WHERE root = ? AND substr(path, 1, ?) = ?",
-            [root, len(below), below],
+            f"count(*) FILTER (WHERE photo IS NULL AND NOT missing) FROM files WHERE {place}",
+            values,
         )
         return Counts(*cast("tuple[int, int, int]", rows[0]))
 
@@ -298,17 +298,16 @@ class Catalog:
         """Count the distinct photos present below these (root id, subfolder) places."""
         if not places:
             return 0
-        condition = " OR ".join(["(root = ? AND substr(path, 1, ?) = ?)"] * len(places))
-        values: list[Value] = [value for root, below in places for value in (root, len(below), below)]
+        parts = [_below(root, below) for root, below in places]
+        condition = " OR ".join(f"({place})" for place, _ in parts)
         sql = f"SELECT count(DISTINCT photo) FROM files WHERE missing = 0 AND ({condition})"
-        return cast("int", self.database.scalar(sql, values))
+        return cast("int", self.database.scalar(sql, [value for _, values in parts for value in values]))
 
     def unreadable(self, root: int, below: str) -> list[tuple[str, str]]:
         """Return (relative path, reason) of the present files below a subfolder that could not be read."""
+        place, values = _below(root, below)
         rows = self.database.rows(
-            "SELECT path, reason FROM files WHERE root = ? AND photo IS NULL AND missing = 0 "
-            "AND substr(path, 1, ?) = ?",
-            [root, len(below), below],
+            f"SELECT path, reason FROM files WHERE photo IS NULL AND missing = 0 AND {place}", values
         )
         return [(value_to_path(path), str(reason)) for path, reason in rows]
 
@@ -449,6 +448,13 @@ class Catalog:
                 prefix = f"{folder.relative_to(root.path).as_posix()}/"
                 return "(f.root = ? AND substr(f.path, 1, ?) = ?)", [root.id, len(prefix), prefix]
         raise LibraryError(f"{folder} is in no folder that was indexed: see `vitsearch roots list`")
+
+
+def _below(root: int, below: str) -> tuple[str, list[Value]]:
+    """The SQL condition for the files below a subfolder of a root, and its values."""
+    if not below:
+        return "root = ?", [root]
+    return "root = ? AND substr(path, 1, ?) = ?", [root, len(below), below]
 
 
 def _parts(ids: Sequence[int] | Ids) -> Iterator[list[int]]:

@@ -189,27 +189,30 @@ class IndexRun:
                 result.skipped.append(found)
                 continue
             seen += 1
-            if seen % 1000 == 0:
+            if not seen % 1000:
                 self.on_progress(Progress("scan", before + seen, None))
             file = known.pop(found.relative, None)
-            if file is None or not self._is_unchanged(found, file):
+            if (
+                file is None
+                or found.size != file.size
+                or found.mtime_ns != file.mtime_ns
+                or self._is_due(file)
+            ):
                 result.todo.append(found)
-                continue
-            result.unchanged += 1
-            if file.missing:
+            elif file.missing:
                 result.returned.append(file.id)
         # What lies below a folder that could not be entered was not looked for, so it is not missing.
         closed = tuple(f"{skipped.path}{os.sep}" for skipped in result.skipped)
         base = f"{scope.root.path}{os.sep}"
+        result.unchanged = seen - len(result.todo)
         result.unseen = [
             file.id for path, file in known.items() if not closed or not f"{base}{path}".startswith(closed)
         ]
         return result
 
-    def _is_unchanged(self, found: FoundFile, file: KnownFile) -> bool:
-        if (found.size, found.mtime_ns) != (file.size, file.mtime_ns):
-            return False
-        return file.has_vector if file.readable else not self.retry
+    def _is_due(self, file: KnownFile) -> bool:
+        """Whether an unchanged file has to be read all the same: it has no vector yet, or is to be tried again."""
+        return not file.has_vector and (file.readable or self.retry)
 
     def _embed_all(self, run: int, todo: Sequence[tuple[int, FoundFile]]) -> None:
         if not todo:

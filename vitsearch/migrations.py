@@ -50,6 +50,7 @@ def m001_first_schema(db: Database) -> None:
             UNIQUE (root, path)
         );
         CREATE INDEX files_photo ON files(photo);
+        CREATE INDEX files_present ON files(root, missing, photo);  -- counting reads no paths
         CREATE TABLE spaces (
             id INTEGER PRIMARY KEY,
             description TEXT NOT NULL UNIQUE,    -- Space.to_json()
