@@ -88,17 +88,14 @@ def parse_photo(data: bytes, *, name: str) -> PhotoFile:
     """
     if not data:
         raise UnreadablePhoto(name, "the file is empty")
+    image = _opened(data, name)
+    width, height = image.size
     try:
-        image = _pillow().open(io.BytesIO(data), formats=_FORMATS)
         exif = image.getexif()
-        orientation = _orientation(exif)
-        width, height = image.size
+        # Pillow turns a TIFF upright itself.
+        orientation = 1 if image.format == "TIFF" else _orientation(exif)
     except Exception as error:
         raise UnreadablePhoto(name, _reason(error)) from error
-    if width * height > MAX_PIXELS:
-        raise UnreadablePhoto(
-            name, f"it declares {width} x {height} pixels, more than the limit of {MAX_PIXELS}"
-        )
     if orientation >= 5:
         width, height = height, width
     facts = PhotoFacts(
@@ -116,19 +113,34 @@ def parse_photo(data: bytes, *, name: str) -> PhotoFile:
     return PhotoFile(blake3(data).digest(), payload.digest(), facts, name, image, orientation)
 
 
+def _opened(data: bytes, name: str) -> Image:
+    try:
+        image: Image = _pillow().open(io.BytesIO(data), formats=_FORMATS)
+    except Exception as error:
+        raise UnreadablePhoto(name, _reason(error)) from error
+    width, height = image.size
+    # Checked before anything else is asked of the image: Pillow decodes a whole PNG to find its EXIF.
+    if width * height > MAX_PIXELS:
+        raise UnreadablePhoto(
+            name, f"it declares {width} x {height} pixels, more than the limit of {MAX_PIXELS}"
+        )
+    return image
+
+
 def _read_bytes(path: Path) -> bytes:
     try:
         # O_NONBLOCK: a pipe that took a photo's place since the walk must not hang the run.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123 - a descriptor, not a path
-            before = os.fstat(descriptor)
-            if not stat.S_ISREG(before.st_mode):
-                raise UnreadablePhoto(path, "it is not a regular file")
+        before = os.fstat(descriptor)
+        if not stat.S_ISREG(before.st_mode):
+            os.close(descriptor)  # `open` would not: it refuses a folder before it owns the descriptor
+            raise UnreadablePhoto(path, "it is not a regular file")
+        with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor, not a path
             if before.st_size > MAX_FILE_BYTES:
                 raise UnreadablePhoto(
                     path, f"it has {before.st_size} bytes, more than the limit of {MAX_FILE_BYTES}"
                 )
-            data = file.read(MAX_FILE_BYTES)
+            data = file.read(before.st_size + 1)
             after = os.fstat(descriptor)
     except OSError as error:
         raise UnreadablePhoto(path, error.strerror or str(error)) from error
@@ -179,7 +191,7 @@ def _upright(image: Image, orientation: int) -> Image:
 
 
 def _to_rgb(image: Image) -> Image:
-    if image.mode == "RGB":
+    if image.mode == "RGB" and "transparency" not in image.info:
         return image
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return _scaled_to_8_bits(image).convert("RGB")
@@ -197,11 +209,13 @@ def _scaled_to_8_bits(image: Image) -> Image:
     import numpy as np
 
     values = np.nan_to_num(np.asarray(image, dtype=np.float32), posinf=0.0, neginf=0.0)
+    low, high = float(values.min()), float(values.max())
     if image.mode.startswith("I;16"):
         values = values / 257.0
-    elif values.min() < 0 or values.max() > 255:
-        low, high = float(values.min()), float(values.max())
-        values = (values - low) * (255.0 / (high - low))
+    elif low < 0 or high > 255:
+        values = (values - low) * (255.0 / ((high - low) or 1.0))
+    elif image.mode == "F" and high <= 1:
+        values = values * 255.0
     scaled: Image = _pillow().fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8))
     return scaled
 
@@ -249,8 +263,8 @@ def _position(exif: Exif) -> dict[str, float | None]:
     nowhere: dict[str, float | None] = {"latitude": None, "longitude": None}
     try:
         gps = exif.get_ifd(_GPS_IFD)
-        latitude = _degrees(gps[2], negative=gps[1] == "S")
-        longitude = _degrees(gps[4], negative=gps[3] == "W")
+        latitude = _degrees(gps[2], negative=_text(gps[1]) == "S")
+        longitude = _degrees(gps[4], negative=_text(gps[3]) == "W")
     except Exception:  # noqa: BLE001 - as for the date: absent and damaged positions are the same to us
         return nowhere
     if not (abs(latitude) <= 90 and abs(longitude) <= 180) or (latitude == 0 and longitude == 0):
