@@ -170,7 +170,7 @@ def check_labels(labels: Sequence[str]) -> None:
     if not labels:
         raise HeadError("a head needs labels, and there are none")
     for label in labels:
-        if not label.strip() or len(label) > LONGEST_LABEL or not _printable(label):
+        if not label.strip() or len(label) > LONGEST_LABEL or not is_printable(label):
             raise HeadError(
                 f"not a label: {label[:40]!r} ({len(label)} characters); use 1 to {LONGEST_LABEL} characters "
                 "without line breaks or control characters"
@@ -182,13 +182,19 @@ def check_labels(labels: Sequence[str]) -> None:
 
 def check_name(name: str) -> None:
     """Raise `HeadError` unless the name can be typed, printed and become a file's name."""
-    if not name.strip() or len(name) > LONGEST_NAME or not _printable(name) or set(name) & set('/\\:*?"<>|'):
+    if (
+        not name.strip()
+        or len(name) > LONGEST_NAME
+        or not is_printable(name)
+        or set(name) & set('/\\:*?"<>|')
+    ):
         raise HeadError(
             f"not a name for a head: {name[:40]!r}; use 1 to {LONGEST_NAME} letters, digits, spaces, dots and dashes"
         )
 
 
-def _printable(text: str) -> bool:
+def is_printable(text: str) -> bool:
+    """Whether the text is one line without control characters, so that it cannot disturb a terminal."""
     return not any(unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in text)
 
 

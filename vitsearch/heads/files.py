@@ -1,0 +1,166 @@
+"""Heads as files: one safetensors file holds the weights and, as JSON in its header, everything else."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+
+from vitsearch.backbones.spec import Fit, Readout, Space
+from vitsearch.errors import HeadError
+from vitsearch.heads.atomic import write_atomically
+from vitsearch.heads.head import Head, Kind, Origin, is_printable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_FORMAT = "vitsearch-head"
+_FORMAT_VERSION = 1
+_LARGEST_FILE = 2**30
+_LARGEST_HEADER = 2**26
+
+
+def save_head(head: Head, path: Path) -> None:
+    """Write a head to a file; a reader sees the old file or the whole new one. Raises `HeadError` if it cannot."""
+    from safetensors.numpy import save
+
+    content = save(
+        {"weight": np.ascontiguousarray(head.weight), "bias": np.ascontiguousarray(head.bias)},
+        metadata={_FORMAT: head_to_json(head)},
+    )
+    try:
+        write_atomically(path, content)
+    except OSError as error:
+        raise HeadError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def load_head(path: Path) -> Head:
+    """Read a head from a file that anyone may have written. Raises `HeadError` unless all of it makes sense."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        with path.open("rb") as file:
+            size = path.stat().st_size
+            header = int.from_bytes(file.read(8), "little")
+            if size > _LARGEST_FILE or header > min(size, _LARGEST_HEADER):
+                raise HeadError(f"{path} is not a head that vitsearch saved: it is too large or cut short")
+            metadata = json.loads(file.read(header)).get("__metadata__", {})
+            file.seek(0)
+            tensors = load(file.read())
+        described = metadata[_FORMAT]
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        AttributeError,
+        TypeError,
+        RecursionError,
+        SafetensorError,
+    ) as error:
+        raise HeadError(
+            f"{path} is not a head that vitsearch saved ({_reason(error)}): export it again with `heads export`"
+        ) from error
+    if set(tensors) != {"weight", "bias"}:
+        raise HeadError(
+            f"{path} holds {sorted(tensors)[:3]} where a weight and a bias belong: export it again"
+        )
+    try:
+        return head_from_json(described, weight=tensors["weight"], bias=tensors["bias"])
+    except HeadError as error:
+        raise HeadError(f"{path}: {error}") from error
+
+
+def head_to_json(head: Head) -> str:
+    """Return everything of a head but its weights, as JSON."""
+    return json.dumps(
+        {
+            "format_version": _FORMAT_VERSION,
+            "name": head.name,
+            "labels": head.labels,
+            "kind": head.kind,
+            "origin": head.origin,
+            "temperature": head.temperature,
+            "abstain_below": head.abstain_below,
+            "uses_norms": head.uses_norms,
+            "version": head.version,
+            "created": head.created,
+            "details": dict(head.details),
+            "space": json.loads(head.space.to_json()),
+        },
+        ensure_ascii=False,
+    )
+
+
+def head_from_json(text: str, *, weight: Any, bias: Any) -> Head:  # noqa: ANN401 - `Head` checks the arrays
+    """Rebuild a head from `head_to_json`'s text and its weights. Raises `HeadError` unless they make sense."""
+    try:
+        fields = json.loads(text)
+        if fields["format_version"] != _FORMAT_VERSION:
+            raise HeadError(
+                f"the head is of format {fields['format_version']!r}, and this vitsearch reads "
+                f"{_FORMAT_VERSION}: update vitsearch"
+            )
+        labels = tuple(_typed(label, str) for label in _typed(fields["labels"], list))
+        return Head(
+            name=_typed(fields["name"], str),
+            labels=labels,
+            weight=weight,
+            bias=bias,
+            space=_space(fields["space"]),
+            kind=_one_of(fields["kind"], Kind),
+            origin=_one_of(fields["origin"], Origin),
+            temperature=_number(fields["temperature"]),
+            abstain_below=_number(fields["abstain_below"]),
+            uses_norms=_typed(fields["uses_norms"], bool),
+            version=_typed(fields["version"], int),
+            created=_printable(fields["created"]),
+            details=_typed(fields["details"], dict),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise HeadError(f"the description of the head does not make sense ({_reason(error)})") from error
+
+
+def _space(fields: Any) -> Space:  # noqa: ANN401 - comes from a file
+    space = Space.from_json(json.dumps(fields))
+    pre = space.preprocessing
+    for text in (space.model, space.fingerprint):
+        _printable(text)
+    for whole in (space.dimension, pre.height, pre.width, pre.resize, pre.resample):
+        _typed(whole, int)
+    for number in (*pre.mean, *pre.std):
+        _number(number)
+    _one_of(space.readout, Readout)
+    _one_of(pre.fit, Fit)
+    return space
+
+
+def _typed(value: Any, wanted: type) -> Any:  # noqa: ANN401 - comes from a file
+    if type(value) is not wanted:
+        raise TypeError(f"{str(value)[:40]!r} is not {wanted.__name__}")
+    return value
+
+
+def _printable(value: Any) -> str:  # noqa: ANN401 - comes from a file
+    if not is_printable(_typed(value, str)):
+        raise TypeError(f"{value[:40]!r} has control characters")
+    return str(value)
+
+
+def _number(value: Any) -> float:  # noqa: ANN401 - comes from a file
+    if type(value) not in (int, float) or not math.isfinite(value):
+        raise TypeError(f"{str(value)[:40]!r} is not a number")
+    return float(value)
+
+
+def _one_of(value: Any, literal: Any) -> Any:  # noqa: ANN401 - comes from a file
+    if value not in get_args(literal):
+        raise TypeError(f"{str(value)[:40]!r} is none of {', '.join(get_args(literal))}")
+    return value
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).splitlines()[0] if str(error) else ""
+    return f"{type(error).__name__}: {text}"[:200]

@@ -1,0 +1,306 @@
+"""Labels as keywords in XMP sidecar files, which photo programs read; the photo itself is never written to.
+
+The keywords go into `photo.jpg.xmp`, the name that digiKam, darktable, Immich and PhotoPrism give a sidecar and that is
+unambiguous where a RAW file and a JPEG share a name. Adobe's form, `photo.xmp`, is read by Lightroom for RAW files only
+(of a JPEG it reads nothing but the file itself). Where such a file exists and belongs to no other photo, it is
+continued instead of starting a second one.
+
+An existing sidecar is not parsed into a tree and written anew: keywords are spliced into its bytes, and whatever else
+it holds, down to the spaces, stays as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from xml.parsers.expat import ExpatError, ParserCreate
+from xml.sax.saxutils import escape
+
+from vitsearch.errors import HeadError
+from vitsearch.heads.atomic import write_atomically
+from vitsearch.heads.head import check_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+    from pathlib import Path
+
+_RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+_DC = "http://purl.org/dc/elements/1.1/"
+_SUBJECT = (_DC, "subject")
+# digiKam and Lightroom read their own list before dc:subject, so that where one exists it must be kept in step.
+_OTHER_LISTS = (
+    ("http://www.digikam.org/ns/1.0/", "TagsList"),
+    ("http://ns.adobe.com/lightroom/1.0/", "hierarchicalSubject"),
+)
+_CONTAINERS = ((_RDF, "Bag"), (_RDF, "Seq"), (_RDF, "Alt"))
+
+_LARGEST_SIDECAR = 64 * 2**20
+_DEEPEST = 200
+_START_TAG = re.compile(rb"<[^\s/>]+(?:\s+[^\s=]+\s*=\s*(?:\"[^\"]*\"|'[^']*'))*\s*(/?)>")
+
+_EMPTY = f"""<?xpacket begin="\N{ZERO WIDTH NO-BREAK SPACE}" id="W5M0MpCehiHzreSzNTczkc9d"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/" x:xmptk="vitsearch">
+ <rdf:RDF xmlns:rdf="{_RDF}">
+  <rdf:Description rdf:about=""/>
+ </rdf:RDF>
+</x:xmpmeta>
+<?xpacket end="w"?>
+""".encode()
+
+
+@dataclass(frozen=True, slots=True)
+class SidecarChange:
+    """What happened to a sidecar: the keywords that were new to it and those that were taken out."""
+
+    path: Path
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+def sidecar_path(photo: Path) -> Path:
+    """Return where the keywords of a photo belong: `photo.jpg.xmp`, or an existing `photo.xmp` that is its own."""
+    full = photo.with_name(photo.name + ".xmp")
+    short = photo.with_suffix(".xmp")
+    if full.exists() or not short.is_file() or short == photo:
+        return full
+    shared = any(
+        path.stem == photo.stem and path.name not in (photo.name, short.name)
+        for path in photo.parent.iterdir()
+    )
+    return full if shared else short
+
+
+def read_keywords(photo: Path) -> tuple[str, ...]:
+    """Return the keywords in a photo's sidecar, in its order; none if there is no sidecar.
+
+    Raises `HeadError` when the sidecar is not XMP.
+    """
+    path = sidecar_path(photo)
+    if not path.exists():
+        return ()
+    return tuple(keyword for _, keyword in _keywords(_find_list(_parse(_read(path), path), _SUBJECT)))
+
+
+def write_keywords(photo: Path, keywords: Sequence[str], *, remove: Collection[str] = ()) -> SidecarChange:
+    """Add keywords to a photo's sidecar and take others out; everything else in it stays.
+
+    `remove` is for labels that were written before and are wrong now. Nothing is written when nothing changes.
+    Raises `HeadError` when the sidecar is not XMP, is a symbolic link, or cannot be written.
+    """
+    if keywords:
+        check_labels(list(dict.fromkeys(keywords)))
+    path = sidecar_path(photo)
+    if path.is_symlink():
+        raise HeadError(
+            f"{path} is a symbolic link: write keywords to the file that it stands for, or remove it"
+        )
+    before = _read(path) if path.exists() else _EMPTY
+    root = _parse(before, path)
+    present = [keyword for _, keyword in _keywords(_find_list(root, _SUBJECT))]
+    added = tuple(keyword for keyword in dict.fromkeys(keywords) if keyword not in present)
+    gone = set(remove) - set(keywords)
+    removed = tuple(keyword for keyword in present if keyword in gone)
+    edits = _edits(root, before, path, keywords, gone)
+    if edits:
+        try:
+            write_atomically(path, _splice(before, edits))
+        except OSError as error:
+            raise HeadError(f"cannot write {path}: {error.strerror or error}") from error
+    return SidecarChange(path, added, removed)
+
+
+@dataclass(slots=True)
+class _Element:
+    """An element and where in the bytes it is: start tag `start` to `inner`, end tag `close` to `end`."""
+
+    name: tuple[str, str]
+    prefix: str
+    start: int
+    inner: int
+    empty: bool
+    close: int = -1
+    end: int = -1
+    text: str = ""
+    children: list[_Element] = field(default_factory=list)
+
+    def walk(self) -> Iterator[_Element]:
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+
+@dataclass(frozen=True, slots=True)
+class _Edit:
+    start: int
+    end: int
+    content: bytes
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LARGEST_SIDECAR + 1)
+    except OSError as error:
+        raise HeadError(f"cannot read {path}: {error.strerror or error}") from error
+    if len(content) > _LARGEST_SIDECAR:
+        raise HeadError(f"{path} is too large for a sidecar: look at it, or remove it")
+    return content
+
+
+def _parse(content: bytes, path: Path) -> _Element:
+    """Return the outermost element of a sidecar. Entities are never expanded: a document type is refused."""
+    try:
+        content.decode("utf-8")
+        return _Outline(content).root()
+    except (ExpatError, ValueError) as error:
+        raise HeadError(f"{path} is not an XMP sidecar in UTF-8 ({error}): mend or remove it") from error
+
+
+class _Outline:
+    """Expat's events, gathered into elements with byte positions."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+        self._open: list[_Element] = []
+        self._root: _Element | None = None
+        self._parser = ParserCreate("utf-8", namespace_separator=" ")
+        self._parser.namespace_prefixes = True
+        self._parser.StartElementHandler = self._start
+        self._parser.EndElementHandler = self._end
+        self._parser.CharacterDataHandler = self._text
+        self._parser.StartDoctypeDeclHandler = self._doctype
+
+    def root(self) -> _Element:
+        self._parser.Parse(self._content, True)  # noqa: FBT003 - expat's own signature
+        assert self._root is not None
+        return self._root
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        del attributes
+        uri, local, prefix = ([*name.split(" "), ""] if " " in name else ["", name, ""])[:3]
+        start = self._parser.CurrentByteIndex
+        tag = _START_TAG.match(self._content, start)
+        if tag is None or len(self._open) >= _DEEPEST:
+            raise ValueError(f"cannot follow its elements at byte {start}")
+        element = _Element((uri, local), prefix, start, tag.end(), tag[1] == b"/")
+        if self._open:
+            self._open[-1].children.append(element)
+        else:
+            self._root = element
+        self._open.append(element)
+
+    def _end(self, name: str) -> None:
+        del name
+        element = self._open.pop()
+        if element.empty:
+            element.close = element.end = element.inner
+        else:
+            element.close = self._parser.CurrentByteIndex
+            element.end = self._content.index(b">", element.close) + 1
+
+    def _text(self, text: str) -> None:
+        self._open[-1].text += text
+
+    def _doctype(self, *declaration: object) -> None:
+        del declaration
+        raise ValueError("it declares a document type")
+
+
+def _find_list(root: _Element, name: tuple[str, str]) -> _Element | None:
+    return next((element for element in root.walk() if element.name == name), None)
+
+
+def _container(subject: _Element) -> _Element | None:
+    return next((child for child in subject.children if child.name in _CONTAINERS), None)
+
+
+def _keywords(subject: _Element | None) -> list[tuple[_Element, str]]:
+    container = _container(subject) if subject else None
+    if container is None:
+        return []
+    return [(item, item.text.strip()) for item in container.children if item.name == (_RDF, "li")]
+
+
+def _edits(
+    root: _Element, content: bytes, path: Path, keywords: Sequence[str], gone: Collection[str]
+) -> list[_Edit]:
+    edits: list[_Edit] = []
+    for name in (_SUBJECT, *_OTHER_LISTS):
+        subject = _find_list(root, name)
+        if subject is None:
+            if name == _SUBJECT and keywords:
+                edits.append(_new_subject(root, path, keywords))
+            continue
+        present = _keywords(subject)
+        edits += [_removal(content, item) for item, keyword in present if keyword in gone]
+        known = {keyword for _, keyword in present}
+        new = [keyword for keyword in dict.fromkeys(keywords) if keyword not in known]
+        if new:
+            edits.append(_addition(content, subject, present, new))
+    return edits
+
+
+def _new_subject(root: _Element, path: Path, keywords: Sequence[str]) -> _Edit:
+    """Put a dc:subject at the end of the first rdf:Description."""
+    parent = next(
+        (
+            child
+            for element in root.walk()
+            if element.name == (_RDF, "RDF")
+            for child in element.children
+            if child.name == (_RDF, "Description")
+        ),
+        None,
+    )
+    if parent is None:
+        raise HeadError(f"{path} is no XMP sidecar: it has no rdf:Description; mend or remove it")
+    items = _items(list(dict.fromkeys(keywords)), "rdf", "\n     ")
+    bag = f"\n    <rdf:Bag>{items}\n    </rdf:Bag>\n   "
+    subject = f'\n   <dc:subject xmlns:dc="{_DC}" xmlns:rdf="{_RDF}">{bag}</dc:subject>'
+    return _insert(parent, f"{subject}\n  ", at=parent.close)
+
+
+def _addition(
+    content: bytes, subject: _Element, present: list[tuple[_Element, str]], keywords: Sequence[str]
+) -> _Edit:
+    container = _container(subject)
+    if container is None:
+        # A lone text in place of a list is some program's only keyword: it becomes the list's first.
+        lone = [subject.text.strip()] if subject.text.strip() else []
+        bag = f'<rdf:Bag xmlns:rdf="{_RDF}">{_items([*lone, *keywords], "rdf", "")}</rdf:Bag>'
+        if subject.empty:
+            return _insert(subject, bag, at=subject.close)
+        return _Edit(subject.inner, subject.close, bag.encode())
+    last = present[-1][0] if present else None
+    indent = _space_before(content, last.start) if last else ""
+    items = _items(keywords, container.prefix, indent)
+    return _insert(container, items, at=last.end if last else container.inner)
+
+
+def _insert(element: _Element, text: str, *, at: int) -> _Edit:
+    """Insert into an element, which is opened up first if it is written as `<empty/>`."""
+    if not element.empty:
+        return _Edit(at, at, text.encode())
+    name = f"{element.prefix}:{element.name[1]}" if element.prefix else element.name[1]
+    return _Edit(element.inner - 2, element.inner, f">{text}</{name}>".encode())
+
+
+def _items(keywords: Sequence[str], prefix: str, indent: str) -> str:
+    name = f"{prefix}:li" if prefix else "li"
+    return "".join(f"{indent}<{name}>{escape(keyword)}</{name}>" for keyword in keywords)
+
+
+def _removal(content: bytes, item: _Element) -> _Edit:
+    return _Edit(item.start - len(_space_before(content, item.start)), item.end, b"")
+
+
+def _space_before(content: bytes, at: int) -> str:
+    before = content[:at]
+    return before[len(before.rstrip()) :].decode()
+
+
+def _splice(content: bytes, edits: list[_Edit]) -> bytes:
+    for edit in sorted(edits, key=lambda edit: edit.start, reverse=True):
+        content = content[: edit.start] + edit.content + content[edit.end :]
+    return content
