@@ -87,6 +87,16 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredSpace:
+    """A space of the library, whether searches use it, and how many photos have a vector in it."""
+
+    id: int
+    space: Space
+    active: bool
+    vectors: int
+
+
+@dataclass(frozen=True, slots=True)
 class PhotoRow:
     """A photo's facts and the places where it is: present files first seen first."""
 
@@ -332,16 +342,47 @@ class Catalog:
         rows = self.database.rows("SELECT id, description FROM spaces WHERE active = 1")
         return (cast("int", rows[0][0]), Space.from_json(str(rows[0][1]))) if rows else None
 
-    def activate_space(self, space: Space) -> int:
-        """Store a space if it is new and make it the one that searches use; return its id."""
+    def spaces(self) -> list[StoredSpace]:
+        """Return all spaces of the library with the number of their vectors, the oldest first."""
+        rows = self.database.rows(
+            "SELECT id, description, active, (SELECT count(*) FROM vectors v WHERE v.space = s.id) "
+            "FROM spaces s ORDER BY id"
+        )
+        return [
+            StoredSpace(cast("int", i), Space.from_json(str(text)), bool(active), cast("int", count))
+            for i, text, active, count in rows
+        ]
+
+    def add_space(self, space: Space) -> int:
+        """Store a space if it is new and return its id; the first one becomes the one that searches use."""
         description = space.to_json()
         with self.database.write():
             self.database.run(
-                "INSERT OR IGNORE INTO spaces (description, model, dimension) VALUES (?, ?, ?)",
+                "INSERT OR IGNORE INTO spaces (description, model, dimension, active) "
+                "VALUES (?, ?, ?, NOT EXISTS (SELECT 1 FROM spaces))",
                 [description, space.model, space.dimension],
             )
-            self.database.run("UPDATE spaces SET active = (description = ?)", [description])
         return cast("int", self.database.scalar("SELECT id FROM spaces WHERE description = ?", [description]))
+
+    def activate_space(self, space: int) -> None:
+        """Make a space the one that searches use."""
+        with self.database.write():
+            self.database.run("UPDATE spaces SET active = (id = ?)", [space])
+
+    def remove_space(self, space: int) -> int:
+        """Delete a space and its vectors; return how many there were."""
+        with self.database.write():
+            count = self.database.run("DELETE FROM vectors WHERE space = ?", [space]).rowcount
+            self.database.run("DELETE FROM spaces WHERE id = ?", [space])
+        return count
+
+    def count_without_vector(self, space: int) -> int:
+        """Count the photos that are not known to be missing and have no vector in this space yet."""
+        sql = (
+            "SELECT count(DISTINCT photo) FROM files f WHERE missing = 0 AND photo IS NOT NULL "
+            "AND NOT EXISTS (SELECT 1 FROM vectors v WHERE v.space = ? AND v.photo = f.photo)"
+        )
+        return cast("int", self.database.scalar(sql, [space]))
 
     def generation(self, space: int) -> int:
         """Return the number that changes whenever the space's set of vectors does."""

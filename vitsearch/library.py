@@ -6,6 +6,7 @@ The only place where the catalog and the neighbours change together: SQLite firs
 from __future__ import annotations
 
 import os
+import shutil
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
@@ -124,6 +125,7 @@ class Library:
         folders: Iterable[str | os.PathLike[str]] = (),
         *,
         model: str | None = None,
+        change_model: bool = False,
         prune: bool = False,
         retry: bool = False,
         workers: int | None = None,
@@ -131,8 +133,10 @@ class Library:
     ) -> IndexReport:
         """Bring the library up to date with these folders, or with all folders that it knows.
 
-        `model` is used by the first run and checked by later ones; `prune` deletes what is missing; `retry` looks at
-        unreadable files again. A run that is interrupted reports so and is continued by the next one.
+        `model` is used by the first run and checked by later ones. With `change_model` every photo is embedded again
+        with `model`, beside the vectors that are there; searches go on with the old model until all is done.
+        `prune` deletes what is missing; `retry` looks at unreadable files again. A run that is interrupted reports so
+        and is continued by the next one.
 
         Raises:
             LibraryBusy: another run is indexing into this library.
@@ -150,7 +154,11 @@ class Library:
             ]
             if not chosen:
                 raise LibraryError("no folder was indexed yet: name one, as in `vitsearch index ~/Pictures`")
-            space_id, space = self._space_for_index(catalog, model)
+            if change_model:
+                space = self._first_backbone(model).space
+                space_id = catalog.add_space(space)
+            else:
+                space_id, space = self._space_for_index(catalog, model)
             run = IndexRun(
                 catalog,
                 space_id,
@@ -161,6 +169,8 @@ class Library:
             )
             report = run.execute(chosen, prune=prune)
             self._bring_cache_up_to_date(space_id, space)
+            if change_model:
+                self._change_space(space_id, space)
             return report
 
     def search(
@@ -270,6 +280,29 @@ class Library:
                 self._bring_cache_up_to_date(*active)
             return removed
 
+    def remove_model(self, model: str) -> int:
+        """Delete the vectors of a model that searches do not use any more; return how many there were.
+
+        Raises:
+            LibraryError: searches use it, or the library has no vectors of it.
+
+        """
+        with self._lease():
+            spaces = [stored for stored in self.catalog.spaces() if stored.space.model == _canonical(model)]
+            if not spaces:
+                raise LibraryError(
+                    f"the library in {self.folder} has no vectors of {model}: see `vitsearch status`"
+                )
+            if any(stored.active for stored in spaces):
+                raise LibraryError(
+                    f"searches use {model}: change first, with `vitsearch index --model OTHER --change-model`"
+                )
+            removed = 0
+            for stored in spaces:
+                removed += self.catalog.remove_space(stored.id)
+                shutil.rmtree(self._neighbours_folder(stored.id), ignore_errors=True)
+            return removed
+
     def status(self) -> LibraryStatus:
         """Return what the library holds and how large it is."""
         catalog = self.catalog
@@ -318,15 +351,25 @@ class Library:
         active = catalog.active_space()
         if active is None:
             space = self._first_backbone(model).space
-            return catalog.activate_space(space), space
+            return catalog.add_space(space), space
         if model is not None and self._backbone is None and _canonical(model) != active[1].model:
             raise SpaceMismatch(
                 f"the library in {self.folder} was indexed with {active[1].model}, not {model}: leave --model away, or "
-                "use another --library for the other model"
+                "add --change-model to embed every photo again"
             )
         if self._backbone is not None and self._backbone.space != active[1]:
             raise SpaceMismatch(_other_space(self.folder, active[1], self._backbone.space))
         return active
+
+    def _change_space(self, space_id: int, space: Space) -> None:
+        left = self.catalog.count_without_vector(space_id)
+        if left:
+            self._notice(
+                f"{left} photos are not embedded with {space.model} yet: searches go on with the old model; run the "
+                "same command again (with all drives mounted) to finish"
+            )
+        else:
+            self.catalog.activate_space(space_id)
 
     def _first_backbone(self, model: str | None) -> Backbone:
         if self._backbone is None:

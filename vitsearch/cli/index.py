@@ -21,6 +21,9 @@ _SHOWN_REASONS = 20
 @click.command()
 @click.argument("folders", nargs=-1, type=click.Path(), metavar="[FOLDER]...")
 @click.option("--model", help="The model to embed with, on the first run. See `vitsearch models list`.")
+@click.option(
+    "--change-model", is_flag=True, help="Embed every photo again with --model; searches go on meanwhile."
+)
 @click.option("--prune", is_flag=True, help="Delete what the library knows of files that are gone.")
 @click.option("--retry", is_flag=True, help="Look again at files that could not be read.")
 @device_option
@@ -38,6 +41,7 @@ def index(
     session: Session,
     folders: tuple[str, ...],
     model: str | None,
+    change_model: bool,
     prune: bool,
     retry: bool,
     device: Device,
@@ -62,7 +66,13 @@ def index(
         progress_bar(quiet=as_json) as on_progress,
     ):
         report = library.index(
-            folders, model=model, prune=prune, retry=retry, workers=workers, on_progress=on_progress
+            folders,
+            model=model,
+            change_model=change_model,
+            prune=prune,
+            retry=retry,
+            workers=workers,
+            on_progress=on_progress,
         )
     if as_json:
         print_json(report)

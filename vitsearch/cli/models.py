@@ -60,7 +60,9 @@ def list_models(session: Session, as_json: bool) -> None:
     width = max(len(row.name) for row in rows)
     for row in rows:
         marks = ", ".join(mark for mark, holds in (("reads text", row.text), ("here", row.cached)) if holds)
-        click.echo(f"{row.name:<{width}}  {row.dimension:>4}  {row.source}" + (f"  ({marks})" if marks else ""))
+        click.echo(
+            f"{row.name:<{width}}  {row.dimension:>4}  {row.source}" + (f"  ({marks})" if marks else "")
+        )
 
 
 @models.command()
@@ -84,6 +86,16 @@ def pull(session: Session, model: str, as_json: bool) -> None:
 
     described = fetch(model, cache=session.cache_folder, notice=lambda line: click.echo(line, err=True))
     _print_description(described, as_json=as_json)
+
+
+@models.command()
+@click.argument("model")
+@pass_session
+def remove(session: Session, model: str) -> None:
+    """Delete the library's vectors of MODEL, after a change to another one."""
+    with session.open() as library:
+        removed = library.remove_model(model)
+    click.echo(f"removed {removed:,} vectors of {shown(model)}")
 
 
 def _print_description(described: ModelDescription, *, as_json: bool) -> None:
@@ -110,8 +122,8 @@ def _print_description(described: ModelDescription, *, as_json: bool) -> None:
     if as_json:
         print_json(facts)
         return
-    facts["preprocessing"] = (
-        f"{pre.width} x {pre.height}, {pre.fit}" + (f" after shortest edge {pre.resize}" if pre.fit == "crop" else "")
+    facts["preprocessing"] = f"{pre.width} x {pre.height}, {pre.fit}" + (
+        f" after shortest edge {pre.resize}" if pre.fit == "crop" else ""
     )
     facts["parameters"] = f"{spec.parameters / 1e6:.1f} million"
     for name, value in facts.items():
