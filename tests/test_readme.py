@@ -1,0 +1,98 @@
+"""What the documentation says must run."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from scripts.make_cli_reference import PAGE, reference
+from vitsearch.cli import cli
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [README, *(path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md")))]
+
+
+def inline_commands() -> list[str]:
+    found = {command for page in PAGES for command in re.findall(r"`(vitsearch [^`\n]+)`", page)}
+    return sorted(command for command in found if "…" not in command and "..." not in command)
+
+
+def commands_of(group: click.Group, prefix: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    found = []
+    for name, command in group.commands.items():
+        found.append((*prefix, name))
+        if isinstance(command, click.Group):
+            found += commands_of(command, (*prefix, name))
+    return found
+
+
+@pytest.mark.parametrize("command", inline_commands())
+def test_a_command_that_a_page_mentions_is_one_that_the_program_takes(command):
+    words = shlex.split(re.split(r" [<|>] ", command)[0])[1:]
+    context = click.Context(cli, info_name="vitsearch")
+    group: click.Command = cli
+    while isinstance(group, click.Group) and words:
+        name, group, words = group.resolve_command(context, words)
+        assert group is not None, command
+        if isinstance(group, click.Group):
+            continue
+        if words:
+            group.make_context(name, words, parent=context)
+
+
+@pytest.mark.parametrize("command", commands_of(cli), ids=" ".join)
+def test_every_command_has_help_and_stands_in_the_reference(command):
+    found: click.Command = cli
+    for name in command:
+        assert isinstance(found, click.Group)
+        found = found.commands[name]
+    assert found.help
+    assert f"## vitsearch {' '.join(command)}\n" in PAGE.read_text(encoding="utf-8")
+
+
+def test_the_command_reference_is_current():
+    assert PAGE.read_text(encoding="utf-8") == reference()
+
+
+@pytest.mark.weights
+def test_the_readmes_example_session_runs_and_prints_what_it_shows(tmp_path, run):
+    shutil.copytree(ROOT / "sample_images", tmp_path / "sample_images")
+    for block in re.findall(r"```console\n(.*?)```", README, re.S):
+        for line in re.findall(r"^\$ (.*)$", block, re.M):
+            done = run(*shlex.split(line)[1:], cwd=tmp_path)
+            assert done.returncode == 0, done.stderr
+            for shown in expected_output(block, line):
+                assert shown in re.sub(r"\S*/sample_images/", "…/sample_images/", done.stdout)
+
+
+def expected_output(block: str, line: str) -> list[str]:
+    after = block.split(f"$ {line}\n", 1)[1].split("\n$ ", 1)[0]
+    return [shown for shown in after.splitlines() if shown and not shown.startswith("$ ")]
+
+
+@pytest.mark.weights
+def test_the_readmes_python_example_runs(tmp_path):
+    shutil.copytree(ROOT / "sample_images", tmp_path / "sample_images")
+    (program,) = re.findall(r"```python\n(.*?)```", README, re.S)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 3
+
+
+def test_every_dependency_has_its_reason():
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = {re.split(r"[<>=\[]", requirement)[0] for requirement in project["dependencies"]}
+    table = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
+    assert named == set(re.findall(r"^\| ([a-z][a-z0-9-]+) \|", table, re.M)) - {"package"}
