@@ -20,6 +20,8 @@ from vitsearch.library import Library
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from vitsearch.records import IndexReport
+
 SAMPLES = Path(__file__).parent.parent / "sample_images"
 
 
@@ -118,3 +120,17 @@ def answer(run: Callable[..., subprocess.CompletedProcess[str]]) -> Callable[...
         return json.loads(done.stdout)
 
     return call
+
+
+def figures(report: IndexReport) -> dict[str, int]:
+    """The numbers of an index report that are not zero."""
+    names = ("photos", "files", "embedded", "unchanged", "moved", "missing", "pruned", "offline")
+    counts = {name: getattr(report, name) for name in names}
+    counts["unreadable"] = len(report.unreadable)
+    return {name: count for name, count in counts.items() if count}
+
+
+def places(library: Library, query: Path, **options: object) -> list[Path]:
+    """Where a search finds photos, copies included, sorted."""
+    matches = library.search(query, k=100, include_self=True, **options).results
+    return sorted(path for match in matches for path in (match.path, *match.other_paths))

@@ -118,6 +118,10 @@ class Filter:
         return bool(self.folders or self.after or self.before or self.camera)
 
 
+# What a photo's metadata says, other than its pixels: the newest file that says something is believed.
+_EDITABLE = ("taken", "camera", "latitude", "longitude", "software", "perceptual")
+
+
 class Catalog:
     """The tables of one library. Every method that writes is one short transaction."""
 
@@ -231,8 +235,10 @@ class Catalog:
     def _photo_id(self, file: ReadableFile) -> int:
         facts = file.facts
         self.database.run(
-            "INSERT OR IGNORE INTO photos (payload, format, width, height, taken, camera, latitude, longitude, "
-            "software, perceptual) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO photos (payload, format, width, height, taken, camera, latitude, longitude, "
+            "software, perceptual) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (payload) DO UPDATE SET "
+            # Metadata may be corrected at any time; a copy that was stripped of it takes nothing away.
+            + ", ".join(f"{name} = coalesce(excluded.{name}, {name})" for name in _EDITABLE),
             [
                 file.payload,
                 facts.format,
@@ -486,8 +492,8 @@ class Catalog:
             return f"f.root IN ({','.join('?' * len(inside))})", list(inside)
         for root in self.roots():
             if folder.is_relative_to(root.path):
-                prefix = f"{folder.relative_to(root.path).as_posix()}/"
-                return "(f.root = ? AND substr(f.path, 1, ?) = ?)", [root.id, len(prefix), prefix]
+                place, values = _below(root.id, f"{folder.relative_to(root.path).as_posix()}/")
+                return f"({place})", values
         raise LibraryError(f"{folder} is in no folder that was indexed: see `vitsearch roots list`")
 
 
@@ -495,7 +501,9 @@ def _below(root: int, below: str) -> tuple[str, list[Value]]:
     """The SQL condition for the files below a subfolder of a root, and its values."""
     if not below:
         return "root = ?", [root]
-    return "root = ? AND substr(path, 1, ?) = ?", [root, len(below), below]
+    prefix = os.fsencode(below)
+    # As bytes: a path whose name is not UTF-8 is stored as a BLOB, which never equals text.
+    return "root = ? AND substr(CAST(path AS BLOB), 1, ?) = ?", [root, len(prefix), prefix]
 
 
 def _parts(ids: Sequence[int] | Ids) -> Iterator[list[int]]:

@@ -76,6 +76,24 @@ class _Read:
     pixels: npt.NDArray[np.uint8] | None
 
 
+def check_folders(catalog: Catalog, folders: Sequence[Path]) -> None:
+    """Look at the folders of a run before anything is loaded or stored for it.
+
+    Raises:
+        LibraryError: one is a file, or does not exist and belongs to no root that is offline.
+
+    """
+    roots = catalog.roots()
+    for folder in (folder.resolve() for folder in folders):
+        root = next((root for root in roots if folder.is_relative_to(root.path)), None)
+        if folder.is_file():
+            raise LibraryError(f"{folder} is a file: give the folder that it is in")
+        if root is None and not folder.exists():
+            raise LibraryError(f"{folder} does not exist: check the spelling, or mount its drive")
+        if root is not None and not folder.exists() and not root.is_offline():
+            raise LibraryError(f"{folder} does not exist: index {root.path} to record what has gone")
+
+
 class IndexRun:
     """One run over some folders of a library. Use once: `IndexRun(...).execute()`."""
 
@@ -103,7 +121,7 @@ class IndexRun:
         """Bring the library up to date with these folders.
 
         Raises:
-            LibraryError: a folder does not exist, or an offline root was to be pruned.
+            LibraryError: an offline root was to be pruned.
 
         """
         started = time.monotonic()
@@ -147,20 +165,13 @@ class IndexRun:
 
     def _scopes(self, folders: Sequence[Path]) -> tuple[list[_Scope], list[Root]]:
         """Turn folders into scopes, add new roots, and set aside the roots that are offline."""
-        known = {root.path for root in self.catalog.roots()}
         scopes: list[_Scope] = []
         offline: list[Root] = []
         for folder in dict.fromkeys(folder.resolve() for folder in folders):
-            if folder not in known and not any(folder.is_relative_to(path) for path in known):
-                if not folder.exists():
-                    raise LibraryError(f"{folder} does not exist: check the spelling, or mount its drive")
-                if not folder.is_dir():
-                    raise LibraryError(f"{folder} is a file: give the folder that it is in")
             root, below = self.catalog.add_root(folder)
-            if root.is_offline() and self.catalog.counts(root.id, "").files:
+            counts = self.catalog.counts(root.id, "")
+            if root.is_offline() and (counts.files or counts.missing):
                 offline.append(root)
-            elif below and not folder.exists():
-                raise LibraryError(f"{folder} does not exist: index {root.path} to record what has gone")
             else:
                 scopes.append(_Scope(root, below))
         # A folder inside another one of the same run is walked with it.
@@ -283,11 +294,13 @@ class IndexRun:
             _stacked([file.pixels for file in chosen if file.pixels is not None], backbone)
         )
         position = {id(file): index for index, file in enumerate(chosen)}
+        usable = np.isfinite(embeddings.norms) & (embeddings.norms > 0)
+        blank = {file.payload for file, fine in zip(chosen, usable, strict=True) if not fine}
         ready = []
         for file in readable:
             index = position.get(id(file))
             norm = float(embeddings.norms[index]) if index is not None else 0.0
-            if index is not None and not (np.isfinite(norm) and norm > 0):
+            if file.payload in blank:
                 rejected.append(RejectedFile(file.root, file.found, "the model gave no finite vector for it"))
                 continue
             row = None if index is None else embeddings.rows[index].astype(np.float16)

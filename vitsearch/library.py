@@ -144,7 +144,7 @@ class Library:
             SpaceMismatch: the library was indexed with another model.
 
         """
-        from vitsearch.indexing import IndexRun
+        from vitsearch.indexing import IndexRun, check_folders
 
         self.folder.mkdir(parents=True, exist_ok=True)
         with self._lease():
@@ -154,6 +154,7 @@ class Library:
             ]
             if not chosen:
                 raise LibraryError("no folder was indexed yet: name one, as in `vitsearch index ~/Pictures`")
+            check_folders(catalog, chosen)
             if change_model:
                 space = self._first_backbone(model).space
                 space_id = catalog.add_space(space)
