@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,6 +49,7 @@ class Evidence:
 
     `cosine`: similarity of the embeddings. `hash_distance`: 0 to 255, the smallest over eight orientations.
     `inliers`: features the transform rests on, 0 where the hash proposed it. The next four are `Agreement`'s.
+    `content_first`, `content_second`: how much of each frame is not a plain border.
     """
 
     cosine: float | None = None
@@ -57,7 +59,14 @@ class Evidence:
     closeness: float = 0.0
     of_first: float = 0.0
     of_second: float = 0.0
+    content_first: float = 1.0
+    content_second: float = 1.0
     transform: str = "none found"
+
+    @property
+    def score(self) -> float:
+        """One number, 0 to 1: the share of the picture that agrees times how closely it does."""
+        return max(0.0, self.share * self.closeness)
 
     def confirms(self, cutoffs: Cutoffs) -> bool:
         """Whether this is the same shot."""
@@ -139,12 +148,12 @@ def look(
         agreement = compare(first.grey, placed.grey, hypothesis.matrix)
         if agreement is None:
             continue
-        found = _evidence(agreement, hypothesis, distance, cosine)
+        found = _evidence(agreement, hypothesis, best)
         if found.confirms(cutoffs):
-            return found
-        if found.share * found.closeness > best.share * best.closeness:
             best = found
-    return best
+            break
+        best = max(best, found, key=attrgetter("score"))
+    return replace(best, content_first=first.content, content_second=second.content)
 
 
 def _hash_distance(hashes: tuple[bytes | None, bytes | None]) -> tuple[int | None, int]:
@@ -172,12 +181,10 @@ def _by_features(first: View, second: View, cutoffs: Cutoffs, *, mirrored: bool)
     return _Hypothesis(int(mirrored), found.matrix, found.inliers)
 
 
-def _evidence(
-    agreement: Agreement, hypothesis: _Hypothesis, distance: int | None, cosine: float | None
-) -> Evidence:
+def _evidence(agreement: Agreement, hypothesis: _Hypothesis, known: Evidence) -> Evidence:
     return Evidence(
-        cosine=cosine,
-        hash_distance=distance,
+        cosine=known.cosine,
+        hash_distance=known.hash_distance,
         inliers=hypothesis.inliers,
         share=agreement.share,
         closeness=agreement.closeness,

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 SHORT_SIDE = 288
 _LONGEST = 3 * SHORT_SIDE
 _FEATURES = 500
+# Rows and columns at the edge that vary less than this in grey levels are a plain border.
+_PLAIN = 4.0
 # Low, because plain walls, skies and blurred copies have only faint corners.
 _FAST_THRESHOLD = 7
 _PATCH = 31
@@ -62,6 +64,15 @@ class View:
         if orientation & 1:
             grey = grey[:, ::-1]
         return View(np.ascontiguousarray(grey))
+
+    @cached_property
+    def content(self) -> float:
+        """The share of the frame that is left when plain borders are taken off, 0 to 1."""
+        share = 1.0
+        for axis in (0, 1):
+            varied = np.flatnonzero(self.grey.std(axis=axis) > _PLAIN)
+            share *= (varied[-1] - varied[0] + 1) / self.grey.shape[1 - axis] if len(varied) else 0.0
+        return float(share)
 
     @cached_property
     def features(self) -> Features:

@@ -1,0 +1,112 @@
+"""What a run intends and has done, written before and after each step: any run can be finished or undone."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Self
+
+from vitsearch.errors import PlanError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from vitsearch.duplicates.plans import Action, Plan
+
+State = Literal["begun", "done", "undone"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One file on its way: it moves from `path` to `target`, and a link to `keep` may take its place."""
+
+    path: Path
+    target: Path
+    keep: Path
+    content: str
+    action: Action
+    state: State = "begun"
+
+
+class Journal:
+    """The journal beside a plan, `PLAN.journal`: one JSON object a line, the last one for a path counts.
+
+    Opening it locks the plan: two runs of one plan wait for nothing, the second one is refused.
+    """
+
+    def __init__(self, plan: Path) -> None:
+        self.path = plan.with_name(f"{plan.name}.journal")
+        self.steps: dict[Path, Step] = {}
+
+    def __enter__(self) -> Self:
+        from filelock import FileLock, Timeout
+
+        self._lock = FileLock(self.path.with_name(f"{self.path.name}.lock"), timeout=0)
+        try:
+            self._lock.acquire()
+            self._file = self.path.open("ab")
+        except Timeout:
+            raise PlanError(
+                f"another run is at work on this plan ({self.path}): wait for it to finish"
+            ) from None
+        except OSError as error:
+            raise PlanError(f"cannot write the journal {self.path}: {error.strerror or error}") from error
+        self.steps = self._read()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+        self._lock.release()
+
+    def note(self, step: Step, state: State) -> None:
+        """Record a step; it is on the disk when this returns.
+
+        Raises:
+            PlanError: the journal cannot be written, so nothing more may be done.
+
+        """
+        noted = replace(step, state=state)
+        values = {name: str(value) for name, value in asdict(noted).items()}
+        try:
+            self._file.write(json.dumps(values).encode("ascii") + b"\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise PlanError(f"cannot write the journal {self.path}: {error.strerror or error}") from error
+        self.steps[step.path] = noted
+
+    def _read(self) -> dict[Path, Step]:
+        lines = self.path.read_bytes().split(b"\n")
+        # A run that was killed while it wrote leaves half a line, of a step that had not begun.
+        if lines[-1]:
+            self._file.truncate(self.path.stat().st_size - len(lines[-1]))
+        steps: dict[Path, Step] = {}
+        for number, line in enumerate(lines[:-1], 1):
+            try:
+                values = json.loads(line)
+                step = Step(
+                    Path(values["path"]), Path(values["target"]), Path(values["keep"]),
+                    values["content"], values["action"], values["state"],
+                )  # fmt: skip
+            except (ValueError, KeyError, TypeError) as error:
+                raise PlanError(f"{self.path} is damaged at line {number}: nothing was done") from error
+            steps[step.path] = step
+        return steps
+
+
+def check_journal(journal: Journal, plan: Plan) -> None:
+    """Check that a journal belongs to this plan: each step starts in a root and ends where the plan puts files.
+
+    Raises:
+        PlanError: it does not.
+
+    """
+    for step in journal.steps.values():
+        plan.root_of(step.path)
+        plan.root_of(step.keep)
+        if plan.destination is None or not step.target.is_relative_to(plan.destination):
+            plan.root_of(step.target)

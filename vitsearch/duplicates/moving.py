@@ -1,0 +1,105 @@
+"""Moving a file without ever writing over another one or losing a byte, also across file systems."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from vitsearch.duplicates.plans import content_hash
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# What file systems say that know no hard links, or too many of one file.
+_NO_LINKS = frozenset(
+    (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EINVAL, errno.EACCES)
+)
+
+
+def move(source: Path, target: Path, *, content: str) -> None:
+    """Move a file to a free place; at every moment one of the two names holds all of it.
+
+    `content` is the file's hash, checked where the file has to be copied.
+
+    Raises:
+        FileExistsError: something is at `target`.
+        OSError: the system says why not; the file is still at `source`.
+
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno == errno.EXDEV:
+            _copy(source, target, content)
+        elif error.errno in _NO_LINKS:
+            _rename(source, target)
+            return
+        else:
+            raise
+    sync_folder(target.parent)
+    source.unlink()
+    sync_folder(source.parent)
+
+
+def finish(source: Path, target: Path, *, content: str) -> bool:
+    """Complete a `move` that was cut short between its two names; return whether the file is at `target` now."""
+    if not os.path.lexists(target):
+        return False
+    if not os.path.lexists(source):
+        return True
+    if target.is_symlink() or source.is_symlink():
+        return False
+    if source.samefile(target) or (content_hash(target) == content == content_hash(source)):
+        source.unlink()
+        sync_folder(source.parent)
+        return True
+    return False
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in a folder last through a power cut, where the system can do that."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        with suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _rename(source: Path, target: Path) -> None:
+    if os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+    source.rename(target)
+    sync_folder(target.parent)
+    sync_folder(source.parent)
+
+
+def _copy(source: Path, target: Path, content: str) -> None:
+    """Copy to another file system, and give the copy its name only when it is complete and the same."""
+    # The same name in every try: a run that is killed here leaves no more than one, and the next run takes it over.
+    partial = target.with_name(f".{content}.partial")
+    try:
+        with source.open("rb") as reader, partial.open("wb") as writer:
+            shutil.copyfileobj(reader, writer, 1 << 20)
+            writer.flush()
+            os.fsync(writer.fileno())
+        shutil.copystat(source, partial)
+        if content_hash(partial) != content:
+            raise OSError(errno.EIO, "the copy is not the same as the file")
+        try:
+            os.link(partial, target)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            _rename(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
