@@ -327,11 +327,15 @@ class Catalog:
         )
         return [(value_to_path(path), str(reason)) for path, reason in rows]
 
-    def prune(self, roots: Sequence[Root]) -> int:
-        """Delete the missing files of these roots and the photos that are nowhere else; return how many photos."""
+    def prune(self, places: Sequence[tuple[int, str]]) -> int:
+        """Delete the files missing below these (root id, subfolder) places and the photos that are nowhere else.
+
+        Returns how many photos went.
+        """
         with self.database.write():
-            for root in roots:
-                self.database.run("DELETE FROM files WHERE root = ? AND missing = 1", [root.id])
+            for root, below in places:
+                place, values = _below(root, below)
+                self.database.run(f"DELETE FROM files WHERE missing = 1 AND {place}", values)
             return self._delete_placeless_photos()
 
     def _delete_placeless_photos(self) -> int:

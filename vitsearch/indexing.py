@@ -80,7 +80,8 @@ def check_folders(catalog: Catalog, folders: Sequence[Path]) -> None:
     """Look at the folders of a run before anything is loaded or stored for it.
 
     Raises:
-        LibraryError: one is a file, or does not exist and belongs to no root that is offline.
+        LibraryError: one is a file, or does not exist and belongs to no root that is offline, or would absorb a
+            root that is offline: its files would then count as missing.
 
     """
     roots = catalog.roots()
@@ -92,6 +93,12 @@ def check_folders(catalog: Catalog, folders: Sequence[Path]) -> None:
             raise LibraryError(f"{folder} does not exist: check the spelling, or mount its drive")
         if root is not None and not folder.exists() and not root.is_offline():
             raise LibraryError(f"{folder} does not exist: index {root.path} to record what has gone")
+        for inner in roots:
+            if root is None and inner.path.is_relative_to(folder) and inner.is_offline():
+                raise LibraryError(
+                    f"{inner.path} in {folder} is absent or empty, perhaps an unmounted drive: mount it first, or use "
+                    "`vitsearch roots forget`"
+                )
 
 
 class IndexRun:
@@ -142,7 +149,7 @@ class IndexRun:
             for result in walked:
                 moved += self._finish(run, result)
             if prune:
-                pruned = self.catalog.prune([scope.root for scope in scopes])
+                pruned = self.catalog.prune([(scope.root.id, scope.below) for scope in scopes])
         except KeyboardInterrupt:
             interrupted = True
         counts = [self.catalog.counts(scope.root.id, scope.below) for scope in scopes]
@@ -320,7 +327,7 @@ class IndexRun:
             scope.root,
             unseen=walked.unseen,
             returned=walked.returned,
-            whole=not scope.below and not walked.skipped,
+            whole=not scope.below,
         )
 
     def _unreadable(self, scopes: Sequence[_Scope], walked: Sequence[_Walked]) -> tuple[UnreadableFile, ...]:
