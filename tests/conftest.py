@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from vitsearch.backbones.spec import Preprocessing, Space
 from vitsearch.library import Library
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from vitsearch.records import IndexReport
 
@@ -81,6 +82,21 @@ def picture() -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def own_folder() -> Iterator[Path]:
+    """An empty folder in which the test acts as an ordinary user, whom permissions stop, even where root runs it."""
+    user = os.geteuid()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if user == 0:
+            os.chown(folder, 65534, 65534)
+            os.seteuid(65534)
+        try:
+            yield folder
+        finally:
+            os.seteuid(user)
 
 
 @pytest.fixture
