@@ -195,7 +195,11 @@ def check_name(name: str) -> None:
 
 def is_printable(text: str) -> bool:
     """Whether the text is one line without control characters, so that it cannot disturb a terminal."""
-    return not any(unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in text)
+    # XML, and so a sidecar file, has no place for the last two.
+    return not any(
+        unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} or character in "\ufffe\uffff"
+        for character in text
+    )
 
 
 def _top_indices(probabilities: npt.NDArray[np.float32], k: int) -> npt.NDArray[np.int64]:

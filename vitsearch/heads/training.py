@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,13 +26,17 @@ if TYPE_CHECKING:
 
 _FOLDS = 5
 _FOLDS_WHEN_LARGE = 3
-# Photos x dimensions x labels above which one fit takes seconds.
-_LARGE = 500_000_000
+# Photos x labels above which one fit takes seconds, so that there are fewer of them; and that x dimensions above
+# which threads pay. On less they wait for each other: a fit on a busy machine was five times slower with them.
+_MANY_LOGITS = 1_000_000
+_LARGE_PRODUCT = 500_000_000
 
 # Half decades of C for rows that are centred and have a mean squared length of 1. The search starts in the middle,
 # where CLIP's and DINOv2's embeddings have their optimum, and walks downhill in log loss.
 _CS = tuple(10 ** (step / 2) for step in range(-4, 9))
 _FIRST_C = 6
+# Where the log loss falls by less than this, the search ends: photos that are easily told apart want no bound on C.
+_WORTHWHILE = 0.995
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,13 +74,12 @@ def train(
     centre = examples.rows.mean(axis=0)
     scale = np.float32(1 / max(1e-6, float(np.sqrt(((examples.rows - centre) ** 2).sum(axis=1).mean()))))
     rows = (examples.rows - centre) * scale
-    large = rows.size * len(names) > _LARGE
+    large = members.size > _MANY_LOGITS
     count = _FOLDS_WHEN_LARGE if large else _FOLDS
     folds = assign_folds(_strata(members), groups, count=count, seed=seed)
 
-    # Threads that wait for each other over matrices this small made a fit on a busy machine five times slower.
-    with threadpool_limits(None if large else 1):
-        c, logits, temperature = _choose_c(rows, members, folds, kind)
+    with threadpool_limits(None if members.size * rows.shape[1] > _LARGE_PRODUCT else 1):
+        c, logits, temperature = _choose_c(rows, members, folds, kind, stride=2 if large else 1)
         weight, bias = _Solver(kind).fit(rows, members, c)
     confidence = to_probabilities(logits / temperature, kind)
     best = confidence.argmax(axis=1)
@@ -94,8 +97,6 @@ def train(
         c=c,
         seconds=time.perf_counter() - started,
     )
-    details = asdict(report)
-    del details["labels"], details["confusion"]
     weight *= scale
     head = Head(
         name,
@@ -107,9 +108,18 @@ def train(
         "trained",
         temperature=temperature,
         abstain_below=abstain_below,
-        details=details,
+        details=_summary(report),
     )
     return Training(head, report)
+
+
+def _summary(report: Report) -> dict[str, object]:
+    """Return the report's figures, without what is as long as the list of labels or its square."""
+    return {
+        each.name: getattr(report, each.name)
+        for each in fields(report)
+        if each.name not in ("labels", "confusion")
+    }
 
 
 def _check_enough(
@@ -143,7 +153,7 @@ def _strata(members: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
 
 
 def _choose_c(
-    rows: Floats, members: npt.NDArray[np.bool_], folds: npt.NDArray[np.int64], kind: Kind
+    rows: Floats, members: npt.NDArray[np.bool_], folds: npt.NDArray[np.int64], kind: Kind, *, stride: int
 ) -> tuple[float, Floats, float]:
     """Return the C with the lowest calibrated out-of-fold log loss, those logits, and their temperature."""
     solvers = {fold: _Solver(kind) for fold in np.unique(folds).tolist()}
@@ -161,8 +171,8 @@ def _choose_c(
         return tried[place][0]
 
     best = _FIRST_C
-    for step in (1, -1):
-        while 0 <= best + step < len(_CS) and loss(best + step) < loss(best):
+    for step in (stride, -stride):
+        while 0 <= best + step < len(_CS) and loss(best + step) < _WORTHWHILE * loss(best):
             best += step
     _, logits, temperature = tried[best]
     return _CS[best], logits, temperature
@@ -229,4 +239,6 @@ def _fit_quietly(model: LogisticRegression, rows: Floats, truth: npt.NDArray[np.
     with warnings.catch_warnings():
         # A fit that stops early is judged like any other: by its predictions on the fold held out.
         warnings.simplefilter("ignore", ConvergenceWarning)
+        # Two photos a label are few, and labels all the same.
+        warnings.filterwarnings("ignore", message="The number of unique classes")
         model.fit(rows, truth)

@@ -1,0 +1,220 @@
+"""Keywords in sidecar files: merged without loss, and never in the photo."""
+
+import xml.etree.ElementTree as ET
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from vitsearch.errors import HeadError
+from vitsearch.heads.xmp import read_keywords, sidecar_path, write_keywords
+
+DARKTABLE = """<?xml version="1.0" encoding="UTF-8"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/" x:xmptk="XMP Core 4.4.0-Exiv2">
+ <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+  <rdf:Description rdf:about=""
+    xmlns:xmp="http://ns.adobe.com/xap/1.0/"
+    xmlns:dc="http://purl.org/dc/elements/1.1/"
+    xmlns:darktable="http://darktable.sf.net/"
+   xmp:Rating="4"
+   darktable:params='a > b &amp; c&#10;d'>
+   <dc:subject>
+    <rdf:Seq>
+     <rdf:li>sea &amp; sky</rdf:li>
+     <rdf:li>wrong</rdf:li>
+    </rdf:Seq>
+   </dc:subject>
+   <!-- a remark -->
+   <darktable:history><rdf:Seq/></darktable:history>
+  </rdf:Description>
+ </rdf:RDF>
+</x:xmpmeta>
+"""
+DIGIKAM = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description rdf:about="" xmlns:digiKam="http://www.digikam.org/ns/1.0/" xmlns:d="http://purl.org/dc/elements/1.1/">
+<digiKam:TagsList><rdf:Seq><rdf:li>Places/Rome</rdf:li></rdf:Seq></digiKam:TagsList>
+<d:subject><rdf:Bag><rdf:li>Rome</rdf:li></rdf:Bag></d:subject>
+</rdf:Description></rdf:RDF></x:xmpmeta>
+<?xpacket end="w"?>"""
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / "photo.jpg"
+    Image.new("RGB", (8, 8)).save(path)
+    return path
+
+
+def test_a_new_sidecar_holds_the_keywords_and_the_photo_is_untouched(photo):
+    before = photo.read_bytes(), photo.stat().st_mtime_ns
+    change = write_keywords(photo, ["beach", 'a <b> & "c"', "ねこ"])
+    assert change.path == photo.with_name("photo.jpg.xmp")
+    assert change.added == ("beach", 'a <b> & "c"', "ねこ")
+    assert read_keywords(photo) == ("beach", 'a <b> & "c"', "ねこ")
+    assert (photo.read_bytes(), photo.stat().st_mtime_ns) == before
+    assert ET.parse(change.path).getroot().tag == "{adobe:ns:meta/}xmpmeta"
+
+
+def test_the_keywords_are_where_the_xmp_standard_puts_them(photo):
+    tree = ET.parse(write_keywords(photo, ["beach", "sea"]).path)
+    names = {"rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#", "dc": "http://purl.org/dc/elements/1.1/"}
+    items = tree.findall("./rdf:RDF/rdf:Description/dc:subject/rdf:Bag/rdf:li", names)
+    assert [item.text for item in items] == ["beach", "sea"]
+
+
+def test_an_existing_sidecar_changes_in_its_keywords_and_nowhere_else(photo):
+    sidecar = photo.with_name("photo.jpg.xmp")
+    sidecar.write_text(DARKTABLE)
+    change = write_keywords(photo, ["beach", "sea & sky"], remove=["wrong", "never there"])
+    assert (change.added, change.removed) == (("beach",), ("wrong",))
+    expected = DARKTABLE.replace("\n     <rdf:li>wrong</rdf:li>", "\n     <rdf:li>beach</rdf:li>")
+    assert sidecar.read_text() == expected
+
+
+def test_digikams_own_list_is_kept_in_step(photo):
+    sidecar = photo.with_name("photo.jpg.xmp")
+    sidecar.write_text(DIGIKAM)
+    write_keywords(photo, ["beach"])
+    added = "<rdf:li>beach</rdf:li>"
+    expected = DIGIKAM.replace("Places/Rome</rdf:li>", f"Places/Rome</rdf:li>{added}")
+    expected = expected.replace(">Rome</rdf:li>", f">Rome</rdf:li>{added}")
+    assert sidecar.read_text() == expected
+    write_keywords(photo, [], remove=["beach"])
+    assert sidecar.read_text() == DIGIKAM
+
+
+def test_writing_the_same_keywords_again_does_not_touch_the_file(photo):
+    sidecar = write_keywords(photo, ["beach"]).path
+    before = sidecar.stat()
+    assert write_keywords(photo, ["beach"], remove=["sea"]).added == ()
+    assert (sidecar.stat().st_ino, sidecar.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_nothing_to_write_makes_no_file(photo):
+    write_keywords(photo, [], remove=["beach"])
+    assert not sidecar_path(photo).exists()
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        '<rdf:Description rdf:about=""/>',
+        '<rdf:Description rdf:about="" />',
+        '<rdf:Description rdf:about=""></rdf:Description>',
+        '<rdf:Description><dc:subject xmlns:dc="http://purl.org/dc/elements/1.1/"/></rdf:Description>',
+        '<rdf:Description xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:subject><rdf:Bag/></dc:subject></rdf:Description>',
+        '<rdf:Description xmlns:s="http://purl.org/dc/elements/1.1/"><s:subject><rdf:Bag></rdf:Bag></s:subject></rdf:Description>',
+        '<rdf:Description xmlns:dc="urn:other"><dc:subject>not ours</dc:subject></rdf:Description>',
+    ],
+)
+def test_every_way_to_have_no_keywords_yet_gains_them(photo, description):
+    rdf = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+    sidecar_path(photo).write_text(f'<rdf:RDF xmlns:rdf="{rdf}">{description}</rdf:RDF>')
+    write_keywords(photo, ["beach", "sea"])
+    assert read_keywords(photo) == ("beach", "sea")
+    ET.parse(sidecar_path(photo))
+
+
+def test_a_lone_text_where_a_list_belongs_becomes_its_first_keyword(photo):
+    keywords = DARKTABLE[DARKTABLE.index("<rdf:Seq>") : DARKTABLE.index("</dc:")]
+    sidecar_path(photo).write_text(DARKTABLE.replace(keywords, "old"))
+    write_keywords(photo, ["beach"])
+    assert read_keywords(photo) == ("old", "beach")
+
+
+def test_a_default_namespace_is_respected(photo):
+    sidecar_path(photo).write_text(
+        '<RDF xmlns="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><Description xmlns:dc="http://purl.org/dc/elements/1.1/">'
+        "<dc:subject><Bag><li>old</li></Bag></dc:subject></Description></RDF>"
+    )
+    write_keywords(photo, ["beach"])
+    assert read_keywords(photo) == ("old", "beach")
+
+
+def test_an_adobe_style_sidecar_is_continued(photo):
+    short = photo.with_name("photo.xmp")
+    short.write_text(DARKTABLE)
+    assert write_keywords(photo, ["beach"]).path == short
+    assert not photo.with_name("photo.jpg.xmp").exists()
+
+
+def test_an_adobe_style_sidecar_that_a_raw_file_shares_is_left_alone(photo):
+    photo.with_name("photo.CR2").write_bytes(b"raw")
+    short = photo.with_name("photo.xmp")
+    short.write_text(DARKTABLE)
+    assert write_keywords(photo, ["beach"]).path == photo.with_name("photo.jpg.xmp")
+    assert short.read_text() == DARKTABLE
+
+
+def test_a_name_as_long_as_names_may_be_gets_its_sidecar(tmp_path):
+    photo = tmp_path / ("x" * 247 + ".jpg")
+    Image.new("RGB", (8, 8)).save(photo)
+    assert write_keywords(photo, ["beach"]).added == ("beach",)
+
+
+def test_permissions_of_a_sidecar_are_kept(photo):
+    sidecar = sidecar_path(photo)
+    sidecar.write_text(DARKTABLE)
+    sidecar.chmod(0o604)
+    write_keywords(photo, ["beach"])
+    assert sidecar.stat().st_mode & 0o777 == 0o604
+
+
+LAUGHS = '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]><x:xmpmeta xmlns:x="adobe:ns:meta/">&b;</x:xmpmeta>'
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "not an XMP sidecar"),
+        (b"not xml", "not an XMP sidecar"),
+        (DARKTABLE.encode()[:-20], "not an XMP sidecar"),
+        (DARKTABLE.encode("utf-16"), "not an XMP sidecar in UTF-8"),
+        (LAUGHS.encode(), "declares a document type"),
+        (b"<a>" * 5000, "cannot follow its elements"),
+        (b"<html><body/></html>", "no rdf:Description"),
+    ],
+)
+def test_what_is_not_a_sidecar_is_refused_and_left_as_it_is(photo, content, message):
+    sidecar = sidecar_path(photo)
+    sidecar.write_bytes(content)
+    with pytest.raises(HeadError, match=message) as caught:
+        write_keywords(photo, ["beach"])
+    assert "\n" not in str(caught.value)
+    assert sidecar.read_bytes() == content
+
+
+def test_a_symbolic_link_is_not_followed(photo, tmp_path):
+    target = tmp_path / "elsewhere.xmp"
+    target.write_text(DARKTABLE)
+    sidecar_path(photo).symlink_to(target)
+    with pytest.raises(HeadError, match="symbolic link"):
+        write_keywords(photo, ["beach"])
+    assert target.read_text() == DARKTABLE
+
+
+@pytest.mark.parametrize("keyword", ["a\x00b", "a\nb", "\ud800", "\uffff"])
+def test_a_keyword_that_xml_cannot_hold_is_refused(photo, keyword):
+    with pytest.raises(HeadError, match="not a label"):
+        write_keywords(photo, [keyword])
+    assert not sidecar_path(photo).exists()
+
+
+characters = st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp"), exclude_characters="\ufffe\uffff")
+keywords = st.lists(
+    st.text(characters, min_size=1, max_size=30).map(str.strip).filter(bool),
+    min_size=1,
+    max_size=6,
+    unique=True,
+)
+
+
+@given(first=keywords, second=keywords)
+def test_whatever_is_written_is_read_back(tmp_path_factory, first, second):
+    photo = tmp_path_factory.mktemp("photos") / "photo.jpg"
+    write_keywords(photo, first)
+    write_keywords(photo, second, remove=first)
+    assert set(read_keywords(photo)) == set(second)
+    ET.parse(sidecar_path(photo))
