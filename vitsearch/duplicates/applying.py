@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vitsearch.duplicates.journal import Journal, Step, check_journal
-from vitsearch.duplicates.moving import finish, move, sync_folder
+from vitsearch.duplicates.moving import finish, move, sweep, sync_folder
 from vitsearch.duplicates.plans import content_hash, read_plan
 from vitsearch.errors import PlanError
 
@@ -203,6 +203,7 @@ def _is_our_link(step: Step) -> bool:
 
 def _undo(step: Step, journal: Journal) -> Outcome:
     try:
+        sweep(step.target, content=step.content)
         if not os.path.lexists(step.target):
             journal.note(step, "undone")
             there = os.path.lexists(step.path)

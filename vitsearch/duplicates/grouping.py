@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import combinations
 from typing import TYPE_CHECKING, Literal, get_args
 
 from vitsearch.duplicates.keep import Candidate, are_companions, choose
@@ -30,6 +29,7 @@ _ASK_UP_TO = 64
 # A photo that shows less than this of another one's frame, of which it holds nothing else, is a part of it.
 _WHOLE = 0.97
 _CLEARLY_MORE = 1.1
+_NOT_A_THUMBNAIL = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class _Stars:
 
     def groups(self) -> Iterable[DuplicateGroup]:
         copies = {pair: link for pair, link in self.known.items() if link.tier != "burst"}
-        larger = _larger_frames(copies.values())
+        larger = _larger_frames(copies.values(), self.places)
         asked: dict[Pair, Link | None] = dict(copies)
         for component in _components(self.places, copies):
             left = set(component)
@@ -189,19 +189,30 @@ def moments_apart(first: str | None, second: str | None) -> float | None:
     return abs((datetime.fromisoformat(first) - datetime.fromisoformat(second)).total_seconds())
 
 
-def _larger_frames(links: Iterable[Link]) -> dict[int, set[int]]:
+def _larger_frames(links: Iterable[Link], places: Mapping[int, Sequence[Candidate]]) -> dict[int, set[int]]:
     """For each photo that is a part of others (a crop of them), which ones."""
     larger: dict[int, set[int]] = defaultdict(set)
     for link in links:
         seen = link.evidence
-        if seen is None:
+        if seen is None or link.first not in places or link.second not in places:
             continue
-        # A plain border around the other one is no picture that this one lacks.
-        if seen.of_first >= _WHOLE > seen.of_second and seen.content_second > _CLEARLY_MORE * seen.of_second:
+        first, second = places[link.first][0], places[link.second][0]
+        if _is_part(seen.of_first, seen.of_second, seen.content_second, first, second):
             larger[link.first].add(link.second)
-        if seen.of_second >= _WHOLE > seen.of_first and seen.content_first > _CLEARLY_MORE * seen.of_first:
+        if _is_part(seen.of_second, seen.of_first, seen.content_first, second, first):
             larger[link.second].add(link.first)
     return larger
+
+
+def _is_part(mine: float, others: float, others_content: float, part: Candidate, whole: Candidate) -> bool:
+    """Whether one photo shows only a part of what the other one shows; the first three are shares of frames."""
+    # A plain border around the other one is no picture that this one lacks.
+    if not mine >= _WHOLE > others or others_content <= _CLEARLY_MORE * others:
+        return False
+    # A screenshot shows the photo and more around it, but smaller, and not with the camera's own data.
+    if part.camera is not None and whole.camera is None:
+        return False
+    return whole.width * whole.height * others >= _NOT_A_THUMBNAIL * part.width * part.height * mine
 
 
 def _nobody_knows(_first: int, _second: int) -> None:

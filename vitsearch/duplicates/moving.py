@@ -49,6 +49,7 @@ def move(source: Path, target: Path, *, content: str) -> None:
 
 def finish(source: Path, target: Path, *, content: str) -> bool:
     """Complete a `move` that was cut short between its two names; return whether the file is at `target` now."""
+    sweep(target, content=content)
     if not os.path.lexists(target):
         return False
     if not os.path.lexists(source):
@@ -60,6 +61,11 @@ def finish(source: Path, target: Path, *, content: str) -> bool:
         sync_folder(source.parent)
         return True
     return False
+
+
+def sweep(target: Path, *, content: str) -> None:
+    """Remove what a copy that was cut short has left beside `target`."""
+    _partial(target, content).unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:
@@ -85,10 +91,11 @@ def _rename(source: Path, target: Path) -> None:
 
 def _copy(source: Path, target: Path, content: str) -> None:
     """Copy to another file system, and give the copy its name only when it is complete and the same."""
-    # The same name in every try: a run that is killed here leaves no more than one, and the next run takes it over.
-    partial = target.with_name(f".{content}.partial")
+    partial = _partial(target, content)
+    # It may be one of two names of a file that arrived before a kill: never write into it.
+    sweep(target, content=content)
     try:
-        with source.open("rb") as reader, partial.open("wb") as writer:
+        with source.open("rb") as reader, partial.open("xb") as writer:
             shutil.copyfileobj(reader, writer, 1 << 20)
             writer.flush()
             os.fsync(writer.fileno())
@@ -102,4 +109,9 @@ def _copy(source: Path, target: Path, content: str) -> None:
                 raise
             _rename(partial, target)
     finally:
-        partial.unlink(missing_ok=True)
+        sweep(target, content=content)
+
+
+def _partial(target: Path, content: str) -> Path:
+    """Where a copy grows: the same name in every try, so that the next run can sweep up after one that was killed."""
+    return target.with_name(f".{content}.partial")

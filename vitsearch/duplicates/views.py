@@ -86,6 +86,9 @@ class View:
 
 
 def _features(grey: Grey) -> Features:
+    none = Features(np.empty((0, 2), np.float32), np.empty((0, 256), np.float32))
+    if min(grey.shape) <= _PATCH:
+        return none
     import cv2
 
     detector = cv2.ORB.create(
@@ -93,7 +96,7 @@ def _features(grey: Grey) -> Features:
     )
     keypoints, packed = detector.detectAndCompute(grey, None)
     if not keypoints:
-        return Features(np.empty((0, 2), np.float32), np.empty((0, 256), np.float32))
+        return none
     points = np.array([keypoint.pt for keypoint in keypoints], dtype=np.float32)
     bits = np.unpackbits(np.asarray(packed, dtype=np.uint8), axis=1)
     return Features(points, bits.astype(np.float32) * 2 - 1)

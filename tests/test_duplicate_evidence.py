@@ -1,0 +1,148 @@
+"""The second look: copies are confirmed and described, other photos and other shots of the moment are not."""
+
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from vitsearch.duplicates.edits import EDITS
+from vitsearch.duplicates.evidence import Cutoffs, SecondLook, look
+from vitsearch.duplicates.hashes import perceptual_hash
+from vitsearch.duplicates.views import View
+
+SAMPLES = Path(__file__).parent.parent / "sample_images"
+CUTOFFS = Cutoffs()
+# The hardest two edits leave a tenth and a quarter of the photo, which may show nothing but sky.
+EVERY_PHOTO = [edit for edit in EDITS if edit.name not in ("crop-10%", "crop-25%")]
+
+
+def photo(name: str) -> Image.Image:
+    with Image.open(SAMPLES / name) as image:
+        return image.convert("RGB")
+
+
+def looked(first: Image.Image, second: Image.Image, *, cutoffs: Cutoffs = CUTOFFS):
+    hashes = (perceptual_hash(first), perceptual_hash(second))
+    return look(View.of(first), View.of(second), hashes=hashes, cutoffs=cutoffs)
+
+
+@pytest.mark.parametrize("name", ["nature/mountain-3.jpg", "travel/castle-2.jpg"])
+@pytest.mark.parametrize("edit", EVERY_PHOTO, ids=lambda edit: edit.name)
+def test_a_copy_is_confirmed_whatever_was_done_to_it(name, edit):
+    original = photo(name)
+    assert looked(original, edit.apply(original, Random(1))).confirms(CUTOFFS)
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        ("jpeg-20", "same frame"),
+        ("mirror", "mirrored"),
+        ("rotate-90", "turned left"),
+        ("rotate-180", "upside down"),
+        ("crop-50%", "shows 50% of the other's frame"),
+        ("mirror+crop", "mirrored, shows 70% of the other's frame"),
+        ("rotate+crop", "turned left, shows 80% of the other's frame"),
+    ],
+)
+def test_the_evidence_says_what_was_done(edit, words):
+    original = photo("travel/castle-2.jpg")
+    chosen = next(one for one in EDITS if one.name == edit)
+    assert looked(original, chosen.apply(original, Random(3))).transform == words
+
+
+def test_a_border_counts_as_something_around_the_photo_not_as_content():
+    original = photo("travel/castle-2.jpg")
+    bordered = next(one for one in EDITS if one.name == "border-20%").apply(original, Random(0))
+    seen = looked(original, bordered)
+    size = original.width * original.height / (bordered.width * bordered.height)
+    assert seen.of_first == pytest.approx(1, abs=0.02)
+    assert seen.of_second == pytest.approx(size, abs=0.02)
+    assert seen.content_first == pytest.approx(1, abs=0.02)
+    assert seen.content_second == pytest.approx(size, abs=0.03)
+
+
+def test_other_photos_of_the_same_subject_are_never_confirmed():
+    names = [f"travel/windmill-{number}.jpg" for number in (2, 3, 4, 5)]
+    names += [f"travel/castle-{number}.jpg" for number in (2, 3, 4)]
+    images = [photo(name) for name in names]
+    confirmed = [
+        (names[i], names[j])
+        for i in range(len(names))
+        for j in range(i)
+        if looked(images[i], images[j]).confirms(CUTOFFS)
+    ]
+    assert confirmed == []
+
+
+def test_another_shot_of_the_moment_is_not_the_same_shot():
+    """The subject has moved and the camera too, a little: what a burst looks like."""
+    scene = photo("travel/castle-2.jpg").resize((640, 480))
+    subject = photo("animals/cat-1.jpg").resize((240, 240))
+    first, second = scene.copy(), scene.transform(scene.size, Image.Transform.AFFINE, (1, 0, 5, 0, 1, -3))
+    first.paste(subject, (120, 180))
+    second.paste(subject.rotate(4), (185, 190))
+    seen = looked(first, second)
+    assert seen.score > 0.3
+    assert not seen.confirms(CUTOFFS)
+
+
+def test_something_drawn_over_a_copy_is_told_from_something_that_moved():
+    original = photo("travel/castle-2.jpg")
+    lettered = original.copy()
+    draw = ImageDraw.Draw(lettered)
+    for row in range(0, original.height, 120):
+        draw.text((10, row), "SAMPLE SAMPLE SAMPLE", fill="white", font_size=48)
+    assert looked(original, lettered).confirms(CUTOFFS)
+
+
+def test_evidence_is_the_same_the_other_way_round():
+    original = photo("nature/mountain-3.jpg")
+    crop = next(one for one in EDITS if one.name == "crop-50%").apply(original, Random(2))
+    there, back = looked(original, crop), looked(crop, original)
+    assert there.confirms(CUTOFFS)
+    assert back.confirms(CUTOFFS)
+    assert (back.of_first, back.of_second) == pytest.approx((there.of_second, there.of_first), abs=0.03)
+
+
+def test_pictures_without_structure_are_never_confirmed():
+    red, blue = Image.new("RGB", (300, 200), "red"), Image.new("RGB", (300, 200), "blue")
+    seen = looked(red, blue)
+    assert (seen.hash_distance, seen.inliers, seen.score, seen.transform) == (None, 0, 0.0, "none found")
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 500), (3000, 3), (16, 16)])
+def test_pictures_of_any_size_can_be_looked_at(size):
+    tiny = photo("animals/cat-1.jpg").resize(size)
+    seen = looked(tiny, photo("animals/cat-2.jpg"))
+    assert not seen.confirms(CUTOFFS)
+
+
+def test_views_are_decoded_once_while_they_are_in_use():
+    decoded = []
+    images = {
+        1: photo("animals/cat-1.jpg"),
+        2: photo("animals/cat-1.jpg").reduce(2),
+        3: photo("animals/dog-1.jpg"),
+    }
+
+    def pixels(number: int) -> Image.Image:
+        decoded.append(number)
+        return images[number]
+
+    second_look = SecondLook(pixels, lambda number: perceptual_hash(images[number]))
+    verdicts = {
+        pair: second_look.compare(*pair, cosine=0.9).confirms(CUTOFFS) for pair in ((1, 2), (1, 3), (2, 3))
+    }
+    assert verdicts == {(1, 2): True, (1, 3): False, (2, 3): False}
+    assert decoded == [1, 2, 3]
+
+
+def test_stricter_cutoffs_confirm_less():
+    original = photo("travel/castle-2.jpg")
+    seen = looked(original, next(one for one in EDITS if one.name == "caption").apply(original, Random(0)))
+    assert seen.confirms(Cutoffs(share=0.5))
+    assert not seen.confirms(Cutoffs(closeness=1.01))
+    assert np.isclose(seen.score, seen.share * seen.closeness)

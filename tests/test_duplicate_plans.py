@@ -1,0 +1,384 @@
+"""Plans: written, edited, carried out and undone, without ever touching the kept file or losing a byte."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from vitsearch.duplicates.applying import TRASH, ChangedFiles, Outcome, apply_plan, undo_plan
+from vitsearch.duplicates.grouping import DuplicateGroup, GroupedFile
+from vitsearch.duplicates.plans import (
+    Plan,
+    PlannedFile,
+    PlannedGroup,
+    content_hash,
+    make_plan,
+    read_plan,
+    write_plan,
+)
+from vitsearch.errors import PlanError
+
+SHM = Path("/dev/shm")
+ACTIONS = ["trash", "move", "hardlink", "symlink"]
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Two groups: `keep.jpg` with two exact copies, and `large.jpg` with a smaller one."""
+    folder = tmp_path / "photos"
+    contents = {
+        "keep.jpg": b"one" * 1000,
+        "copy.jpg": b"one" * 1000,
+        "sub/copy.jpg": b"one" * 1000,
+        "large.jpg": b"two" * 1000,
+        "sub/small.jpg": b"2",
+    }
+    for name, content in contents.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+        os.utime(folder / name, ns=(10**18, 10**18 + len(name)))
+    return folder
+
+
+def planned(path: Path) -> PlannedFile:
+    return PlannedFile(path, content_hash(path))
+
+
+def plan_for(photos: Path, action: str, *, destination: Path | None = None) -> Path:
+    """Write the plan for `photos` beside them and return its path."""
+    groups = [
+        ("keep.jpg", ["copy.jpg", "sub/copy.jpg"]),
+        ("large.jpg", ["sub/small.jpg"]),
+    ]
+    plan = Plan(
+        action,
+        (photos,),
+        tuple(
+            PlannedGroup(planned(photos / keep), tuple(planned(photos / name) for name in names))
+            for keep, names in groups
+        ),
+        destination if action != "move" else destination or photos.parent / "moved",
+    )
+    path = photos.parent / "plan.json"
+    write_plan(plan, path)
+    return path
+
+
+def tree(folder: Path) -> dict[str, tuple[bytes | str, int]]:
+    """Every file below a folder with its content (a link with its target) and its time."""
+    return {
+        path.relative_to(folder).as_posix(): (
+            (str(path.readlink()), 0) if path.is_symlink() else (path.read_bytes(), path.stat().st_mtime_ns)
+        )
+        for path in sorted(folder.rglob("*"))
+        if path.is_symlink() or path.is_file()
+    }
+
+
+def edited(path: Path, change) -> Path:
+    document = json.loads(path.read_text())
+    change(document)
+    path.write_text(json.dumps(document))
+    return path
+
+
+def test_a_plan_is_read_as_it_was_written(photos):
+    path = plan_for(photos, "move")
+    plan = read_plan(path)
+    assert plan.action == "move"
+    assert plan.destination == photos.parent / "moved"
+    assert [file.path.name for group in plan.groups for file in (group.keep, *group.files)] == [
+        "keep.jpg", "copy.jpg", "copy.jpg", "large.jpg", "small.jpg",
+    ]  # fmt: skip
+    with pytest.raises(PlanError, match="exists already"):
+        write_plan(plan, path)
+
+
+def test_a_plan_from_groups_leaves_bursts_alone(photos):
+    def grouped(name: str, tier: str) -> GroupedFile:
+        return GroupedFile(photos / name, 1, bytes.fromhex(content_hash(photos / name)), tier, 0.9)
+
+    groups = [
+        DuplicateGroup(
+            tier, 0.91234, photos / names[0], "the oldest file", tuple(grouped(name, tier) for name in names)
+        )
+        for tier, names in (("exact", ["keep.jpg", "copy.jpg"]), ("burst", ["large.jpg", "sub/small.jpg"]))
+    ]
+    plan = make_plan(groups, "trash", roots=[photos])
+    assert plan == Plan(
+        "trash",
+        (photos,),
+        (
+            PlannedGroup(
+                planned(photos / "keep.jpg"),
+                (planned(photos / "copy.jpg"),),
+                "exact",
+                0.9123,
+                "the oldest file",
+            ),
+        ),
+    )
+
+
+def test_trash_moves_files_to_a_hidden_folder_of_their_root(photos):
+    before = tree(photos)
+    outcomes = apply_plan(plan_for(photos, "trash"))
+    assert [(outcome.path.relative_to(photos).as_posix(), outcome.done) for outcome in outcomes] == [
+        ("copy.jpg", True), ("sub/copy.jpg", True), ("sub/small.jpg", True),
+    ]  # fmt: skip
+    assert tree(photos) == {
+        "keep.jpg": before["keep.jpg"],
+        "large.jpg": before["large.jpg"],
+        f"{TRASH}/copy.jpg": before["copy.jpg"],
+        f"{TRASH}/sub/copy.jpg": before["sub/copy.jpg"],
+        f"{TRASH}/sub/small.jpg": before["sub/small.jpg"],
+    }
+
+
+def test_move_keeps_the_folders_below_the_destination(photos, tmp_path):
+    before = tree(photos)
+    apply_plan(plan_for(photos, "move"))
+    assert tree(tmp_path / "moved") == {
+        name: before[name] for name in ("copy.jpg", "sub/copy.jpg", "sub/small.jpg")
+    }
+    assert sorted(tree(photos)) == ["keep.jpg", "large.jpg"]
+
+
+@pytest.mark.parametrize("action", ["hardlink", "symlink"])
+def test_links_stand_only_for_files_with_the_same_bytes(photos, action):
+    outcomes = apply_plan(plan_for(photos, action))
+    assert [outcome.done for outcome in outcomes] == [True, True, False]
+    assert "not the same bytes" in outcomes[2].text
+    for name in ("copy.jpg", "sub/copy.jpg"):
+        assert (photos / name).samefile(photos / "keep.jpg")
+        assert (photos / name).is_symlink() == (action == "symlink")
+    assert (photos / "sub/small.jpg").read_bytes() == b"2"
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_undo_puts_everything_back_with_its_times(photos, tmp_path, action):
+    before = tree(photos)
+    plan = plan_for(photos, action)
+    apply_plan(plan)
+    outcomes = undo_plan(plan)
+    assert {outcome.text for outcome in outcomes} == {"put back"}
+    assert tree(photos) == before
+    assert not (photos / TRASH).exists()
+    assert undo_plan(plan) == []
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_applying_twice_changes_nothing_more_and_after_undo_it_can_be_applied_again(photos, tmp_path, action):
+    plan = plan_for(photos, action)
+    first = apply_plan(plan)
+    once = tree(tmp_path)
+    assert apply_plan(plan) == first
+    assert tree(tmp_path) == once
+    undo_plan(plan)
+    apply_plan(plan)
+    assert tree(photos).keys() == {
+        name.removeprefix("photos/") for name in once if name.startswith("photos/")
+    }
+
+
+def test_a_plan_whose_files_changed_stops_with_a_list_and_does_nothing(photos):
+    plan = plan_for(photos, "trash")
+    (photos / "copy.jpg").write_bytes(b"edited since")
+    (photos / "large.jpg").unlink()
+    before = tree(photos)
+    with pytest.raises(ChangedFiles, match=r"copy\.jpg and 1 more: its content has changed") as stopped:
+        apply_plan(plan)
+    assert stopped.value.changed == (
+        Outcome(photos / "copy.jpg", done=False, text="its content has changed"),
+        Outcome(photos / "large.jpg", done=False, text="it has gone"),
+    )
+    assert tree(photos) == before
+
+
+def test_a_file_that_changes_during_the_run_is_left_alone_and_the_rest_is_done(photos):
+    plan = plan_for(photos, "trash")
+
+    def meddle(outcome: Outcome) -> None:
+        if outcome.path == photos / "copy.jpg":
+            (photos / "sub/copy.jpg").write_bytes(b"edited meanwhile")
+
+    outcomes = apply_plan(plan, on_outcome=meddle)
+    assert [outcome.done for outcome in outcomes] == [True, False, True]
+    assert outcomes[1].text == "left alone: its content has changed"
+    assert (photos / "sub/copy.jpg").read_bytes() == b"edited meanwhile"
+
+
+def test_copies_stay_when_the_kept_file_goes_during_the_run(photos):
+    plan = plan_for(photos, "trash")
+    outcomes = apply_plan(plan, on_outcome=lambda outcome: (photos / "keep.jpg").unlink(missing_ok=True))
+    assert [outcome.done for outcome in outcomes] == [True, False, True]
+    assert "kept file" in outcomes[1].text
+    assert (photos / "sub/copy.jpg").exists()
+
+
+def test_a_person_may_take_files_out_of_a_plan(photos):
+    plan = edited(plan_for(photos, "trash"), lambda document: document["groups"][0]["files"].pop(0))
+    apply_plan(plan)
+    assert sorted(tree(photos)) == [
+        f"{TRASH}/sub/copy.jpg", f"{TRASH}/sub/small.jpg", "copy.jpg", "keep.jpg", "large.jpg",
+    ]  # fmt: skip
+
+
+def hostile(document: dict, *, path: object) -> None:
+    document["groups"][0]["files"][0]["path"] = path
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: hostile(d, path="/etc/passwd"), "in none of its roots"),
+        (lambda d: hostile(d, path=d["roots"][0] + "/../outside.jpg"), "in none of its roots"),
+        (lambda d: hostile(d, path=d["roots"][0] + "/way-out/outside.jpg"), "leads out of its roots"),
+        (lambda d: hostile(d, path="copy.jpg"), "in none of its roots"),
+        (lambda d: hostile(d, path=d["groups"][0]["keep"]["path"]), "twice"),
+        (lambda d: hostile(d, path=d["groups"][1]["keep"]["path"]), "twice"),
+        (lambda d: hostile(d, path=d["roots"][0] + "/alias/small.jpg"), "twice"),
+        (lambda d: hostile(d, path="a\0b"), "is not a path"),
+        (lambda d: hostile(d, path=7), "is not a path"),
+        (lambda d: d.update(roots=["photos"]), "not an absolute path"),
+        (lambda d: d.update(action="delete"), "action 'delete'"),
+        (lambda d: d.update(action="move"), "needs a destination"),
+        (lambda d: d.update(destination="/tmp"), "has no destination"),
+        (lambda d: d.update(version=2), "version 2"),
+        (lambda d: d.pop("groups"), "'groups' is missing"),
+        (lambda d: d["groups"][0]["keep"].update(content="00"), "not a hash"),
+        (lambda d: d.update(groups=3), "not a plan that this version understands"),
+    ],
+)
+def test_a_plan_that_reaches_too_far_is_refused_before_anything_happens(photos, tmp_path, change, message):
+    (tmp_path / "outside.jpg").write_bytes(b"one" * 1000)
+    (photos / "way-out").symlink_to(tmp_path)
+    (photos / "alias").symlink_to(photos / "sub")
+    plan = edited(plan_for(photos, "trash"), change)
+    before = tree(tmp_path)
+    with pytest.raises(PlanError, match=message):
+        apply_plan(plan)
+    with pytest.raises(PlanError, match=message):
+        undo_plan(plan)
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "[" * 100_000, "null", '{"version": 1}'])
+def test_what_is_not_a_plan_is_said_to_be_none(tmp_path, text):
+    (tmp_path / "plan.json").write_text(text)
+    with pytest.raises(PlanError, match="is not a plan"):
+        apply_plan(tmp_path / "plan.json")
+
+
+def test_a_plan_may_only_speak_of_folders_that_the_library_knows(photos, tmp_path):
+    plan = plan_for(photos, "trash")
+    with pytest.raises(PlanError, match="in no folder that this library knows"):
+        apply_plan(plan, roots=[tmp_path / "other"])
+    assert all(outcome.done for outcome in apply_plan(plan, roots=[tmp_path]))
+
+
+def test_a_journal_that_was_tampered_with_moves_nothing_out_of_the_roots(photos, tmp_path):
+    plan = plan_for(photos, "trash")
+    apply_plan(plan)
+    journal = tmp_path / "plan.json.journal"
+    journal.write_text(journal.read_text().replace(f"{TRASH}/copy.jpg", "../../outside.jpg"))
+    before = tree(photos)
+    with pytest.raises(PlanError, match="in none of its roots"):
+        undo_plan(plan)
+    assert tree(photos) == before
+
+
+def test_the_kept_file_under_another_name_is_never_moved(photos):
+    (photos / "copy.jpg").unlink()
+    os.link(photos / "keep.jpg", photos / "copy.jpg")
+    outcomes = apply_plan(plan_for(photos, "trash"))
+    assert (outcomes[0].done, outcomes[0].text) == (False, "left alone: it is a kept file under another name")
+    assert (photos / "copy.jpg").exists()
+
+
+def test_a_link_in_place_of_a_file_is_left_alone(photos):
+    plan = plan_for(photos, "trash")
+    (photos / "copy.jpg").unlink()
+    (photos / "copy.jpg").symlink_to(photos / "keep.jpg")
+    with pytest.raises(ChangedFiles, match="something other than a file"):
+        apply_plan(plan)
+
+
+def test_nothing_is_written_over_at_the_destination_or_on_the_way_back(photos, tmp_path):
+    (tmp_path / "moved").mkdir()
+    (tmp_path / "moved/copy.jpg").write_bytes(b"mine")
+    plan = plan_for(photos, "move")
+    apply_plan(plan)
+    assert (tmp_path / "moved/copy.jpg").read_bytes() == b"mine"
+    assert (tmp_path / "moved/copy-1.jpg").read_bytes() == b"one" * 1000
+    (photos / "copy.jpg").write_bytes(b"new photo of that name")
+    outcomes = {outcome.path: outcome for outcome in undo_plan(plan)}
+    assert outcomes[photos / "copy.jpg"].done is False
+    assert "another file is in its place" in outcomes[photos / "copy.jpg"].text
+    assert (photos / "copy.jpg").read_bytes() == b"new photo of that name"
+    assert (photos / "sub/copy.jpg").read_bytes() == b"one" * 1000
+    (photos / "copy.jpg").unlink()
+    assert undo_plan(plan) == [Outcome(photos / "copy.jpg", done=True, text="put back")]
+
+
+def test_a_photo_edited_in_place_of_a_link_survives_undo(photos):
+    plan = plan_for(photos, "symlink")
+    apply_plan(plan)
+    (photos / "copy.jpg").unlink()
+    (photos / "copy.jpg").write_bytes(b"an edit")
+    undo_plan(plan)
+    assert (photos / "copy.jpg").read_bytes() == b"an edit"
+    assert (photos / TRASH / "copy.jpg").read_bytes() == b"one" * 1000
+
+
+def test_a_place_that_cannot_be_written_costs_only_its_own_files(photos, tmp_path):
+    (tmp_path / "moved").mkdir()
+    (tmp_path / "moved/sub").write_bytes(b"a file where a folder should be")
+    outcomes = apply_plan(plan_for(photos, "move"))
+    assert [outcome.done for outcome in outcomes] == [True, False, False]
+    assert outcomes[1].text in ("left alone: File exists", "left alone: Not a directory")
+    assert (photos / "sub/copy.jpg").exists()
+
+
+def test_two_runs_of_one_plan_do_not_meet(photos):
+    plan = plan_for(photos, "trash")
+    refused = []
+
+    def again(outcome: Outcome) -> None:
+        with pytest.raises(PlanError, match="another run is at work") as caught:
+            undo_plan(plan)
+        refused.append(caught.value)
+
+    apply_plan(plan, on_outcome=again)
+    assert len(refused) == 3
+
+
+@pytest.mark.skipif(
+    not SHM.is_dir() or SHM.stat().st_dev == Path("/tmp").stat().st_dev, reason="needs a second file system"
+)
+def test_files_move_to_another_file_system_and_back(photos, tmp_path):
+    import tempfile
+
+    before = tree(photos)
+    with tempfile.TemporaryDirectory(dir=SHM) as elsewhere:
+        plan = plan_for(photos, "move", destination=Path(elsewhere))
+        apply_plan(plan)
+        assert tree(Path(elsewhere)) == {
+            name: before[name] for name in ("copy.jpg", "sub/copy.jpg", "sub/small.jpg")
+        }
+        undo_plan(plan)
+        assert tree(Path(elsewhere)) == {}
+    assert tree(photos) == before
+
+
+def test_names_that_are_not_utf8_survive_the_plan_and_the_journal(photos):
+    strange = Path(os.fsdecode(os.fsencode(photos) + b"/caf\xe9.jpg"))
+    strange.write_bytes(b"one" * 1000)
+    path = photos.parent / "plan.json"
+    group = PlannedGroup(planned(photos / "keep.jpg"), (planned(strange),))
+    write_plan(Plan("trash", (photos,), (group,)), path)
+    assert all(outcome.done for outcome in apply_plan(path))
+    assert not strange.exists()
+    undo_plan(path)
+    assert strange.read_bytes() == b"one" * 1000
