@@ -12,8 +12,8 @@ from conftest import MeanColour, figures, places
 from PIL import Image
 
 from vitsearch.backbones.backbone import Embeddings
+from vitsearch.embedding import Progress
 from vitsearch.errors import BadQuery, LibraryError, LibraryMissing
-from vitsearch.indexing import Progress
 from vitsearch.library import Library
 from vitsearch.records import UnreadableFile
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from vitsearch.backbones.spec import Space
 from vitsearch.database import Database, Value, path_to_value, value_to_path
-from vitsearch.errors import LibraryError
+from vitsearch.errors import LibraryDamaged, LibraryError
 from vitsearch.records import FoundFile, PhotoFacts
 
 if TYPE_CHECKING:
@@ -55,10 +55,11 @@ class KnownFile(NamedTuple):
 class ReadableFile:
     """A file that was read: what is stored of it and, where it was embedded, its vector.
 
+    `root` is None for a photo that is embedded without being given a place in the library.
     `row`: (d,) float16, unit length, or None if the photo's vector is already stored.
     """
 
-    root: int
+    root: int | None
     found: FoundFile
     content: bytes
     payload: bytes
@@ -72,7 +73,7 @@ class ReadableFile:
 class RejectedFile:
     """A file that could not be read, and why."""
 
-    root: int
+    root: int | None
     found: FoundFile
     reason: str
 
@@ -117,6 +118,9 @@ class Filter:
     def __bool__(self) -> bool:
         return bool(self.folders or self.after or self.before or self.camera)
 
+
+# Random and not a count: a cache must not look current to a library that was restored or begun anew beside it.
+_NEW_GENERATION = "random() & 0x7fffffffffffffff"
 
 # What a photo's metadata says, other than its pixels: the newest file that says something is believed.
 _EDITABLE = ("taken", "camera", "latitude", "longitude", "software", "perceptual")
@@ -225,11 +229,13 @@ class Catalog:
                         "INSERT OR IGNORE INTO vectors (space, photo, norm, vector) VALUES (?, ?, ?, ?)",
                         [space, photo, file.norm, file.row.astype("<f2").tobytes()],
                     ).rowcount
-                self._put_file(run, file.root, file.found, photo=photo, content=file.content)
+                if file.root is not None:
+                    self._put_file(run, file.root, file.found, photo=photo, content=file.content)
             for failed in rejected:
-                self._put_file(run, failed.root, failed.found, reason=failed.reason)
+                if failed.root is not None:
+                    self._put_file(run, failed.root, failed.found, reason=failed.reason)
             if added:
-                self.database.run("UPDATE spaces SET generation = generation + 1 WHERE id = ?", [space])
+                self.database.run(f"UPDATE spaces SET generation = {_NEW_GENERATION} WHERE id = ?", [space])
         return added
 
     def _photo_id(self, file: ReadableFile) -> int:
@@ -340,7 +346,7 @@ class Catalog:
 
     def _delete_placeless_photos(self) -> int:
         self.database.run(
-            "UPDATE spaces SET generation = generation + 1 WHERE id IN (SELECT DISTINCT space FROM vectors "
+            f"UPDATE spaces SET generation = {_NEW_GENERATION} WHERE id IN (SELECT DISTINCT space FROM vectors "
             "WHERE photo NOT IN (SELECT photo FROM files WHERE photo IS NOT NULL))"
         )
         return self.database.run(
@@ -350,7 +356,7 @@ class Catalog:
     def active_space(self) -> tuple[int, Space] | None:
         """Return the space that searches use, or None in a library that is still empty."""
         rows = self.database.rows("SELECT id, description FROM spaces WHERE active = 1")
-        return (cast("int", rows[0][0]), Space.from_json(str(rows[0][1]))) if rows else None
+        return (cast("int", rows[0][0]), self._space(rows[0][1])) if rows else None
 
     def spaces(self) -> list[StoredSpace]:
         """Return all spaces of the library with the number of their vectors, the oldest first."""
@@ -359,9 +365,17 @@ class Catalog:
             "FROM spaces s ORDER BY id"
         )
         return [
-            StoredSpace(cast("int", i), Space.from_json(str(text)), bool(active), cast("int", count))
+            StoredSpace(cast("int", i), self._space(text), bool(active), cast("int", count))
             for i, text, active, count in rows
         ]
+
+    def _space(self, text: Value) -> Space:
+        try:
+            return Space.from_json(str(text))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise LibraryDamaged(
+                f"{self.database.path} is damaged (a model's description): run `vitsearch doctor`"
+            ) from error
 
     def add_space(self, space: Space) -> int:
         """Store a space if it is new and return its id; the first one becomes the one that searches use."""
@@ -519,7 +533,10 @@ def _parts(ids: Sequence[int] | Ids) -> Iterator[list[int]]:
 
 def _unpacked(rows: Sequence[tuple[Value, ...]], dimension: int) -> tuple[Ids, npt.NDArray[np.float16]]:
     ids = np.fromiter((cast("int", row[0]) for row in rows), np.int64, len(rows))
-    blob = b"".join(cast("bytes", row[1]) for row in rows)
+    try:
+        blob = b"".join(cast("bytes", row[1]) for row in rows)
+    except TypeError:
+        blob = b""
     if len(blob) != len(rows) * dimension * 2:
-        raise LibraryError("a stored vector has the wrong length: run `vitsearch doctor`")
+        raise LibraryDamaged("a stored vector has the wrong length: run `vitsearch doctor`")
     return ids, np.frombuffer(blob, "<f2").reshape(len(rows), dimension)

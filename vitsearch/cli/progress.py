@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from vitsearch.indexing import Progress
+    from vitsearch.embedding import Progress
 
 
 @contextmanager

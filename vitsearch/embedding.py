@@ -1,0 +1,179 @@
+"""From files to committed vectors: read and decode ahead in threads, embed in batches, commit each batch."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from vitsearch.catalog import ReadableFile, RejectedFile
+from vitsearch.duplicates.hashes import perceptual_hash
+from vitsearch.errors import UnreadablePhoto
+from vitsearch.photos import read_photo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from vitsearch.backbones.backbone import Backbone
+    from vitsearch.catalog import Catalog
+    from vitsearch.records import FoundFile, PhotoFacts
+
+# Decoding a JPEG at a reduced scale stays at least this much above the model's input, so that the resize decides.
+_DECODE_MARGIN = 2
+# Files that need no embedding (moved, copied, unreadable) are committed in groups of this many.
+_COMMIT_FILES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is: `total` is None while the folders are still being walked."""
+
+    stage: Literal["scan", "embed"]
+    done: int
+    total: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A file that was read; `pixels` (h, w, 3) uint8 only where the photo has to be embedded."""
+
+    root: int | None
+    found: FoundFile
+    content: bytes
+    payload: bytes
+    facts: PhotoFacts
+    perceptual: bytes | None
+    pixels: npt.NDArray[np.uint8] | None
+
+
+class Embedder:
+    """Brings files into one space of a library. A file whose root is None is embedded without being given a place."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        space: int,
+        backbone: Callable[[], Backbone],
+        *,
+        workers: int | None = None,
+        on_progress: Callable[[Progress], None] = lambda _: None,
+    ) -> None:
+        self.embedded = 0
+        self.payloads: dict[Path, bytes] = {}
+        self.reasons: dict[Path, str] = {}
+        self._catalog = catalog
+        self._space = space
+        self._load = backbone
+        self._workers = workers or max(2, os.cpu_count() or 2)
+        self._on_progress = on_progress
+        # SQLite's connection is shared with the decoding threads, which look payloads up.
+        self._lock = threading.Lock()
+
+    def run(self, run: int, todo: Sequence[tuple[int | None, FoundFile]]) -> None:
+        """Embed and commit files, given with the ids of their roots, in order.
+
+        `embedded` counts the new vectors; `payloads` and `reasons` say what became of files without a root.
+        """
+        if not todo:
+            return
+        backbone = self._load()
+        readable: list[_Read] = []
+        rejected: list[RejectedFile] = []
+        waiting = 0
+        self._on_progress(Progress("embed", 0, len(todo)))
+        for done, outcome in enumerate(self._read_ahead(backbone, todo), 1):
+            if isinstance(outcome, RejectedFile):
+                rejected.append(outcome)
+            else:
+                readable.append(outcome)
+                waiting += outcome.pixels is not None
+            if waiting >= backbone.batch_size or len(readable) + len(rejected) - waiting >= _COMMIT_FILES:
+                self._commit(run, backbone, readable, rejected)
+                readable, rejected, waiting = [], [], 0
+                self._on_progress(Progress("embed", done, len(todo)))
+        self._commit(run, backbone, readable, rejected)
+        self._on_progress(Progress("embed", len(todo), len(todo)))
+
+    def _read_ahead(
+        self, backbone: Backbone, todo: Iterable[tuple[int | None, FoundFile]]
+    ) -> Iterator[_Read | RejectedFile]:
+        """Read and decode in threads, in order, never further ahead than two batches."""
+        ahead = 2 * backbone.batch_size + self._workers
+        pending: deque[Future[_Read | RejectedFile]] = deque()
+        pool = ThreadPoolExecutor(self._workers, thread_name_prefix="vitsearch-decode")
+        try:
+            for root, found in todo:
+                pending.append(pool.submit(self._read, backbone, root, found))
+                if len(pending) >= ahead:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _read(self, backbone: Backbone, root: int | None, found: FoundFile) -> _Read | RejectedFile:
+        try:
+            photo = read_photo(found.path)
+            with self._lock:
+                known = self._catalog.has_vector(photo.payload, self._space)
+            if known:
+                return _Read(root, found, photo.content, photo.payload, photo.facts, None, None)
+            size = max(backbone.space.preprocessing.resize, backbone.space.preprocessing.height)
+            image = photo.pixels(min_side=_DECODE_MARGIN * size)
+        except UnreadablePhoto as error:
+            return RejectedFile(root, found, error.reason)
+        return _Read(
+            root,
+            found,
+            photo.content,
+            photo.payload,
+            photo.facts,
+            perceptual_hash(image),
+            backbone.prepare(image),
+        )
+
+    def _commit(
+        self, run: int, backbone: Backbone, readable: Sequence[_Read], rejected: list[RejectedFile]
+    ) -> None:
+        # The same photo twice in one batch is embedded once: the second file finds the first one's vector.
+        first = {file.payload: file for file in reversed(readable) if file.pixels is not None}
+        chosen = [file for file in readable if first.get(file.payload) is file]
+        embeddings = backbone.embed_batch(
+            _stacked([file.pixels for file in chosen if file.pixels is not None], backbone)
+        )
+        position = {id(file): index for index, file in enumerate(chosen)}
+        usable = np.isfinite(embeddings.norms) & (embeddings.norms > 0)
+        blank = {file.payload for file, fine in zip(chosen, usable, strict=True) if not fine}
+        ready = []
+        for file in readable:
+            index = position.get(id(file))
+            norm = float(embeddings.norms[index]) if index is not None else 0.0
+            if file.payload in blank:
+                rejected.append(RejectedFile(file.root, file.found, "the model gave no finite vector for it"))
+                continue
+            row = None if index is None else embeddings.rows[index].astype(np.float16)
+            ready.append(
+                ReadableFile(
+                    file.root, file.found, file.content, file.payload, file.facts, file.perceptual, row, norm
+                )
+            )
+        if ready or rejected:
+            with self._lock:
+                self.embedded += self._catalog.store(run, self._space, ready, rejected)
+        self.payloads.update((file.found.path, file.payload) for file in ready if file.root is None)
+        self.reasons.update((file.found.path, file.reason) for file in rejected if file.root is None)
+
+
+def _stacked(pixels: Sequence[npt.NDArray[np.uint8]], backbone: Backbone) -> npt.NDArray[np.uint8]:
+    if pixels:
+        return np.stack(pixels)
+    preprocessing = backbone.space.preprocessing
+    return np.empty((0, preprocessing.height, preprocessing.width, 3), np.uint8)
