@@ -106,6 +106,9 @@ class Database:
 
     def _bring_up_to_date(self) -> None:
         version = self.connection.execute("PRAGMA user_version").fetchone()[0]
+        owner = self.connection.execute("PRAGMA application_id").fetchone()[0]
+        if version and owner != _APPLICATION_ID:
+            raise LibraryDamaged(f"{self.path} is an SQLite database but not a vitsearch library")
         if version == SCHEMA_VERSION:
             return
         if version > SCHEMA_VERSION:
@@ -150,6 +153,11 @@ class Database:
 def _plain_errors(path: Path) -> Iterator[None]:
     try:
         yield
+    except (sqlite3.ProgrammingError, sqlite3.InterfaceError):
+        raise  # a mistake of ours, not of the file's
+    except UnicodeDecodeError as error:
+        # Python's own complaint about the text of SQLite's.
+        raise LibraryDamaged(f"{path} is damaged (its schema is no text): run `vitsearch doctor`") from error
     except sqlite3.Error as error:
         text = str(error)
         if "locked" in text or "busy" in text:
@@ -166,9 +174,7 @@ def _plain_errors(path: Path) -> Iterator[None]:
             ) from error
         if isinstance(error, sqlite3.OperationalError) and "I/O" in text:
             raise LibraryError(f"the disk that holds {path} reports an error ({text})") from error
-        if isinstance(error, sqlite3.DatabaseError) and ("malformed" in text or "not a database" in text):
-            raise LibraryDamaged(f"{path} is damaged ({text}): run `vitsearch doctor`") from error
-        raise
+        raise LibraryDamaged(f"{path} is damaged ({text[:100]}): run `vitsearch doctor`") from error
 
 
 def path_to_value(path: str) -> str | bytes:
