@@ -1,10 +1,10 @@
 """The files of one neighbours cache: rows that only grow, and a manifest that says how many of them count.
 
-A folder holds `rows-T.f16` (n x d little-endian float16), `ids-T.i64` (one photo id a row), at most one
-`removed-T.bits` (one bit a row) and `manifest.json`, where T is a random token. Rows are appended, never changed, so
-that adding one photo writes one row and a reader that has the files mapped is never disturbed. What counts is what
-the manifest says: it is replaced atomically after everything it names is on disk, and bytes beyond its count are
-the remains of a run that was killed, overwritten by the next one.
+A folder holds `rows-T.f16` (n x d little-endian float16), `ids-T.i64` (one photo id a row), at most one each of
+`removed-T.bits` (one bit a row) and `cells-T.faiss` (the approximate index), and `manifest.json`, where T is a random
+token. Rows are appended, never changed, so that adding one photo writes one row and a reader that has the files
+mapped is never disturbed. What counts is what the manifest says: it is replaced atomically after everything it names
+is on disk, and bytes beyond its count are the remains of a run that was killed, overwritten by the next one.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from blake3 import blake3
 
 from vitsearch.errors import LibraryError
 
@@ -42,6 +43,37 @@ class StaleCache(LibraryError):
 
 
 @dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """How hard to search, and what it finds: `recall` is the recall@10 measured on the library's own vectors.
+
+    `nprobe` cells are visited, and the exact scores of ten times `factor` candidates are computed.
+    """
+
+    nprobe: int
+    factor: int
+    recall: float
+
+
+def cheapest(points: tuple[OperatingPoint, ...], recall: float) -> OperatingPoint:
+    """Return the first of the points, cheapest first, that reaches this recall, or the best where none does."""
+    return next((point for point in points if point.recall >= recall), points[-1])
+
+
+@dataclass(frozen=True, slots=True)
+class CellsRecord:
+    """The approximate index of a cache: its file, the file's BLAKE3, and what was measured (cheapest first).
+
+    `trained` rows were there when the cells were chosen.
+    """
+
+    file: str
+    size: int
+    digest: str
+    trained: int
+    points: tuple[OperatingPoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """What a cache consists of.
 
@@ -56,6 +88,7 @@ class Manifest:
     rows: str
     ids: str
     removed: str | None = None
+    cells: CellsRecord | None = None
 
     @property
     def files(self) -> dict[str, int]:
@@ -63,6 +96,8 @@ class Manifest:
         sizes = {self.rows: self.count * self.dimension * 2, self.ids: self.count * 8}
         if self.removed is not None:
             sizes[self.removed] = -(-self.count // 8)
+        if self.cells is not None:
+            sizes[self.cells.file] = self.cells.size
         return sizes
 
 
@@ -83,10 +118,9 @@ def read_manifest(folder: Path, *, dimension: int) -> Manifest:
     if not isinstance(fields, dict) or fields.pop("format", None) != FORMAT:
         raise StaleCache(folder, f"{MANIFEST} is not of format {FORMAT}")
     try:
-        manifest = Manifest(**fields)
-    except TypeError as error:
+        manifest = _parsed(fields)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise StaleCache(folder, f"{MANIFEST} is malformed: {error}") from error
-    _check_types(folder, manifest)
     if manifest.dimension != dimension:
         raise StaleCache(folder, f"it holds vectors of {manifest.dimension} dimensions, not {dimension}")
     for name, size in manifest.files.items():
@@ -94,15 +128,24 @@ def read_manifest(folder: Path, *, dimension: int) -> Manifest:
     return manifest
 
 
-def _check_types(folder: Path, manifest: Manifest) -> None:
-    numbers = (manifest.dimension, manifest.generation, manifest.count)
-    names = (manifest.rows, manifest.ids, "" if manifest.removed is None else manifest.removed)
-    if (
-        any(type(number) is not int or number < 0 for number in numbers)
-        or any(type(name) is not str for name in names)
-        or type(manifest.ascending) is not bool
-    ):
-        raise StaleCache(folder, f"{MANIFEST} is malformed: a field has a value that makes no sense")
+def _parsed(fields: dict[str, Any]) -> Manifest:
+    cells = fields.pop("cells", None)
+    if cells is not None:
+        points = tuple(OperatingPoint(**point) for point in cells.pop("points"))
+        cells = CellsRecord(points=points, **cells)
+        if not points or any(min(point.nprobe, point.factor) < 1 for point in points):
+            raise ValueError("no operating point makes sense")
+    manifest = Manifest(cells=cells, **fields)
+    numbers = [manifest.dimension, manifest.generation, manifest.count]
+    names = [manifest.rows, manifest.ids, *([] if manifest.removed is None else [manifest.removed])]
+    if cells is not None:
+        numbers += [cells.size, cells.trained]
+        names += [cells.file, cells.digest]
+    if any(type(number) is not int or number < 0 for number in numbers):
+        raise ValueError(f"a number is not one of 0, 1, 2 …: {numbers}")
+    if any(type(name) is not str for name in names) or type(manifest.ascending) is not bool:
+        raise TypeError("a field has another type")
+    return manifest
 
 
 def _check_file(folder: Path, name: str, size: int) -> None:
@@ -132,6 +175,17 @@ def write_file(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
+def digest(path: Path) -> str:
+    """Return the hex BLAKE3 of a file."""
+    return blake3(max_threads=blake3.AUTO).update_mmap(path).hexdigest()
+
+
+def sync_file(path: Path) -> None:
+    """Wait until what was written to a file is on disk."""
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())
+
+
 def _sync_folder(folder: Path) -> None:
     if os.name == "nt":
         return  # Windows cannot open a folder; its rename is journalled
@@ -150,7 +204,7 @@ def sweep(folder: Path, *, keep: Manifest, replaced: Manifest | None) -> None:
     kept = {MANIFEST, *keep.files}
     old = set(replaced.files) if replaced is not None else set()
     limit = time.time() - LITTER_SECONDS
-    for pattern in ("rows-*.f16", "ids-*.i64", "removed-*.bits", "manifest-*.tmp"):
+    for pattern in ("rows-*.f16", "ids-*.i64", "removed-*.bits", "cells-*.faiss", "manifest-*.tmp"):
         for path in folder.glob(pattern):
             if path.name in kept:
                 continue
@@ -215,5 +269,4 @@ class RowFiles:
     def sync(self) -> None:
         """Wait until everything that was appended is on disk."""
         for name in self.names:
-            with (self.folder / name).open("r+b") as file:
-                os.fsync(file.fileno())
+            sync_file(self.folder / name)

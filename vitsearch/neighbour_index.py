@@ -1,0 +1,328 @@
+"""FAISS over the rows of a neighbours cache: the exact search, and the approximate one for large libraries.
+
+The only module that imports FAISS. Rows are known by their slots here, their places in the rows file.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vitsearch.neighbour_files import OperatingPoint, cheapest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    Slots = npt.NDArray[np.int64]
+    Half = npt.NDArray[np.float16]
+    Single = npt.NDArray[np.float32]
+    Found = tuple[Single, Slots]
+    Find = Callable[[Single, int], Found]
+
+# Scores closer than this may be equal: kernels add up in different orders.
+ROUNDING = 2e-6
+
+# From this many queries on, widening the rows for BLAS is faster than FAISS's float16 kernel, which takes queries one
+# by one.
+BLAS_QUERIES = 64
+BLOCK_ROWS = 16384
+# Copying rows out pays off where at most this share of them is kept; else FAISS skips over the others.
+GATHER_SHARE = 1 / 16
+
+NEIGHBOURS = 10  # the ten of recall@10
+ROWS_PER_CELL = 50
+SAMPLE_QUERIES = 256
+FACTORS = (1, 2, 3, 5, 8, 12, 20, 30, 50, 100)
+# Scanning the codes of this many rows takes as long as computing the exact scores of ten.
+CODES_PER_FACTOR = 450
+GOOD_ENOUGH = 0.999
+
+
+def _faiss() -> Any:  # noqa: ANN401
+    """Import FAISS when it is first needed; its type stubs know too few of its names to check against."""
+    import faiss
+
+    return faiss
+
+
+def _view(rows: Half) -> Any:  # noqa: ANN401
+    """Make a FAISS flat index over rows that stay where they are."""
+    faiss = _faiss()
+    index = faiss.IndexScalarQuantizer(
+        rows.shape[1], faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
+    )
+    codes = rows.reshape(-1).view(np.uint8)
+    nobody = index.codes.owner  # a new index owns nothing: the array is kept alive below instead
+    index.codes = faiss.MaybeOwnedVectorUInt8.create_view(faiss.swig_ptr(codes), codes.nbytes, nobody)
+    index.ntotal = len(rows)
+    index.referenced_objects = [rows]
+    return index
+
+
+class Subset:
+    """Which slots may be found: `mask` (n,) bool."""
+
+    def __init__(self, mask: npt.NDArray[np.bool_]) -> None:
+        self.mask = mask
+        self.count = int(np.count_nonzero(mask))
+
+    @cached_property
+    def slots(self) -> Slots:
+        """The slots that may be found: (count,), ascending."""
+        return np.flatnonzero(self.mask)
+
+    @cached_property
+    def selector(self) -> Any:  # noqa: ANN401
+        """The same for FAISS."""
+        faiss = _faiss()
+        self._bits = np.packbits(self.mask, bitorder="little")  # FAISS keeps only a pointer
+        return faiss.IDSelectorBitmap(len(self._bits), faiss.swig_ptr(self._bits))
+
+    def part(self, start: int) -> Subset:
+        """Return the subset of the slots from `start` on, counted from there."""
+        return Subset(self.mask[start:])
+
+
+class RowIndex:
+    """Rows (n, d) float16, searchable where they lie, their photo ids (n,), and the cells that cover them, if any."""
+
+    def __init__(self, rows: Half, ids: Slots, cells: Cells | None) -> None:
+        self.rows = rows
+        self.ids = ids
+        self.cells = cells
+
+    @cached_property
+    def _flat(self) -> Any:  # noqa: ANN401
+        return _view(self.rows)
+
+    @cached_property
+    def _refined(self) -> Any:  # noqa: ANN401
+        assert self.cells is not None
+        return _faiss().IndexRefine(self.cells.index, _view(self.rows[: self.cells.count]))
+
+    @cached_property
+    def _tail(self) -> RowIndex:
+        assert self.cells is not None
+        return RowIndex(self.rows[self.cells.count :], self.ids[self.cells.count :], None)
+
+    def search(self, queries: Single, k: int, kept: Subset | None, *, recall: float) -> Found:
+        """Find the k best rows of each query: scores (q, k) float32 and slots (q, k) int64.
+
+        Best first, equal scores in ascending order of id. k is at most the number of rows that may be found. The
+        search is exact unless there are cells; with them it is as hard as was measured to give `recall`.
+        """
+        limit = len(self.rows) if kept is None else kept.count
+
+        def exact(some: Single, wanted: int) -> Found:
+            return self.exact(some, wanted, kept)
+
+        if self.cells is None:
+            return self._ranked(exact, queries, k, limit)
+        point = cheapest(self.cells.points, recall)
+
+        def approximate(some: Single, wanted: int) -> Found:
+            return self._approximate(some, wanted, kept, point)
+
+        scores, slots = self._ranked(approximate, queries, k, limit)
+        short = np.flatnonzero(slots[:, k - 1] < 0)
+        if len(short):
+            scores[short], slots[short] = self._ranked(exact, queries[short], k, limit)
+        return scores, slots
+
+    def exact(self, queries: Single, k: int, kept: Subset | None) -> Found:
+        """Find the k best rows of each query, in the form of `search`, but close scores may be in either order."""
+        if len(queries) >= BLAS_QUERIES:
+            return _search_blocks(self.rows, queries, k, None if kept is None else kept.slots)
+        if kept is None:
+            scores, slots = self._flat.search(queries, k)
+        elif kept.count < GATHER_SHARE * len(self.rows):
+            scores, places = _view(self.rows[kept.slots]).search(queries, k)
+            slots = kept.slots[places]
+        else:
+            parameters = _faiss().SearchParameters(sel=kept.selector)
+            scores, slots = self._flat.search(queries, k, params=parameters)
+        return scores, slots
+
+    def _approximate(self, queries: Single, k: int, kept: Subset | None, point: OperatingPoint) -> Found:
+        """Find about the k best rows; scores are exact. Where the visited cells hold too few, the last slots are -1."""
+        assert self.cells is not None
+        nprobe, selector = point.nprobe, None
+        if kept is not None:
+            selector = kept.selector
+            # As many rows that may be found are visited as there were without the filter.
+            nprobe = min(self.cells.size, -(-nprobe * len(kept.mask) // kept.count))
+        faiss = _faiss()
+        parameters = faiss.IndexRefineSearchParameters(
+            k_factor=point.factor * max(k, NEIGHBOURS) / k,
+            base_index_params=faiss.SearchParametersIVF(nprobe=nprobe, sel=selector),
+        )
+        scores, slots = self._refined.search(queries, k, params=parameters)
+        covered = self.cells.count
+        rest = None if kept is None else kept.part(covered)
+        width = min(k, len(self.rows) - covered if rest is None else rest.count)
+        if width:
+            more_scores, more = self._tail.exact(queries, width, rest)
+            scores, slots = np.hstack([scores, more_scores]), np.hstack([slots, more + covered])
+            best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+            scores, slots = np.take_along_axis(scores, best, axis=1), np.take_along_axis(slots, best, axis=1)
+        return scores, slots
+
+    def _ranked(self, find: Find, queries: Single, k: int, limit: int) -> Found:
+        """Bring what `find` finds into the order that `search` promises.
+
+        FAISS keeps any of the rows that tie for the last place, so we ask for more until the last place is no tie.
+        """
+        wanted = min(k + 1, limit)
+        wide_scores, wide = find(queries, wanted)
+        scores, slots = wide_scores[:, :k].copy(), wide[:, :k].copy()
+        close = (wide_scores[:, 1:] >= wide_scores[:, :-1] - ROUNDING) & (wide[:, 1:] >= 0)
+        for query in np.flatnonzero(close.any(axis=1)):
+            best_scores, best, more = wide_scores[query], wide[query], wanted
+            while more < limit and best[-1] >= 0 and best_scores[-1] >= best_scores[k - 1] - ROUNDING:
+                more = min(4 * more, limit)
+                best_scores, best = (found[0] for found in find(queries[query : query + 1], more))
+            best = best[best >= 0]
+            best_scores = (self.rows[best].astype(np.float64) @ queries[query].astype(np.float64)).astype(
+                np.float32
+            )
+            order = np.lexsort((self.ids[best], -best_scores))[:k]
+            scores[query, : len(order)], slots[query, : len(order)] = best_scores[order], best[order]
+        return scores, slots
+
+
+def _search_blocks(rows: Half, queries: Single, k: int, members: Slots | None) -> Found:
+    """Search many queries at once: blocks of rows are widened to float32, where FAISS multiplies with BLAS."""
+    faiss = _faiss()
+    best = faiss.ResultHeap(len(queries), k, keep_max=True)
+    for start in range(0, len(rows) if members is None else len(members), BLOCK_ROWS):
+        if members is None:
+            block = rows[start : start + BLOCK_ROWS]
+            slots = np.arange(start, start + len(block))
+        else:
+            slots = members[start : start + BLOCK_ROWS]
+            block = rows[slots]
+        width = min(k, len(block))
+        scores, places = faiss.knn(
+            queries, block.astype(np.float32), width, metric=faiss.METRIC_INNER_PRODUCT
+        )
+        best.add_result(scores, slots[places])
+    best.finalize()
+    return best.D, best.I
+
+
+class Cells:
+    """The approximate index: IVF-PQ FastScan codes that are refined exactly over the rows.
+
+    Rows lie in cells around k-means centroids. A search visits the nearest cells, ranks what is in them by 4-bit
+    product quantisation codes of the residuals and computes the exact scores of the best candidates. Jégou, Douze and
+    Schmid, "Product quantization for nearest neighbor search" (2011), section IV; André, Kermarrec and Le Scouarnec,
+    "Quicker ADC" (2019), for the codes' layout.
+
+    `points` are the useful operating points, cheapest first. `trained` rows were there when the cells were chosen.
+    """
+
+    def __init__(self, index: Any, *, trained: int, points: tuple[OperatingPoint, ...]) -> None:  # noqa: ANN401
+        self.index = index
+        self.trained = trained
+        self.points = points
+
+    @property
+    def count(self) -> int:
+        """The number of rows that are covered: the slots below it."""
+        return int(self.index.ntotal)
+
+    @property
+    def size(self) -> int:
+        """The number of cells."""
+        return int(self.index.nlist)
+
+    @classmethod
+    def train(cls, rows: Half) -> Cells:
+        """Choose cells and codes from a sample of rows (n, d), add all rows, and measure what a search finds."""
+        faiss = _faiss()
+        count, dimension = rows.shape
+        # About 1.5 times the square root of n, with enough rows in each to place its centroid.
+        size = max(1, min(2 ** round(np.log2(1.5 * count**0.5)), count // 39))
+        width = next(width for width in (4, 3, 2, 1) if dimension % width == 0)
+        quantizer = faiss.IndexFlatIP(dimension)
+        index = faiss.IndexIVFPQFastScan(
+            quantizer, dimension, size, dimension // width, 4, faiss.METRIC_INNER_PRODUCT
+        )
+        index.referenced_objects = [quantizer]
+        index.by_residual = True
+        for clustering in (index.cp, index.pq.cp):
+            clustering.min_points_per_centroid = 1  # FAISS prints a warning where there are fewer
+        source = np.random.default_rng(0)
+        sample = np.sort(source.choice(count, min(count, size * ROWS_PER_CELL), replace=False))
+        index.train(rows[sample].astype(np.float32))
+        cells = cls(index, trained=count, points=())
+        cells.extend(rows)
+        cells.points = _measured(
+            cells, rows, np.sort(source.choice(count, min(count, SAMPLE_QUERIES), replace=False))
+        )
+        return cells
+
+    def extend(self, rows: Half) -> None:
+        """Add the rows behind those that are covered already; `rows` is the whole array."""
+        for start in range(self.count, len(rows), BLOCK_ROWS):
+            block = rows[start : start + BLOCK_ROWS]
+            self.index.add_with_ids(block.astype(np.float32), np.arange(start, start + len(block)))
+
+    def refill(self, rows: Half) -> None:
+        """Put these rows in place of all that were covered, in the same cells."""
+        self.index.reset()
+        self.extend(rows)
+
+    @classmethod
+    def read(cls, path: Path, *, trained: int, points: tuple[OperatingPoint, ...]) -> Cells:
+        """Read what `write` wrote. FAISS trusts the content, so check it first."""
+        return cls(_faiss().read_index(str(path)), trained=trained, points=points)
+
+    def write(self, path: Path) -> None:
+        """Write centroids and codes into a FAISS file."""
+        _faiss().write_index(self.index, str(path))
+
+
+def _measured(cells: Cells, rows: Half, sample: Slots) -> tuple[OperatingPoint, ...]:
+    """Search for the neighbours of sampled rows, leaving each itself out, and return the useful operating points.
+
+    Refinement is exact, so a neighbour is found wherever it is among the candidates. A row that ties with the tenth
+    neighbour is as good as that one.
+    """
+    faiss = _faiss()
+    queries = rows[sample].astype(np.float32)
+    wide = min(6 * NEIGHBOURS, len(rows))
+    scores, slots = RowIndex(rows, np.arange(len(rows)), None).exact(queries, wide, None)
+    others = [slots[query][slots[query] != own] for query, own in enumerate(sample)]
+    levels = [scores[query][slots[query] != own] for query, own in enumerate(sample)]
+    wanted = min(NEIGHBOURS, wide - 1)
+    truth = [
+        found[level >= level[wanted - 1] - ROUNDING] for found, level in zip(others, levels, strict=True)
+    ]
+    points: list[OperatingPoint] = []
+    nprobe, best = 1, 0.0
+    while nprobe <= max(1, cells.size // 4) and best < GOOD_ENOUGH:
+        parameters = faiss.SearchParametersIVF(nprobe=nprobe)
+        width = min(FACTORS[-1] * NEIGHBOURS, len(rows))
+        candidates = cells.index.search(queries, width, params=parameters)[1]
+        hits = np.stack([np.isin(line, found) for line, found in zip(candidates, truth, strict=True)])
+        shares = np.minimum(hits.cumsum(axis=1), wanted).mean(axis=0) / wanted
+        for factor in FACTORS:
+            best = float(shares[min(factor * NEIGHBOURS, width) - 1])
+            points.append(OperatingPoint(nprobe, factor, round(best, 4)))
+        nprobe *= 2
+    per_cell = len(rows) / cells.size
+
+    def cost(point: OperatingPoint) -> float:
+        return point.nprobe * per_cell / CODES_PER_FACTOR + point.factor
+
+    useful: list[OperatingPoint] = []
+    for point in sorted(points, key=lambda point: (cost(point), -point.recall)):
+        if not useful or point.recall > useful[-1].recall:
+            useful.append(point)
+    return tuple(useful)
