@@ -378,12 +378,11 @@ class Catalog:
             ) from error
 
     def add_space(self, space: Space) -> int:
-        """Store a space if it is new and return its id; the first one becomes the one that searches use."""
+        """Store a space if it is new and return its id."""
         description = space.to_json()
         with self.database.write():
             self.database.run(
-                "INSERT OR IGNORE INTO spaces (description, model, dimension, active) "
-                "VALUES (?, ?, ?, NOT EXISTS (SELECT 1 FROM spaces))",
+                "INSERT OR IGNORE INTO spaces (description, model, dimension) VALUES (?, ?, ?)",
                 [description, space.model, space.dimension],
             )
         return cast("int", self.database.scalar("SELECT id FROM spaces WHERE description = ?", [description]))
@@ -446,6 +445,21 @@ class Catalog:
             )
         return _unpacked(found, dimension)
 
+    def embeddings(
+        self, space: int, dimension: int, photos: Ids
+    ) -> tuple[Ids, npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Return ids (m,), unit rows (m, d) float32 and norms (m,) float32 of these photos, as far as stored."""
+        found: list[tuple[Value, ...]] = []
+        for part in _parts(photos):
+            marks = ",".join("?" * len(part))
+            found += self.database.rows(
+                f"SELECT photo, vector, norm FROM vectors WHERE space = ? AND photo IN ({marks})",
+                [space, *part],
+            )
+        ids, rows = _unpacked(found, dimension)
+        norms = np.fromiter((cast("float", row[2]) for row in found), np.float32, len(found))
+        return ids, rows.astype(np.float32), norms
+
     def background_ids(self, space: int, limit: int) -> Ids:
         """Return a fixed random sample of embedded photos: those with the smallest payload hashes."""
         rows = self.database.rows(
@@ -479,6 +493,25 @@ class Catalog:
                 facts = PhotoFacts(*cast("tuple[str, int, int, str, str, float, float, str]", row[1:]))
                 result[photo] = PhotoRow(photo, facts, tuple(places.get(photo, ())))
         return result
+
+    def unchanged_photo(self, path: Path, space: int) -> int | None:
+        """Return the photo of a file that is stored with this size and time and embedded in this space, or None."""
+        try:
+            info = path.stat()
+        except OSError:
+            return None
+        for root in self.roots():
+            if path.is_relative_to(root.path):
+                relative = path_to_value(path.relative_to(root.path).as_posix())
+                return cast(
+                    "int | None",
+                    self.database.scalar(
+                        "SELECT f.photo FROM files f JOIN vectors v ON v.space = ? AND v.photo = f.photo "
+                        "WHERE f.root = ? AND f.path = ? AND f.size = ? AND f.mtime_ns = ?",
+                        [space, root.id, relative, info.st_size, info.st_mtime_ns],
+                    ),
+                )
+        return None
 
     def select(self, criteria: Filter) -> Ids:
         """Return the ids of the present photos that a filter keeps, (n,) int64, ascending."""

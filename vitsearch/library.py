@@ -9,6 +9,7 @@ import os
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import numpy as np
@@ -18,6 +19,7 @@ from vitsearch.database import Database
 from vitsearch.errors import (
     BadQuery,
     LibraryBusy,
+    LibraryDamaged,
     LibraryError,
     LibraryMissing,
     SpaceMismatch,
@@ -25,7 +27,15 @@ from vitsearch.errors import (
 )
 from vitsearch.matches import MatchOptions, find_matches, query_direction
 from vitsearch.photos import PhotoFile, parse_photo, read_photo
-from vitsearch.records import IndexReport, LibraryStatus, RootInfo, SearchResult
+from vitsearch.records import (
+    EmbeddedFiles,
+    FoundFile,
+    IndexReport,
+    LibraryStatus,
+    RootInfo,
+    SearchResult,
+    UnreadableFile,
+)
 from vitsearch.scan import LIBRARY_FILE
 
 if TYPE_CHECKING:
@@ -36,13 +46,17 @@ if TYPE_CHECKING:
 
     from vitsearch.backbones.backbone import Backbone
     from vitsearch.backbones.spec import Space
-    from vitsearch.indexing import Progress
+    from vitsearch.embedding import Progress
     from vitsearch.neighbours import Neighbours
 
     Vector = npt.NDArray[np.float32]
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Crop = tuple[int, int, int, int]
+
+# The newest vectors tell a cache of another history from one that is only behind: a library that was restored from
+# an older copy gives the same ids to other photos.
+_COMPARED_ROWS = 64
 
 
 class Library:
@@ -62,13 +76,15 @@ class Library:
         notice: Callable[[str], None],
     ) -> None:
         self.folder = folder
-        self._backbone = backbone
+        self._given = backbone
+        self._current: Backbone | None = None
         self._cache = cache
         self._device: Device = device
         self._batch_size = batch_size
         self._notice = notice
         self._opened: Catalog | None = None
         self._loaded: tuple[int, Neighbours] | None = None
+        self._scratch: TemporaryDirectory[str] | None = None
 
     @classmethod
     def open(
@@ -109,6 +125,9 @@ class Library:
             self._opened.database.close()
         self._opened = None
         self._loaded = None
+        if self._scratch is not None:
+            self._scratch.cleanup()
+        self._scratch = None
 
     @property
     def catalog(self) -> Catalog:
@@ -146,7 +165,10 @@ class Library:
         """
         from vitsearch.indexing import IndexRun, check_folders
 
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LibraryError(f"cannot make the folder {self.folder}: {error.strerror or error}") from error
         with self._lease():
             catalog = self._catalog(create=True)
             chosen = [Path(folder).absolute() for folder in folders] or [
@@ -156,14 +178,14 @@ class Library:
                 raise LibraryError("no folder was indexed yet: name one, as in `vitsearch index ~/Pictures`")
             check_folders(catalog, chosen)
             if change_model:
-                space = self._first_backbone(model).space
+                space = self._named_backbone(model).space
                 space_id = catalog.add_space(space)
             else:
                 space_id, space = self._space_for_index(catalog, model)
             run = IndexRun(
                 catalog,
                 space_id,
-                lambda: self._load_backbone(space),
+                lambda: self.backbone(space),
                 workers=workers,
                 retry=retry,
                 on_progress=on_progress,
@@ -173,6 +195,50 @@ class Library:
             if change_model:
                 self._change_space(space_id, space)
             return report
+
+    def embed_files(
+        self,
+        files: Iterable[str | os.PathLike[str]],
+        *,
+        space: Space | None = None,
+        on_progress: Callable[[Progress], None] = lambda _: None,
+    ) -> EmbeddedFiles:
+        """Make sure that these files have a vector in a space (the library's own by default).
+
+        Photos that are stored are not embedded again, and not even read where the file is unchanged. Others are
+        embedded and kept without a place in the library: searches do not offer them, and `prune` drops them.
+
+        Raises:
+            LibraryBusy: another run is changing vectors, and there is something to embed.
+
+        """
+        from vitsearch.embedding import Embedder
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        catalog = self._catalog(create=True)
+        if space is None:
+            space_id, space = self._space_for_index(catalog, None)
+        else:
+            space_id = catalog.add_space(space)
+        wanted = space
+        paths = list(dict.fromkeys(Path(file).resolve() for file in files))
+        photos = {path: catalog.unchanged_photo(path, space_id) for path in paths}
+        unreadable: list[UnreadableFile] = []
+        new: list[FoundFile] = []
+        for path in (path for path, photo in photos.items() if photo is None):
+            try:
+                info = path.stat()
+                new.append(FoundFile(path.parent, path.name, info.st_size, info.st_mtime_ns))
+            except OSError as error:
+                unreadable.append(UnreadableFile(path, error.strerror or str(error)))
+        if new:
+            with self._lease():
+                embedder = Embedder(catalog, space_id, lambda: self.backbone(wanted), on_progress=on_progress)
+                embedder.run(catalog.begin_run(), [(None, found) for found in new])
+            photos |= {path: catalog.photo_id(payload) for path, payload in embedder.payloads.items()}
+            unreadable += [UnreadableFile(path, reason) for path, reason in embedder.reasons.items()]
+        known = {path: photo for path, photo in photos.items() if photo is not None}
+        return EmbeddedFiles(space_id, known, tuple(unreadable))
 
     def search(
         self,
@@ -219,7 +285,7 @@ class Library:
         named = [(_name(example), _parse(example)) for example in examples]
         vectors = [self._query_vector(photo, space_id, space, crop) for _, photo in named]
         if text:
-            vectors.append(self._load_backbone(space).embed_texts([text]).rows[0])
+            vectors.append(self.backbone(space).embed_texts([text]).rows[0])
         away = [self._query_vector(_parse(path), space_id, space, None) for path in counters]
         own = [] if include_self or crop else [catalog.photo_id(photo.payload) for _, photo in named]
         options = MatchOptions(
@@ -351,15 +417,17 @@ class Library:
     def _space_for_index(self, catalog: Catalog, model: str | None) -> tuple[int, Space]:
         active = catalog.active_space()
         if active is None:
-            space = self._first_backbone(model).space
-            return catalog.add_space(space), space
-        if model is not None and self._backbone is None and _canonical(model) != active[1].model:
+            space = self._named_backbone(model).space
+            space_id = catalog.add_space(space)
+            catalog.activate_space(space_id)
+            return space_id, space
+        if model is not None and self._given is None and _canonical(model) != active[1].model:
             raise SpaceMismatch(
                 f"the library in {self.folder} was indexed with {active[1].model}, not {model}: leave --model away, or "
                 "add --change-model to embed every photo again"
             )
-        if self._backbone is not None and self._backbone.space != active[1]:
-            raise SpaceMismatch(_other_space(self.folder, active[1], self._backbone.space))
+        if self._given is not None and self._given.space != active[1]:
+            raise SpaceMismatch(_other_space(self.folder, active[1], self._given.space))
         return active
 
     def _change_space(self, space_id: int, space: Space) -> None:
@@ -372,36 +440,47 @@ class Library:
         else:
             self.catalog.activate_space(space_id)
 
-    def _first_backbone(self, model: str | None) -> Backbone:
-        if self._backbone is None:
-            from vitsearch.backbones import load_backbone
+    def _named_backbone(self, model: str | None) -> Backbone:
+        """Load a model by name, or the default one."""
+        if self._given is not None:
+            return self._given
+        from vitsearch.backbones import load_backbone
 
-            self._backbone = load_backbone(
-                model,
-                cache=self._cache_folder(),
-                device=self._device,
-                batch_size=self._batch_size,
-                notice=self._notice,
-            )
-        return self._backbone
+        self._current = load_backbone(
+            model,
+            cache=self.cache_folder,
+            device=self._device,
+            batch_size=self._batch_size,
+            notice=self._notice,
+        )
+        return self._current
 
-    def _load_backbone(self, space: Space) -> Backbone:
-        """Load the model of a stored space, and nothing that differs from it."""
-        if self._backbone is None:
+    def backbone(self, space: Space) -> Backbone:
+        """Load the model of a stored space, and nothing that differs from it.
+
+        Raises:
+            SpaceMismatch: the weights on this machine, or the backbone that was given, are of another space.
+
+        """
+        if self._given is not None:
+            if self._given.space != space:
+                raise SpaceMismatch(_other_space(self.folder, space, self._given.space))
+            return self._given
+        if self._current is None or self._current.space != space:
             from vitsearch.backbones import load_for_space
 
-            self._backbone = load_for_space(
+            self._current = load_for_space(
                 space,
-                cache=self._cache_folder(),
+                cache=self.cache_folder,
                 device=self._device,
                 batch_size=self._batch_size,
                 notice=self._notice,
             )
-        if self._backbone.space != space:
-            raise SpaceMismatch(_other_space(self.folder, space, self._backbone.space))
-        return self._backbone
+        return self._current
 
-    def _cache_folder(self) -> Path:
+    @property
+    def cache_folder(self) -> Path:
+        """Where weights are kept."""
         if self._cache is None:
             import platformdirs
 
@@ -419,7 +498,7 @@ class Library:
         image = photo.pixels()
         if crop is not None:
             image = image.crop(_box(crop, image.size, photo.name))
-        backbone = self._load_backbone(space)
+        backbone = self.backbone(space)
         row: Vector = backbone.embed_batch(backbone.prepare(image)[None]).rows[0]
         return row
 
@@ -452,11 +531,32 @@ class Library:
         try:
             with self._lease():
                 return self._bring_cache_up_to_date(space_id, space)
+        except LibraryDamaged:
+            raise
         except LibraryError:
-            if neighbours is None:
-                raise
             # An index run is under way, or the folder is read-only: what was saved last answers meanwhile.
-            return neighbours
+            if neighbours is not None:
+                return neighbours
+            return self._build_neighbours(space_id, space, self._scratch_folder())
+
+    def _scratch_folder(self) -> Path:
+        """An empty folder for a cache that cannot be kept in the library; it goes when the library is closed."""
+        if self._scratch is not None:
+            self._scratch.cleanup()
+        self._scratch = TemporaryDirectory(prefix="vitsearch-", ignore_cleanup_errors=True)
+        return Path(self._scratch.name)
+
+    def _build_neighbours(self, space_id: int, space: Space, folder: Path) -> Neighbours:
+        from vitsearch.neighbours import Neighbours
+
+        generation = self.catalog.generation(space_id)
+        batches = self.catalog.vector_batches(space_id, space.dimension)
+        try:
+            return Neighbours.build(space.dimension, batches, folder=folder, generation=generation)
+        except ValueError as error:
+            raise LibraryDamaged(
+                f"{self.catalog.database.path} is damaged ({error}): run `vitsearch doctor`"
+            ) from error
 
     def _bring_cache_up_to_date(self, space_id: int, space: Space) -> Neighbours:
         """Add to the FAISS cache what SQLite has and it has not, remove the rest, and save. Needs the lease."""
@@ -467,21 +567,25 @@ class Library:
         try:
             neighbours = Neighbours.load(folder, dimension=space.dimension)
             if neighbours.generation != generation:
-                stored, cached = catalog.embedded_ids(space_id), neighbours.ids()
-                neighbours.remove(np.setdiff1d(cached, stored, assume_unique=True))
-                missing = np.setdiff1d(stored, cached, assume_unique=True)
-                for start in range(0, len(missing), 8192):
-                    neighbours.add(*catalog.vectors(space_id, space.dimension, missing[start : start + 8192]))
+                self._catch_up(neighbours, space_id, space)
                 neighbours.save(generation=generation)
-        except StaleCache:
-            neighbours = Neighbours.build(
-                space.dimension,
-                catalog.vector_batches(space_id, space.dimension),
-                folder=folder,
-                generation=generation,
-            )
+        except (StaleCache, ValueError):
+            neighbours = self._build_neighbours(space_id, space, folder)
         self._loaded = space_id, neighbours
         return neighbours
+
+    def _catch_up(self, neighbours: Neighbours, space_id: int, space: Space) -> None:
+        from vitsearch.neighbours import StaleCache
+
+        stored, cached = self.catalog.embedded_ids(space_id), neighbours.ids()
+        newest = np.intersect1d(stored, cached, assume_unique=True)[-_COMPARED_ROWS:]
+        ids, rows = self.catalog.vectors(space_id, space.dimension, newest)
+        if not np.array_equal(neighbours.rows(ids), rows.astype(np.float32)):
+            raise StaleCache(self._neighbours_folder(space_id), "it is of another library")
+        neighbours.remove(np.setdiff1d(cached, stored, assume_unique=True))
+        missing = np.setdiff1d(stored, cached, assume_unique=True)
+        for start in range(0, len(missing), 8192):
+            neighbours.add(*self.catalog.vectors(space_id, space.dimension, missing[start : start + 8192]))
 
     def _known_root(self, folder: str | os.PathLike[str]) -> Root:
         path = Path(folder).resolve()

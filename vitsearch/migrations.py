@@ -56,7 +56,7 @@ def m001_first_schema(db: Database) -> None:
             description TEXT NOT NULL UNIQUE,    -- Space.to_json()
             model TEXT NOT NULL,
             dimension INTEGER NOT NULL,
-            generation INTEGER NOT NULL DEFAULT 0,  -- counts the transactions that changed its vectors
+            generation INTEGER NOT NULL DEFAULT 0,  -- another one after every transaction that changed its vectors
             active INTEGER NOT NULL DEFAULT 0
         );
         CREATE TABLE vectors (
@@ -67,6 +67,30 @@ def m001_first_schema(db: Database) -> None:
             vector BLOB NOT NULL,           -- float16, little endian, unit length
             UNIQUE (space, photo)
         );
+        -- What a head was trained on; an empty label says that none of its labels fits.
+        CREATE TABLE head_examples (
+            head TEXT NOT NULL,
+            photo INTEGER NOT NULL REFERENCES photos(id) ON DELETE CASCADE,
+            label TEXT NOT NULL,
+            corrected INTEGER NOT NULL DEFAULT 0,  -- a person said so
+            PRIMARY KEY (head, photo, label)
+        ) WITHOUT ROWID;
+        -- What a head said of a photo when it was last asked.
+        CREATE TABLE photo_labels (
+            head TEXT NOT NULL,
+            photo INTEGER NOT NULL REFERENCES photos(id) ON DELETE CASCADE,
+            label TEXT NOT NULL,
+            probability REAL NOT NULL,
+            version INTEGER NOT NULL,
+            abstained INTEGER NOT NULL,
+            PRIMARY KEY (head, photo, label)
+        ) WITHOUT ROWID;
+        -- Pairs of photos that a person has told apart; first < second.
+        CREATE TABLE not_duplicates (
+            first INTEGER NOT NULL REFERENCES photos(id) ON DELETE CASCADE,
+            second INTEGER NOT NULL REFERENCES photos(id) ON DELETE CASCADE,
+            PRIMARY KEY (first, second)
+        ) WITHOUT ROWID;
         CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
         INSERT INTO counters VALUES ('run', 0);
     """)

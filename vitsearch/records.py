@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -104,6 +105,15 @@ class SearchResult:
     model: str
     results: tuple[Match, ...]
     matches_above: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedFiles:
+    """Files and the photos that they hold, all embedded in one space; what could not be read is listed apart."""
+
+    space: int
+    photos: Mapping[Path, int]
+    unreadable: tuple[UnreadableFile, ...]
 
 
 @dataclass(frozen=True, slots=True)
