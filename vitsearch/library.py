@@ -557,6 +557,11 @@ class Library:
             raise LibraryDamaged(
                 f"{self.catalog.database.path} is damaged ({error}): run `vitsearch doctor`"
             ) from error
+        except OSError as error:
+            raise LibraryError(
+                f"cannot write the search cache to {folder}: {error.strerror or error}; make room there, or mend its "
+                "permissions"
+            ) from error
 
     def _bring_cache_up_to_date(self, space_id: int, space: Space) -> Neighbours:
         """Add to the FAISS cache what SQLite has and it has not, remove the rest, and save. Needs the lease."""
@@ -569,7 +574,7 @@ class Library:
             if neighbours.generation != generation:
                 self._catch_up(neighbours, space_id, space)
                 neighbours.save(generation=generation)
-        except (StaleCache, ValueError):
+        except (StaleCache, ValueError, OSError):
             neighbours = self._build_neighbours(space_id, space, folder)
         self._loaded = space_id, neighbours
         return neighbours
