@@ -124,7 +124,8 @@ def test_a_kill_at_any_point_can_be_finished_or_undone(tmp_path, action):
 
 
 @pytest.mark.skipif(
-    not SHM.is_dir() or SHM.stat().st_dev == Path("/tmp").stat().st_dev, reason="needs a second file system"
+    not SHM.is_dir() or SHM.stat().st_dev == Path(tempfile.gettempdir()).stat().st_dev,
+    reason="needs a second file system",
 )
 def test_a_kill_while_copying_to_another_file_system_can_be_finished_or_undone(tmp_path):
     with tempfile.TemporaryDirectory(dir=SHM) as elsewhere:

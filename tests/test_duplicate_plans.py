@@ -2,6 +2,9 @@
 
 import json
 import os
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -20,6 +23,10 @@ from vitsearch.duplicates.plans import (
 from vitsearch.errors import PlanError
 
 SHM = Path("/dev/shm")
+NEEDS_TWO_FILE_SYSTEMS = pytest.mark.skipif(
+    not SHM.is_dir() or SHM.stat().st_dev == Path(tempfile.gettempdir()).stat().st_dev,
+    reason="needs a second file system",
+)
 ACTIONS = ["trash", "move", "hardlink", "symlink"]
 
 
@@ -354,12 +361,8 @@ def test_two_runs_of_one_plan_do_not_meet(photos):
     assert len(refused) == 3
 
 
-@pytest.mark.skipif(
-    not SHM.is_dir() or SHM.stat().st_dev == Path("/tmp").stat().st_dev, reason="needs a second file system"
-)
+@NEEDS_TWO_FILE_SYSTEMS
 def test_files_move_to_another_file_system_and_back(photos, tmp_path):
-    import tempfile
-
     before = tree(photos)
     with tempfile.TemporaryDirectory(dir=SHM) as elsewhere:
         plan = plan_for(photos, "move", destination=Path(elsewhere))
@@ -382,3 +385,70 @@ def test_names_that_are_not_utf8_survive_the_plan_and_the_journal(photos):
     assert not strange.exists()
     undo_plan(path)
     assert strange.read_bytes() == b"one" * 1000
+
+
+# Runs with limits of its own: as a user who may not write everywhere, or with files that may not grow.
+LIMITED = """
+import json, sys
+from pathlib import Path
+from vitsearch.duplicates import applying
+limit, plan = sys.argv[1], Path(sys.argv[2])
+if limit == "full":
+    import resource, signal
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2500, 2500))
+else:
+    import os
+    import filelock  # read before the new user may not
+    os.setuid(65534)
+print(json.dumps([[outcome.path.name, outcome.done, outcome.text] for outcome in applying.apply_plan(plan)]))
+"""
+
+
+def limited(limit: str, plan: Path) -> list[list[object]]:
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, limit, str(plan)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become another user"
+)
+def test_files_in_a_folder_that_is_read_only_are_left_alone_with_a_line_each(photos, tmp_path):
+    for folder in (tmp_path.parents[1], tmp_path.parents[0], tmp_path):
+        folder.chmod(folder.stat().st_mode | 0o011)
+    tmp_path.chmod(0o777)  # the journal is written beside the plan
+    photos.chmod(0o777)
+    (photos / "sub").chmod(0o555)
+    for path in photos.rglob("*.jpg"):
+        os.chown(path, 65534, 65534)
+    before = tree(photos)
+    assert limited("user", plan_for(photos, "trash")) == [
+        ["copy.jpg", True, f"moved to {photos / TRASH / 'copy.jpg'}"],
+        ["copy.jpg", False, "left alone: Permission denied"],
+        ["small.jpg", False, "left alone: Permission denied"],
+    ]
+    assert tree(photos / "sub") == {
+        name.removeprefix("sub/"): before[name] for name in before if "sub/" in name
+    }
+    assert sorted(tree(photos / TRASH)) == ["copy.jpg"]
+
+
+@NEEDS_TWO_FILE_SYSTEMS
+def test_a_file_that_does_not_fit_stays_and_the_rest_is_moved(photos):
+    with tempfile.TemporaryDirectory(dir=SHM) as elsewhere:
+        found = limited("full", plan_for(photos, "move", destination=Path(elsewhere)))
+        assert [(name, done) for name, done, _ in found] == [
+            ("copy.jpg", False),
+            ("copy.jpg", False),
+            ("small.jpg", True),
+        ]
+        assert {text for _, done, text in found if not done} == {"left alone: File too large"}
+        assert sorted(tree(Path(elsewhere))) == ["sub/small.jpg"]
+    assert (photos / "copy.jpg").read_bytes() == b"one" * 1000

@@ -43,7 +43,12 @@ def move(source: Path, target: Path, *, content: str) -> None:
         else:
             raise
     sync_folder(target.parent)
-    source.unlink()
+    try:
+        source.unlink()
+    except OSError:
+        # Its folder lets nothing go: the file is where it was, and the second name must not stay.
+        target.unlink()
+        raise
     sync_folder(source.parent)
 
 
