@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import platformdirs
 import pytest
 from PIL import Image
 
 from vitsearch.backbones.backbone import Backbone, Embeddings
 from vitsearch.backbones.spec import Preprocessing, Space
+from vitsearch.backbones.weights import is_cached
 from vitsearch.library import Library
 
 if TYPE_CHECKING:
@@ -23,7 +25,17 @@ if TYPE_CHECKING:
 
     from vitsearch.records import IndexReport
 
+WEIGHTS = "clip-vit-base-patch16-int8"
 SAMPLES = Path(__file__).parent.parent / "sample_images"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    cache = platformdirs.user_cache_path("vitsearch", appauthor=False)
+    if not is_cached(WEIGHTS, cache=cache):
+        skip = pytest.mark.skip(reason=f"the weights of {WEIGHTS} are not here: get them with `make weights`")
+        for item in items:
+            if item.get_closest_marker("weights"):
+                item.add_marker(skip)
 
 
 class MeanColour(Backbone):
