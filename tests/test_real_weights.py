@@ -11,17 +11,16 @@ import platformdirs
 import pytest
 from PIL import Image
 
-from tests.conftest import SAMPLES
+from tests.conftest import SAMPLES, WEIGHTS
 from vitsearch.backbones import load_backbone
 from vitsearch.library import Library
 
 pytestmark = pytest.mark.weights
-MODEL = "clip-vit-base-patch16-int8"
 
 
 @pytest.fixture(scope="module")
 def clip():
-    return load_backbone(MODEL, cache=platformdirs.user_cache_path("vitsearch", appauthor=False))
+    return load_backbone(WEIGHTS, cache=platformdirs.user_cache_path("vitsearch", appauthor=False))
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +99,7 @@ def test_a_photo_alone_and_in_a_batch_has_the_same_vector(clip):
 
 
 def test_the_demos_search_answers_from_the_command_line(answer, run):
-    assert run("index", SAMPLES / "animals", "--model", MODEL).returncode == 0
+    assert run("index", SAMPLES / "animals", "--model", WEIGHTS).returncode == 0
     found = answer("search", SAMPLES / "animals" / "cat-1.jpg", "-k", "2")
-    assert found["model"] == MODEL
+    assert found["model"] == WEIGHTS
     assert {Path(match["path"]).name for match in found["results"]} == {"cat-2.jpg", "cat-3.jpg"}
