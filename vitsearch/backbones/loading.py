@@ -10,7 +10,7 @@ from vitsearch.backbones.devices import choose_device
 from vitsearch.backbones.registry import MODELS, RegisteredModel, find_model
 from vitsearch.backbones.spec import Space
 from vitsearch.backbones.weights import choose_default, find_locally, is_cached, obtain
-from vitsearch.errors import SpaceMismatch, WeightsUnavailable
+from vitsearch.errors import DeviceUnavailable, ModelError, SpaceMismatch, WeightsUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +32,21 @@ class ModelDescription:
     spec: BackboneSpec
     cached: bool
     notes: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """How a backbone is to be opened, with the device decided."""
+
+    cache: Path
+    device: Literal["cpu", "cuda", "mps"]
+    batch_size: int | None
+    runtime: Runtime
+    notice: Callable[[str], None]
+
+    @property
+    def wants_graph(self) -> bool:
+        return self.device == "cpu" and self.runtime != "torch"
 
 
 def _silent(message: str) -> None:
@@ -61,11 +76,10 @@ def load_backbone(
         choice = choose_default(cache=cache)
         notice(choice.reason)
         model = choice.model
+    options = _Options(cache, choose_device(device, notice=notice), batch_size, runtime, notice)
     checkpoint = obtain(model, cache=cache, notice=notice)
-    spec = make_spec(checkpoint, read_facts(checkpoint.folder, fit=fit, readout=readout), cache=cache)
-    return _open(
-        spec, checkpoint.folder, device=device, batch_size=batch_size, runtime=runtime, notice=notice
-    )
+    facts = read_facts(checkpoint.folder, fit=fit, readout=readout)
+    return _open(make_spec(checkpoint, facts, cache=cache), checkpoint.folder, options)
 
 
 def load_for_space(
@@ -83,14 +97,17 @@ def load_for_space(
         SpaceMismatch: the weights or settings on this machine are not those of the space.
         WeightsUnavailable, DeviceUnavailable, ModelError: as `load_backbone`.
     """
+    options = _Options(cache, choose_device(device, notice=notice), batch_size, runtime, notice)
+    # The graph carries the weights: with it, neither the checkpoint nor torch is looked at.
+    ready = _open_graph(space, options)
+    if ready is not None:
+        return ready
     checkpoint = obtain(space.model, cache=cache, notice=notice)
     facts = read_facts(checkpoint.folder, fit=space.preprocessing.fit, readout=space.readout)
     spec = make_spec(checkpoint, facts, cache=cache)
     if spec.space != space:
         raise SpaceMismatch(_difference(space, spec.space, checkpoint.folder))
-    return _open(
-        spec, checkpoint.folder, device=device, batch_size=batch_size, runtime=runtime, notice=notice
-    )
+    return _open(spec, checkpoint.folder, options)
 
 
 def load_vision_model(space: Space, *, cache: Path) -> tuple[torch.nn.Module, BackboneSpec]:
@@ -148,20 +165,52 @@ def pull(model: str, *, cache: Path, notice: Callable[[str], None] = _silent) ->
     return describe(model, cache=cache)
 
 
-def _open(
-    spec: BackboneSpec,
-    folder: Path,
-    *,
-    device: Device,
-    batch_size: int | None,
-    runtime: Runtime,
-    notice: Callable[[str], None],
-) -> Backbone:
-    del runtime
-    chosen = choose_device(device, notice=notice)
+def _open(spec: BackboneSpec, folder: Path, options: _Options) -> Backbone:
+    if options.runtime == "openvino" and options.device != "cpu":
+        raise DeviceUnavailable(
+            f"the OpenVINO runtime is for the CPU, not for {options.device}: use --device cpu"
+        )
+    ready = _open_graph(spec.space, options) or _export_graph(spec, folder, options)
+    if ready is not None:
+        return ready
     from vitsearch.backbones.torch_runtime import open_torch
 
-    return open_torch(spec, folder, device=chosen, batch_size=batch_size, notice=notice)
+    return open_torch(
+        spec, folder, device=options.device, batch_size=options.batch_size, notice=options.notice
+    )
+
+
+def _export_graph(spec: BackboneSpec, folder: Path, options: _Options) -> Backbone | None:
+    """Export a checkpoint to a graph and open it; None where that is not wanted or does not work."""
+    if not options.wants_graph:
+        return None
+    try:
+        from vitsearch.backbones.openvino_export import export
+
+        options.notice(f"preparing {spec.space.model} for this CPU (once)")
+        export(spec, folder, cache=options.cache)
+    except WeightsUnavailable:
+        raise
+    except ModelError as error:
+        if options.runtime == "openvino":
+            raise
+        options.notice(f"{error}; running in torch, which is slower")
+        return None
+    return _open_graph(spec.space, options)
+
+
+def _open_graph(space: Space, options: _Options) -> Backbone | None:
+    """Open the graph of an earlier run; None where there is none or OpenVINO is not wanted or does not work."""
+    if not options.wants_graph:
+        return None
+    from vitsearch.backbones.openvino_runtime import open_graph
+
+    try:
+        return open_graph(space, cache=options.cache, batch_size=options.batch_size, notice=options.notice)
+    except ModelError:
+        if options.runtime == "openvino":
+            raise
+        return None
 
 
 def _difference(wanted: Space, found: Space, folder: Path) -> str:

@@ -8,7 +8,7 @@ import torch
 import transformers
 
 from vitsearch.backbones.architectures import read_config
-from vitsearch.backbones.vision_tower import load_pretrained
+from vitsearch.backbones.vision_tower import load_config, load_pretrained
 from vitsearch.errors import WeightsUnavailable
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class TextTower:
 
     def __init__(self, folder: Path, *, device: str) -> None:
         self._architecture = str(read_config(folder)["model_type"])
-        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+        config = load_config(folder)
         text = config.text_config
         if self._architecture == "clip":
             text.projection_dim = config.projection_dim

@@ -64,7 +64,8 @@ class VisionTower(torch.nn.Module):
             tokens, pooled = self._naflex(values)
         elif self.architecture.startswith("clip"):
             if self.readout == "projection":
-                return torch.as_tensor(self.model(pixel_values=values).image_embeds)
+                projected: torch.Tensor = self.model(pixel_values=values).image_embeds
+                return projected
             tokens, pooled = _outputs(self.model.vision_model, values)
             # CLIP normalises only the class token of its last layer, and calls it pooled.
             if self.readout == "cls":
@@ -84,7 +85,8 @@ class VisionTower(torch.nn.Module):
         tokens = output.cls_token_value
         if tokens is None:
             tokens = output.last_hidden_state.flatten(2).transpose(1, 2)
-        return torch.as_tensor(self.model.layernorm(tokens).mean(dim=1))
+        normed: torch.Tensor = self.model.layernorm(tokens)
+        return normed.mean(dim=1)
 
     def _naflex(self, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Run a NaFlex tower on a square grid, with all patches real: (tokens, pooled).
@@ -131,7 +133,7 @@ def load_vision_model(folder: Path, *, attention: Attention = "sdpa") -> torch.n
         WeightsUnavailable: the weights do not fit the configuration.
     """
     architecture = str(read_config(folder)["model_type"])
-    config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+    config = load_config(folder)
     arguments: dict[str, Any] = {}
     if architecture in ("vit", "deit"):
         arguments["add_pooling_layer"] = False  # many checkpoints have none, and its readout is not offered
@@ -143,6 +145,12 @@ def load_vision_model(folder: Path, *, attention: Attention = "sdpa") -> torch.n
     if architecture != "cvt":
         arguments["attn_implementation"] = attention
     return load_pretrained(_model_class(architecture), folder, config=config, **arguments)
+
+
+def load_config(folder: Path) -> Any:  # noqa: ANN401 - transformers carries no types
+    """Return transformers' own configuration object of a checkpoint folder."""
+    with _quiet_transformers():
+        return transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
 
 
 def load_pretrained(model_class: Any, folder: Path, **arguments: Any) -> torch.nn.Module:  # noqa: ANN401

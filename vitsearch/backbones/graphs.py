@@ -1,0 +1,120 @@
+"""The cache of exported graphs: one folder for each space and set of library versions, whole or not there at all."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vitsearch.backbones.checkpoint import write_atomically
+from vitsearch.backbones.spec import BackboneSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from vitsearch.backbones.spec import Space
+
+_FORMAT = 1
+_LIBRARIES = ("openvino", "torch", "transformers")
+_MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredGraph:
+    """An exported graph and what must be known to use it without torch and transformers.
+
+    `precisions` are those whose vectors were checked against torch when the graph was exported.
+    """
+
+    folder: Path
+    spec: BackboneSpec
+    precisions: tuple[str, ...]
+
+    @property
+    def model_file(self) -> Path:
+        """The graph's XML file, which has its weights beside it."""
+        return self.folder / "graph.xml"
+
+
+def graph_folder(space: Space, *, cache: Path) -> Path:
+    """Return where a space's graph is kept: keyed by what is in the graph and by the versions that made it.
+
+    The way a frame is fitted and the name that the weights go by are not in the graph.
+    """
+    import blake3
+
+    pre = space.preprocessing
+    content = [space.fingerprint, space.readout, space.dimension, pre.height, pre.width, pre.mean, pre.std]
+    versions = [_FORMAT, *(metadata.version(name) for name in _LIBRARIES)]
+    keys = [blake3.blake3(json.dumps(part).encode()).hexdigest() for part in (content, versions)]
+    return cache / "graphs" / f"{keys[0][:24]}-{keys[1][:8]}"
+
+
+def find_graph(space: Space, *, cache: Path) -> StoredGraph | None:
+    """Return the graph of a space if it is there and all of its files have their full length."""
+    folder = graph_folder(space, cache=cache)
+    try:
+        manifest = json.loads((folder / _MANIFEST).read_text("utf-8"))
+        sizes = manifest["sizes"]
+        if not sizes or any((folder / name).stat().st_size != size for name, size in sizes.items()):
+            return None
+        spec = BackboneSpec(space=space, **manifest["spec"])
+        return StoredGraph(folder, spec, tuple(manifest["precisions"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+@contextmanager
+def new_graph(spec: BackboneSpec, *, cache: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Give a folder to export into and a list to name the checked precisions in; then move the folder into place.
+
+    Graphs of the same space that other library versions left behind are removed, because each is as large as the
+    weights.
+    """
+    folder = graph_folder(spec.space, cache=cache)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".incoming-"))
+    precisions: list[str] = []
+    try:
+        yield staging, precisions
+        fields = asdict(spec)
+        del fields["space"]
+        sizes = {path.name: path.stat().st_size for path in staging.iterdir()}
+        manifest = {"spec": fields, "sizes": sizes, "precisions": precisions}
+        (staging / _MANIFEST).write_text(json.dumps(manifest), "utf-8")
+        for other in folder.parent.glob(f"{folder.name.rpartition('-')[0]}-*"):
+            shutil.rmtree(other, ignore_errors=True)
+        try:
+            staging.rename(folder)
+        except OSError:
+            if find_graph(spec.space, cache=cache) is None:
+                raise
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def remove_graph(graph: StoredGraph) -> None:
+    """Remove a graph that turned out to be damaged."""
+    shutil.rmtree(graph.folder, ignore_errors=True)
+
+
+def read_note(path: Path) -> dict[str, Any]:
+    """Return a small JSON object kept beside a graph, or an empty one if it is missing or damaged."""
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def write_note(path: Path, content: dict[str, Any]) -> None:
+    """Keep a small JSON object beside a graph; that it cannot be written is no failure, for it is only a cache."""
+    try:
+        write_atomically(path, json.dumps(content).encode())
+    except OSError:
+        return

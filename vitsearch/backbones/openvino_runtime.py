@@ -1,0 +1,227 @@
+"""The CPU runtime: an exported graph in OpenVINO, which starts without torch and transformers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vitsearch.backbones.backbone import Backbone, Embeddings
+from vitsearch.backbones.graphs import find_graph, read_note, remove_graph, write_note
+from vitsearch.backbones.openvino_import import import_openvino
+from vitsearch.backbones.preprocessing import prepare
+from vitsearch.errors import SpaceMismatch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy.typing as npt
+    from PIL import Image
+
+    from vitsearch.backbones.graphs import StoredGraph
+    from vitsearch.backbones.spec import Space
+    from vitsearch.backbones.text_tower import TextTower
+
+# (performance hint, images per request). One request on all cores suits few cores, many requests suit many.
+_SETTINGS = (("LATENCY", 8), ("THROUGHPUT", 1), ("THROUGHPUT", 4))
+_CALIBRATION_BATCH = 8
+_CALIBRATION_SECONDS = 4.0
+_MIN_BATCH = 16
+
+
+class OpenVINOBackbone(Backbone):
+    """A backbone that runs an exported graph on the CPU."""
+
+    device = "cpu"
+
+    def __init__(
+        self, graph: StoredGraph, *, cache: Path, batch_size: int | None, notice: Callable[[str], None]
+    ) -> None:
+        self.spec = graph.spec
+        self.space = graph.spec.space
+        self.batch_size = batch_size or max(_MIN_BATCH, 4 * (os.cpu_count() or 1))
+        self._graph = graph
+        self._cache = cache
+        self._notice = notice
+        self._lock = threading.Lock()
+        self._texts: TextTower | None = None
+        self._processor = _Processor(graph)
+        self._requests = {"LATENCY": self._processor.requests("LATENCY")}
+        # An asked-for batch size is the size of one request; else it is calibrated when a large batch comes.
+        self._setting: tuple[str, int] | None = ("LATENCY", batch_size) if batch_size else self._calibrated()
+
+    def prepare(self, image: Image.Image) -> npt.NDArray[np.uint8]:
+        """Resize and crop one upright RGB image: (height, width, 3) uint8."""
+        return prepare(image, self.space.preprocessing)
+
+    def embed_batch(self, pixels: npt.NDArray[np.uint8]) -> Embeddings:
+        """Embed prepared pixels, (n, height, width, 3) uint8."""
+        if not len(pixels):
+            return Embeddings.from_raw(np.zeros((0, self.space.dimension), dtype=np.float32))
+        pixels = np.ascontiguousarray(pixels)
+        with self._lock:
+            if self._setting is None and len(pixels) >= _CALIBRATION_BATCH:
+                self._setting = self._calibrate(pixels[:_MIN_BATCH])
+            hint, size = self._setting or _SETTINGS[0]
+            if len(pixels) <= size:
+                hint = "LATENCY"
+            return Embeddings.from_raw(self._run(hint, size, pixels))
+
+    def embed_texts(self, texts: Sequence[str]) -> Embeddings:
+        """Embed texts into the same space, in torch.
+
+        Raises:
+            NoTextTower: the model sees only images.
+            SpaceMismatch: the weights on this machine are not those of the space any more.
+        """
+        if not self.spec.has_text:
+            return super().embed_texts(texts)
+        if not texts:
+            return Embeddings.from_raw(np.zeros((0, self.space.dimension), dtype=np.float32))
+        with self._lock:
+            if self._texts is None:
+                self._texts = self._load_texts()
+            return Embeddings.from_raw(self._texts.embed(texts))
+
+    def _load_texts(self) -> TextTower:
+        from vitsearch.backbones.checkpoint import fingerprint
+        from vitsearch.backbones.text_tower import TextTower
+        from vitsearch.backbones.weights import obtain
+
+        checkpoint = obtain(self.space.model, cache=self._cache, notice=self._notice)
+        if fingerprint(checkpoint.folder, cache=self._cache) != self.space.fingerprint:
+            raise SpaceMismatch(
+                f"{checkpoint.folder} is not the {self.space.model} that these vectors were made with: bring the same "
+                "weights back, or index into a new library with --library"
+            )
+        return TextTower(checkpoint.folder, device="cpu")
+
+    def _run(self, hint: str, size: int, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        if hint not in self._requests:
+            self._requests[hint] = self._processor.requests(hint)
+        requests = self._requests[hint]
+        starts = range(0, len(pixels), size)
+        raw = np.empty((len(pixels), self.space.dimension), dtype=np.float32)
+
+        def collect(turn: int) -> None:
+            request, start = requests[turn % len(requests)], starts[turn]
+            request.wait()
+            rows = request.get_output_tensor(0).data
+            raw[start : start + len(rows)] = rows
+
+        # In turns and without callbacks: OpenVINO frees those in threads of its own, which kills Python at its exit.
+        for turn, start in enumerate(starts):
+            if turn >= len(requests):
+                collect(turn - len(requests))
+            requests[turn % len(requests)].start_async({0: pixels[start : start + size]}, share_inputs=True)
+        for turn in range(max(0, len(starts) - len(requests)), len(starts)):
+            collect(turn)
+        return raw
+
+    def _calibrated(self) -> tuple[str, int] | None:
+        note = read_note(self._processor.notes)
+        setting = (note.get("hint"), note.get("images"))
+        return next((known for known in _SETTINGS if known == setting), None)
+
+    def _calibrate(self, pixels: npt.NDArray[np.uint8]) -> tuple[str, int]:
+        """Time the settings on real pixels, for a few seconds in all, and remember the fastest of all of them."""
+        started = time.perf_counter()
+        seconds: dict[tuple[str, int], float] = {}
+        for hint, size in _SETTINGS:
+            self._run(hint, size, pixels[:size])
+            begun = time.perf_counter()
+            self._run(hint, size, pixels)
+            seconds[hint, size] = time.perf_counter() - begun
+            if time.perf_counter() - started > _CALIBRATION_SECONDS:
+                break
+        best = min(seconds, key=lambda setting: seconds[setting])
+        if len(seconds) < len(_SETTINGS):
+            return best  # a machine this slow or this busy is asked again
+        rates = {f"{hint} {size}": len(pixels) / spent for (hint, size), spent in seconds.items()}
+        write_note(self._processor.notes, {"hint": best[0], "images": best[1], "images_per_second": rates})
+        if best[0] == "LATENCY":
+            self._requests.pop("THROUGHPUT", None)
+        return best
+
+
+def open_graph(
+    space: Space, *, cache: Path, batch_size: int | None, notice: Callable[[str], None]
+) -> OpenVINOBackbone | None:
+    """Open a space's exported graph, or return None if there is none that can be used.
+
+    Raises:
+        ModelError: OpenVINO cannot be imported.
+    """
+    graph = find_graph(space, cache=cache)
+    if graph is None:
+        return None
+    import_openvino()
+    try:
+        return OpenVINOBackbone(graph, cache=cache, batch_size=batch_size, notice=notice)
+    except RuntimeError:
+        # Of the right length and yet unreadable: a cache is made again, not repaired.
+        remove_graph(graph)
+        return None
+
+
+class _Processor:
+    """Compiles a graph for this machine's processor and keeps what was compiled."""
+
+    def __init__(self, graph: StoredGraph) -> None:
+        import blake3
+
+        self.openvino = import_openvino()
+        self._core = self.openvino.Core()
+        self._graph = graph
+        native = self._core.get_property("CPU", "INFERENCE_PRECISION_HINT").to_string()
+        # Half precision only where the processor computes in it; what it emulates is slower and no more exact.
+        self.precision = "bf16" if native == "bf16" and "bf16" in graph.precisions else "f32"
+        facts = [
+            self._core.get_property("CPU", name) for name in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")
+        ]
+        key = blake3.blake3(f"{facts} {os.cpu_count()} {self.precision}".encode()).hexdigest()[:16]
+        self.notes = graph.folder / f"calibration-{key}.json"
+        self._blobs = graph.folder / f"compiled-{key}"
+
+    def requests(self, hint: str) -> list[Any]:
+        """Return as many requests as the processor answers best at a time."""
+        compiled = self.compile(hint)
+        return [
+            compiled.create_infer_request()
+            for _ in range(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+        ]
+
+    def compile(self, hint: str) -> Any:  # noqa: ANN401
+        """Compile for a performance hint, from the compiled form of an earlier run if there is one."""
+        blobs = self._blobs / hint.lower()
+        if blobs.is_dir():
+            try:
+                return self._compile(hint, blobs)
+            except RuntimeError:
+                shutil.rmtree(blobs, ignore_errors=True)
+        try:
+            self._blobs.mkdir(exist_ok=True)
+            staging = Path(tempfile.mkdtemp(dir=self._blobs, prefix=".incoming-"))
+        except OSError:
+            return self._compile(hint, None)
+        try:
+            compiled = self._compile(hint, staging)
+            # Another process may have been first; a compiled form is whole where it has its final name.
+            if not blobs.exists():
+                staging.rename(blobs)
+            return compiled
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+    def _compile(self, hint: str, blobs: Path | None) -> Any:  # noqa: ANN401
+        settings = {"PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": self.precision}
+        if blobs is not None:
+            # OPTIMIZE_SIZE keeps no second copy of the weights.
+            settings |= {"CACHE_DIR": str(blobs), "CACHE_MODE": "OPTIMIZE_SIZE"}
+        return self._core.compile_model(self._graph.model_file, "CPU", settings)
