@@ -32,7 +32,7 @@ def brute_force(ids, rows, queries, k):
     scores = queries.astype(np.float64) @ rows.astype(np.float16).astype(np.float64).T
     found_scores = np.full((len(queries), k), -np.inf, dtype=np.float64)
     found = np.full((len(queries), k), -1, dtype=np.int64)
-    for query, line in enumerate(scores):
+    for query, line in enumerate(scores.astype(np.float32)):
         order = np.lexsort((ids, -line))[:k]
         found_scores[query, : len(order)], found[query, : len(order)] = line[order], ids[order]
     return found_scores, found
@@ -389,3 +389,194 @@ def test_any_sequence_of_changes_equals_a_dictionary(tmp_path, queries, steps):
         np.testing.assert_array_equal(neighbours.ids(), there)
         np.testing.assert_array_equal(neighbours.rows(there), known.astype(np.float16))
         assert_finds(neighbours, there, known, queries[:2], 5)
+
+
+def clustered_rows(count, *, dimension=DIMENSION, seed=0):
+    """Unit rows around 40 centres: approximate search can do well here, as on real embeddings."""
+    source = np.random.default_rng(seed)
+    centres = np.random.default_rng(99).standard_normal((40, dimension))
+    rows = centres[source.integers(40, size=count)] + 0.4 * source.standard_normal((count, dimension))
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def recall_at_10(neighbours, ids, rows, queries, **options):
+    expected = brute_force(ids, rows, queries, 10)[1]
+    found = neighbours.search(queries, 10, **options)[1]
+    return np.mean([len(np.intersect1d(*pair)) / 10 for pair in zip(found, expected, strict=True)])
+
+
+MANY_IDS = np.arange(7, 7 + 3 * 4000, 3)
+MANY_ROWS = clustered_rows(4000)
+
+
+@pytest.fixture(scope="module")
+def large_once(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("large")
+    batches = [
+        (MANY_IDS[start : start + 999], MANY_ROWS[start : start + 999]) for start in range(0, 4000, 999)
+    ]
+    Neighbours.build(DIMENSION, batches, folder=folder, generation=1, approximate_from=2000)
+    return folder
+
+
+@pytest.fixture
+def large(tmp_path, large_once):
+    shutil.copytree(large_once, tmp_path, dirs_exist_ok=True)
+    return Neighbours.load(tmp_path, dimension=DIMENSION, approximate_from=2000)
+
+
+def test_a_large_library_is_searched_approximately_with_the_recall_that_it_reports(large):
+    queries = clustered_rows(200, seed=1)
+    assert 0.99 <= large.recall <= 1
+    assert recall_at_10(large, MANY_IDS, MANY_ROWS, queries) == pytest.approx(large.recall, abs=0.02)
+    low = recall_at_10(large, MANY_IDS, MANY_ROWS, queries, recall=0.5)
+    assert 0.4 < low < 0.9
+    assert_finds(large, MANY_IDS, MANY_ROWS, queries, 10, exact=True)
+
+
+def test_approximate_scores_are_those_of_the_stored_rows(large):
+    queries = clustered_rows(50, seed=2)
+    scores, found = large.search(queries, 10)
+    stored = MANY_ROWS.astype(np.float16).astype(np.float32)[np.searchsorted(MANY_IDS, found)]
+    np.testing.assert_allclose(scores, np.einsum("qd,qkd->qk", queries, stored), atol=2e-6)
+    assert (np.diff(scores, axis=1) <= 0).all()
+
+
+def test_a_large_cache_that_is_built_twice_answers_the_same(tmp_path, large):
+    queries = clustered_rows(50, seed=2)
+    batches = [(MANY_IDS, MANY_ROWS)]
+    built = Neighbours.build(DIMENSION, batches, folder=tmp_path / "b", generation=1, approximate_from=2000)
+    assert built.recall == large.recall
+    for got, expected in zip(built.search(queries, 10), large.search(queries, 10), strict=True):
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_a_large_cache_finds_what_is_added_and_not_what_is_removed(tmp_path, large):
+    queries, fresh = clustered_rows(100, seed=3), clustered_rows(300, seed=4)
+    new = np.arange(300) * 3 + 8
+    large.add(new, fresh)
+    large.remove(MANY_IDS[::5])
+    left = np.arange(4000) % 5 > 0
+    ids, rows = np.append(MANY_IDS[left], new), np.concatenate([MANY_ROWS[left], fresh])
+    assert recall_at_10(large, ids, rows, queries) > 0.97
+    large.save(generation=2)
+    loaded = Neighbours.load(tmp_path, dimension=DIMENSION, approximate_from=2000)
+    assert recall_at_10(loaded, ids, rows, queries) > 0.97
+    assert np.isin(loaded.search(queries, 30)[1], ids).all()
+    np.testing.assert_array_equal(loaded.search(fresh, 1)[1][:, 0], new)
+
+
+def test_small_additions_leave_the_approximate_index_on_disk_as_it_is(tmp_path, large):
+    before = {path.name for path in tmp_path.glob("cells-*")}
+    large.add(np.arange(300) * 3 + 8, clustered_rows(300, seed=4))
+    large.save(generation=2)
+    assert {path.name for path in tmp_path.glob("cells-*")} == before
+    assert len(before) == 1
+
+
+def test_a_library_that_grows_gets_and_renews_its_approximate_index(tmp_path, monkeypatch):
+    monkeypatch.setattr("vitsearch.neighbours.TAIL_ROWS", 100)
+    queries = clustered_rows(100, seed=5)
+    neighbours = Neighbours.build(DIMENSION, [], folder=tmp_path, generation=0, approximate_from=1500)
+    names = []
+    for start in range(0, 4000, 500):
+        neighbours.add(MANY_IDS[start : start + 500], MANY_ROWS[start : start + 500])
+        neighbours.save(generation=start)
+        names.append([path.name for path in tmp_path.glob("cells-*")])
+        there = slice(0, start + 500)
+        found = Neighbours.load(tmp_path, dimension=DIMENSION, approximate_from=1500)
+        assert recall_at_10(found, MANY_IDS[there], MANY_ROWS[there], queries) > 0.96
+    assert names[:2] == [[], []]
+    assert [len(line) for line in names[2:]] == [1] * 6
+    assert len({line[0] for line in names[2:]}) == 6
+
+
+def test_a_large_library_that_shrinks_is_compacted_and_then_searched_exactly(tmp_path, large):
+    queries = clustered_rows(60, seed=6)
+    large.remove(MANY_IDS[::3])
+    large.save(generation=2)
+    left = np.arange(4000) % 3 > 0
+    loaded = Neighbours.load(tmp_path, dimension=DIMENSION, approximate_from=2000)
+    assert recall_at_10(loaded, MANY_IDS[left], MANY_ROWS[left], queries) > 0.97
+    assert not list(tmp_path.glob("removed-*"))
+    loaded.remove(MANY_IDS[900:])
+    loaded.save(generation=3)
+    few = np.flatnonzero(left[:900])
+    assert loaded.recall == 1.0
+    assert not list(tmp_path.glob("cells-*"))
+    assert_finds(loaded, MANY_IDS[few], MANY_ROWS[few], queries, 10)
+
+
+def test_a_filter_that_keeps_few_photos_is_exact_in_a_large_library(large):
+    queries = clustered_rows(40, seed=7)
+    for kept in (np.arange(0, 4000, 40), np.arange(1000, 2900)):
+        assert_finds(large, MANY_IDS[kept], MANY_ROWS[kept], queries, 10, within=MANY_IDS[kept], recall=0.1)
+
+
+def test_a_filter_that_keeps_many_photos_keeps_the_recall(large):
+    queries = clustered_rows(200, seed=8)
+    kept = np.flatnonzero(np.random.default_rng(0).random(4000) < 0.6)
+    assert recall_at_10(large, MANY_IDS[kept], MANY_ROWS[kept], queries, within=MANY_IDS[kept]) > 0.96
+    assert recall_at_10(large, MANY_IDS[40:], MANY_ROWS[40:], queries, exclude=MANY_IDS[:40]) > 0.96
+
+
+def test_more_neighbours_than_the_visited_cells_hold_are_found_all_the_same(large):
+    assert_finds(large, MANY_IDS, MANY_ROWS, clustered_rows(2, seed=9), 3990, recall=0.1)
+
+
+def test_many_equal_vectors_among_a_large_library_come_in_ascending_order_of_id(tmp_path):
+    rows = clustered_rows(3000)
+    rows[1000:2500] = rows[0]
+    ids = np.random.default_rng(4).permutation(3000)
+    neighbours = Neighbours.build(
+        DIMENSION, [(ids, rows)], folder=tmp_path, generation=1, approximate_from=2000
+    )
+    assert_finds(neighbours, ids, rows, rows[:1], 40, recall=0.1)
+
+
+def test_a_large_library_of_one_repeated_photo_can_be_searched(tmp_path):
+    rows = np.repeat(unit_rows(1), 2500, axis=0)
+    neighbours = Neighbours.build(
+        DIMENSION, [(np.arange(2500), rows)], folder=tmp_path, generation=1, approximate_from=2000
+    )
+    assert neighbours.search(rows[:1], 5)[1].tolist() == [[0, 1, 2, 3, 4]]
+
+
+@pytest.mark.parametrize("dimension", [1, 6, 7])
+def test_any_dimension_can_be_searched_approximately(tmp_path, dimension):
+    rows = clustered_rows(2500, dimension=dimension)
+    neighbours = Neighbours.build(
+        dimension, [(np.arange(2500), rows)], folder=tmp_path, generation=1, approximate_from=2000
+    )
+    scores = neighbours.search(rows[:50], 5)[0]
+    expected = brute_force(np.arange(2500), rows, rows[:50], 5)[0]
+    assert (np.abs(scores - expected) < 1e-5).mean() > 0.95
+
+
+@pytest.mark.parametrize("harm", [lambda size: b"", lambda size: b"\x00" * size])
+def test_a_damaged_approximate_index_is_never_used(tmp_path, large, harm):
+    path = next(tmp_path.glob("cells-*"))
+    content = harm(path.stat().st_size)
+    path.write_bytes(content)
+    if not content:
+        with pytest.raises(StaleCache, match="expected"):
+            Neighbours.load(tmp_path, dimension=DIMENSION, approximate_from=2000)
+        return
+    loaded = Neighbours.load(tmp_path, dimension=DIMENSION, approximate_from=2000)
+    assert_finds(loaded, MANY_IDS, MANY_ROWS, clustered_rows(50, seed=1), 10)
+    with pytest.raises(StaleCache, match=r"cells-.* is damaged"):
+        Neighbours.load(tmp_path, dimension=DIMENSION, approximate_from=2000, thorough=True)
+    loaded.save(generation=2)
+    healed = Neighbours.load(tmp_path, dimension=DIMENSION, approximate_from=2000, thorough=True)
+    assert healed.recall == large.recall
+
+
+def test_a_damaged_row_between_the_sampled_ones_is_found_by_a_thorough_load(tmp_path, ids, rows):
+    built(tmp_path, ids, rows)
+    path = next(tmp_path.glob("rows-*"))
+    content = bytearray(path.read_bytes())
+    content[5 * DIMENSION * 2 : 6 * DIMENSION * 2] = bytes(DIMENSION * 2)
+    path.write_bytes(content)
+    Neighbours.load(tmp_path, dimension=DIMENSION)
+    with pytest.raises(StaleCache, match="unit length"):
+        Neighbours.load(tmp_path, dimension=DIMENSION, thorough=True)

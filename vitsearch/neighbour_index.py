@@ -5,6 +5,7 @@ The only module that imports FAISS. Rows are known by their slots here, their pl
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ import numpy as np
 from vitsearch.neighbour_files import OperatingPoint, cheapest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     import numpy.typing as npt
@@ -48,6 +49,22 @@ def _faiss() -> Any:  # noqa: ANN401
     import faiss
 
     return faiss
+
+
+@contextmanager
+def _threads_for(tasks: int) -> Iterator[None]:
+    """Let FAISS use no more threads than there are tasks; a query is one, since FAISS gives each to one thread.
+
+    Waiting for threads that have nothing to do costs milliseconds on a busy machine. OpenMP keeps this setting per
+    calling thread, so that nobody else is affected.
+    """
+    faiss = _faiss()
+    usual = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(max(1, min(tasks, usual)))
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(usual)
 
 
 def _view(rows: Half) -> Any:  # noqa: ANN401
@@ -116,6 +133,10 @@ class RowIndex:
         Best first, equal scores in ascending order of id. k is at most the number of rows that may be found. The
         search is exact unless there are cells; with them it is as hard as was measured to give `recall`.
         """
+        with _threads_for(len(queries)):
+            return self._search(queries, k, kept, recall)
+
+    def _search(self, queries: Single, k: int, kept: Subset | None, recall: float) -> Found:
         limit = len(self.rows) if kept is None else kept.count
 
         def exact(some: Single, wanted: int) -> Found:
@@ -259,24 +280,21 @@ class Cells:
             clustering.min_points_per_centroid = 1  # FAISS prints a warning where there are fewer
         source = np.random.default_rng(0)
         sample = np.sort(source.choice(count, min(count, size * ROWS_PER_CELL), replace=False))
-        index.train(rows[sample].astype(np.float32))
+        with _threads_for(len(sample) // BLOCK_ROWS):
+            index.train(rows[sample].astype(np.float32))
         cells = cls(index, trained=count, points=())
-        cells.extend(rows)
-        cells.points = _measured(
-            cells, rows, np.sort(source.choice(count, min(count, SAMPLE_QUERIES), replace=False))
-        )
+        cells.cover(rows)
         return cells
 
-    def extend(self, rows: Half) -> None:
-        """Add the rows behind those that are covered already; `rows` is the whole array."""
-        for start in range(self.count, len(rows), BLOCK_ROWS):
-            block = rows[start : start + BLOCK_ROWS]
-            self.index.add_with_ids(block.astype(np.float32), np.arange(start, start + len(block)))
-
-    def refill(self, rows: Half) -> None:
-        """Put these rows in place of all that were covered, in the same cells."""
-        self.index.reset()
-        self.extend(rows)
+    def cover(self, rows: Half, *, afresh: bool = False) -> None:
+        """Add the rows that are not covered yet, or all `afresh`, and measure again; `rows` is the whole array."""
+        if afresh:
+            self.index.reset()
+        with _threads_for(len(rows) // BLOCK_ROWS):
+            for start in range(self.count, len(rows), BLOCK_ROWS):
+                block = rows[start : start + BLOCK_ROWS]
+                self.index.add_with_ids(block.astype(np.float32), np.arange(start, start + len(block)))
+            self.points = _measured(self, rows)
 
     @classmethod
     def read(cls, path: Path, *, trained: int, points: tuple[OperatingPoint, ...]) -> Cells:
@@ -288,13 +306,15 @@ class Cells:
         _faiss().write_index(self.index, str(path))
 
 
-def _measured(cells: Cells, rows: Half, sample: Slots) -> tuple[OperatingPoint, ...]:
+def _measured(cells: Cells, rows: Half) -> tuple[OperatingPoint, ...]:
     """Search for the neighbours of sampled rows, leaving each itself out, and return the useful operating points.
 
     Refinement is exact, so a neighbour is found wherever it is among the candidates. A row that ties with the tenth
     neighbour is as good as that one.
     """
     faiss = _faiss()
+    source = np.random.default_rng(1)
+    sample = source.choice(len(rows), min(len(rows), SAMPLE_QUERIES), replace=False)
     queries = rows[sample].astype(np.float32)
     wide = min(6 * NEIGHBOURS, len(rows))
     scores, slots = RowIndex(rows, np.arange(len(rows)), None).exact(queries, wide, None)

@@ -49,6 +49,7 @@ LEAST_FOR_CELLS = 1000
 RECALL = 0.99
 # Rows that no cell covers yet are searched exactly; so many cost a few milliseconds a query.
 TAIL_ROWS = 32_768
+TAIL_SHARE = 0.01
 # Cells were chosen for so many rows; with twice as many they are too full.
 GROWTH = 2
 # A quarter of dead rows costs a quarter of the time and the disk; rewriting then costs each removal four row copies.
@@ -292,9 +293,9 @@ class Neighbours:
         elif cells is None or count > GROWTH * cells.trained:
             cells = Cells.train(self._files.rows)
         elif compacted:
-            cells.refill(self._files.rows)
-        elif count - cells.count > TAIL_ROWS:
-            cells.extend(self._files.rows)
+            cells.cover(self._files.rows, afresh=True)
+        elif count - cells.count > max(TAIL_ROWS, TAIL_SHARE * count):
+            cells.cover(self._files.rows)
         else:
             return
         self._cells, self._cells_record = cells, None
