@@ -120,11 +120,12 @@ def test_the_same_photos_give_the_same_head():
     assert first.head.abstain_below == second.head.abstain_below
 
 
+@pytest.mark.slow
 def test_a_thousand_labels_are_trained():
     random = np.random.default_rng(0)
     centres = random.standard_normal((1000, DIMENSION))
     rows = unit(
-        (centres[:, None] + 0.1 * random.standard_normal((1000, 2, DIMENSION))).reshape(-1, DIMENSION)
+        (centres[:, None] + 0.3 * random.standard_normal((1000, 2, DIMENSION))).reshape(-1, DIMENSION)
     )
     labels = tuple((f"label {label:04}",) for label in range(1000) for _ in range(2))
     training = train("many", LabelledRows(rows, labels), space=SPACE, groups=np.arange(2000))

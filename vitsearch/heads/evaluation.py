@@ -73,10 +73,11 @@ def log_loss(
     if kind == "sigmoid":
         truth = np.where(members, 1 - doubt, doubt)
         return float(np.mean(np.logaddexp(0, scaled) - truth * scaled))
-    truth = np.where(members, 1 - doubt, doubt / max(1, labels - 1))
-    peak = scaled.max(axis=1, keepdims=True)
-    normaliser = peak + np.log(np.exp(scaled - peak).sum(axis=1, keepdims=True))
-    return float(np.mean((truth * (normaliser - scaled)).sum(axis=1)))
+    others = doubt / max(1, labels - 1)
+    peak = scaled.max(axis=1)
+    normaliser = peak + np.log(np.exp(scaled - peak[:, None]).sum(axis=1))
+    told = (1 - doubt - others) * scaled[members].sum() + others * scaled.sum()
+    return float(normaliser.mean() - told / count)
 
 
 def fit_temperature(
