@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +27,8 @@ BACKGROUND_SAMPLE = 4096
 _COUNTER_WEIGHT = 0.5
 # Two results this similar show the same picture to a person: `distinct` keeps the better one.
 _SAME_PICTURE = 0.95
+# Equal vectors may differ by this much in score: FAISS and NumPy add up in another order.
+_SAME_SCORE = 1e-6
 # A background smaller than this says nothing about what is ordinary.
 _SMALLEST_BACKGROUND = 16
 
@@ -65,7 +67,8 @@ class Background:
         """Return the share of the background that scores lower, 0 to 100."""
         if not len(self.scores):
             return 100.0
-        return 100.0 * float(np.searchsorted(self.scores, score, side="left")) / len(self.scores)
+        lower = np.searchsorted(self.scores, score - _SAME_SCORE, side="left")
+        return 100.0 * float(lower) / len(self.scores)
 
     @property
     def match_above(self) -> float | None:
@@ -135,15 +138,25 @@ def _nearest_present(
             (int(photo), float(score)) for photo, score in zip(ids[0], scores[0], strict=True) if photo >= 0
         ]
         photos = catalog.photos([photo for photo, _ in found])
-        present = [
-            (photos[photo], score) for photo, score in found if photo in photos and photos[photo].paths
+        placed = [
+            (_placed(photos[photo], options.criteria), score) for photo, score in found if photo in photos
         ]
+        present = [(photo, score) for photo, score in placed if photo.paths]
         if options.distinct:
             present = _distinct(present, neighbours)
         # Fewer than asked for means that the library has no more; otherwise missing photos took their places.
         if len(present) >= options.k or len(found) < width:
             return present[: options.k]
         width *= 4
+
+
+def _placed(photo: PhotoRow, criteria: Filter) -> PhotoRow:
+    """The photo with its copies in the folders asked for first; without a place if it has none there."""
+    if not criteria.folders:
+        return photo
+    inside = [path for path in photo.paths if any(map(path.is_relative_to, criteria.folders))]
+    outside = [path for path in photo.paths if path not in inside]
+    return replace(photo, paths=(*inside, *outside) if inside else ())
 
 
 def _distinct(found: list[tuple[PhotoRow, float]], neighbours: Neighbours) -> list[tuple[PhotoRow, float]]:
