@@ -1,0 +1,264 @@
+"""Heads at work on a library: label its photos, find them by label, and choose those worth a person's look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vitsearch.catalog import Filter
+from vitsearch.errors import BadQuery, HeadError, LibraryMissing
+from vitsearch.heads.head import LabelProbability
+from vitsearch.heads.loop import next_to_label
+from vitsearch.heads.shelf import embed_present, no_such_label
+from vitsearch.records import FoundFile, Match, SearchResult, UnreadableFile
+from vitsearch.scan import walk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from vitsearch.catalog import Catalog
+    from vitsearch.embedding import Progress
+    from vitsearch.heads.head import Head, Labelling
+    from vitsearch.heads.loop import Question
+    from vitsearch.heads.shelf import HeadShelf
+    from vitsearch.records import EmbeddedFiles
+
+    Ids = npt.NDArray[np.int64]
+    Vectors = npt.NDArray[np.float32]
+    OnProgress = Callable[[Progress], None]
+
+_PHOTOS_AT_ONCE = 4096
+# Searches by label find what was stored: a few labels more than are shown by default.
+_STORED_LABELS = 5
+# Of each part of a large library, this many times the photos asked for stay in the choice of what to label next.
+_SPARE_QUESTIONS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledPhoto:
+    """A file and what a head says of it: the best labels, best first, and whether it is too unsure to be believed."""
+
+    path: Path
+    labels: tuple[LabelProbability, ...]
+    abstained: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LabelResult:
+    """What a head says of many files.
+
+    `unreadable`: files that could not be read; `offline`: photos of the library on drives that are not mounted.
+    """
+
+    head: str
+    version: int
+    model: str
+    labels: tuple[LabelledPhoto, ...]
+    unreadable: tuple[UnreadableFile, ...] = ()
+    offline: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NextPhoto:
+    """A photo worth labelling, and what the head would have said, with its probability."""
+
+    path: Path
+    label: str
+    probability: float
+
+
+class Labeller:
+    """One head of a library, applied to its photos. What it says is stored with the head's version."""
+
+    def __init__(
+        self, shelf: HeadShelf, name: str, *, on_progress: Callable[[Progress], None] = lambda _: None
+    ) -> None:
+        self.head: Head = shelf.get(name)
+        self._library = shelf.library
+        self._tables = shelf.tables
+        self._on_progress = on_progress
+
+    def label(self, paths: Sequence[Path] = (), *, k: int = 5) -> LabelResult:
+        """Name the k best labels of these files, of those in these folders, or of the whole library.
+
+        Files that the head's model has not seen yet are embedded first. Raises `HeadError` when a path does not
+        exist, `LibraryMissing` when the whole library is asked for and is empty.
+        """
+        if paths:
+            return self._label_files(paths, k)
+        return self._label_library(k)
+
+    def search(
+        self,
+        label: str,
+        *,
+        k: int = 10,
+        criteria: Filter | None = None,
+        notice: Callable[[str], None] = lambda _: None,
+    ) -> SearchResult:
+        """Find the photos of the library that have a label, most probable first; the score is the probability.
+
+        A photo has its best label and each that is at least as likely as not, unless the head abstains; what a
+        person corrected counts as certain. Photos that were not labelled since the head changed are labelled first.
+        Raises `HeadError` when the head has no such label.
+        """
+        if label not in self.head.labels:
+            raise no_such_label(self.head, label)
+        if k < 1:
+            raise BadQuery(f"k is {k}: ask for at least one match")
+        present = self._catalog.select(Filter())
+        embedded = np.intersect1d(present, self._catalog.embedded_ids(self._space_id()))
+        if len(embedded) < len(present):
+            notice(
+                f"{len(present) - len(embedded):,} photos are not embedded for this head yet: run "
+                f"`vitsearch label --head {self.head.name}`"
+            )
+        known = self._tables.labelled_ids(self.head.name, self.head.version)
+        for _ in self._said_of(np.setdiff1d(embedded, known), k=_STORED_LABELS):
+            pass
+        wanted = set((self._catalog.select(criteria) if criteria else present).tolist())
+        found = self._tables.photos_with(self.head.name, self.head.version, label)
+        matches = self._matches([(photo, score) for photo, score in found if photo in wanted], label, k)
+        return SearchResult((label,), self.head.space.model, tuple(matches))
+
+    def next(self, count: int = 20) -> tuple[NextPhoto, ...]:
+        """Name the photos of the library that the head would learn most from, least sure first, no two alike.
+
+        Photos that it was trained or corrected on are left out.
+        """
+        present, _ = self._present()
+        known = np.array(sorted(self._tables.examples(self.head.name)), np.int64)
+        photos = np.setdiff1d(np.array(sorted(present), np.int64), known)
+        embed_present(self._library, self.head.space, photos, self._on_progress)
+        # The least sure of each part first, so that memory stays at a part's rows; then the least sure of those.
+        parts = [self._questions(*part, _SPARE_QUESTIONS * count) for part in self._embeddings(photos)]
+        left = np.array(sorted(question.photo for part in parts for question in part), np.int64)
+        if not len(left):
+            return ()
+        space = self.head.space
+        ids, rows, norms = self._catalog.embeddings(self._space_id(), space.dimension, left)
+        return tuple(
+            NextPhoto(present[each.photo][0], each.label, round(each.probability, 6))
+            for each in self._questions(ids, rows, norms, count)
+        )
+
+    def _questions(self, ids: Ids, rows: Vectors, norms: Vectors, count: int) -> tuple[Question, ...]:
+        return next_to_label(self.head, ids, rows, norms, count=count)
+
+    @property
+    def _catalog(self) -> Catalog:
+        return self._library.catalog
+
+    def _space_id(self) -> int:
+        return self._catalog.add_space(self.head.space)
+
+    def _label_files(self, paths: Sequence[Path], k: int) -> LabelResult:
+        files, skipped = _expanded(paths)
+        embedded: EmbeddedFiles = self._library.embed_files(
+            files, space=self.head.space, on_progress=self._on_progress
+        )
+        places = [(file, embedded.photos.get(file.resolve())) for file in files]
+        said = dict(self._said_of(np.unique(np.array(list(embedded.photos.values()), np.int64)), k=k))
+        labelled = [_labelled(file, said[photo], k) for file, photo in places if photo in said]
+        return self._result(labelled, (*skipped, *embedded.unreadable))
+
+    def _label_library(self, k: int) -> LabelResult:
+        present, offline = self._present()
+        if not present and not offline:
+            raise LibraryMissing(
+                f"the library in {self._library.folder} holds no photos yet: name files or folders, or run "
+                "`vitsearch index FOLDER`"
+            )
+        photos = np.array(sorted(present), np.int64)
+        unreadable = embed_present(self._library, self.head.space, photos, self._on_progress)
+        said = self._said_of(photos, k=k)
+        labelled = [_labelled(path, labelling, k) for photo, labelling in said for path in present[photo]]
+        return self._result(sorted(labelled, key=lambda each: each.path), unreadable, offline)
+
+    def _result(
+        self, labelled: Sequence[LabelledPhoto], unreadable: tuple[UnreadableFile, ...], offline: int = 0
+    ) -> LabelResult:
+        head = self.head
+        return LabelResult(
+            head.name, head.version, head.space.model, tuple(labelled), unreadable, offline=offline
+        )
+
+    def _present(self) -> tuple[Mapping[int, tuple[Path, ...]], int]:
+        """Return the places of the library's photos by id, and how many have none that is mounted."""
+        ids = self._catalog.select(Filter()).tolist()
+        places = {photo: row.paths for photo, row in self._catalog.photos(ids).items() if row.paths}
+        return places, len(ids) - len(places)
+
+    def _said_of(self, photos: Ids, *, k: int) -> Iterator[tuple[int, Labelling]]:
+        """Ask the head about embedded photos, store what it says, and yield it part by part."""
+        for ids, rows, norms in self._embeddings(photos):
+            top = self.head.top(rows, norms, k=max(k, _STORED_LABELS))
+            said = list(zip(ids.tolist(), top, strict=True))
+            self._tables.put_labels(self.head.name, self.head.version, said)
+            yield from said
+
+    def _embeddings(self, photos: Ids) -> Iterator[tuple[Ids, Vectors, Vectors]]:
+        space_id, dimension = self._space_id(), self.head.space.dimension
+        for start in range(0, len(photos), _PHOTOS_AT_ONCE):
+            part = self._catalog.embeddings(space_id, dimension, photos[start : start + _PHOTOS_AT_ONCE])
+            if len(part[0]):
+                yield part
+
+    def _matches(self, found: Sequence[tuple[int, float]], label: str, k: int) -> list[Match]:
+        head = self.head
+        asked = len(self._tables.labelled_ids(head.name, head.version))
+        all_scores = self._tables.probabilities(head.name, head.version, label)
+        matches: list[Match] = []
+        for start in range(0, len(found), _PHOTOS_AT_ONCE):
+            part = found[start : start + _PHOTOS_AT_ONCE]
+            rows = self._catalog.photos([photo for photo, _ in part])
+            for photo, score in part:
+                if len(matches) == k:
+                    return matches
+                if not rows[photo].paths:
+                    continue
+                at_least = len(all_scores) - int(np.searchsorted(all_scores, score, side="left"))
+                percentile = 100.0 * (asked - at_least) / max(1, asked)
+                facts, paths = rows[photo].facts, rows[photo].paths
+                matches.append(
+                    Match(
+                        path=paths[0],
+                        score=round(score, 6),
+                        percentile=round(percentile, 2),
+                        photo=photo,
+                        width=facts.width,
+                        height=facts.height,
+                        taken=facts.taken,
+                        camera=facts.camera,
+                        other_paths=paths[1:],
+                    )
+                )
+        return matches
+
+
+def _labelled(path: Path, labelling: Labelling, k: int) -> LabelledPhoto:
+    best = tuple(LabelProbability(each.label, round(each.probability, 6)) for each in labelling.labels[:k])
+    return LabelledPhoto(path, best, labelling.abstained)
+
+
+def _expanded(paths: Sequence[Path]) -> tuple[list[Path], list[UnreadableFile]]:
+    """Return the absolute files that these files and folders stand for, each once, and what cannot be entered."""
+    files: list[Path] = []
+    skipped: list[UnreadableFile] = []
+    for path in (given.absolute() for given in paths):
+        if path.is_dir():
+            for found in walk(path):
+                if isinstance(found, FoundFile):
+                    files.append(found.path)
+                else:
+                    skipped.append(UnreadableFile(found.path, found.reason))
+        elif path.exists():
+            files.append(path)
+        else:
+            raise HeadError(f"there is no file or folder {path}: check its name")
+    return list(dict.fromkeys(files)), skipped

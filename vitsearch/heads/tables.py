@@ -1,0 +1,115 @@
+"""What a library remembers of its heads, in SQL: the examples of each, and what it said of the photos."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import numpy.typing as npt
+
+    from vitsearch.database import Database
+    from vitsearch.heads.head import Labelling
+
+# A label is given to a photo if the head believes it at all and it is the photo's best, or at least as likely as not.
+_GIVEN = (
+    "l.abstained = 0 AND (l.probability >= 0.5 OR l.probability = "
+    "(SELECT max(o.probability) FROM photo_labels o WHERE o.head = l.head AND o.photo = l.photo))"
+)
+
+
+class HeadTables:
+    """The tables `head_examples` and `photo_labels` of one library."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def examples(self, head: str, *, only_corrected: bool = False) -> dict[int, tuple[str, ...]]:
+        """Return the labels of each photo id that the head learns from; () says that none of its labels fits."""
+        rows = self._database.rows(
+            "SELECT photo, label FROM head_examples WHERE head = ? AND corrected >= ? ORDER BY photo, label",
+            [head, int(only_corrected)],
+        )
+        labels: dict[int, tuple[str, ...]] = {}
+        for photo, label in cast("list[tuple[int, str]]", rows):
+            labels[photo] = (*labels.get(photo, ()), *([label] if label else []))
+        return labels
+
+    def replace_examples(self, head: str, labels: Mapping[int, tuple[str, ...]]) -> None:
+        """Make these the head's examples; what a person corrected stays as it is."""
+        corrected = self.examples(head, only_corrected=True)
+        with self._database.write():
+            self._database.run("DELETE FROM head_examples WHERE head = ? AND corrected = 0", [head])
+            self._database.run_many(
+                "INSERT INTO head_examples (head, photo, label) VALUES (?, ?, ?)",
+                [
+                    (head, photo, label)
+                    for photo, given in labels.items()
+                    if photo not in corrected
+                    for label in given or ("",)
+                ],
+            )
+
+    def correct(self, head: str, photo: int, labels: tuple[str, ...]) -> None:
+        """Store what a person says of a photo, in place of all that was its label before."""
+        with self._database.write():
+            self._database.run("DELETE FROM head_examples WHERE head = ? AND photo = ?", [head, photo])
+            self._database.run_many(
+                "INSERT INTO head_examples (head, photo, label, corrected) VALUES (?, ?, ?, 1)",
+                [(head, photo, label) for label in labels or ("",)],
+            )
+
+    def put_labels(self, head: str, version: int, labelled: Iterable[tuple[int, Labelling]]) -> None:
+        """Store what a version of the head says of these photo ids, in place of what it said before."""
+        said = list(labelled)
+        with self._database.write():
+            self._database.run_many(
+                "DELETE FROM photo_labels WHERE head = ? AND photo = ?", [(head, photo) for photo, _ in said]
+            )
+            self._database.run_many(
+                "INSERT INTO photo_labels (head, photo, label, probability, version, abstained) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                [
+                    (head, photo, best.label, best.probability, version, int(labelling.abstained))
+                    for photo, labelling in said
+                    for best in labelling.labels
+                ],
+            )
+
+    def labelled_ids(self, head: str, version: int) -> npt.NDArray[np.int64]:
+        """Return the ids of the photos that this version of the head was asked about, (n,) int64, ascending."""
+        rows = self._database.rows(
+            "SELECT DISTINCT photo FROM photo_labels WHERE head = ? AND version = ?", [head, version]
+        )
+        return np.unique(np.array([row[0] for row in rows], np.int64))
+
+    def probabilities(self, head: str, version: int, label: str) -> npt.NDArray[np.float64]:
+        """Return the stored probabilities of one label, (n,), ascending; photos that it hardly fits have none."""
+        rows = self._database.rows(
+            "SELECT probability FROM photo_labels WHERE head = ? AND version = ? AND label = ?",
+            [head, version, label],
+        )
+        return np.sort(np.array([row[0] for row in rows], np.float64))
+
+    def photos_with(self, head: str, version: int, label: str) -> list[tuple[int, float]]:
+        """Return the ids and probabilities of the photos that have a label, most probable first.
+
+        A person's word wins over the head's, and counts as certain.
+        """
+        rows = self._database.rows(
+            "SELECT photo, 1.0 AS sure FROM head_examples WHERE head = ? AND label = ? AND corrected = 1 UNION ALL "
+            "SELECT l.photo, l.probability FROM photo_labels l WHERE l.head = ? AND l.version = ? AND l.label = ? "
+            f"AND {_GIVEN} AND NOT EXISTS (SELECT 1 FROM head_examples e WHERE e.head = l.head "
+            "AND e.photo = l.photo AND e.corrected = 1) ORDER BY sure DESC, photo",
+            [head, label, head, version, label],
+        )
+        return cast("list[tuple[int, float]]", rows)
+
+    def forget(self, head: str) -> None:
+        """Drop all that is remembered of a head."""
+        with self._database.write():
+            self._database.run("DELETE FROM head_examples WHERE head = ?", [head])
+            self._database.run("DELETE FROM photo_labels WHERE head = ?", [head])
