@@ -1,0 +1,168 @@
+"""Each heavy dependency has one owner, and nothing heavy is imported before it is needed."""
+
+import ast
+import json
+import subprocess
+import sys
+from fnmatch import fnmatch
+from functools import cache
+from pathlib import Path
+
+import pytest
+from conftest import MeanColour
+
+from vitsearch.library import Library
+
+ROOT = Path(__file__).parent.parent
+MODULES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "vitsearch").rglob("*.py"))
+
+OWNERS = {
+    "faiss": ["vitsearch/neighbour*.py"],
+    "torch": ["vitsearch/backbones/*", "vitsearch/explain/*", "vitsearch/heads/*"],
+    "transformers": ["vitsearch/backbones/*"],
+    "openvino": ["vitsearch/backbones/*"],
+    "onnx": ["vitsearch/backbones/*"],
+    "huggingface_hub": ["vitsearch/backbones/*"],
+    "sklearn": ["vitsearch/heads/*"],
+    "cv2": ["vitsearch/duplicates/*"],
+    "sqlite_utils": ["vitsearch/database.py", "vitsearch/migrations.py"],
+    "sqlite3": ["vitsearch/database.py"],
+    "filelock": ["vitsearch/library.py", "vitsearch/duplicates/journal.py"],
+    "pi_heif": ["vitsearch/photos.py"],
+    "pathspec": ["vitsearch/scan.py"],
+    "rich": ["vitsearch/cli/*"],
+    "click": ["vitsearch/cli/*"],
+}
+# What must not be imported by a module's first lines; the owner's functions do it when they are called.
+LAZY = {
+    "faiss",
+    "torch",
+    "transformers",
+    "openvino",
+    "onnx",
+    "sklearn",
+    "scipy",
+    "cv2",
+    "rich",
+    "huggingface_hub",
+}
+# The runtimes themselves, one a file: they are imported by functions only.
+RUNTIMES = [
+    "vitsearch/backbones/openvino_export.py",
+    "vitsearch/backbones/text_tower.py",
+    "vitsearch/backbones/torch_runtime.py",
+    "vitsearch/backbones/vision_tower.py",
+    "vitsearch/explain/attention.py",
+]
+
+
+@cache
+def parsed(module):
+    return ast.parse((ROOT / module).read_text(encoding="utf-8"))
+
+
+@cache
+def imports(module):
+    """The dotted names that a module imports, each with whether that happens when the module itself is imported."""
+    tree = parsed(module)
+    inner = set()
+    for node in ast.walk(tree):
+        typing = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) or typing:
+            inner |= {id(child) for child in ast.walk(node)}
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [(alias.name, id(node) not in inner) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} imports relatively"
+            found.append((node.module, id(node) not in inner))
+    return found
+
+
+def at_top(module):
+    return {name for name, eager in imports(module) if eager}
+
+
+@pytest.mark.parametrize("package", OWNERS)
+def test_a_heavy_dependency_is_imported_by_its_owner_only(package):
+    importers = [m for m in MODULES if package in {name.split(".")[0] for name, _ in imports(m)}]
+    assert importers, f"nothing imports {package}"
+    strangers = [m for m in importers if not any(fnmatch(m, pattern) for pattern in OWNERS[package])]
+    assert strangers == []
+
+
+def test_no_module_but_the_runtimes_imports_anything_heavy_at_its_top():
+    found = {module: {name.split(".")[0] for name in at_top(module)} & LAZY for module in MODULES}
+    assert [module for module, heavy in found.items() if heavy and module not in RUNTIMES] == []
+    assert all(found[module] for module in RUNTIMES if module in found)
+
+
+def test_a_runtime_is_imported_at_the_top_of_no_module_but_another_runtime():
+    names = {module.removesuffix(".py").replace("/", ".") for module in RUNTIMES}
+    importers = {module: at_top(module) & names for module in MODULES if module not in RUNTIMES}
+    assert {module: found for module, found in importers.items() if found} == {}
+
+
+def test_nothing_below_the_command_line_prints_ends_the_process_or_reads_the_environment():
+    words = {"print", "input", "sys.exit", "sys.stdout", "sys.stderr", "os.environ", "os.getenv", "os._exit"}
+    found = set()
+    for module in MODULES:
+        if not module.startswith("vitsearch/cli/"):
+            used = {
+                ast.unparse(node)
+                for node in ast.walk(parsed(module))
+                if isinstance(node, (ast.Name, ast.Attribute))
+            }
+            found |= {(module, word) for word in used & words}
+    assert found == set()
+
+
+def loaded_by(code):
+    """The top-level packages that are in memory after a program has run."""
+    report = f"import sys\n{code}\nprint(__import__('json').dumps(sorted({{m.split('.')[0] for m in sys.modules}})))"
+    done = subprocess.run(
+        [sys.executable, "-c", report], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_importing_the_package_the_command_line_and_the_library_loads_nothing_heavy():
+    code = "import vitsearch, vitsearch.cli"
+    assert loaded_by(code) & (LAZY | {"numpy", "PIL", "blake3", "sqlite_utils", "sqlite3"}) == set()
+    assert loaded_by("import vitsearch.library, vitsearch.photos, vitsearch.indexing") & LAZY == set()
+
+
+HELP = """
+from vitsearch.cli import cli
+for words in {commands!r}:
+    try:
+        cli.main(words, standalone_mode=False)
+    except SystemExit:
+        pass
+"""
+
+
+def test_help_of_any_command_loads_nothing_heavy():
+    commands = [
+        ["--help"],
+        ["--version"],
+        ["index", "--help"],
+        ["search", "-h"],
+        ["models", "--help"],
+        ["roots", "-h"],
+    ]
+    assert loaded_by(HELP.format(commands=commands)) & (LAZY | {"numpy", "PIL", "sqlite3"}) == set()
+
+
+def test_a_search_for_a_photo_of_the_library_loads_no_model(tmp_path, picture):
+
+    query = picture(tmp_path / "photos/red.png", "red")
+    picture(tmp_path / "photos/blue.png", "blue")
+    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+        library.index([tmp_path / "photos"])
+    code = f"""
+from vitsearch.cli import cli
+cli.main(["--library", {str(tmp_path / "library")!r}, "search", {str(query)!r}, "--json"], standalone_mode=False)
+"""
+    assert loaded_by(code) & (LAZY - {"faiss"}) == set()
