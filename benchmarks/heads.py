@@ -69,15 +69,17 @@ def main() -> None:
 def measure_training(space: Space, training: Split, validation: Split) -> Head:
     """Train three times with folds of their own and compare the estimate with the validation photos."""
     print(
-        "heads train      seconds  estimate (95 %)         validation  ECE out-of-fold  ECE validation  C     kept"
+        "heads train  seconds    CPU  estimate (95 %)         validation  ECE out-of-fold  ECE validation  C     kept"
     )
     for seed in range(3):
+        start = time.process_time()
         fitted = train("benchmark", training.examples, space=space, seed=seed)
+        busy = time.process_time() - start
         report = fitted.report
         accuracy, error, kept, kept_accuracy = judge(fitted.head, validation)
         low, high = report.interval
         print(
-            f"  folds {seed}        {report.seconds:7.2f}  {report.accuracy:.3f} ({low:.3f} to {high:.3f})  "
+            f"  folds {seed}    {report.seconds:7.2f}  {busy:5.2f}  {report.accuracy:.3f} ({low:.3f} to {high:.3f})  "
             f"{accuracy:10.3f}  {report.calibration_error:15.3f}  {error:14.3f}  {report.c:4.0f}  "
             f"{kept:.0%}, {kept_accuracy:.3f} of them right"
         )
