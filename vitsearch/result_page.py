@@ -82,13 +82,14 @@ def _match_item(match: Match, floor: float | None) -> str:
 def _item(kind: str, path: Path, title: str, facts: str) -> str:
     name = html.escape(str(path))
     return (
-        f'<li class="{kind}"><img alt="{html.escape(path.name)}" src="{_data_address(path)}">'
+        f'<li class="{kind}"><img alt="{html.escape(path.name)}" src="{picture_address(path)}">'
         f"<strong>{html.escape(title)}</strong><br>{html.escape(facts)}"
         f'<div class="path">{name}</div></li>'
     )
 
 
-def _data_address(path: Path) -> str:
+def picture_address(path: Path) -> str:
+    """Return a thumbnail as an address that holds it, or none for a file that cannot be read."""
     try:
         picture = thumbnail(path, side=_SIDE)
     except UnreadablePhoto:

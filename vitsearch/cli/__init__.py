@@ -7,6 +7,8 @@ import sys
 import click
 
 from vitsearch import __version__
+from vitsearch.cli.apply import apply, undo
+from vitsearch.cli.duplicates import duplicates
 from vitsearch.cli.index import index
 from vitsearch.cli.models import models
 from vitsearch.cli.output import shown
@@ -47,7 +49,7 @@ def cli(context: click.Context, library: str | None, cache: str | None, debug: b
     context.obj = Session.create(library=library, cache=cache, debug=debug)
 
 
-for command in (index, search, roots, models, status):
+for command in (index, search, duplicates, apply, undo, roots, models, status):
     cli.add_command(command)
 
 

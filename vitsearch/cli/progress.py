@@ -3,17 +3,39 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from vitsearch.embedding import Progress
+_LABELS = {
+    "scan": "looking for photos",
+    "embed": "embedding",
+    "propose": "looking for look-alikes",
+    "calibrate": "trying synthetic copies",
+    "look": "comparing",
+}
+
+
+class Progress(Protocol):
+    """How far something is; `total` is None while that is unknown."""
+
+    @property
+    def stage(self) -> str:
+        """What is being done."""
+
+    @property
+    def done(self) -> int:
+        """How much of it."""
+
+    @property
+    def total(self) -> int | None:
+        """How much there is."""
 
 
 @contextmanager
 def progress_bar(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
-    """Show how far an index run is, with its rate and the time left."""
+    """Show how far a long command is, with its rate and the time left."""
     if quiet:
         yield lambda _: None
         return
@@ -30,7 +52,7 @@ def progress_bar(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
     from rich.text import Text
 
     class Rate(ProgressColumn):
-        """Files a second, over the recent past."""
+        """Steps a second, over the recent past."""
 
         def render(self, task: Task) -> Text:
             return Text("" if task.speed is None else f"{task.speed:.1f}/s")
@@ -47,10 +69,10 @@ def progress_bar(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
         TimeRemainingColumn(),
     )
     with Bar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("looking for photos", total=None)
+        task = bar.add_task("starting", total=None)
 
         def show(progress: Progress) -> None:
-            label = "looking for photos" if progress.stage == "scan" else "embedding"
+            label = _LABELS.get(progress.stage, progress.stage)
             bar.update(task, description=label, completed=progress.done, total=progress.total)
 
         yield show

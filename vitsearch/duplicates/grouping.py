@@ -184,9 +184,16 @@ class _Stars:
 
 def moments_apart(first: str | None, second: str | None) -> float | None:
     """Seconds between two capture times in ISO 8601, or None where one is unknown."""
-    if first is None or second is None:
+    then, now = moment(first), moment(second)
+    return None if then is None or now is None else abs((now - then).total_seconds())
+
+
+def moment(taken: str | None) -> datetime | None:
+    """Read a capture time; cameras write a 30th of February, too, which is none."""
+    try:
+        return None if taken is None else datetime.fromisoformat(taken)
+    except ValueError:
         return None
-    return abs((datetime.fromisoformat(first) - datetime.fromisoformat(second)).total_seconds())
 
 
 def _larger_frames(links: Iterable[Link], places: Mapping[int, Sequence[Candidate]]) -> dict[int, set[int]]:

@@ -1,0 +1,83 @@
+"""`vitsearch apply` and `vitsearch undo`: carry a clean-up plan out, and put everything back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vitsearch.cli.output import plural, print_json, shown
+from vitsearch.cli.session import Session, json_option, pass_session
+
+if TYPE_CHECKING:
+    from vitsearch.duplicates.applying import Outcome
+
+
+@click.command()
+@click.argument("plan", type=click.Path(dir_okay=False))
+@json_option
+@pass_session
+@click.pass_context
+def apply(context: click.Context, session: Session, plan: str, as_json: bool) -> None:
+    """Carry out PLAN, which `vitsearch duplicates --plan` wrote and you may have edited.
+
+    First every file is compared with the plan; if one has changed, nothing is done and the list is shown. Kept files
+    are never touched and nothing is deleted: `trash` moves files to the hidden folder .vitsearch-trash at the top of
+    their indexed folder, which you empty yourself. A run that was interrupted is finished by the next one. Run
+    `vitsearch index` afterwards.
+
+    The exit status is 1 if a file was left alone.
+    """
+    from vitsearch.duplicates.applying import ChangedFiles, apply_plan
+
+    try:
+        with session.open() as library:
+            outcomes = apply_plan(
+                Path(plan).absolute(),
+                roots=[root.path for root in library.catalog.roots()],
+                on_outcome=_silent if as_json else _show,
+            )
+    except ChangedFiles as error:
+        for outcome in error.changed:
+            click.echo(f"{shown(str(outcome.path))}: {outcome.text}", err=True)
+        raise
+    _finish(context, outcomes, "moved", as_json=as_json)
+
+
+@click.command()
+@click.argument("plan", type=click.Path(dir_okay=False))
+@json_option
+@pass_session
+@click.pass_context
+def undo(context: click.Context, session: Session, plan: str, as_json: bool) -> None:
+    """Put back everything that `vitsearch apply` has done for PLAN, also after an interrupted run.
+
+    The exit status is 1 if a file could not be put back; the line on it says where it is.
+    """
+    from vitsearch.duplicates.applying import undo_plan
+
+    with session.open() as library:
+        outcomes = undo_plan(
+            Path(plan).absolute(),
+            roots=[root.path for root in library.catalog.roots()],
+            on_outcome=_silent if as_json else _show,
+        )
+    _finish(context, outcomes, "put back", as_json=as_json)
+
+
+def _show(outcome: Outcome) -> None:
+    click.echo(f"{shown(str(outcome.path))}: {shown(outcome.text)}")
+
+
+def _silent(_outcome: Outcome) -> None:
+    pass
+
+
+def _finish(context: click.Context, outcomes: list[Outcome], verb: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"files": outcomes})
+    left = sum(not outcome.done for outcome in outcomes)
+    click.echo(f"{plural(len(outcomes) - left, 'file')} {verb}, {left:,} left alone", err=True)
+    if left:
+        context.exit(1)

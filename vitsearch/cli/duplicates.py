@@ -1,0 +1,353 @@
+"""`vitsearch duplicates`."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vitsearch.cli.output import plural, print_json, shown, to_jsonable
+from vitsearch.cli.progress import progress_bar
+from vitsearch.cli.session import Session, json_option, pass_session
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vitsearch.duplicates.earned import EarnedCutoffs
+    from vitsearch.duplicates.evidence import Cutoffs, Evidence
+    from vitsearch.duplicates.find import DuplicateReport
+    from vitsearch.duplicates.grouping import DuplicateGroup, GroupedFile, Tier
+    from vitsearch.duplicates.plans import Action
+    from vitsearch.library import Library
+
+_TIERS: tuple[Tier, ...] = ("exact", "pixels", "near", "burst")
+# 1 is an error and 2 wrong usage.
+_NOT_THE_SAME = 3
+
+
+@click.command()
+@click.option(
+    "--tier",
+    "tiers",
+    multiple=True,
+    type=click.Choice(_TIERS),
+    help="Only groups of this tier; may be given several times. Default: all.",
+)
+@click.option(
+    "--max-false-share",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.001,
+    show_default=True,
+    metavar="S",
+    help="How many of the near pairs may be wrong.",
+)
+@click.option(
+    "--between", nargs=2, type=click.Path(), metavar="A B", help="What is in both of these folders?"
+)
+@click.option(
+    "--in", "folders", multiple=True, type=click.Path(), metavar="FOLDER", help="Only below FOLDER."
+)
+@click.option(
+    "--prefer",
+    multiple=True,
+    type=click.Path(),
+    metavar="FOLDER",
+    help="Keep files below FOLDER, where they are as good as the others; the first one counts most.",
+)
+@click.option(
+    "--plan", type=click.Path(dir_okay=False), metavar="FILE", help="Write what would be done to FILE."
+)
+@click.option(
+    "--action",
+    type=click.Choice(["trash", "move", "hardlink", "symlink"]),
+    help="What the plan does with the files that are not kept.  [default: trash]",
+)
+@click.option(
+    "--to", "destination", type=click.Path(file_okay=False), metavar="FOLDER", help="Where `move` moves them."
+)
+@click.option(
+    "--html",
+    "page",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Write a page with both photos of each pair.",
+)
+@click.option(
+    "--not-duplicates",
+    "apart",
+    multiple=True,
+    metavar="GROUP",
+    help="These are no duplicates, and are not to be shown again: a group's name, or two or more paths.",
+)
+@click.option(
+    "--check",
+    nargs=2,
+    type=click.Path(),
+    metavar="A B",
+    help="Do these two files show the same shot? Exit status 0 or 3.",
+)
+@click.option("--lines", is_flag=True, help="Print one JSON object a line for each group.")
+@json_option
+@pass_session
+@click.pass_context
+def duplicates(
+    context: click.Context,
+    session: Session,
+    tiers: tuple[Tier, ...],
+    max_false_share: float,
+    between: tuple[str, str] | None,
+    folders: tuple[str, ...],
+    prefer: tuple[str, ...],
+    plan: str | None,
+    action: Action | None,
+    destination: str | None,
+    page: str | None,
+    apart: tuple[str, ...],
+    check: tuple[str, str] | None,
+    lines: bool,
+    as_json: bool,
+) -> None:
+    """Find the photos that the library has more than once, with evidence. No file is changed.
+
+    Tiers: `exact` is the same bytes; `pixels` the same pixels in another container or with other metadata; `near` the
+    same shot, re-encoded, resized, recoloured, cropped, framed, turned or mirrored; `burst` other shots of the moment,
+    never part of a plan. Each file is confirmed against the one to keep; the score of a group is its lowest.
+
+    A group's name, as in 12-57, is made of the ids of its photos: it stays the same until a photo joins or goes,
+    through moves, renames and changes of model. So does what you say with `--not-duplicates 12-57`.
+
+    \b
+    Examples:
+      vitsearch duplicates
+      vitsearch duplicates --tier exact --tier pixels --plan plan.json
+      vitsearch duplicates --between ~/Phone ~/Pictures --html found.html
+      vitsearch duplicates --not-duplicates 12-57
+      vitsearch duplicates --check a.jpg b.jpg
+    """
+    if (action == "move") != (destination is not None):
+        raise click.UsageError("--action move and --to FOLDER go together")
+    if action is not None and plan is None:
+        raise click.UsageError("--action goes with --plan FILE")
+    if lines and as_json:
+        raise click.UsageError("choose one of --json and --lines")
+    if check is not None:
+        _check(context, session, check, max_false_share, as_json=as_json)
+        return
+    with session.open() as library:
+        if apart:
+            _tell_apart(library, apart)
+            return
+        from vitsearch.duplicates.find import find_duplicates
+
+        with progress_bar(quiet=False) as on_progress:
+            report = find_duplicates(
+                library,
+                tiers=tiers or _TIERS,
+                max_false_share=max_false_share,
+                between=between,
+                folders=folders,
+                prefer=prefer,
+                on_progress=on_progress,
+            )
+        if plan is not None:
+            _write_plan(library, report, Path(plan).absolute(), action or "trash", destination)
+    if page is not None:
+        from vitsearch.duplicates.page import write_page
+
+        write_page(report.groups, Path(page))
+        click.echo(f"page: {shown(str(Path(page).absolute()))}", err=True)
+    _print(report, as_json=as_json, lines=lines)
+
+
+def _print(report: DuplicateReport, *, as_json: bool, lines: bool) -> None:
+    if as_json:
+        print_json(_document(report))
+    for found in report.groups if not as_json else ():
+        if lines:
+            click.echo(json.dumps(to_jsonable(_group(found))))
+        else:
+            _print_group(found)
+    _summarise(report)
+
+
+def _check(
+    context: click.Context, session: Session, files: tuple[str, str], max_false_share: float, *, as_json: bool
+) -> None:
+    from vitsearch.duplicates.check import check_files
+
+    first, second = (Path(file).absolute() for file in files)
+    result = check_files(first, second, cutoffs=_known_cutoffs(session, max_false_share))
+    if as_json:
+        print_json(
+            {
+                "first": result.first,
+                "second": result.second,
+                "same": result.tier is not None,
+                "tier": result.tier,
+                "score": round(result.score, 4),
+                **_evidence(result.evidence),
+            }
+        )
+    elif result.tier is not None:
+        click.echo(f"{result.tier} {result.score:.3f}: {result.evidence.transform}")
+    else:
+        click.echo("not the same shot")
+    if result.tier is None:
+        context.exit(_NOT_THE_SAME)
+
+
+def _known_cutoffs(session: Session, max_false_share: float) -> Cutoffs | None:
+    from vitsearch.duplicates.earned import known_cutoffs
+    from vitsearch.errors import LibraryMissing
+
+    try:
+        with session.open() as library:
+            known = known_cutoffs(library, max_false_share=max_false_share)
+    except LibraryMissing:  # two files can be compared without a library
+        return None
+    return None if known is None else known.cutoffs
+
+
+def _tell_apart(library: Library, groups: Sequence[str]) -> None:
+    from vitsearch.duplicates.tables import tell_apart
+
+    named = [group for group in groups if re.fullmatch(r"\d+(-\d+)*", group)]
+    paths = [group for group in groups if group not in named]
+    if len(paths) == 1:
+        raise click.UsageError(
+            f"{paths[0]} is no group's name, and a single path says nothing: give two or more"
+        )
+    told = sum(tell_apart(library.catalog, [int(photo) for photo in group.split("-")]) for group in named)
+    if paths:
+        told += tell_apart(library.catalog, [_photo(library, Path(path).absolute()) for path in paths])
+    click.echo(f"remembered: {plural(told, 'pair')} of photos told apart", err=True)
+
+
+def _photo(library: Library, path: Path) -> int:
+    from vitsearch.errors import BadQuery
+    from vitsearch.photos import read_photo
+
+    photo = library.catalog.photo_id(read_photo(path).payload)
+    if photo is None:
+        raise BadQuery(f"{path} is not in the library: run `vitsearch index` first")
+    return photo
+
+
+def _write_plan(
+    library: Library, report: DuplicateReport, path: Path, action: Action, destination: str | None
+) -> None:
+    from vitsearch.duplicates.plans import make_plan, write_plan
+
+    made = make_plan(
+        report.groups,
+        action,
+        roots=[root.path for root in library.catalog.roots() if not root.is_offline()],
+        destination=Path(destination).absolute() if destination else None,
+    )
+    write_plan(made, path)
+    files = sum(len(group.files) for group in made.groups)
+    click.echo(
+        f"plan: {shown(str(path))} ({action} {plural(files, 'file')}); read it, then run `vitsearch apply` on it",
+        err=True,
+    )
+
+
+def _document(report: DuplicateReport) -> dict[str, object]:
+    return {
+        "groups": [_group(found) for found in report.groups],
+        "cutoffs": _cutoffs(report.earned),
+        "photos": report.photos,
+        "pairs": report.pairs,
+        "skipped": report.skipped,
+    }
+
+
+def _group(found: DuplicateGroup) -> dict[str, object]:
+    from vitsearch.duplicates.find import group_name
+
+    return {
+        "group": group_name(found),
+        "tier": found.tier,
+        "score": round(found.score, 4),
+        "keep": found.keep,
+        "reason": found.reason,
+        "files": [_file(file) for file in found.files],
+    }
+
+
+def _file(file: GroupedFile) -> dict[str, object]:
+    known: dict[str, object] = {
+        "path": file.path,
+        "photo": file.photo,
+        "content": file.content.hex(),
+        "tier": file.tier,
+        "score": round(file.score, 4),
+    }
+    return known if file.evidence is None else known | _evidence(file.evidence)
+
+
+def _evidence(seen: Evidence) -> dict[str, object]:
+    return {
+        "transform": seen.transform,
+        "cosine": None if seen.cosine is None else round(seen.cosine, 4),
+        "hash_distance": seen.hash_distance,
+        "inliers": seen.inliers,
+        "share": round(seen.share, 4),
+        "closeness": round(seen.closeness, 4),
+    }
+
+
+def _print_group(found: DuplicateGroup) -> None:
+    from vitsearch.duplicates.find import group_name
+
+    click.echo(f"{found.tier} {found.score:.3f}  group {group_name(found)}")
+    keep, *others = found.files
+    click.echo(f"  keep   {shown(str(keep.path))}  ({shown(found.reason)})")
+    for file in others:
+        note = f", {file.evidence.transform}" if file.evidence is not None and file.tier != "pixels" else ""
+        click.echo(f"  {file.tier:6} {shown(str(file.path))}  ({file.score:.3f}{note})")
+
+
+def _summarise(report: DuplicateReport) -> None:
+    for file in report.skipped:
+        click.echo(f"left out: {shown(str(file.path))}: {file.reason}", err=True)
+    counts = {tier: sum(found.tier == tier for found in report.groups) for tier in _TIERS}
+    told = ", ".join(f"{count:,} {tier}" for tier, count in counts.items() if count)
+    click.echo(
+        f"{plural(len(report.groups), 'group')} among {plural(report.photos, 'photo')}"
+        + (f": {told}" if told else ""),
+        err=True,
+    )
+    if report.earned is not None:
+        click.echo(_stated(report.earned), err=True)
+
+
+def _cutoffs(earned: EarnedCutoffs | None) -> dict[str, object] | None:
+    if earned is None:
+        return None
+    known = {"share": round(earned.cutoffs.share, 4), "closeness": round(earned.cutoffs.closeness, 4)}
+    if earned.calibration is None:
+        return {"earned": False, **known}
+    return {
+        "earned": True,
+        **known,
+        "max_false_share": earned.calibration.max_false_share,
+        "false_share": earned.calibration.false_share,
+        "other_pairs": earned.calibration.negatives,
+        "recall": {family: round(share, 4) for family, share in earned.recall.items()},
+    }
+
+
+def _stated(earned: EarnedCutoffs) -> str:
+    lines = f"agreement from {earned.cutoffs.share:.2f}, closeness from {earned.cutoffs.closeness:.3f}"
+    if earned.calibration is None:
+        return f"near: default cut-offs ({lines}); {plural(earned.photos, 'photo')} are too few to earn their own"
+    recall = ", ".join(f"{family} {share:.2f}" for family, share in earned.recall.items())
+    return (
+        f"near: cut-offs earned on this library ({lines}); of the near pairs, about "
+        f"{earned.calibration.false_share:.2%} may be wrong; of synthetic copies that are looked at, these shares are "
+        f"found: {recall}"
+    )

@@ -1,0 +1,190 @@
+"""Which pairs of photos are worth a second look: alike by embedding or hash, or taken at one moment.
+
+Embeddings find what was cropped, framed or recoloured, hashes what was turned or re-encoded. Neither decides anything.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vitsearch.duplicates.grouping import BURST_SECONDS, moment
+from vitsearch.duplicates.hashes import BITS, ORIENTATIONS, as_unit_rows, in_all_orientations
+from vitsearch.duplicates.pairs import Pairs, near_pairs, pairs_of_neighbours
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    import numpy.typing as npt
+
+    from vitsearch.duplicates.hashes import Words
+    from vitsearch.neighbours import Neighbours
+
+    Ids = npt.NDArray[np.int64]
+    Rows = npt.NDArray[np.float32]
+
+# Up to so many photos all pairs are compared: five trillion operations for 512 dimensions.
+EXACT_UP_TO = 100_000
+NEIGHBOURS = 8
+LOWEST_COSINE = 0.7
+# Hashes of other photos differ in 128 of 256 bits, give or take 8; the nearest of eight in about 115.
+HASH_DISTANCE = 80
+# In a library where unrelated photos are less alike than `LOWEST_COSINE`, this share of their pairs is left out.
+_UNRELATED = 0.9
+_SAMPLE = 1000
+_BATCH = 4096
+# Beyond `EXACT_UP_TO`, hashes meet that are equal in one of ten runs of 24 bits, in any orientation.
+_RUNS, _RUN_BITS = 10, 24
+_CROWD = 64
+_LONGEST_BURST = 64
+
+
+def pairs_by_embedding(ids: Ids, neighbours: Neighbours) -> Pairs:
+    """Return pairs of photos (ids, n ascending) of which one is among the nearest of the other one.
+
+    Exactly up to `EXACT_UP_TO` photos, with the library's approximate index beyond.
+    """
+    cutoff = lowest_cosine(ids, neighbours)
+    if len(ids) <= EXACT_UP_TO:
+        found = near_pairs(neighbours.rows(ids), cutoff, most=NEIGHBOURS)
+        return Pairs(ids[found.first], ids[found.second], found.cosines)
+    parts = []
+    within = None if len(ids) == len(neighbours) else ids
+    for start in range(0, len(ids), _BATCH):
+        part = ids[start : start + _BATCH]
+        scores, nearest = neighbours.search(neighbours.rows(part), NEIGHBOURS + 1, within=within)
+        parts.append(pairs_of_neighbours(part, scores, nearest, cutoff=cutoff))
+    return _united(parts)
+
+
+def pairs_by_hash(ids: Ids, words: Words) -> Pairs:
+    """Return pairs of photos whose hashes are near in one of the eight orientations; `cosines` are not known (nan).
+
+    `words`: (n, 4) uint64, the hashes of `ids`.
+    """
+    turned = in_all_orientations(words)
+    parts = []
+    if len(ids) <= EXACT_UP_TO:
+        rows = as_unit_rows(words)
+        for orientation in range(len(ORIENTATIONS)):
+            found = near_pairs(
+                rows,
+                1 - 2 * HASH_DISTANCE / BITS,
+                against=as_unit_rows(turned[:, orientation]),
+                most=NEIGHBOURS,
+            )
+            parts.append(Pairs(ids[found.first], ids[found.second], np.full(len(found), np.nan, np.float32)))
+    else:
+        for first, second in _meetings(words, turned):
+            apart = np.bitwise_count(words[first, np.newaxis] ^ turned[second]).sum(axis=2).min(axis=1)
+            near = apart <= HASH_DISTANCE
+            some = Pairs(ids[first[near]], ids[second[near]], np.full(near.sum(), np.nan, np.float32))
+            parts = [_united([*parts, some])]
+    return _united(parts)
+
+
+def pairs_by_time(moments: Sequence[tuple[str, str | None, int]]) -> Pairs:
+    """Return pairs taken by one camera within `BURST_SECONDS`; `moments`: (time, camera, id), in order of time."""
+    first, second = [], []
+    cameras: dict[str | None, list[tuple[datetime, int]]] = {}
+    for taken, camera, photo in moments:
+        now = moment(taken)
+        if now is None:
+            continue
+        recent = cameras.setdefault(camera, [])
+        recent[:] = [
+            (then, other)
+            for then, other in recent[-_LONGEST_BURST:]
+            if (now - then).total_seconds() <= BURST_SECONDS
+        ]
+        first += [min(photo, other) for _, other in recent]
+        second += [max(photo, other) for _, other in recent]
+        recent.append((now, photo))
+    cosines = np.full(len(first), np.nan, np.float32)
+    return _united([Pairs(np.array(first, np.int64), np.array(second, np.int64), cosines)])
+
+
+def united(parts: Sequence[Pairs], neighbours: Neighbours) -> Pairs:
+    """Join pairs, each once, and fill in the cosines that are not known yet."""
+    pairs = _united(parts)
+    unknown = np.flatnonzero(np.isnan(pairs.cosines))
+    for start in range(0, len(unknown), _BATCH):
+        part = unknown[start : start + _BATCH]
+        left, right = neighbours.rows(pairs.first[part]), neighbours.rows(pairs.second[part])
+        pairs.cosines[part] = np.vecdot(left, right)
+    return pairs
+
+
+def walking_order(pairs: Pairs) -> npt.NDArray[np.intp]:
+    """Order pairs so that those of one photo, and of photos connected with it, follow each other.
+
+    A photo that was decoded for one pair is then still at hand for the next: photos are numbered breadth first over
+    the connections (Cuthill and McKee, "Reducing the bandwidth of sparse symmetric matrices", 1969).
+    """
+    photos, places = np.unique(np.concatenate([pairs.first, pairs.second]), return_inverse=True)
+    ends = places.reshape(2, -1)
+    order = np.argsort(np.concatenate([ends[0], ends[1]]), kind="stable")
+    others = np.concatenate([ends[1], ends[0]])[order]
+    starts = np.searchsorted(np.concatenate([ends[0], ends[1]])[order], np.arange(len(photos) + 1))
+    number = np.full(len(photos), -1, np.int64)
+    count = 0
+    for root in range(len(photos)):
+        if number[root] >= 0:
+            continue
+        number[root], count = count, count + 1
+        waiting = [root]
+        for photo in waiting:
+            for other in others[starts[photo] : starts[photo + 1]]:
+                if number[other] < 0:
+                    number[other], count = count, count + 1
+                    waiting.append(int(other))
+    numbers = number[ends]
+    return np.lexsort((numbers.min(axis=0), numbers.max(axis=0)))
+
+
+def lowest_cosine(ids: Ids, neighbours: Neighbours) -> float:
+    """Return the cosine from which pairs are proposed in this library."""
+    if len(ids) < 2:
+        return LOWEST_COSINE
+    sample = neighbours.rows(np.random.default_rng(0).permutation(ids)[:_SAMPLE])
+    cosines = (sample @ sample.T)[np.triu_indices(len(sample), 1)]
+    return min(LOWEST_COSINE, float(np.quantile(cosines, _UNRELATED)))
+
+
+def _meetings(words: Words, turned: npt.NDArray[np.uint64]) -> Iterator[tuple[Ids, Ids]]:
+    """Yield places of hashes, first < second, that are equal in a run of bits, one run after another."""
+    bits = np.unpackbits(words.astype("<u8").view(np.uint8), axis=1, bitorder="little")
+    # Runs are scattered over the frequencies: neighbouring bits change together.
+    chosen = np.random.default_rng(0).permutation(np.arange(1, BITS))[: _RUNS * _RUN_BITS].reshape(_RUNS, -1)
+    powers = (1 << np.arange(_RUN_BITS)).astype(np.int64)
+    for run in chosen:
+        keys = bits[:, run].astype(np.int64) @ powers
+        order = np.argsort(keys, kind="stable")
+        ordered = keys[order]
+        for orientation in range(len(ORIENTATIONS)):
+            packed = np.ascontiguousarray(turned[:, orientation]).astype("<u8").view(np.uint8)
+            asked = np.unpackbits(packed, axis=1, bitorder="little")[:, run].astype(np.int64) @ powers
+            low = np.searchsorted(ordered, asked, side="left")
+            high = np.searchsorted(ordered, asked, side="right")
+            many = np.minimum(high - low, _CROWD)
+            second = np.repeat(np.arange(len(keys)), many)
+            within = np.arange(len(second)) - np.repeat(np.cumsum(many) - many, many)
+            first = order[np.repeat(low, many) + within]
+            above = first < second
+            yield first[above], second[above]
+
+
+def _united(parts: Sequence[Pairs]) -> Pairs:
+    """Each pair once, sorted; of several mentions one with a known cosine is kept."""
+    if not parts:
+        return Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
+    first = np.concatenate([part.first for part in parts])
+    second = np.concatenate([part.second for part in parts])
+    cosines = np.concatenate([part.cosines for part in parts])
+    order = np.lexsort((np.isnan(cosines), second, first))
+    first, second, cosines = first[order], second[order], cosines[order]
+    new = np.ones(len(first), bool)
+    new[1:] = (first[1:] != first[:-1]) | (second[1:] != second[:-1])
+    return Pairs(first[new], second[new], cosines[new])

@@ -1,0 +1,292 @@
+"""Find the duplicates of a library: propose pairs, judge them, group them."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from vitsearch.duplicates.candidates import (
+    pairs_by_embedding,
+    pairs_by_hash,
+    pairs_by_time,
+    united,
+    walking_order,
+)
+from vitsearch.duplicates.earned import EarnedCutoffs, earned_cutoffs
+from vitsearch.duplicates.grouping import TIERS, DuplicateGroup, Link, Tier, group
+from vitsearch.duplicates.judging import Judge
+from vitsearch.duplicates.pairs import Pairs
+from vitsearch.duplicates.quality import jpeg_quality
+from vitsearch.duplicates.tables import (
+    copied_photos,
+    files_of,
+    hashes_of,
+    moments,
+    present_photos,
+    told_apart,
+)
+from vitsearch.errors import BadQuery
+from vitsearch.records import UnreadableFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Sequence
+
+    import numpy.typing as npt
+
+    from vitsearch.duplicates.keep import Candidate
+    from vitsearch.library import Library
+
+    Ids = npt.NDArray[np.int64]
+    AnyPath = str | os.PathLike[str]
+
+MAX_FALSE_SHARE = 0.001
+# Pairs whose photos' facts are fetched at once.
+_CHUNK = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the search for duplicates is; `total` is None while pairs are still being proposed."""
+
+    stage: Literal["propose", "calibrate", "look"]
+    done: int
+    total: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateReport:
+    """The groups that were found, and what that rests on.
+
+    `earned`: the cut-offs of the second look and how much they find; None where no second look was asked for.
+    `photos`: how many were compared; `pairs`: how many pairs of them were judged; `skipped`: files that have gone,
+    have changed since they were indexed, or cannot be read.
+    """
+
+    groups: tuple[DuplicateGroup, ...]
+    earned: EarnedCutoffs | None
+    photos: int
+    pairs: int
+    skipped: tuple[UnreadableFile, ...]
+
+
+def find_duplicates(
+    library: Library,
+    *,
+    tiers: Collection[Tier] = TIERS,
+    max_false_share: float = MAX_FALSE_SHARE,
+    between: tuple[AnyPath, AnyPath] | None = None,
+    folders: Sequence[AnyPath] = (),
+    prefer: Sequence[AnyPath] = (),
+    on_progress: Callable[[Progress], None] = lambda _: None,
+) -> DuplicateReport:
+    """Find the photos that a library has more than once.
+
+    `folders` limits the search to what is below them; with `between`, only groups with files of both folders are
+    returned. `max_false_share`: how many of the reported `near` pairs may be wrong. `prefer`: folders whose files are
+    kept first, other things being equal. Pairs that were told apart are never grouped.
+
+    Raises:
+        LibraryMissing: nothing was indexed yet.
+        LibraryError: a folder is not part of the library.
+        BadQuery: the options do not fit.
+
+    """
+    if not 0 < max_false_share < 1:
+        raise BadQuery(
+            f"the share of wrong pairs is {max_false_share}: choose one between 0 and 1, as in 0.001"
+        )
+    if between is not None and folders:
+        raise BadQuery("two folders to compare already say where to look: leave out the others")
+    sides = tuple(_resolved(between or ()))
+    scope = sides or tuple(_resolved(folders))
+    catalog = library.catalog
+    on_progress(Progress("propose", 0, None))
+    ids = present_photos(catalog, scope)
+    rejected = told_apart(catalog)
+    earned = None
+    if "near" in tiers:
+        earned = earned_cutoffs(
+            library,
+            max_false_share=max_false_share,
+            on_progress=lambda done, total: on_progress(Progress("calibrate", done, total)),
+        )
+    judge = Judge(catalog, cutoffs=None if earned is None else earned.cutoffs, tiers=tiers, rejected=rejected)
+    pairs = _proposed(library, ids, tiers)
+    if sides:
+        pairs = _across(pairs, *(present_photos(catalog, (side,)) for side in sides))
+    links = _judged(judge, pairs, on_progress)
+
+    involved = {photo for link in links for photo in (link.first, link.second)}
+    involved.update(np.intersect1d(copied_photos(catalog), ids).tolist())
+    files, skipped = _checked(
+        file for file in files_of(catalog, involved) if not scope or _is_below(file.path, scope)
+    )
+    files = _described(files, links)
+
+    def confirm(first: int, second: int) -> Link | None:
+        judge.prepare((first, second))
+        return judge.judge(first, second, None)
+
+    groups = _grouped(files, links, tiers, rejected, _resolved(prefer), confirm)
+    if sides:
+        groups = [
+            found
+            for found in groups
+            if all(any(_is_below(f.path, (side,)) for f in found.files) for side in sides)
+        ]
+    groups = [_seen_from_keep(found, judge) for found in groups]
+    skipped = sorted({*skipped, *judge.unreadable}, key=lambda file: file.path)
+    return DuplicateReport(tuple(groups), earned, len(ids), len(pairs), tuple(skipped))
+
+
+def group_name(found: DuplicateGroup) -> str:
+    """Return a group's name: the ids of its photos, so that it is the same until a member joins or goes.
+
+    Ids stay with a photo when its files move, are renamed or have their metadata edited.
+    """
+    return "-".join(map(str, sorted({file.photo for file in found.files})))
+
+
+def _proposed(library: Library, ids: Ids, tiers: Collection[Tier]) -> Pairs:
+    parts: list[Pairs] = []
+    if len(ids) < 2 or set(tiers) <= {"exact"}:
+        return Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
+    neighbours = library.neighbours()
+    embedded = np.intersect1d(ids, neighbours.ids(), assume_unique=True)
+    if "near" in tiers or "pixels" in tiers:
+        parts.append(pairs_by_embedding(embedded, neighbours))
+        parts.append(pairs_by_hash(*hashes_of(library.catalog, embedded)))
+    if "burst" in tiers:
+        parts.append(pairs_by_time(moments(library.catalog, embedded)))
+    pairs = united(parts, neighbours)
+    return _chosen(pairs, walking_order(pairs))
+
+
+def _across(pairs: Pairs, first: Ids, second: Ids) -> Pairs:
+    """Keep the pairs with one photo on each side."""
+    there = np.isin(pairs.first, first) & np.isin(pairs.second, second)
+    back = np.isin(pairs.first, second) & np.isin(pairs.second, first)
+    return _chosen(pairs, np.flatnonzero(there | back))
+
+
+def _chosen(pairs: Pairs, which: npt.NDArray[np.intp]) -> Pairs:
+    return Pairs(pairs.first[which], pairs.second[which], pairs.cosines[which])
+
+
+def _judged(judge: Judge, pairs: Pairs, on_progress: Callable[[Progress], None]) -> list[Link]:
+    links: list[Link] = []
+    with ThreadPoolExecutor(os.cpu_count() or 2, thread_name_prefix="vitsearch-look") as pool:
+        for start in range(0, len(pairs), _CHUNK):
+            on_progress(Progress("look", start, len(pairs)))
+            part = _chosen(pairs, np.arange(start, min(start + _CHUNK, len(pairs))))
+            judge.prepare(np.unique(np.concatenate([part.first, part.second])).tolist())
+            found = pool.map(judge.judge, part.first.tolist(), part.second.tolist(), part.cosines.tolist())
+            links += [link for link in found if link is not None]
+    on_progress(Progress("look", len(pairs), len(pairs)))
+    return links
+
+
+def _checked(files: Iterable[Candidate]) -> tuple[list[Candidate], list[UnreadableFile]]:
+    """Leave out the files that are not as they were indexed."""
+    sound, skipped = [], []
+    for file in files:
+        try:
+            status = file.path.lstat()
+        except OSError as error:
+            skipped.append(UnreadableFile(file.path, error.strerror or str(error)))
+            continue
+        same = (status.st_size, status.st_mtime_ns) == (file.size, file.mtime_ns)
+        if stat.S_ISREG(status.st_mode) and same:
+            sound.append(file)
+        else:
+            skipped.append(
+                UnreadableFile(file.path, "it has changed since it was indexed: run `vitsearch index`")
+            )
+    return sound, skipped
+
+
+def _described(files: Iterable[Candidate], links: Iterable[Link]) -> list[Candidate]:
+    """Add what decides which file to keep and is not stored: JPEG quality, and how much of a frame is border."""
+    shares: dict[int, float] = defaultdict(lambda: 1.0)
+    for link in links:
+        if link.tier == "near" and link.evidence is not None:
+            shares[link.first] = link.evidence.content_first
+            shares[link.second] = link.evidence.content_second
+    return [
+        replace(
+            file, share=shares[file.photo], quality=jpeg_quality(file.path) if file.format == "JPEG" else None
+        )
+        for file in files
+    ]
+
+
+def _grouped(
+    files: list[Candidate],
+    links: list[Link],
+    tiers: Collection[Tier],
+    rejected: Collection[tuple[int, int]],
+    prefer: Sequence[Path],
+    confirm: Callable[[int, int], Link | None],
+) -> list[DuplicateGroup]:
+    if "pixels" in tiers:
+        return group(files, links, tiers=tiers, rejected=rejected, prefer=prefer, confirm=confirm)
+    # Files of one photo that differ in metadata must not be grouped then: each content counts as a photo of its own.
+    contents = sorted({(file.photo, file.content) for file in files})
+    numbers = {content: number for number, content in enumerate(contents)}
+    copies: dict[int, list[int]] = defaultdict(list)
+    for (photo, _), number in numbers.items():
+        copies[photo].append(number)
+
+    def split(pair: tuple[int, int]) -> set[tuple[int, int]]:
+        return {(min(one, two), max(one, two)) for one in copies[pair[0]] for two in copies[pair[1]]}
+
+    def confirm_split(first: int, second: int) -> Link | None:
+        one, two = contents[first][0], contents[second][0]
+        link = None if one == two else confirm(one, two)
+        return None if link is None else replace(link, first=first, second=second)
+
+    found = group(
+        [replace(file, photo=numbers[file.photo, file.content]) for file in files],
+        [
+            replace(link, first=one, second=two)
+            for link in links
+            for one, two in sorted(split((link.first, link.second)))
+        ],
+        tiers=tiers,
+        rejected={new for pair in rejected for new in split(pair)},
+        prefer=prefer,
+        confirm=confirm_split,
+    )
+    return [
+        replace(members, files=tuple(replace(file, photo=contents[file.photo][0]) for file in members.files))
+        for members in found
+    ]
+
+
+def _seen_from_keep(found: DuplicateGroup, judge: Judge) -> DuplicateGroup:
+    """Let the evidence of each file say what was done to it, and not to the kept one."""
+    keep = found.files[0]
+    files = [keep]
+    for file in found.files[1:]:
+        if file.tier == "near" and file.photo < keep.photo and file.evidence is not None:
+            judge.prepare((keep.photo, file.photo))
+            seen = judge.look.compare(keep.photo, file.photo, cosine=file.evidence.cosine)
+            files.append(replace(file, evidence=seen))
+        else:
+            files.append(file)
+    return replace(found, files=tuple(files))
+
+
+def _resolved(folders: Iterable[AnyPath]) -> list[Path]:
+    return [Path(folder).resolve() for folder in folders]
+
+
+def _is_below(path: Path, folders: Iterable[Path]) -> bool:
+    return any(path.is_relative_to(folder) for folder in folders)

@@ -1,0 +1,176 @@
+"""What the catalog knows about duplicates: where copies are, what a second look needs, and what was told apart."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+import numpy as np
+
+from vitsearch.catalog import Filter
+from vitsearch.database import value_to_path
+from vitsearch.duplicates.hashes import BYTES, unpacked
+from vitsearch.duplicates.keep import Candidate
+from vitsearch.errors import BadQuery
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from vitsearch.catalog import Catalog
+    from vitsearch.database import Value
+    from vitsearch.duplicates.hashes import Words
+
+    Ids = npt.NDArray[np.int64]
+
+# SQLite's limit on parameters.
+_PART = 900
+
+
+class Shot(NamedTuple):
+    """A photo as a pair of photos is judged by: its first place (None if it has none now) and what is stored."""
+
+    path: Path | None
+    width: int
+    height: int
+    taken: str | None
+    camera: str | None
+    perceptual: bytes | None
+
+
+def present_photos(catalog: Catalog, folders: Sequence[Path] = ()) -> Ids:
+    """Return the ids of the photos that are present on roots that are online, below these folders: (n,) ascending.
+
+    Raises:
+        LibraryError: a folder was not indexed.
+
+    """
+    roots = list(_online(catalog))
+    rows = catalog.database.rows(
+        f"SELECT DISTINCT photo FROM files WHERE missing = 0 AND photo IS NOT NULL AND root IN ({_marks(roots)}) "
+        "ORDER BY photo",
+        roots,
+    )
+    photos = np.fromiter((cast("int", row[0]) for row in rows), np.int64, len(rows))
+    return np.intersect1d(photos, catalog.select(Filter(tuple(folders)))) if folders else photos
+
+
+def copied_photos(catalog: Catalog) -> Ids:
+    """Return the ids of the photos that lie in several places: (n,) ascending."""
+    roots = list(_online(catalog))
+    rows = catalog.database.rows(
+        f"SELECT photo FROM files WHERE missing = 0 AND photo IS NOT NULL AND root IN ({_marks(roots)}) "
+        "GROUP BY photo HAVING count(*) > 1 ORDER BY photo",
+        roots,
+    )
+    return np.fromiter((cast("int", row[0]) for row in rows), np.int64, len(rows))
+
+
+def files_of(catalog: Catalog, photos: Iterable[int]) -> list[Candidate]:
+    """Return the present files of these photos, in the order of their ids and paths."""
+    online = _online(catalog)
+    found = []
+    for part in _parts(photos):
+        for row in catalog.database.rows(
+            "SELECT f.root, f.path, p.id, f.content, f.size, f.mtime_ns, p.format, p.width, p.height, p.taken, "
+            "p.camera, p.software FROM files f JOIN photos p ON p.id = f.photo "
+            f"WHERE f.missing = 0 AND p.id IN ({_marks(part)})",
+            part,
+        ):
+            root, path, *facts = row
+            if root in online:
+                place = online[cast("int", root)] / value_to_path(path)
+                found.append(Candidate(place, *cast("tuple[int, bytes, int, int, str, int, int]", facts)))
+    return sorted(found, key=lambda file: (file.photo, file.path))
+
+
+def shots_of(catalog: Catalog, photos: Iterable[int]) -> dict[int, Shot]:
+    """Return what is stored of these photos, by id."""
+    online = _online(catalog)
+    shots: dict[int, Shot] = {}
+    for part in _parts(photos):
+        places: dict[int, Path] = {}
+        for photo, root, path in catalog.database.rows(
+            f"SELECT photo, root, path FROM files WHERE missing = 0 AND photo IN ({_marks(part)}) ORDER BY id DESC",
+            part,
+        ):
+            if root in online:
+                places[cast("int", photo)] = online[cast("int", root)] / value_to_path(path)
+        for row in catalog.database.rows(
+            f"SELECT id, width, height, taken, camera, perceptual FROM photos WHERE id IN ({_marks(part)})",
+            part,
+        ):
+            photo = cast("int", row[0])
+            facts = cast("tuple[int, int, str | None, str | None, bytes | None]", row[1:])
+            shots[photo] = Shot(places.get(photo), *facts)
+    return shots
+
+
+def hashes_of(catalog: Catalog, photos: Ids) -> tuple[Ids, Words]:
+    """Return the perceptual hashes of these photos, as far as they have one: ids (m,) and words (m, 4) uint64."""
+    ids: list[int] = []
+    hashes: list[bytes] = []
+    for part in _parts(photos):
+        for photo, stored in catalog.database.rows(
+            f"SELECT id, perceptual FROM photos WHERE id IN ({_marks(part)}) AND length(perceptual) = {BYTES} "
+            "ORDER BY id",
+            part,
+        ):
+            ids.append(cast("int", photo))
+            hashes.append(cast("bytes", stored))
+    return np.array(ids, np.int64), unpacked(hashes)
+
+
+def moments(catalog: Catalog, photos: Ids) -> list[tuple[str, str | None, int]]:
+    """Return (time, camera, id) of these photos, as far as they know their time, in the order of time."""
+    known: list[tuple[Value, ...]] = []
+    for part in _parts(photos):
+        known += catalog.database.rows(
+            f"SELECT taken, camera, id FROM photos WHERE taken IS NOT NULL AND id IN ({_marks(part)})", part
+        )
+    return sorted(cast("list[tuple[str, str | None, int]]", known), key=lambda row: (row[0], row[2]))
+
+
+def told_apart(catalog: Catalog) -> frozenset[tuple[int, int]]:
+    """Return the pairs of photos that a person has told apart, the smaller id first."""
+    rows = catalog.database.rows("SELECT first, second FROM not_duplicates")
+    return frozenset(cast("tuple[int, int]", row) for row in rows)
+
+
+def tell_apart(catalog: Catalog, photos: Collection[int]) -> int:
+    """Remember that no two of these photos are duplicates; a single one: that its copies are wanted.
+
+    Returns how many pairs were not known yet.
+
+    Raises:
+        BadQuery: the library has no photo with such an id.
+
+    """
+    chosen = sorted(set(photos))
+    unknown = set(chosen) - set(shots_of(catalog, chosen))
+    if unknown:
+        raise BadQuery(
+            f"the library has no photo {min(unknown)}: take the group from the latest `vitsearch duplicates`"
+        )
+    pairs = list(combinations(chosen, 2)) if len(chosen) > 1 else [(chosen[0], chosen[0])]
+    with catalog.database.write():
+        before = catalog.database.scalar("SELECT count(*) FROM not_duplicates")
+        catalog.database.run_many("INSERT OR IGNORE INTO not_duplicates VALUES (?, ?)", pairs)
+        after = catalog.database.scalar("SELECT count(*) FROM not_duplicates")
+    return cast("int", after) - cast("int", before)
+
+
+def _online(catalog: Catalog) -> dict[int, Path]:
+    return {root.id: root.path for root in catalog.roots() if not root.is_offline()}
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ",".join("?" * len(values))
+
+
+def _parts(ids: Iterable[int]) -> Iterator[list[int]]:
+    numbers = [int(i) for i in ids]
+    for start in range(0, len(numbers), _PART):
+        yield numbers[start : start + _PART]
