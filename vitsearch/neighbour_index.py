@@ -87,6 +87,7 @@ class Subset:
     def __init__(self, mask: npt.NDArray[np.bool_]) -> None:
         self.mask = mask
         self.count = int(np.count_nonzero(mask))
+        self._tail: Subset | None = None
 
     @cached_property
     def slots(self) -> Slots:
@@ -100,9 +101,11 @@ class Subset:
         self._bits = np.packbits(self.mask, bitorder="little")  # FAISS keeps only a pointer
         return faiss.IDSelectorBitmap(len(self._bits), faiss.swig_ptr(self._bits))
 
-    def part(self, start: int) -> Subset:
+    def tail(self, start: int) -> Subset:
         """Return the subset of the slots from `start` on, counted from there."""
-        return Subset(self.mask[start:])
+        if self._tail is None or len(self._tail.mask) != len(self.mask) - start:
+            self._tail = Subset(self.mask[start:])
+        return self._tail
 
 
 class RowIndex:
@@ -112,6 +115,7 @@ class RowIndex:
         self.rows = rows
         self.ids = ids
         self.cells = cells
+        self._parameters: dict[tuple[int, float], Any] = {}
 
     @cached_property
     def _flat(self) -> Any:  # noqa: ANN401
@@ -172,19 +176,18 @@ class RowIndex:
     def _approximate(self, queries: Single, k: int, kept: Subset | None, point: OperatingPoint) -> Found:
         """Find about the k best rows; scores are exact. Where the visited cells hold too few, the last slots are -1."""
         assert self.cells is not None
-        nprobe, selector = point.nprobe, None
-        if kept is not None:
-            selector = kept.selector
+        factor = point.factor * max(k, NEIGHBOURS) / k
+        if kept is None:
+            parameters = self._parameters.get((point.nprobe, factor))
+            if parameters is None:
+                parameters = self._parameters[point.nprobe, factor] = _parameters(point.nprobe, factor, None)
+        else:
             # As many rows that may be found are visited as there were without the filter.
-            nprobe = min(self.cells.size, -(-nprobe * len(kept.mask) // kept.count))
-        faiss = _faiss()
-        parameters = faiss.IndexRefineSearchParameters(
-            k_factor=point.factor * max(k, NEIGHBOURS) / k,
-            base_index_params=faiss.SearchParametersIVF(nprobe=nprobe, sel=selector),
-        )
+            nprobe = min(self.cells.size, round(point.nprobe * len(kept.mask) / kept.count))
+            parameters = _parameters(nprobe, factor, kept.selector)
         scores, slots = self._refined.search(queries, k, params=parameters)
         covered = self.cells.count
-        rest = None if kept is None else kept.part(covered)
+        rest = None if kept is None or covered == len(self.rows) else kept.tail(covered)
         width = min(k, len(self.rows) - covered if rest is None else rest.count)
         if width:
             more_scores, more = self._tail.exact(queries, width, rest)
@@ -214,6 +217,12 @@ class RowIndex:
             order = np.lexsort((self.ids[best], -best_scores))[:k]
             scores[query, : len(order)], slots[query, : len(order)] = best_scores[order], best[order]
         return scores, slots
+
+
+def _parameters(nprobe: int, factor: float, selector: Any) -> Any:  # noqa: ANN401
+    faiss = _faiss()
+    cells = faiss.SearchParametersIVF(nprobe=nprobe, sel=selector)
+    return faiss.IndexRefineSearchParameters(k_factor=factor, base_index_params=cells)
 
 
 def _search_blocks(rows: Half, queries: Single, k: int, members: Slots | None) -> Found:

@@ -1,0 +1,310 @@
+"""Nearest neighbours among many vectors: vitsearch against FAISS Flat, FAISS HNSW, hnswlib and usearch.
+
+    python benchmarks/neighbours.py [--base FILE.npy] [--sizes 100000 1000000] [--dimension 512] [--against hnswlib …]
+
+FILE.npy holds embeddings of real photos, (m, d); they are widened with noise to the size asked for (`widening.py`).
+All engines hold the same rows and answer the same queries, which are not among the rows, in turns. Recall is the
+share of the exact ten nearest that are found. Rates are medians; single means one query a call, batch 1,000 a call.
+Memory is what the engine takes beyond files that it maps. Graph engines are shown at the least `ef` that reaches each
+recall. hnswlib and usearch are measured where they are installed. Building the graphs takes most of the time: about
+an hour for each engine at a million vectors on two cores; `--against` with no names leaves them out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import importlib.util
+import json
+import statistics
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import faiss
+import numpy as np
+from machine import print_machine
+from widening import Widening, read_base
+
+from vitsearch.neighbours import Neighbours
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Search = Callable[[np.ndarray], np.ndarray]
+    Graph = Callable[[np.ndarray, int], np.ndarray]
+
+K = 10
+ROUNDS = 9
+SINGLES = 40
+BATCH = 1000
+TARGETS = (0.95, 0.99)
+LINKS, BUILD_EF = 16, 100
+
+
+@dataclass
+class Candidate:
+    """One engine at one setting."""
+
+    name: str
+    search: Search
+    memory: float
+    build: float
+    recall: float = 0.0
+    single: list[float] = field(default_factory=list)
+    batch: list[float] = field(default_factory=list)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--base", type=Path)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[100_000, 1_000_000])
+    parser.add_argument("--dimension", type=int, default=512)
+    parser.add_argument("--against", nargs="*", choices=list(GRAPHS), default=list(GRAPHS))
+    parser.add_argument(
+        "--folder", type=Path, help="where vectors are kept meanwhile (default: a temporary folder)"
+    )
+    arguments = parser.parse_args()
+    base = read_base(arguments.base, arguments.dimension)
+    print_machine(
+        "faiss-cpu", "numpy", *(name for name in ("hnswlib", "usearch") if importlib.util.find_spec(name))
+    )
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        for size in arguments.sizes:
+            measure(Path(folder) / str(size), Widening(base), size, arguments.against)
+
+
+def measure(folder: Path, widening: Widening, size: int, against: list[str]) -> None:
+    """Build every engine with the same rows, let them answer in turns, and print the table."""
+    folder.mkdir()
+    rows = np.lib.format.open_memmap(folder / "rows.npy", "w+", "float16", (size, widening.base.shape[1]))
+    for start, block in widening.blocks(size, seed=1):
+        rows[start : start + len(block)] = block
+    queries = widening.draw(BATCH, np.random.default_rng(2))
+    print(f"\n{size:,} x {rows.shape[1]}, noise {widening.noise:.2f}")
+
+    flat, memory, build = built(lambda: fill(faiss.IndexFlatIP(rows.shape[1]), rows))
+    truth = flat.search(queries, K)[1]
+    candidates = [Candidate("FAISS Flat", lambda some: flat.search(some, K)[1], memory, build)]
+    neighbours, memory, build = built(lambda: build_neighbours(folder / "cache", rows))
+    candidates += [
+        Candidate(
+            f"vitsearch, recall={target}",
+            lambda some, target=target: neighbours.search(some, K, recall=target)[1],
+            memory,
+            build,
+        )
+        for target in TARGETS
+    ]
+    candidates.append(
+        Candidate("vitsearch, exact", lambda some: neighbours.search(some, K, exact=True)[1], memory, build)
+    )
+    raw = raw_cells(folder / "cache", rows)
+    if raw is not None:
+        candidates.append(Candidate(f"the same in FAISS, {TARGETS[-1]}", raw, np.nan, np.nan))
+    for name in against:
+        if name != "faiss-hnsw" and importlib.util.find_spec(name) is None:
+            print(f"{name} is not installed")
+            continue
+        graph, memory, build = built(lambda name=name: GRAPHS[name](rows))
+        candidates += [
+            Candidate(f"{name}, ef={ef}", lambda some, graph=graph, ef=ef: graph(some, ef), memory, build)
+            for ef in least_efforts(graph, queries, truth)
+        ]
+    for candidate in candidates:
+        candidate.recall = recall(candidate.search(queries), truth)
+    take_turns(candidates, queries)
+    print_table(candidates)
+    print_changes(folder / "cache", widening, size)
+
+
+def take_turns(candidates: list[Candidate], queries: np.ndarray) -> None:
+    """Time all candidates in each round, so that other work on the machine hits all of them alike."""
+    for turn in range(ROUNDS):
+        for candidate in candidates:
+            seconds = []
+            for query in range(turn * SINGLES, (turn + 1) * SINGLES):
+                start = time.perf_counter()
+                candidate.search(queries[query : query + 1])
+                seconds.append(time.perf_counter() - start)
+            candidate.single.append(1 / statistics.median(seconds))
+            if turn < 3:
+                start = time.perf_counter()
+                candidate.search(queries)
+                candidate.batch.append(len(queries) / (time.perf_counter() - start))
+
+
+def print_table(candidates: list[Candidate]) -> None:
+    """Print a Markdown table; ratios are medians of the ratios of single rounds."""
+    flat = candidates[0]
+    print("| engine | recall@10 | single/s | x Flat | batch/s | x Flat | memory MB | build s |")
+    print("|---|---|---|---|---|---|---|---|")
+    for one in candidates:
+        single = statistics.median(a / b for a, b in zip(one.single, flat.single, strict=True))
+        batch = statistics.median(a / b for a, b in zip(one.batch, flat.batch, strict=True))
+        print(
+            f"| {one.name} | {one.recall:.4f} | {statistics.median(one.single):,.0f} | {single:,.1f} "
+            f"| {statistics.median(one.batch):,.0f} | {batch:,.1f} | {one.memory:,.0f} | {one.build:,.0f} |"
+        )
+
+
+def print_changes(folder: Path, widening: Widening, size: int) -> None:
+    """Time what happens to a cache between searches."""
+    dimension = widening.base.shape[1]
+    fresh = widening.draw(1001, np.random.default_rng(3))
+    neighbours = Neighbours.load(folder, dimension=dimension)
+
+    def load() -> None:
+        Neighbours.load(folder, dimension=dimension)
+
+    def add(first: int, count: int) -> None:
+        neighbours.add(np.arange(size + first, size + first + count), fresh[first : first + count])
+        neighbours.save(generation=2)
+
+    def remove() -> None:
+        neighbours.remove(np.arange(0, size, size // 1000))
+        neighbours.save(generation=3)
+
+    def first_search() -> None:
+        Neighbours.load(folder, dimension=dimension).search(fresh[:1], K)
+
+    steps = {
+        "load": load,
+        "load and first search": first_search,
+        "add 1 and save": lambda: add(0, 1),
+        "add 1,000 and save": lambda: add(1, 1000),
+        "remove 1,000 and save": remove,
+        "load and first search after that": first_search,
+    }
+    for name, step in steps.items():
+        start = time.perf_counter()
+        step()
+        print(f"{name}: {(time.perf_counter() - start) * 1000:.0f} ms")
+
+
+def build_neighbours(folder: Path, rows: np.ndarray) -> Neighbours:
+    """Build a cache as a library does."""
+    batches = ((np.arange(start, start + len(block)), block) for start, block in parts(rows))
+    neighbours = Neighbours.build(rows.shape[1], batches, folder=folder, generation=1)
+    neighbours.search(rows[:1].astype(np.float32), K)
+    return neighbours
+
+
+def raw_cells(folder: Path, rows: np.ndarray) -> Search | None:
+    """Search the cache's own FAISS file with FAISS alone: what vitsearch adds is the difference."""
+    record = json.loads((folder / "manifest.json").read_text())["cells"]
+    if record is None:
+        return None
+    point = next(
+        (point for point in record["points"] if point["recall"] >= TARGETS[-1]), record["points"][-1]
+    )
+    exact = faiss.IndexScalarQuantizer(
+        rows.shape[1], faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
+    )
+    refined = faiss.IndexRefine(faiss.read_index(str(folder / record["file"])), fill(exact, rows))
+    parameters = faiss.IndexRefineSearchParameters(
+        k_factor=point["factor"], base_index_params=faiss.SearchParametersIVF(nprobe=point["nprobe"])
+    )
+    return lambda some: refined.search(some, K, params=parameters)[1]
+
+
+def faiss_hnsw(rows: np.ndarray) -> Graph:
+    """FAISS's own graph index."""
+    index = faiss.IndexHNSWFlat(rows.shape[1], LINKS, faiss.METRIC_INNER_PRODUCT)
+    index.hnsw.efConstruction = BUILD_EF
+    fill(index, rows)
+    return lambda some, ef: index.search(some, K, params=faiss.SearchParametersHNSW(efSearch=ef))[1]
+
+
+def hnswlib(rows: np.ndarray) -> Graph:
+    """The reference implementation of HNSW."""
+    import hnswlib
+
+    index = hnswlib.Index("ip", rows.shape[1])
+    index.init_index(len(rows), ef_construction=BUILD_EF, M=LINKS)
+    for start, block in parts(rows):
+        index.add_items(block.astype(np.float32), np.arange(start, start + len(block)))
+
+    def search(some: np.ndarray, ef: int) -> np.ndarray:
+        index.set_ef(ef)
+        return index.knn_query(some, K, num_threads=1 if len(some) == 1 else -1)[0]
+
+    return search
+
+
+def usearch(rows: np.ndarray) -> Graph:
+    """HNSW with half-precision rows."""
+    from usearch.index import Index
+
+    index = Index(ndim=rows.shape[1], metric="ip", dtype="f16", connectivity=LINKS, expansion_add=BUILD_EF)
+    for start, block in parts(rows):
+        index.add(np.arange(start, start + len(block)), block)
+
+    def search(some: np.ndarray, ef: int) -> np.ndarray:
+        index.expansion_search = ef
+        return np.atleast_2d(index.search(some, K).keys)
+
+    return search
+
+
+GRAPHS: dict[str, Callable[[np.ndarray], Graph]] = {
+    "faiss-hnsw": faiss_hnsw,
+    "hnswlib": hnswlib,
+    "usearch": usearch,
+}
+
+
+def least_efforts(graph: Graph, queries: np.ndarray, truth: np.ndarray) -> list[int]:
+    """Return the least `ef` for each target recall, as far as 1,024 reaches it."""
+    found = {
+        ef: recall(graph(queries, ef), truth)
+        for ef in (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024)
+    }
+    reached = [next((ef for ef, share in found.items() if share >= target), 1024) for target in TARGETS]
+    return sorted(set(reached))
+
+
+def recall(found: np.ndarray, truth: np.ndarray) -> float:
+    """Return the share of the true neighbours that were found."""
+    return float(np.mean([len(np.intersect1d(*pair)) / K for pair in zip(found, truth, strict=True)]))
+
+
+def fill(index: faiss.Index, rows: np.ndarray) -> faiss.Index:
+    """Add all rows to a FAISS index."""
+    for _, block in parts(rows):
+        index.add(block.astype(np.float32))
+    return index
+
+
+def parts(rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield blocks of rows with the number of their first row."""
+    for start in range(0, len(rows), 8192):
+        yield start, rows[start : start + 8192]
+
+
+def built(make: Callable[[], Any]) -> tuple[Any, float, float]:
+    """Return what `make` makes, the megabytes of memory that it holds, and the seconds that it took."""
+    gc.collect()
+    before, start = private_memory(), time.perf_counter()
+    made = make()
+    seconds = time.perf_counter() - start
+    gc.collect()
+    return made, private_memory() - before, seconds
+
+
+def private_memory() -> float:
+    """Return this process's memory in MB, mapped files left out; 0 where the system does not say."""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return 0.0
+    return next(int(line.split()[1]) / 1000 for line in lines if line.startswith("RssAnon"))
+
+
+if __name__ == "__main__":
+    main()
