@@ -114,6 +114,8 @@ def parse_photo(data: bytes, *, name: str) -> PhotoFile:
 
 
 def _opened(data: bytes, name: str) -> Image:
+    if data[4:8] == b"ftyp":
+        _register_heif()
     try:
         image: Image = _pillow().open(io.BytesIO(data), formats=_FORMATS)
     except Exception as error:
@@ -153,13 +155,19 @@ def _read_bytes(path: Path) -> bytes:
 
 @cache
 def _pillow() -> ModuleType:
-    import pi_heif
     from PIL import Image
 
-    pi_heif.register_heif_opener()
     # The limit is checked in `parse_photo` for every file; Pillow's own is a process-wide warning.
     Image.MAX_IMAGE_PIXELS = None
     return Image
+
+
+@cache
+def _register_heif() -> None:
+    """Teach Pillow HEIC and HEIF, when the first such file comes: the import takes longer than a search."""
+    import pi_heif
+
+    pi_heif.register_heif_opener()
 
 
 def _reason(error: Exception) -> str:

@@ -1,17 +1,23 @@
 """Backbones: which models exist, where their weights come from, how pixels become unit vectors."""
 
-from vitsearch.backbones.backbone import Backbone, Embeddings
-from vitsearch.backbones.loading import (
-    ModelDescription,
-    describe,
-    list_models,
-    load_backbone,
-    load_for_space,
-    load_vision_model,
-    pull,
-)
-from vitsearch.backbones.spec import BackboneSpec, Preprocessing, Space
-from vitsearch.backbones.weights import canonical_name
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vitsearch.backbones.backbone import Backbone, Embeddings
+    from vitsearch.backbones.loading import (
+        ModelDescription,
+        describe,
+        list_models,
+        load_backbone,
+        load_for_space,
+        load_vision_model,
+        pull,
+    )
+    from vitsearch.backbones.spec import BackboneSpec, Preprocessing, Space
+    from vitsearch.backbones.weights import canonical_name
 
 __all__ = [
     "Backbone",
@@ -28,3 +34,17 @@ __all__ = [
     "load_vision_model",
     "pull",
 ]
+
+# `loading` and `weights` know of checkpoints and the hub: a search for a photo of the library needs neither.
+_HOMES = {
+    "backbone": ("Backbone", "Embeddings"),
+    "spec": ("BackboneSpec", "Preprocessing", "Space"),
+    "weights": ("canonical_name",),
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = next((module for module, names in _HOMES.items() if name in names), "loading")
+    return getattr(import_module(f"{__name__}.{home}"), name)

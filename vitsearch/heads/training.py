@@ -61,7 +61,7 @@ def train(
     cosine similarity do. C, temperature and the abstention threshold are chosen on out-of-fold predictions.
     Raises `HeadError` when there is too little to learn from.
     """
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     started = time.perf_counter()
     names = examples.names()
