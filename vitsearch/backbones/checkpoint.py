@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from vitsearch.backbones.notes import read_note, write_note
 from vitsearch.errors import WeightsUnavailable
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Source = Literal["folder", "Hugging Face cache", "vitsearch cache"]
 _INDEX = "model.safetensors.index.json"
@@ -86,34 +89,15 @@ def fingerprint(folder: Path, *, cache: Path) -> str:
     files = weight_files(folder)
     seen = [[str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
     note = cache / "fingerprints" / f"{blake3.blake3(str(folder.resolve()).encode()).hexdigest()[:32]}.json"
-    try:
-        remembered = _read_json(note)
-    except WeightsUnavailable:
-        remembered = {}
+    remembered = read_note(note)
     if remembered.get("files") == seen:
         return str(remembered["fingerprint"])
     hasher = blake3.blake3(max_threads=blake3.blake3.AUTO)
     for path in files:
         hasher.update_mmap(path)
     digest = hasher.hexdigest()
-    write_atomically(note, json.dumps({"files": seen, "fingerprint": digest}).encode())
+    write_note(note, {"files": seen, "fingerprint": digest})
     return digest
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a small file so that a reader sees all of it or none."""
-    import os
-    import tempfile
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from vitsearch.backbones.checkpoint import write_atomically
 from vitsearch.backbones.spec import BackboneSpec
 
 if TYPE_CHECKING:
@@ -101,20 +100,3 @@ def new_graph(spec: BackboneSpec, *, cache: Path) -> Iterator[tuple[Path, list[s
 def remove_graph(graph: StoredGraph) -> None:
     """Remove a graph that turned out to be damaged."""
     shutil.rmtree(graph.folder, ignore_errors=True)
-
-
-def read_note(path: Path) -> dict[str, Any]:
-    """Return a small JSON object kept beside a graph, or an empty one if it is missing or damaged."""
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def write_note(path: Path, content: dict[str, Any]) -> None:
-    """Keep a small JSON object beside a graph; that it cannot be written is no failure, for it is only a cache."""
-    try:
-        write_atomically(path, json.dumps(content).encode())
-    except OSError:
-        return

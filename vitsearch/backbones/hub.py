@@ -70,6 +70,8 @@ def probe(repo_id: str, *, seconds: float = PROBE_SECONDS) -> int | None:
 def download(repo_id: str) -> Path:
     """Download what a checkpoint needs into the Hugging Face cache and return its snapshot's folder.
 
+    The hub's own client shows its progress bars on stderr, unless HF_HUB_DISABLE_PROGRESS_BARS is set.
+
     Raises:
         UnknownModel: the hub has no such repository.
         WeightsUnavailable: the hub does not answer, the repository is gated, or the download broke off.

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vitsearch.backbones.backbone import Backbone, Embeddings
-from vitsearch.backbones.graphs import find_graph, read_note, remove_graph, write_note
+from vitsearch.backbones.graphs import find_graph, remove_graph
+from vitsearch.backbones.notes import read_note, write_note
 from vitsearch.backbones.openvino_import import import_openvino
 from vitsearch.backbones.preprocessing import prepare
 from vitsearch.errors import SpaceMismatch

@@ -36,7 +36,10 @@ def choose_default(*, cache: Path) -> DefaultChoice:
     status = hub.probe(default.hub_id)
     if status is not None and status < _HTTP_ERROR:
         return DefaultChoice(DEFAULT_MODEL, f"using {DEFAULT_MODEL}: the Hugging Face hub answers")
-    why = "is switched off (HF_HUB_OFFLINE)" if hub.is_offline() else "does not answer"
+    if hub.is_offline():
+        why = "is switched off (HF_HUB_OFFLINE)"
+    else:
+        why = "does not answer" if status is None else f"does not give {DEFAULT_MODEL} (status {status})"
     return DefaultChoice(
         HUB_FREE_MODEL,
         f"using {HUB_FREE_MODEL}: the Hugging Face hub {why}, and this model needs only the package index",

