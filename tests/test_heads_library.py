@@ -1,0 +1,385 @@
+"""The heads of a library: what they learn from, what they say of its photos, and what a person corrects."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from test_heads_imported import save_classifier
+
+from vitsearch.errors import HeadError, LibraryMissing, SpaceMismatch, UnreadablePhoto
+from vitsearch.heads.labelling import Labeller
+from vitsearch.heads.shelf import HeadShelf
+from vitsearch.heads.writing import write_label_csv, write_sidecars
+from vitsearch.heads.xmp import read_keywords
+from vitsearch.library import Library
+
+COLOURS = {"red": (230, 40, 40), "green": (40, 200, 60), "blue": (50, 60, 220)}
+
+
+def paint(path: Path, colour: str, number: int) -> Path:
+    """A picture of a colour whose four quarters differ a little, so that no two are near duplicates."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng([number, *COLOURS[colour]])
+    quarters = np.clip(COLOURS[colour] + random.integers(-70, 70, (2, 2, 3)), 0, 255).astype(np.uint8)
+    Image.fromarray(quarters).resize((64, 48), Image.Resampling.NEAREST).save(path)
+    return path
+
+
+def paint_labels(folder: Path, *, count: int = 8, start: int = 0) -> Path:
+    for colour in COLOURS:
+        for number in range(start, start + count):
+            paint(folder / colour / f"{number}.png", colour, number)
+    return folder
+
+
+@pytest.fixture
+def shelf(library):
+    return HeadShelf(library)
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    return paint_labels(tmp_path / "labelled")
+
+
+@pytest.fixture
+def photos(tmp_path):
+    return paint_labels(tmp_path / "photos", count=5, start=100)
+
+
+def best(result) -> dict[str, str]:
+    return {f"{item.path.parent.name}/{item.path.name}": item.labels[0].label for item in result.labels}
+
+
+def of_own_folder(photos: Path) -> dict[str, str]:
+    return {f"{path.parent.name}/{path.name}": path.parent.name for path in photos.glob("*/*.png")}
+
+
+def test_a_head_trained_on_folders_labels_other_photos_right(shelf, labelled, photos):
+    made = shelf.train("colours", folder=labelled)
+    assert made.head.labels == ("blue", "green", "red")
+    assert (made.photos, made.head.version, made.unreadable, made.left_out) == (24, 1, (), 0)
+    assert made.report is not None
+    assert made.report.accuracy == 1.0
+    result = Labeller(shelf, "colours").label([photos])
+    assert best(result) == of_own_folder(photos)
+    assert (result.head, result.version, result.model) == ("colours", 1, "mean-colour")
+    for item in result.labels:
+        assert len(item.labels) == 3
+        assert sum(each.probability for each in item.labels) == pytest.approx(1, abs=1e-5)
+
+
+def test_photos_that_are_indexed_are_not_embedded_again(shelf, library, backbone, labelled, photos):
+    library.index([labelled, photos])
+    assert backbone.embedded == 39
+    shelf.train("colours", folder=labelled)
+    shelf.train("colours")
+    Labeller(shelf, "colours").label([photos])
+    Labeller(shelf, "colours").label()
+    assert backbone.embedded == 39
+
+
+def test_training_photos_outside_of_the_library_are_embedded_once_and_found_by_no_search(
+    shelf, library, backbone, labelled, photos
+):
+    shelf.train("colours", folder=labelled)
+    library.index([photos])
+    assert backbone.embedded == 39
+    shelf.train("colours", folder=labelled)
+    assert backbone.embedded == 39
+    found = library.search(photos / "red" / "100.png", k=100, include_self=True).results
+    assert {match.path.parent.parent for match in found} == {photos}
+    assert len(Labeller(shelf, "colours").label().labels) == 15
+
+
+def test_a_csv_file_may_give_several_labels_or_none(shelf, labelled, tmp_path):
+    lines = ["path,label"]
+    for path in sorted(labelled.glob("*/*.png")):
+        if path.parent.name == "green":
+            lines.append(f"{path.relative_to(tmp_path)},")
+        else:
+            lines += [
+                f"{path.relative_to(tmp_path)},{path.parent.name}",
+                f"{path.relative_to(tmp_path)},warm or cool",
+            ]
+    table = tmp_path / "labels.csv"
+    table.write_text("\n".join(lines))
+    made = shelf.train("colours", csv=table)
+    assert made.head.kind == "sigmoid"
+    assert made.head.labels == ("blue", "red", "warm or cool")
+    said = {item.path.name: item for item in Labeller(shelf, "colours").label([labelled / "red"]).labels}
+    top = {label for item in said.values() for label in (item.labels[0].label, item.labels[1].label)}
+    assert top == {"red", "warm or cool"}
+
+
+def test_each_training_under_a_name_is_its_next_version_and_the_same_examples_give_the_same_head(
+    shelf, labelled
+):
+    first = shelf.train("colours", folder=labelled).head
+    again = shelf.train("colours").head
+    assert (first.version, again.version, shelf.get("colours").version) == (1, 2, 2)
+    np.testing.assert_array_equal(first.weight, again.weight)
+    shelf.delete("colours")
+    assert shelf.train("colours", folder=labelled).head.version == 1
+
+
+def test_a_correction_moves_a_photo_to_another_label_at_the_next_training(shelf, labelled, photos):
+    shelf.train("colours", folder=labelled)
+    for number in range(4):
+        assert shelf.correct("colours", labelled / "red" / f"{number}.png", ["crimson"]) == ("crimson",)
+    assert shelf.correct("colours", photos / "blue" / "100.png", ["blue"]) == ()
+    made = shelf.train("colours")
+    assert made.head.labels == ("blue", "crimson", "green", "red")
+    assert made.photos == 25
+    described = shelf.describe("colours")
+    assert (described.examples, described.corrections, described.version) == (25, 5, 2)
+
+
+def test_corrections_outlive_a_training_from_the_folder_that_was_wrong(shelf, labelled, photos):
+    wrong = shutil.copy(photos / "blue" / "100.png", labelled / "red" / "wrong.png")
+    shelf.train("colours", folder=labelled)
+    shelf.correct("colours", Path(wrong), ["blue"])
+    made = shelf.train("colours", folder=labelled)
+    assert made.report is not None
+    assert [(each.label, each.photos) for each in made.report.labels] == [
+        ("blue", 9),
+        ("green", 8),
+        ("red", 8),
+    ]
+
+
+@pytest.mark.parametrize("labels", [[], ["red", "blue"]])
+def test_a_head_whose_labels_exclude_each_other_takes_exactly_one_as_correction(shelf, labelled, labels):
+    shelf.train("colours", folder=labelled)
+    with pytest.raises(HeadError, match="give exactly one"):
+        shelf.correct("colours", labelled / "red" / "0.png", labels)
+
+
+def test_what_cannot_be_a_correction_is_refused(shelf, labelled, tmp_path):
+    shelf.train("colours", folder=labelled)
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"\xff\xd8\xff nothing")
+    with pytest.raises(UnreadablePhoto, match=r"broken\.jpg"):
+        shelf.correct("colours", broken, ["red"])
+    with pytest.raises(HeadError, match="not a label"):
+        shelf.correct("colours", labelled / "red" / "0.png", ["a\nb"])
+
+
+def test_examples_make_a_head_from_one_photo_a_label(shelf, tmp_path, photos):
+    few = paint_labels(tmp_path / "few", count=1)
+    made = shelf.from_examples("colours", folder=few)
+    assert (made.photos, made.report, made.head.origin) == (3, None, "examples")
+    assert best(Labeller(shelf, "colours").label([photos])) == of_own_folder(photos)
+
+
+def test_the_whole_library_is_labelled_but_for_what_is_missing(shelf, library, labelled, photos):
+    library.index([photos])
+    shelf.train("colours", folder=labelled)
+    copy = photos / "zz-copy.png"
+    shutil.copy(photos / "red" / "100.png", copy)
+    (photos / "blue" / "100.png").unlink()
+    library.index([photos])
+    result = Labeller(shelf, "colours").label()
+    expected = sorted([*photos.glob("*/*.png"), copy])
+    assert [item.path for item in result.labels] == expected
+    assert (result.unreadable, result.offline) == ((), 0)
+
+
+def test_photos_on_a_drive_that_is_not_mounted_are_counted_and_left_out(shelf, library, labelled, photos):
+    library.index([photos, labelled])
+    shelf.train("colours", folder=labelled)
+    photos.rename(photos.with_name("unmounted"))
+    result = Labeller(shelf, "colours").label()
+    assert (len(result.labels), result.offline) == (24, 15)
+    assert Labeller(shelf, "colours").search("red", k=100).results[0].path.parent == labelled / "red"
+
+
+def test_unreadable_photos_are_listed_and_cost_no_other(shelf, labelled, photos):
+    broken = labelled / "red" / "broken.jpg"
+    broken.write_bytes(b"\xff\xd8\xff nothing")
+    made = shelf.train("colours", folder=labelled)
+    assert (made.photos, [item.path for item in made.unreadable]) == (24, [broken])
+    (photos / "empty.jpg").touch()
+    result = Labeller(shelf, "colours").label([photos, broken])
+    assert len(result.labels) == 15
+    assert [item.path for item in result.unreadable] == [photos / "empty.jpg", broken]
+
+
+def test_a_label_finds_its_photos_most_probable_first(shelf, library, labelled, photos):
+    library.index([photos])
+    shelf.train("colours", folder=labelled)
+    found = Labeller(shelf, "colours").search("red", k=100)
+    assert (found.query, found.model) == (("red",), "mean-colour")
+    assert {match.path for match in found.results} == set((photos / "red").glob("*.png"))
+    scores = [match.score for match in found.results]
+    assert scores == sorted(scores, reverse=True)
+    said = Labeller(shelf, "colours").label([found.results[0].path]).labels[0]
+    assert (said.labels[0].label, said.labels[0].probability) == ("red", scores[0])
+    # The most probable of 15 photos scores above the other 14.
+    assert found.results[0].percentile == pytest.approx(100 * 14 / 15, abs=0.01)
+
+
+def test_filters_and_k_narrow_a_search_by_label(shelf, library, labelled, photos, tmp_path):
+    from vitsearch.catalog import Filter
+
+    other = paint(tmp_path / "other" / "1.png", "red", 500)
+    library.index([photos, other.parent])
+    shelf.train("colours", folder=labelled)
+    labeller = Labeller(shelf, "colours")
+    assert [m.path for m in labeller.search("red", criteria=Filter((other.parent,))).results] == [other]
+    assert len(labeller.search("red", k=2).results) == 2
+    with pytest.raises(HeadError, match=r"no label 'rde': did you mean 'red'\?"):
+        labeller.search("rde")
+
+
+def test_a_search_by_label_believes_the_newest_head_and_a_persons_word_more(shelf, library, labelled, photos):
+    library.index([photos])
+    shelf.train("colours", folder=labelled)
+    odd = photos / "green" / "103.png"
+    assert odd not in {match.path for match in Labeller(shelf, "colours").search("red", k=100).results}
+    shelf.correct("colours", odd, ["red"])
+    found = Labeller(shelf, "colours").search("red", k=100).results
+    assert (found[0].path, found[0].score, len(found)) == (odd, 1.0, 6)
+    assert odd not in {match.path for match in Labeller(shelf, "colours").search("green", k=100).results}
+
+    # The same photos with red and blue exchanged: what was stored by the first version says nothing any more.
+    (labelled / "red").rename(labelled / "x")
+    (labelled / "blue").rename(labelled / "red")
+    (labelled / "x").rename(labelled / "blue")
+    assert shelf.train("colours", folder=labelled).head.version == 2
+    found = Labeller(shelf, "colours").search("blue", k=100).results
+    assert {match.path for match in found} == set((photos / "red").glob("*.png"))
+
+
+def test_next_asks_for_photos_without_a_label_and_least_sure_first(shelf, library, labelled, photos):
+    library.index([photos, labelled])
+    shelf.train("colours", folder=labelled)
+    asked = Labeller(shelf, "colours").next(100)
+    assert {photo.path for photo in asked} == set(photos.glob("*/*.png"))
+    four = Labeller(shelf, "colours").next(4)
+    assert list(four) == sorted(four, key=lambda photo: photo.probability)
+    shelf.correct("colours", four[0].path, ["red"])
+    assert four[0].path not in {photo.path for photo in Labeller(shelf, "colours").next(100)}
+
+
+def test_a_deleted_head_leaves_nothing_and_its_file_can_be_taken_in_again(
+    shelf, library, labelled, photos, tmp_path
+):
+    library.index([photos])
+    head = shelf.train("colours", folder=labelled).head
+    Labeller(shelf, "colours").label()
+    file = tmp_path / "away.safetensors"
+    shelf.export("colours", file)
+    with pytest.raises(HeadError, match="'colours' already"):
+        shelf.load(file)
+    shelf.delete("colours")
+    assert shelf.names() == ()
+    assert shelf.tables.examples("colours") == {}
+    assert list(shelf.tables.labelled_ids("colours", 1)) == []
+    assert shelf.load(file).version == head.version
+    assert shelf.load(file, name="second").name == "second"
+    assert shelf.names() == ("colours", "second")
+    assert best(Labeller(shelf, "second").label([photos])) == of_own_folder(photos)
+
+
+def test_a_missing_head_or_example_is_named_with_what_to_do(shelf, labelled, tmp_path):
+    shelf.train("colours", folder=labelled)
+    with pytest.raises(HeadError, match=r"no head 'colour': did you mean 'colours'\?"):
+        shelf.get("colour")
+    with pytest.raises(HeadError, match="not a name for a head"):
+        shelf.get("../colours")
+    with pytest.raises(HeadError, match="no examples to learn from: give --from"):
+        shelf.train("pets")
+    with pytest.raises(HeadError, match=r"does not end in \.safetensors"):
+        shelf.export("colours", labelled / "red" / "0.png")
+    with pytest.raises(HeadError, match="no file or folder"):
+        Labeller(shelf, "colours").label([tmp_path / "nowhere"])
+
+
+def test_the_whole_of_an_empty_library_is_nothing_to_label(shelf, labelled):
+    shelf.train("colours", folder=labelled)
+    with pytest.raises(LibraryMissing, match="holds no photos yet"):
+        Labeller(shelf, "colours").label()
+
+
+def test_a_head_for_a_model_that_is_not_here_is_refused_by_name(shelf, labelled, tmp_path):
+    shelf.train("colours", folder=labelled)
+    with Library.open(
+        tmp_path / "other", backbone=type(shelf.library.backbone(shelf.get("colours").space))(model="other")
+    ) as library:
+        others = HeadShelf(library)
+        library.index([labelled])
+        shelf.export("colours", tmp_path / "head.safetensors")
+        others.load(tmp_path / "head.safetensors")
+        with pytest.raises(SpaceMismatch, match="mean-colour, not other"):
+            Labeller(others, "colours").label()
+
+
+def test_an_imported_classifier_labels_a_library_of_another_space_as_transformers_does(tmp_path, photos):
+    import torch
+
+    model = save_classifier("dinov2", tmp_path / "model")
+    with Library.open(tmp_path / "library", cache=tmp_path / "cache", device="cpu") as library:
+        library.index([photos], model=str(tmp_path / "model"))
+        shelf = HeadShelf(library)
+        head = shelf.import_classifier("things", str(tmp_path / "model"))
+        assert (head.space.readout, library.catalog.active_space()[1].readout) == ("cls+mean", "cls")
+        result = Labeller(shelf, "things").label(k=2)
+        assert len(result.labels) == 15
+        backbone = library.backbone(head.space)
+        pixels = backbone.prepare(Image.open(result.labels[0].path).convert("RGB"))
+        # Labelled once, all photos are in the head's space too, and searches still use the library's own.
+        assert [(stored.active, stored.vectors) for stored in library.catalog.spaces()] == [
+            (True, 15),
+            (False, 15),
+        ]
+    pre = head.space.preprocessing
+    values = torch.from_numpy((pixels / 255 - np.array(pre.mean)) / np.array(pre.std)).float()
+    with torch.inference_mode():
+        expected = model(values.permute(2, 0, 1)[None]).logits.softmax(dim=1)[0]
+    chances, labels = expected.topk(2)
+    assert [each.label for each in result.labels[0].labels] == [head.labels[i] for i in labels.tolist()]
+    np.testing.assert_allclose([each.probability for each in result.labels[0].labels], chances, atol=2e-3)
+
+
+def test_a_table_holds_each_label_with_its_rank(shelf, labelled, photos, tmp_path):
+    shelf.train("colours", folder=labelled)
+    result = Labeller(shelf, "colours").label([photos / "red" / "100.png"], k=2)
+    write_label_csv(result.labels, tmp_path / "out.csv")
+    with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    (said,) = result.labels
+    assert lines == [
+        {
+            "path": str(photos / "red" / "100.png"),
+            "label": each.label,
+            "probability": f"{each.probability:.6f}",
+            "rank": str(rank),
+            "abstained": str(int(said.abstained)),
+        }
+        for rank, each in enumerate(said.labels, 1)
+    ]
+
+
+def test_sidecars_get_the_best_label_and_photos_stay_as_they_are(shelf, labelled, photos):
+    before = {path: path.read_bytes() for path in photos.glob("*/*.png")}
+    shelf.train("colours", folder=labelled)
+    result = Labeller(shelf, "colours").label([photos])
+    sure = [item for item in result.labels if not item.abstained]
+    bad = photos / "red" / "100.png.xmp"
+    bad.write_text("no sidecar")
+    report = write_sidecars(result.labels)
+    assert [item.path.name for item in report.failed] == ["100.png"]
+    assert report.changed == len(sure) - 1
+    for item in sure:
+        if item.path.parent.name != "red":
+            assert read_keywords(item.path) == (item.path.parent.name,)
+            ET.parse(item.path.with_name(item.path.name + ".xmp"))
+    assert {path: path.read_bytes() for path in photos.glob("*/*.png")} == before
+    assert write_sidecars([item for item in sure if item.path.name != "100.png"]).changed == 0
