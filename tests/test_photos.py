@@ -4,6 +4,8 @@ import io
 import os
 import random
 import struct
+import subprocess
+import sys
 import time
 import zlib
 from pathlib import Path
@@ -396,6 +398,18 @@ def test_an_empty_file_says_so():
 )
 def test_what_is_no_image_says_so(data):
     assert reason(data) == "it is not an image in a format that is read here"
+
+
+def test_the_reason_is_the_same_for_the_first_file_of_a_process():
+    code = """
+from vitsearch.photos import parse_photo
+try:
+    parse_photo(b"hello", name="it")
+except Exception as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "cannot read it: it is not an image in a format that is read here\n"
 
 
 @pytest.mark.parametrize("kind", ["EPS", "ICO", "PCX", "TGA", "PPM", "JPEG2000"])

@@ -320,6 +320,14 @@ def test_where_nothing_stands_out_there_are_no_matches(library, crowd, tmp_path)
     assert len(library.search(tmp_path / "dull.png", k=100).results) == 42
 
 
+def test_a_library_so_varied_that_no_score_could_stand_out_cuts_nothing(library, tmp_path, picture):
+    for number in range(20):
+        picture(tmp_path / "photos" / f"{number}.png", (250 - number * 12, number * 12, 0))
+    library.index([tmp_path / "photos"])
+    result = library.search(tmp_path / "photos/0.png", only_matches=True, include_self=True, k=100)
+    assert (result.matches_above, len(result.results)) == (None, 20)
+
+
 def test_a_library_too_small_for_a_background_cuts_nothing(indexed, photos):
     result = indexed.search(photos / "red.png", only_matches=True, k=100)
     assert (result.matches_above, len(result.results)) == (None, 9)

@@ -72,7 +72,7 @@ class Background:
 
     @property
     def match_above(self) -> float | None:
-        """The score above which a photo stands out from the background, or None if that is too small to tell.
+        """The score above which a photo stands out from the background, or None if the background cannot tell.
 
         Tukey's upper fence (Exploratory Data Analysis, 1977, section 2D): the upper quartile plus 1.5 times the
         distance between the quartiles.
@@ -80,7 +80,8 @@ class Background:
         if len(self.scores) < _SMALLEST_BACKGROUND:
             return None
         low, high = np.quantile(self.scores, (0.25, 0.75))
-        return float(high + 1.5 * (high - low))
+        fence = float(high + 1.5 * (high - low))
+        return fence if fence < 1 else None  # among photos this varied no score could ever be above it
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ MAX_FILE_BYTES = 1 << 29
 MAX_PIXELS = 256_000_000
 
 # MPO comes with JPEG: Pillow sees the difference after the first header.
-_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "HEIF")
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF")
 _ORIENTATION, _DATE, _MAKE, _MODEL, _SOFTWARE = 0x0112, 0x0132, 0x010F, 0x0110, 0x0131
 _EXIF_IFD, _GPS_IFD, _DATE_ORIGINAL = 0x8769, 0x8825, 0x9003
 
@@ -114,10 +114,12 @@ def parse_photo(data: bytes, *, name: str) -> PhotoFile:
 
 
 def _opened(data: bytes, name: str) -> Image:
+    formats: tuple[str, ...] = _FORMATS
     if data[4:8] == b"ftyp":
         _register_heif()
+        formats = (*_FORMATS, "HEIF")
     try:
-        image: Image = _pillow().open(io.BytesIO(data), formats=_FORMATS)
+        image: Image = _pillow().open(io.BytesIO(data), formats=formats)
     except Exception as error:
         raise UnreadablePhoto(name, _reason(error)) from error
     width, height = image.size
