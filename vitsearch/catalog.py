@@ -1,4 +1,4 @@
-"""What the library knows: roots, files, photos, spaces and vectors, in SQLite."""
+"""What the library knows: roots, files and photos, in SQLite, on top of its vectors."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 
-from vitsearch.backbones.spec import Space
-from vitsearch.database import Database, Value, path_to_value, value_to_path
-from vitsearch.errors import LibraryDamaged, LibraryError
+from vitsearch.database import Value, path_to_value, value_to_path
+from vitsearch.errors import LibraryError
 from vitsearch.records import FoundFile, PhotoFacts
+from vitsearch.vectors import VectorTables, in_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     import numpy.typing as npt
 
@@ -88,16 +88,6 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredSpace:
-    """A space of the library, whether searches use it, and how many photos have a vector in it."""
-
-    id: int
-    space: Space
-    active: bool
-    vectors: int
-
-
-@dataclass(frozen=True, slots=True)
 class PhotoRow:
     """A photo's facts and the places where it is: present files first seen first."""
 
@@ -126,11 +116,8 @@ _NEW_GENERATION = "random() & 0x7fffffffffffffff"
 _EDITABLE = ("taken", "camera", "latitude", "longitude", "software", "perceptual")
 
 
-class Catalog:
+class Catalog(VectorTables):
     """The tables of one library. Every method that writes is one short transaction."""
-
-    def __init__(self, database: Database) -> None:
-        self.database = database
 
     def roots(self) -> list[Root]:
         """Return all roots, sorted by path."""
@@ -353,128 +340,12 @@ class Catalog:
             "DELETE FROM photos WHERE id NOT IN (SELECT photo FROM files WHERE photo IS NOT NULL)"
         ).rowcount
 
-    def active_space(self) -> tuple[int, Space] | None:
-        """Return the space that searches use, or None in a library that is still empty."""
-        rows = self.database.rows("SELECT id, description FROM spaces WHERE active = 1")
-        return (cast("int", rows[0][0]), self._space(rows[0][1])) if rows else None
-
-    def spaces(self) -> list[StoredSpace]:
-        """Return all spaces of the library with the number of their vectors, the oldest first."""
-        rows = self.database.rows(
-            "SELECT id, description, active, (SELECT count(*) FROM vectors v WHERE v.space = s.id) "
-            "FROM spaces s ORDER BY id"
-        )
-        return [
-            StoredSpace(cast("int", i), self._space(text), bool(active), cast("int", count))
-            for i, text, active, count in rows
-        ]
-
-    def _space(self, text: Value) -> Space:
-        try:
-            return Space.from_json(str(text))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise LibraryDamaged(
-                f"{self.database.path} is damaged (a model's description): run `vitsearch doctor`"
-            ) from error
-
-    def add_space(self, space: Space) -> int:
-        """Store a space if it is new and return its id."""
-        description = space.to_json()
-        with self.database.write():
-            self.database.run(
-                "INSERT OR IGNORE INTO spaces (description, model, dimension) VALUES (?, ?, ?)",
-                [description, space.model, space.dimension],
-            )
-        return cast("int", self.database.scalar("SELECT id FROM spaces WHERE description = ?", [description]))
-
-    def activate_space(self, space: int) -> None:
-        """Make a space the one that searches use."""
-        with self.database.write():
-            self.database.run("UPDATE spaces SET active = (id = ?)", [space])
-
-    def remove_space(self, space: int) -> int:
-        """Delete a space and its vectors; return how many there were."""
-        with self.database.write():
-            count = self.database.run("DELETE FROM vectors WHERE space = ?", [space]).rowcount
-            self.database.run("DELETE FROM spaces WHERE id = ?", [space])
-        return count
-
-    def count_without_vector(self, space: int) -> int:
-        """Count the photos that are not known to be missing and have no vector in this space yet."""
-        sql = (
-            "SELECT count(DISTINCT photo) FROM files f WHERE missing = 0 AND photo IS NOT NULL "
-            "AND NOT EXISTS (SELECT 1 FROM vectors v WHERE v.space = ? AND v.photo = f.photo)"
-        )
-        return cast("int", self.database.scalar(sql, [space]))
-
-    def generation(self, space: int) -> int:
-        """Return the number that changes whenever the space's set of vectors does."""
-        return cast("int", self.database.scalar("SELECT generation FROM spaces WHERE id = ?", [space]))
-
-    def embedded_ids(self, space: int) -> Ids:
-        """Return the ids of all photos with a vector in this space, (n,) int64, ascending."""
-        rows = self.database.rows("SELECT photo FROM vectors WHERE space = ? ORDER BY photo", [space])
-        return np.fromiter((cast("int", row[0]) for row in rows), np.int64, len(rows))
-
-    def vector_batches(
-        self, space: int, dimension: int, *, batch: int = 8192
-    ) -> Iterator[tuple[Ids, npt.NDArray[np.float16]]]:
-        """Yield all vectors of a space as (ids (n,) int64, rows (n, d) float16), in the order of storage.
-
-        Each batch is a transaction of its own, so that a long pass does not keep writers waiting.
-        """
-        last = 0
-        while True:
-            rows = self.database.rows(
-                "SELECT id, photo, vector FROM vectors WHERE id > ? AND space = ? ORDER BY id LIMIT ?",
-                [last, space, batch],
-            )
-            if not rows:
-                return
-            last = cast("int", rows[-1][0])
-            yield _unpacked([row[1:] for row in rows], dimension)
-
-    def vectors(self, space: int, dimension: int, photos: Ids) -> tuple[Ids, npt.NDArray[np.float16]]:
-        """Return the stored vectors of these photos, as far as there are any: ids (m,) and rows (m, d) float16."""
-        found: list[tuple[Value, ...]] = []
-        for part in _parts(photos):
-            marks = ",".join("?" * len(part))
-            found += self.database.rows(
-                f"SELECT photo, vector FROM vectors WHERE space = ? AND photo IN ({marks})",
-                [space, *part],
-            )
-        return _unpacked(found, dimension)
-
-    def embeddings(
-        self, space: int, dimension: int, photos: Ids
-    ) -> tuple[Ids, npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Return ids (m,), unit rows (m, d) float32 and norms (m,) float32 of these photos, as far as stored."""
-        found: list[tuple[Value, ...]] = []
-        for part in _parts(photos):
-            marks = ",".join("?" * len(part))
-            found += self.database.rows(
-                f"SELECT photo, vector, norm FROM vectors WHERE space = ? AND photo IN ({marks})",
-                [space, *part],
-            )
-        ids, rows = _unpacked(found, dimension)
-        norms = np.fromiter((cast("float", row[2]) for row in found), np.float32, len(found))
-        return ids, rows.astype(np.float32), norms
-
-    def background_ids(self, space: int, limit: int) -> Ids:
-        """Return a fixed random sample of embedded photos: those with the smallest payload hashes."""
-        rows = self.database.rows(
-            "SELECT p.id FROM photos p CROSS JOIN vectors v ON v.space = ? AND v.photo = p.id "
-            "ORDER BY p.payload LIMIT ?",
-            [space, limit],
-        )
-        return np.array([row[0] for row in rows], np.int64)
-
     def photos(self, ids: Sequence[int]) -> dict[int, PhotoRow]:
         """Return photos by id with the paths where they are present, offline roots left out."""
         online = {root.id: root.path for root in self.roots() if not root.is_offline()}
         places: dict[int, list[Path]] = {}
         result: dict[int, PhotoRow] = {}
-        for part in _parts(ids):
+        for part in in_parts(ids):
             marks = ",".join("?" * len(part))
             for photo, root, path in self.database.rows(
                 f"SELECT photo, root, path FROM files WHERE missing = 0 AND photo IN ({marks}) ORDER BY id",
@@ -555,21 +426,3 @@ def _below(root: int, below: str) -> tuple[str, list[Value]]:
     prefix = os.fsencode(below)
     # As bytes: a path whose name is not UTF-8 is stored as a BLOB, which never equals text.
     return "root = ? AND substr(CAST(path AS BLOB), 1, ?) = ?", [root, len(prefix), prefix]
-
-
-def _parts(ids: Sequence[int] | Ids) -> Iterator[list[int]]:
-    """Split ids so that each part fits SQLite's limit on parameters."""
-    numbers = [int(i) for i in ids]
-    for start in range(0, len(numbers), 900):
-        yield numbers[start : start + 900]
-
-
-def _unpacked(rows: Sequence[tuple[Value, ...]], dimension: int) -> tuple[Ids, npt.NDArray[np.float16]]:
-    ids = np.fromiter((cast("int", row[0]) for row in rows), np.int64, len(rows))
-    try:
-        blob = b"".join(cast("bytes", row[1]) for row in rows)
-    except TypeError:
-        blob = b""
-    if len(blob) != len(rows) * dimension * 2:
-        raise LibraryDamaged("a stored vector has the wrong length: run `vitsearch doctor`")
-    return ids, np.frombuffer(blob, "<f2").reshape(len(rows), dimension)

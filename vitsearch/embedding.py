@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from vitsearch.catalog import Catalog
     from vitsearch.records import FoundFile, PhotoFacts
 
-# Decoding a JPEG at a reduced scale stays at least this much above the model's input, so that the resize decides.
-_DECODE_MARGIN = 2
 # Files that need no embedding (moved, copied, unreadable) are committed in groups of this many.
 _COMMIT_FILES = 256
 
@@ -126,8 +124,7 @@ class Embedder:
                 known = self._catalog.has_vector(photo.payload, self._space)
             if known:
                 return _Read(root, found, photo.content, photo.payload, photo.facts, None, None)
-            size = max(backbone.space.preprocessing.resize, backbone.space.preprocessing.height)
-            image = photo.pixels(min_side=_DECODE_MARGIN * size)
+            image = photo.pixels(min_side=backbone.space.preprocessing.decode_side)
         except UnreadablePhoto as error:
             return RejectedFile(root, found, error.reason)
         return _Read(

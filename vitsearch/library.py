@@ -5,12 +5,8 @@ The only place where the catalog and the neighbours change together: SQLite firs
 
 from __future__ import annotations
 
-import os
-import shutil
-from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -18,15 +14,13 @@ from vitsearch.catalog import Catalog, Filter, Root
 from vitsearch.database import Database
 from vitsearch.errors import (
     BadQuery,
-    LibraryBusy,
-    LibraryDamaged,
     LibraryError,
     LibraryMissing,
     SpaceMismatch,
-    UnreadablePhoto,
 )
+from vitsearch.lease import lease
 from vitsearch.matches import MatchOptions, find_matches, query_direction
-from vitsearch.photos import PhotoFile, parse_photo, read_photo
+from vitsearch.queries import Crop, Example, QueryImage
 from vitsearch.records import (
     EmbeddedFiles,
     FoundFile,
@@ -39,7 +33,8 @@ from vitsearch.records import (
 from vitsearch.scan import LIBRARY_FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    import os
+    from collections.abc import Callable, Iterable, Sequence
     from types import TracebackType
 
     import numpy.typing as npt
@@ -48,15 +43,11 @@ if TYPE_CHECKING:
     from vitsearch.backbones.spec import Space
     from vitsearch.embedding import Progress
     from vitsearch.neighbours import Neighbours
+    from vitsearch.search_cache import SearchCache
 
     Vector = npt.NDArray[np.float32]
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
-Crop = tuple[int, int, int, int]
-
-# The newest vectors tell a cache of another history from one that is only behind: a library that was restored from
-# an older copy gives the same ids to other photos.
-_COMPARED_ROWS = 64
 
 
 class Library:
@@ -83,8 +74,7 @@ class Library:
         self._batch_size = batch_size
         self._notice = notice
         self._opened: Catalog | None = None
-        self._loaded: tuple[int, Neighbours] | None = None
-        self._scratch: TemporaryDirectory[str] | None = None
+        self._searched: SearchCache | None = None
 
     @classmethod
     def open(
@@ -124,10 +114,9 @@ class Library:
         if self._opened is not None:
             self._opened.database.close()
         self._opened = None
-        self._loaded = None
-        if self._scratch is not None:
-            self._scratch.cleanup()
-        self._scratch = None
+        if self._searched is not None:
+            self._searched.close()
+        self._searched = None
 
     @property
     def catalog(self) -> Catalog:
@@ -169,7 +158,7 @@ class Library:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise LibraryError(f"cannot make the folder {self.folder}: {error.strerror or error}") from error
-        with self._lease():
+        with lease(self.folder):
             catalog = self._catalog(create=True)
             chosen = [Path(folder).absolute() for folder in folders] or [
                 root.path for root in catalog.roots()
@@ -191,7 +180,7 @@ class Library:
                 on_progress=on_progress,
             )
             report = run.execute(chosen, prune=prune)
-            self._bring_cache_up_to_date(space_id, space)
+            self._search_cache(space_id, space).bring_up_to_date()
             if change_model:
                 self._change_space(space_id, space)
             return report
@@ -232,7 +221,7 @@ class Library:
             except OSError as error:
                 unreadable.append(UnreadableFile(path, error.strerror or str(error)))
         if new:
-            with self._lease():
+            with lease(self.folder):
                 embedder = Embedder(catalog, space_id, lambda: self.backbone(wanted), on_progress=on_progress)
                 embedder.run(catalog.begin_run(), [(None, found) for found in new])
             photos |= {path: catalog.photo_id(payload) for path, payload in embedder.payloads.items()}
@@ -242,7 +231,7 @@ class Library:
 
     def search(
         self,
-        *examples: str | os.PathLike[str] | BinaryIO,
+        *examples: Example,
         text: str | None = None,
         counters: Sequence[str | os.PathLike[str]] = (),
         k: int = 10,
@@ -270,24 +259,19 @@ class Library:
 
         """
         catalog = self.catalog
-        active = catalog.active_space()
-        if active is None:
-            raise LibraryMissing(
-                f"the library in {self.folder} holds no photos yet: run `vitsearch index FOLDER`"
-            )
+        space_id, space = self._active_space()
         if k < 1:
             raise BadQuery(f"k is {k}: ask for at least one match")
         if not examples and not text:
             raise BadQuery("there is nothing to search for: give an image or --text")
         if crop is not None and len(examples) != 1:
             raise BadQuery("a crop needs exactly one example image")
-        space_id, space = active
-        named = [(_name(example), _parse(example)) for example in examples]
-        vectors = [self._query_vector(photo, space_id, space, crop) for _, photo in named]
+        queries = [QueryImage.read(example) for example in examples]
+        vectors = [self._query_vector(query, space_id, space, crop) for query in queries]
         if text:
             vectors.append(self.backbone(space).embed_texts([text]).rows[0])
-        away = [self._query_vector(_parse(path), space_id, space, None) for path in counters]
-        own = [] if include_self or crop else [catalog.photo_id(photo.payload) for _, photo in named]
+        away = [self._query_vector(QueryImage.read(path), space_id, space, None) for path in counters]
+        own = [] if include_self or crop else [catalog.photo_id(query.photo.payload) for query in queries]
         options = MatchOptions(
             k=k,
             criteria=Filter(tuple(Path(folder).resolve() for folder in folders), after, before, camera),
@@ -300,7 +284,7 @@ class Library:
             query_direction(vectors, away), catalog, self.neighbours(), space_id, options
         )
         return SearchResult(
-            query=(*(name for name, _ in named), *([text] if text else [])),
+            query=(*(query.name for query in queries), *([text] if text else [])),
             model=space.model,
             results=matches,
             matches_above=floor,
@@ -308,15 +292,7 @@ class Library:
 
     def neighbours(self) -> Neighbours:
         """Return the vectors of the active space, ready to be searched and as current as can be had at once."""
-        active = self.catalog.active_space()
-        if active is None:
-            raise LibraryMissing(
-                f"the library in {self.folder} holds no photos yet: run `vitsearch index FOLDER`"
-            )
-        space_id, space = active
-        if self._loaded is None or self._loaded[0] != space_id or self._is_stale(space_id, self._loaded[1]):
-            self._loaded = space_id, self._load_neighbours(space_id, space)
-        return self._loaded[1]
+        return self._search_cache(*self._active_space()).current()
 
     def roots(self) -> list[RootInfo]:
         """Return the folders that the library knows, with their counts."""
@@ -335,16 +311,16 @@ class Library:
         folder = Path(new).resolve()
         if not folder.is_dir():
             raise LibraryError(f"{folder} does not exist: mount its drive, then relocate")
-        with self._lease():
+        with lease(self.folder):
             self.catalog.relocate_root(self._known_root(old), folder)
 
     def forget_root(self, folder: str | os.PathLike[str]) -> int:
         """Drop a folder from the library, and the photos that were nowhere else; return how many went."""
-        with self._lease():
+        with lease(self.folder):
             removed = self.catalog.forget_root(self._known_root(folder))
             active = self.catalog.active_space()
             if active is not None:
-                self._bring_cache_up_to_date(*active)
+                self._search_cache(*active).bring_up_to_date()
             return removed
 
     def remove_model(self, model: str) -> int:
@@ -354,7 +330,7 @@ class Library:
             LibraryError: searches use it, or the library has no vectors of it.
 
         """
-        with self._lease():
+        with lease(self.folder):
             spaces = [stored for stored in self.catalog.spaces() if stored.space.model == _canonical(model)]
             if not spaces:
                 raise LibraryError(
@@ -367,7 +343,7 @@ class Library:
             removed = 0
             for stored in spaces:
                 removed += self.catalog.remove_space(stored.id)
-                shutil.rmtree(self._neighbours_folder(stored.id), ignore_errors=True)
+                self._search_cache(stored.id, stored.space).delete()
             return removed
 
     def status(self) -> LibraryStatus:
@@ -387,32 +363,13 @@ class Library:
             roots=roots,
             database_bytes=catalog.database.path.stat().st_size,
             neighbours_bytes=_folder_bytes(self.folder / "neighbours"),
-            cache_current=active is None or not self._cache_is_stale(*active),
+            cache_current=active is None or not self._search_cache(*active).is_stale(),
         )
 
     def _catalog(self, *, create: bool) -> Catalog:
         if self._opened is None:
             self._opened = Catalog(Database.open(self.folder / LIBRARY_FILE, create=create))
         return self._opened
-
-    @contextmanager
-    def _lease(self) -> Iterator[None]:
-        """Hold the right to change vectors; the operating system frees it when the process dies."""
-        from filelock import FileLock, Timeout
-
-        lock = FileLock(self.folder / "index.lock", timeout=0)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise LibraryBusy(
-                f"another run is changing the library in {self.folder}: wait for it to finish, then try again"
-            ) from None
-        except OSError as error:
-            raise LibraryError(f"cannot write to {self.folder}: {error.strerror or error}") from error
-        try:
-            yield
-        finally:
-            lock.release()
 
     def _space_for_index(self, catalog: Catalog, model: str | None) -> tuple[int, Space]:
         active = catalog.active_space()
@@ -487,110 +444,35 @@ class Library:
             self._cache = platformdirs.user_cache_path("vitsearch", appauthor=False)
         return self._cache
 
-    def _query_vector(self, photo: PhotoFile, space_id: int, space: Space, crop: Crop | None) -> Vector:
+    def _query_vector(self, query: QueryImage, space_id: int, space: Space, crop: Crop | None) -> Vector:
         if crop is None:
-            known = self.catalog.photo_id(photo.payload)
+            known = self.catalog.photo_id(query.photo.payload)
             if known is not None:
                 # A photo of the library is its own embedding: no model has to be loaded.
                 _, rows = self.catalog.vectors(space_id, space.dimension, np.array([known]))
                 if len(rows):
                     return np.asarray(rows[0], np.float32)
-        image = photo.pixels()
-        if crop is not None:
-            image = image.crop(_box(crop, image.size, photo.name))
+        image = query.pixels(min_side=space.preprocessing.decode_side, crop=crop)
         backbone = self.backbone(space)
         row: Vector = backbone.embed_batch(backbone.prepare(image)[None]).rows[0]
         return row
 
-    def _is_stale(self, space_id: int, neighbours: Neighbours) -> bool:
-        return neighbours.generation != self.catalog.generation(space_id)
-
-    def _cache_is_stale(self, space_id: int, space: Space) -> bool:
-        from vitsearch.neighbours import Neighbours, StaleCache
-
-        try:
-            return self._is_stale(
-                space_id, Neighbours.load(self._neighbours_folder(space_id), dimension=space.dimension)
+    def _active_space(self) -> tuple[int, Space]:
+        active = self.catalog.active_space()
+        if active is None:
+            raise LibraryMissing(
+                f"the library in {self.folder} holds no photos yet: run `vitsearch index FOLDER`"
             )
-        except StaleCache:
-            return True
+        return active
 
-    def _neighbours_folder(self, space_id: int) -> Path:
-        return self.folder / "neighbours" / str(space_id)
+    def _search_cache(self, space_id: int, space: Space) -> SearchCache:
+        from vitsearch.search_cache import SearchCache
 
-    def _load_neighbours(self, space_id: int, space: Space) -> Neighbours:
-        from vitsearch.neighbours import Neighbours, StaleCache
-
-        folder = self._neighbours_folder(space_id)
-        try:
-            neighbours = Neighbours.load(folder, dimension=space.dimension)
-            if not self._is_stale(space_id, neighbours):
-                return neighbours
-        except StaleCache:
-            neighbours = None
-        try:
-            with self._lease():
-                return self._bring_cache_up_to_date(space_id, space)
-        except LibraryDamaged:
-            raise
-        except LibraryError:
-            # An index run is under way, or the folder is read-only: what was saved last answers meanwhile.
-            if neighbours is not None:
-                return neighbours
-            return self._build_neighbours(space_id, space, self._scratch_folder())
-
-    def _scratch_folder(self) -> Path:
-        """An empty folder for a cache that cannot be kept in the library; it goes when the library is closed."""
-        if self._scratch is not None:
-            self._scratch.cleanup()
-        self._scratch = TemporaryDirectory(prefix="vitsearch-", ignore_cleanup_errors=True)
-        return Path(self._scratch.name)
-
-    def _build_neighbours(self, space_id: int, space: Space, folder: Path) -> Neighbours:
-        from vitsearch.neighbours import Neighbours
-
-        generation = self.catalog.generation(space_id)
-        batches = self.catalog.vector_batches(space_id, space.dimension)
-        try:
-            return Neighbours.build(space.dimension, batches, folder=folder, generation=generation)
-        except ValueError as error:
-            raise LibraryDamaged(
-                f"{self.catalog.database.path} is damaged ({error}): run `vitsearch doctor`"
-            ) from error
-        except OSError as error:
-            raise LibraryError(
-                f"cannot write the search cache to {folder}: {error.strerror or error}; make room there, or mend its "
-                "permissions"
-            ) from error
-
-    def _bring_cache_up_to_date(self, space_id: int, space: Space) -> Neighbours:
-        """Add to the FAISS cache what SQLite has and it has not, remove the rest, and save. Needs the lease."""
-        from vitsearch.neighbours import Neighbours, StaleCache
-
-        catalog, folder = self.catalog, self._neighbours_folder(space_id)
-        generation = catalog.generation(space_id)
-        try:
-            neighbours = Neighbours.load(folder, dimension=space.dimension)
-            if neighbours.generation != generation:
-                self._catch_up(neighbours, space_id, space)
-                neighbours.save(generation=generation)
-        except (StaleCache, ValueError, OSError):
-            neighbours = self._build_neighbours(space_id, space, folder)
-        self._loaded = space_id, neighbours
-        return neighbours
-
-    def _catch_up(self, neighbours: Neighbours, space_id: int, space: Space) -> None:
-        from vitsearch.neighbours import StaleCache
-
-        stored, cached = self.catalog.embedded_ids(space_id), neighbours.ids()
-        newest = np.intersect1d(stored, cached, assume_unique=True)[-_COMPARED_ROWS:]
-        ids, rows = self.catalog.vectors(space_id, space.dimension, newest)
-        if not np.array_equal(neighbours.rows(ids), rows.astype(np.float32)):
-            raise StaleCache(self._neighbours_folder(space_id), "it is of another library")
-        neighbours.remove(np.setdiff1d(cached, stored, assume_unique=True))
-        missing = np.setdiff1d(stored, cached, assume_unique=True)
-        for start in range(0, len(missing), 8192):
-            neighbours.add(*self.catalog.vectors(space_id, space.dimension, missing[start : start + 8192]))
+        if self._searched is None or self._searched.space_id != space_id:
+            if self._searched is not None:
+                self._searched.close()
+            self._searched = SearchCache(self.folder, self.catalog, space_id, space)
+        return self._searched
 
     def _known_root(self, folder: str | os.PathLike[str]) -> Root:
         path = Path(folder).resolve()
@@ -604,29 +486,6 @@ def _canonical(model: str) -> str:
     from vitsearch.backbones import canonical_name
 
     return canonical_name(model)
-
-
-def _name(example: str | os.PathLike[str] | BinaryIO) -> str:
-    return str(Path(example).absolute()) if isinstance(example, (str, os.PathLike)) else "-"
-
-
-def _parse(example: str | os.PathLike[str] | BinaryIO) -> PhotoFile:
-    if isinstance(example, (str, os.PathLike)):
-        path = Path(example).absolute()
-        if path.is_dir():
-            raise UnreadablePhoto(path, "it is a folder; name one image in it")
-        return read_photo(path)
-    return parse_photo(example.read(), name="the image on standard input")
-
-
-def _box(crop: Crop, size: tuple[int, int], name: str) -> tuple[int, int, int, int]:
-    left, top, width, height = crop
-    right, bottom = left + width, top + height
-    if width < 1 or height < 1 or left < 0 or top < 0 or right > size[0] or bottom > size[1]:
-        raise BadQuery(
-            f"the crop {left},{top},{width},{height} does not lie within {name} ({size[0]} x {size[1]})"
-        )
-    return left, top, right, bottom
 
 
 def _other_space(folder: Path, stored: Space, given: Space) -> str:

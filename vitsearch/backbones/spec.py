@@ -27,6 +27,13 @@ class Preprocessing:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
+    @property
+    def decode_side(self) -> int:
+        """The shorter side, in pixels, below which a photo is never decoded: twice the input, so that the resize
+        decides what is seen.
+        """
+        return 2 * max(self.resize, self.height, self.width)
+
 
 @dataclass(frozen=True, slots=True)
 class Space:

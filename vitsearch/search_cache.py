@@ -1,0 +1,135 @@
+"""The FAISS cache of a library: brought up to date from SQLite, or built again, whenever it does not fit."""
+
+from __future__ import annotations
+
+import shutil
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vitsearch.errors import LibraryDamaged, LibraryError
+from vitsearch.lease import lease
+from vitsearch.neighbours import Neighbours, StaleCache
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from vitsearch.backbones.spec import Space
+    from vitsearch.catalog import Catalog
+
+# The newest vectors tell a cache of another history from one that is only behind: a library that was restored from
+# an older copy gives the same ids to other photos.
+_COMPARED_ROWS = 64
+_ROWS_AT_ONCE = 8192
+
+
+class SearchCache:
+    """The neighbours of one space of a library, in the library's folder."""
+
+    def __init__(self, library: Path, catalog: Catalog, space_id: int, space: Space) -> None:
+        self.space_id = space_id
+        self._library = library
+        self._catalog = catalog
+        self._space = space
+        self._folder = library / "neighbours" / str(space_id)
+        self._scratch: TemporaryDirectory[str] | None = None
+        self._loaded: Neighbours | None = None
+
+    def current(self) -> Neighbours:
+        """Return the neighbours, as current as can be had at once.
+
+        Raises:
+            LibraryDamaged: what SQLite holds is not what was stored.
+
+        """
+        if self._loaded is None or self._is_stale(self._loaded):
+            self._loaded = self._load()
+        return self._loaded
+
+    def is_stale(self) -> bool:
+        """Whether the files have to be brought up to date before the next search."""
+        try:
+            return self._is_stale(Neighbours.load(self._folder, dimension=self._space.dimension))
+        except StaleCache:
+            return True
+
+    def bring_up_to_date(self) -> None:
+        """Add what SQLite has and the cache has not, remove the rest, and save. Needs the lease."""
+        generation = self._catalog.generation(self.space_id)
+        try:
+            neighbours = Neighbours.load(self._folder, dimension=self._space.dimension)
+            if neighbours.generation != generation:
+                self._catch_up(neighbours)
+                neighbours.save(generation=generation)
+        except (StaleCache, ValueError, OSError):
+            neighbours = self._build(self._folder)
+        self._loaded = neighbours
+
+    def close(self) -> None:
+        """Let go of the vectors and of what could not be kept in the library."""
+        self._loaded = None
+        if self._scratch is not None:
+            self._scratch.cleanup()
+        self._scratch = None
+
+    def delete(self) -> None:
+        """Delete the files of this space."""
+        self.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _is_stale(self, neighbours: Neighbours) -> bool:
+        return neighbours.generation != self._catalog.generation(self.space_id)
+
+    def _load(self) -> Neighbours:
+        try:
+            saved = Neighbours.load(self._folder, dimension=self._space.dimension)
+            if not self._is_stale(saved):
+                return saved
+        except StaleCache:
+            saved = None
+        try:
+            with lease(self._library):
+                self.bring_up_to_date()
+        except LibraryDamaged:
+            raise
+        except LibraryError:
+            # An index run is under way, or the folder is read-only: what was saved last answers meanwhile.
+            return saved if saved is not None else self._build(self._scratch_folder())
+        assert self._loaded is not None
+        return self._loaded
+
+    def _scratch_folder(self) -> Path:
+        """An empty folder for a cache that cannot be kept in the library."""
+        from pathlib import Path
+
+        self.close()
+        self._scratch = TemporaryDirectory(prefix="vitsearch-", ignore_cleanup_errors=True)
+        return Path(self._scratch.name)
+
+    def _build(self, folder: Path) -> Neighbours:
+        generation = self._catalog.generation(self.space_id)
+        batches = self._catalog.vector_batches(self.space_id, self._space.dimension, batch=_ROWS_AT_ONCE)
+        try:
+            return Neighbours.build(self._space.dimension, batches, folder=folder, generation=generation)
+        except ValueError as error:
+            raise LibraryDamaged(
+                f"{self._catalog.database.path} is damaged ({error}): run `vitsearch doctor`"
+            ) from error
+        except OSError as error:
+            raise LibraryError(
+                f"cannot write the search cache to {folder}: {error.strerror or error}; make room there, or mend its "
+                "permissions"
+            ) from error
+
+    def _catch_up(self, neighbours: Neighbours) -> None:
+        stored, cached = self._catalog.embedded_ids(self.space_id), neighbours.ids()
+        newest = np.intersect1d(stored, cached, assume_unique=True)[-_COMPARED_ROWS:]
+        ids, rows = self._catalog.vectors(self.space_id, self._space.dimension, newest)
+        if not np.array_equal(neighbours.rows(ids), rows.astype(np.float32)):
+            raise StaleCache(self._folder, "it is of another library")
+        neighbours.remove(np.setdiff1d(cached, stored, assume_unique=True))
+        missing = np.setdiff1d(stored, cached, assume_unique=True)
+        for start in range(0, len(missing), _ROWS_AT_ONCE):
+            part = missing[start : start + _ROWS_AT_ONCE]
+            neighbours.add(*self._catalog.vectors(self.space_id, self._space.dimension, part))
