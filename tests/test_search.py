@@ -315,9 +315,14 @@ def test_only_matches_are_those_above_the_fence_of_the_background(library, crowd
 
 
 def test_where_nothing_stands_out_there_are_no_matches(library, crowd, tmp_path):
+    Image.new("RGB", (24, 24), (60, 60, 200)).save(tmp_path / "blue.png")
+    assert library.search(tmp_path / "blue.png", k=100, only_matches=True).results == ()
+    assert len(library.search(tmp_path / "blue.png", k=100).results) == 42
+
+
+def test_no_score_is_above_one_although_stored_rows_are_rounded(library, crowd, tmp_path):
     Image.new("RGB", (24, 24), (128, 128, 128)).save(tmp_path / "dull.png")
-    assert library.search(tmp_path / "dull.png", k=100, only_matches=True).results == ()
-    assert len(library.search(tmp_path / "dull.png", k=100).results) == 42
+    assert max(match.score for match in library.search(tmp_path / "dull.png", k=100).results) == 1.0
 
 
 def test_a_library_so_varied_that_no_score_could_stand_out_cuts_nothing(library, tmp_path, picture):

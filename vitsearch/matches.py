@@ -113,7 +113,7 @@ def find_matches(
         matches.append(
             Match(
                 path=photo.paths[0],
-                score=round(score, 6),
+                score=round(min(score, 1.0), 6),  # a row rounded to float16 may be a little longer than 1
                 percentile=round(background.percentile(score), 2),
                 photo=photo.id,
                 width=photo.facts.width,
