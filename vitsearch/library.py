@@ -311,14 +311,18 @@ class Library:
         folder = Path(new).resolve()
         if not folder.is_dir():
             raise LibraryError(f"{folder} does not exist: mount its drive, then relocate")
+        catalog = (
+            self.catalog
+        )  # before the lease: its lock file would make the folder of a library that is not there
         with lease(self.folder):
-            self.catalog.relocate_root(self._known_root(old), folder)
+            catalog.relocate_root(self._known_root(old), folder)
 
     def forget_root(self, folder: str | os.PathLike[str]) -> int:
         """Drop a folder from the library, and the photos that were nowhere else; return how many went."""
+        catalog = self.catalog
         with lease(self.folder):
-            removed = self.catalog.forget_root(self._known_root(folder))
-            active = self.catalog.active_space()
+            removed = catalog.forget_root(self._known_root(folder))
+            active = catalog.active_space()
             if active is not None:
                 self._search_cache(*active).bring_up_to_date()
             return removed
@@ -330,8 +334,9 @@ class Library:
             LibraryError: searches use it, or the library has no vectors of it.
 
         """
+        catalog = self.catalog
         with lease(self.folder):
-            spaces = [stored for stored in self.catalog.spaces() if stored.space.model == _canonical(model)]
+            spaces = [stored for stored in catalog.spaces() if stored.space.model == _canonical(model)]
             if not spaces:
                 raise LibraryError(
                     f"the library in {self.folder} has no vectors of {model}: see `vitsearch status`"
@@ -342,7 +347,7 @@ class Library:
                 )
             removed = 0
             for stored in spaces:
-                removed += self.catalog.remove_space(stored.id)
+                removed += catalog.remove_space(stored.id)
                 self._search_cache(stored.id, stored.space).delete()
             return removed
 
