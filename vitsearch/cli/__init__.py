@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import sys
+import warnings
 
 import click
 
@@ -56,6 +58,10 @@ for command in (index, search, duplicates, apply, undo, roots, models, status):
 def main() -> None:
     """Run the command line: the one place where errors become a line and an exit status."""
     debug = "--debug" in sys.argv
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no error
+    # Pillow warns of damaged metadata in a photo; that is no news for a person.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         status = cli.main(prog_name="vitsearch", standalone_mode=False)
     except click.ClickException as error:
