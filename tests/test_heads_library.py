@@ -23,7 +23,7 @@ COLOURS = {"red": (230, 40, 40), "green": (40, 200, 60), "blue": (50, 60, 220)}
 
 
 def paint(path: Path, colour: str, number: int) -> Path:
-    """A picture of a colour whose four quarters differ a little, so that no two are near duplicates."""
+    """A picture of a colour whose four quarters differ a little, so that no two are the same photo."""
     path.parent.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng([number, *COLOURS[colour]])
     quarters = np.clip(COLOURS[colour] + random.integers(-70, 70, (2, 2, 3)), 0, 255).astype(np.uint8)

@@ -11,7 +11,9 @@ import click
 from vitsearch import __version__
 from vitsearch.cli.apply import apply, undo
 from vitsearch.cli.duplicates import duplicates
+from vitsearch.cli.heads import heads
 from vitsearch.cli.index import index
+from vitsearch.cli.label import label
 from vitsearch.cli.models import models
 from vitsearch.cli.output import shown
 from vitsearch.cli.roots import roots
@@ -51,7 +53,7 @@ def cli(context: click.Context, library: str | None, cache: str | None, debug: b
     context.obj = Session.create(library=library, cache=cache, debug=debug)
 
 
-for command in (index, search, duplicates, apply, undo, roots, models, status):
+for command in (index, search, label, heads, duplicates, apply, undo, roots, models, status):
     cli.add_command(command)
 
 

@@ -13,7 +13,8 @@ from vitsearch.cli.output import print_json, shown
 from vitsearch.cli.session import Session, device_option, json_option, pass_session
 
 if TYPE_CHECKING:
-    from vitsearch.library import Device
+    from vitsearch.catalog import Filter
+    from vitsearch.library import Device, Library
     from vitsearch.records import SearchResult
 
 
@@ -48,6 +49,8 @@ class Day(click.ParamType[str]):
 @click.command()
 @click.argument("images", nargs=-1, type=click.Path(allow_dash=True), metavar="[IMAGE]...")
 @click.option("--text", help="Search by words, with a model that has a text tower.")
+@click.option("--label", help="Only photos that have this label under --head, most probable first.")
+@click.option("--head", "head", help="The head whose label it is. See `vitsearch heads list`.")
 @click.option(
     "-k", "k", type=click.IntRange(1, 100_000), default=10, show_default=True, help="How many matches."
 )
@@ -84,6 +87,8 @@ def search(
     session: Session,
     images: tuple[str, ...],
     text: str | None,
+    label: str | None,
+    head: str | None,
     k: int,
     counters: tuple[str, ...],
     crop: tuple[int, int, int, int] | None,
@@ -113,26 +118,35 @@ def search(
       vitsearch search cat.jpg dog.jpg --not kitten.jpg
       vitsearch search street.jpg --crop 120,80,300,400 --in ~/Pictures/2024
       curl -s https://example.org/cat.jpg | vitsearch search - --sheet found.png
+      vitsearch search --label beach --head places --after 2024
     """
-    if not images and not text:
-        raise click.UsageError("give an image, or words with --text")
+    if (label is None) != (head is None):
+        raise click.UsageError("--label and --head go together")
+    if label is not None and (images or text or counters or crop):
+        raise click.UsageError("--label stands alone: leave images, --text, --not and --crop away")
+    if not images and not text and label is None:
+        raise click.UsageError("give an image, or words with --text, or --label with --head")
     examples: list[str | BinaryIO] = [sys.stdin.buffer if image == "-" else image for image in images]
     with session.open(device=device) as library:
-        result = library.search(
-            *examples,
-            text=text,
-            counters=counters,
-            k=k,
-            crop=crop,
-            folders=folders,
-            after=after,
-            before=before,
-            camera=camera,
-            include_self=include_self,
-            distinct=distinct,
-            only_matches=only_matches,
-            exact=exact,
-        )
+        if label is not None and head is not None:
+            within = _filter(folders, after, before, camera)
+            result = _search_label(library, label, head, k=k, criteria=within)
+        else:
+            result = library.search(
+                *examples,
+                text=text,
+                counters=counters,
+                k=k,
+                crop=crop,
+                folders=folders,
+                after=after,
+                before=before,
+                camera=camera,
+                include_self=include_self,
+                distinct=distinct,
+                only_matches=only_matches,
+                exact=exact,
+            )
     queries = [Path(image).absolute() for image in images if image != "-"]
     if as_json:
         print_json(result)
@@ -153,6 +167,20 @@ def search(
         click.echo(f"page: {shown(str(Path(page).absolute()))}", err=True)
     if open_best and result.results:
         click.launch(str(result.results[0].path))
+
+
+def _filter(folders: tuple[str, ...], after: str | None, before: str | None, camera: str | None) -> Filter:
+    from vitsearch.catalog import Filter
+
+    return Filter(tuple(Path(folder).resolve() for folder in folders), after, before, camera)
+
+
+def _search_label(library: Library, label: str, head: str, *, k: int, criteria: Filter) -> SearchResult:
+    from vitsearch.heads.labelling import Labeller
+    from vitsearch.heads.shelf import HeadShelf
+
+    labeller = Labeller(HeadShelf(library), head)
+    return labeller.search(label, k=k, criteria=criteria, notice=lambda line: click.echo(line, err=True))
 
 
 def _print_table(result: SearchResult) -> None:

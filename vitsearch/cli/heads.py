@@ -1,0 +1,475 @@
+"""`vitsearch heads`: make heads that put labels on photos, look at them, and make them better."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from vitsearch.cli.output import plural, print_json, shown
+from vitsearch.cli.progress import progress_bar
+from vitsearch.cli.session import Session, device_option, json_option, pass_session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from vitsearch.heads.evaluation import LabelReport, Report
+    from vitsearch.heads.head import Head
+    from vitsearch.heads.shelf import MadeHead, ShelvedHead
+    from vitsearch.library import Device
+    from vitsearch.records import UnreadableFile
+
+_Command = TypeVar("_Command", bound="Callable[..., object]")
+
+_SHOWN_LABELS = 20
+_SHOWN_MISTAKES = 5
+_SHOWN_REASONS = 20
+
+
+@click.group()
+def heads() -> None:
+    """Make labels of your own, or take those that a model brings, and look after them.
+
+    A head is a set of labels with weights for the vectors that a library stores: training takes seconds, and
+    labelling a large library hardly more. `vitsearch label` puts it to work.
+
+    \b
+    Four ways to get one:
+      vitsearch heads train pets --from labelled/           subfolders are the labels
+      vitsearch heads from-examples pets --from few/        one photo a label is enough
+      vitsearch heads from-text places --labels places.txt  with a model that reads text
+      vitsearch heads import imagenet --model google/vit-base-patch16-224
+    """
+
+
+def _source_options(command: _Command) -> _Command:
+    csv = click.option(
+        "--csv",
+        type=click.Path(),
+        metavar="FILE",
+        help="Labelled photos: a CSV file with the columns path,label.",
+    )
+    folder = click.option(
+        "--from",
+        "folder",
+        type=click.Path(),
+        metavar="FOLDER",
+        help="Labelled photos: subfolders are labels.",
+    )
+    return folder(csv(command))
+
+
+@heads.command()
+@click.argument("name")
+@_source_options
+@device_option
+@json_option
+@pass_session
+def train(
+    session: Session, name: str, folder: str | None, csv: str | None, device: Device, as_json: bool
+) -> None:
+    """Train the head NAME on labelled photos, and say how good it is.
+
+    The figures are cross-validated: each photo is judged by a head that has seen neither it nor a near copy of it. A
+    CSV file may give a photo several labels, one a line, or an empty one; each label is then a question of its own.
+    Without --from and --csv the head is trained again on what it knows, corrections included. Photos that the
+    library knows are not embedded again.
+
+    \b
+    Examples:
+      vitsearch heads train pets --from ~/labelled/pets
+      vitsearch heads train pets --csv pets.csv
+      vitsearch heads train pets           again, after `vitsearch heads correct`
+    """
+    made = _make("train", session, name, folder, csv, device=device, quiet=as_json)
+    report = made.report
+    assert report is not None
+    if as_json:
+        print_json(_made_as_json(made) | _report_as_json(report))
+        return
+    low, high = report.interval
+    click.echo(
+        f"{shown(name)}: {plural(len(made.head.labels), 'label')}, {plural(made.photos, 'photo')}, "
+        f"accuracy {report.accuracy:.3f} ({low:.3f} to {high:.3f})"
+    )
+    _print_report(report)
+    click.echo(
+        f"version {made.head.version}, {made.head.space.model}, {made.embedding_seconds:.1f} s for the photos, "
+        f"{report.seconds:.1f} s for the head",
+        err=True,
+    )
+    _print_left_out(made)
+
+
+@heads.command("from-examples")
+@click.argument("name")
+@_source_options
+@device_option
+@json_option
+@pass_session
+def from_examples(
+    session: Session, name: str, folder: str | None, csv: str | None, device: Device, as_json: bool
+) -> None:
+    """Make the head NAME of one or a few example photos a label, at once.
+
+    From about ten photos a label on, `vitsearch heads train` is better and says how good it is.
+    """
+    made = _make("from_examples", session, name, folder, csv, device=device, quiet=as_json)
+    if as_json:
+        print_json(_made_as_json(made))
+        return
+    _print_made(made.head, f"from {plural(made.photos, 'example')}")
+    _print_left_out(made)
+
+
+@heads.command("from-text")
+@click.argument("name")
+@click.option(
+    "--labels",
+    "file",
+    required=True,
+    type=click.Path(),
+    metavar="FILE",
+    help="A text file, one label a line.",
+)
+@click.option(
+    "--template",
+    "templates",
+    multiple=True,
+    metavar="TEXT",
+    help='What to say about a label, as in "a photo of a {}."; repeat it for several.',
+)
+@click.option("--model", help="Another model than the library's, one that reads text.")
+@device_option
+@json_option
+@pass_session
+def from_text(
+    session: Session,
+    name: str,
+    file: str,
+    templates: tuple[str, ...],
+    model: str | None,
+    device: Device,
+    as_json: bool,
+) -> None:
+    """Make the head NAME of words alone, with a model that reads text (CLIP, SigLIP)."""
+    from vitsearch.heads.shelf import HeadShelf
+    from vitsearch.heads.zero_shot import read_label_list
+
+    labels = read_label_list(Path(file))
+    with session.open(device=device) as library:
+        head = HeadShelf(library).from_text(name, labels, templates=templates, model=model, notice=_notice)
+    _show_head(head, as_json=as_json)
+
+
+@heads.command("import")
+@click.argument("name")
+@click.option(
+    "--model", required=True, help="A classifier: a Hugging Face id, a local folder or a registered model."
+)
+@json_option
+@pass_session
+def import_(session: Session, name: str, model: str, as_json: bool) -> None:
+    """Take the labels that a ViT, DeiT, BEiT, DINOv2, Swin or CvT classifier was trained on as the head NAME."""
+    from vitsearch.heads.shelf import HeadShelf
+
+    with session.open() as library:
+        head = HeadShelf(library).import_classifier(name, model, notice=_notice)
+    _show_head(head, as_json=as_json)
+
+
+@heads.command("list")
+@json_option
+@pass_session
+def list_heads(session: Session, as_json: bool) -> None:
+    """List the heads of the library."""
+    from vitsearch.heads.shelf import HeadShelf
+
+    with session.open() as library:
+        shelf = HeadShelf(library)
+        found = [shelf.describe(name) for name in shelf.names()]
+    if as_json:
+        print_json({"heads": found})
+        return
+    width = max((len(head.name) for head in found), default=0)
+    for head in found:
+        click.echo(
+            f"{shown(head.name):<{width}}  {head.origin:<8}  {plural(len(head.labels), 'label')}, "
+            f"version {head.version}, {shown(head.model)}"
+        )
+    if not found:
+        click.echo("no heads yet: see `vitsearch heads --help`", err=True)
+
+
+@heads.command()
+@click.argument("name")
+@json_option
+@pass_session
+def show(session: Session, name: str, as_json: bool) -> None:
+    """Say what the head NAME is, what it knows and how good it was when it was trained."""
+    from vitsearch.heads.shelf import HeadShelf
+
+    with session.open() as library:
+        shelf = HeadShelf(library)
+        head, described = shelf.get(name), shelf.describe(name)
+    facts: dict[str, object] = {
+        **_fields(described),
+        "readout": head.space.readout,
+        "dimension": head.space.dimension,
+        "temperature": head.temperature,
+        "abstain_below": head.abstain_below,
+        "details": dict(head.details),
+    }
+    if as_json:
+        print_json(facts)
+        return
+    facts |= {"labels": ", ".join(described.labels[:_SHOWN_LABELS]), **head.details}
+    if len(described.labels) > _SHOWN_LABELS:
+        facts["labels"] = f"{facts['labels']} and {len(described.labels) - _SHOWN_LABELS:,} more"
+    del facts["details"]
+    for fact, value in facts.items():
+        text = f"{value:.4g}" if isinstance(value, float) else shown(str(value))
+        click.echo(f"{fact.replace('_', ' '):<18} {text}")
+
+
+@heads.command()
+@click.argument("name")
+@pass_session
+def delete(session: Session, name: str) -> None:
+    """Delete the head NAME with its examples, corrections and labels. No photo or sidecar is touched."""
+    from vitsearch.heads.shelf import HeadShelf
+
+    with session.open() as library:
+        HeadShelf(library).delete(name)
+    click.echo(f"deleted {shown(name)}")
+
+
+@heads.command()
+@click.argument("name")
+@click.argument("file", type=click.Path(dir_okay=False))
+@pass_session
+def export(session: Session, name: str, file: str) -> None:
+    """Write the head NAME to FILE (.safetensors), for another library or another program."""
+    from vitsearch.heads.shelf import HeadShelf
+
+    with session.open() as library:
+        HeadShelf(library).export(name, Path(file))
+    click.echo(f"{shown(name)}: {shown(str(Path(file).absolute()))}")
+
+
+@heads.command()
+@click.argument("file", type=click.Path())
+@click.option("--name", help="Call it something else than it was called.")
+@json_option
+@pass_session
+def load(session: Session, file: str, name: str | None, as_json: bool) -> None:
+    """Take in a head that `vitsearch heads export` wrote to FILE."""
+    from vitsearch.heads.shelf import HeadShelf
+
+    with session.open() as library:
+        head = HeadShelf(library).load(Path(file), name=name)
+    _show_head(head, as_json=as_json)
+
+
+@heads.command("next")
+@click.argument("name")
+@click.option(
+    "-n", "count", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many photos."
+)
+@device_option
+@json_option
+@pass_session
+def next_photos(session: Session, name: str, count: int, device: Device, as_json: bool) -> None:
+    """Name the photos from which the head NAME would learn most: least sure first, no two alike."""
+    from vitsearch.heads.labelling import Labeller
+    from vitsearch.heads.shelf import HeadShelf
+
+    with session.open(device=device) as library, progress_bar(quiet=as_json) as on_progress:
+        photos = Labeller(HeadShelf(library), name, on_progress=on_progress).next(count)
+    if as_json:
+        print_json({"head": name, "photos": photos})
+        return
+    for photo in photos:
+        click.echo(f"{photo.probability:6.1%}  {shown(photo.label)}  {shown(str(photo.path))}")
+    if not photos:
+        click.echo("every photo of the library has a label from you", err=True)
+
+
+@heads.command()
+@click.argument("name")
+@click.argument("image", type=click.Path())
+@click.argument("labels", nargs=-1, metavar="[LABEL]...")
+@click.option("--none", "nothing", is_flag=True, help="None of the labels fits.")
+@device_option
+@json_option
+@pass_session
+def correct(
+    session: Session,
+    name: str,
+    image: str,
+    labels: tuple[str, ...],
+    nothing: bool,
+    device: Device,
+    as_json: bool,
+) -> None:
+    """Say what the label of IMAGE really is under the head NAME. A label may be a new one.
+
+    \b
+    Examples:
+      vitsearch heads correct pets garden.jpg dog
+      vitsearch heads train pets           learn from all corrections
+    """
+    from vitsearch.heads.shelf import HeadShelf
+
+    if nothing == bool(labels):
+        raise click.UsageError("give the label that is right, or --none")
+    with session.open(device=device) as library:
+        shelf = HeadShelf(library)
+        new = shelf.correct(name, Path(image), labels)
+        corrections = shelf.describe(name).corrections
+    if as_json:
+        print_json(
+            {
+                "head": name,
+                "path": Path(image).absolute(),
+                "labels": labels,
+                "new_labels": new,
+                "corrections": corrections,
+            }
+        )
+        return
+    said = ", ".join(labels) if labels else "none of the labels"
+    click.echo(f"{shown(image)}: {shown(said)}")
+    click.echo(
+        f"{plural(corrections, 'correction')}; learn from them with `vitsearch heads train {shown(name)}`",
+        err=True,
+    )
+
+
+def _make(
+    way: str,
+    session: Session,
+    name: str,
+    folder: str | None,
+    csv: str | None,
+    *,
+    device: Device,
+    quiet: bool,
+) -> MadeHead:
+    from vitsearch.heads.shelf import HeadShelf
+
+    if folder is not None and csv is not None:
+        raise click.UsageError("give --from or --csv, not both")
+    with session.open(device=device) as library, progress_bar(quiet=quiet) as on_progress:
+        shelf = HeadShelf(library)
+        make = shelf.train if way == "train" else shelf.from_examples
+        return make(
+            name,
+            folder=Path(folder).absolute() if folder is not None else None,
+            csv=Path(csv).absolute() if csv is not None else None,
+            on_progress=on_progress,
+        )
+
+
+def _notice(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _head_as_json(head: Head) -> dict[str, object]:
+    return {
+        "name": head.name,
+        "labels": head.labels,
+        "origin": head.origin,
+        "kind": head.kind,
+        "model": head.space.model,
+        "version": head.version,
+        "abstain_below": head.abstain_below,
+    }
+
+
+def _made_as_json(made: MadeHead) -> dict[str, object]:
+    return {
+        **_head_as_json(made.head),
+        "photos": made.photos,
+        "unreadable": made.unreadable,
+        "left_out": made.left_out,
+        "embedding_seconds": round(made.embedding_seconds, 3),
+    }
+
+
+def _report_as_json(report: Report) -> dict[str, object]:
+    figures = {name: value for name, value in _fields(report).items() if name not in ("labels", "photos")}
+    return {**figures, "per_label": report.labels, "seconds": round(report.seconds, 3)}
+
+
+def _fields(record: Report | ShelvedHead) -> dict[str, object]:
+    return {field.name: getattr(record, field.name) for field in fields(record)}
+
+
+def _show_head(head: Head, *, as_json: bool) -> None:
+    if as_json:
+        print_json(_head_as_json(head))
+    else:
+        _print_made(head, f"for {shown(head.space.model)}")
+
+
+def _print_made(head: Head, origin: str) -> None:
+    click.echo(f"{shown(head.name)}: {plural(len(head.labels), 'label')} {origin}, version {head.version}")
+    click.echo(f"use it with `vitsearch label --head {shown(head.name)}`", err=True)
+
+
+def _print_report(report: Report) -> None:
+    click.echo(f"macro-F1 {report.macro_f1:.3f}, calibration error {report.calibration_error:.3f}")
+    click.echo(
+        f"sure enough of {report.kept:.0%} of the photos; of those, {report.kept_accuracy:.1%} are right"
+    )
+    worst = sorted(report.labels, key=lambda label: label.f1)[:_SHOWN_LABELS]
+    width = min(40, max(5, *(len(label.label) for label in worst)))
+    click.echo(f"\n{'label':<{width}}  photos  precision  recall")
+    for label in worst:
+        name = label.label if len(label.label) <= width else f"{label.label[: width - 1]}…"
+        click.echo(
+            f"{shown(name):<{width}}  {label.photos:>6,}  {label.precision:>9.2f}  {label.recall:>6.2f}"
+        )
+    if len(report.labels) > len(worst):
+        click.echo(f"and {len(report.labels) - len(worst):,} labels that do better (all with --json)")
+    for line in _mistakes(report.labels, report.confusion):
+        click.echo(line)
+
+
+def _mistakes(labels: Sequence[LabelReport], confusion: Sequence[Sequence[int]]) -> list[str]:
+    """Name the pairs of labels that were confused most often."""
+    pairs = [
+        (count, labels[row].label, labels[column].label)
+        for row, counts in enumerate(confusion)
+        for column, count in enumerate(counts)
+        if count and row != column
+    ]
+    pairs.sort(key=lambda pair: -pair[0])
+    return [
+        f"{shown(true[:40])} taken for {shown(given[:40])}: {count:,}"
+        for count, true, given in pairs[:_SHOWN_MISTAKES]
+    ]
+
+
+def _print_left_out(made: MadeHead) -> None:
+    print_unreadable(made.unreadable)
+    if made.left_out:
+        click.echo(
+            f"left out {plural(made.left_out, 'example')} of last time that cannot be found any more: train anew with "
+            "--from or --csv to have them back",
+            err=True,
+        )
+
+
+def print_unreadable(unreadable: Sequence[UnreadableFile]) -> None:
+    """List files that could not be read, with reasons, on stderr."""
+    if not unreadable:
+        return
+    click.echo(f"{plural(len(unreadable), 'file')} could not be read:", err=True)
+    for item in unreadable[:_SHOWN_REASONS]:
+        click.echo(f"  {shown(str(item.path))}: {shown(item.reason)}", err=True)
+    if len(unreadable) > _SHOWN_REASONS:
+        click.echo(f"  and {len(unreadable) - _SHOWN_REASONS:,} more (all with --json)", err=True)

@@ -1,0 +1,105 @@
+"""`vitsearch label`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vitsearch.cli.heads import print_unreadable
+from vitsearch.cli.output import plural, print_json, shown
+from vitsearch.cli.progress import progress_bar
+from vitsearch.cli.session import Session, device_option, json_option, pass_session
+
+if TYPE_CHECKING:
+    from vitsearch.heads.labelling import LabelResult
+    from vitsearch.heads.writing import SidecarReport
+    from vitsearch.library import Device
+
+
+@click.command()
+@click.argument("paths", nargs=-1, type=click.Path(), metavar="[PATH]...")
+@click.option("--head", "name", required=True, help="The head to ask. See `vitsearch heads list`.")
+@click.option(
+    "-k", "k", type=click.IntRange(1, 1000), default=5, show_default=True, help="How many labels a photo."
+)
+@click.option("--xmp", is_flag=True, help="Add the labels as keywords to sidecar files beside the photos.")
+@click.option(
+    "--csv", "table", type=click.Path(dir_okay=False), metavar="FILE", help="Write them to a CSV file."
+)
+@device_option
+@json_option
+@pass_session
+def label(
+    session: Session,
+    paths: tuple[str, ...],
+    name: str,
+    k: int,
+    xmp: bool,
+    table: str | None,
+    device: Device,
+    as_json: bool,
+) -> None:
+    """Name the most probable labels of photos: of files, of those in folders, or of the whole library.
+
+    A photo of which the head is too unsure is marked "?": its labels are guesses, and no keyword is written. Photos
+    themselves are never written to. `vitsearch search --label LABEL --head HEAD` finds what was labelled.
+
+    \b
+    Examples:
+      vitsearch label garden.jpg --head pets
+      vitsearch label ~/Pictures/2024 --head pets --csv pets.csv
+      vitsearch label --head pets --xmp
+    """
+    from vitsearch.heads.labelling import Labeller
+    from vitsearch.heads.shelf import HeadShelf
+    from vitsearch.heads.writing import write_label_csv, write_sidecars
+
+    with session.open(device=device) as library, progress_bar(quiet=as_json) as on_progress:
+        labeller = Labeller(HeadShelf(library), name, on_progress=on_progress)
+        result = labeller.label([Path(path) for path in paths], k=k)
+    if table:
+        write_label_csv(result.labels, Path(table))
+    sidecars = write_sidecars(result.labels) if xmp else None
+    if as_json:
+        extra = {"sidecars": sidecars} if sidecars else {}
+        print_json(
+            {
+                "head": result.head,
+                "version": result.version,
+                "model": result.model,
+                "labels": result.labels,
+                "unreadable": result.unreadable,
+                "offline": result.offline,
+                **extra,
+            }
+        )
+        return
+    _print_labels(result)
+    _print_notes(result, sidecars, table)
+
+
+def _print_labels(result: LabelResult) -> None:
+    for photo in result.labels:
+        mark = "?" if photo.abstained else " "
+        best = ", ".join(f"{shown(each.label)} {each.probability:.1%}" for each in photo.labels)
+        click.echo(f"{mark} {shown(str(photo.path))}  {best}")
+
+
+def _print_notes(result: LabelResult, sidecars: SidecarReport | None, table: str | None) -> None:
+    unsure = sum(photo.abstained for photo in result.labels)
+    click.echo(
+        f"{plural(len(result.labels), 'file')} labelled by {shown(result.head)} (version {result.version}), "
+        f"unsure of {unsure:,}",
+        err=True,
+    )
+    if result.offline:
+        click.echo(f"left out {plural(result.offline, 'photo')} on drives that are not mounted", err=True)
+    print_unreadable(result.unreadable)
+    if table:
+        click.echo(f"table: {shown(str(Path(table).absolute()))}", err=True)
+    if sidecars:
+        click.echo(f"{plural(sidecars.changed, 'sidecar')} changed", err=True)
+        for failed in sidecars.failed:
+            click.echo(f"  {shown(str(failed.path))}: {shown(failed.reason)}", err=True)
