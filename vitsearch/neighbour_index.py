@@ -225,6 +225,8 @@ class RowIndex:
     def _settle(self, queries: Single, scores: Single, slots: Slots) -> None:
         """Put slots (q, k) with close scores (q, k) in order, in place: by exact score, then by id."""
         close = (scores[:, 1:] >= scores[:, :-1] - ROUNDING) & (slots[:, 1:] >= 0)
+        if not close.any():
+            return
         near = np.zeros(scores.shape, dtype=bool)
         near[:, 1:] = close
         near[:, :-1] |= close
