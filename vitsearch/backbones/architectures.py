@@ -53,7 +53,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "vit": _VIT,
     "deit": _VIT,
     "beit": _VIT,
-    "dinov2": _VIT,
+    "dinov2": _VIT | {"patch_size": 14},
     "dinov2_with_registers": _VIT | {"num_register_tokens": 4},
     "dinov3_vit": _VIT | {"hidden_size": 384, "num_attention_heads": 6, "num_register_tokens": 0},
     "clip": _CLIP,

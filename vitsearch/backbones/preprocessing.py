@@ -117,7 +117,7 @@ def prepare(image: Image.Image, preprocessing: Preprocessing) -> npt.NDArray[np.
     fitted = (
         _pad(frame, preprocessing) if preprocessing.fit == "pad" else _resize_and_crop(frame, preprocessing)
     )
-    return np.asarray(fitted)
+    return np.array(fitted)
 
 
 def _resize_and_crop(image: Image.Image, pre: Preprocessing) -> Image.Image:

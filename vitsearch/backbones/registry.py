@@ -150,7 +150,7 @@ _SIGLIP_BASE = Facts("siglip", _SIGLIP, "projection", 768, 16, 0, 196, *_BASE, 9
 _HUB_FREE = Facts(
     "clip_vision_model", _CLIP, "projection", 512, 16, 1, 196, *_BASE, 86_192_640, has_text=False
 )
-_SWIN_TINY = Facts("swin", _SWIN, "pooled", 768, 4, 0, 49, 768, 12, 24, 27_519_354, has_text=False)
+_SWIN_TINY = Facts("swin", _SWIN, "pooled", 768, 32, 0, 49, 768, 12, 24, 27_519_354, has_text=False)
 _CVT_13 = Facts("cvt", _CVT, "pooled", 384, 16, 1, 196, 384, 13, 6, 19_612_480, has_text=False)
 
 MODELS: tuple[RegisteredModel, ...] = (

@@ -97,7 +97,7 @@ class TorchBackbone(Backbone):
         return Embeddings.from_raw(np.zeros((0, self.space.dimension), dtype=np.float32))
 
     def _forward(self, pixels: npt.NDArray[np.uint8]) -> torch.Tensor:
-        batch = torch.from_numpy(np.ascontiguousarray(pixels))
+        batch = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))
         if self.device == "cuda":
             batch = batch.pin_memory()
         batch = batch.to(self.device, non_blocking=self.device == "cuda")

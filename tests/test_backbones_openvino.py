@@ -1,0 +1,265 @@
+"""The CPU runtime: vectors of the same space as torch, a start without torch, and caches that may be damaged."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.tiny_checkpoints import ARCHITECTURES, EDGE, make_checkpoint
+from vitsearch.backbones import Space, load_backbone, load_for_space
+from vitsearch.backbones.graphs import find_graph, graph_folder, new_graph
+from vitsearch.backbones.openvino_runtime import OpenVINOBackbone
+from vitsearch.backbones.torch_runtime import TorchBackbone
+from vitsearch.errors import ModelError, NoTextTower
+
+
+def noise(n: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (n, EDGE, EDGE, 3), dtype=np.uint8)
+
+
+def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return (a * b).sum(axis=1)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_vectors_are_those_of_float32_torch_alone_and_in_any_batch(architecture, tmp_path):
+    folder = make_checkpoint(architecture, tmp_path / architecture)
+    pixels = noise(5)
+    expected = load_backbone(str(folder), cache=tmp_path, runtime="torch").embed_batch(pixels)
+
+    backbone = load_backbone(str(folder), cache=tmp_path, runtime="openvino", batch_size=2)
+    found = backbone.embed_batch(pixels)
+    alone = np.concatenate([backbone.embed_batch(pixels[i : i + 1]).rows for i in range(5)])
+
+    assert cosines(expected.rows[:1], expected.rows[1:2])[0] < 0.99, "the photos must be told apart"
+    assert cosines(found.rows, expected.rows).min() >= 0.999
+    assert cosines(found.rows, alone).min() >= 0.999
+    assert np.allclose(np.linalg.norm(found.rows, axis=1), 1, atol=1e-5)
+    assert np.allclose(found.norms, expected.norms, rtol=0.03)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A checkpoint, the cache with its graph, its space and what torch makes of some pixels."""
+    root = tmp_path_factory.mktemp("exported")
+    folder = make_checkpoint("vit", root / "vit")
+    torch_backbone = load_backbone(str(folder), cache=root / "cache", runtime="torch")
+    load_backbone(str(folder), cache=root / "cache", runtime="openvino")
+    return root / "cache", torch_backbone.space, torch_backbone.embed_batch(noise(20)).rows
+
+
+@pytest.fixture
+def cached(exported, tmp_path):
+    """The same with a cache of the test's own, which it may damage."""
+    cache, space, expected = exported
+    shutil.copytree(cache, tmp_path / "cache", ignore=shutil.ignore_patterns("calibration-*"))
+    return tmp_path / "cache", space, expected
+
+
+def test_the_cpu_runs_in_openvino_and_says_once_that_it_prepares_the_model(tmp_path):
+    folder = make_checkpoint("clip_vision_model", tmp_path / "clip")
+    said: list[str] = []
+    first = load_backbone(str(folder), cache=tmp_path, device="cpu", notice=said.append)
+    second = load_backbone(str(folder), cache=tmp_path, device="cpu", notice=said.append)
+    assert type(first) is type(second) is OpenVINOBackbone
+    assert said == [f"preparing {folder} for this CPU (once)"]
+    with pytest.raises(NoTextTower):
+        second.embed_texts(["a red shoe"])
+
+
+@pytest.mark.parametrize("n", [0, 1, 7, 8, 9, 16, 17, 20])
+def test_any_number_of_photos_comes_back_in_order(n, exported):
+    cache, space, expected = exported
+    found = load_for_space(space, cache=cache, runtime="openvino").embed_batch(noise(20)[:n])
+    assert found.rows.shape == (n, space.dimension)
+    assert found.norms.shape == (n,)
+    assert (cosines(found.rows, expected[:n]) >= 0.999).all()
+
+
+def test_a_large_batch_calibrates_once_and_the_result_is_used_from_then_on(cached):
+    cache, space, expected = cached
+    backbone = load_for_space(space, cache=cache, runtime="openvino")
+    backbone.embed_batch(noise(7))
+    assert list(graph_folder(space, cache=cache).glob("calibration-*")) == []
+    found = backbone.embed_batch(noise(20))
+    (note,) = graph_folder(space, cache=cache).glob("calibration-*")
+    content = json.loads(note.read_text())
+    rates = content["images_per_second"]
+    assert f"{content['hint']} {content['images']}" == max(rates, key=rates.get)
+    assert cosines(found.rows, expected).min() >= 0.999
+
+    note.write_text(json.dumps({"hint": "THROUGHPUT", "images": 4}))
+    again = load_for_space(space, cache=cache, runtime="openvino").embed_batch(noise(20))
+    assert json.loads(note.read_text()) == {"hint": "THROUGHPUT", "images": 4}
+    assert cosines(again.rows, expected).min() >= 0.999
+
+
+def test_texts_are_embedded_beside_the_graph(tmp_path):
+    folder = make_checkpoint("clip", tmp_path / "clip")
+    texts = ["a photo of a red shoe", "green hat"]
+    expected = load_backbone(str(folder), cache=tmp_path, runtime="torch").embed_texts(texts)
+    backbone = load_backbone(str(folder), cache=tmp_path, runtime="openvino")
+    assert cosines(backbone.embed_texts(texts).rows, expected.rows).min() >= 0.9999
+    assert backbone.embed_texts([]).rows.shape == (0, backbone.space.dimension)
+
+
+SEARCH = """
+import json, sys
+from pathlib import Path
+import numpy as np
+from vitsearch.backbones import Space, load_for_space
+
+space = Space.from_json(sys.argv[1])
+backbone = load_for_space(space, cache=Path(sys.argv[2]))
+rows = backbone.embed_batch(np.zeros((1, 32, 32, 3), dtype=np.uint8)).rows
+heavy = ("torch", "transformers", "huggingface_hub", "onnx", "openvino_telemetry", "openvino.tools.ovc")
+print(json.dumps([type(backbone).__name__, rows.shape, [name for name in heavy if name in sys.modules]]))
+"""
+
+
+def test_a_search_starts_without_torch_and_ends_cleanly(exported):
+    cache, space, _ = exported
+    done = subprocess.run(
+        [sys.executable, "-c", SEARCH, space.to_json(), str(cache)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    # OpenVINO ends the whole process with a signal if Python goes while one of its threads holds a Python object.
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == ["OpenVINOBackbone", [1, space.dimension], []]
+
+
+EXPORT = """
+import sys
+from pathlib import Path
+
+events = []
+watched = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "subprocess.Popen", "os.posix_spawn")
+sys.addaudithook(lambda event, arguments: events.append((event, str(arguments))) if event in watched else None)
+
+import numpy as np
+from vitsearch.backbones import load_backbone
+
+backbone = load_backbone(sys.argv[1], cache=Path(sys.argv[2]), runtime="openvino")
+backbone.embed_batch(np.zeros((9, 32, 32, 3), dtype=np.uint8))
+print(type(backbone).__name__, "openvino_telemetry" in sys.modules, events)
+"""
+
+
+def test_exporting_and_running_a_model_connects_to_nothing(tmp_path, exported):
+    _, space, _ = exported
+    done = subprocess.run(
+        [sys.executable, "-c", EXPORT, space.model, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split("\n")[-2] == "OpenVINOBackbone False []"
+
+
+def graph_file(cache, space, name):
+    return graph_folder(space, cache=cache) / name
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "graph.xml", "graph.bin"])
+@pytest.mark.parametrize("damage", ["missing", "cut", "zeros"])
+def test_a_damaged_graph_is_made_again(name, damage, cached):
+    cache, space, expected = cached
+    path = graph_file(cache, space, name)
+    content = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    elif damage == "cut":
+        path.write_bytes(content[: len(content) // 2])
+    elif name == "graph.bin":
+        pytest.skip("weights of the right length can only be told apart by reading all of them")
+    else:
+        path.write_bytes(bytes(len(content)))
+    said: list[str] = []
+    found = load_for_space(space, cache=cache, runtime="openvino", notice=said.append).embed_batch(noise(3))
+    assert cosines(found.rows, expected[:3]).min() >= 0.999
+    assert said == [f"preparing {space.model} for this CPU (once)"]
+    assert find_graph(space, cache=cache) is not None
+
+
+@pytest.mark.parametrize("content", [b"", b"not a compiled model" * 100])
+def test_a_damaged_compiled_form_is_compiled_again(content, cached):
+    cache, space, expected = cached
+    (blob,) = graph_folder(space, cache=cache).glob("compiled-*/latency/*.blob")
+    blob.chmod(0o600)
+    blob.write_bytes(content)
+    found = load_for_space(space, cache=cache, runtime="openvino").embed_batch(noise(3))
+    assert cosines(found.rows, expected[:3]).min() >= 0.999
+
+
+def test_a_damaged_calibration_is_ignored(cached):
+    cache, space, expected = cached
+    load_for_space(space, cache=cache, runtime="openvino").embed_batch(noise(20))
+    (note,) = graph_folder(space, cache=cache).glob("calibration-*")
+    note.write_text('{"hint": "FASTEST", "images": -1}')
+    found = load_for_space(space, cache=cache, runtime="openvino").embed_batch(noise(20))
+    assert cosines(found.rows, expected).min() >= 0.999
+
+
+def test_an_interrupted_export_leaves_nothing_and_a_new_one_replaces_that_of_other_versions(
+    exported, tmp_path
+):
+    cache, space, _ = exported
+    spec = find_graph(space, cache=cache).spec
+    folder = graph_folder(space, cache=tmp_path)
+
+    def interrupted_export():
+        with new_graph(spec, cache=tmp_path) as (staging, _):
+            (staging / "graph.xml").write_text("half a gra")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted_export()
+    assert list(folder.parent.iterdir()) == []
+
+    older = folder.with_name(folder.name.rpartition("-")[0] + "-0a0b0c0d")
+    other_space = folder.with_name("f" * 24 + "-0a0b0c0d")
+    older.mkdir()
+    other_space.mkdir()
+    with new_graph(spec, cache=tmp_path) as (staging, precisions):
+        (staging / "graph.xml").write_text("a graph")
+        precisions.append("f32")
+    assert sorted(path.name for path in folder.parent.iterdir()) == sorted([folder.name, other_space.name])
+    assert find_graph(space, cache=tmp_path).precisions == ("f32",)
+
+
+def test_the_same_weights_under_another_name_or_fit_share_a_graph_and_other_weights_do_not(
+    exported, tmp_path
+):
+    _, space, _ = exported
+    padded = replace(space, model="other", preprocessing=replace(space.preprocessing, fit="pad"))
+    darker = replace(space, preprocessing=replace(space.preprocessing, mean=(0.1, 0.1, 0.1)))
+    folder = graph_folder(space, cache=tmp_path)
+    assert graph_folder(padded, cache=tmp_path) == folder
+    assert graph_folder(darker, cache=tmp_path) != folder
+    assert graph_folder(replace(space, fingerprint="0" * 64), cache=tmp_path) != folder
+
+
+def test_without_openvino_the_cpu_runs_in_torch_and_says_so(cached, monkeypatch):
+    cache, space, expected = cached
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    said: list[str] = []
+    backbone = load_for_space(space, cache=cache, notice=said.append)
+    assert type(backbone) is TorchBackbone
+    assert "OpenVINO cannot be imported" in said[-1]
+    assert "running in torch" in said[-1]
+    assert cosines(backbone.embed_batch(noise(3)).rows, expected[:3]).min() >= 0.9999
+    with pytest.raises(ModelError, match="install the package `openvino`"):
+        load_for_space(space, cache=cache, runtime="openvino")
+
+
+def test_a_space_with_a_graph_needs_its_checkpoint_no_more(exported):
+    cache, space, expected = exported
+    moved = Space.from_json(space.to_json().replace(space.model, "/a/folder/that/is/gone"))
+    found = load_for_space(moved, cache=cache, runtime="openvino")
+    assert found.space == moved
+    assert cosines(found.embed_batch(noise(2)).rows, expected[:2]).min() >= 0.999
