@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING
@@ -17,7 +15,7 @@ from vitsearch.duplicates.candidates import HASH_DISTANCE, NEIGHBOURS, lowest_co
 from vitsearch.duplicates.edits import EDITS
 from vitsearch.duplicates.evidence import Cutoffs
 from vitsearch.duplicates.hashes import in_all_orientations
-from vitsearch.duplicates.judging import Judge
+from vitsearch.duplicates.judging import Judge, looking_threads
 from vitsearch.duplicates.tables import hashes_of, present_photos, told_apart
 from vitsearch.errors import UnreadablePhoto
 
@@ -113,7 +111,7 @@ def _measured(
     pairs = _proposed(library, ids, sample)
     judge.prepare({photo for pair in pairs for photo in pair} | set(sample.tolist()))
     total = len(pairs) + len(sample)
-    with ThreadPoolExecutor(os.cpu_count() or 2, thread_name_prefix="vitsearch-look") as pool:
+    with looking_threads() as pool:
         seen = []
         for evidence in pool.map(lambda pair: _seen(judge, pair), sorted(pairs)):
             seen.append(evidence)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -21,7 +19,7 @@ from vitsearch.duplicates.candidates import (
 )
 from vitsearch.duplicates.earned import EarnedCutoffs, earned_cutoffs
 from vitsearch.duplicates.grouping import TIERS, DuplicateGroup, Link, Tier, group
-from vitsearch.duplicates.judging import Judge
+from vitsearch.duplicates.judging import Judge, looking_threads
 from vitsearch.duplicates.pairs import Pairs
 from vitsearch.duplicates.quality import jpeg_quality
 from vitsearch.duplicates.tables import (
@@ -36,6 +34,7 @@ from vitsearch.errors import BadQuery
 from vitsearch.records import UnreadableFile
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Collection, Iterable, Sequence
 
     import numpy.typing as npt
@@ -182,7 +181,7 @@ def _chosen(pairs: Pairs, which: npt.NDArray[np.intp]) -> Pairs:
 
 def _judged(judge: Judge, pairs: Pairs, on_progress: Callable[[Progress], None]) -> list[Link]:
     links: list[Link] = []
-    with ThreadPoolExecutor(os.cpu_count() or 2, thread_name_prefix="vitsearch-look") as pool:
+    with looking_threads() as pool:
         for start in range(0, len(pairs), _CHUNK):
             on_progress(Progress("look", start, len(pairs)))
             part = _chosen(pairs, np.arange(start, min(start + _CHUNK, len(pairs))))

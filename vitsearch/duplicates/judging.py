@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from blake3 import blake3
@@ -17,7 +20,7 @@ from vitsearch.photos import read_photo
 from vitsearch.records import UnreadableFile
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
 
     from PIL.Image import Image
@@ -29,6 +32,18 @@ if TYPE_CHECKING:
 BURST_COSINE = 0.8
 # Two containers of the same pixels differ in their hashes only by the scale that a JPEG was decoded at.
 _SAME_PIXELS_DISTANCE = 24
+
+
+@contextmanager
+def looking_threads() -> Iterator[ThreadPoolExecutor]:
+    """Threads for second looks. Each keeps a core busy: matrix products that spread over all cores cost thrice."""
+    from threadpoolctl import threadpool_limits
+
+    with (
+        threadpool_limits(1, user_api="blas"),
+        ThreadPoolExecutor(os.cpu_count() or 2, thread_name_prefix="vitsearch-look") as pool,
+    ):
+        yield pool
 
 
 class Judge:

@@ -1,0 +1,161 @@
+"""Cut-offs that a library earns on its own photos: measured once, kept beside it, and honest about small libraries."""
+
+import json
+import shutil
+from random import Random
+
+import pytest
+from PIL import Image
+
+from tests.conftest import SAMPLES, MeanColour
+from vitsearch.duplicates import earned
+from vitsearch.duplicates.earned import EarnedCutoffs, earned_cutoffs, known_cutoffs
+from vitsearch.duplicates.edits import EDITS
+from vitsearch.duplicates.evidence import Cutoffs
+from vitsearch.duplicates.tables import tell_apart
+from vitsearch.library import Library
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch):
+    """A few photos are enough to see how it works."""
+    monkeypatch.setattr(earned, "SAMPLE", 8)
+    monkeypatch.setattr(earned, "FEWEST", 12)
+    monkeypatch.setattr(earned, "EDITS_EACH", 2)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for path in sorted((SAMPLES / "travel").glob("*.jpg"))[:14]:
+        with Image.open(path) as image:
+            image.reduce(2).save(folder / path.name, quality=90)
+    return folder
+
+
+def measured(library: Library, share: float = 0.01) -> tuple[EarnedCutoffs, bool]:
+    """Return the cut-offs, and whether they were measured for it."""
+    steps = []
+    found = earned_cutoffs(
+        library, max_false_share=share, on_progress=lambda done, total: steps.append((done, total))
+    )
+    assert not steps or steps[-1][0] == steps[-1][1]
+    return found, bool(steps)
+
+
+def test_cutoffs_are_measured_once_for_a_library_a_share_and_a_space(library, photos):
+    library.index([photos])
+    first, was_measured = measured(library)
+    assert was_measured
+    assert measured(library) == (first, False)
+    assert known_cutoffs(library, max_false_share=0.01) == first
+    assert known_cutoffs(library, max_false_share=0.2) is None
+    assert measured(library, 0.2)[1]
+    assert measured(library) == (first, False)
+    library.close()
+    with Library.open(library.folder, backbone=MeanColour(model="other")) as other:
+        other.index([photos], change_model=True)
+        assert measured(other)[1]
+
+
+def test_what_was_measured_is_the_same_each_time_and_says_how_much_is_found(library, photos):
+    library.index([photos])
+    first, _ = measured(library)
+    assert set(first.recall) <= {edit.family for edit in EDITS}
+    assert len(first.recall) >= 5
+    assert first.recall["codec"] == 1
+    assert all(0 <= share <= 1 for share in first.recall.values())
+    assert first.calibration.max_false_share == 0.01
+    assert first.calibration.false_share <= 0.01 or first.cutoffs.share > 0.98
+    (library.folder / earned.FILE).unlink()
+    assert measured(library) == (first, True)
+
+
+def test_a_smaller_share_never_loosens_the_cutoffs(library, photos):
+    library.index([photos])
+    loose, strict = measured(library, 0.2)[0].cutoffs, measured(library, 0.0001)[0].cutoffs
+    assert strict.share >= loose.share
+    assert strict.closeness >= loose.closeness
+
+
+def test_they_are_measured_again_when_the_library_has_grown_by_half(library, photos):
+    library.index([photos])
+    first, _ = measured(library)
+    for index, path in enumerate(sorted((SAMPLES / "animals").glob("*.jpg"))):
+        if index < 4:
+            shutil.copy(path, photos)
+    library.index([photos])
+    assert measured(library) == (first, False)
+    for path in sorted((SAMPLES / "animals").glob("*.jpg")):
+        shutil.copy(path, photos)
+    library.index([photos])
+    again, was_measured = measured(library)
+    assert was_measured
+    assert again.photos == 28
+
+
+def test_a_small_library_gets_the_default_cutoffs_and_says_so(library, photos):
+    for path in sorted(photos.iterdir())[11:]:
+        path.unlink()
+    library.index([photos])
+    found, was_measured = measured(library)
+    assert (found, was_measured) == (EarnedCutoffs(Cutoffs(), None, 11), False)
+    assert found.recall == {}
+    assert not (library.folder / earned.FILE).exists()
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"version": 99, "entries": {}}', '{"version": 1, "entries": 5}']
+)
+def test_a_damaged_file_is_measured_anew(library, photos, content):
+    library.index([photos])
+    (library.folder / earned.FILE).write_text(content)
+    assert known_cutoffs(library, max_false_share=0.01) is None
+    (library.folder / earned.FILE).write_text(
+        json.dumps(
+            {"version": 1, "entries": {earned._key(library, 0.01): {"photos": 14, "calibration": content}}}
+        )
+    )
+    assert known_cutoffs(library, max_false_share=0.01) is None
+
+
+def test_a_library_that_cannot_be_written_to_is_measured_each_time(own_folder):
+    photos = own_folder / "photos"
+    photos.mkdir()
+    for path in sorted((SAMPLES / "travel").glob("*.jpg"))[:12]:
+        shutil.copy(path, photos)
+    with Library.open(own_folder / "library", backbone=MeanColour()) as library:
+        library.index([photos])
+        library.folder.chmod(0o500)
+        try:
+            first, _ = measured(library)
+            assert measured(library) == (first, True)
+        finally:
+            library.folder.chmod(0o700)
+        assert sorted(path.name for path in library.folder.iterdir() if "cutoffs" in path.name) == []
+
+
+def test_photos_that_were_told_apart_are_counterexamples_however_alike(library, photos):
+    for number, path in enumerate(sorted(photos.iterdir())):
+        with Image.open(path) as image:
+            edit = next(one for one in EDITS if one.name == "jpeg-50")
+            edit.apply(image.convert("RGB"), Random(number)).save(
+                path.with_stem(path.stem + "-copy"), quality=95
+            )
+    library.index([photos])
+    trusting, _ = measured(library)
+    ids = library.neighbours().ids().tolist()
+    tell_apart(library.catalog, ids)
+    (library.folder / earned.FILE).unlink()
+    doubting, _ = measured(library)
+    assert doubting.cutoffs.share > trusting.cutoffs.share
+    assert doubting.calibration.negatives > trusting.calibration.negatives
+
+
+def test_a_photo_that_cannot_be_read_any_more_costs_only_itself(library, photos):
+    library.index([photos])
+    for path in sorted(photos.iterdir())[:2]:
+        path.write_bytes(b"gone bad")
+    found, _ = measured(library)
+    assert found.calibration.negatives > 0

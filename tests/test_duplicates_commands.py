@@ -1,0 +1,264 @@
+"""The commands `duplicates`, `apply` and `undo`: documents, plans that can be taken back, decisions, exit statuses."""
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+from random import Random
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from tests.conftest import SAMPLES
+from vitsearch.cli import cli
+from vitsearch.duplicates.edits import EDITS
+from vitsearch.errors import BadQuery, PlanError, UnreadablePhoto
+
+CAT = SAMPLES / "animals" / "cat-1.jpg"
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Two exact copies, a smaller one, and a photo that is alone."""
+    folder = tmp_path / "photos"
+    (folder / "sub").mkdir(parents=True)
+    shutil.copy(CAT, folder / "cat.jpg")
+    os.utime(folder / "cat.jpg", (1_000_000, 1_000_000))
+    shutil.copy(CAT, folder / "sub" / "cat.jpg")
+    with Image.open(CAT) as image:
+        image.reduce(2).save(folder / "small.jpg", quality=80)
+    shutil.copy(SAMPLES / "animals" / "dog-1.jpg", folder / "dog.jpg")
+    return folder
+
+
+@pytest.fixture
+def call(library):
+    """Run a command in this process, on the fixture's library; errors come out as they are."""
+
+    def run_command(*arguments: object, status: int = 0):
+        done = CliRunner().invoke(
+            cli,
+            ["--library", str(library.folder), *map(str, arguments)],
+            catch_exceptions=False,
+            standalone_mode=False,
+        )
+        # Without click's own handling, a status that a command chose is what it returns.
+        assert (done.return_value or 0) == status, done.output
+        return done
+
+    return run_command
+
+
+def state(folder: Path) -> dict[str, tuple[bytes, int]]:
+    return {
+        str(path.relative_to(folder)): (path.read_bytes(), path.lstat().st_mtime_ns)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_the_document_holds_groups_with_evidence_and_what_they_rest_on(library, photos, call):
+    library.index([photos])
+    document = json.loads(call("duplicates", "--json").stdout)
+    assert list(document) == ["groups", "cutoffs", "photos", "pairs", "skipped"]
+    assert document["cutoffs"] == {"earned": False, "share": 0.82, "closeness": 0.97}
+    assert (document["photos"], document["skipped"]) == (3, [])
+    (group,) = document["groups"]
+    assert list(group) == ["group", "tier", "score", "keep", "reason", "files"]
+    assert (group["tier"], group["keep"]) == ("near", str(photos / "cat.jpg"))
+    assert group["score"] == min(file["score"] for file in group["files"]) > 0.95
+    assert [(file["path"], file["tier"]) for file in group["files"]] == [
+        (str(photos / "cat.jpg"), "exact"),
+        (str(photos / "small.jpg"), "near"),
+        (str(photos / "sub" / "cat.jpg"), "exact"),
+    ]
+    small = group["files"][1]
+    assert small["transform"] == "same frame"
+    assert {"cosine", "hash_distance", "inliers", "share", "closeness"} <= set(small)
+    assert group["group"] == "-".join(map(str, sorted({file["photo"] for file in group["files"]})))
+
+
+def test_lines_are_the_groups_of_the_document_one_by_one(library, photos, call):
+    shutil.copy(photos / "dog.jpg", photos / "sub")
+    library.index([photos])
+    groups = json.loads(call("duplicates", "--json").stdout)["groups"]
+    assert len(groups) == 2
+    assert [json.loads(line) for line in call("duplicates", "--lines").stdout.splitlines()] == groups
+
+
+def test_the_text_names_each_group_and_says_what_would_be_kept_and_why(library, photos, call):
+    library.index([photos])
+    done = call("duplicates", "--tier", "exact")
+    assert done.stdout == (
+        "exact 1.000  group 1\n"
+        f"  keep   {photos}/cat.jpg  (the oldest file)\n"
+        f"  exact  {photos}/sub/cat.jpg  (1.000)\n"
+    )
+    assert done.stderr == "1 group among 3 photos: 1 exact\n"
+    assert "default cut-offs" in call("duplicates").stderr
+
+
+@pytest.mark.parametrize("action", ["trash", "move", "hardlink", "symlink"])
+def test_a_plan_is_carried_out_and_undone_to_the_last_byte(library, photos, call, tmp_path, action):
+    library.index([photos])
+    before, plan = state(photos), tmp_path / "plan.json"
+    elsewhere = ["--to", tmp_path / "elsewhere"] if action == "move" else []
+    tiers = ["--tier", "exact"] if "link" in action else []
+    call("duplicates", *tiers, "--plan", plan, "--action", action, *elsewhere)
+    assert state(photos) == before
+
+    done = call("apply", plan)
+    assert "sub/cat.jpg" in done.stdout
+    assert (photos / "cat.jpg").read_bytes() == CAT.read_bytes()
+    if "link" in action:
+        assert (photos / "sub" / "cat.jpg").samefile(photos / "cat.jpg")
+    else:
+        assert not (photos / "sub" / "cat.jpg").exists()
+        assert not (photos / "small.jpg").exists()
+        # The trash and the other folder are no part of the library.
+        library.index([photos])
+        assert json.loads(call("duplicates", "--json").stdout)["groups"] == []
+    assert json.loads(call("apply", plan, "--json").stdout)["files"][0]["done"] is True
+
+    call("undo", plan)
+    assert state(photos) == before
+    assert not (photos / ".vitsearch-trash").exists()
+
+
+def test_a_plan_whose_files_have_changed_stops_with_a_list_and_does_nothing(library, photos, tmp_path, run):
+    library.index([photos])
+    plan = tmp_path / "plan.json"
+    assert run("duplicates", "--plan", plan).returncode == 0
+    (photos / "small.jpg").write_bytes(b"edited")
+    (photos / "sub" / "cat.jpg").unlink()
+    before = state(photos)
+    done = run("apply", plan)
+    assert done.returncode == 1
+    assert f"{photos}/small.jpg: its content has changed" in done.stderr
+    assert f"{photos}/sub/cat.jpg: it has gone" in done.stderr
+    assert "Nothing was done" in done.stderr
+    assert state(photos) == before
+
+
+def test_a_file_that_is_left_alone_is_said_and_makes_the_status_one(library, photos, call, tmp_path):
+    library.index([photos])
+    plan = tmp_path / "plan.json"
+    # No link can stand for a file with other bytes.
+    call("duplicates", "--plan", plan, "--action", "hardlink")
+    done = call("apply", plan, status=1)
+    assert f"{photos}/small.jpg: left alone: it has not the same bytes" in done.stdout
+    assert done.stderr == "1 file moved, 1 left alone\n"
+
+
+def test_a_plan_never_overwrites_a_file_and_never_holds_a_burst(library, tmp_path, call):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    with Image.open(SAMPLES / "travel" / "castle-2.jpg") as scene:
+        for second in (0, 2):
+            exif = Image.Exif()
+            exif[0x0132] = f"2024:05:01 10:00:0{second}"
+            shot = scene.convert("RGB").crop((second, 0, 600 + second, 500))
+            shot.save(photos / f"{second}.jpg", exif=exif)
+    library.index([photos])
+    plan = tmp_path / "plan.json"
+    assert call("duplicates", "--plan", plan).stdout.startswith("burst")
+    assert json.loads(plan.read_text())["groups"] == []
+    with pytest.raises(PlanError, match="exists already"):
+        call("duplicates", "--plan", plan)
+
+
+def test_a_group_that_is_no_duplicate_is_not_shown_again(library, photos, call):
+    library.index([photos])
+    (group,) = json.loads(call("duplicates", "--json").stdout)["groups"]
+    done = call("duplicates", "--not-duplicates", group["group"])
+    assert done.stderr == "remembered: 1 pair of photos told apart\n"
+    # The two files with the same bytes are one photo: they are a group of their own, until that is wanted as well.
+    (left,) = json.loads(call("duplicates", "--json").stdout)["groups"]
+    assert (left["tier"], left["group"]) == ("exact", group["group"].split("-")[0])
+    call("duplicates", "--not-duplicates", left["group"])
+    assert json.loads(call("duplicates", "--json").stdout)["groups"] == []
+
+
+def test_photos_can_be_told_apart_by_their_paths(library, photos, call):
+    library.index([photos])
+    call("duplicates", "--not-duplicates", photos / "cat.jpg", "--not-duplicates", photos / "small.jpg")
+    (left,) = json.loads(call("duplicates", "--json").stdout)["groups"]
+    assert left["tier"] == "exact"
+    with pytest.raises(BadQuery, match="is not in the library"):
+        call(
+            "duplicates",
+            "--not-duplicates",
+            CAT.with_name("dog-2.jpg"),
+            "--not-duplicates",
+            photos / "cat.jpg",
+        )
+
+
+def test_a_check_of_two_files_needs_no_library_and_answers_with_its_status(run, tmp_path):
+    with Image.open(CAT) as image:
+        edit = next(one for one in EDITS if one.name == "mirror")
+        edit.apply(image.convert("RGB"), Random(0)).save(tmp_path / "mirrored.png")
+    done = run("duplicates", "--check", CAT, tmp_path / "mirrored.png")
+    assert (done.returncode, done.stdout.split(":")[1]) == (0, " mirrored\n")
+    done = run("duplicates", "--check", CAT, SAMPLES / "animals" / "cat-2.jpg")
+    assert (done.returncode, done.stdout) == (3, "not the same shot\n")
+    done = run("duplicates", "--check", CAT, tmp_path / "none.jpg")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert not (tmp_path / "library").exists()
+
+
+def test_a_check_knows_the_same_bytes_and_the_same_pixels(call, tmp_path):
+    shutil.copy(CAT, tmp_path / "same.jpg")
+    with Image.open(CAT) as image:
+        image.save(tmp_path / "same.png")
+    found = {
+        name: json.loads(call("duplicates", "--check", CAT, tmp_path / name, "--json").stdout)
+        for name in ("same.jpg", "same.png")
+    }
+    assert {name: (one["same"], one["tier"], one["score"]) for name, one in found.items()} == {
+        "same.jpg": (True, "exact", 1.0),
+        "same.png": (True, "pixels", 1.0),
+    }
+    with pytest.raises(UnreadablePhoto):
+        call("duplicates", "--check", CAT, tmp_path)
+
+
+def test_the_page_shows_both_photos_of_each_pair_and_names_cannot_act(library, photos, call, tmp_path):
+    (photos / "small.jpg").rename(photos / "<script>alert(1)<&.jpg")
+    library.index([photos])
+    page = tmp_path / "found.html"
+    call("duplicates", "--html", page)
+    text = page.read_text(encoding="utf-8")
+    assert "<script>" not in text
+    assert "&lt;script&gt;alert(1)&lt;&amp;.jpg" in text
+    assert len(re.findall(r'<img [^>]*src="data:image/jpeg;base64,[^"]+"', text)) == 4
+    assert re.findall(r'(?:src|href)="(?!data:)', text) == []
+    assert "same frame" in text
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--action", "trash"],
+        ["--plan", "p.json", "--action", "move"],
+        ["--plan", "p.json", "--to", "elsewhere"],
+        ["--json", "--lines"],
+        ["--max-false-share", "0"],
+        ["--tier", "similar"],
+        ["--not-duplicates", "one.jpg"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_refused_before_anything_is_done(library, photos, arguments, tmp_path):
+    library.index([photos])
+    done = CliRunner().invoke(cli, ["--library", str(library.folder), "duplicates", *arguments])
+    assert done.exit_code == 2
+    assert not (tmp_path / "p.json").exists()
+
+
+def test_without_a_library_there_is_one_clear_line(run):
+    done = run("duplicates")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "there is no library in" in done.stderr

@@ -1,0 +1,304 @@
+"""The search for duplicates in a library: tiers, evidence, what is never grouped, and decisions that last."""
+
+import os
+import shutil
+from pathlib import Path
+
+import platformdirs
+import pytest
+from PIL import Image
+
+from tests.conftest import SAMPLES, MeanColour
+from vitsearch.duplicates.check import check_files
+from vitsearch.duplicates.edits import EDITS
+from vitsearch.duplicates.find import find_duplicates, group_name
+from vitsearch.duplicates.tables import tell_apart, told_apart
+from vitsearch.errors import BadQuery, LibraryError
+from vitsearch.library import Library
+
+# By SOURCES.md: a copy belongs to its original, and some originals are crops of another one.
+GROUPS = {
+    frozenset({"bird-1.jpg", "bird-1-bordered.jpg"}): "near",
+    frozenset({"cat-1.jpg", "cat-1-mirrored.jpg"}): "near",
+    frozenset({"dog-1.jpg", "dog-1-orientation-6.jpg"}): "near",
+    frozenset({"dog-2.jpg", "dog-3.jpg"}): "near",
+    frozenset({"bridge-1.heic", "bridge-1.jpg", "bridge-2.jpg"}): "near",
+    frozenset({"bridge-3.jpg", "bridge-4.jpg"}): "near",
+    frozenset({"bee-1.jpg", "bee-1-reencoded.jpg", "bee-2.jpg"}): "near",
+    frozenset({"dandelion-1.jpg", "dandelion-2.jpg"}): "near",
+    frozenset({"mountain-3.jpg", "mountain-3-cropped.jpg", "mountain-4.jpg"}): "near",
+    frozenset({"fruit-1.jpg", "fruit-2.jpg", "fruit-3.jpg"}): "near",
+    frozenset({"fruit-4.jpg", "fruit-4.webp"}): "near",
+    frozenset({"castle-1.jpg", "castle-1-resized.jpg"}): "near",
+    frozenset({"castle-3.jpg", "castle-3-grey.jpg"}): "near",
+    frozenset({"windmill-1.jpg", "windmill-1-really-a-png.jpg"}): "pixels",
+}
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory):
+    with Library.open(tmp_path_factory.mktemp("samples"), backbone=MeanColour()) as library:
+        library.index([SAMPLES])
+        yield library
+
+
+@pytest.fixture(scope="module")
+def report(samples):
+    return find_duplicates(samples)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A folder with one real photo in it."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    shutil.copy(SAMPLES / "animals" / "cat-1.jpg", folder / "cat.jpg")
+    return folder
+
+
+def names(found) -> set[str]:
+    return {file.path.name for file in found.files}
+
+
+def brief(report) -> list[tuple[str, set[str]]]:
+    return [(found.tier, names(found)) for found in report.groups]
+
+
+def edited(source: Path, target: Path, edit: str, seed: int = 0) -> None:
+    from random import Random
+
+    with Image.open(source) as image:
+        apply = next(one for one in EDITS if one.name == edit).apply
+        apply(image.convert("RGB"), Random(seed)).save(target, quality=90)
+
+
+def shot(path: Path, taken: str, *, shift: int = 0, camera: str = "Canon EOS R5") -> None:
+    """Write a shot of one scene; `shift` moves the camera by so many pixels."""
+    exif = Image.Exif()
+    exif[0x0110] = camera
+    exif[0x0132] = taken
+    with Image.open(SAMPLES / "travel" / "castle-2.jpg") as scene:
+        scene.convert("RGB").crop((shift, 0, 700 + shift, 500)).save(path, quality=90, exif=exif)
+
+
+def test_the_sample_photos_fall_into_the_groups_that_they_were_made_for(report):
+    found = {frozenset(names(group)): group.tier for group in report.groups}
+    assert found == GROUPS
+
+
+def test_every_file_of_a_group_is_confirmed_against_the_kept_one(report):
+    for found in report.groups:
+        assert found.keep == found.files[0].path
+        assert found.score == min(file.score for file in found.files)
+        for file in found.files[1:]:
+            again = check_files(found.keep, file.path, cutoffs=report.earned.cutoffs)
+            assert again.tier == file.tier, (found.keep, file.path)
+
+
+def test_the_evidence_says_what_was_done_to_the_copy_and_not_to_the_kept_file(report):
+    said = {
+        frozenset({found.keep.name, file.path.name}): (found.keep.name, file.evidence.transform)
+        for found in report.groups
+        for file in found.files[1:]
+    }
+    keep, transform = said[frozenset({"castle-3.jpg", "castle-3-grey.jpg"})]
+    assert transform == "same frame"
+    assert said[frozenset({"cat-1.jpg", "cat-1-mirrored.jpg"})][1] == "mirrored"
+    keep, transform = said[frozenset({"mountain-3.jpg", "mountain-3-cropped.jpg"})]
+    assert (keep, transform) == ("mountain-3.jpg", "shows 64% of the other's frame")
+
+
+def test_a_second_search_gives_the_same_groups_with_the_same_evidence(samples, report):
+    assert find_duplicates(samples) == report
+
+
+def test_exact_copies_metadata_edits_and_edited_copies_have_their_tiers(library, photos):
+    shutil.copy(photos / "cat.jpg", photos / "same.jpg")
+    library.index([photos])
+    assert brief(find_duplicates(library)) == [("exact", {"cat.jpg", "same.jpg"})]
+    exif = Image.Exif()
+    exif[0x010E] = "my cat"
+    data = (photos / "cat.jpg").read_bytes()
+    block = exif.tobytes()
+    (photos / "described.jpg").write_bytes(
+        data[:2] + b"\xff\xe1" + (len(block) + 2).to_bytes(2, "big") + block + data[2:]
+    )
+    edited(photos / "cat.jpg", photos / "small.jpg", "resize-50%")
+    library.index([photos])
+    groups = find_duplicates(library).groups
+    assert len(groups) == 1
+    assert {file.path.name: file.tier for file in groups[0].files[1:]} in (
+        {"same.jpg": "exact", "described.jpg": "pixels", "small.jpg": "near"},
+        {"cat.jpg": "exact", "described.jpg": "pixels", "small.jpg": "near"},
+        {"cat.jpg": "pixels", "same.jpg": "pixels", "small.jpg": "near"},
+    )
+    # Without the tier between, what has the same bytes is still found.
+    assert brief(find_duplicates(library, tiers=["exact"])) == [("exact", {"cat.jpg", "same.jpg"})]
+
+
+def test_the_same_pixels_in_another_container_are_found_among_featureless_pictures_too(
+    library, picture, tmp_path
+):
+    picture(tmp_path / "photos" / "red.png", "red")
+    picture(tmp_path / "photos" / "red.bmp", "red")
+    picture(tmp_path / "photos" / "darker.png", (250, 0, 0))
+    library.index([tmp_path / "photos"])
+    assert brief(find_duplicates(library)) == [("pixels", {"red.png", "red.bmp"})]
+
+
+def test_shots_of_one_moment_are_a_burst_and_never_near_however_alike(library, photos):
+    (photos / "cat.jpg").unlink()
+    shot(photos / "1.jpg", "2024:05:01 10:00:00")
+    shot(photos / "2.jpg", "2024:05:01 10:00:02", shift=1)
+    shot(photos / "3.jpg", "2024:05:01 10:00:03", shift=8)
+    shot(photos / "later.jpg", "2024:05:01 11:00:00", shift=30)
+    library.index([photos])
+    report = find_duplicates(library, tiers=["burst"])
+    assert brief(report) == [("burst", {"1.jpg", "2.jpg", "3.jpg"})]
+    assert all(
+        found.tier == "burst" or "later.jpg" in names(found) for found in find_duplicates(library).groups
+    )
+
+
+def test_two_cameras_at_one_moment_are_no_burst(library, photos):
+    shot(photos / "1.jpg", "2024:05:01 10:00:00")
+    shot(photos / "2.jpg", "2024:05:01 10:00:02", shift=8, camera="Nikon Z9")
+    library.index([photos])
+    assert find_duplicates(library, tiers=["burst"]).groups == ()
+
+
+def test_a_time_that_no_calendar_has_is_no_time(library, photos):
+    shot(photos / "1.jpg", "2024:02:30 10:00:00")
+    shot(photos / "2.jpg", "2024:02:30 10:00:02", shift=8)
+    library.index([photos])
+    assert find_duplicates(library, tiers=["burst"]).groups == ()
+
+
+def test_files_that_have_gone_or_changed_since_are_left_out_with_a_note(library, photos):
+    for name in ("gone.jpg", "changed.jpg", "same.jpg"):
+        shutil.copy(photos / "cat.jpg", photos / name)
+    library.index([photos])
+    (photos / "gone.jpg").unlink()
+    (photos / "changed.jpg").write_bytes(b"other")
+    report = find_duplicates(library)
+    assert brief(report) == [("exact", {"cat.jpg", "same.jpg"})]
+    assert [(file.path.name, file.reason.split(":")[0]) for file in report.skipped] == [
+        ("changed.jpg", "it has changed since it was indexed"),
+        ("gone.jpg", "No such file or directory"),
+    ]
+
+
+def test_a_photo_that_was_damaged_behind_our_back_costs_only_itself(library, photos):
+    edited(photos / "cat.jpg", photos / "small.jpg", "resize-50%")
+    edited(photos / "cat.jpg", photos / "broken.jpg", "mirror")
+    library.index([photos])
+    status = (photos / "broken.jpg").stat()
+    data = (photos / "broken.jpg").read_bytes()
+    (photos / "broken.jpg").write_bytes(data[:2000] + bytes(len(data) - 2000))
+    os.utime(photos / "broken.jpg", ns=(status.st_atime_ns, status.st_mtime_ns))
+    report = find_duplicates(library)
+    assert brief(report) == [("near", {"cat.jpg", "small.jpg"})]
+
+
+def test_between_returns_what_is_in_both_folders_and_nothing_else(library, photos, tmp_path):
+    phone = tmp_path / "phone"
+    phone.mkdir()
+    shutil.copy(photos / "cat.jpg", photos / "again.jpg")
+    for name in ("dog-1.jpg", "dog-2.jpg"):
+        shutil.copy(SAMPLES / "animals" / name, phone / name)
+    shutil.copy(phone / "dog-1.jpg", photos / "dog.jpg")
+    edited(SAMPLES / "animals" / "dog-2.jpg", photos / "dog-2-small.jpg", "resize-50%")
+    edited(SAMPLES / "animals" / "dog-2.jpg", photos / "dog-2-grey.jpg", "grey")
+    library.index([photos, phone])
+    assert brief(find_duplicates(library, between=(phone, photos))) == [
+        ("exact", {"dog-1.jpg", "dog.jpg"}),
+        ("near", {"dog-2.jpg", "dog-2-small.jpg", "dog-2-grey.jpg"}),
+    ]
+    assert brief(find_duplicates(library, folders=[photos], tiers=["exact"])) == [
+        ("exact", {"cat.jpg", "again.jpg"})
+    ]
+
+
+def test_a_preferred_folder_decides_between_equal_files(library, photos, tmp_path):
+    best = photos / "best"
+    best.mkdir()
+    shutil.copy2(photos / "cat.jpg", best / "cat.jpg")
+    library.index([photos])
+    (found,) = find_duplicates(library, prefer=[best]).groups
+    assert (found.keep, found.reason) == (best / "cat.jpg", f"in the preferred folder {best}")
+    assert find_duplicates(library).groups[0].keep == photos / "cat.jpg"
+
+
+def test_photos_told_apart_stay_apart_until_a_new_one_joins(library, photos, tmp_path):
+    edited(photos / "cat.jpg", photos / "small.jpg", "resize-50%")
+    library.index([photos])
+    (found,) = find_duplicates(library).groups
+    name = group_name(found)
+    assert tell_apart(library.catalog, [int(photo) for photo in name.split("-")]) == 1
+    assert find_duplicates(library).groups == ()
+
+    # Renamed, moved, touched and indexed again: still apart.
+    (photos / "moved").mkdir()
+    (photos / "small.jpg").rename(photos / "moved" / "little.jpg")
+    os.utime(photos / "cat.jpg")
+    library.index([photos])
+    assert find_duplicates(library).groups == ()
+
+    # Embedded anew by another model: still apart.
+    library.close()
+    with Library.open(library.folder, backbone=MeanColour(model="other")) as other:
+        other.index([photos], change_model=True)
+        assert find_duplicates(other).groups == ()
+
+        edited(photos / "cat.jpg", photos / "grey.jpg", "grey")
+        other.index([photos])
+        (found,) = find_duplicates(other).groups
+        assert "grey.jpg" in names(found)
+
+
+def test_copies_of_one_photo_can_be_wanted(library, photos):
+    shutil.copy(photos / "cat.jpg", photos / "same.jpg")
+    library.index([photos])
+    (found,) = find_duplicates(library).groups
+    assert tell_apart(library.catalog, [int(group_name(found))]) == 1
+    assert find_duplicates(library).groups == ()
+    assert len(told_apart(library.catalog)) == 1
+
+
+def test_a_photo_that_is_not_there_cannot_be_told_apart(library, photos):
+    library.index([photos])
+    with pytest.raises(BadQuery, match="the library has no photo 77"):
+        tell_apart(library.catalog, [1, 77])
+    assert told_apart(library.catalog) == frozenset()
+
+
+def test_what_cannot_be_asked_is_said(library, photos, tmp_path):
+    library.index([photos])
+    with pytest.raises(LibraryError, match="is in no folder that was indexed"):
+        find_duplicates(library, folders=[tmp_path / "elsewhere"])
+    with pytest.raises(BadQuery, match="leave out the others"):
+        find_duplicates(library, folders=[photos], between=(photos, photos))
+    with pytest.raises(BadQuery, match="between 0 and 1"):
+        find_duplicates(library, max_false_share=0)
+
+
+def test_a_library_with_one_photo_or_an_offline_folder_has_no_duplicates(library, photos):
+    library.index([photos])
+    assert find_duplicates(library).groups == ()
+    shutil.copy(photos / "cat.jpg", photos / "same.jpg")
+    library.index([photos])
+    photos.rename(photos.with_name("unplugged"))
+    report = find_duplicates(library)
+    assert (report.groups, report.photos) == ((), 0)
+
+
+@pytest.mark.weights
+def test_with_real_weights_every_crop_of_the_samples_is_found_too(tmp_path):
+    from vitsearch.backbones import load_backbone
+
+    cache = platformdirs.user_cache_path("vitsearch", appauthor=False)
+    backbone = load_backbone("clip-vit-base-patch16-int8", cache=cache)
+    with Library.open(tmp_path / "library", backbone=backbone) as library:
+        library.index([SAMPLES])
+        found = {frozenset(names(group)): group.tier for group in find_duplicates(library).groups}
+    assert found == GROUPS | {frozenset({"mountain-1.jpg", "mountain-2.jpg"}): "near"}
