@@ -37,7 +37,7 @@ def commands_of(group: click.Group, prefix: tuple[str, ...] = ()) -> list[tuple[
 @pytest.mark.parametrize("command", inline_commands())
 def test_a_command_that_a_page_mentions_is_one_that_the_program_takes(command):
     words = shlex.split(re.split(r" [<|>] ", command)[0])[1:]
-    context = click.Context(cli, info_name="vitsearch")
+    context = click.Context(cli, info_name="vitsearch", **cli.context_settings)
     group: click.Command = cli
     while isinstance(group, click.Group) and words:
         name, group, words = group.resolve_command(context, words)
