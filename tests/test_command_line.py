@@ -1,0 +1,620 @@
+"""The program as a person or a script meets it: documents, lines, exit statuses, and no traceback."""
+
+import io
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import pytest
+from conftest import MeanColour
+from PIL import Image
+from tiny_checkpoints import make_checkpoint
+
+import vitsearch.cli
+from vitsearch.library import Library
+
+ROOT = Path(__file__).parent.parent
+COLOURS = ["red", "orange", "yellow", "lime", "blue", "magenta"]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A folder with a library of six photos, which tests only read from."""
+    folder = tmp_path_factory.mktemp("made")
+    (folder / "photos").mkdir()
+    for colour in COLOURS:
+        Image.new("RGB", (64, 48), colour).save(folder / "photos" / f"{colour}.png")
+    with Library.open(folder / "library", backbone=MeanColour()) as library:
+        library.index([folder / "photos"])
+    return folder
+
+
+class Said:
+    """What a run of the program left behind."""
+
+    def __init__(self, status, output, errors):
+        self.status, self.output, self.errors = status, output, errors
+
+    @property
+    def document(self):
+        assert (self.status, self.errors) == (0, "")
+        return json.loads(self.output)
+
+    @property
+    def line(self):
+        """The one line of an error."""
+        assert (self.status, self.output) == (1, "")
+        assert self.errors.count("\n") == 1
+        return self.errors.removesuffix("\n")
+
+
+@pytest.fixture
+def program(made, monkeypatch, capfdbinary):
+    """Run the command line as `main` runs it, in this process, on the library that is only read from."""
+
+    def run(*words, library=made / "library", stdin=b""):
+        monkeypatch.setattr(sys, "argv", ["vitsearch", "--library", str(library), *map(str, words)])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        capfdbinary.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            vitsearch.cli.main()
+        output, errors = capfdbinary.readouterr()
+        return Said(ended.value.code, output.decode(), errors.decode())
+
+    return run
+
+
+def commands(group=vitsearch.cli.cli, prefix=()):
+    for name, command in sorted(group.commands.items()):
+        yield (*prefix, name)
+        if isinstance(command, click.Group):
+            yield from commands(command, (*prefix, name))
+
+
+@pytest.mark.parametrize("words", [(), *commands()], ids=" ".join)
+def test_every_command_explains_itself_and_all_of_its_options(program, words):
+    said = program(*words, "--help")
+    assert (said.status, said.errors) == (0, "")
+    assert said.output.startswith(f"Usage: vitsearch {' '.join(words)}".rstrip())
+    command = vitsearch.cli.cli
+    for word in words:
+        command = command.commands[word]
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, f"{parameter.name} has no help"
+    assert program(*words, "-h").output == said.output
+
+
+def test_help_takes_less_than_half_a_second_of_processor_time():
+    best = min(processor_seconds("--help") for _ in range(3))
+    assert best < 0.5
+
+
+def processor_seconds(*words):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-m", "vitsearch", *words], capture_output=True, check=True, cwd=ROOT)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def test_the_script_in_the_checkout_and_the_module_are_the_same_program(tmp_path):
+    environment = {**os.environ, "VITSEARCH_LIBRARY": str(tmp_path)}
+    answers = [
+        subprocess.run(
+            [sys.executable, *start, "status"], capture_output=True, text=True, cwd=ROOT, env=environment
+        )
+        for start in (["cli.py"], ["-m", "vitsearch"])
+    ]
+    assert [(answer.returncode, answer.stdout, answer.stderr) for answer in answers] == [
+        (1, "", f"vitsearch: there is no library in {tmp_path}: make one with `vitsearch index FOLDER`\n")
+    ] * 2
+
+
+def test_the_version_is_that_of_the_package(program):
+    assert program("--version").output == f"vitsearch, version {vitsearch.__version__}\n"
+
+
+def test_a_search_as_json_is_one_document_with_the_promised_fields(program, made):
+    query = made / "photos/red.png"
+    document = program("search", query, "-k", 3, "--json").document
+    assert set(document) >= {"query", "model", "results"}
+    assert (document["query"], document["model"]) == ([str(query)], "mean-colour")
+    assert [Path(result["path"]).stem for result in document["results"]] == ["orange", "magenta", "yellow"]
+    for result in document["results"]:
+        assert set(result) >= {
+            "path",
+            "score",
+            "percentile",
+            "width",
+            "height",
+            "taken",
+            "camera",
+            "other_paths",
+        }
+        assert Path(result["path"]).is_absolute()
+    scores = [result["score"] for result in document["results"]]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_a_search_as_a_table_has_a_line_for_each_match(program, made):
+    said = program("search", made / "photos/red.png", "-k", 2)
+    assert said.status == 0
+    lines = said.output.splitlines()
+    assert [line.split()[-1] for line in lines] == [
+        str(made / "photos" / name) for name in ("orange.png", "magenta.png")
+    ]
+    assert lines[0].split()[1:3] == ["80.0", "%"]
+
+
+def test_a_search_may_print_bare_paths_for_other_programs(program, made):
+    said = program("search", made / "photos/red.png", "-k", 2, "--paths")
+    assert said.output == f"{made / 'photos/orange.png'}\n{made / 'photos/magenta.png'}\n"
+
+
+def test_json_of_status_and_roots_has_absolute_paths_and_counts(program, made):
+    status = program("status", "--json").document
+    expected = {
+        "folder": str(made / "library"),
+        "model": "mean-colour",
+        "photos": 6,
+        "files": 6,
+        "vectors": 6,
+    }
+    assert {name: status[name] for name in expected} == expected
+    assert program("roots", "list", "--json").document == {
+        "roots": [
+            {"id": 1, "path": str(made / "photos"), "online": True, "files": 6, "missing": 0, "unreadable": 0}
+        ]
+    }
+
+
+def test_status_and_roots_in_words_name_the_folder_and_the_model(program, made):
+    assert str(made / "photos") in program("status").output
+    assert "mean-colour (13 dimensions)" in program("status").output
+    assert program("roots", "list").output == f"{made / 'photos'}  (6 files)\n"
+
+
+def test_an_index_run_as_json_is_one_document_with_the_promised_fields(program, made, tmp_path):
+    library = Path(shutil.copytree(made / "library", tmp_path / "library"))
+    photos = Path(shutil.copytree(made / "photos", tmp_path / "photos"))
+    (photos / "blue.png").unlink()
+    (photos / "broken.jpg").write_bytes(b"broken")
+    assert program("roots", "relocate", made / "photos", photos, library=library).status == 0
+    with Library.open(library, backbone=MeanColour()) as opened:
+        opened.index()
+    document = program("index", "--json", library=library).document
+    seconds = document.pop("seconds")
+    assert 0 <= seconds < 60
+    assert document == {
+        "photos": 5,
+        "files": 5,
+        "embedded": 0,
+        "unchanged": 6,
+        "moved": 0,
+        "missing": 1,
+        "pruned": 0,
+        "offline": 0,
+        "offline_roots": [],
+        "unreadable": [
+            {"path": str(photos / "broken.jpg"), "reason": "it is not an image in a format that is read here"}
+        ],
+        "model": "mean-colour",
+        "interrupted": False,
+    }
+
+
+def test_an_index_run_in_words_says_what_was_found_and_what_could_not_be_read(program, made, tmp_path):
+    library = Path(shutil.copytree(made / "library", tmp_path / "library"))
+    photos = Path(shutil.copytree(made / "photos", tmp_path / "photos"))
+    for number in range(25):
+        (photos / f"broken {number:02}.jpg").touch()
+    program("roots", "relocate", made / "photos", photos, library=library)
+    with Library.open(library, backbone=MeanColour()) as opened:
+        opened.index()
+    said = program("index", library=library)
+    assert (said.status, said.output) == (0, "6 photos in 6 files: 0 new, 31 unchanged\n")
+    lines = said.errors.splitlines()
+    assert lines[0].startswith("mean-colour, ")
+    assert lines[1:3] == ["25 files could not be read:", f"  {photos / 'broken 00.jpg'}: the file is empty"]
+    assert lines[-1] == "  and 5 more (all with --json)"
+
+
+def test_a_library_that_is_not_there_is_one_line_for_every_question(program, made, tmp_path):
+    nowhere = tmp_path / "nowhere"
+    expected = f"vitsearch: there is no library in {nowhere}: make one with `vitsearch index FOLDER`"
+    for words in (
+        ("search", made / "photos/red.png"),
+        ("search", made / "photos/red.png", "--json"),
+        ("status",),
+        ("status", "--json"),
+        ("roots", "list"),
+        ("roots", "forget", tmp_path),
+    ):
+        assert program(*words, library=nowhere).line == expected
+    assert not nowhere.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("search", "{photos}/none.jpg"), "cannot read {photos}/none.jpg: No such file or directory"),
+        (("search", "{photos}"), "cannot read {photos}: it is a folder; name one image in it"),
+        (("search", "-"), "cannot read the image on standard input: the file is empty"),
+        (
+            ("search", "{photos}/red.png", "--not", "/dev/null"),
+            "cannot read /dev/null: it is not a regular file",
+        ),
+        (
+            ("search", "{photos}/red.png", "--crop", "0,0,65,48"),
+            "the crop 0,0,65,48 does not lie within {photos}/red.png (64 x 48)",
+        ),
+        (
+            ("search", "{photos}/red.png", "--in", "/nowhere"),
+            "/nowhere is in no folder that was indexed: see `vitsearch roots list`",
+        ),
+        (
+            ("roots", "relocate", "{photos}", "/nowhere"),
+            "/nowhere does not exist: mount its drive, then relocate",
+        ),
+        (
+            ("roots", "forget", "/nowhere"),
+            "/nowhere is not a folder that was indexed: see `vitsearch roots list`",
+        ),
+        (("index", "/nowhere"), "/nowhere does not exist: check the spelling, or mount its drive"),
+        (("index", "{photos}/red.png"), "{photos}/red.png is a file: give the folder that it is in"),
+        (
+            ("search", "{photos}/red.png", "--sheet", "/nowhere/sheet.png"),
+            (
+                "cannot write the contact sheet /nowhere/sheet.png: [Errno 2] No such file or directory: "
+                "'/nowhere/sheet.png'; name a .png or .jpg file"
+            ),
+        ),
+        (
+            ("search", "{photos}/red.png", "--html", "/nowhere/page.html"),
+            "cannot write the page /nowhere/page.html: No such file or directory",
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_what_a_person_can_get_wrong_is_one_line_and_exit_status_1(program, made, words, line):
+    photos = made / "photos"
+    said = program(*(word.format(photos=photos) for word in words))
+    assert said.status == 1
+    assert "Traceback" not in said.errors
+    last = said.errors.splitlines()[-1]
+    assert last == f"vitsearch: {line.format(photos=photos)}"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("frobnicate",),
+        ("search",),
+        ("search", "a.jpg", "--crop", "1,2,3"),
+        ("search", "a.jpg", "--crop", "-1,2,3,4"),
+        ("search", "a.jpg", "-k", "0"),
+        ("search", "a.jpg", "-k", "many"),
+        ("search", "a.jpg", "--after", "yesterday"),
+        ("search", "a.jpg", "--before", "2024-13"),
+        ("search", "a.jpg", "--device", "toaster"),
+        ("search", "a.jpg", "--nonsense"),
+        ("index", "--batch-size", "0"),
+        ("roots", "relocate", "one"),
+        ("roots", "frobnicate"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_exit_status_2_with_a_hint_at_help(program, words):
+    said = program(*words)
+    assert (said.status, said.output) == (2, "")
+    assert "Try 'vitsearch" in said.errors
+    assert "Traceback" not in said.errors
+
+
+def test_an_image_may_come_from_standard_input(program, made):
+    data = (made / "photos/red.png").read_bytes()
+    document = program("search", "-", "--json", "-k", 2, stdin=data).document
+    assert document["query"] == ["-"]
+    assert (
+        document["results"]
+        == program("search", made / "photos/red.png", "--json", "-k", 2).document["results"]
+    )
+
+
+def test_options_reach_the_search(program, made):
+    red, photos = made / "photos/red.png", made / "photos"
+    found = {
+        words: [
+            Path(result["path"]).stem
+            for result in program("search", red, "--json", *words).document["results"]
+        ]
+        for words in (
+            ("-k", "1"),
+            ("--include-self", "-k", "1"),
+            ("--in", str(photos), "-k", "1"),
+            ("--after", "2024"),
+            ("--camera", "canon"),
+            ("--not", str(photos / "orange.png"), "-k", "1"),
+            ("--distinct", "-k", "2"),
+            ("--exact", "-k", "1"),
+        )
+    }
+    assert found == {
+        ("-k", "1"): ["orange"],
+        ("--include-self", "-k", "1"): ["red"],
+        ("--in", str(photos), "-k", "1"): ["orange"],
+        ("--after", "2024"): [],
+        ("--camera", "canon"): [],
+        ("--not", str(photos / "orange.png"), "-k", "1"): ["magenta"],
+        ("--distinct", "-k", "2"): ["orange", "magenta"],
+        ("--exact", "-k", "1"): ["orange"],
+    }
+
+
+def test_a_sheet_and_a_page_are_written_beside_a_clean_document(program, made, tmp_path):
+    sheet, page = tmp_path / "found.png", tmp_path / "found.html"
+    said = program("search", made / "photos/red.png", "--json", "--sheet", sheet, "--html", page)
+    assert said.status == 0
+    assert len(json.loads(said.output)["results"]) == 5
+    assert said.errors == f"contact sheet: {sheet}\npage: {page}\n"
+    with Image.open(sheet) as image:
+        assert image.width > 1000
+    assert page.read_text(encoding="utf-8").count("<img") == 6
+
+
+@pytest.fixture
+def hostile(tmp_path):
+    """A library whose photos have names with escape codes, newlines, and bytes that are not UTF-8."""
+    photos = tmp_path / "photos\x1b[2J"
+    photos.mkdir()
+    for name, colour in ((b"a\x1b[31m.png", "red"), (b"b\nc.png", "orange"), (b"caf\xe9.png", "yellow")):
+        Image.new("RGB", (64, 48), colour).save(photos / os.fsdecode(name))
+    (photos / "broken\x07.jpg").touch()
+    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+        library.index([photos])
+    return tmp_path
+
+
+def test_names_never_act_on_the_terminal(program, hostile):
+    photos, library = hostile / "photos\x1b[2J", hostile / "library"
+    for words in (
+        ("search", photos / "a\x1b[31m.png"),
+        ("search", photos / "a\x1b[31m.png", "--json"),
+        ("search", photos / "none\x1b[31m.png"),
+        ("search", photos / "a\x1b[31m.png", "--sheet", hostile / "sheet\x1b[0m.xyz"),
+        ("search", photos / "a\x1b[31m.png", "--html", hostile / "page\x1b[0m.html"),
+        ("index",),
+        ("index", "--json"),
+        ("index", hostile / "nowhere\x1b[0m"),
+        ("status",),
+        ("roots", "list"),
+        ("roots", "forget", hostile / "nowhere\x1b[0m"),
+        ("roots", "relocate", photos, photos),
+        ("\x1b[31m",),
+        ("search", "--\x1b[31m"),
+        ("search", "a.png", "--crop", "\x1b[31m"),
+    ):
+        said = program(*words, library=library)
+        for text in (said.output, said.errors):
+            assert all(character.isprintable() or character == "\n" for character in text), words
+    table = program("search", photos / "a\x1b[31m.png", library=library).output
+    assert [line.split("/")[-1] for line in table.splitlines()] == ["b\\nc.png", "caf\\udce9.png"]
+
+
+def test_names_survive_json_and_bare_paths_byte_for_byte(hostile):
+    environment = {**os.environ, "VITSEARCH_LIBRARY": str(hostile / "library")}
+    query = hostile / "photos\x1b[2J" / "a\x1b[31m.png"
+
+    def run(*words):
+        return subprocess.run(
+            [sys.executable, "-m", "vitsearch", "search", query, *words],
+            capture_output=True,
+            check=True,
+            env=environment,
+        ).stdout
+
+    names = [b"b\nc.png", b"caf\xe9.png"]
+    document = json.loads(run("--json"))
+    assert [os.fsencode(result["path"]).rpartition(b"/")[2] for result in document["results"]] == names
+    folder = os.fsencode(hostile / "photos\x1b[2J")
+    assert run("--paths") == b"".join(folder + b"/" + name + b"\n" for name in names)
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252"])
+def test_names_are_printed_whatever_the_terminal_can_show(tmp_path, encoding):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name, colour in (("red.png", "red"), ("日本 ü.png", "orange")):
+        Image.new("RGB", (64, 48), colour).save(photos / name)
+    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+        library.index([photos])
+    done = subprocess.run(
+        [sys.executable, "-m", "vitsearch", "search", photos / "red.png"],
+        capture_output=True,
+        env={**os.environ, "VITSEARCH_LIBRARY": str(tmp_path / "library"), "PYTHONIOENCODING": encoding},
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"\\u65e5\\u672c" in done.stdout
+
+
+def test_a_reader_that_stops_reading_ends_the_program_quietly(made):
+    command = [
+        sys.executable,
+        "-m",
+        "vitsearch",
+        "--library",
+        made / "library",
+        "search",
+        made / "photos/red.png",
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    _, errors = process.communicate(timeout=60)
+    assert errors == b""
+
+
+def test_damaged_metadata_in_a_photo_is_no_news(made, tmp_path):
+    photo = Image.new("RGB", (64, 48), "red")
+    photo.save(tmp_path / "whole.jpg")
+    data = (tmp_path / "whole.jpg").read_bytes()
+    block = b"Exif\0\0II*\0\x08\0\0\0\xff\0" + b"\x10\x01\x02\0\xff\xff\0\0\xff\xff\0\0" * 3
+    damaged = data[:2] + b"\xff\xe1" + (len(block) + 2).to_bytes(2, "big") + block + data[2:]
+    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+        library.index([tmp_path])
+    command = [
+        sys.executable,
+        "-m",
+        "vitsearch",
+        "--library",
+        tmp_path / "library",
+        "search",
+        "-",
+        "--include-self",
+    ]
+    done = subprocess.run(command, input=damaged, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.strip().endswith(b"whole.jpg")
+
+
+def test_output_that_cannot_be_written_is_one_line(made):
+    command = [
+        sys.executable,
+        "-m",
+        "vitsearch",
+        "--library",
+        made / "library",
+        "search",
+        made / "photos/red.png",
+    ]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False, text=True)
+    assert (done.returncode, done.stderr) == (1, "vitsearch: [Errno 28] No space left on device\n")
+
+
+def test_debug_shows_the_traceback_of_an_error(made, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "vitsearch", "--debug", "--library", tmp_path / "none", "status"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("Traceback")
+    assert "vitsearch.errors.LibraryMissing: there is no library" in done.stderr
+
+
+def test_the_library_comes_from_the_option_then_the_environment(made, monkeypatch, tmp_path):
+    def folder(*words, **environment):
+        done = subprocess.run(
+            [sys.executable, "-m", "vitsearch", *words, "status"],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "XDG_DATA_HOME": str(tmp_path / "data"), **environment},
+        )
+        return done.stderr.partition(" in ")[2].partition(":")[0]
+
+    one, two = str(tmp_path / "one"), str(tmp_path / "two")
+    assert folder("--library", one, VITSEARCH_LIBRARY=two) == one
+    assert folder(VITSEARCH_LIBRARY=two) == two
+    assert folder(VITSEARCH_LIBRARY="") == str(tmp_path / "data/vitsearch")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    return make_checkpoint("vit", tmp_path_factory.mktemp("checkpoint") / "tiny-vit")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """A cache of weights of these tests' own: a graph that one of them has made serves the others."""
+    return tmp_path_factory.mktemp("cache")
+
+
+def test_a_folder_is_indexed_and_searched_from_start_to_end(
+    run, answer, checkpoint, cache, tmp_path, picture
+):
+    photos = tmp_path / "photos"
+    source = Image.effect_noise((80, 60), 60).convert("RGB")
+    for index, colour in enumerate(COLOURS):
+        path = picture(photos / f"{colour}.png", colour, size=(80, 60))
+        with Image.open(path) as image:
+            Image.blend(image, source, 0.1 * index).save(path)
+    report = answer("--cache", cache, "index", photos, "--model", checkpoint)
+    assert (report["photos"], report["embedded"], report["unreadable"]) == (6, 6, [])
+    assert report["model"] == json.loads(run("status", "--json").stdout)["model"]
+    again = answer("index")
+    assert (again["photos"], again["embedded"], again["unchanged"]) == (6, 0, 6)
+    shutil.copy(photos / "red.png", tmp_path / "query.png")
+    with Image.open(tmp_path / "query.png") as image:
+        image.crop((1, 1, 79, 59)).save(tmp_path / "query.png")
+    result = answer("--cache", cache, "search", tmp_path / "query.png", "-k", 6)
+    assert result["results"][0]["path"] == str(photos / "red.png")
+    refused = run("index", "--model", "clip-vit-base-patch16")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"vitsearch: the library in {tmp_path / 'library'} was indexed with ")
+    assert refused.stderr.count("\n") == 1
+
+
+def test_ctrl_c_ends_the_program_within_two_seconds_and_a_rerun_continues(
+    answer, checkpoint, cache, tmp_path
+):
+    photos, library = tmp_path / "photos", tmp_path / "library"
+    photos.mkdir()
+    for number in range(1500):
+        Image.new("RGB", (32, 32), (number % 256, number // 6, 90)).save(photos / f"{number}.bmp")
+    command = [
+        "--library",
+        library,
+        "--cache",
+        cache,
+        "index",
+        photos,
+        "--model",
+        checkpoint,
+        "--batch-size",
+        "4",
+        "--json",
+    ]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vitsearch", *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while process.poll() is None and vectors(library) < 8:
+        time.sleep(0.02)
+    started = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=30)
+    assert time.monotonic() - started < 2
+    assert (process.returncode, errors.splitlines()[-1]) == (
+        130,
+        "stopped: run `vitsearch index` to go on from here",
+    )
+    report = json.loads(output)
+    assert report["interrupted"]
+    assert report["missing"] == 0
+    assert 8 <= report["embedded"] == vectors(library) < 1500
+    shutil.rmtree(photos)
+    photos.mkdir()
+    for number in range(20):
+        Image.new("RGB", (32, 32), (number % 256, number // 6, 90)).save(photos / f"{number}.bmp")
+    rest = answer("--cache", cache, "index")
+    assert rest["photos"] == 20
+    assert rest["embedded"] < 20
+
+
+def vectors(library):
+    if not (library / "library.db").exists():
+        return 0
+    with Library.open(library) as opened:
+        return opened.status().vectors
