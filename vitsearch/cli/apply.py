@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @pass_session
 @click.pass_context
 def apply(context: click.Context, session: Session, plan: str, as_json: bool) -> None:
-    """Carry out PLAN, which `vitsearch duplicates --plan` wrote and you may have edited.
+    """Carry out PLAN, which `duplicates --plan` wrote and you may have edited.
 
     First every file is compared with the plan; if one has changed, nothing is done and the list is shown. Kept files
     are never touched and nothing is deleted: `trash` moves files to the hidden folder .vitsearch-trash at the top of
