@@ -165,8 +165,8 @@ def graph_file(cache, space, name):
     return graph_folder(space, cache=cache) / name
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "graph.xml", "graph.bin"])
 @pytest.mark.parametrize("damage", ["missing", "cut", "zeros"])
+@pytest.mark.parametrize("name", ["manifest.json", "graph.xml", "graph.bin"])
 def test_a_damaged_graph_is_made_again(name, damage, cached):
     cache, space, expected = cached
     path = graph_file(cache, space, name)
@@ -175,10 +175,9 @@ def test_a_damaged_graph_is_made_again(name, damage, cached):
         path.unlink()
     elif damage == "cut":
         path.write_bytes(content[: len(content) // 2])
-    elif name == "graph.bin":
-        pytest.skip("weights of the right length can only be told apart by reading all of them")
     else:
-        path.write_bytes(bytes(len(content)))
+        # Weights of the right length could only be told apart by reading all of them; these are one byte too long.
+        path.write_bytes(bytes(len(content) + (name == "graph.bin")))
     said: list[str] = []
     found = load_for_space(space, cache=cache, runtime="openvino", notice=said.append).embed_batch(noise(3))
     assert cosines(found.rows, expected[:3]).min() >= 0.999
