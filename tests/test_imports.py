@@ -27,7 +27,7 @@ OWNERS = {
     "cv2": ["vitsearch/duplicates/*"],
     "sqlite_utils": ["vitsearch/database.py", "vitsearch/migrations.py"],
     "sqlite3": ["vitsearch/database.py"],
-    "filelock": ["vitsearch/library.py", "vitsearch/duplicates/journal.py"],
+    "filelock": ["vitsearch/lease.py", "vitsearch/duplicates/journal.py"],
     "pi_heif": ["vitsearch/photos.py"],
     "pathspec": ["vitsearch/scan.py"],
     "rich": ["vitsearch/cli/*"],
