@@ -3,16 +3,21 @@
 import os
 import shutil
 from pathlib import Path
+from random import Random
 
+import numpy as np
 import platformdirs
 import pytest
 from PIL import Image
 
 from tests.conftest import SAMPLES, MeanColour
+from vitsearch.duplicates import candidates
 from vitsearch.duplicates.check import check_files
 from vitsearch.duplicates.edits import EDITS
 from vitsearch.duplicates.find import find_duplicates, group_name
-from vitsearch.duplicates.tables import tell_apart, told_apart
+from vitsearch.duplicates.pairs import Pairs
+from vitsearch.duplicates.quality import jpeg_quality
+from vitsearch.duplicates.tables import files_of, hashes_of, present_photos, tell_apart, told_apart
 from vitsearch.errors import BadQuery, LibraryError
 from vitsearch.library import Library
 
@@ -65,8 +70,6 @@ def brief(report) -> list[tuple[str, set[str]]]:
 
 
 def edited(source: Path, target: Path, edit: str, seed: int = 0) -> None:
-    from random import Random
-
     with Image.open(source) as image:
         apply = next(one for one in EDITS if one.name == edit).apply
         apply(image.convert("RGB"), Random(seed)).save(target, quality=90)
@@ -290,6 +293,73 @@ def test_a_library_with_one_photo_or_an_offline_folder_has_no_duplicates(library
     photos.rename(photos.with_name("unplugged"))
     report = find_duplicates(library)
     assert (report.groups, report.photos) == ((), 0)
+
+
+def pairs_of(found) -> set[tuple[int, int]]:
+    return set(zip(found.first.tolist(), found.second.tolist(), strict=True))
+
+
+def test_a_very_large_library_proposes_its_near_copies_too(library, monkeypatch, tmp_path):
+    """Beyond `EXACT_UP_TO` the nearest neighbours and equal runs of hash bits take the place of all pairs."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for path in sorted((SAMPLES / "animals").glob("*.jpg")):
+        with Image.open(path) as image:
+            image.reduce(2).save(photos / path.name)
+            image.reduce(4).transpose(Image.Transpose.ROTATE_90).save(photos / f"turned-{path.name}")
+    library.index([photos])
+    ids, neighbours = present_photos(library.catalog), library.neighbours()
+    exact = pairs_of(candidates.pairs_by_embedding(ids, neighbours))
+    by_hash = pairs_of(candidates.pairs_by_hash(*hashes_of(library.catalog, ids)))
+    monkeypatch.setattr(candidates, "EXACT_UP_TO", 5)
+    assert pairs_of(candidates.pairs_by_embedding(ids, neighbours)) == exact
+    files = {file.photo: file.path.name for file in files_of(library.catalog, ids.tolist())}
+    turned = {
+        tuple(sorted((photo, other)))
+        for photo, name in files.items()
+        for other, copy in files.items()
+        if copy == f"turned-{name}"
+    }
+    assert len(turned) == 14
+    assert turned <= by_hash
+    found = pairs_of(candidates.pairs_by_hash(*hashes_of(library.catalog, ids)))
+    assert found <= by_hash
+    assert len(turned & found) >= 12
+
+
+def test_pairs_are_walked_through_so_that_a_photo_is_decoded_about_once():
+    rng = np.random.default_rng(0)
+    names = rng.permutation(600)
+    ends = np.array([sorted((names[i], names[i + step])) for i in range(590) for step in (1, 3)])
+    ends = ends[np.lexsort((ends[:, 1], ends[:, 0]))]
+    pairs = Pairs(ends[:, 0], ends[:, 1], np.ones(len(ends), np.float32))
+    order = candidates.walking_order(pairs)
+    assert sorted(order.tolist()) == list(range(len(ends)))
+
+    def decoded(rows: np.ndarray) -> int:
+        held: dict[int, None] = {}
+        count = 0
+        for photo in rows.reshape(-1).tolist():
+            count += held.pop(photo, 1) is not None
+            held[photo] = None
+            if len(held) > 32:
+                held.pop(next(iter(held)))
+        return count
+
+    assert decoded(ends[order]) <= 620
+    assert decoded(ends) > 1000
+
+
+@pytest.mark.parametrize("quality", [10, 30, 50, 75, 85, 95])
+def test_the_quality_of_a_jpeg_is_read_from_its_header(picture, tmp_path, quality):
+    assert jpeg_quality(picture(tmp_path / "a.jpg", quality=quality)) == pytest.approx(quality, abs=5)
+
+
+def test_only_a_jpeg_has_a_quality(picture, tmp_path):
+    (tmp_path / "text.jpg").write_text("no image")
+    assert jpeg_quality(picture(tmp_path / "a.png")) is None
+    assert jpeg_quality(tmp_path / "text.jpg") is None
+    assert jpeg_quality(tmp_path / "none.jpg") is None
 
 
 @pytest.mark.weights

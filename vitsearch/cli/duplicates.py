@@ -346,8 +346,9 @@ def _stated(earned: EarnedCutoffs) -> str:
     if earned.calibration is None:
         return f"near: default cut-offs ({lines}); {plural(earned.photos, 'photo')} are too few to earn their own"
     recall = ", ".join(f"{family} {share:.2f}" for family, share in earned.recall.items())
+    known = earned.calibration
     return (
-        f"near: cut-offs earned on this library ({lines}); of the near pairs, about "
-        f"{earned.calibration.false_share:.2%} may be wrong; of synthetic copies that are looked at, these shares are "
-        f"found: {recall}"
+        f"near: cut-offs earned on this library ({lines}): {known.mistaken} of {plural(known.negatives, 'pair')} of "
+        f"other photos pass them, and about {known.false_share:.2%} of the reported pairs may be wrong; found of synthetic "
+        f"copies, once looked at: {recall}"
     )

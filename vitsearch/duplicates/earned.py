@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vitsearch.duplicates.calibration import Calibration, calibrate, evidence_of_copies, strictness_of
+from vitsearch.duplicates.calibration import (
+    Calibration,
+    calibrate,
+    cutoffs_at,
+    evidence_of_copies,
+    strictness_of,
+)
 from vitsearch.duplicates.candidates import HASH_DISTANCE, NEIGHBOURS, lowest_cosine
 from vitsearch.duplicates.edits import EDITS
 from vitsearch.duplicates.evidence import Cutoffs
@@ -20,7 +26,7 @@ from vitsearch.duplicates.tables import hashes_of, present_photos, told_apart
 from vitsearch.errors import UnreadablePhoto
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -46,6 +52,8 @@ _CLEARLY = 0.5
 _HASHES_AGREE = 40
 # Of a library in whose sample no copies turn up, no less is expected: one photo in fifty.
 _FEWEST_COPIES = 0.02
+# How far, in units of strictness (0 the defaults, 1 perfection), a fitted tail is believed.
+_BEYOND = 1.0
 _VERSION = 1
 
 
@@ -132,15 +140,51 @@ def _measured(
         else:
             negatives.append(evidence)
     per_photo = len(ids) / max(1, len(sample))
-    calibration = calibrate(
+    # A pair is met from both of its ends.
+    proposed = max(1, round(len(pairs) * per_photo / 2))
+    copies_expected = max(right * per_photo / 2, _FEWEST_COPIES * len(ids))
+    calibration = _believed(
+        calibrate(
+            copies, negatives, max_false_share=max_false_share, proposed=proposed, right=copies_expected
+        ),
         copies,
         negatives,
-        max_false_share=max_false_share,
-        # A pair is met from both of its ends.
-        proposed=max(1, round(len(pairs) * per_photo / 2)),
-        right=max(right * per_photo / 2, _FEWEST_COPIES * len(ids)),
+        proposed=proposed,
+        right=copies_expected,
     )
     return EarnedCutoffs(calibration.cutoffs, calibration, len(ids))
+
+
+def _believed(
+    calibration: Calibration,
+    copies: Mapping[str, Sequence[Evidence]],
+    negatives: Sequence[Evidence],
+    *,
+    proposed: int,
+    right: float,
+) -> Calibration:
+    """Go no further beyond the strongest pair of other photos than `_BEYOND`, and no further back than the defaults.
+
+    Where hardly any such pair can be aligned, a tail fitted to the few that can would reject most crops for nothing.
+    The share of wrong pairs is then the observed one.
+    """
+    strongest = max((strictness_of(seen) for seen in negatives), default=0.0)
+    limit = cutoffs_at(max(0.0, strongest + _BEYOND))
+    if calibration.cutoffs.share <= limit.share:
+        return calibration
+    mistaken = sum(seen.confirms(limit) for seen in negatives)
+    wrong = proposed * mistaken / max(1, len(negatives))
+    return replace(
+        calibration,
+        cutoffs=limit,
+        false_share=wrong / (wrong + right),
+        mistaken=mistaken,
+        recall={
+            name: sum(seen.confirms(limit) for seen in found) / len(found)
+            for name, found in copies.items()
+            if found
+        },
+    )
 
 
 def _proposed(library: Library, ids: Ids, sample: Ids) -> set[Pair]:

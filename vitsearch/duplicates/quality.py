@@ -18,7 +18,7 @@ def jpeg_quality(path: Path) -> int | None:
     from PIL import Image
 
     try:
-        with Image.open(path, formats=("JPEG", "MPO")) as image:
+        with Image.open(path, formats=("JPEG",)) as image:
             tables = getattr(image, "quantization", None)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
