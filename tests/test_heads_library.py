@@ -383,3 +383,14 @@ def test_sidecars_get_the_best_label_and_photos_stay_as_they_are(shelf, labelled
             ET.parse(item.path.with_name(item.path.name + ".xmp"))
     assert {path: path.read_bytes() for path in photos.glob("*/*.png")} == before
     assert write_sidecars([item for item in sure if item.path.name != "100.png"]).changed == 0
+
+
+def test_pruning_keeps_the_photos_that_a_head_was_trained_on(library, tmp_path, picture):
+    for label, colours in (("warm", ("red", "orange", "gold")), ("cold", ("blue", "teal", "navy"))):
+        for colour in colours:
+            picture(tmp_path / "examples" / label / f"{colour}.png", colour)
+    picture(tmp_path / "photos" / "a.png", "green")
+    library.index([tmp_path / "photos"])
+    HeadShelf(library).from_examples("mood", folder=tmp_path / "examples")
+    assert library.index(prune=True).pruned == 0
+    assert HeadShelf(library).from_examples("mood").head.version == 2

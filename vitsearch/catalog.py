@@ -332,13 +332,15 @@ class Catalog(VectorTables):
             return self._delete_placeless_photos()
 
     def _delete_placeless_photos(self) -> int:
-        self.database.run(
-            f"UPDATE spaces SET generation = {_NEW_GENERATION} WHERE id IN (SELECT DISTINCT space FROM vectors "
-            "WHERE photo NOT IN (SELECT photo FROM files WHERE photo IS NOT NULL))"
+        # What a head was trained on is kept: a person chose it.
+        placeless = (
+            "NOT IN (SELECT photo FROM files WHERE photo IS NOT NULL UNION SELECT photo FROM head_examples)"
         )
-        return self.database.run(
-            "DELETE FROM photos WHERE id NOT IN (SELECT photo FROM files WHERE photo IS NOT NULL)"
-        ).rowcount
+        self.database.run(
+            f"UPDATE spaces SET generation = {_NEW_GENERATION} "
+            f"WHERE id IN (SELECT DISTINCT space FROM vectors WHERE photo {placeless})"
+        )
+        return self.database.run(f"DELETE FROM photos WHERE id {placeless}").rowcount
 
     def photos(self, ids: Sequence[int]) -> dict[int, PhotoRow]:
         """Return photos by id with the paths where they are present, offline roots left out."""
