@@ -252,6 +252,14 @@ def test_one_bad_photo_never_costs_its_batch(library, picture, tmp_path):
     assert figures(report) == {"photos": 10, "files": 10, "embedded": 10, "unreadable": 10}
 
 
+@pytest.mark.parametrize("size", [(1, 1), (1, 60_000), (60_000, 1), (2, 3), (16_000, 9)])
+def test_a_photo_of_any_shape_is_indexed(library, picture, tmp_path, size):
+    photo = picture(tmp_path / "photos/odd.png", "red", size=size)
+    assert figures(library.index([photo.parent])) == {"photos": 1, "files": 1, "embedded": 1}
+    (match,) = library.search(photo, include_self=True).results
+    assert (match.width, match.height) == size
+
+
 def test_photos_without_a_finite_vector_are_reported_and_not_stored(tmp_path, picture):
     class Blind(MeanColour):
         def embed_batch(self, pixels):
