@@ -349,6 +349,6 @@ def _stated(earned: EarnedCutoffs) -> str:
     known = earned.calibration
     return (
         f"near: cut-offs earned on this library ({lines}): {known.mistaken} of {plural(known.negatives, 'pair')} of "
-        f"other photos pass them, and about {known.false_share:.2%} of the reported pairs may be wrong; found of synthetic "
-        f"copies, once looked at: {recall}"
+        f"other photos pass them, and about {known.false_share:.2%} of the reported pairs may be wrong; found of "
+        f"synthetic copies, once looked at: {recall}"
     )
