@@ -34,6 +34,8 @@ _HOPEFUL = 0.4
 # An alignment this good is not refined.
 _ALIGNED_SHARE, _ALIGNED_CLOSENESS = 0.95, 0.985
 _ECC_STEPS, _ECC_EPSILON = 15, 1e-3
+# A good transform needs only a nudge, in pixels; a longer way could bend one scene onto another that is built alike.
+_FARTHEST_NUDGE = 4.0
 # An overlay: most disagreeing blocks have clearly more structure in the same one of the two photos.
 _MORE_STRUCTURE = 1.15
 _ONE_SIDED = 0.6
@@ -140,6 +142,9 @@ def _refined(one: Plane, two: Plane, mask: Mask, agreeing: npt.NDArray[np.bool_]
     except cv2.error:  # it says so where it does not converge
         return None
     size = (one.shape[1], one.shape[0])
+    corners = np.array([[0, 0, 1], [size[0], 0, 1], [0, size[1], 1], [*size, 1]], dtype=np.float64)
+    if np.linalg.norm(corners @ warp.T - corners[:, :2], axis=1).max() > _FARTHEST_NUDGE:
+        return None
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return np.asarray(
         cv2.warpAffine(one, warp, size, flags=flags, borderMode=cv2.BORDER_REPLICATE), np.float32

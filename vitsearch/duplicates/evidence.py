@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from operator import attrgetter
@@ -85,7 +86,10 @@ class _Hypothesis:
 
 
 class SecondLook:
-    """Compares photos pair by pair; photos are known by id, and views of them are kept while they are in use."""
+    """Compares photos pair by pair; photos are known by id, and views of them are kept while they are in use.
+
+    Threads may share it.
+    """
 
     def __init__(
         self,
@@ -99,6 +103,7 @@ class SecondLook:
         self._pixels = pixels
         self._hashes = hashes
         self._views: OrderedDict[int, View] = OrderedDict()
+        self._lock = threading.Lock()
 
     def compare(self, first: int, second: int, *, cosine: float | None = None) -> Evidence:
         """Look for a transform that turns the first photo into the second, and say how well it holds.
@@ -116,12 +121,16 @@ class SecondLook:
         )
 
     def _view(self, photo: int) -> View:
-        view = self._views.pop(photo, None)
-        if view is None:
-            view = View.of(self._pixels(photo))
-        self._views[photo] = view
-        if len(self._views) > _CACHED_VIEWS:
-            self._views.popitem(last=False)
+        with self._lock:
+            view = self._views.get(photo)
+            if view is not None:
+                self._views.move_to_end(photo)
+                return view
+        view = View.of(self._pixels(photo))
+        with self._lock:
+            self._views[photo] = view
+            if len(self._views) > _CACHED_VIEWS:
+                self._views.popitem(last=False)
         return view
 
 
