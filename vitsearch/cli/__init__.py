@@ -10,7 +10,10 @@ import click
 
 from vitsearch import __version__
 from vitsearch.cli.apply import apply, undo
+from vitsearch.cli.compare import compare
 from vitsearch.cli.duplicates import duplicates
+from vitsearch.cli.evaluate import evaluate
+from vitsearch.cli.explain import explain
 from vitsearch.cli.heads import heads
 from vitsearch.cli.index import index
 from vitsearch.cli.label import label
@@ -53,7 +56,21 @@ def cli(context: click.Context, library: str | None, cache: str | None, debug: b
     context.obj = Session.create(library=library, cache=cache, debug=debug)
 
 
-for command in (index, search, label, heads, duplicates, apply, undo, roots, models, status):
+models.add_command(compare)
+for command in (
+    index,
+    search,
+    label,
+    heads,
+    duplicates,
+    apply,
+    undo,
+    evaluate,
+    explain,
+    roots,
+    models,
+    status,
+):
     cli.add_command(command)
 
 
