@@ -29,6 +29,7 @@ def made(tmp_path_factory):
     """A folder with a library of six photos, which tests only read from."""
     folder = tmp_path_factory.mktemp("made")
     (folder / "photos").mkdir()
+    (folder / "loop").symlink_to("loop")
     for colour in COLOURS:
         Image.new("RGB", (64, 48), colour).save(folder / "photos" / f"{colour}.png")
     with Library.open(folder / "library", backbone=MeanColour()) as library:
@@ -268,6 +269,14 @@ def test_a_library_that_is_not_there_is_one_line_for_every_question(program, mad
             "/nowhere is not a folder that was indexed: see `vitsearch roots list`",
         ),
         (("index", "/nowhere"), "/nowhere does not exist: check the spelling, or mount its drive"),
+        (
+            ("index", "{photos}/../loop"),
+            "{photos}/../loop does not exist: check the spelling, or mount its drive",
+        ),
+        (
+            ("search", "{photos}/red.png", "--in", "{photos}/../loop"),
+            "{photos}/../loop is in no folder that was indexed: see `vitsearch roots list`",
+        ),
         (("index", "{photos}/red.png"), "{photos}/red.png is a file: give the folder that it is in"),
         (
             ("search", "{photos}/red.png", "--sheet", "/nowhere/sheet.png"),
@@ -289,7 +298,7 @@ def test_what_a_person_can_get_wrong_is_one_line_and_exit_status_1(program, made
     assert said.status == 1
     assert "Traceback" not in said.errors
     last = said.errors.splitlines()[-1]
-    assert last == f"vitsearch: {line.format(photos=photos)}"
+    assert last == f"vitsearch: {line.format(photos=photos)}".replace("/photos/..", "")
 
 
 @pytest.mark.parametrize(

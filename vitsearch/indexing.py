@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from vitsearch.embedding import Embedder, Progress
 from vitsearch.errors import LibraryError
 from vitsearch.records import FoundFile, IndexReport, UnreadableFile
-from vitsearch.scan import Skipped, walk
+from vitsearch.scan import Skipped, real_path, walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,7 +49,7 @@ def check_folders(catalog: Catalog, folders: Sequence[Path]) -> None:
 
     """
     roots = catalog.roots()
-    for folder in (folder.resolve() for folder in folders):
+    for folder in map(real_path, folders):
         root = next((root for root in roots if folder.is_relative_to(root.path)), None)
         if folder.is_file():
             raise LibraryError(f"{folder} is a file: give the folder that it is in")
@@ -134,7 +134,7 @@ class IndexRun:
         """Turn folders into scopes, add new roots, and set aside the roots that are offline."""
         scopes: list[_Scope] = []
         offline: list[Root] = []
-        for folder in dict.fromkeys(folder.resolve() for folder in folders):
+        for folder in dict.fromkeys(map(real_path, folders)):
             root, below = self.catalog.add_root(folder)
             counts = self.catalog.counts(root.id, "")
             if root.is_offline() and (counts.files or counts.missing):

@@ -30,7 +30,7 @@ from vitsearch.records import (
     SearchResult,
     UnreadableFile,
 )
-from vitsearch.scan import LIBRARY_FILE
+from vitsearch.scan import LIBRARY_FILE, real_path
 
 if TYPE_CHECKING:
     import os
@@ -210,7 +210,7 @@ class Library:
         else:
             space_id = catalog.add_space(space)
         wanted = space
-        paths = list(dict.fromkeys(Path(file).resolve() for file in files))
+        paths = list(dict.fromkeys(map(real_path, files)))
         photos = {path: catalog.unchanged_photo(path, space_id) for path in paths}
         unreadable: list[UnreadableFile] = []
         new: list[FoundFile] = []
@@ -274,7 +274,7 @@ class Library:
         own = [] if include_self or crop else [catalog.photo_id(query.photo.payload) for query in queries]
         options = MatchOptions(
             k=k,
-            criteria=Filter(tuple(Path(folder).resolve() for folder in folders), after, before, camera),
+            criteria=Filter(tuple(map(real_path, folders)), after, before, camera),
             leave_out=tuple(photo for photo in own if photo is not None),
             exact=exact,
             distinct=distinct,
@@ -308,7 +308,7 @@ class Library:
 
     def relocate_root(self, old: str | os.PathLike[str], new: str | os.PathLike[str]) -> None:
         """Say that a known folder is now at another path; no photo is read again."""
-        folder = Path(new).resolve()
+        folder = real_path(new)
         if not folder.is_dir():
             raise LibraryError(f"{folder} does not exist: mount its drive, then relocate")
         catalog = (
@@ -480,7 +480,7 @@ class Library:
         return self._searched
 
     def _known_root(self, folder: str | os.PathLike[str]) -> Root:
-        path = Path(folder).resolve()
+        path = real_path(folder)
         for root in self.catalog.roots():
             if root.path == path:
                 return root

@@ -63,6 +63,11 @@ class Skipped:
     reason: str
 
 
+def real_path(path: str | os.PathLike[str]) -> Path:
+    """Return an absolute path without links. Unlike `Path.resolve` before Python 3.13 it takes a loop of links too."""
+    return Path(os.path.realpath(path))
+
+
 def looks_like_image(head: bytes) -> bool:
     """Whether a file that starts with `head` (16 bytes) is of a format that is read here."""
     if head.startswith(_SIGNATURES):
