@@ -22,9 +22,12 @@ from vitsearch.backbones import (
     load_for_space,
     load_vision_model,
     pull,
+    remove,
 )
 from vitsearch.backbones.architectures import READOUTS, read_facts
 from vitsearch.backbones.devices import choose_device
+from vitsearch.backbones.graphs import graph_folder
+from vitsearch.backbones.weights import wheel_folder
 from vitsearch.errors import DeviceUnavailable, ModelError, SpaceMismatch, UnknownModel, WeightsUnavailable
 
 if TYPE_CHECKING:
@@ -267,3 +270,22 @@ def test_a_usable_gpu_is_used_unless_the_user_says_otherwise_and_then_that_is_sa
     assert said == [
         f"running on the CPU as asked, though {usable} could be used: leave out --device cpu to use it"
     ]
+
+
+def test_removing_a_model_takes_only_what_vitsearch_keeps_of_it(vit, tmp_path):
+    cache = tmp_path / "cache"
+    space = describe(str(vit), cache=cache).spec.space
+    graph, other = (
+        graph_folder(space, cache=cache),
+        graph_folder(replace(space, fingerprint="0" * 64), cache=cache),
+    )
+    graph.mkdir(parents=True)
+    other.mkdir()
+    assert remove(str(vit), cache=cache) == (graph,)
+    assert (graph.exists(), other.exists(), (vit / "model.safetensors").exists()) == (False, True, True)
+
+    kept = make_checkpoint("clip_vision_model", wheel_folder(cache))
+    assert remove("clip-vit-base-patch16-int8", cache=cache) == (kept,)
+    assert not kept.exists()
+    with pytest.raises(WeightsUnavailable, match="nothing to remove"):
+        remove("clip-vit-base-patch16-int8", cache=cache)

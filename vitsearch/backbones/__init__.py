@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         load_for_space,
         load_vision_model,
         pull,
+        remove,
     )
     from vitsearch.backbones.spec import BackboneSpec, Preprocessing, Space
     from vitsearch.backbones.weights import canonical_name
@@ -33,6 +34,7 @@ __all__ = [
     "load_for_space",
     "load_vision_model",
     "pull",
+    "remove",
 ]
 
 # `loading` and `weights` know of checkpoints and the hub: a search for a photo of the library needs neither.

@@ -51,7 +51,7 @@ def graph_folder(space: Space, *, cache: Path) -> Path:
     content = [space.fingerprint, space.readout, space.dimension, pre.height, pre.width, pre.mean, pre.std]
     versions = [_FORMAT, *(metadata.version(name) for name in _LIBRARIES)]
     keys = [blake3.blake3(json.dumps(part).encode()).hexdigest() for part in (content, versions)]
-    return cache / "graphs" / f"{keys[0][:24]}-{keys[1][:8]}"
+    return cache / "graphs" / f"{space.fingerprint[:16]}-{keys[0][:16]}-{keys[1][:8]}"
 
 
 def find_graph(space: Space, *, cache: Path) -> StoredGraph | None:
@@ -100,3 +100,11 @@ def new_graph(spec: BackboneSpec, *, cache: Path) -> Iterator[tuple[Path, list[s
 def remove_graph(graph: StoredGraph) -> None:
     """Remove a graph that turned out to be damaged."""
     shutil.rmtree(graph.folder, ignore_errors=True)
+
+
+def remove_graphs(fingerprint: str, *, cache: Path) -> tuple[Path, ...]:
+    """Remove all graphs that were exported from these weights, and return their folders."""
+    folders = tuple(sorted((cache / "graphs").glob(f"{fingerprint[:16]}-*")))
+    for folder in folders:
+        shutil.rmtree(folder)
+    return folders

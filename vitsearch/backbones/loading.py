@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
 from vitsearch.backbones.architectures import make_spec, read_facts, spec_in_space
+from vitsearch.backbones.checkpoint import fingerprint
 from vitsearch.backbones.devices import choose_device
+from vitsearch.backbones.graphs import remove_graphs
 from vitsearch.backbones.registry import MODELS, RegisteredModel, find_model
 from vitsearch.backbones.spec import Space
 from vitsearch.backbones.weights import choose_default, find_locally, is_cached, obtain
@@ -163,6 +166,25 @@ def pull(model: str, *, cache: Path, notice: Callable[[str], None] = _silent) ->
     """
     obtain(model, cache=cache, notice=notice)
     return describe(model, cache=cache)
+
+
+def remove(model: str, *, cache: Path) -> tuple[Path, ...]:
+    """Remove what vitsearch itself keeps of a model, weights and exported graphs, and return the removed folders.
+
+    A local folder and the Hugging Face cache belong to others: a checkpoint there stays, only its graphs go.
+
+    Raises:
+        UnknownModel: no registry name, hub id or folder is called this.
+        WeightsUnavailable: the model is not on this machine.
+    """
+    found = find_locally(model, cache=cache)
+    if found is None:
+        raise WeightsUnavailable(f"{model} is not on this machine: there is nothing to remove")
+    folders = remove_graphs(fingerprint(found.folder, cache=cache), cache=cache)
+    if found.source != "vitsearch cache":
+        return folders
+    shutil.rmtree(found.folder)
+    return (*folders, found.folder)
 
 
 def _open(spec: BackboneSpec, folder: Path, options: _Options) -> Backbone:

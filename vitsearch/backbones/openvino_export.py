@@ -10,7 +10,7 @@ import torch
 
 from vitsearch.backbones.graphs import new_graph
 from vitsearch.backbones.openvino_import import import_openvino
-from vitsearch.backbones.vision_tower import load_tower
+from vitsearch.backbones.vision_tower import load_tower, quiet_transformers
 from vitsearch.errors import ModelError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def _convert(tower: VisionTower, example: npt.NDArray[np.uint8]) -> Any:  # noqa
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
-    with warnings.catch_warnings(), torch.no_grad():
+    with warnings.catch_warnings(), quiet_transformers(), torch.no_grad():
         # Tracing warns of every size that Python sees; all sizes but the batch are fixed, and the batch is checked.
         warnings.simplefilter("ignore")
         decoder = TorchScriptPythonDecoder(tower, example_input=(torch.from_numpy(example),))

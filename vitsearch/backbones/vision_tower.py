@@ -149,7 +149,7 @@ def load_vision_model(folder: Path, *, attention: Attention = "sdpa") -> torch.n
 
 def load_config(folder: Path) -> Any:  # noqa: ANN401 - transformers carries no types
     """Return transformers' own configuration object of a checkpoint folder."""
-    with _quiet_transformers():
+    with quiet_transformers():
         return transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
 
 
@@ -160,7 +160,7 @@ def load_pretrained(model_class: Any, folder: Path, **arguments: Any) -> torch.n
         WeightsUnavailable: a file is damaged, or a weight is missing or has another shape.
     """
     try:
-        with _quiet_transformers():
+        with quiet_transformers():
             model, report = model_class.from_pretrained(
                 folder,
                 dtype=torch.float32,
@@ -203,8 +203,8 @@ def _naflex_positions(model: Any, preprocessing: Preprocessing) -> torch.Tensor:
 
 
 @contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    """Keep transformers from printing while it loads: what matters is raised as an error."""
+def quiet_transformers() -> Iterator[None]:
+    """Keep transformers from printing while it loads or is traced: what matters is raised as an error."""
     level, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
