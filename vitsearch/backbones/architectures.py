@@ -103,6 +103,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     Raises:
         WeightsUnavailable: there is no readable config.json.
         ModelError: the architecture is none that vitsearch can read out.
+
     """
     try:
         config: dict[str, Any] = json.loads((folder / "config.json").read_text("utf-8"))
@@ -124,6 +125,7 @@ def read_facts(folder: Path, *, fit: Fit | None = None, readout: Readout | None 
     Raises:
         WeightsUnavailable: a file is missing or they contradict each other.
         ModelError: the architecture is not supported or has no such readout.
+
     """
     config = read_config(folder)
     architecture = str(config["model_type"])

@@ -34,6 +34,7 @@ class Embeddings:
 
         Raises:
             ModelError: a value is not finite, so that nothing useless is ever stored.
+
         """
         import numpy as np
 
@@ -64,6 +65,7 @@ class Backbone(ABC):
 
         Raises:
             NoTextTower: the model sees only images.
+
         """
         del texts
         raise NoTextTower(

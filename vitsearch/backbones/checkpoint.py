@@ -32,6 +32,7 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
 
     Raises:
         WeightsUnavailable: there are none, only pickled ones, or one of them is cut short.
+
     """
     index = folder / _INDEX
     if index.is_file():
@@ -59,6 +60,7 @@ def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
 
     Raises:
         WeightsUnavailable: the file is missing, cut short or no safetensors file.
+
     """
     try:
         with path.open("rb") as file:

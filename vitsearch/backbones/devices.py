@@ -25,6 +25,7 @@ def choose_device(device: Device, *, notice: Callable[[str], None]) -> Literal["
 
     Raises:
         DeviceUnavailable: the device was asked for and torch cannot use it.
+
     """
     if device in ("cuda", "mps"):
         if not _usable(device):

@@ -75,6 +75,7 @@ def download(repo_id: str) -> Path:
     Raises:
         UnknownModel: the hub has no such repository.
         WeightsUnavailable: the hub does not answer, the repository is gated, or the download broke off.
+
     """
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError

@@ -74,6 +74,7 @@ def load_backbone(
         WeightsUnavailable: the weights cannot be had or do not make sense.
         DeviceUnavailable: the device was asked for and cannot be used.
         ModelError: the architecture is not supported or has no such readout.
+
     """
     if model is None:
         choice = choose_default(cache=cache)
@@ -99,6 +100,7 @@ def load_for_space(
     Raises:
         SpaceMismatch: the weights or settings on this machine are not those of the space.
         WeightsUnavailable, DeviceUnavailable, ModelError: as `load_backbone`.
+
     """
     options = _Options(cache, choose_device(device, notice=notice), batch_size, runtime, notice)
     # The graph carries the weights: with it, neither the checkpoint nor torch is looked at.
@@ -120,6 +122,7 @@ def load_vision_model(space: Space, *, cache: Path) -> tuple[torch.nn.Module, Ba
 
     Raises:
         WeightsUnavailable, ModelError: as `load_backbone`.
+
     """
     from vitsearch.backbones import vision_tower
 
@@ -140,6 +143,7 @@ def describe(model: str, *, cache: Path) -> ModelDescription:
     Raises:
         UnknownModel: no registry name, hub id or folder is called this.
         WeightsUnavailable: an unregistered model that is not on this machine, or damaged weights.
+
     """
     known = find_model(model)
     notes = known.notes if known else ""
@@ -163,6 +167,7 @@ def pull(model: str, *, cache: Path, notice: Callable[[str], None] = _silent) ->
 
     Raises:
         UnknownModel, WeightsUnavailable: as `load_backbone`.
+
     """
     obtain(model, cache=cache, notice=notice)
     return describe(model, cache=cache)
@@ -176,6 +181,7 @@ def remove(model: str, *, cache: Path) -> tuple[Path, ...]:
     Raises:
         UnknownModel: no registry name, hub id or folder is called this.
         WeightsUnavailable: the model is not on this machine.
+
     """
     found = find_locally(model, cache=cache)
     if found is None:

@@ -30,6 +30,7 @@ def export(spec: BackboneSpec, folder: Path, *, cache: Path) -> None:
     Raises:
         WeightsUnavailable: the checkpoint cannot be loaded.
         ModelError: OpenVINO cannot convert it faithfully, or the graph cannot be saved.
+
     """
     openvino = import_openvino()
     pre = spec.space.preprocessing

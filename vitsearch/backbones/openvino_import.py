@@ -23,6 +23,7 @@ def import_openvino() -> Any:  # noqa: ANN401 - the package carries no types
 
     Raises:
         ModelError: OpenVINO is not installed, or not for this machine.
+
     """
     modules: Mapping[str, ModuleType | None] = sys.modules
     blocked = [name for name in _LEFT_OUT if name not in modules]

@@ -80,6 +80,7 @@ class OpenVINOBackbone(Backbone):
         Raises:
             NoTextTower: the model sees only images.
             SpaceMismatch: the weights on this machine are not those of the space any more.
+
         """
         if not self.spec.has_text:
             return super().embed_texts(texts)
@@ -158,6 +159,7 @@ def open_graph(
 
     Raises:
         ModelError: OpenVINO cannot be imported.
+
     """
     graph = find_graph(space, cache=cache)
     if graph is None:

