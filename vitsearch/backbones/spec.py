@@ -14,10 +14,10 @@ Fit = Literal["crop", "squeeze", "pad"]
 class Preprocessing:
     """How an upright RGB image becomes the model's input, read from the checkpoint's own configuration.
 
-    `resize` is the shortest edge in pixels when `fit` is "crop" (then the centre `height` x `width` is cut out);
-    with "squeeze" the whole frame is resized so that its shortest edge is `resize`, which is larger than the input
-    where a checkpoint cuts a margin off, and with "pad" the whole frame is kept in its proportions. `resample` is a Pillow filter number; `mean` and `std` apply
-    to values in 0..1.
+    With the fit "crop" the shortest edge becomes `resize` pixels and the centre `height` x `width` is cut out. With
+    "squeeze" the whole frame is resized whatever its proportions, to a shortest edge of `resize`, which is larger than
+    the input where a checkpoint cuts a margin off. With "pad" the whole frame is kept in its proportions. `resample`
+    is a Pillow filter number; `mean` and `std` apply to values in 0..1.
     """
 
     height: int
