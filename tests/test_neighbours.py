@@ -1,9 +1,11 @@
 """What a neighbours cache finds, keeps through a save, and refuses to load."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -321,6 +323,48 @@ def test_only_the_files_that_count_stay(tmp_path, ids, rows):
     ]
 
 
+def test_the_litter_of_a_killed_run_goes_after_a_day_and_a_running_build_is_left_alone(tmp_path, ids, rows):
+    names = ["rows-old.f16", "ids-old.i64", "removed-old.bits", "cells-old.faiss", "manifest-old.tmp"]
+    for name in [*names, "rows-young.f16", "notes.txt"]:
+        (tmp_path / name).write_bytes(b"1")
+    for name in [*names, "notes.txt"]:
+        os.utime(tmp_path / name, (0, 0))
+    built(tmp_path, ids, rows)
+    kept = [path.name for path in tmp_path.iterdir() if path.stat().st_size == 1]
+    assert sorted(kept) == ["notes.txt", "rows-young.f16"]
+
+
+def test_a_build_that_fails_leaves_the_cache_as_it_was(tmp_path, ids, rows, queries):
+    def broken():
+        yield ids[:100], rows[:100]
+        raise KeyboardInterrupt
+
+    built(tmp_path, ids, rows)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(KeyboardInterrupt):
+        Neighbours.build(DIMENSION, broken(), folder=tmp_path, generation=2)
+    assert sorted(tmp_path.iterdir()) == before
+    assert_finds(Neighbours.load(tmp_path, dimension=DIMENSION), ids, rows, queries, 3)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
+def test_a_full_disk_costs_nothing_that_was_committed(tmp_path, ids, rows, queries):
+    import resource
+
+    neighbours = built(tmp_path, ids[:400], rows[:400])
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (420 * DIMENSION * 2, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            neighbours.add(ids[400:], rows[400:])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert_finds(Neighbours.load(tmp_path, dimension=DIMENSION), ids[:400], rows[:400], queries, 3)
+    neighbours.add(ids[400:], rows[400:])
+    neighbours.save(generation=2)
+    assert_finds(Neighbours.load(tmp_path, dimension=DIMENSION), ids, rows, queries, 3)
+
+
 KILLED_WRITER = """
 import sys
 from pathlib import Path
@@ -518,6 +562,14 @@ def test_a_filter_that_keeps_many_photos_keeps_the_recall(large):
     kept = np.flatnonzero(np.random.default_rng(0).random(4000) < 0.6)
     assert recall_at_10(large, MANY_IDS[kept], MANY_ROWS[kept], queries, within=MANY_IDS[kept]) > 0.96
     assert recall_at_10(large, MANY_IDS[40:], MANY_ROWS[40:], queries, exclude=MANY_IDS[:40]) > 0.96
+
+
+def test_threads_may_search_together(large):
+    queries = clustered_rows(64, seed=10)
+    expected = large.search(queries, 10)[1]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda query: large.search(query[None], 10)[1][0], queries))
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_more_neighbours_than_the_visited_cells_hold_are_found_all_the_same(large):

@@ -238,6 +238,11 @@ class RowFiles:
             write_file(folder / name, b"")
         return cls(folder, rows, ids, dimension=dimension, count=0)
 
+    def discard(self) -> None:
+        """Delete files that no manifest names."""
+        for name in self.names:
+            (self.folder / name).unlink(missing_ok=True)
+
     def _map(self, count: int) -> None:
         self.count = count
         if count == 0:  # an empty file cannot be mapped

@@ -32,7 +32,7 @@ SETTLE_ROWS = 4096
 # From this many queries on, widening the rows for BLAS is faster than FAISS's float16 kernel, which takes queries one
 # by one.
 BLAS_QUERIES = 64
-BLOCK_ROWS = 16384
+BLOCK_ROWS = 32768
 # Copying rows out pays off where at most this share of them is kept; else FAISS skips over the others.
 GATHER_SHARE = 1 / 16
 
@@ -132,22 +132,22 @@ class RowIndex:
         assert self.cells is not None
         return RowIndex(self.rows[self.cells.count :], self.ids[self.cells.count :], None)
 
-    def search(self, queries: Single, k: int, kept: Subset | None, *, recall: float) -> Found:
+    def search(self, queries: Single, k: int, kept: Subset | None, *, recall: float | None) -> Found:
         """Find the k best rows of each query: scores (q, k) float32 and slots (q, k) int64.
 
-        Best first, equal scores in ascending order of id. k is at most the number of rows that may be found. The
-        search is exact unless there are cells; with them it is as hard as was measured to give `recall`.
+        Best first, equal scores in ascending order of id. k is at most the number of rows that may be found. Cells
+        are used as hard as was measured to give `recall`; the search is exact where that is None.
         """
         with _threads_for(len(queries)):
             return self._search(queries, k, kept, recall)
 
-    def _search(self, queries: Single, k: int, kept: Subset | None, recall: float) -> Found:
+    def _search(self, queries: Single, k: int, kept: Subset | None, recall: float | None) -> Found:
         limit = len(self.rows) if kept is None else kept.count
 
         def exact(some: Single, wanted: int) -> Found:
             return self.exact(some, wanted, kept)
 
-        if self.cells is None:
+        if self.cells is None or recall is None:
             return self._ranked(exact, queries, k, limit)
         point = cheapest(self.cells.points, recall)
 
@@ -347,7 +347,7 @@ def _measured(cells: Cells, rows: Half) -> tuple[OperatingPoint, ...]:
     source = np.random.default_rng(1)
     sample = source.choice(len(rows), min(len(rows), SAMPLE_QUERIES), replace=False)
     queries = rows[sample].astype(np.float32)
-    wide = min(6 * NEIGHBOURS, len(rows))
+    wide = min(3 * NEIGHBOURS, len(rows))
     scores, slots = RowIndex(rows, np.arange(len(rows)), None).exact(queries, wide, None)
     others = [slots[query][slots[query] != own] for query, own in enumerate(sample)]
     levels = [scores[query][slots[query] != own] for query, own in enumerate(sample)]

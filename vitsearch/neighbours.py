@@ -119,10 +119,14 @@ class Neighbours:
             dimension=dimension, generation=generation, count=0, ascending=True, rows=rows, ids=ids
         )
         neighbours = cls(files, table, empty, approximate_from=approximate_from)
-        for photos, vectors in batches:
-            neighbours.add(photos, vectors)
-        neighbours._tidy()
-        neighbours._commit(generation, replaced=_manifest_or_none(folder, dimension))
+        try:
+            for photos, vectors in batches:
+                neighbours.add(photos, vectors)
+            neighbours._tidy()
+            neighbours._commit(generation, replaced=_manifest_or_none(folder, dimension))
+        except BaseException:
+            neighbours._files.discard()
+            raise
         return neighbours
 
     @classmethod
@@ -237,9 +241,11 @@ class Neighbours:
         width = min(k, limit)
         if width and len(queries):
             cells = None if exact or limit < self._approximate_from else self._usable_cells()
-            if self._index is None or self._index.cells is not cells:
-                self._index = RowIndex(self._files.rows, self._files.ids, cells)
-            scores[:, :width], slots = self._index.search(queries, width, kept, recall=recall)
+            index = self._index
+            if index is None or (cells is not None and index.cells is None):
+                index = self._index = RowIndex(self._files.rows, self._files.ids, cells)
+            sought = None if cells is None else recall
+            scores[:, :width], slots = index.search(queries, width, kept, recall=sought)
             ids[:, :width] = self._files.ids[slots]
         return scores, ids
 
