@@ -323,7 +323,12 @@ def test_a_cache_that_cannot_be_written_costs_an_index_run_one_line_and_a_search
         assert figures(library.index()) == {"photos": 7, "files": 7, "unchanged": 7}
 
 
-@pytest.mark.parametrize("vector_sql", ["x'00'", "zeroblob(26)", "'text'", "randomblob(26)"])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize(
+    "vector_sql",
+    ["x'00'", "zeroblob(26)", "'text'", f"x'{'003c' * 13}'", f"x'{'007c' * 13}'"],
+    ids=["too short", "zeros", "text", "ones", "infinite"],
+)
 def test_a_damaged_vector_is_damage_and_not_a_wrong_answer(folder, photos, vector_sql):
     shutil.rmtree(folder / "neighbours")
     change(folder, f"UPDATE vectors SET vector = {vector_sql} WHERE id = 3")
