@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
-from vitsearch.contact_sheet import CELL, thumbnail, write_contact_sheet
+from vitsearch.contact_sheet import CELL, MOST_CELLS, thumbnail, write_contact_sheet
 from vitsearch.errors import UnreadablePhoto, VitsearchError
 from vitsearch.records import Match, SearchResult
 from vitsearch.result_page import write_result_page
@@ -136,6 +136,13 @@ def test_a_match_that_cannot_be_read_any_more_or_has_a_hostile_name_costs_only_i
     colours = cell_colours(tmp_path / "sheet.png")
     red = [colour == (255, 0, 0) for colour in colours[:12]]
     assert red == [True] * 10 + [False] * 2
+
+
+def test_a_sheet_of_very_many_matches_shows_the_best_two_hundred_cells(tmp_path, paths):
+    write_contact_sheet(found([paths[1]] * 300), [paths[0]], tmp_path / "many.png")
+    write_contact_sheet(found([paths[1]] * (MOST_CELLS - 1)), [paths[0]], tmp_path / "most.png")
+    with Image.open(tmp_path / "many.png") as many, Image.open(tmp_path / "most.png") as most:
+        assert many.size == most.size
 
 
 def test_a_sheet_without_any_match_still_shows_the_query(tmp_path, paths):

@@ -21,6 +21,8 @@ CELL = 240
 _CAPTION = 44
 _GAP = 12
 _COLUMNS = 5
+# More cells than this make a picture that no viewer opens; the best matches come first.
+MOST_CELLS = 200
 _PAPER, _INK, _FAINT, _FRAME = (250, 250, 248), (24, 24, 27), (113, 113, 122), (217, 70, 20)
 
 
@@ -39,7 +41,7 @@ def thumbnail(path: Path, *, side: int) -> Image:
 
 
 def write_contact_sheet(result: SearchResult, queries: Sequence[Path], file: Path) -> None:
-    """Draw the query images and the matches, best first, into a PNG or JPEG (by the file's extension).
+    """Draw the query images and the matches, best first and 200 at most, into a PNG or JPEG (by the file's extension).
 
     Raises:
         VitsearchError: the file cannot be written.
@@ -47,14 +49,14 @@ def write_contact_sheet(result: SearchResult, queries: Sequence[Path], file: Pat
     """
     from PIL import Image, ImageDraw
 
-    cells = len(queries) + len(result.results)
-    columns = max(1, min(_COLUMNS, cells))
-    rows = max(1, -(-cells // columns))
+    captions = [("query", path.name, path) for path in queries]
+    captions += [(f"{match.score:.3f}", match.path.name, match.path) for match in result.results]
+    captions = captions[:MOST_CELLS]
+    columns = max(1, min(_COLUMNS, len(captions)))
+    rows = max(1, -(-len(captions) // columns))
     size = (columns * (CELL + _GAP) + _GAP, rows * (CELL + _CAPTION + _GAP) + _GAP)
     sheet = Image.new("RGB", size, _PAPER)
     draw = ImageDraw.Draw(sheet)
-    captions = [("query", path.name, path) for path in queries]
-    captions += [(f"{match.score:.3f}", match.path.name, match.path) for match in result.results]
     for index, (title, name, path) in enumerate(captions):
         left = _GAP + index % columns * (CELL + _GAP)
         top = _GAP + index // columns * (CELL + _CAPTION + _GAP)
