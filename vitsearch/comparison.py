@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from vitsearch.errors import LibraryError
+from vitsearch.errors import HeadError, LibraryError
 from vitsearch.evaluation import family_scores, rank_copies, sampled, score_labels
 from vitsearch.heads.examples import LabelledFile, labels_by_photo
 from vitsearch.library import Library
@@ -178,7 +178,10 @@ def _compare(
     paths = [file.path for file in files]
     embedded = [library.embed_files(paths, on_progress=on_progress) for library in libraries]
     photos = {path: photo for path in paths if (photo := embedded[0].photos.get(path.resolve())) is not None}
-    given = labels_by_photo(files, photos, several_labels=False)
+    try:
+        given = labels_by_photo(files, photos, several_labels=False)
+    except HeadError as error:
+        raise HeadError(f"{error}; or compare with --no-labels") from error
     # The same photo in two files is one photo here.
     places = {photo: path for path, photo in reversed(photos.items())}
     chosen = tuple(places[photo] for photo in given)
