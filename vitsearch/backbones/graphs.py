@@ -87,14 +87,23 @@ def new_graph(spec: BackboneSpec, *, cache: Path) -> Iterator[tuple[Path, list[s
         manifest = {"spec": fields, "sizes": sizes, "precisions": precisions}
         (staging / _MANIFEST).write_text(json.dumps(manifest), "utf-8")
         for other in folder.parent.glob(f"{folder.name.rpartition('-')[0]}-*"):
-            shutil.rmtree(other, ignore_errors=True)
-        try:
-            staging.rename(folder)
-        except OSError:
-            if find_graph(spec.space, cache=cache) is None:
-                raise
+            if other != folder:
+                shutil.rmtree(other, ignore_errors=True)
+        _move_into_place(staging, folder, spec.space, cache=cache)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _move_into_place(staging: Path, folder: Path, space: Space, *, cache: Path) -> None:
+    """Rename a finished graph to its place, unless another process put a whole one there in the meantime."""
+    if find_graph(space, cache=cache) is not None:
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        staging.rename(folder)
+    except OSError:
+        if find_graph(space, cache=cache) is None:
+            raise
 
 
 def remove_graph(graph: StoredGraph) -> None:

@@ -30,8 +30,12 @@ _WANTED = (
 def cached_folder(repo_id: str) -> Path | None:
     """Return the Hugging Face cache's snapshot of a repository's main branch, if its configuration is there."""
     from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
 
-    found = try_to_load_from_cache(repo_id, "config.json")
+    try:
+        found = try_to_load_from_cache(repo_id, "config.json")
+    except HFValidationError:
+        return None
     return Path(found).parent if isinstance(found, str) else None
 
 

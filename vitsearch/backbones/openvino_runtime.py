@@ -117,13 +117,20 @@ class OpenVINOBackbone(Backbone):
             rows = request.get_output_tensor(0).data
             raw[start : start + len(rows)] = rows
 
-        # In turns and without callbacks: OpenVINO frees those in threads of its own, which kills Python at its exit.
-        for turn, start in enumerate(starts):
-            if turn >= len(requests):
-                collect(turn - len(requests))
-            requests[turn % len(requests)].start_async({0: pixels[start : start + size]}, share_inputs=True)
-        for turn in range(max(0, len(starts) - len(requests)), len(starts)):
-            collect(turn)
+        try:
+            # In turns and without callbacks, which OpenVINO frees in its own threads: that kills Python at its exit.
+            for turn, start in enumerate(starts):
+                if turn >= len(requests):
+                    collect(turn - len(requests))
+                requests[turn % len(requests)].start_async(
+                    {0: pixels[start : start + size]}, share_inputs=True
+                )
+            for turn in range(max(0, len(starts) - len(requests)), len(starts)):
+                collect(turn)
+        except BaseException:
+            # An interrupted request is still busy: the next batch gets new ones.
+            del self._requests[hint]
+            raise
         return raw
 
     def _calibrated(self) -> tuple[str, int] | None:
