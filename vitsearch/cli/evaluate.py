@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.option(
     "--labels",
     "source",
-    type=click.Path(exists=True, path_type=Path),
+    type=click.Path(path_type=Path),
     metavar="FOLDER|CSV",
     help="Labelled photos: a folder whose subfolders are the labels, or a CSV file with path,label.",
 )
