@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -163,6 +165,7 @@ def test_equal_vectors_come_in_ascending_order_of_id(tmp_path, queries):
     neighbours = built(tmp_path, ids, rows)
     assert_finds(neighbours, ids, rows, queries, 7)
     assert_finds(neighbours, ids, rows, queries[:1], 150)
+    assert_finds(neighbours, ids, rows, np.concatenate([queries, queries[::-1]]), 7)
 
 
 def test_within_keeps_only_these_photos(tmp_path, ids, rows, queries):
@@ -363,6 +366,22 @@ def test_a_full_disk_costs_nothing_that_was_committed(tmp_path, ids, rows, queri
     neighbours.add(ids[400:], rows[400:])
     neighbours.save(generation=2)
     assert_finds(Neighbours.load(tmp_path, dimension=DIMENSION), ids, rows, queries, 3)
+
+
+def mapped_megabytes():
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"RssFile:\s+(\d+) kB", status)[1]) / 1000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_pass_over_all_rows_does_not_hold_them_in_memory(tmp_path):
+    rows = unit_rows(60_000, dimension=512)  # 61 MB on disk
+    Neighbours.build(512, [(np.arange(60_000), rows)], folder=tmp_path, generation=1)
+    neighbours, queries = Neighbours.load(tmp_path, dimension=512), unit_rows(100, dimension=512, seed=1)
+    neighbours.search(queries[:1], 1)
+    before = mapped_megabytes()
+    neighbours.search(queries, 1)
+    assert before - mapped_megabytes() > 50
 
 
 KILLED_WRITER = """

@@ -10,6 +10,7 @@ is on disk, and bytes beyond its count are the remains of a run that was killed,
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import secrets
 import time
@@ -214,6 +215,15 @@ def sweep(folder: Path, *, keep: Manifest, replaced: Manifest | None) -> None:
             except OSError:
                 # Windows refuses while a reader has it mapped; a later sweep gets it.
                 continue
+
+
+def give_back(rows: npt.NDArray[np.float16]) -> None:
+    """Drop a mapped array's pages from this process's memory: a pass over all rows need not hold them all."""
+    base: object = rows
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, mmap.mmap) and hasattr(base, "madvise"):
+        base.madvise(mmap.MADV_DONTNEED)
 
 
 class RowFiles:

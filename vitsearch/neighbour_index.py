@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vitsearch.neighbour_files import OperatingPoint, cheapest
+from vitsearch.neighbour_files import OperatingPoint, cheapest, give_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -202,43 +202,35 @@ class RowIndex:
 
         FAISS keeps any of the rows that tie for the last place, so we ask for more until the last place is no tie.
         """
-        wanted = min(k + 1, limit)
-        wide_scores, wide = find(queries, wanted)
-        scores, slots = wide_scores[:, :k].copy(), wide[:, :k].copy()
-        self._settle(queries, scores, slots)
-        if wanted > k:
-            tied = (wide[:, k] >= 0) & (wide_scores[:, k] >= wide_scores[:, k - 1] - ROUNDING)
-            for query in np.flatnonzero(tied):
-                scores[query], slots[query] = self._untied(find, queries[query : query + 1], k, limit)
+        scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
+        slots = np.full((len(queries), k), -1, dtype=np.int64)
+        left, wanted = np.arange(len(queries)), min(k + 1, limit)
+        while len(left):
+            wide_scores, wide = find(queries[left], wanted)
+            tied = np.zeros(len(left), dtype=bool)
+            if wanted < limit:
+                tied = (wide[:, -1] >= 0) & (wide_scores[:, -1] >= wide_scores[:, k - 1] - ROUNDING)
+            done = left[~tied]
+            scores[done], slots[done] = self._settled(queries[done], wide_scores[~tied], wide[~tied], k)
+            left, wanted = left[tied], min(4 * wanted, limit)
         return scores, slots
 
-    def _untied(self, find: Find, query: Single, k: int, limit: int) -> Found:
-        """Search for one query (1, d), wide enough to see all that tie for place k: scores (k,) and slots (k,)."""
-        wanted, tied = k + 1, True
-        while tied and wanted < limit:
-            wanted = min(4 * wanted, limit)
-            scores, slots = find(query, wanted)
-            tied = bool(slots[0, -1] >= 0 and scores[0, -1] >= scores[0, k - 1] - ROUNDING)
-        self._settle(query, scores, slots)
-        return scores[0, :k], slots[0, :k]
-
-    def _settle(self, queries: Single, scores: Single, slots: Slots) -> None:
-        """Put slots (q, k) with close scores (q, k) in order, in place: by exact score, then by id."""
+    def _settled(self, queries: Single, scores: Single, slots: Slots, k: int) -> Found:
+        """Return the best k, close scores computed once more and in order: by exact score, then by id."""
         close = (scores[:, 1:] >= scores[:, :-1] - ROUNDING) & (slots[:, 1:] >= 0)
-        if not close.any():
-            return
-        near = np.zeros(scores.shape, dtype=bool)
-        near[:, 1:] = close
-        near[:, :-1] |= close
-        which, place = np.nonzero(near)
-        for start in range(0, len(which), SETTLE_ROWS):
-            query, column = which[start : start + SETTLE_ROWS], place[start : start + SETTLE_ROWS]
-            rows = self.rows[slots[query, column]].astype(np.float64)
-            scores[query, column] = np.einsum("nd,nd->n", rows, queries[query].astype(np.float64))
-        changed = np.unique(which)
-        order = np.lexsort((self.ids[slots[changed]], -scores[changed]))
-        scores[changed] = np.take_along_axis(scores[changed], order, axis=1)
-        slots[changed] = np.take_along_axis(slots[changed], order, axis=1)
+        if close.any():
+            near = np.zeros(scores.shape, dtype=bool)
+            near[:, 1:] = close
+            near[:, :-1] |= close
+            which, place = np.nonzero(near)
+            for start in range(0, len(which), SETTLE_ROWS):
+                query, column = which[start : start + SETTLE_ROWS], place[start : start + SETTLE_ROWS]
+                rows = self.rows[slots[query, column]].astype(np.float64)
+                scores[query, column] = np.einsum("nd,nd->n", rows, queries[query].astype(np.float64))
+            order = np.lexsort((self.ids[slots], -scores))
+            scores = np.take_along_axis(scores, order, axis=1)
+            slots = np.take_along_axis(slots, order, axis=1)
+        return scores[:, :k], slots[:, :k]
 
 
 def _parameters(nprobe: int, factor: float, selector: Any) -> Any:  # noqa: ANN401
@@ -263,6 +255,7 @@ def _search_blocks(rows: Half, queries: Single, k: int, members: Slots | None) -
             queries, block.astype(np.float32), width, metric=faiss.METRIC_INNER_PRODUCT
         )
         best.add_result(scores, slots[places])
+        give_back(rows)
     best.finalize()
     return best.D, best.I
 
@@ -311,8 +304,10 @@ class Cells:
             clustering.min_points_per_centroid = 1  # FAISS prints a warning where there are fewer
         source = np.random.default_rng(0)
         sample = np.sort(source.choice(count, min(count, size * ROWS_PER_CELL), replace=False))
+        training = rows[sample].astype(np.float32)
+        give_back(rows)
         with _threads_for(len(sample) // BLOCK_ROWS):
-            index.train(rows[sample].astype(np.float32))
+            index.train(training)
         cells = cls(index, trained=count, points=())
         cells.cover(rows)
         return cells
@@ -325,6 +320,7 @@ class Cells:
             for start in range(self.count, len(rows), BLOCK_ROWS):
                 block = rows[start : start + BLOCK_ROWS]
                 self.index.add_with_ids(block.astype(np.float32), np.arange(start, start + len(block)))
+                give_back(rows)
             self.points = _measured(self, rows)
 
     @classmethod
