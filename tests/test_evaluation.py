@@ -343,5 +343,8 @@ def test_the_command_prints_figures_with_intervals_and_the_same_as_json(library,
     ]
 
 
-def test_a_label_folder_that_is_not_there_is_wrong_usage(command, tmp_path):
-    assert command("--labels", tmp_path / "nowhere").exit_code == 2
+def test_a_label_folder_that_is_not_there_is_one_clear_line(library, labelled, command, tmp_path):
+    library.index([labelled])
+    done = command("--labels", tmp_path / "nowhere")
+    assert isinstance(done.exception, HeadError)
+    assert str(done.exception).startswith(f"cannot read {tmp_path / 'nowhere'} (")
