@@ -85,7 +85,8 @@ def test_a_rating_and_a_keyword_written_into_exif_embed_nothing(clip, tmp_path):
         exif[0x9C9E] = "dog;holiday".encode("utf-16-le")  # keywords
         block = exif.tobytes()
         photo.write_bytes(data[:2] + b"\xff\xe1" + (len(block) + 2).to_bytes(2, "big") + block + data[2:])
-        assert Image.open(photo).getexif()[0x4746] == 5
+        with Image.open(photo) as written:
+            assert written.getexif()[0x4746] == 5
         report = library.index()
     assert (report.embedded, report.unchanged, report.photos) == (0, 0, 1)
 

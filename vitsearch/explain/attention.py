@@ -65,13 +65,13 @@ class AttentionModel:
 
     def rollout(self, pixels: Pixels) -> Floats:
         """Return the attention rollout of one photo's prepared pixels (height, width, 3) over all layers."""
-        with torch.inference_mode():
+        with torch.no_grad():  # BEiT keeps tensors for the next call, which may need gradients
             run = self._run(pixels)
         return self._on_grid(attention_rollout(_stacked(run.layers), self._start(run)))
 
     def last_layer(self, pixels: Pixels) -> Floats:
         """Return the attention of the last layer, one map a head: (heads, rows, columns)."""
-        with torch.inference_mode():
+        with torch.no_grad():
             run = self._run(pixels)
         if run.pool is not None:
             return self._on_grid(run.pool.numpy())
