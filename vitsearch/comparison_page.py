@@ -45,9 +45,9 @@ svg {{ display: block; max-width: 100%; height: auto; font: 11px system-ui, sans
 svg text {{ fill: currentColor; }}
 .same {{ fill: var(--right); fill-opacity: .5; }}
 .other {{ fill: #8a8f98; fill-opacity: .55; }}
-.query {{ display: grid; grid-template-columns: 9.5rem 1fr; gap: .4rem 1.2rem; padding: 1rem 0;
+.query {{ display: grid; grid-template-columns: 9.5rem minmax(0, 1fr); gap: .4rem 1.2rem; padding: 1rem 0;
   border-top: 1px solid #8884; }}
-@media (max-width: 44rem) {{ .query {{ grid-template-columns: 1fr; }} }}
+@media (max-width: 44rem) {{ .query {{ grid-template-columns: minmax(0, 1fr); }} }}
 figure {{ margin: 0; font-size: .8em; overflow-wrap: anywhere; }}
 .query > figure img {{ width: 9.5rem; height: 9.5rem; }}
 ol {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(5.2rem, 1fr)); gap: .4rem; margin: 0 0 .8rem;
