@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check weights clean
+.PHONY: demo test test-timing test-all check weights clean
 
 demo: .venv/installed
 	$(BIN)/vitsearch --library demo/library index sample_images
@@ -11,6 +11,13 @@ demo: .venv/installed
 	@echo "Look at demo/contact-sheet.png"
 
 test: .venv/installed weights
+	$(BIN)/python -m pytest -q -m "not timing and not slow"
+
+# What needs a machine with nothing else to do, and what takes long.
+test-timing: .venv/installed
+	$(BIN)/python -m pytest -q -m timing
+
+test-all: .venv/installed weights
 	$(BIN)/python -m pytest -q
 
 check: .venv/installed

@@ -573,6 +573,7 @@ def test_a_folder_is_indexed_and_searched_from_start_to_end(
     assert refused.stderr.count("\n") == 1
 
 
+@pytest.mark.timing
 def test_ctrl_c_ends_the_program_within_two_seconds_and_a_rerun_continues(
     answer, checkpoint, cache, tmp_path
 ):

@@ -16,7 +16,7 @@ from vitsearch.backbones import Preprocessing, Space, describe
 from vitsearch.backbones.preprocessing import prepare
 from vitsearch.cli import cli
 from vitsearch.errors import BadQuery, HeadError, ModelError, SpaceMismatch, UnreadablePhoto
-from vitsearch.explain.attention import AttentionModel
+from vitsearch.explain.attention import AttentionModel, _forget_kept_tensors
 from vitsearch.explain.explanation import apart_gradient, label_gradient
 from vitsearch.explain.picture import draw_heads, draw_heat, seen_box
 from vitsearch.explain.rollout import attention_rollout, weighted_rollout
@@ -67,6 +67,7 @@ def run_directly(folder: Path, model: AttentionModel, photo: Image.Image):
     pixels = torch.from_numpy(values.astype(np.float32).transpose(2, 0, 1)[None])
     loaded = transformers.AutoModel.from_pretrained(folder, attn_implementation="eager").eval()
     tower = getattr(loaded, "vision_model", loaded)
+    _forget_kept_tensors(tower)
     return loaded, tower(pixel_values=pixels, output_attentions=True)
 
 

@@ -124,6 +124,7 @@ def test_an_interruption_during_the_walk_leaves_everything_as_it_was(tmp_path, p
         assert library.roots()[0].missing == 0
 
 
+@pytest.mark.timing
 def test_ctrl_c_ends_a_run_within_two_seconds_and_says_what_was_done(tmp_path, photos):
     process = start(tmp_path / "library", photos, pause=0.2)
     wait_for_commits(process, 8)

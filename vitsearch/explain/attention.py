@@ -84,6 +84,7 @@ class AttentionModel:
         `gradient` is told the photo's unit row (d,) and its norm, and returns the gradient of the figure by the
         embedding before it is brought to unit length, (d,) float32. A pooling head's own attention is taken as it is.
         """
+        _forget_kept_tensors(self._tower)
         with torch.enable_grad():
             run = self._run(pixels)
             read = run.raw.detach()
@@ -177,3 +178,15 @@ def _watch_pooler(module: torch.nn.Module, found: list[torch.Tensor]) -> list[An
 
 def _stacked(layers: tuple[torch.Tensor, ...]) -> Floats:
     return torch.stack([layer[0].detach() for layer in layers]).numpy()
+
+
+def _forget_kept_tensors(tower: torch.nn.Module) -> None:
+    """Empty transformers' process-wide cache of BEiT's position indices.
+
+    What an embedding run left there was made in inference mode, and autograd refuses to save such tensors.
+    """
+    for module in tower.modules():
+        method = getattr(type(module), "generate_relative_position_index", None)
+        for cell in getattr(method, "__closure__", None) or ():
+            if hasattr(cell.cell_contents, "cache_clear"):
+                cell.cell_contents.cache_clear()
