@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from PIL import Image
 from tiny_checkpoints import make_checkpoint
 
-from vitsearch.backbones import Preprocessing, Space, describe
+from vitsearch.backbones import Preprocessing, Space, describe, load_backbone
 from vitsearch.backbones.preprocessing import prepare
 from vitsearch.cli import cli
 from vitsearch.errors import BadQuery, HeadError, ModelError, SpaceMismatch, UnreadablePhoto
@@ -180,6 +180,20 @@ def test_what_speaks_for_a_label_agrees_with_a_direct_computation(architecture, 
     found = model.rollout_towards(pixels, label_gradient(head, "dog"))
     np.testing.assert_allclose(found, expected, atol=1e-5, rtol=1e-3)
     assert found.max() > 0
+
+
+def test_a_model_that_embedded_photos_before_can_still_be_asked_what_speaks_for_a_label(
+    checkpoints, noise, tmp_path
+):
+    """BEiT keeps tensors for all its models, and embedding runs in inference mode."""
+    folder = checkpoints("beit")
+    backbone = load_backbone(str(folder), cache=tmp_path, device="cpu", runtime="torch")
+    model = model_of(folder, tmp_path)
+    pixels = backbone.prepare(noise)
+    row = backbone.embed_batch(pixels[None]).rows[0]
+    seen: list[np.ndarray] = []
+    model.rollout_towards(pixels, lambda found, norm: seen.append(found) or np.ones(32, np.float32))
+    np.testing.assert_allclose(seen[0], row, atol=1e-5)
 
 
 @pytest.mark.parametrize(
