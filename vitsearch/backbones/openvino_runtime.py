@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +48,6 @@ class OpenVINOBackbone(Backbone):
         self.spec = graph.spec
         self.space = graph.spec.space
         self.batch_size = batch_size or max(_MIN_BATCH, 4 * (os.cpu_count() or 1))
-        self._graph = graph
         self._cache = cache
         self._notice = notice
         self._lock = threading.Lock()
@@ -222,12 +222,15 @@ class _Processor:
             return self._compile(hint, None)
         try:
             compiled = self._compile(hint, staging)
-            # Another process may have been first; a compiled form is whole where it has its final name.
-            if not blobs.exists():
+            # A compiled form is whole where it has its final name; another process may have been first.
+            with suppress(OSError):
                 staging.rename(blobs)
-            return compiled
+        except RuntimeError:
+            # A full disk must not look like a damaged graph.
+            compiled = self._compile(hint, None)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
+        return compiled
 
     def _compile(self, hint: str, blobs: Path | None) -> Any:  # noqa: ANN401
         settings = {"PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": self.precision}
