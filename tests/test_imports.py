@@ -30,6 +30,7 @@ OWNERS = {
     "filelock": ["vitsearch/lease.py", "vitsearch/duplicates/journal.py"],
     "pi_heif": ["vitsearch/photos.py"],
     "pathspec": ["vitsearch/scan.py"],
+    "pyarrow": ["vitsearch/stores/parquet*.py"],
     "rich": ["vitsearch/cli/*"],
     "click": ["vitsearch/cli/*"],
 }
@@ -45,6 +46,9 @@ LAZY = {
     "cv2",
     "rich",
     "huggingface_hub",
+    "pyarrow",
+    "pymilvus",
+    "ray",
 }
 # The runtimes themselves, one a file: they are imported by functions only.
 RUNTIMES = [

@@ -15,6 +15,7 @@ VitsearchError
 ├── SpaceMismatch          vectors that cannot be compared
 ├── HeadError              labels and linear heads
 ├── PlanError              a clean-up plan that does not fit the files
+├── StoreError             a Parquet file or another engine cannot be written or read
 └── BadQuery               a search that cannot be answered as asked
 
 Each message is one line: what happened, to which file, and what to do next.
@@ -84,6 +85,10 @@ class HeadError(VitsearchError):
 
 class PlanError(VitsearchError):
     """A clean-up plan is malformed or no longer fits the files."""
+
+
+class StoreError(VitsearchError):
+    """Photos cannot be brought to, or fetched from, a file or another engine."""
 
 
 class BadQuery(VitsearchError):

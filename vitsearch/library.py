@@ -5,6 +5,7 @@ The only place where the catalog and the neighbours change together: SQLite firs
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -34,7 +35,7 @@ from vitsearch.scan import LIBRARY_FILE, real_path
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import TracebackType
 
     import numpy.typing as npt
@@ -154,10 +155,7 @@ class Library:
         """
         from vitsearch.indexing import IndexRun, check_folders
 
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise LibraryError(f"cannot make the folder {self.folder}: {error.strerror or error}") from error
+        self._make_folder()
         with lease(self.folder):
             catalog = self._catalog(create=True)
             chosen = [Path(folder).absolute() for folder in folders] or [
@@ -290,6 +288,33 @@ class Library:
             matches_above=floor,
         )
 
+    @contextmanager
+    def receiving(self, space: Space, *, use: bool = False) -> Iterator[tuple[Catalog, int]]:
+        """Hold the lease while vectors of a space, new or known, are stored; then bring the search cache up to date.
+
+        Yields the catalog and the space's id. Searches use the space afterwards if `use` says so or there was none.
+
+        Raises:
+            LibraryBusy: another run is changing vectors.
+
+        """
+        self._make_folder()
+        with lease(self.folder):
+            catalog = self._catalog(create=True)
+            space_id = catalog.add_space(space)
+            yield catalog, space_id
+            active = catalog.active_space()
+            if use or active is None:
+                catalog.activate_space(space_id)
+            self._search_cache(space_id, space).bring_up_to_date()
+
+    def existing_space(self) -> Space | None:
+        """Return the space that searches use, or None in a library that is empty or does not exist."""
+        if not (self.folder / LIBRARY_FILE).exists():
+            return None
+        active = self.catalog.active_space()
+        return active[1] if active else None
+
     def neighbours(self) -> Neighbours:
         """Return the vectors of the active space, ready to be searched and as current as can be had at once."""
         return self._search_cache(*self._active_space()).current()
@@ -371,6 +396,12 @@ class Library:
             cache_current=active is None or not self._search_cache(*active).is_stale(),
         )
 
+    def _make_folder(self) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LibraryError(f"cannot make the folder {self.folder}: {error.strerror or error}") from error
+
     def _catalog(self, *, create: bool) -> Catalog:
         if self._opened is None:
             self._opened = Catalog(Database.open(self.folder / LIBRARY_FILE, create=create))
@@ -424,6 +455,11 @@ class Library:
             SpaceMismatch: the weights on this machine, or the backbone that was given, are of another space.
 
         """
+        if space.is_imported:
+            raise SpaceMismatch(
+                f"the vectors of {space.model} were imported, and how it sees a photo is not known here: search for "
+                "photos that were imported, or compute vectors of new ones where those came from, and import them"
+            )
         if self._given is not None:
             if self._given.space != space:
                 raise SpaceMismatch(_other_space(self.folder, space, self._given.space))
@@ -457,8 +493,8 @@ class Library:
                 _, rows = self.catalog.vectors(space_id, space.dimension, np.array([known]))
                 if len(rows):
                     return np.asarray(rows[0], np.float32)
-        image = query.pixels(min_side=space.preprocessing.decode_side, crop=crop)
         backbone = self.backbone(space)
+        image = query.pixels(min_side=space.preprocessing.decode_side, crop=crop)
         row: Vector = backbone.embed_batch(backbone.prepare(image)[None]).rows[0]
         return row
 
@@ -482,7 +518,8 @@ class Library:
     def _known_root(self, folder: str | os.PathLike[str]) -> Root:
         path = real_path(folder)
         for root in self.catalog.roots():
-            if root.path == path:
+            # By its own name too: the folder of an imported photo may be a path of another system, or a URL.
+            if root.path in (path, Path(folder)):
                 return root
         raise LibraryError(f"{path} is not a folder that was indexed: see `vitsearch roots list`")
 

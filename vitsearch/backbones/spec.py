@@ -47,6 +47,11 @@ class Space:
     readout: Readout
     dimension: int
 
+    @property
+    def is_imported(self) -> bool:
+        """Whether the vectors were computed elsewhere, by a model of which only the name is known."""
+        return not self.fingerprint
+
     def to_json(self) -> str:
         """Return a canonical JSON text: equal spaces give equal texts."""
         return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))

@@ -14,7 +14,9 @@ from vitsearch.cli.compare import compare
 from vitsearch.cli.duplicates import duplicates
 from vitsearch.cli.evaluate import evaluate
 from vitsearch.cli.explain import explain
+from vitsearch.cli.export import export
 from vitsearch.cli.heads import heads
+from vitsearch.cli.importing import import_
 from vitsearch.cli.index import index
 from vitsearch.cli.label import label
 from vitsearch.cli.models import models
@@ -68,6 +70,8 @@ for command in (
     evaluate,
     explain,
     roots,
+    export,
+    import_,
     models,
     status,
 ):

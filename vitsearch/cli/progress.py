@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -76,3 +77,17 @@ def progress_bar(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
             bar.update(task, description=label, completed=progress.done, total=progress.total)
 
         yield show
+
+
+@dataclass(frozen=True, slots=True)
+class _Count:
+    stage: str
+    done: int
+    total: int | None
+
+
+@contextmanager
+def counting_bar(stage: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """Show how far something with one stage is."""
+    with progress_bar(quiet=quiet) as show:
+        yield lambda done, total: show(_Count(stage, done, total))

@@ -26,10 +26,11 @@ def write_atomically(path: Path, content: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder last through a crash."""
     if os.name == "nt":  # Windows cannot open a folder, and its rename is in the journal
         return
     handle = os.open(folder, os.O_RDONLY)
