@@ -69,13 +69,13 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=64)
     parser.add_argument("--plain-count", type=int, default=32, help="photos for the slow loops")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--made", type=Path, help="where the made photos are kept for the next run")
     arguments = parser.parse_args()
     print_machine("vitsearch", "torch", "transformers", "openvino", "pillow")
     cache = platformdirs.user_cache_path("vitsearch", appauthor=False)
     with tempfile.TemporaryDirectory() as scratch:
-        photos = make_photos(
-            arguments.photos, Path(scratch) / "photos", count=arguments.count, megapixels=arguments.megapixels
-        )
+        folder = (arguments.made or Path(scratch)) / f"{arguments.count}-of-{arguments.megapixels:g}"
+        photos = make_photos(arguments.photos, folder, count=arguments.count, megapixels=arguments.megapixels)
         few = photos[: arguments.plain_count]
         plain = PlainLoop(obtain(arguments.model, cache=cache, notice=print).folder)
         backbone = load_backbone(arguments.model, cache=cache)
@@ -85,7 +85,7 @@ def main() -> None:
         def index() -> None:
             shutil.rmtree(Path(scratch) / "library", ignore_errors=True)
             with Library.open(Path(scratch) / "library", backbone=backbone) as library:
-                report = library.index([Path(scratch) / "photos"])
+                report = library.index([folder])
             assert report.embedded == len(photos), report
 
         def forward() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -39,16 +39,11 @@ class Root:
             return True
 
 
-class KnownFile(NamedTuple):
-    """A file row as the index run needs it (a plain tuple: there may be a million of them)."""
+KnownFile = tuple[str | bytes, int, int, int, int, int, int]
+"""A file row as the index run needs it: path, id, size, mtime_ns, missing, readable, has a vector.
 
-    path: str
-    id: int
-    size: int
-    mtime_ns: int
-    missing: bool
-    readable: bool
-    has_vector: bool
+A plain tuple as SQLite gives it: a rescan asks for all rows of a root.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,10 +183,8 @@ class Catalog(VectorTables):
             "FROM files f LEFT JOIN vectors v ON v.space = ? AND v.photo = f.photo WHERE f.root = ?",
             [space, root],
         )
-        files = map(KnownFile._make, rows)
-        known = {
-            file.path if isinstance(file.path, str) else value_to_path(file.path): file for file in files
-        }
+        files = cast("list[KnownFile]", rows)
+        known = {value if isinstance(value := file[0], str) else value_to_path(value): file for file in files}
         return {path: file for path, file in known.items() if path.startswith(below)} if below else known
 
     def photo_id(self, payload: bytes) -> int | None:

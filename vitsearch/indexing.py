@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vitsearch.backbones.backbone import Backbone
-    from vitsearch.catalog import Catalog, KnownFile, Root
+    from vitsearch.catalog import Catalog, Root
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,27 +170,24 @@ class IndexRun:
             if not seen % 1000:
                 self.on_progress(Progress("scan", before + seen, None))
             file = known.pop(found.relative, None)
-            if (
-                file is None
-                or found.size != file.size
-                or found.mtime_ns != file.mtime_ns
-                or self._is_due(file)
-            ):
+            if file is None:
                 result.todo.append(found)
-            elif file.missing:
-                result.returned.append(file.id)
+                continue
+            _, file_id, size, mtime_ns, missing, readable, has_vector = file
+            # An unchanged file is read all the same if it has no vector yet, or is to be tried again.
+            due = not has_vector and (readable or self.retry)
+            if due or found.size != size or found.mtime_ns != mtime_ns:
+                result.todo.append(found)
+            elif missing:
+                result.returned.append(file_id)
         # What lies below a folder that could not be entered was not looked for, so it is not missing.
         closed = tuple(f"{skipped.path}{os.sep}" for skipped in result.skipped)
         base = f"{scope.root.path}{os.sep}"
         result.unchanged = seen - len(result.todo)
         result.unseen = [
-            file.id for path, file in known.items() if not closed or not f"{base}{path}".startswith(closed)
+            file[1] for path, file in known.items() if not closed or not f"{base}{path}".startswith(closed)
         ]
         return result
-
-    def _is_due(self, file: KnownFile) -> bool:
-        """Whether an unchanged file has to be read all the same: it has no vector yet, or is to be tried again."""
-        return not file.has_vector and (file.readable or self.retry)
 
     def _finish(self, run: int, walked: _Walked) -> int:
         scope = walked.scope
