@@ -1,0 +1,194 @@
+// The frame around the views: addresses, keys, dropping and pasting, the theme, news from the server.
+
+import { listen, upload } from "./api.js";
+import { announce, dialog, duration, h, icon, plural, toast } from "./dom.js";
+import { DuplicatesView } from "./duplicates.js";
+import { FoldersView } from "./folders.js";
+import { LabelsView } from "./labels.js";
+import { LibraryView } from "./library.js";
+import { go, onNavigate } from "./navigation.js";
+import { PhotoView } from "./photo.js";
+import { SearchView } from "./search.js";
+import { forget } from "./state.js";
+
+const main = document.getElementById("main");
+const makers = {
+  library: LibraryView, search: SearchView, duplicates: DuplicatesView, labels: LabelsView, indexing: FoldersView, photo: PhotoView,
+};
+const views = {};
+let current = null;
+
+function viewName(path) {
+  const first = path.split("/")[1];
+  return first === "" ? "library" : first in makers ? first : "library";
+}
+
+function show() {
+  const url = new URL(location.href);
+  const name = viewName(url.pathname);
+  const view = (views[name] ??= makeView(name));
+  const changed = view !== current;
+  if (changed) {
+    current?.hide?.();
+    for (const other of Object.values(views)) other.element.hidden = other !== view;
+    current = view;
+  }
+  for (const link of document.querySelectorAll("[data-view]")) {
+    if (link.dataset.view === name) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  document.title = `${view.title} · vitsearch`;
+  view.show(url, { changed });
+  if (changed) {
+    announce(view.title);
+    if (!view.focus?.()) main.focus({ preventScroll: true });
+  }
+}
+
+function makeView(name) {
+  const view = new makers[name]();
+  view.element.classList.add("view");
+  main.append(view.element);
+  return view;
+}
+
+onNavigate(show);
+addEventListener("popstate", show);
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.("a[href]");
+  if (!link || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey || link.target) return;
+  const url = new URL(link.href);
+  if (url.origin !== location.origin || url.hash || url.pathname.startsWith("/api/") || link.hasAttribute("download")) return;
+  event.preventDefault();
+  go(url.pathname + url.search);
+});
+
+// Keys
+
+const everywhere = [
+  ["/", "Search"], ["?", "Show these keys"], ["g p", "Photos"], ["g s", "Search"], ["g d", "Duplicates"], ["g l", "Labels"], ["g f", "Folders"],
+];
+const places = { p: "/", s: "/search", d: "/duplicates", l: "/labels", f: "/indexing" };
+let waitsForPlace = 0;
+
+document.addEventListener("keydown", (event) => {
+  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (document.querySelector("dialog[open]")) return;
+  if (event.target.closest?.("input:not([type=checkbox], [type=radio]), select, textarea, [role=slider]")) return;
+  // Space and Enter belong to the button that has the focus.
+  if (["Enter", " "].includes(event.key) && event.target.closest?.("button, a, summary")) return;
+  if (Date.now() - waitsForPlace < 1500 && places[event.key]) {
+    waitsForPlace = 0;
+    event.preventDefault();
+    go(places[event.key]);
+    return;
+  }
+  const act = current?.press?.[event.key] ?? current?.press?.[event.key.toLowerCase()];
+  if (act) {
+    if (act(event) !== false) event.preventDefault();
+  } else if (event.key === "/") {
+    event.preventDefault();
+    if (current !== views.search) go("/search");
+    views.search.focusText();
+  } else if (event.key === "?") showKeys();
+  else if (event.key === "g") waitsForPlace = Date.now();
+});
+
+function keyList(title, keys) {
+  const list = h("dl");
+  for (const [key, words] of keys) {
+    list.append(h("dt", {}, ...key.split(" ").map((one) => h("kbd", {}, one)).flatMap((one, at) => (at ? [" ", one] : [one]))), h("dd", {}, words));
+  }
+  return h("section", { class: "stack" }, h("h3", {}, title), list);
+}
+
+function showKeys() {
+  dialog("Keyboard", () => h("div", { class: "inside" }, h("div", { class: "keys" },
+    current?.keyHelp ? keyList(current.title, current.keyHelp) : null, keyList("Everywhere", everywhere))));
+}
+document.getElementById("help").addEventListener("click", showKeys);
+
+// Light and dark
+
+const dark = matchMedia("(prefers-color-scheme: dark)");
+function paint() {
+  document.documentElement.dataset.theme = localStorage.getItem("theme") ?? (dark.matches ? "dark" : "light");
+}
+dark.addEventListener("change", paint);
+document.getElementById("theme").addEventListener("click", () => {
+  const next = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
+  if ((next === "dark") === dark.matches) localStorage.removeItem("theme");
+  else localStorage.setItem("theme", next);
+  paint();
+  announce(`${next} colours`);
+});
+paint();
+
+// Dropping and pasting
+
+const drop = document.getElementById("drop");
+let over = 0;
+const carriesPicture = (transfer) => [...(transfer?.types ?? [])].some((type) => type === "Files" || type === "text/uri-list");
+
+async function searchFor(image) {
+  try {
+    announce("Looking at the picture");
+    const { token } = await upload(image);
+    go(`/search?upload=${encodeURIComponent(token)}`);
+  } catch (error) {
+    toast(error.message, { bad: true });
+  }
+}
+
+addEventListener("dragenter", (event) => { if (carriesPicture(event.dataTransfer)) { over += 1; drop.hidden = false; } });
+addEventListener("dragleave", () => { over = Math.max(0, over - 1); drop.hidden = over === 0; });
+addEventListener("dragover", (event) => { if (carriesPicture(event.dataTransfer)) event.preventDefault(); });
+addEventListener("drop", (event) => {
+  over = 0;
+  drop.hidden = true;
+  if (event.defaultPrevented || !carriesPicture(event.dataTransfer)) return;
+  event.preventDefault();
+  const [file] = event.dataTransfer.files;
+  const own = /\/photo\/(\d+)|\/api\/photos\/(\d+)/.exec(event.dataTransfer.getData("text/uri-list"));
+  // A photo of this very grid arrives as its address, and as a file as well in some browsers.
+  if (own) go(`/search?photo=${own[1] ?? own[2]}`);
+  else if (file) searchFor(file);
+  else toast("Pictures of other pages cannot be fetched from here: save it, and drop the file", { bad: true });
+});
+addEventListener("paste", (event) => {
+  const file = [...(event.clipboardData?.files ?? [])].find((one) => one.type.startsWith("image/"));
+  if (file) {
+    event.preventDefault();
+    searchFor(file);
+  }
+});
+
+// News from the server
+
+const running = document.getElementById("running");
+function showRunning(progress) {
+  running.hidden = !progress;
+  if (!progress) return;
+  const { stage, done, total, seconds_left: left } = progress;
+  const part = total ? `${Math.floor((100 * done) / total)} %` : done ? done.toLocaleString("en") : "";
+  running.replaceChildren(icon("folder"), `${stage === "scan" ? "Looking for photos" : "Indexing"} ${part}${left ? `, ${duration(left)} left` : ""}`);
+}
+listen({
+  progress: (progress) => { showRunning(progress); views.indexing?.onProgress(progress); },
+  idle: () => { showRunning(null); views.indexing?.onIdle(); },
+  done: (report) => {
+    showRunning(null);
+    forget();
+    views.indexing?.onDone(report);
+    if (current !== views.indexing && report.embedded) toast(`${plural(report.embedded, "new photo")} can be found now`);
+    current?.changed?.();
+  },
+  failed: ({ error }) => { showRunning(null); views.indexing?.onFailed(error); toast(error, { bad: true }); },
+  changed: () => {
+    forget();
+    for (const view of Object.values(views)) if (view !== current) view.isStale = true;
+    current?.changed?.();
+  },
+});
+
+show();

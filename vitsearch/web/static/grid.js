@@ -1,0 +1,287 @@
+// A grid of any number of photos, of which only the rows in sight are elements.
+
+import { thumbnail } from "./api.js";
+import { alternative, learn } from "./captions.js";
+import { h } from "./dom.js";
+import { justify, lastAtMost, TITLE } from "./layout.js";
+import { Scrubber } from "./scrubber.js";
+
+const OVERSCAN = 500;
+// Faster than this (pixels a millisecond), pictures would be gone before they had come.
+const RUSH = 4;
+
+/**
+ * `onopen(index)`: a photo was chosen. `decorate(tile, index)`: add to a tile when it is made. `keys`: {key: index => …}
+ * for the focused photo. `caption`: room in pixels below each picture. `scrubber`: whether to offer one.
+ */
+export class Grid {
+  constructor({ label, onopen, decorate = () => {}, keys = {}, caption = 0, scrubber = false, titles = true }) {
+    Object.assign(this, { onopen, decorate, keys, caption, titles });
+    this.ids = [];
+    this.sections = [];
+    this.current = 0;
+    this.rows = new Map();
+    this.shownSections = new Map();
+    this.all = h("div", { class: "grid-all" });
+    this.scroller = h("div", { class: "grid", role: "region", "aria-label": label, tabindex: "-1" }, this.all);
+    this.element = h("div", { class: `grid-frame ${scrubber ? "" : "plain"}` }, this.scroller);
+    this.scrubber = scrubber ? new Scrubber(this.scroller) : null;
+    if (this.scrubber) this.element.append(this.scrubber.element);
+    this.scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    this.scroller.addEventListener("click", (event) => this.#clicked(event));
+    this.scroller.addEventListener("keydown", (event) => this.#pressed(event));
+    this.scroller.addEventListener("focusin", (event) => {
+      const link = event.target.closest("a[data-index]");
+      if (link) this.#become(Number(link.dataset.index));
+    });
+    this.observer = new ResizeObserver(() => this.#resized());
+    this.observer.observe(this.scroller);
+  }
+
+  /** `ids`, `ratios`: columns in the order of `sections` ([{key, title, count}]). The place is kept if `keep`. */
+  show({ ids, ratios, sections }, { keep = false } = {}) {
+    const anchor = keep ? this.ids[this.#firstInSight()] : undefined;
+    Object.assign(this, { ids, ratios, sections });
+    this.current = 0;
+    this.#clear();
+    this.#layOut();
+    const place = anchor === undefined ? -1 : ids.indexOf(anchor);
+    this.scroller.scrollTop = place > 0 ? this.#rowTop(this.#rowOf(place)) - TITLE : 0;
+    this.#render();
+  }
+
+  /** Draw the tiles again, after what `decorate` reads has changed. */
+  refresh() {
+    const focused = this.scroller.contains(document.activeElement) && document.activeElement.closest("a[data-index]");
+    this.#clear();
+    this.#render();
+    if (focused) this.focus(this.current);
+  }
+
+  /** Move the focus to a photo, wherever it is. */
+  focus(index = this.current) {
+    if (!this.ids.length) return;
+    this.#become(Math.max(0, Math.min(index, this.ids.length - 1)));
+    this.reveal(this.current);
+    this.#render();
+    this.#link(this.current)?.focus({ preventScroll: true });
+  }
+
+  reveal(index) {
+    if (!this.layout?.rows) return;
+    const row = this.#rowOf(index);
+    const top = this.#rowTop(row) - (this.titles ? TITLE : 4);
+    const bottom = this.#rowTop(row) + this.layout.rowHeight[row] + this.caption + 8;
+    const { scrollTop, clientHeight } = this.scroller;
+    if (top < scrollTop) this.scroller.scrollTop = top;
+    else if (bottom > scrollTop + clientHeight) this.scroller.scrollTop = Math.min(top, bottom - clientHeight);
+  }
+
+  #layOut() {
+    const width = this.scroller.clientWidth;
+    if (!width) return;
+    this.pad = width < 700 ? 6 : 16;
+    const right = this.scrubber ? (width < 700 ? 30 : 52) : this.pad;
+    const target = width < 500 ? 118 : width < 1100 ? 170 : 210;
+    this.layout = justify({
+      ratios: this.ratios ?? [], sections: this.sections, width: width - this.pad - right, target,
+      gap: width < 700 ? 3 : 5, caption: this.caption, titles: this.titles,
+    });
+    this.width = width;
+    this.all.style.height = `${this.layout.height + 24}px`;
+    this.scrubber?.mark(this.layout.sections, this.layout.height + 24);
+  }
+
+  #resized() {
+    if (!this.scroller.clientWidth || !this.ratios) return;
+    if (this.scroller.clientWidth !== this.width) {
+      const anchor = this.layout ? this.#firstInSight() : 0;
+      this.#clear();
+      this.#layOut();
+      if (anchor > 0) this.scroller.scrollTop = this.#rowTop(this.#rowOf(anchor)) - TITLE;
+    }
+    this.#render();
+  }
+
+  #scrolled() {
+    if (this.frame) return;
+    this.frame = requestAnimationFrame(() => {
+      this.frame = 0;
+      this.#render();
+    });
+  }
+
+  #render() {
+    const layout = this.layout;
+    if (!layout?.rows || !this.scroller.clientHeight) return;
+    const top = this.scroller.scrollTop;
+    const now = performance.now();
+    this.speed = Math.abs(top - (this.lastTop ?? top)) / Math.max(1, now - (this.lastTime ?? now));
+    this.lastTop = top;
+    this.lastTime = now;
+    const height = this.scroller.clientHeight;
+    const first = lastAtMost(layout.rowTop, top - OVERSCAN, layout.rows);
+    const last = lastAtMost(layout.rowTop, top + height + OVERSCAN, layout.rows);
+    const focused = this.scroller.contains(document.activeElement) && document.activeElement !== this.scroller;
+    const pinned = focused ? this.#rowOf(this.current) : -1;
+    if (!focused) this.#become(this.#firstInSight());
+    for (const [row, tiles] of this.rows) {
+      if ((row < first || row > last) && row !== pinned) {
+        tiles.forEach((tile) => tile.remove());
+        this.rows.delete(row);
+      }
+    }
+    for (let row = first; row <= last; row += 1) if (!this.rows.has(row)) this.#makeRow(row);
+    for (const [number, element] of this.shownSections) {
+      if (element.childElementCount < (this.titles ? 2 : 1)) {
+        element.remove();
+        this.shownSections.delete(number);
+      }
+    }
+    this.scrubber?.follow();
+    this.#loadSoon();
+  }
+
+  #makeRow(row) {
+    const { rowStart, rowTop, rowHeight, lefts, widths } = this.layout;
+    const section = this.#section(this.#sectionOf(row));
+    const tiles = [];
+    for (let index = rowStart[row]; index < rowStart[row + 1]; index += 1) {
+      const id = this.ids[index];
+      const image = h("img", { alt: alternative(id), decoding: "async", draggable: true });
+      image.onload = () => image.classList.add("here");
+      const link = h("a", { href: `/photo/${id}`, tabindex: index === this.current ? "0" : "-1", data: { index } }, image);
+      link.style.height = `${rowHeight[row]}px`;
+      const tile = h("div", { class: "tile", data: { photo: id } }, link);
+      tile.style.left = `${this.pad + lefts[index]}px`;
+      tile.style.top = `${rowTop[row] - section.top}px`;
+      tile.style.width = `${widths[index]}px`;
+      this.decorate(tile, index);
+      section.element.append(tile);
+      tiles.push(tile);
+    }
+    this.rows.set(row, tiles);
+  }
+
+  #section(number) {
+    const { top, height, title, count, note } = this.layout.sections[number];
+    let element = this.shownSections.get(number);
+    if (!element) {
+      element = h("section", { class: "section", "aria-label": title });
+      element.style.top = `${top}px`;
+      element.style.height = `${height}px`;
+      if (this.titles) {
+        element.append(h("h2", { class: "section-title" }, title, h("span", { class: "muted number" }, note ?? count.toLocaleString("en"))));
+      }
+      this.shownSections.set(number, element);
+      const after = [...this.shownSections].filter(([other]) => other > number).sort(([a], [b]) => a - b)[0];
+      this.all.insertBefore(element, after?.[1] ?? null);
+    }
+    return { element, top };
+  }
+
+  /** Ask for pictures at once when the grid is still or slow, and when it has come to rest otherwise. */
+  #loadSoon() {
+    clearTimeout(this.loading);
+    if (this.speed < RUSH) this.#load();
+    else this.loading = setTimeout(() => this.#load(), 90);
+    clearTimeout(this.naming);
+    this.naming = setTimeout(() => this.#name(), 200);
+  }
+
+  #load() {
+    for (const [row, tiles] of this.rows) {
+      for (const tile of tiles) {
+        const image = tile.firstChild.firstChild;
+        if (!image.src) image.src = thumbnail(tile.dataset.photo, this.layout.rowHeight[row]);
+      }
+    }
+  }
+
+  async #name() {
+    const tiles = [...this.rows.values()].flat();
+    if (!(await learn(tiles.map((tile) => Number(tile.dataset.photo))))) return;
+    for (const tile of tiles) tile.firstChild.firstChild.alt = alternative(Number(tile.dataset.photo));
+  }
+
+  #become(index) {
+    if (index === this.current) return;
+    this.#link(this.current)?.setAttribute("tabindex", "-1");
+    this.current = index;
+    this.#link(index)?.setAttribute("tabindex", "0");
+  }
+
+  #clicked(event) {
+    const link = event.target.closest("a[data-index]");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+    event.preventDefault();
+    this.onopen(Number(link.dataset.index));
+  }
+
+  #pressed(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || !event.target.closest("a[data-index]")) return;
+    const row = this.#rowOf(this.current);
+    const page = Math.max(1, Math.floor(this.scroller.clientHeight / (this.layout.rowHeight[row] + this.caption)) - 1);
+    const moves = {
+      ArrowRight: () => this.current + 1, ArrowLeft: () => this.current - 1,
+      ArrowDown: () => this.#below(1), ArrowUp: () => this.#below(-1),
+      PageDown: () => this.#below(page), PageUp: () => this.#below(-page),
+      Home: () => 0, End: () => this.ids.length - 1,
+    };
+    if (moves[event.key]) {
+      event.preventDefault();
+      this.focus(moves[event.key]());
+    } else if (this.keys[event.key]) {
+      event.preventDefault();
+      event.stopPropagation();
+      this.keys[event.key](this.current);
+    }
+  }
+
+  /** The photo that many rows below whose middle is nearest. */
+  #below(steps) {
+    const { rowStart, lefts, widths, rows } = this.layout;
+    const row = Math.max(0, Math.min(rows - 1, this.#rowOf(this.current) + steps));
+    const middle = lefts[this.current] + widths[this.current] / 2;
+    let best = rowStart[row];
+    for (let index = best; index < rowStart[row + 1]; index += 1) {
+      if (Math.abs(lefts[index] + widths[index] / 2 - middle) < Math.abs(lefts[best] + widths[best] / 2 - middle)) best = index;
+    }
+    return best;
+  }
+
+  #firstInSight() {
+    if (!this.layout?.rows) return 0;
+    const row = lastAtMost(this.layout.rowTop, this.scroller.scrollTop + TITLE, this.layout.rows);
+    return this.layout.rowStart[row];
+  }
+
+  #clear() {
+    this.rows.clear();
+    this.shownSections.clear();
+    this.all.replaceChildren();
+  }
+
+  #link = (index) => this.all.querySelector(`a[data-index="${index}"]`);
+  #rowOf = (index) => lastAtMost(this.layout.rowStart, index, this.layout.rows);
+  #rowTop = (row) => this.layout.rowTop[row];
+  #sectionOf(row) {
+    let [low, high] = [0, this.layout.sections.length - 1];
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (this.layout.sections[middle].firstRow <= row) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+}
+
+/** Small round buttons over a tile. `actions`: [icon, words, index => …]. */
+export function tileActions(tile, index, actions, icon) {
+  const box = h("div", { class: "acts" });
+  for (const [name, words, act] of actions) {
+    box.append(h("button", { type: "button", tabindex: "-1", "aria-label": words, title: words, onclick: () => act(index) }, icon(name)));
+  }
+  tile.append(box);
+}
+

@@ -1,0 +1,114 @@
+// All photos, by date, folder or label.
+
+import { get, query } from "./api.js";
+import { announce, h, icon, plural, segments } from "./dom.js";
+import { Filters, filtersOf } from "./filters.js";
+import { welcome } from "./folders.js";
+import { Grid, tileActions } from "./grid.js";
+import { findLike, go, openPhoto } from "./navigation.js";
+import { libraryStatus } from "./state.js";
+
+export class LibraryView {
+  title = "Photos";
+  keyHelp = [
+    ["← ↑ ↓ →", "Move from photo to photo"], ["Enter", "Open the photo"], ["f", "Find photos like it"],
+    ["x", "Search with it as an example"], ["Home End", "First and last photo"],
+  ];
+
+  constructor() {
+    this.count = h("span", { class: "muted number small", role: "status" });
+    this.filters = new Filters((values) => this.#go({ ...this.#kept(), ...values }));
+    this.by = h("span");
+    const like = (index) => findLike(this.grid.ids[index]);
+    this.grid = new Grid({
+      label: "All photos", scrubber: true,
+      onopen: (index) => openPhoto(this.grid.ids, index),
+      decorate: (tile, index) => tileActions(tile, index, [["like", "Find photos like this", like]], icon),
+      keys: { f: like, x: like },
+    });
+    this.body = h("div", { class: "view-body" });
+    this.element = h("div", {},
+      h("div", { class: "tools" }, h("h1", {}, "Photos"), this.count, h("span", { class: "grow" }), this.by, this.filters.button),
+      h("div", { class: "filters-row" }, this.filters.panel),
+      this.grid.element, this.body);
+    this.press = { ArrowDown: () => this.grid.focus(), ArrowRight: () => this.grid.focus() };
+  }
+
+  show(url) {
+    const parameters = Object.fromEntries(url.searchParams);
+    const asked = query(parameters);
+    if (asked === this.asked && !this.isStale) return;
+    this.#load(url, { keep: asked === this.asked });
+  }
+
+  focus() {
+    if (!this.opened) return false;
+    this.grid.focus(this.opened);
+    return true;
+  }
+
+  hide() {
+    this.opened = this.grid.current;
+  }
+
+  changed() {
+    this.#load(new URL(location.href), { keep: true });
+  }
+
+  #kept() {
+    const by = new URLSearchParams(location.search).get("by");
+    return by ? { by } : {};
+  }
+
+  #go(parameters) {
+    go(`/${query(parameters)}`);
+  }
+
+  async #load(url, { keep }) {
+    const parameters = Object.fromEntries(url.searchParams);
+    const by = parameters.by ?? "date";
+    this.asked = query(parameters);
+    this.isStale = false;
+    if (!keep) this.opened = 0;
+    this.by.replaceChildren(segments("Put together by", [["date", "Date"], ["folder", "Folder"], ["label", "Label"]], by,
+      (value) => this.#go({ ...filtersOf(new URLSearchParams(location.search)), by: value === "date" ? "" : value })));
+    this.filters.set(filtersOf(url.searchParams));
+    const asked = this.asked;
+    try {
+      const answer = await get("/api/grid", { ...parameters, by });
+      if (asked !== this.asked) return;
+      if (!answer.ids.length) {
+        await this.#explainEmpty(parameters, by);
+        return;
+      }
+      this.body.replaceChildren();
+      this.grid.element.hidden = false;
+      this.count.textContent = plural(answer.ids.length, "photo");
+      this.grid.show(answer, { keep });
+      if (!keep) announce(plural(answer.ids.length, "photo"));
+    } catch (error) {
+      this.#instead(h("div", { class: "empty" }, icon("warning"), h("h2", {}, "The photos cannot be shown"), h("p", {}, error.message)));
+    }
+  }
+
+  async #explainEmpty(parameters, by) {
+    const status = await libraryStatus({ fresh: true });
+    this.count.textContent = "";
+    if (!status.photos && !status.indexing) this.#instead(welcome());
+    else if (!status.photos) {
+      this.#instead(h("div", { class: "empty" }, icon("folder"), h("h2", {}, "The first photos are on their way"),
+        h("p", {}, "They appear here as soon as they can be searched. "), h("a", { href: "/indexing" }, "Watch the progress")));
+    } else if (by === "label" && !Object.keys(filtersOf(new URLSearchParams(parameters))).length) {
+      this.#instead(h("div", { class: "empty" }, icon("label"), h("h2", {}, "No photo has a label yet"),
+        h("p", {}, "Labels come from a head that has learnt from your examples."), h("a", { href: "/labels" }, "Make one")));
+    } else {
+      this.#instead(h("div", { class: "empty" }, icon("filter"), h("h2", {}, "No photo fits all filters"),
+        h("p", {}, `The library has ${plural(status.photos, "photo")}.`), h("a", { href: "/" }, "Clear the filters")));
+    }
+  }
+
+  #instead(element) {
+    this.grid.element.hidden = true;
+    this.body.replaceChildren(element);
+  }
+}
