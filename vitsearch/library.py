@@ -278,15 +278,30 @@ class Library:
             distinct=distinct,
             only_matches=only_matches,
         )
-        matches, floor = find_matches(
-            query_direction(vectors, away), catalog, self.neighbours(), space_id, options
-        )
-        return SearchResult(
-            query=(*(query.name for query in queries), *([text] if text else [])),
-            model=space.model,
-            results=matches,
-            matches_above=floor,
-        )
+        names = (*(query.name for query in queries), *([text] if text else []))
+        return self.search_by_vectors(vectors, away, names=names, options=options)
+
+    def search_by_vectors(
+        self,
+        vectors: Sequence[Vector],
+        away: Sequence[Vector] = (),
+        *,
+        names: tuple[str, ...] = (),
+        options: MatchOptions,
+    ) -> SearchResult:
+        """Find the photos nearest to the mean of unit vectors (d,) float32, away from the mean of `away`.
+
+        The vectors are of the space that searches use; `names` is what the answer repeats as its query.
+
+        Raises:
+            LibraryMissing: nothing was indexed here yet.
+            BadQuery: the vectors cancel each other out.
+
+        """
+        space_id, space = self._active_space()
+        direction = query_direction(vectors, away)
+        matches, floor = find_matches(direction, self.catalog, self.neighbours(), space_id, options)
+        return SearchResult(query=names, model=space.model, results=matches, matches_above=floor)
 
     @contextmanager
     def receiving(self, space: Space, *, use: bool = False) -> Iterator[tuple[Catalog, int]]:

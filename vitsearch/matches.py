@@ -86,10 +86,11 @@ class Background:
 
 @dataclass(frozen=True, slots=True)
 class MatchOptions:
-    """What limits an answer. `leave_out`: photos that are the query itself."""
+    """What limits an answer. `leave_out`: photos that are the query itself; `among`: (n,) ids, all if None."""
 
     k: int
     criteria: Filter
+    among: Ids | None = None
     leave_out: tuple[int, ...] = ()
     exact: bool = False
     distinct: bool = False
@@ -105,7 +106,10 @@ def find_matches(
     """
     background = Background.of(query, catalog, space, leave_out=options.leave_out)
     floor = background.match_above
-    within = catalog.select(options.criteria) if options.criteria else None
+    within = options.among
+    if options.criteria:
+        selected = catalog.select(options.criteria)
+        within = selected if within is None else np.intersect1d(selected, within)
     matches: list[Match] = []
     for photo, score in _nearest_present(query, catalog, neighbours, within, options):
         if options.only_matches and floor is not None and score < floor:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 IGNORE_FILE = ".vitsearchignore"
 LIBRARY_FILE = "library.db"
-_LIBRARY_FOLDERS = frozenset(("neighbours", "thumbnails"))
+_LIBRARY_FOLDERS = frozenset(("neighbours", "thumbnails", "uploads"))
 
 # Folders that systems and photo programs keep for themselves: thumbnails, trash, versions.
 SYSTEM_FOLDERS = frozenset(

@@ -207,3 +207,8 @@ def unknown_model(name: str) -> UnknownModel:
     near = difflib.get_close_matches(name, _BY_NAME, n=2)
     hint = f"did you mean {' or '.join(near)}?" if near else "`vitsearch models list` shows the names"
     return UnknownModel(f"no model or folder is called {name}: {hint}")
+
+
+def models_that_read_text() -> tuple[str, ...]:
+    """Return the names of the registered models that answer text queries."""
+    return tuple(model.name for model in MODELS if model.facts.has_text)

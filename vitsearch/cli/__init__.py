@@ -23,6 +23,7 @@ from vitsearch.cli.models import models
 from vitsearch.cli.output import shown
 from vitsearch.cli.roots import roots
 from vitsearch.cli.search import search
+from vitsearch.cli.serve import serve
 from vitsearch.cli.session import Session
 from vitsearch.cli.status import status
 from vitsearch.errors import VitsearchError
@@ -62,6 +63,7 @@ models.add_command(compare)
 for command in (
     index,
     search,
+    serve,
     label,
     heads,
     duplicates,

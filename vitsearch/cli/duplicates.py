@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vitsearch.cli.output import plural, print_json, shown, to_jsonable
+from vitsearch.cli.output import plural, print_json, shown
 from vitsearch.cli.progress import progress_bar
 from vitsearch.cli.session import Session, json_option, pass_session
+from vitsearch.jsonable import to_jsonable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,23 +1,12 @@
-"""How values are shown: JSON in one place, and names that can never act on a terminal."""
+"""How values are shown: one JSON document, and names that can never act on a terminal."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import fields, is_dataclass
-from pathlib import Path
 
 import click
 
-
-def to_jsonable(value: object) -> object:
-    """Turn frozen dataclasses, tuples and paths into what JSON knows; paths become absolute text."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: to_jsonable(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, (list, tuple)):
-        return [to_jsonable(item) for item in value]
-    if isinstance(value, dict):
-        return {str(key): to_jsonable(item) for key, item in value.items()}
-    return str(value) if isinstance(value, Path) else value
+from vitsearch.jsonable import to_jsonable
 
 
 def print_json(value: object) -> None:

@@ -70,6 +70,7 @@ class NextPhoto:
     path: Path
     label: str
     probability: float
+    photo: int
 
 
 class Labeller:
@@ -107,10 +108,27 @@ class Labeller:
         person corrected counts as certain. Photos that were not labelled since the head changed are labelled first.
         Raises `HeadError` when the head has no such label.
         """
-        if label not in self.head.labels:
-            raise no_such_label(self.head, label)
         if k < 1:
             raise BadQuery(f"k is {k}: ask for at least one match")
+        found = self.photos_with(label, notice=notice)
+        wanted = set(self._catalog.select(criteria or Filter()).tolist())
+        matches = self._matches([(photo, score) for photo, score in found if photo in wanted], label, k)
+        return SearchResult((label,), self.head.space.model, tuple(matches))
+
+    def photos_with(
+        self, label: str, *, notice: Callable[[str], None] = lambda _: None
+    ) -> list[tuple[int, float]]:
+        """Return the ids and probabilities of the photos that have a label, as `search` finds them.
+
+        Raises `HeadError` when the head has no such label.
+        """
+        if label not in self.head.labels:
+            raise no_such_label(self.head, label)
+        self.ask_about_new(notice=notice)
+        return self._tables.photos_with(self.head.name, self.head.version, label)
+
+    def ask_about_new(self, *, notice: Callable[[str], None] = lambda _: None) -> None:
+        """Label the embedded photos that this version of the head was not asked about yet."""
         present = self._catalog.select(Filter())
         embedded = np.intersect1d(present, self._catalog.embedded_ids(self._space_id()))
         if len(embedded) < len(present):
@@ -121,10 +139,6 @@ class Labeller:
         known = self._tables.labelled_ids(self.head.name, self.head.version)
         for _ in self._said_of(np.setdiff1d(embedded, known), k=_STORED_LABELS):
             pass
-        wanted = set((self._catalog.select(criteria) if criteria else present).tolist())
-        found = self._tables.photos_with(self.head.name, self.head.version, label)
-        matches = self._matches([(photo, score) for photo, score in found if photo in wanted], label, k)
-        return SearchResult((label,), self.head.space.model, tuple(matches))
 
     def next(self, count: int = 20) -> tuple[NextPhoto, ...]:
         """Name the photos of the library that the head would learn most from, least sure first, no two alike.
@@ -143,7 +157,7 @@ class Labeller:
         space = self.head.space
         ids, rows, norms = self._catalog.embeddings(self._space_id(), space.dimension, left)
         return tuple(
-            NextPhoto(present[each.photo][0], each.label, round(each.probability, 6))
+            NextPhoto(present[each.photo][0], each.label, round(each.probability, 6), each.photo)
             for each in self._questions(ids, rows, norms, count)
         )
 

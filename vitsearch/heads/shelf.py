@@ -223,18 +223,28 @@ class HeadShelf:
         """
         from vitsearch.errors import UnreadablePhoto
 
+        self._check_correction(name, labels)
+        found = self.library.embed_files([file])
+        for failed in found.unreadable:
+            raise UnreadablePhoto(failed.path, failed.reason)
+        (photo,) = found.photos.values()
+        return self.correct_photo(name, photo, labels)
+
+    def correct_photo(self, name: str, photo: int, labels: Sequence[str]) -> tuple[str, ...]:
+        """Do what `correct` does for a photo of the library, by its id. Raises `HeadError` likewise."""
+        head = self._check_correction(name, labels)
+        given = tuple(dict.fromkeys(labels))
+        self.tables.correct(name, photo, given)
+        return tuple(label for label in given if label not in head.labels)
+
+    def _check_correction(self, name: str, labels: Sequence[str]) -> Head:
         head = self.get(name)
         given = tuple(dict.fromkeys(labels))
         if given:
             check_labels(given)
         if head.kind == "softmax" and len(given) != 1:
             raise HeadError(f"the labels of {name!r} exclude each other: give exactly one")
-        found = self.library.embed_files([file])
-        for failed in found.unreadable:
-            raise UnreadablePhoto(failed.path, failed.reason)
-        (photo,) = found.photos.values()
-        self.tables.correct(name, photo, given)
-        return tuple(label for label in given if label not in head.labels)
+        return head
 
     def _gather(self, name: str, folder: Path | None, csv: Path | None, on_progress: OnProgress) -> _Gathered:
         check_name(name)

@@ -108,6 +108,57 @@ class HeadTables:
         )
         return cast("list[tuple[int, float]]", rows)
 
+    def given(self, head: str, version: int) -> dict[str, list[int]]:
+        """Return the ids of the photos that have each label, as `photos_with` says; a label that none has is absent."""
+        rows = self._database.rows(
+            "SELECT label, photo FROM head_examples WHERE head = ? AND corrected = 1 AND label <> '' UNION ALL "
+            "SELECT l.label, l.photo FROM photo_labels l WHERE l.head = ? AND l.version = ? "
+            f"AND {_GIVEN} AND NOT EXISTS (SELECT 1 FROM head_examples e WHERE e.head = l.head "
+            "AND e.photo = l.photo AND e.corrected = 1)",
+            [head, head, version],
+        )
+        given: dict[str, list[int]] = {}
+        for label, photo in cast("list[tuple[str, int]]", rows):
+            given.setdefault(label, []).append(photo)
+        return given
+
+    def best(self, head: str, version: int) -> list[tuple[int, str, float, bool]]:
+        """Return (photo id, best label, probability, abstained) of each photo asked about, most probable first."""
+        # SQLite takes the other columns from the row that holds the maximum.
+        rows = self._database.rows(
+            "SELECT photo, label, max(probability), abstained FROM photo_labels WHERE head = ? AND version = ? "
+            "GROUP BY photo ORDER BY 3 DESC, photo",
+            [head, version],
+        )
+        return [
+            (photo, label, probability, bool(abstained))
+            for photo, label, probability, abstained in cast("list[tuple[int, str, float, int]]", rows)
+        ]
+
+    def said_of(self, photo: int) -> list[tuple[str, str, float, int, bool]]:
+        """Return (head, label, probability, version, abstained) of all that heads said of a photo, surest first."""
+        rows = self._database.rows(
+            "SELECT head, label, probability, version, abstained FROM photo_labels WHERE photo = ? "
+            "ORDER BY head, probability DESC",
+            [photo],
+        )
+        return [
+            (head, label, probability, version, bool(abstained))
+            for head, label, probability, version, abstained in cast(
+                "list[tuple[str, str, float, int, int]]", rows
+            )
+        ]
+
+    def take_back(self, head: str, photo: int) -> bool:
+        """Forget what a person said of a photo; whether there was anything."""
+        with self._database.write():
+            return (
+                self._database.run(
+                    "DELETE FROM head_examples WHERE head = ? AND photo = ? AND corrected = 1", [head, photo]
+                ).rowcount
+                > 0
+            )
+
     def forget(self, head: str) -> None:
         """Drop all that is remembered of a head."""
         with self._database.write():

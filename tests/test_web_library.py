@@ -1,0 +1,259 @@
+"""The web page's view of a library: its state, the grid, the facets, photos and their pictures."""
+
+import gzip
+import io
+import json
+import shutil
+
+import pytest
+from conftest import MeanColour
+from PIL import Image
+from web_client import web_client
+
+from vitsearch.library import Library
+
+
+def dated(picture, path, colour, taken=None, camera=None, **options):
+    exif = Image.Exif()
+    if taken:
+        exif[0x0132] = taken
+    if camera:
+        exif[0x0110] = camera
+    return picture(path, colour, exif=exif, **options)
+
+
+@pytest.fixture
+def photos(tmp_path, picture):
+    folder = tmp_path / "photos"
+    dated(picture, folder / "beach/red.jpg", "red", "2024:05:03 10:11:12", "X100", size=(60, 40))
+    dated(picture, folder / "beach/blue.jpg", "blue", "2024:05:20 10:00:00", size=(40, 80))
+    dated(picture, folder / "green.jpg", "green", "2023:01:02 03:04:05", "X100", size=(50, 50))
+    picture(folder / "grey.png", "grey")
+    return folder
+
+
+@pytest.fixture
+def client(tmp_path, photos):
+    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+        library.index([photos])
+    with web_client(tmp_path / "library", MeanColour()) as client:
+        yield client
+
+
+def named(client, ids):
+    if not ids:
+        return []
+    captions = client.get("/api/captions", params={"ids": ",".join(map(str, ids))}).json()["captions"]
+    return [captions[str(photo)]["name"] for photo in ids]
+
+
+def in_sections(client, **options):
+    grid = client.get("/api/grid", params=options).json()
+    names = iter(named(client, grid["ids"]))
+    return {section["title"]: [next(names) for _ in range(section["count"])] for section in grid["sections"]}
+
+
+def photo_id(client, name):
+    grid = client.get("/api/grid").json()
+    return grid["ids"][named(client, grid["ids"]).index(name)]
+
+
+def test_the_status_counts_photos_and_names_the_model(client):
+    status = client.get("/api/status").json()
+    assert (status["photos"], status["files"], status["vectors"]) == (4, 4, 4)
+    assert (status["model"], status["indexing"], status["has_text"]) == ("mean-colour", None, False)
+
+
+def test_a_library_that_does_not_exist_yet_has_a_status_and_says_so_elsewhere(tmp_path):
+    with web_client(tmp_path / "none", MeanColour()) as client:
+        assert client.get("/api/status").json()["photos"] == 0
+        assert client.get("/api/roots").json() == {"roots": []}
+        answer = client.get("/api/grid")
+        assert (answer.status_code, "there is no library" in answer.json()["error"]) == (404, True)
+        assert not (tmp_path / "none").exists()
+
+
+def test_the_grid_is_in_months_newest_first_and_undated_last(client):
+    assert in_sections(client) == {
+        "May 2024": ["blue.jpg", "red.jpg"],
+        "January 2023": ["green.jpg"],
+        "No date": ["grey.png"],
+    }
+
+
+def test_the_grid_gives_upright_width_by_height(client):
+    grid = client.get("/api/grid").json()
+    assert dict(zip(named(client, grid["ids"]), grid["ratios"], strict=True)) == {
+        "blue.jpg": 0.5,
+        "red.jpg": 1.5,
+        "green.jpg": 1.0,
+        "grey.png": 1.333,
+    }
+
+
+def test_the_grid_by_folder_is_as_paths_sort(client):
+    assert in_sections(client, by="folder") == {
+        "photos": ["green.jpg", "grey.png"],
+        "beach": ["blue.jpg", "red.jpg"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("narrowed", "names"),
+    [
+        ({"after": "2024"}, ["blue.jpg", "red.jpg"]),
+        ({"before": "2024-05-10", "after": "2023"}, ["green.jpg", "red.jpg"]),
+        ({"camera": "x100"}, ["green.jpg", "red.jpg"]),
+        ({"camera": "x100", "folder": "BEACH"}, ["red.jpg"]),
+        ({"camera": "nothing"}, []),
+    ],
+)
+def test_the_grid_is_narrowed_down(client, photos, narrowed, names):
+    if "folder" in narrowed:
+        narrowed["folder"] = str(photos / "beach")
+    shown = [name for section in in_sections(client, **narrowed).values() for name in section]
+    assert sorted(shown) == names
+
+
+def test_the_facets_count_folders_with_what_is_below_them(client, photos):
+    facets = client.get("/api/facets").json()
+    assert {folder["path"]: folder["count"] for folder in facets["folders"]} == {
+        str(photos): 4,
+        str(photos / "beach"): 2,
+    }
+    assert facets["cameras"] == [{"camera": "X100", "count": 2}]
+    assert [(month["month"], month["count"]) for month in facets["months"]] == [
+        ("2024-05", 2),
+        ("2023-01", 1),
+        ("", 1),
+    ]
+
+
+def test_an_unchanged_grid_is_not_sent_again_and_a_file_that_goes_missing_changes_it(
+    client, photos, tmp_path
+):
+    first = client.get("/api/grid")
+    assert client.get("/api/grid", headers={"if-none-match": first.headers["etag"]}).status_code == 304
+    (photos / "grey.png").unlink()
+    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+        library.index()
+    again = client.get("/api/grid", headers={"if-none-match": first.headers["etag"]})
+    assert (again.status_code, len(again.json()["ids"])) == (200, 3)
+
+
+def test_the_grid_leaves_out_what_is_on_a_drive_that_is_not_there(client, photos):
+    shutil.rmtree(photos)
+    assert client.get("/api/grid").json()["ids"] == []
+
+
+def test_the_grid_travels_packed(client):
+    answer = client.get("/api/grid", headers={"accept-encoding": "gzip"})
+    assert answer.headers["content-encoding"] == "gzip"
+    plain = client.get("/api/grid", headers={"accept-encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    assert plain.json() == answer.json()
+    with client.stream("GET", "/api/grid", headers={"accept-encoding": "gzip"}) as raw:
+        assert json.loads(gzip.decompress(b"".join(raw.iter_raw()))) == plain.json()
+
+
+def test_a_photo_is_described_with_all_its_places(client, photos, tmp_path):
+    shutil.copy(photos / "beach/red.jpg", photos / "copy.jpg")
+    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+        library.index()
+    (photos / "copy.jpg").unlink()
+    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+        library.index()
+    facts = client.get(f"/api/photos/{photo_id(client, 'red.jpg')}").json()
+    assert (facts["width"], facts["height"], facts["taken"], facts["camera"]) == (
+        60,
+        40,
+        "2024-05-03T10:11:12",
+        "X100",
+    )
+    assert {(file["path"], file["state"]) for file in facts["files"]} == {
+        (str(photos / "beach/red.jpg"), "present"),
+        (str(photos / "copy.jpg"), "missing"),
+    }
+
+
+def opened(answer):
+    assert answer.headers["content-type"] == "image/jpeg"
+    return Image.open(io.BytesIO(answer.content))
+
+
+def test_a_thumbnail_is_upright_and_made_once(client, photos, tmp_path, picture):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: what is stored lies on its side
+    exif[0x010E] = "a secret"
+    picture(photos / "turned.jpg", "orange", size=(900, 600), exif=exif)
+    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+        library.index()
+    photo = photo_id(client, "turned.jpg")
+    answer = client.get(f"/api/photos/{photo}/thumbnail", params={"height": 320})
+    shown = opened(answer)
+    assert shown.size == (213, 320)
+    assert b"a secret" not in answer.content
+    assert not shown.getexif()
+    (photos / "turned.jpg").unlink()
+    assert client.get(f"/api/photos/{photo}/thumbnail", params={"height": 320}).content == answer.content
+    gone = client.get(f"/api/photos/{photo}/thumbnail", params={"height": 160})
+    assert (gone.status_code, gone.json()["error"].startswith("cannot read")) == (400, True)
+
+
+def test_pictures_may_be_kept_by_a_browser_that_names_the_library(client):
+    photo = photo_id(client, "red.jpg")
+    images = client.get("/api/status").json()["images"]
+    for name in ("thumbnail", "view"):
+        address = f"/api/photos/{photo}/{name}"
+        kept = client.get(address, params={"v": images})
+        assert "immutable" in kept.headers["cache-control"]
+        asked_again = client.get(address)
+        assert "no-cache" in asked_again.headers["cache-control"]
+        same = client.get(address, headers={"if-none-match": asked_again.headers["etag"]})
+        assert (same.status_code, same.content) == (304, b"")
+
+
+def test_a_view_is_never_larger_than_a_screen(client, photos, tmp_path, picture):
+    picture(photos / "wide.png", "purple", size=(4096, 1000))
+    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+        library.index()
+    answer = client.get(f"/api/photos/{photo_id(client, 'wide.png')}/view")
+    assert opened(answer).size == (2048, 500)
+
+
+def test_a_new_library_in_the_old_place_is_noticed(client, photos, tmp_path):
+    before = client.get("/api/status").json()["images"]
+    shutil.rmtree(tmp_path / "library")
+    (photos / "grey.png").unlink()
+    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+        library.index([photos])
+    assert len(client.get("/api/grid").json()["ids"]) == 3
+    assert client.get("/api/status").json()["images"] != before
+
+
+def test_a_file_is_revealed_where_it_is(tmp_path, photos):
+    shown = []
+    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+        library.index([photos])
+    with web_client(tmp_path / "library", MeanColour(), reveal=shown.append) as client:
+        photo = photo_id(client, "red.jpg")
+        assert client.post(f"/api/photos/{photo}/reveal", json={}).status_code == 204
+        assert client.post(f"/api/photos/{photo}/reveal", json={"file": 7}).status_code == 404
+    assert shown == [photos / "beach/red.jpg"]
+
+
+def test_the_same_page_is_served_for_every_view_and_its_files_may_be_kept(client):
+    page = client.get("/").text
+    for address in ("/search?photo=1", "/duplicates", "/labels", "/indexing", "/photo/1"):
+        assert client.get(address).text == page
+    script = page.split('<script type="module" src="')[1].split('"')[0]
+    answer = client.get(script)
+    assert answer.headers["content-type"].startswith("text/javascript")
+    assert "immutable" in answer.headers["cache-control"]
+
+
+def test_the_api_describes_itself_and_loads_nothing_from_elsewhere(client):
+    described = client.get("/openapi.json").json()
+    assert {"/api/grid", "/api/search", "/api/photos/{photo}/thumbnail"} <= set(described["paths"])
+    assert "score" in described["components"]["schemas"]["Match"]["properties"]
+    assert client.get("/docs").status_code == client.get("/redoc").status_code == 404

@@ -1,0 +1,136 @@
+"""Search on the web page: by photos, uploads and regions, with counter-examples and filters."""
+
+import json
+
+import pytest
+from conftest import MeanColour
+from PIL import Image
+from web_client import web_client
+
+from vitsearch.jsonable import to_jsonable
+from vitsearch.library import Library
+
+COLOURS = ("red", "darkred", "blue", "navy", "green", "white")
+
+
+@pytest.fixture
+def photos(tmp_path, picture):
+    for colour in COLOURS:
+        picture(tmp_path / f"photos/{colour}.png", colour)
+    halves = Image.new("RGB", (64, 48), "red")
+    halves.paste("blue", (0, 0, 32, 48))
+    halves.save(tmp_path / "photos/halves.png")
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def library(tmp_path, photos):
+    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+        library.index([photos])
+        yield library
+
+
+@pytest.fixture
+def client(tmp_path, library):
+    with web_client(tmp_path / "library", MeanColour()) as client:
+        yield client
+
+
+@pytest.fixture
+def ids(library, photos):
+    return {
+        match.path.stem: match.photo
+        for match in library.search(photos / "red.png", k=100, include_self=True).results
+    }
+
+
+def found(client, **options):
+    answer = client.get("/api/search", params=options)
+    assert answer.status_code == 200, answer.text
+    return [match["path"].rsplit("/")[-1].removesuffix(".png") for match in answer.json()["results"]]
+
+
+def put(client, path):
+    answer = client.post("/api/uploads", content=path.read_bytes())
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+def test_a_photo_finds_what_the_command_line_finds(client, library, photos, ids):
+    answer = client.get("/api/search", params={"photo": ids["red"], "k": 3}).json()
+    assert answer.pop("seconds") >= 0
+    wanted = to_jsonable(library.search(photos / "red.png", k=3))
+    assert answer == json.loads(json.dumps(wanted))
+
+
+def test_an_upload_finds_the_photo_that_it_is_like_first(client, picture, tmp_path):
+    upload = put(client, picture(tmp_path / "elsewhere/nearly.png", (250, 5, 5)))
+    assert (upload["width"], upload["height"], upload["photo"]) == (64, 48, None)
+    assert found(client, upload=upload["token"], k=1) == ["red"]
+    assert client.get(f"/api/uploads/{upload['token']}/view").headers["content-type"] == "image/jpeg"
+    assert client.get(f"/api/uploads/{upload['token']}").json() == upload
+
+
+def test_an_upload_of_a_photo_of_the_library_is_known_and_left_out(client, photos, ids):
+    upload = put(client, photos / "red.png")
+    assert upload["photo"] == ids["red"]
+    assert "red" not in found(client, upload=upload["token"])
+
+
+def test_an_upload_is_still_there_after_a_restart(client, tmp_path, picture):
+    upload = put(client, picture(tmp_path / "elsewhere/nearly.png", (250, 5, 5)))
+    with web_client(tmp_path / "library", MeanColour()) as again:
+        assert found(again, upload=upload["token"], k=1) == ["red"]
+
+
+def test_a_region_is_searched_for(client, ids, photos):
+    assert found(client, photo=ids["halves"], crop="0,0,32,48", k=1) == ["blue"]
+    assert found(client, photo=ids["halves"], crop="32,0,32,48", k=1) == ["red"]
+    upload = put(client, photos / "halves.png")
+    assert found(client, upload=upload["token"], crop="0,0,32,48", k=1) == ["blue"]
+
+
+def test_a_counter_example_pulls_away(client, ids):
+    for away, nearest in (("blue", "red"), ("red", "blue")):
+        counter = {"not": f"photo:{ids[away]}"}
+        assert found(client, photo=ids["halves"], k=1, **counter) == [nearest]
+
+
+def test_several_examples_are_one_query(client, ids, library, photos):
+    wanted = library.search(photos / "red.png", photos / "blue.png", k=3)
+    assert found(client, photo=[ids["red"], ids["blue"]], k=3) == [
+        match.path.stem for match in wanted.results
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "words"),
+    [
+        ({}, 400, "nothing to search for"),
+        ({"photo": 999}, 404, "no photo 999"),
+        ({"upload": "0" * 32}, 404, "drop it on the page again"),
+        ({"text": "a cat"}, 400, "no text tower"),
+        ({"photo": 1, "crop": "0,0,999,999"}, 400, "does not lie within"),
+        ({"photo": [1, 2], "crop": "0,0,1,1"}, 400, "exactly one example"),
+        ({"photo": 1, "folder": "/nowhere"}, 400, "no folder that was indexed"),
+        ({"photo": 1, "label": "cat"}, 400, "belongs to a head"),
+        ({"photo": 1, "label": "cat", "head": "pets"}, 404, "no head 'pets'"),
+        ({"photo": 1, "k": 0}, 422, "k:"),
+        ({"photo": "x"}, 422, "photo"),
+        ({"photo": 1, "not": "x"}, 422, "not"),
+    ],
+)
+def test_a_query_that_cannot_be_answered_gets_one_line(client, options, status, words):
+    answer = client.get("/api/search", params=options)
+    assert answer.status_code == status
+    assert set(answer.json()) == {"error"}
+    assert words in answer.json()["error"]
+    assert "\n" not in answer.json()["error"]
+
+
+def test_what_is_no_image_is_not_taken(client):
+    answer = client.post("/api/uploads", content=b"<svg onload=alert(1)>")
+    assert answer.status_code == 400
+    assert answer.json()["error"] == (
+        "cannot read the image: it is not an image in a format that is read here"
+    )

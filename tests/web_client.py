@@ -1,0 +1,32 @@
+"""A client of the web application, in this process, on a library with the fake backbone."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from starlette.testclient import TestClient
+
+from vitsearch.web.app import create_app
+from vitsearch.web.settings import LibrarySettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from vitsearch.backbones.backbone import Backbone
+    from vitsearch.web.guard import Access
+
+HOST = "127.0.0.1:8642"
+
+
+@contextmanager
+def web_client(
+    library: Path, backbone: Backbone | None, *, access: Access | None = None, **options: object
+) -> Iterator[TestClient]:
+    """The server's own page as a client: the right host, and the header that changes need."""
+    app = create_app(LibrarySettings(library, backbone=backbone), access=access, **options)
+    with TestClient(
+        app, base_url=f"http://{HOST}", headers={"X-Vitsearch": "1"}, raise_server_exceptions=False
+    ) as client:
+        yield client

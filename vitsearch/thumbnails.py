@@ -1,0 +1,116 @@
+"""Small upright pictures of a library's photos, made once and kept beside the database.
+
+They are named by what a photo shows (its payload hash), so that they stay right whatever happens to ids and paths.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import secrets
+import threading
+from typing import TYPE_CHECKING, Literal
+
+from vitsearch.photos import read_photo
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from PIL.Image import Image
+
+HEIGHTS = (160, 320, 640)
+Height = Literal[160, 320, 640]
+VIEW_SIDE = 2048
+# A panorama as wide as this many heights is shown whole; a wider one would make the grid's row a strip of nothing.
+_WIDEST = 6
+_QUALITY = 82
+_VIEW_QUALITY = 90
+
+
+class Thumbnails:
+    """The folder `thumbnails/` of a library: JPEG files, by payload hash and height. A cache: delete it at will."""
+
+    def __init__(self, library: Path, *, at_once: int | None = None) -> None:
+        self.folder = library / "thumbnails"
+        # Each decode may hold a whole photo in memory.
+        self._turns = threading.BoundedSemaphore(at_once or max(1, min(4, os.cpu_count() or 1)))
+
+    def cached(self, payload: str, height: int) -> bytes | None:
+        """Return a thumbnail that was made before."""
+        try:
+            return self._path(payload, height).read_bytes()
+        except OSError:
+            return None
+
+    def make(self, payload: str, height: int, photo: Path) -> bytes:
+        """Make a thumbnail of a photo file (again), keep it, and return its JPEG bytes.
+
+        Raises:
+            UnreadablePhoto: the file cannot be decoded.
+
+        """
+        with self._turns:
+            made = self.cached(payload, height)
+            if made is not None:  # while this one waited for its turn
+                return made
+            data = _encoded(decoded(photo, height), _QUALITY)
+        self._keep(self._path(payload, height), data)
+        return data
+
+    def view(self, photo: Path) -> bytes:
+        """Return a photo for the whole screen, as JPEG with no side longer than 2048 pixels. It is not kept.
+
+        Raises:
+            UnreadablePhoto: the file cannot be decoded.
+
+        """
+        with self._turns:
+            return view_of(photo)
+
+    def _path(self, payload: str, height: int) -> Path:
+        return self.folder / payload[:2] / f"{payload[2:]}-{height}.jpg"
+
+    @staticmethod
+    def _keep(path: Path, data: bytes) -> None:
+        partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_bytes(data)
+            partial.replace(path)
+        except OSError:
+            # A full or read-only disk costs time, not the picture.
+            partial.unlink(missing_ok=True)
+
+
+def decoded(photo: Path, height: int) -> Image:
+    """Decode a photo file upright and scale it down to a height; what is smaller stays as it is.
+
+    Raises:
+        UnreadablePhoto: the file cannot be decoded.
+
+    """
+    file = read_photo(photo)
+    ratio = file.facts.width / file.facts.height
+    # The scale at which a JPEG is decoded goes by its shorter side.
+    side = math.ceil(height * min(1.0, ratio))
+    image = file.pixels(min_side=side)
+    image.thumbnail((height * _WIDEST, height))
+    return image
+
+
+def view_of(photo: Path) -> bytes:
+    """Return a photo file as JPEG bytes for the whole screen."""
+    file = read_photo(photo)
+    shrink = max(1.0, max(file.facts.width, file.facts.height) / VIEW_SIDE)
+    image = file.pixels(min_side=math.ceil(min(file.facts.width, file.facts.height) / shrink))
+    image.thumbnail((VIEW_SIDE, VIEW_SIDE))
+    return _encoded(image, _VIEW_QUALITY)
+
+
+def _encoded(image: Image, quality: int) -> bytes:
+    buffer = io.BytesIO()
+    # Only pixels: whatever else the file held (positions, comments, profiles) stays on the disk.
+    image.info.clear()
+    image.save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()

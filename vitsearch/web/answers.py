@@ -1,0 +1,131 @@
+"""What every endpoint shares: JSON as the command line writes it, errors of one line, and checked parameters."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import Path as PathParameter
+from fastapi import Query
+from fastapi.exceptions import RequestValidationError
+from pydantic import BeforeValidator
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from vitsearch.errors import (
+    HeadError,
+    LibraryBusy,
+    LibraryDamaged,
+    LibraryError,
+    LibraryMissing,
+    PlanError,
+    VitsearchError,
+)
+from vitsearch.jsonable import to_jsonable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from fastapi import FastAPI
+    from starlette.requests import Request
+
+_LOG = logging.getLogger(__name__)
+_LARGEST = 2**63 - 1
+_STATUS: tuple[tuple[type[VitsearchError], int], ...] = (
+    (LibraryMissing, 404),
+    (LibraryBusy, 409),
+    (LibraryDamaged, 500),
+    (PlanError, 409),
+    (VitsearchError, 400),
+)
+
+
+class Answer(Response):
+    """A record, or anything made of records, as JSON. Names that are not UTF-8 come out as escapes."""
+
+    media_type = "application/json"
+
+    def render(self, content: object) -> bytes:
+        """Write it."""
+        return to_json(content)
+
+
+class NotFound(VitsearchError):
+    """What the address names is not in the library."""
+
+
+class Conflict(VitsearchError):
+    """It cannot be done in the state that things are in."""
+
+
+def to_json(value: object) -> bytes:
+    """Write a value as JSON bytes."""
+    return json.dumps(to_jsonable(value), separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def refusal(status: int, line: str, headers: Mapping[str, str] | None = None) -> Answer:
+    """Answer with an error of one line."""
+    return Answer({"error": line}, status_code=status, headers=dict(headers) if headers else None)
+
+
+def handle_errors(app: FastAPI) -> None:
+    """Turn whatever an endpoint raises into one line; what nobody foresaw is written to the server's log only."""
+    app.add_exception_handler(VitsearchError, _known)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unknown)
+
+
+def status_of(error: Exception) -> int:
+    """Return the HTTP status that says what kind of error it is."""
+    if isinstance(error, NotFound) or (
+        isinstance(error, HeadError) and str(error).startswith("there is no head")
+    ):
+        return 404
+    if isinstance(error, Conflict):
+        return 409
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), 400)
+
+
+async def _known(_request: Request, error: Exception) -> Response:
+    if isinstance(error, LibraryError):
+        _LOG.info("%s", error)
+    return refusal(status_of(error), str(error))
+
+
+async def _invalid(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    problems: Sequence[Any] = error.errors()
+    first = problems[0]
+    where = ".".join(str(part) for part in first.get("loc", ())[1:]) or "the request"
+    return refusal(422, f"{where[:100]}: {str(first.get('msg', 'not understood'))[:200]}")
+
+
+async def _http(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    line = {404: "there is nothing at this address", 405: "this address does not take such a request"}
+    return refusal(error.status_code, line.get(error.status_code, str(error.detail)), error.headers)
+
+
+async def _unknown(_request: Request, _error: Exception) -> Response:
+    return refusal(500, "something went wrong inside; the server's terminal says what")
+
+
+def _whole_number(value: object) -> object:
+    # Python's own `int` takes signs, underscores, spaces and digits of other scripts.
+    if isinstance(value, str) and not re.fullmatch(r"[0-9]{1,19}", value, re.ASCII):
+        raise ValueError("a whole number is expected")
+    return value
+
+
+PhotoId = Annotated[int, BeforeValidator(_whole_number), PathParameter(ge=1, le=_LARGEST)]
+PhotoIds = Annotated[list[Annotated[int, BeforeValidator(_whole_number)]], Query(max_length=50)]
+Token = Annotated[str, PathParameter(pattern="^[0-9a-f]{32}$")]
+Offset = Annotated[int, Query(ge=0, le=10_000_000)]
+Limit = Annotated[int, Query(ge=1, le=1000)]
+Day = Annotated[str | None, Query(pattern=r"^[0-9]{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?)?$")]
+Folders = Annotated[list[str], Query(max_length=20)]
+Words = Annotated[str | None, Query(max_length=500)]
+Name = Annotated[str, PathParameter(max_length=200)]

@@ -1,0 +1,86 @@
+"""The web application: one library, its API and its page, behind the guard."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+
+from vitsearch import __version__
+from vitsearch.errors import VitsearchError
+from vitsearch.web import grid, indexing, labels, pages, photos, search, uploads
+from vitsearch.web.answers import handle_errors
+from vitsearch.web.guard import Access, Guard
+from vitsearch.web.server import Server
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from vitsearch.web.settings import LibrarySettings
+
+_LOOK_EVERY = 1.0
+
+
+def create_app(
+    settings: LibrarySettings,
+    *,
+    access: Access | None = None,
+    reveal: Callable[[Path], None] | None = None,
+) -> FastAPI:
+    """Make the application that serves a library.
+
+    `access` says from where it may be reached (this machine alone by default); `reveal` shows a file in the file
+    manager. The library need not exist yet: the page can make it.
+    """
+    access = access or Access()
+    server = Server(settings, reveal=reveal if access.is_local else None)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        server.events.open()
+        looking = asyncio.create_task(_tell_of_changes(server))
+        try:
+            yield
+        finally:
+            looking.cancel()
+            server.events.close()
+            await asyncio.to_thread(server.close)
+
+    # FastAPI's own documentation pages load scripts from elsewhere.
+    app = FastAPI(
+        title="vitsearch",
+        version=__version__,
+        description="Search your own photos by what is in them. The JSON is that of the command line.",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.state.server = server
+    app.state.assets = pages.Assets()
+    handle_errors(app)
+    for module in (grid, search, uploads, labels, indexing, pages):
+        app.include_router(module.router)
+    app.include_router(photos.captions_router)
+    app.include_router(photos.router)
+    app.add_middleware(Guard, access=access)
+    return app
+
+
+async def _tell_of_changes(server: Server) -> None:
+    """Tell open pages when anybody has changed the library: this server, or a command beside it."""
+    known = None
+    while True:
+        await asyncio.sleep(_LOOK_EVERY)
+        if not server.events.has_pages:
+            known = None
+            continue
+        try:
+            stamp = await asyncio.to_thread(server.readers.stamp)
+        except VitsearchError:
+            continue
+        if known is not None and stamp != known:
+            server.events.publish("changed", {})
+        known = stamp

@@ -1,0 +1,158 @@
+"""Long work in a process of its own: what crashes or is killed there does not touch the server.
+
+The child is started afresh (never forked), reports through a pipe, and stops when it is told to or when the server
+is gone.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
+
+from vitsearch.errors import VitsearchError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from multiprocessing.connection import Connection
+
+    Report = Callable[["Step"], None]
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+State = Literal["running", "done", "stopped", "failed"]
+_LOG = logging.getLogger(__name__)
+# The page answers while this works.
+_NICENESS = 10
+_PATIENCE = 10.0
+
+
+class Step(Protocol):
+    """How far something is; `total` is None while that is unknown."""
+
+    @property
+    def stage(self) -> str:
+        """What is being done."""
+
+    @property
+    def done(self) -> int:
+        """How much of it."""
+
+    @property
+    def total(self) -> int | None:
+        """How much there is."""
+
+
+class Work(Protocol[T_co]):
+    """A function of a module that takes where to report its steps; it travels to the child by name."""
+
+    def __call__(self, report: Report) -> T_co:
+        """Do it."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobProgress:
+    """How far a job is. `total` is null while that is unknown."""
+
+    stage: str
+    done: int
+    total: int | None
+
+
+class Job(Generic[T]):
+    """Work that goes on in a child process. `state`, `progress`, `result` and `error` may be read at any time."""
+
+    def __init__(self, work: Work[T], on_change: Callable[[Job[T]], None]) -> None:
+        self.state: State = "running"
+        self.progress = JobProgress("start", 0, None)
+        self.result: T | None = None
+        self.error: str | None = None
+        self._on_change = on_change
+        context = multiprocessing.get_context("spawn")
+        self._pipe, end = context.Pipe()
+        # Not a daemon: those may not have children, and photos are decoded in children.
+        self._process = context.Process(target=_child, args=(end, work), name="vitsearch-job")
+        self._process.start()
+        end.close()
+        self._listener = threading.Thread(target=self._listen, name="vitsearch-job", daemon=True)
+        self._listener.start()
+
+    def stop(self) -> None:
+        """Ask it to stop as Ctrl-C would: what is done is kept. Returns at once."""
+        try:
+            self._pipe.send("stop")
+        except OSError:
+            return  # it has just ended
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it has ended; whether it has."""
+        self._listener.join(timeout)
+        return not self._listener.is_alive()
+
+    def end(self) -> None:
+        """Stop it, whatever that takes."""
+        self.stop()
+        if not self.wait(_PATIENCE):
+            self._process.terminate()
+            self.wait(_PATIENCE)
+
+    def _listen(self) -> None:
+        try:
+            while True:
+                kind, value = self._pipe.recv()
+                if kind == "progress":
+                    self.progress = value
+                elif kind == "done":
+                    self.state, self.result = "done", value
+                else:
+                    self.state, self.error = kind, value
+                if self.state != "running":
+                    break
+                self._on_change(self)
+        except (EOFError, OSError):
+            self.state = "failed"
+        self._process.join()
+        self._pipe.close()
+        if self.state == "failed" and self.error is None:
+            code = self._process.exitcode
+            self.error = (
+                f"the process that did this ended with status {code}: what it had stored is kept, try again"
+            )
+        self._on_change(self)
+
+
+def _child(pipe: Connection, work: Work[T]) -> None:
+    if hasattr(os, "nice"):
+        os.nice(_NICENESS)
+    threading.Thread(target=_obey, args=(pipe,), daemon=True).start()
+
+    def report(step: Step) -> None:
+        pipe.send(("progress", JobProgress(step.stage, step.done, step.total)))
+
+    try:
+        pipe.send(("done", work(report)))
+    except KeyboardInterrupt:
+        pipe.send(("stopped", None))
+    except VitsearchError as error:
+        pipe.send(("failed", str(error)))
+    except BrokenPipeError:
+        return  # the server has gone
+    except Exception:  # noqa: BLE001 - whatever it is, it ends the job and not the server
+        _LOG.exception("a job failed")
+        pipe.send(("failed", "something went wrong inside; the server's terminal says what"))
+
+
+def _obey(pipe: Connection) -> None:
+    """Wait for the word to stop, or for the server to be gone, and interrupt the work as Ctrl-C does."""
+    with suppress(EOFError, OSError):
+        pipe.recv()
+    # A real signal wakes the main thread also where it waits.
+    if os.name == "nt":
+        signal.raise_signal(signal.SIGINT)
+    else:
+        os.kill(os.getpid(), signal.SIGINT)

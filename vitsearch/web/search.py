@@ -1,0 +1,187 @@
+"""Search: by photos of the library, by uploads, by a region of either, by words, and by label."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from vitsearch.errors import BadQuery, LibraryMissing
+from vitsearch.listing import Listing
+from vitsearch.matches import MatchOptions
+from vitsearch.photos import PhotoFile, read_photo
+from vitsearch.queries import QueryImage
+from vitsearch.records import SearchResult
+from vitsearch.web.answers import Answer, NotFound, PhotoIds
+from vitsearch.web.narrowing import Narrowed
+from vitsearch.web.server import Served, Server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy.typing as npt
+
+    from vitsearch.library import Library
+    from vitsearch.queries import Crop
+
+    Vector = npt.NDArray[np.float32]
+
+router = APIRouter(prefix="/api", tags=["search"])
+
+_UPLOAD = r"^[0-9a-f]{32}$"
+_COUNTER = r"^(photo:[0-9]{1,19}|upload:[0-9a-f]{32})$"
+_CROP = r"^[0-9]{1,6},[0-9]{1,6},[0-9]{1,6},[0-9]{1,6}$"
+
+
+@dataclass(frozen=True, slots=True)
+class PageResult(SearchResult):
+    """The answer of `vitsearch search --json`, and how long it took."""
+
+    seconds: float = 0.0
+
+
+@router.get("/search", response_model=PageResult)
+def search(
+    server: Served,
+    narrowing: Narrowed,
+    photo: PhotoIds = [],  # noqa: B006 - FastAPI copies it
+    upload: Annotated[list[Annotated[str, Query(pattern=_UPLOAD)]], Query(max_length=20)] = [],  # noqa: B006
+    counters: Annotated[
+        list[Annotated[str, Query(pattern=_COUNTER)]], Query(alias="not", max_length=20)
+    ] = [],  # noqa: B006
+    crop: Annotated[str | None, Query(pattern=_CROP)] = None,
+    text: Annotated[str | None, Query(max_length=1000)] = None,
+    k: Annotated[int, Query(ge=1, le=1000)] = 100,
+    distinct: bool = False,
+    only_matches: bool = False,
+) -> Response:
+    """Find the photos most like the examples, away from the counter-examples, among those that pass the filters.
+
+    `photo` and `upload` may be repeated, and so may `not` (photo:ID or upload:TOKEN). `crop` is x, y, width and height
+    in upright pixels of the single example. With a label and no example, the photos that have it, most probable
+    first.
+    """
+    started = time.perf_counter()
+    if not (photo or upload or text):
+        if narrowing.label is None:
+            raise BadQuery(
+                "there is nothing to search for: choose a photo, drop an image, or say what to look for"
+            )
+        result = _by_label(server, narrowing, k)
+    else:
+        if crop is not None and len(photo) + len(upload) != 1:
+            raise BadQuery("a region belongs to exactly one example")
+        box = _box(crop) if crop else None
+        with server.readers.library() as library:
+            asked = _Asked(server, library)
+            vectors = [asked.photo(number, box) for number in photo]
+            vectors += [asked.upload(token, box) for token in upload]
+            if text:
+                vectors.append(asked.text(text))
+            away = [
+                asked.photo(int(name[6:]), None)
+                if name.startswith("photo:")
+                else asked.upload(name[7:], None)
+                for name in counters
+            ]
+            options = MatchOptions(
+                k=k,
+                criteria=narrowing.criteria,
+                among=narrowing.with_label(library),
+                leave_out=() if box else tuple(asked.own),
+                distinct=distinct,
+                only_matches=only_matches,
+            )
+            result = library.search_by_vectors(vectors, away, names=tuple(asked.names), options=options)
+    answer = {name: getattr(result, name) for name in ("query", "model", "results", "matches_above")}
+    return Answer({**answer, "seconds": round(time.perf_counter() - started, 4)})
+
+
+def _by_label(server: Server, narrowing: Narrowed, k: int) -> SearchResult:
+    from vitsearch.heads.labelling import Labeller
+    from vitsearch.heads.shelf import HeadShelf
+
+    assert narrowing.head is not None
+    assert narrowing.label is not None
+    with server.readers.library() as library:
+        labeller = Labeller(HeadShelf(library), narrowing.head)
+        return labeller.search(narrowing.label, k=k, criteria=narrowing.criteria or None)
+
+
+def _box(text: str) -> Crop:
+    left, top, width, height = (int(number) for number in text.split(","))
+    return left, top, width, height
+
+
+class _Asked:
+    """The vectors of one query. Stored ones are looked up; others are computed once and remembered by the server."""
+
+    def __init__(self, server: Server, library: Library) -> None:
+        active = library.catalog.active_space()
+        if active is None:
+            raise LibraryMissing("the library holds no photos yet: add a folder of photos first")
+        self._server = server
+        self._library = library
+        self._space_id, self._space = active
+        self.names: list[str] = []
+        self.own: list[int] = []
+
+    def photo(self, photo: int, crop: Crop | None) -> Vector:
+        """The vector of a photo of the library, or of a region of it."""
+        details = Listing(self._library.catalog).details(photo)
+        if details is None:
+            raise NotFound(f"the library has no photo {photo}")
+        self.names.append(str(details.files[0].path))
+        self.own.append(photo)
+        if crop is None:
+            _, rows = self._library.catalog.vectors(self._space_id, self._space.dimension, np.array([photo]))
+            if len(rows):
+                return np.asarray(rows[0], np.float32)
+        path = details.present
+        if path is None:
+            raise NotFound(
+                f"no file of photo {photo} is there now: mount its drive, or run `vitsearch index`"
+            )
+        return self._embedded((details.payload, crop), lambda: read_photo(path), crop)
+
+    def upload(self, token: str, crop: Crop | None) -> Vector:
+        """The vector of an upload, or of a region of it."""
+        self.names.append("an uploaded image")
+        file = self._server.uploads.read(token)
+        known = self._library.catalog.photo_id(file.payload)
+        if known is not None and crop is None:
+            self.own.append(known)
+            _, rows = self._library.catalog.vectors(self._space_id, self._space.dimension, np.array([known]))
+            if len(rows):
+                return np.asarray(rows[0], np.float32)
+        return self._embedded((file.payload.hex(), crop), lambda: file, crop)
+
+    def text(self, text: str) -> Vector:
+        """The vector of words."""
+        self.names.append(text)
+
+        def embed() -> Vector:
+            with self._server.model() as library:
+                row: Vector = library.backbone(self._space).embed_texts([text]).rows[0]
+            return row
+
+        return self._server.vectors.get((self._space_id, text), embed)
+
+    def _embedded(
+        self, key: tuple[str, Crop | None], read: Callable[[], PhotoFile], crop: Crop | None
+    ) -> Vector:
+        space = self._space
+
+        def embed() -> Vector:
+            query = QueryImage("the image", read())
+            image = query.pixels(min_side=space.preprocessing.decode_side, crop=crop)
+            with self._server.model() as library:
+                backbone = library.backbone(space)
+                row: Vector = backbone.embed_batch(backbone.prepare(image)[None]).rows[0]
+            return row
+
+        return self._server.vectors.get((self._space_id, *key), embed)

@@ -1,0 +1,108 @@
+"""Bind an address and serve a library there until Ctrl-C."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+import uvicorn
+
+from vitsearch.errors import VitsearchError
+from vitsearch.web.app import create_app
+from vitsearch.web.guard import Access
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from types import FrameType
+
+    from vitsearch.web.events import Events
+    from vitsearch.web.settings import LibrarySettings
+
+# Open pages hold a stream of events, which ends at once; an answer that is being written gets this long.
+_LAST_ANSWERS = 2
+_BACKLOG = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """An address that is taken: the socket, and who may come in."""
+
+    socket: socket.socket
+    access: Access
+
+    @property
+    def link(self) -> str:
+        """The address to open, with the token where one is needed."""
+        host = self.access.host
+        if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+            host = socket.gethostname()
+        host = f"[{host}]" if ":" in host else host
+        token = f"?{urlencode({'token': self.access.token})}" if self.access.token else ""
+        return f"http://{host}:{self.access.port}/{token}"
+
+
+def bind(host: str, port: int) -> Bound:
+    """Take an address.
+
+    Raises:
+        VitsearchError: it is taken already, or is not of this machine.
+
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        with suppress(OSError):
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        raise VitsearchError(
+            f"cannot serve at {host}:{port}: {error.strerror or error}; choose another --port or --host"
+        ) from error
+    return Bound(listener, Access.to(host, listener.getsockname()[1]))
+
+
+class _Uvicorn(uvicorn.Server):
+    """Tells open pages to go before it waits for them."""
+
+    def __init__(self, config: uvicorn.Config, events: Events, on_start: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._events = events
+        self._on_start = on_start
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_start()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._events.close()
+        super().handle_exit(sig, frame)
+
+
+def run_server(
+    bound: Bound,
+    settings: LibrarySettings,
+    *,
+    watch: bool = False,
+    reveal: Callable[[Path], None] | None = None,
+    on_start: Callable[[], None] = lambda: None,
+) -> None:
+    """Serve a library until Ctrl-C; with `watch`, index what changes in its folders."""
+    app = create_app(settings, access=bound.access, reveal=reveal)
+    del watch
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_LAST_ANSWERS,
+        lifespan="on",
+        ws="none",
+    )
+    server = _Uvicorn(config, app.state.server.events, on_start)
+    with suppress(KeyboardInterrupt):
+        server.run(sockets=[bound.socket])

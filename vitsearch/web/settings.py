@@ -1,0 +1,31 @@
+"""How the server, and the processes that it starts, open the library."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vitsearch.library import Library
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from vitsearch.backbones.backbone import Backbone
+    from vitsearch.library import Device
+
+
+@dataclass(frozen=True, slots=True)
+class LibrarySettings:
+    """A library's folder and how its model is run. `backbone` replaces the model that the library would load."""
+
+    folder: Path
+    cache: Path | None = None
+    device: Device = "auto"
+    backbone: Backbone | None = None
+
+    def open(self, notice: Callable[[str], None] = lambda _: None) -> Library:
+        """Open the library, lazily as always."""
+        return Library.open(
+            self.folder, cache=self.cache, device=self.device, backbone=self.backbone, notice=notice
+        )
