@@ -38,6 +38,7 @@ OWNERS = {
     "pydantic": ["vitsearch/web/*"],
     "starlette": ["vitsearch/web/*"],
     "uvicorn": ["vitsearch/web/*"],
+    "watchfiles": ["vitsearch/watching.py"],
 }
 # What must not be imported by a module's first lines; the owner's functions do it when they are called.
 LAZY = {

@@ -36,12 +36,24 @@ class Thumbnails:
         # Each decode may hold a whole photo in memory.
         self._turns = threading.BoundedSemaphore(at_once or max(1, min(4, os.cpu_count() or 1)))
 
-    def cached(self, payload: str, height: int) -> bytes | None:
-        """Return a thumbnail that was made before."""
+    def cached(self, payload: str, kind: int | str) -> bytes | None:
+        """Return a picture that was kept before: a thumbnail by its height, another by the name of its kind."""
         try:
-            return self._path(payload, height).read_bytes()
+            return self._path(payload, kind).read_bytes()
         except OSError:
             return None
+
+    def keep(self, payload: str, kind: int | str, data: bytes) -> None:
+        """Keep the JPEG bytes of a picture of a photo; readers see all of it or nothing."""
+        path = self._path(payload, kind)
+        partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_bytes(data)
+            partial.replace(path)
+        except OSError:
+            # A full or read-only disk costs time, not the picture.
+            partial.unlink(missing_ok=True)
 
     def make(self, payload: str, height: int, photo: Path) -> bytes:
         """Make a thumbnail of a photo file (again), keep it, and return its JPEG bytes.
@@ -55,7 +67,7 @@ class Thumbnails:
             if made is not None:  # while this one waited for its turn
                 return made
             data = _encoded(decoded(photo, height), _QUALITY)
-        self._keep(self._path(payload, height), data)
+        self.keep(payload, height, data)
         return data
 
     def view(self, photo: Path) -> bytes:
@@ -68,19 +80,8 @@ class Thumbnails:
         with self._turns:
             return view_of(photo)
 
-    def _path(self, payload: str, height: int) -> Path:
-        return self.folder / payload[:2] / f"{payload[2:]}-{height}.jpg"
-
-    @staticmethod
-    def _keep(path: Path, data: bytes) -> None:
-        partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_bytes(data)
-            partial.replace(path)
-        except OSError:
-            # A full or read-only disk costs time, not the picture.
-            partial.unlink(missing_ok=True)
+    def _path(self, payload: str, kind: int | str) -> Path:
+        return self.folder / payload[:2] / f"{payload[2:]}-{kind}.jpg"
 
 
 def decoded(photo: Path, height: int) -> Image:

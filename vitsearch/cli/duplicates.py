@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vitsearch.duplicates.earned import EarnedCutoffs
-    from vitsearch.duplicates.evidence import Cutoffs, Evidence
+    from vitsearch.duplicates.evidence import Cutoffs
     from vitsearch.duplicates.find import DuplicateReport
-    from vitsearch.duplicates.grouping import DuplicateGroup, GroupedFile, Tier
+    from vitsearch.duplicates.grouping import DuplicateGroup, Tier
     from vitsearch.duplicates.plans import Action
     from vitsearch.library import Library
 
@@ -164,11 +164,13 @@ def duplicates(
 
 
 def _print(report: DuplicateReport, *, as_json: bool, lines: bool) -> None:
+    from vitsearch.duplicates.documents import group_document, report_document
+
     if as_json:
-        print_json(_document(report))
+        print_json(report_document(report))
     for found in report.groups if not as_json else ():
         if lines:
-            click.echo(json.dumps(to_jsonable(_group(found))))
+            click.echo(json.dumps(to_jsonable(group_document(found))))
         else:
             _print_group(found)
     _summarise(report)
@@ -178,6 +180,7 @@ def _check(
     context: click.Context, session: Session, files: tuple[str, str], max_false_share: float, *, as_json: bool
 ) -> None:
     from vitsearch.duplicates.check import check_files
+    from vitsearch.duplicates.documents import evidence_document
 
     first, second = (Path(file).absolute() for file in files)
     result = check_files(first, second, cutoffs=_known_cutoffs(session, max_false_share))
@@ -189,7 +192,7 @@ def _check(
                 "same": result.tier is not None,
                 "tier": result.tier,
                 "score": round(result.score, 4),
-                **_evidence(result.evidence),
+                **evidence_document(result.evidence),
             }
         )
     elif result.tier is not None:
@@ -256,51 +259,6 @@ def _write_plan(
     )
 
 
-def _document(report: DuplicateReport) -> dict[str, object]:
-    return {
-        "groups": [_group(found) for found in report.groups],
-        "cutoffs": _cutoffs(report.earned),
-        "photos": report.photos,
-        "pairs": report.pairs,
-        "skipped": report.skipped,
-    }
-
-
-def _group(found: DuplicateGroup) -> dict[str, object]:
-    from vitsearch.duplicates.find import group_name
-
-    return {
-        "group": group_name(found),
-        "tier": found.tier,
-        "score": round(found.score, 4),
-        "keep": found.keep,
-        "reason": found.reason,
-        "files": [_file(file) for file in found.files],
-    }
-
-
-def _file(file: GroupedFile) -> dict[str, object]:
-    known: dict[str, object] = {
-        "path": file.path,
-        "photo": file.photo,
-        "content": file.content.hex(),
-        "tier": file.tier,
-        "score": round(file.score, 4),
-    }
-    return known if file.evidence is None else known | _evidence(file.evidence)
-
-
-def _evidence(seen: Evidence) -> dict[str, object]:
-    return {
-        "transform": seen.transform,
-        "cosine": None if seen.cosine is None else round(seen.cosine, 4),
-        "hash_distance": seen.hash_distance,
-        "inliers": seen.inliers,
-        "share": round(seen.share, 4),
-        "closeness": round(seen.closeness, 4),
-    }
-
-
 def _print_group(found: DuplicateGroup) -> None:
     from vitsearch.duplicates.find import group_name
 
@@ -324,22 +282,6 @@ def _summarise(report: DuplicateReport) -> None:
     )
     if report.earned is not None:
         click.echo(_stated(report.earned), err=True)
-
-
-def _cutoffs(earned: EarnedCutoffs | None) -> dict[str, object] | None:
-    if earned is None:
-        return None
-    known = {"share": round(earned.cutoffs.share, 4), "closeness": round(earned.cutoffs.closeness, 4)}
-    if earned.calibration is None:
-        return {"earned": False, **known}
-    return {
-        "earned": True,
-        **known,
-        "max_false_share": earned.calibration.max_false_share,
-        "false_share": earned.calibration.false_share,
-        "other_pairs": earned.calibration.negatives,
-        "recall": {family: round(share, 4) for family, share in earned.recall.items()},
-    }
 
 
 def _stated(earned: EarnedCutoffs) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -10,9 +12,10 @@ import click
 from vitsearch.cli.output import plural, print_json, shown
 from vitsearch.cli.progress import progress_bar
 from vitsearch.cli.session import Session, device_option, json_option, pass_session
+from vitsearch.errors import LibraryError
 
 if TYPE_CHECKING:
-    from vitsearch.library import Device
+    from vitsearch.library import Device, Library
     from vitsearch.records import IndexReport
 
 _SHOWN_REASONS = 20
@@ -26,6 +29,7 @@ _SHOWN_REASONS = 20
 )
 @click.option("--prune", is_flag=True, help="Delete what the library knows of files that are gone.")
 @click.option("--retry", is_flag=True, help="Look again at files that could not be read.")
+@click.option("--watch", is_flag=True, help="Go on, and index what comes, changes or goes, until Ctrl-C.")
 @device_option
 @click.option(
     "--batch-size",
@@ -44,6 +48,7 @@ def index(
     change_model: bool,
     prune: bool,
     retry: bool,
+    watch: bool,
     device: Device,
     batch_size: int | None,
     workers: int | None,
@@ -60,27 +65,52 @@ def index(
       vitsearch index ~/Pictures
       vitsearch index                     look at all known folders again
       vitsearch index --prune             forget photos that are gone
+      vitsearch index --watch             go on, and take in new photos within seconds
     """
-    with (
-        session.open(device=device, batch_size=batch_size) as library,
-        progress_bar(quiet=as_json) as on_progress,
-    ):
-        report = library.index(
-            folders,
-            model=model,
-            change_model=change_model,
-            prune=prune,
-            retry=retry,
-            workers=workers,
-            on_progress=on_progress,
-        )
-    if as_json:
-        print_json(report)
-    else:
-        _print_report(report)
+    if watch and as_json:
+        raise click.UsageError("--watch goes on for ever, and --json prints one document: choose one")
+    with session.open(device=device, batch_size=batch_size) as library:
+        with progress_bar(quiet=as_json) as on_progress:
+            report = library.index(
+                folders,
+                model=model,
+                change_model=change_model,
+                prune=prune,
+                retry=retry,
+                workers=workers,
+                on_progress=on_progress,
+            )
+        if as_json:
+            print_json(report)
+        else:
+            _print_report(report)
+        if watch and not report.interrupted:
+            _watch(library, [Path(folder) for folder in folders], workers)
+            return
     if report.interrupted:
         click.echo("stopped: run `vitsearch index` to go on from here", err=True)
         sys.exit(130)
+
+
+def _watch(library: Library, folders: list[Path], workers: int | None) -> None:
+    """Index each burst of changes in these folders, or in all that are known, until Ctrl-C."""
+    from vitsearch.watching import watch_folders
+
+    def watched() -> list[Path]:
+        return folders or [root.path for root in library.catalog.roots()]
+
+    click.echo("watching for changes; stop with Ctrl-C", err=True)
+    with suppress(KeyboardInterrupt):
+        for changed in watch_folders(watched, library=library.folder):
+            try:
+                report = library.index(changed, workers=workers)
+            except LibraryError as error:
+                click.echo(f"vitsearch: {shown(str(error))}", err=True)
+                continue
+            if report.embedded or report.moved or report.unreadable or report.missing:
+                _print_report(report)
+            if report.interrupted:
+                return
 
 
 def _print_report(report: IndexReport) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from vitsearch.errors import PlanError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
     from vitsearch.duplicates.plans import Action, Plan
@@ -84,18 +85,33 @@ class Journal:
         # A run that was killed while it wrote leaves half a line, of a step that had not begun.
         if lines[-1]:
             self._file.truncate(self.path.stat().st_size - len(lines[-1]))
-        steps: dict[Path, Step] = {}
-        for number, line in enumerate(lines[:-1], 1):
-            try:
-                values = json.loads(line)
-                step = Step(
-                    Path(values["path"]), Path(values["target"]), Path(values["keep"]),
-                    values["content"], values["action"], values["state"],
-                )  # fmt: skip
-            except (ValueError, KeyError, TypeError) as error:
-                raise PlanError(f"{self.path} is damaged at line {number}: nothing was done") from error
-            steps[step.path] = step
-        return steps
+        return _parsed(self.path, lines[:-1])
+
+
+def read_steps(plan: Path) -> dict[Path, Step]:
+    """Return what the journal beside a plan says so far, also while a run is at work on it.
+
+    Raises:
+        PlanError: the journal is damaged.
+
+    """
+    path = plan.with_name(f"{plan.name}.journal")
+    return _parsed(path, path.read_bytes().split(b"\n")[:-1]) if path.exists() else {}
+
+
+def _parsed(path: Path, lines: Sequence[bytes]) -> dict[Path, Step]:
+    steps: dict[Path, Step] = {}
+    for number, line in enumerate(lines, 1):
+        try:
+            values = json.loads(line)
+            step = Step(
+                Path(values["path"]), Path(values["target"]), Path(values["keep"]),
+                values["content"], values["action"], values["state"],
+            )  # fmt: skip
+        except (ValueError, KeyError, TypeError) as error:
+            raise PlanError(f"{path} is damaged at line {number}: nothing was done") from error
+        steps[step.path] = step
+    return steps
 
 
 def check_journal(journal: Journal, plan: Plan) -> None:

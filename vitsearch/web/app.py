@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from vitsearch import __version__
 from vitsearch.errors import VitsearchError
-from vitsearch.web import grid, indexing, labels, pages, photos, search, uploads
+from vitsearch.web import duplicates, grid, heatmap, indexing, labels, pages, photos, plans, search, uploads
 from vitsearch.web.answers import handle_errors
 from vitsearch.web.guard import Access, Guard
 from vitsearch.web.server import Server
@@ -29,11 +29,13 @@ def create_app(
     *,
     access: Access | None = None,
     reveal: Callable[[Path], None] | None = None,
+    watch: bool = False,
 ) -> FastAPI:
     """Make the application that serves a library.
 
     `access` says from where it may be reached (this machine alone by default); `reveal` shows a file in the file
-    manager. The library need not exist yet: the page can make it.
+    manager; with `watch`, what changes in the library's folders is indexed at once. The library need not exist yet:
+    the page can make it.
     """
     access = access or Access()
     server = Server(settings, reveal=reveal if access.is_local else None)
@@ -41,6 +43,8 @@ def create_app(
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         server.events.open()
+        if watch:
+            server.watch()
         looking = asyncio.create_task(_tell_of_changes(server))
         try:
             yield
@@ -61,7 +65,7 @@ def create_app(
     app.state.server = server
     app.state.assets = pages.Assets()
     handle_errors(app)
-    for module in (grid, search, uploads, labels, indexing, pages):
+    for module in (grid, heatmap, search, uploads, duplicates, plans, labels, indexing, pages):
         app.include_router(module.router)
     app.include_router(photos.captions_router)
     app.include_router(photos.router)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
@@ -9,10 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import Depends
 from starlette.requests import Request
 
+from vitsearch.errors import LibraryMissing, VitsearchError
 from vitsearch.thumbnails import Thumbnails
+from vitsearch.web.duplicate_search import DuplicateSearch
 from vitsearch.web.events import Events
+from vitsearch.web.heat_maps import HeatMaps
 from vitsearch.web.index_runs import IndexRuns
 from vitsearch.web.known_vectors import KnownVectors
+from vitsearch.web.plan_store import PlanStore
 from vitsearch.web.readers import Readers, Remembered
 from vitsearch.web.upload_store import UploadStore
 
@@ -22,6 +27,9 @@ if TYPE_CHECKING:
 
     from vitsearch.library import Library
     from vitsearch.web.settings import LibrarySettings
+
+
+_LOG = logging.getLogger(__name__)
 
 
 class Server:
@@ -35,8 +43,12 @@ class Server:
         self.vectors = KnownVectors()
         self.events = Events()
         self.index_runs = IndexRuns(settings, self.events)
+        self.duplicates = DuplicateSearch(settings, self.events)
+        self.plans = PlanStore(settings.folder)
+        self.heat_maps = HeatMaps()
         self.thumbnails = Thumbnails(settings.folder)
         self.uploads = UploadStore(settings.folder)
+        self._closing = threading.Event()
         self._model_turn = threading.Lock()
         self._with_model = settings.open()
 
@@ -46,9 +58,32 @@ class Server:
         with self._model_turn:
             yield self._with_model
 
+    def watch(self) -> None:
+        """Index what changes in the library's folders, from now on."""
+        threading.Thread(target=self._watch, name="vitsearch-watch", daemon=True).start()
+
+    def _watch(self) -> None:
+        from vitsearch.watching import watch_folders
+
+        try:
+            for folders in watch_folders(self._roots, library=self.settings.folder, stop=self._closing):
+                self.index_runs.start(folders)
+        except VitsearchError as error:
+            _LOG.warning("%s", error)
+            self.events.publish("failed", {"error": str(error)})
+
+    def _roots(self) -> list[Path]:
+        try:
+            with self.readers.library() as library:
+                return [root.path for root in library.catalog.roots()]
+        except LibraryMissing:
+            return []
+
     def close(self) -> None:
         """Stop all jobs and release the library."""
+        self._closing.set()
         self.index_runs.close()
+        self.duplicates.close()
         self.readers.close()
         with self._model_turn:
             self._with_model.close()

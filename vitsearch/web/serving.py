@@ -92,8 +92,7 @@ def run_server(
     on_start: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve a library until Ctrl-C; with `watch`, index what changes in its folders."""
-    app = create_app(settings, access=bound.access, reveal=reveal)
-    del watch
+    app = create_app(settings, access=bound.access, reveal=reveal, watch=watch)
     config = uvicorn.Config(
         app,
         log_level="warning",
