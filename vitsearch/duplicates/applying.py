@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass
+from pathlib import Path  # noqa: TC003 - the HTTP API describes these records from their annotations
 from typing import TYPE_CHECKING
 
 from vitsearch.duplicates.journal import Journal, Step, check_journal
@@ -19,7 +20,6 @@ from vitsearch.errors import PlanError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from vitsearch.duplicates.plans import Plan, PlannedFile, PlannedGroup
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import Path as PathParameter
 from fastapi import Query
 from fastapi.exceptions import RequestValidationError
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -121,7 +121,9 @@ def _whole_number(value: object) -> object:
 
 
 PhotoId = Annotated[int, BeforeValidator(_whole_number), PathParameter(ge=1, le=_LARGEST)]
-PhotoIds = Annotated[list[Annotated[int, BeforeValidator(_whole_number)]], Query(max_length=50)]
+PhotoIds = Annotated[
+    list[Annotated[int, BeforeValidator(_whole_number), Field(ge=1, le=_LARGEST)]], Query(max_length=50)
+]
 Token = Annotated[str, PathParameter(pattern="^[0-9a-f]{32}$")]
 Offset = Annotated[int, Query(ge=0, le=10_000_000)]
 Limit = Annotated[int, Query(ge=1, le=1000)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 
@@ -18,6 +18,8 @@ from vitsearch.web.server import Server
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
+
+    from starlette.types import ASGIApp
 
     from vitsearch.web.settings import LibrarySettings
 
@@ -54,12 +56,14 @@ def create_app(
             await asyncio.to_thread(server.close)
 
     # FastAPI's own documentation pages load scripts from elsewhere.
-    app = FastAPI(
+    app = _Guarded(
+        access,
         title="vitsearch",
         version=__version__,
         description="Search your own photos by what is in them. The JSON is that of the command line.",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         lifespan=lifespan,
     )
     app.state.server = server
@@ -69,8 +73,19 @@ def create_app(
         app.include_router(module.router)
     app.include_router(photos.captions_router)
     app.include_router(photos.router)
-    app.add_middleware(Guard, access=access)
     return app
+
+
+class _Guarded(FastAPI):
+    """Behind the guard, with all that FastAPI puts around an application, its answer to an error inside included."""
+
+    def __init__(self, access: Access, **options: Any) -> None:  # noqa: ANN401 - FastAPI's own
+        self._access = access
+        super().__init__(**options)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Put the guard in front."""
+        return Guard(super().build_middleware_stack(), self._access)
 
 
 async def _tell_of_changes(server: Server) -> None:

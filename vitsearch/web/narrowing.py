@@ -77,8 +77,8 @@ async def _narrowing(
 ) -> Narrowing:
     if label and not head:
         raise BadQuery("a label belongs to a head: name it with head=")
-    if any("\0" in name for name in folder):
-        raise BadQuery("no folder has such a name")
+    if any("\0" in name or not Path(name).is_absolute() for name in folder):
+        raise BadQuery("a folder is named by its whole path")
     return Narrowing(
         tuple(folder), after or None, before or None, camera or None, head or None, label or None
     )

@@ -45,12 +45,18 @@ export const upload = (image) =>
   request("/api/uploads", { method: "POST", headers: { ...changing, "Content-Type": image.type || "application/octet-stream" }, body: image });
 
 const sizes = [160, 320, 640];
+let version = "";
+/** With the library's version in their addresses, pictures are never asked for twice. */
+export function picturesAre(images) {
+  version = images ?? version;
+}
 /** The smallest thumbnail that is sharp at this height on this screen. */
 export function thumbnail(photo, height) {
   const needed = height * Math.min(devicePixelRatio, 2) * 0.9;
-  return `/api/photos/${photo}/thumbnail?height=${sizes.find((size) => size >= needed) ?? 640}`;
+  return `/api/photos/${photo}/thumbnail${query({ height: sizes.find((size) => size >= needed) ?? 640, v: version })}`;
 }
-export const picture = (photo) => `/api/photos/${photo}/view`;
+export const picture = (photo) => `/api/photos/${photo}/view${query({ v: version })}`;
+export const heatmap = (photo) => `/api/photos/${photo}/heatmap${query({ v: version })}`;
 export const uploaded = (token) => `/api/uploads/${encodeURIComponent(token)}/view`;
 
 /** Server-sent events, with a stream that is closed while nobody looks: browsers allow only six connections. */

@@ -82,13 +82,13 @@ export class DuplicatesView {
       this.decisions ??= new Decisions(status.folder);
       const answer = await get("/api/duplicates", { tier, offset: 0, limit: PAGE });
       this.answer = answer;
-      this.state = answer.state;
+      this.state = { working: "running", ready: "done" }[answer.state] ?? answer.state;
       if (this.reviewing) return;
-      if (answer.state === "running") {
+      if (this.state === "running") {
         this.#working(answer.progress);
         this.polling = setTimeout(() => this.#load(), 700);
-      } else if (answer.state === "none") this.#invite();
-      else if (answer.state === "failed") this.#instead(h("div", { class: "empty" }, icon("warning"), h("h2", {}, "The search for duplicates failed"), h("p", {}, answer.error ?? ""), button("Try again", () => this.#find(), { kind: "first" })));
+      } else if (this.state === "none") this.#invite();
+      else if (this.state === "failed") this.#instead(h("div", { class: "empty" }, icon("warning"), h("h2", {}, "The search for duplicates failed"), h("p", {}, answer.error ?? ""), button("Try again", () => this.#find(), { kind: "first" })));
       else this.#ready(answer);
     } catch (error) {
       this.#instead(h("div", { class: "empty" }, icon("warning"), h("h2", {}, "The duplicates cannot be shown"), h("p", {}, error.message)));

@@ -1,12 +1,12 @@
 // All photos, by date, folder or label.
 
-import { get, query } from "./api.js";
+import { get, picturesAre, query } from "./api.js";
 import { announce, h, icon, plural, segments } from "./dom.js";
 import { Filters, filtersOf } from "./filters.js";
 import { welcome } from "./folders.js";
 import { Grid, tileActions } from "./grid.js";
 import { findLike, go, openPhoto } from "./navigation.js";
-import { libraryStatus } from "./state.js";
+import { libraryFacets, libraryStatus } from "./state.js";
 
 export class LibraryView {
   title = "Photos";
@@ -75,8 +75,9 @@ export class LibraryView {
     this.filters.set(filtersOf(url.searchParams));
     const asked = this.asked;
     try {
-      const answer = await get("/api/grid", { ...parameters, by });
+      const answer = await get("/api/grid", { ...parameters, by, ...(await this.#headFor(by, parameters)) });
       if (asked !== this.asked) return;
+      picturesAre(answer.images);
       if (!answer.ids.length) {
         await this.#explainEmpty(parameters, by);
         return;
@@ -89,6 +90,12 @@ export class LibraryView {
     } catch (error) {
       this.#instead(h("div", { class: "empty" }, icon("warning"), h("h2", {}, "The photos cannot be shown"), h("p", {}, error.message)));
     }
+  }
+
+  /** Photos are put together by the labels of one head: the one that was chosen, or the first. */
+  async #headFor(by, { head }) {
+    if (by !== "label" || head) return {};
+    return { head: (await libraryFacets()).heads[0]?.name };
   }
 
   async #explainEmpty(parameters, by) {

@@ -1,6 +1,6 @@
 // One photo, large: its facts, its files, what is like it, and what the model looked at.
 
-import { get, picture, post, query, thumbnail } from "./api.js";
+import { get, heatmap, picture, post, query, thumbnail } from "./api.js";
 import { drawBox } from "./boxes.js";
 import { alternative, remember } from "./captions.js";
 import { announce, bytes, fileName, folderOf, h, icon, iconButton, moment, percent, toast } from "./dom.js";
@@ -114,12 +114,12 @@ export class PhotoView {
       ["Software", photo.software],
     ].filter(([, value]) => value);
     const states = { missing: ["Not there any more", "bad"], offline: ["Drive not here", "warm"] };
-    const files = photo.files.map((file) => h("li", { class: "file" },
+    const files = photo.files.map((file, at) => h("li", { class: "file" },
       h("div", {},
         h("b", { class: "path" }, fileName(file.path)), h("div", { class: "muted path" }, folderOf(file.path)),
         h("div", { class: "muted number" }, file.size == null ? "" : bytes(file.size), " ",
           states[file.state] ? h("span", { class: `tag ${states[file.state][1]}` }, states[file.state][0]) : null)),
-      file.state === "present" ? iconButton("reveal", `Show ${fileName(file.path)} in the file manager`, () => this.#reveal(file)) : null));
+      file.state === "present" ? iconButton("reveal", `Show ${fileName(file.path)} in the file manager`, () => this.#reveal(at)) : null));
     const labels = photo.labels.map((one) => h("li", { class: "row small" },
       h("a", { href: `/search${query({ head: one.head, label: one.label })}` }, one.label), h("span", { class: "muted" }, one.head),
       one.corrected ? h("span", { class: "tag good" }, "by you") : h("span", { class: "muted number" }, percent(one.probability))));
@@ -174,7 +174,7 @@ export class PhotoView {
     }
     announce("Asking the model what it looked at");
     this.frame.setAttribute("aria-busy", "true");
-    const heat = h("img", { class: "heat", alt: "What the model looked at, bright", src: `/api/photos/${this.id}/heatmap` });
+    const heat = h("img", { class: "heat", alt: "What the model looked at, bright", src: heatmap(this.id) });
     this.heatImage = heat;
     heat.onload = () => { this.frame.removeAttribute("aria-busy"); announce("Heat map on"); };
     heat.onerror = async () => {
@@ -183,7 +183,7 @@ export class PhotoView {
       if (this.heatImage !== heat) return;
       this.heat.setAttribute("aria-pressed", "false");
       // An image cannot say why it failed; the same address, asked for once more, can.
-      const said = await get(`/api/photos/${this.id}/heatmap`).catch((error) => error.message);
+      const said = await get(heatmap(this.id)).catch((error) => error.message);
       toast(typeof said === "string" ? said : "The heat map cannot be drawn", { bad: true });
     };
     this.frame.append(heat);
@@ -197,7 +197,7 @@ export class PhotoView {
 
   async #reveal(file) {
     try {
-      await post(`/api/photos/${this.id}/reveal`, file ? { path: file.path } : {});
+      await post(`/api/photos/${this.id}/reveal`, { file });
     } catch (error) {
       toast(error.message, { bad: true });
     }

@@ -10,7 +10,7 @@ import { findLike, go, openPhoto } from "./navigation.js";
 import { libraryStatus } from "./state.js";
 
 const PAGE = 60;
-const MOST = 2000;
+const MOST = 1000;
 
 /** What an address asks for. Examples: {kind: "photo" | "upload", id, against}. */
 function readQuery(parameters) {
