@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 router = APIRouter(prefix="/api", tags=["search"])
 
 _UPLOAD = r"^[0-9a-f]{32}$"
-_COUNTER = r"^(photo:[0-9]{1,19}|upload:[0-9a-f]{32})$"
+_COUNTER = r"^(photo:[0-9]{1,18}|upload:[0-9a-f]{32})$"
 _CROP = r"^[0-9]{1,6},[0-9]{1,6},[0-9]{1,6},[0-9]{1,6}$"
 
 
