@@ -124,6 +124,16 @@ def test_a_mean_readout_counts_from_the_patches(readout, weights, checkpoints, n
     np.testing.assert_allclose(found, expected.reshape(4, 4), atol=1e-6)
 
 
+def test_a_readout_of_two_tokens_counts_from_both(checkpoints, noise, tmp_path):
+    space = describe(str(checkpoints("deit")), cache=tmp_path).spec.space
+    model = AttentionModel(replace(space, readout="cls+distillation", dimension=64), cache=tmp_path)
+    _, output = run_directly(checkpoints("deit"), model, noise)
+    product = rollout_directly(output.attentions)
+    expected = product[:2, 2:].mean(axis=0)
+    found = model.rollout(prepare(noise, space.preprocessing))
+    np.testing.assert_allclose(found, expected.reshape(4, 4), atol=1e-6)
+
+
 @pytest.mark.parametrize(("architecture", "says"), [("swin", "within windows"), ("siglip2", "NaFlex")])
 def test_a_model_without_attention_over_the_whole_photo_is_refused(architecture, says, checkpoints, tmp_path):
     with pytest.raises(ModelError, match=f"{says}.*--model"):
@@ -350,10 +360,24 @@ def test_a_library_s_own_model_is_used_and_can_show_what_sets_a_photo_apart(
         expected = (row - mean - row * float((row - mean) @ row)) / norm
         np.testing.assert_allclose(apart_gradient(library.catalog)(row, norm), expected, atol=1e-5)
 
-    done = command(tmp_path / "query.png", "--out", tmp_path / "rollout.png", "--json")
-    assert json.loads(done.stdout)["model"] == space.model
-    assert command(tmp_path / "query.png", "--out", tmp_path / "apart.png", "--apart").exit_code == 0
-    assert (tmp_path / "rollout.png").read_bytes() != (tmp_path / "apart.png").read_bytes()
+    pictures = {}
+    for name, options in (("default", []), ("apart", ["--apart"]), ("rollout", ["--layer", "rollout"])):
+        done = command(tmp_path / "query.png", "--out", tmp_path / f"{name}.png", *options, "--json")
+        assert json.loads(done.stdout)["model"] == space.model
+        pictures[name] = (tmp_path / f"{name}.png").read_bytes()
+    assert pictures["default"] == pictures["apart"] != pictures["rollout"]
+
+
+def test_a_library_of_few_photos_gets_attention_alone_and_says_so(command, checkpoints, noise, tmp_path):
+    (tmp_path / "photos").mkdir()
+    noise.save(tmp_path / "photos" / "one.png")
+    with Library.open(tmp_path / "library", cache=tmp_path / "cache") as library:
+        library.index([tmp_path / "photos"], model=str(checkpoints("vit")))
+    query = tmp_path / "photos" / "one.png"
+    done = command(query, "--out", tmp_path / "default.png")
+    assert done.stderr == "showing attention alone: there is no library of enough photos to compare with\n"
+    assert command(query, "--out", tmp_path / "rollout.png", "--layer", "rollout").stderr == ""
+    assert (tmp_path / "default.png").read_bytes() == (tmp_path / "rollout.png").read_bytes()
 
 
 def test_apart_needs_photos_to_be_apart_from(library, picture, tmp_path):

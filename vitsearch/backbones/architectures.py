@@ -25,7 +25,7 @@ _TOKENS: tuple[Readout, ...] = ("cls", "mean", "cls+mean")
 # The first readout is the one that is used when none is asked for: the class token where there is one.
 READOUTS: dict[str, tuple[Readout, ...]] = {
     "vit": _TOKENS,
-    "deit": _TOKENS,
+    "deit": (*_TOKENS, "cls+distillation"),
     "dinov2": _TOKENS,
     "dinov2_with_registers": _TOKENS,
     "dinov3_vit": _TOKENS,
@@ -208,7 +208,7 @@ def _shape(architecture: str, vision: Mapping[str, Any]) -> _Shape:
 
 
 def _dimension(readout: Readout, config: Mapping[str, Any], width: int) -> int:
-    if readout == "cls+mean":
+    if readout in ("cls+mean", "cls+distillation"):
         return 2 * width
     if readout == "projection" and config["model_type"].startswith("clip"):
         return int(config.get("projection_dim", _CLIP_PROJECTION))

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Readout = Literal["cls", "projection", "pooled", "mean", "cls+mean"]
+Readout = Literal["cls", "projection", "pooled", "mean", "cls+mean", "cls+distillation"]
 Fit = Literal["crop", "squeeze", "pad"]
 
 

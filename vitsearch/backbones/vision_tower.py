@@ -76,6 +76,8 @@ class VisionTower(torch.nn.Module):
             return pooled
         if self.readout == "cls":
             return tokens[:, 0]
+        if self.readout == "cls+distillation":
+            return tokens[:, :2].flatten(1)
         mean = tokens[:, self.prefix_tokens :].mean(dim=1)
         return mean if self.readout == "mean" else torch.cat([tokens[:, 0], mean], dim=1)
 

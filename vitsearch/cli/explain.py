@@ -28,13 +28,17 @@ if TYPE_CHECKING:
 @click.option(
     "--layer",
     type=click.Choice(["rollout", "last"]),
-    help="All layers together, or the last one head by head.  [default: rollout]",
+    help="Attention alone: all layers together, or the last one head by head.",
 )
 @click.option(
     "--head", "head_name", metavar="NAME", help="With --label: what speaks for a label of this head."
 )
 @click.option("--label", help="The label that --head is asked about.")
-@click.option("--apart", is_flag=True, help="What sets the photo apart from the rest of the library.")
+@click.option(
+    "--apart",
+    is_flag=True,
+    help="What sets the photo apart from the rest of the library: the default where there is one.",
+)
 @click.option("--model", help="Another model than the library's. See `vitsearch models list`.")
 @json_option
 @pass_session
@@ -51,15 +55,15 @@ def explain(
 ) -> None:
     """Draw what the model looked at in IMAGE, as a heat map over the photo.
 
-    Bright is what the embedding was gathered from (attention rollout over all layers). What the model did not see,
-    because it lay outside of its crop, is grey and dark. Models of the CLIP kind also gather from a few patches that
-    show nothing in particular; --apart and --label look past these.
+    Bright is what sets the photo apart from the rest of the library. Without a library, or with --layer rollout, it
+    is what the embedding was gathered from over all layers; models of the CLIP kind gather also from a few patches
+    that show nothing in particular. What the model did not see, because it lay outside of its crop, is grey and dark.
 
     \b
     Examples:
       vitsearch explain cat.jpg --out seen.png
+      vitsearch explain cat.jpg --out attention.png --layer rollout
       vitsearch explain cat.jpg --out heads.png --layer last
-      vitsearch explain cat.jpg --out apart.png --apart
       vitsearch explain cat.jpg --out why.png --head pets --label cat
     """
     if (head_name is None) != (label is None):
@@ -93,6 +97,8 @@ def explain(
             space, gradient = _library_space(library), apart_gradient(library.catalog)
         else:
             space = _space(session, library, model)
+            if layer is None and model is None:
+                gradient = _apart_if_possible(library)
     attention = AttentionModel(space, cache=session.cache_folder)
     if gradient is not None:
         picture = draw_towards(photo, attention, gradient)
@@ -113,6 +119,17 @@ def explain(
         )
     else:
         click.echo(shown(str(path)))
+
+
+def _apart_if_possible(library: Library) -> Gradient | None:
+    from vitsearch.errors import BadQuery, LibraryMissing
+    from vitsearch.explain.explanation import apart_gradient
+
+    try:
+        return apart_gradient(library.catalog)
+    except (BadQuery, LibraryMissing):
+        click.echo("showing attention alone: there is no library of enough photos to compare with", err=True)
+        return None
 
 
 def _space(session: Session, library: Library, model: str | None) -> Space:

@@ -122,6 +122,8 @@ class AttentionModel:
         readout = self.spec.space.readout
         if readout == "cls+mean":
             return np.float32(0.5) * (first + mean)
+        if readout == "cls+distillation":
+            first[:2] = 0.5
         of_patches = readout == "mean" or (readout == "pooled" and self._tower.model.config.use_mean_pooling)
         return mean if of_patches else first
 

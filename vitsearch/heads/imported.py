@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from vitsearch.backbones.architectures import make_spec, read_config, read_facts
 from vitsearch.backbones.weights import obtain
 from vitsearch.errors import HeadError
@@ -15,12 +17,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    import numpy.typing as npt
+
     from vitsearch.backbones.spec import Readout
+
+    Floats = npt.NDArray[np.float32]
 
 # What each of transformers' classes feeds to its `classifier`.
 _READOUTS: dict[str, Readout] = {
     "ViTForImageClassification": "cls",
     "DeiTForImageClassification": "cls",
+    "DeiTForImageClassificationWithTeacher": "cls+distillation",
     "BeitForImageClassification": "pooled",
     "Dinov2ForImageClassification": "cls+mean",
     "Dinov2WithRegistersForImageClassification": "cls+mean",
@@ -57,12 +64,7 @@ def import_head(
     config = read_config(checkpoint.folder)
     readout = classifier_readout(config, model=model)
     space = make_spec(checkpoint, read_facts(checkpoint.folder, readout=readout), cache=cache).space
-    tensors = read_tensors(checkpoint.folder, ("classifier.weight", "classifier.bias"))
-    if len(tensors) < 2:
-        raise HeadError(
-            f"{model} has no classifier weights: choose a checkpoint that was trained to classify"
-        )
-    weight, bias = tensors["classifier.weight"], tensors["classifier.bias"]
+    weight, bias = _classifier(checkpoint.folder, readout, model=model)
     return Head(
         name,
         _labels(config, len(bias)),
@@ -74,6 +76,24 @@ def import_head(
         uses_norms=True,
         details={"model": space.model, "architecture": config["architectures"][0]},
     )
+
+
+def _classifier(folder: Path, readout: Readout, *, model: str) -> tuple[Floats, Floats]:
+    """Return the weight (labels, d) and bias (labels,) of a checkpoint's classifier, both float32.
+
+    A distilled DeiT has one for each of its two tokens and averages their logits (Touvron et al., Training
+    data-efficient image transformers & distillation through attention, 2021, section 4).
+    """
+    names = (
+        ("cls_classifier", "distillation_classifier") if readout == "cls+distillation" else ("classifier",)
+    )
+    tensors = read_tensors(folder, [f"{name}.{part}" for name in names for part in ("weight", "bias")])
+    if len(tensors) < 2 * len(names):
+        raise HeadError(
+            f"{model} has no classifier weights: choose a checkpoint that was trained to classify"
+        )
+    weight = np.concatenate([tensors[f"{name}.weight"] for name in names], axis=1) / len(names)
+    return weight, np.mean([tensors[f"{name}.bias"] for name in names], axis=0)
 
 
 def _kind(config: dict[str, Any], count: int) -> Kind:
