@@ -92,8 +92,9 @@ def _classifier(folder: Path, readout: Readout, *, model: str) -> tuple[Floats, 
         raise HeadError(
             f"{model} has no classifier weights: choose a checkpoint that was trained to classify"
         )
-    weight = np.concatenate([tensors[f"{name}.weight"] for name in names], axis=1) / len(names)
-    return weight, np.mean([tensors[f"{name}.bias"] for name in names], axis=0)
+    weights = [tensors[f"{name}.weight"] for name in names]
+    bias = np.mean([tensors[f"{name}.bias"] for name in names], axis=0)
+    return np.concatenate(weights, axis=1) / np.float32(len(names)), np.asarray(bias, np.float32)
 
 
 def _kind(config: dict[str, Any], count: int) -> Kind:
