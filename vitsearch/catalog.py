@@ -170,6 +170,14 @@ class Catalog(VectorTables):
             self.database.run("DELETE FROM roots WHERE id = ?", [root.id])
             return self._delete_placeless_photos()
 
+    def library_id(self) -> int:
+        """Return a random number that tells this library from others; a copy of its folder has the same."""
+        with self.database.write():
+            self.database.run(
+                f"INSERT OR IGNORE INTO counters (name, value) VALUES ('library', {_NEW_GENERATION})"
+            )
+        return cast("int", self.database.scalar("SELECT value FROM counters WHERE name = 'library'"))
+
     def begin_run(self) -> int:
         """Start an index run and return its number."""
         with self.database.write():

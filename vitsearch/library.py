@@ -6,6 +6,8 @@ The only place where the catalog and the neighbours change together: SQLite firs
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from vitsearch.embedding import Progress
     from vitsearch.neighbours import Neighbours
     from vitsearch.search_cache import SearchCache
+    from vitsearch.stores.milvus_search import MilvusSearch
 
     Vector = npt.NDArray[np.float32]
 
@@ -242,12 +245,13 @@ class Library:
         distinct: bool = False,
         only_matches: bool = False,
         exact: bool = False,
+        store: MilvusSearch | None = None,
     ) -> SearchResult:
         """Find the photos most like the examples (their mean direction), away from the counter-examples.
 
         An example is a path or an open binary file. `crop` is x, y, width, height in pixels of the single upright
         example. The filters keep photos below `folders`, taken from `after` on and before `before` (ISO dates), with
-        `camera` in the camera's name.
+        `camera` in the camera's name. A `store` answers in place of the library, which need not exist then.
 
         Raises:
             LibraryMissing: nothing was indexed here yet.
@@ -256,8 +260,11 @@ class Library:
             NoTextTower: the library's model cannot read text.
 
         """
-        catalog = self.catalog
-        space_id, space = self._active_space()
+        if store is not None:
+            space, known_row = store.searched_space, store.vector
+        else:
+            space_id, space = self._active_space()
+            known_row = partial(self._stored_row, space_id, space)
         if k < 1:
             raise BadQuery(f"k is {k}: ask for at least one match")
         if not examples and not text:
@@ -265,20 +272,25 @@ class Library:
         if crop is not None and len(examples) != 1:
             raise BadQuery("a crop needs exactly one example image")
         queries = [QueryImage.read(example) for example in examples]
-        vectors = [self._query_vector(query, space_id, space, crop) for query in queries]
+        vectors = [self._query_vector(query, space, known_row, crop) for query in queries]
         if text:
             vectors.append(self.backbone(space).embed_texts([text]).rows[0])
-        away = [self._query_vector(QueryImage.read(path), space_id, space, None) for path in counters]
-        own = [] if include_self or crop else [catalog.photo_id(query.photo.payload) for query in queries]
+        away = [self._query_vector(QueryImage.read(path), space, known_row, None) for path in counters]
+        own = [] if include_self or crop else [query.photo.payload for query in queries]
         options = MatchOptions(
             k=k,
             criteria=Filter(tuple(map(real_path, folders)), after, before, camera),
-            leave_out=tuple(photo for photo in own if photo is not None),
             exact=exact,
             distinct=distinct,
             only_matches=only_matches,
         )
         names = (*(query.name for query in queries), *([text] if text else []))
+        if store is not None:
+            direction = query_direction(vectors, away)
+            matches, floor = store.find(direction, own, options, offline=self.offline_roots())
+            return SearchResult(query=names, model=space.model, results=matches, matches_above=floor)
+        ids = tuple(photo for photo in map(self.catalog.photo_id, own) if photo is not None)
+        options = replace(options, leave_out=ids)
         return self.search_by_vectors(vectors, away, names=names, options=options)
 
     def search_by_vectors(
@@ -470,15 +482,15 @@ class Library:
             SpaceMismatch: the weights on this machine, or the backbone that was given, are of another space.
 
         """
+        if self._given is not None and self._given.space == space:
+            return self._given
         if space.is_imported:
             raise SpaceMismatch(
                 f"the vectors of {space.model} were imported, and how it sees a photo is not known here: search for "
                 "photos that were imported, or compute vectors of new ones where those came from, and import them"
             )
         if self._given is not None:
-            if self._given.space != space:
-                raise SpaceMismatch(_other_space(self.folder, space, self._given.space))
-            return self._given
+            raise SpaceMismatch(_other_space(self.folder, space, self._given.space))
         if self._current is None or self._current.space != space:
             from vitsearch.backbones import load_for_space
 
@@ -500,18 +512,31 @@ class Library:
             self._cache = platformdirs.user_cache_path("vitsearch", appauthor=False)
         return self._cache
 
-    def _query_vector(self, query: QueryImage, space_id: int, space: Space, crop: Crop | None) -> Vector:
+    def _query_vector(
+        self, query: QueryImage, space: Space, known_row: Callable[[bytes], Vector | None], crop: Crop | None
+    ) -> Vector:
         if crop is None:
-            known = self.catalog.photo_id(query.photo.payload)
-            if known is not None:
-                # A photo of the library is its own embedding: no model has to be loaded.
-                _, rows = self.catalog.vectors(space_id, space.dimension, np.array([known]))
-                if len(rows):
-                    return np.asarray(rows[0], np.float32)
+            # A photo that is stored is its own embedding: no model has to be loaded.
+            stored = known_row(query.photo.payload)
+            if stored is not None:
+                return stored
         backbone = self.backbone(space)
         image = query.pixels(min_side=space.preprocessing.decode_side, crop=crop)
         row: Vector = backbone.embed_batch(backbone.prepare(image)[None]).rows[0]
         return row
+
+    def _stored_row(self, space_id: int, space: Space, payload: bytes) -> Vector | None:
+        known = self.catalog.photo_id(payload)
+        if known is None:
+            return None
+        _, rows = self.catalog.vectors(space_id, space.dimension, np.array([known]))
+        return np.asarray(rows[0], np.float32) if len(rows) else None
+
+    def offline_roots(self) -> frozenset[Path]:
+        """Return the known folders that are not there now; none in a library that does not exist."""
+        if not (self.folder / LIBRARY_FILE).exists():
+            return frozenset()
+        return frozenset(root.path for root in self.catalog.roots() if root.is_offline())
 
     def _active_space(self) -> tuple[int, Space]:
         active = self.catalog.active_space()

@@ -114,20 +114,23 @@ def find_matches(
     for photo, score in _nearest_present(query, catalog, neighbours, within, options):
         if options.only_matches and floor is not None and score < floor:
             break
-        matches.append(
-            Match(
-                path=photo.paths[0],
-                score=round(min(score, 1.0), 6),  # a row rounded to float16 may be a little longer than 1
-                percentile=round(background.percentile(score), 2),
-                photo=photo.id,
-                width=photo.facts.width,
-                height=photo.facts.height,
-                taken=photo.facts.taken,
-                camera=photo.facts.camera,
-                other_paths=photo.paths[1:],
-            )
-        )
+        matches.append(as_match(photo, score, background.percentile(score)))
     return tuple(matches), floor
+
+
+def as_match(photo: PhotoRow, score: float, percentile: float) -> Match:
+    """Return a photo that has a place as an answer."""
+    return Match(
+        path=photo.paths[0],
+        score=round(min(score, 1.0), 6),  # a row rounded to float16 may be a little longer than 1
+        percentile=round(percentile, 2),
+        photo=photo.id,
+        width=photo.facts.width,
+        height=photo.facts.height,
+        taken=photo.facts.taken,
+        camera=photo.facts.camera,
+        other_paths=photo.paths[1:],
+    )
 
 
 def _nearest_present(
@@ -143,20 +146,21 @@ def _nearest_present(
             (int(photo), float(score)) for photo, score in zip(ids[0], scores[0], strict=True) if photo >= 0
         ]
         photos = catalog.photos([photo for photo, _ in found])
-        placed = [
-            (_placed(photos[photo], options.criteria), score) for photo, score in found if photo in photos
+        located = [
+            (placed(photos[photo], options.criteria), score) for photo, score in found if photo in photos
         ]
-        present = [(photo, score) for photo, score in placed if photo.paths]
-        if options.distinct:
-            present = _distinct(present, neighbours)
+        present = [(photo, score) for photo, score in located if photo.paths]
+        if options.distinct and present:
+            rows = neighbours.rows(np.array([photo.id for photo, _ in present], np.int64))
+            present = [present[index] for index in distinct(rows)]
         # Fewer than asked for means that the library has no more; otherwise missing photos took their places.
         if len(present) >= options.k or len(found) < width:
             return present[: options.k]
         width *= 4
 
 
-def _placed(photo: PhotoRow, criteria: Filter) -> PhotoRow:
-    """The photo with its copies in the folders asked for first; without a place if it has none there."""
+def placed(photo: PhotoRow, criteria: Filter) -> PhotoRow:
+    """Return the photo with its copies in the folders asked for first; without a place if it has none there."""
     if not criteria.folders:
         return photo
     inside = [path for path in photo.paths if any(map(path.is_relative_to, criteria.folders))]
@@ -164,12 +168,10 @@ def _placed(photo: PhotoRow, criteria: Filter) -> PhotoRow:
     return replace(photo, paths=(*inside, *outside) if inside else ())
 
 
-def _distinct(found: list[tuple[PhotoRow, float]], neighbours: Neighbours) -> list[tuple[PhotoRow, float]]:
-    if not found:
-        return found
-    rows = neighbours.rows(np.array([photo.id for photo, _ in found], np.int64))
+def distinct(rows: Vector) -> list[int]:
+    """Return the indices of unit rows (n, d), best match first, that do not show the same picture as a better one."""
     kept: list[int] = []
-    for index in range(len(found)):
+    for index in range(len(rows)):
         if not kept or float((rows[kept] @ rows[index]).max()) < _SAME_PICTURE:
             kept.append(index)
-    return [found[index] for index in kept]
+    return kept

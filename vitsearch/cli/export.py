@@ -9,14 +9,14 @@ import click
 
 from vitsearch.cli.output import plural, print_json, shown, size
 from vitsearch.cli.progress import counting_bar
-from vitsearch.cli.session import Session, json_option, pass_session
+from vitsearch.cli.session import Session, json_option, pass_session, store_token_option
 
 if TYPE_CHECKING:
     from vitsearch.stores.parquet import ExportReport, Precision
 
 
 @click.command()
-@click.option("--to", "target", required=True, metavar="FILE", help="A .parquet file.")
+@click.option("--to", "target", required=True, metavar="TARGET", help="A .parquet file, or milvus://…")
 @click.option(
     "--in", "folders", multiple=True, type=click.Path(), metavar="FOLDER", help="Only photos below FOLDER."
 )
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="How vectors are written. The library holds float16: float32 is for programs that need it.",
 )
+@store_token_option
 @json_option
 @pass_session
 def export(
@@ -42,21 +43,62 @@ def export(
     folders: tuple[str, ...],
     shards: int,
     precision: Precision,
+    token: str | None,
     as_json: bool,
 ) -> None:
-    """Write photos, what is known of them, and their vectors, for other programs and other libraries.
+    """Write photos, what is known of them, and their vectors, for other programs, libraries and engines.
 
-    The columns are described in docs/formats.md; DuckDB, pandas, Hugging Face datasets and numpy read them. Photos on
-    drives that are not mounted are written too. `vitsearch import` reads such files on another machine.
+    A .parquet file is what DuckDB, pandas, Hugging Face datasets, numpy and `vitsearch import` read; its columns are
+    described in docs/formats.md. A Milvus collection gets what is new or changed, labels too, and loses what has
+    gone; after an interruption, run the same again. Photos on drives that are not mounted are written too.
 
     \b
     Examples:
       vitsearch export --to photos.parquet
       vitsearch export --to trip.parquet --in ~/Pictures/2024
       vitsearch export --to photos.parquet --shards 8
+      vitsearch export --to milvus://cluster:19530/photos
+      vitsearch export --to milvus:///home/ann/photos.db
     """
-    if not target.endswith(".parquet"):
-        raise click.UsageError(f"{target!r} is not a file name that ends in .parquet")
+    if target.startswith("milvus"):
+        _export_milvus(session, target, token, folders, as_json=as_json)
+    elif target.endswith(".parquet"):
+        _export_parquet(session, target, folders, shards, precision, as_json=as_json)
+    else:
+        raise click.UsageError(
+            f"{target!r} is neither a file name that ends in .parquet nor a milvus:// address"
+        )
+
+
+def _export_milvus(
+    session: Session, target: str, token: str | None, folders: tuple[str, ...], *, as_json: bool
+) -> None:
+    from vitsearch.stores.milvus import Address, MilvusCollection
+    from vitsearch.stores.milvus_export import export_milvus
+    from vitsearch.stores.portable import Selection
+
+    address = Address.parse(target, token=token)
+    with session.open() as library, counting_bar("comparing", quiet=as_json) as on_progress:
+        selection = Selection.of(library, folders)
+        with MilvusCollection(address) as collection:
+            report = export_milvus(library, selection, collection, whole=not folders, on_progress=on_progress)
+    if as_json:
+        print_json(report)
+        return
+    parts = [f"{report.written:,} written", f"{report.unchanged:,} unchanged", f"{report.removed:,} removed"]
+    click.echo(f"{plural(report.photos, 'photo')}: {', '.join(parts)}")
+    click.echo(f"{shown(report.to)}, {report.model}, {report.seconds:.1f} s", err=True)
+
+
+def _export_parquet(
+    session: Session,
+    target: str,
+    folders: tuple[str, ...],
+    shards: int,
+    precision: Precision,
+    *,
+    as_json: bool,
+) -> None:
     from vitsearch.stores.parquet import export_parquet
     from vitsearch.stores.portable import Selection
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import re
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
 from vitsearch.cli.output import print_json, shown
-from vitsearch.cli.session import Session, device_option, json_option, pass_session
+from vitsearch.cli.session import Session, device_option, json_option, pass_session, store_token_option
 
 if TYPE_CHECKING:
     from vitsearch.catalog import Filter
     from vitsearch.library import Device, Library
     from vitsearch.records import SearchResult
+    from vitsearch.stores.milvus_search import MilvusSearch
 
 
 class CropBox(click.ParamType[tuple[int, int, int, int]]):
@@ -73,6 +75,10 @@ class Day(click.ParamType[str]):
 )
 @click.option("--exact", is_flag=True, help="Compare with every photo, also in a very large library.")
 @click.option(
+    "--store", metavar="ADDRESS", help="Ask a Milvus collection, as `export --to milvus://…` fills it."
+)
+@store_token_option
+@click.option(
     "--sheet", type=click.Path(dir_okay=False), metavar="FILE", help="Draw a contact sheet (.png or .jpg)."
 )
 @click.option(
@@ -100,6 +106,8 @@ def search(
     distinct: bool,
     only_matches: bool,
     exact: bool,
+    store: str | None,
+    token: str | None,
     sheet: str | None,
     page: str | None,
     open_best: bool,
@@ -119,6 +127,7 @@ def search(
       vitsearch search street.jpg --crop 120,80,300,400 --in ~/Pictures/2024
       curl -s https://example.org/cat.jpg | vitsearch search - --sheet found.png
       vitsearch search --label beach --head places --after 2024
+      vitsearch search cat.jpg --store milvus://cluster:19530/photos
     """
     if (label is None) != (head is None):
         raise click.UsageError("--label and --head go together")
@@ -127,10 +136,10 @@ def search(
     if not images and not text and label is None:
         raise click.UsageError("give an image, or words with --text, or --label with --head")
     examples: list[str | BinaryIO] = [sys.stdin.buffer if image == "-" else image for image in images]
-    with session.open(device=device) as library:
+    with session.open(device=device) as library, _store(store, token) as asked:
         if label is not None and head is not None:
             within = _filter(folders, after, before, camera)
-            result = _search_label(library, label, head, k=k, criteria=within)
+            result = _search_label(library, asked, label, head, k=k, criteria=within)
         else:
             result = library.search(
                 *examples,
@@ -146,6 +155,7 @@ def search(
                 distinct=distinct,
                 only_matches=only_matches,
                 exact=exact,
+                store=asked,
             )
     queries = [Path(image).absolute() for image in images if image != "-"]
     if as_json:
@@ -175,12 +185,25 @@ def _filter(folders: tuple[str, ...], after: str | None, before: str | None, cam
     return Filter(tuple(Path(folder).resolve() for folder in folders), after, before, camera)
 
 
-def _search_label(library: Library, label: str, head: str, *, k: int, criteria: Filter) -> SearchResult:
+def _search_label(
+    library: Library, store: MilvusSearch | None, label: str, head: str, *, k: int, criteria: Filter
+) -> SearchResult:
+    if store is not None:
+        return store.find_label(head, label, k=k, criteria=criteria, offline=library.offline_roots())
     from vitsearch.heads.labelling import Labeller
     from vitsearch.heads.shelf import HeadShelf
 
     labeller = Labeller(HeadShelf(library), head)
     return labeller.search(label, k=k, criteria=criteria, notice=lambda line: click.echo(line, err=True))
+
+
+def _store(address: str | None, token: str | None) -> AbstractContextManager[MilvusSearch | None]:
+    if address is None:
+        return nullcontext()
+    from vitsearch.stores.milvus import Address
+    from vitsearch.stores.milvus_search import MilvusSearch
+
+    return MilvusSearch(Address.parse(address, token=token))
 
 
 def _print_table(result: SearchResult) -> None:

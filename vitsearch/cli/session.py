@@ -55,3 +55,9 @@ device_option = click.option(
     show_default=True,
     help="Where the model runs.",
 )
+store_token_option = click.option(
+    "--token",
+    envvar="VITSEARCH_STORE_TOKEN",
+    show_envvar=True,
+    help="USER:PASSWORD or key of a Milvus server. Better in the variable than on the command line.",
+)

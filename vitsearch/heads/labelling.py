@@ -12,7 +12,8 @@ from vitsearch.errors import BadQuery, HeadError, LibraryMissing
 from vitsearch.heads.head import LabelProbability
 from vitsearch.heads.loop import next_to_label
 from vitsearch.heads.shelf import embed_present, no_such_label
-from vitsearch.records import FoundFile, Match, SearchResult, UnreadableFile
+from vitsearch.matches import as_match
+from vitsearch.records import FoundFile, SearchResult, UnreadableFile
 from vitsearch.scan import walk
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from vitsearch.heads.head import Head, Labelling
     from vitsearch.heads.loop import Question
     from vitsearch.heads.shelf import HeadShelf
-    from vitsearch.records import EmbeddedFiles
+    from vitsearch.records import EmbeddedFiles, Match
 
     Ids = npt.NDArray[np.int64]
     Vectors = npt.NDArray[np.float32]
@@ -238,20 +239,7 @@ class Labeller:
                     continue
                 at_least = len(all_scores) - int(np.searchsorted(all_scores, score, side="left"))
                 percentile = 100.0 * (asked - at_least) / max(1, asked)
-                facts, paths = rows[photo].facts, rows[photo].paths
-                matches.append(
-                    Match(
-                        path=paths[0],
-                        score=round(score, 6),
-                        percentile=round(percentile, 2),
-                        photo=photo,
-                        width=facts.width,
-                        height=facts.height,
-                        taken=facts.taken,
-                        camera=facts.camera,
-                        other_paths=paths[1:],
-                    )
-                )
+                matches.append(as_match(rows[photo], score, percentile))
         return matches
 
 

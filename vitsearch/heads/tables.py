@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
+
+from vitsearch.vectors import in_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -14,11 +17,27 @@ if TYPE_CHECKING:
     from vitsearch.database import Database
     from vitsearch.heads.head import Labelling
 
+    Ids = npt.NDArray[np.int64]
+
 # A label is given to a photo if the head believes it at all and it is the photo's best, or at least as likely as not.
 _GIVEN = (
     "l.abstained = 0 AND (l.probability >= 0.5 OR l.probability = "
     "(SELECT max(o.probability) FROM photo_labels o WHERE o.head = l.head AND o.photo = l.photo))"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A label of a photo under a head: with the head's probability, or certain because a person said so.
+
+    `given`: whether searches for the label find the photo.
+    """
+
+    head: str
+    label: str
+    probability: float
+    given: bool
+    by_person: bool
 
 
 class HeadTables:
@@ -158,6 +177,40 @@ class HeadTables:
                 ).rowcount
                 > 0
             )
+
+    def labels_of(self, photos: Ids, versions: Mapping[str, int]) -> dict[int, list[Said]]:
+        """Return all labels of these photos under heads of these versions, by photo, sorted by head and label."""
+        corrected: dict[tuple[int, str], set[str]] = {}
+        said: dict[int, list[Said]] = {}
+        for part in in_parts(photos):
+            marks = ",".join("?" * len(part))
+            for photo, head, label in self._database.rows(
+                f"SELECT photo, head, label FROM head_examples WHERE corrected = 1 AND photo IN ({marks})",
+                part,
+            ):
+                corrected.setdefault((cast("int", photo), str(head)), set()).add(str(label))
+            rows = self._database.rows(
+                f"SELECT l.photo, l.head, l.label, l.probability, l.version, {_GIVEN} FROM photo_labels l "
+                f"WHERE l.photo IN ({marks})",
+                part,
+            )
+            for photo, head, label, probability, version, given in cast(
+                "list[tuple[int, str, str, float, int, int]]", rows
+            ):
+                if versions.get(head) == version:
+                    believed = bool(given) and (photo, head) not in corrected
+                    said.setdefault(photo, []).append(
+                        Said(head, label, probability, believed, by_person=False)
+                    )
+        for (photo, head), labels in corrected.items():
+            if head in versions:
+                said.setdefault(photo, []).extend(
+                    Said(head, label, 1.0, given=True, by_person=True) for label in labels if label
+                )
+        return {
+            photo: sorted(every, key=lambda one: (one.head, one.label, one.by_person))
+            for photo, every in said.items()
+        }
 
     def forget(self, head: str) -> None:
         """Drop all that is remembered of a head."""
