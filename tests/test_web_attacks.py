@@ -497,8 +497,9 @@ def knocks(access):
     token, cookie = access.token, access.cookie
     wrong = [
         {}, {"cookie": ""}, {"cookie": f"{cookie}="}, {"cookie": f"{cookie}={token[:-1]}"},
-        {"cookie": f"{cookie}={token}x"}, {"cookie": f"{cookie}={token.swapcase()}"}, {"cookie": f"vitsearch={token}"}, {"cookie": f"{cookie}-1={token}"},
-        {"cookie": f"{cookie}=é"}, {"cookie": ";;;==="}, {"authorization": token}, {"authorization": f"Basic {token}"},
+        {"cookie": f"{cookie}={token}x"}, {"cookie": f"{cookie}={token.swapcase()}"},
+        {"cookie": f"vitsearch={token}"}, {"cookie": f"{cookie}-1={token}"}, {"cookie": f"{cookie}=é"},
+        {"cookie": ";;;==="}, {"authorization": token}, {"authorization": f"Basic {token}"},
         {"authorization": "Bearer "}, {"authorization": f"Bearer {token[:10]}"}, {"x-token": token},
         {"authorization": "Bearer é\x00"},
     ]  # fmt: skip
