@@ -43,7 +43,13 @@ class DuplicateSearch:
         self._lock = threading.Lock()
         self._job: Job[DuplicateReport] | None = None
         self._begun: Contents = ()
-        self.found: Found | None = None
+        self._before: Found | None = None
+
+    @property
+    def found(self) -> Found | None:
+        """What the latest finished search found."""
+        job = self._job
+        return self._before if job is None or job.result is None else Found(job.result, self._begun)
 
     @property
     def state(self) -> State:
@@ -69,17 +75,18 @@ class DuplicateSearch:
         with self._lock:
             if self._job is not None and self._job.state == "running":
                 return
-            self._begun = contents(library.catalog)
+            self._before, self._begun = self.found, contents(library.catalog)
             self._job = Job(partial(look_for_duplicates, self._settings), self._changed)
 
     def groups(self, library: Library) -> list[DuplicateGroup]:
         """Return the groups that are still to be decided on: not told apart, and with two files that are there."""
-        if self.found is None:
+        found = self.found
+        if found is None:
             return []
         apart = told_apart(library.catalog)
         return [
             group
-            for group in self.found.report.groups
+            for group in found.report.groups
             if not _is_apart(group, apart) and sum(os.path.lexists(file.path) for file in group.files) > 1
         ]
 
@@ -91,9 +98,10 @@ class DuplicateSearch:
             NotFound: it found no such group.
 
         """
-        if self.found is None:
+        found = self.found
+        if found is None:
             raise Conflict("look for duplicates first: this server has not done so since it was started")
-        for group in self.found.report.groups:
+        for group in found.report.groups:
             if group_name(group) == name:
                 return group
         raise NotFound(f"there is no group {name[:100]} in the latest search for duplicates")
@@ -104,8 +112,6 @@ class DuplicateSearch:
             self._job.end()
 
     def _changed(self, job: Job[DuplicateReport]) -> None:
-        if job.result is not None:
-            self.found = Found(job.result, self._begun)
         if job.state != "running":
             self._events.publish("duplicates", {"state": self.state, "error": job.error})
 

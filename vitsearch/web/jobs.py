@@ -102,27 +102,27 @@ class Job(Generic[T]):
             self.wait(_PATIENCE)
 
     def _listen(self) -> None:
-        try:
+        ended: State = "failed"
+        with suppress(EOFError, OSError):
             while True:
                 kind, value = self._pipe.recv()
-                if kind == "progress":
-                    self.progress = value
-                elif kind == "done":
-                    self.state, self.result = "done", value
-                else:
-                    self.state, self.error = kind, value
-                if self.state != "running":
+                if kind != "progress":
                     break
+                self.progress = value
                 self._on_change(self)
-        except (EOFError, OSError):
-            self.state = "failed"
+            ended = kind
+            if kind == "done":
+                self.result = value
+            else:
+                self.error = value
         self._process.join()
         self._pipe.close()
-        if self.state == "failed" and self.error is None:
+        if ended == "failed" and self.error is None:
             code = self._process.exitcode
             self.error = (
                 f"the process that did this ended with status {code}: what it had stored is kept, try again"
             )
+        self.state = ended  # last: who sees it finds everything else in place
         self._on_change(self)
 
 

@@ -1,0 +1,179 @@
+"""Duplicates and clean-up plans on the web page: found, decided on, carried out, and taken back."""
+
+import json
+import os
+import shutil
+import time
+
+import pytest
+from conftest import SAMPLES, MeanColour
+from PIL import Image
+from web_client import web_client
+
+from vitsearch.duplicates.documents import report_document
+from vitsearch.duplicates.find import find_duplicates
+from vitsearch.jsonable import to_jsonable
+from vitsearch.library import Library
+
+CHOSEN = ("animals/cat-1.jpg", "animals/bird-1.jpg", "nature/bee-1.jpg")
+
+
+def wait(client, address, state="running"):
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        answer = client.get(address).json()
+        if answer["state"] != state:
+            return answer
+        time.sleep(0.1)
+    raise AssertionError(answer)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    place = tmp_path_factory.mktemp("cleanup")
+    photos = place / "photos"
+    photos.mkdir()
+    for name in CHOSEN:
+        shutil.copy(SAMPLES / name, photos)
+    shutil.copy(photos / "cat-1.jpg", photos / "cat-1 (copy).jpg")
+    with Image.open(photos / "bird-1.jpg") as image:
+        image.resize((400, 225)).save(photos / "small bird.jpg", quality=80)
+    with Library.open(place / "library", backbone=MeanColour()) as library:
+        library.index([photos])
+    return place
+
+
+@pytest.fixture(scope="module")
+def client(place):
+    with web_client(place / "library", MeanColour()) as client:
+        assert client.get("/api/duplicates").json()["state"] == "none"
+        assert client.post("/api/duplicates/find").status_code == 202
+        found = wait(client, "/api/duplicates")
+        assert found["state"] == "done", found
+        yield client
+
+
+def groups(client, **options):
+    return {
+        frozenset(file["path"].rsplit("/")[-1] for file in group["files"]): group
+        for group in client.get("/api/duplicates", params=options).json()["groups"]
+    }
+
+
+CATS = frozenset(["cat-1.jpg", "cat-1 (copy).jpg"])
+BIRDS = frozenset(["bird-1.jpg", "small bird.jpg"])
+
+
+def test_groups_come_with_evidence_and_the_facts_of_their_photos(client, place):
+    found = groups(client)
+    assert set(found) == {CATS, BIRDS}
+    assert (found[CATS]["tier"], found[BIRDS]["tier"]) == ("exact", "near")
+    keep, other = found[BIRDS]["files"]
+    assert keep["path"] == found[BIRDS]["keep"] == str(place / "photos/bird-1.jpg")
+    assert (keep["width"], other["width"], other["transform"] != "") == (800, 400, True)
+    assert 0 < other["share"] <= 1
+
+
+def test_groups_are_told_by_the_same_words_as_on_the_command_line(client, place):
+    with Library.open(place / "library", backbone=MeanColour()) as library:
+        wanted = json.loads(json.dumps(to_jsonable(report_document(find_duplicates(library)))))
+    added = {"width", "height", "bytes", "format", "taken"}
+    found = client.get("/api/duplicates").json()
+    for group in found["groups"]:
+        group["files"] = [
+            {name: value for name, value in file.items() if name not in added} for file in group["files"]
+        ]
+    assert {name: found[name] for name in wanted} == wanted
+
+
+def test_groups_are_chosen_by_tier_and_counted(client):
+    found = client.get("/api/duplicates", params={"tier": "near", "limit": 1}).json()
+    assert (found["total"], len(found["groups"]), found["counts"]) == (1, 1, {"exact": 1, "near": 1})
+    assert client.get("/api/duplicates", params={"offset": 2}).json()["groups"] == []
+
+
+def test_what_is_no_duplicate_is_not_shown_again_unless_that_is_taken_back(client):
+    photos = sorted({file["photo"] for file in groups(client)[BIRDS]["files"]})
+    assert client.post("/api/duplicates/not-duplicates", json={"photos": photos}).json() == {"pairs": 1}
+    assert set(groups(client)) == {CATS}
+    assert client.get(f"/api/photos/{photos[0]}").json()["told_apart"] == [photos[1]]
+    assert client.post("/api/duplicates/not-duplicates/undo", json={"photos": photos}).json() == {"pairs": 1}
+    assert set(groups(client)) == {CATS, BIRDS}
+
+
+def plan_for(client, group, /, **options):
+    decision = {"group": group["group"], "keep": 0, "files": [1]} | options
+    return client.post("/api/plans", json={"groups": [decision], "action": "trash"})
+
+
+def test_a_plan_is_shown_then_carried_out_then_taken_back(client, place):
+    made = plan_for(client, groups(client)[CATS])
+    plan = made.json()
+    kept, going = plan["groups"][0]["keep"]["path"], plan["groups"][0]["files"][0]["path"]
+    size = (place / "photos/cat-1.jpg").stat().st_size
+    assert (made.status_code, plan["state"], plan["bytes"]) == (201, "made", size)
+    assert sorted([kept, going]) == sorted(str(place / "photos" / name) for name in CATS)
+    assert client.get("/api/plans").json()["plans"][0] == plan
+
+    done = client.post(f"/api/plans/{plan['id']}/apply").json()
+    assert (done["state"], [each["done"] for each in done["outcomes"]]) == ("applied", [True])
+    assert set(groups(client)) == {BIRDS}
+    moved = client.get(f"/api/plans/{plan['id']}").json()["groups"][0]["files"][0]["moved_to"]
+    assert ".vitsearch-trash" in moved
+    assert client.delete(f"/api/plans/{plan['id']}").status_code == 409
+    wait(client, "/api/index")
+
+    undone = client.post(f"/api/plans/{plan['id']}/undo").json()
+    assert (undone["state"], undone["outcomes"][0]["text"]) == ("undone", "put back")
+    assert set(groups(client)) == {CATS, BIRDS}
+    assert client.delete(f"/api/plans/{plan['id']}").status_code == 204
+    assert client.get(f"/api/plans/{plan['id']}").status_code == 404
+    wait(client, "/api/index")
+
+
+def test_another_file_may_be_kept_than_the_one_that_was_proposed(client, place):
+    plan = plan_for(client, groups(client)[BIRDS], keep=1, files=[0]).json()
+    (group,) = plan["groups"]
+    assert (group["keep"]["path"], group["reason"]) == (
+        str(place / "photos/small bird.jpg"),
+        "chosen by hand",
+    )
+    assert client.delete(f"/api/plans/{plan['id']}").status_code == 204
+
+
+def test_a_file_that_has_changed_since_stops_the_plan_and_is_named(client, place):
+    plan = plan_for(client, groups(client)[BIRDS]).json()
+    file = place / "photos/small bird.jpg"
+    before, status = file.read_bytes(), file.stat()
+    file.write_bytes(before + b"x")
+    try:
+        answer = client.post(f"/api/plans/{plan['id']}/apply")
+    finally:
+        file.write_bytes(before)
+        os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert answer.status_code == 409
+    assert [each["path"] for each in answer.json()["changed"]] == [str(file)]
+    assert client.get(f"/api/plans/{plan['id']}").json()["state"] == "made"
+
+
+@pytest.mark.parametrize(
+    ("decision", "status"),
+    [
+        ({"keep": 0, "files": [0]}, 409),
+        ({"keep": 0, "files": [1, 1]}, 409),
+        ({"keep": 0, "files": [2]}, 409),
+        ({"group": "1-2-3", "keep": 0, "files": [1]}, 404),
+        ({"keep": 0, "files": []}, 422),
+    ],
+)
+def test_a_decision_must_fit_the_group(client, decision, status):
+    answer = plan_for(client, groups(client)[BIRDS], **decision)
+    assert (answer.status_code, set(answer.json())) == (status, {"error"})
+
+
+def test_a_change_of_the_library_makes_the_groups_stale(client, place):
+    assert client.get("/api/duplicates").json()["stale"] is False
+    Image.new("RGB", (70, 50), "purple").save(place / "photos/new.png")
+    with Library.open(place / "library", backbone=MeanColour()) as library:
+        library.index()
+    assert client.get("/api/duplicates").json()["stale"] is True

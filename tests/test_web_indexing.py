@@ -1,0 +1,175 @@
+"""Index runs from the web page: in a process of their own, with progress, stopped at will, and never fatal."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from urllib.request import urlopen
+
+import pytest
+from conftest import MeanColour
+from test_web_cleanup import wait
+from web_client import web_client
+
+from vitsearch.library import Library
+
+
+class Slow(MeanColour):
+    """Takes its time with each batch."""
+
+    def embed_batch(self, pixels):
+        time.sleep(0.2)
+        return super().embed_batch(pixels)
+
+
+class Fatal(MeanColour):
+    """Takes the whole process with it, as a decoder's memory error would."""
+
+    def embed_batch(self, pixels):
+        os.kill(os.getpid(), signal.SIGKILL)
+        return super().embed_batch(pixels)
+
+
+@pytest.fixture
+def photos(tmp_path, picture):
+    for number in range(40):
+        picture(tmp_path / f"photos/{number}.png", (number, 2 * number, 100))
+    return tmp_path / "photos"
+
+
+def test_a_folder_is_added_indexed_and_listed_and_what_cannot_be_read_is_named(tmp_path, photos):
+    (photos / "broken.jpg").write_bytes(b"nonsense")
+    with web_client(tmp_path / "library", MeanColour()) as client:
+        assert client.post("/api/roots", json={"folder": str(photos)}).status_code == 202
+        done = wait(client, "/api/index")
+        assert (done["state"], done["report"]["photos"]) == ("done", 40), done
+        assert [root["files"] for root in client.get("/api/roots").json()["roots"]] == [40]
+        (unreadable,) = client.get("/api/unreadable").json()["files"]
+        assert unreadable["path"] == str(photos / "broken.jpg")
+        assert client.get("/api/status").json()["photos"] == len(client.get("/api/grid").json()["ids"]) == 40
+
+
+def test_a_run_is_stopped_and_the_next_one_goes_on_from_there(tmp_path, photos):
+    with web_client(tmp_path / "library", Slow()) as client:
+        client.post("/api/roots", json={"folder": str(photos)})
+        while (progress := client.get("/api/index").json()["progress"])["done"] < 4:
+            assert progress is not None
+            time.sleep(0.05)
+        assert client.get("/api/status").json()["indexing"]["stage"] == "embed"
+        client.post("/api/index/stop")
+        stopped = wait(client, "/api/index")
+        assert (stopped["state"], stopped["report"]["interrupted"]) == ("stopped", True)
+        embedded = stopped["report"]["embedded"]
+        assert 0 < embedded < 40
+    with web_client(tmp_path / "library", MeanColour()) as client:
+        client.post("/api/index")
+        assert wait(client, "/api/index")["report"]["embedded"] == 40 - embedded
+
+
+def test_a_run_that_dies_is_reported_and_the_server_goes_on(tmp_path, photos):
+    with web_client(tmp_path / "library", Fatal()) as client:
+        client.post("/api/roots", json={"folder": str(photos)})
+        ended = wait(client, "/api/index")
+        assert ended["state"] == "failed"
+        assert "ended with status -9" in ended["error"]
+        assert client.get("/api/status").status_code == 200
+
+
+def test_runs_wait_for_each_other(tmp_path, photos, picture):
+    picture(tmp_path / "more/one.png", "red")
+    with web_client(tmp_path / "library", MeanColour()) as client:
+        client.post("/api/roots", json={"folder": str(photos)})
+        client.post("/api/roots", json={"folder": str(tmp_path / "more")})
+        end = time.monotonic() + 60
+        while client.get("/api/status").json()["photos"] < 41 and time.monotonic() < end:
+            time.sleep(0.1)
+        assert wait(client, "/api/index")["state"] == "done"
+        assert len(client.get("/api/roots").json()["roots"]) == 2
+
+
+def test_a_run_by_somebody_else_is_said_to_be_in_the_way(tmp_path, photos, monkeypatch):
+    monkeypatch.setattr("vitsearch.web.work._TRIES", 0)
+    from vitsearch.errors import LibraryBusy
+    from vitsearch.lease import lease
+    from vitsearch.web.settings import LibrarySettings
+    from vitsearch.web.work import index_folders
+
+    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+        library.index([photos])
+    settings = LibrarySettings(tmp_path / "library", backbone=MeanColour())
+    with lease(tmp_path / "library"), pytest.raises(LibraryBusy, match="another run"):
+        index_folders(settings, (), False, lambda _: None)
+
+
+@pytest.fixture
+def serving(tmp_path, photos):
+    """The real program, and the address that it prints."""
+    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+        library.index([photos])
+    program = [
+        sys.executable,
+        "-m",
+        "vitsearch",
+        "--library",
+        str(tmp_path / "library"),
+        "serve",
+        "--port",
+        "0",
+    ]
+    with subprocess.Popen(program, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            yield server, re.search(r"http://127.0.0.1:\d+/", server.stderr.readline())[0]
+        finally:
+            server.kill()
+
+
+def test_the_program_serves_tells_of_changes_and_stops_at_once(serving, tmp_path, photos, picture):
+    server, address = serving
+    end = time.monotonic() + 30
+    while True:
+        try:
+            assert json.load(urlopen(f"{address}api/status"))["photos"] == 40
+            break
+        except OSError:
+            assert time.monotonic() < end
+            time.sleep(0.1)
+    with urlopen(f"{address}api/events", timeout=20) as events:
+        while not events.readline().startswith(b"event: idle"):
+            pass
+        time.sleep(1.5)
+        picture(photos / "new.png", "red")
+        with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+            library.index()
+        while not events.readline().startswith(b"event: changed"):
+            pass
+        started = time.monotonic()
+        server.send_signal(signal.SIGINT)
+        assert server.wait(10) == 0
+        assert time.monotonic() - started < 2
+        assert server.stderr.read() == ""
+
+
+def test_an_address_that_is_taken_is_one_clear_line(serving, run):
+    _, address = serving
+    done = run("serve", "--port", address.rsplit(":")[-1].rstrip("/"))
+    assert done.returncode == 1
+    assert "in use" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_without_the_extra_the_way_out_is_named(monkeypatch, tmp_path):
+    from click.testing import CliRunner
+
+    from vitsearch.cli import cli
+    from vitsearch.errors import VitsearchError
+
+    module = sys.modules["vitsearch.cli.serve"]
+    monkeypatch.setattr(module, "_NEEDED", ("fastapi", "no_such_package"))
+    result = CliRunner().invoke(cli, ["--library", str(tmp_path), "serve"])
+    assert isinstance(result.exception, VitsearchError)
+    assert str(result.exception) == (
+        "the web page needs no_such_package: install it with `pip install 'vitsearch[web]'`"
+    )

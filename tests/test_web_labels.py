@@ -1,0 +1,128 @@
+"""Labels on the web page: predictions by confidence, corrections, what to label next, and training again."""
+
+import colorsys
+
+import pytest
+from conftest import MeanColour
+from PIL import Image
+from web_client import web_client
+
+from vitsearch.heads.shelf import HeadShelf
+from vitsearch.library import Library
+
+
+def shade(path, hue, number):
+    """Save a picture of a hue that is no near duplicate of the others: each quarter has a brightness of its own."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.new("RGB", (64, 48))
+    for quarter in range(4):
+        value = 0.25 + 0.7 * ((number * 7 + quarter * 5 + number * quarter) % 11) / 10
+        colour = tuple(int(255 * part) for part in colorsys.hsv_to_rgb(hue, 1, value))
+        left, top = quarter % 2 * 32, quarter // 2 * 24
+        image.paste(colour, (left, top, left + 32, top + 24))
+    image.save(path)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    place = tmp_path_factory.mktemp("labels")
+    for index in range(12):
+        shade(place / f"labelled/warm/{index}.png", 0.01 * index, index)
+        shade(place / f"labelled/cold/{index}.png", 0.6 + 0.01 * index, index)
+    for index in range(4):
+        shade(place / f"photos/warm-{index}.png", 0.02 * index + 0.005, 20 + index)
+        shade(place / f"photos/cold-{index}.png", 0.62 + 0.02 * index, 20 + index)
+    with Library.open(place / "library", backbone=MeanColour()) as library:
+        library.index([place / "photos"])
+        HeadShelf(library).train("warmth", folder=place / "labelled")
+    return place
+
+
+@pytest.fixture(scope="module")
+def client(place):
+    with web_client(place / "library", MeanColour()) as client:
+        yield client
+
+
+def names(rows):
+    return [row["path"].rsplit("/")[-1] for row in rows]
+
+
+def test_heads_are_listed_with_how_good_they_were(client):
+    (head,) = client.get("/api/heads").json()["heads"]
+    assert (head["name"], head["labels"], head["examples"]) == ("warmth", ["cold", "warm"], 24)
+    assert head["interval"][0] <= head["accuracy"] <= head["interval"][1]
+
+
+def test_predictions_come_surest_first_or_least_sure_first(client):
+    found = client.get("/api/heads/warmth/predictions").json()
+    sure = [row["probability"] for row in found["predictions"]]
+    assert (found["total"], sure) == (8, sorted(sure, reverse=True))
+    doubt = client.get("/api/heads/warmth/predictions", params={"order": "doubt"}).json()["predictions"]
+    assert [row["probability"] for row in doubt] == sorted(sure)
+
+
+def test_predictions_of_a_label_come_in_parts(client):
+    options = {"label": "warm", "limit": 3}
+    first = client.get("/api/heads/warmth/predictions", params=options).json()
+    rest = client.get("/api/heads/warmth/predictions", params={**options, "offset": 3}).json()
+    assert first["total"] == 4
+    assert sorted(names(first["predictions"] + rest["predictions"])) == [f"warm-{n}.png" for n in range(4)]
+
+
+def test_the_grid_is_in_sections_of_labels_and_narrowed_down_by_one(client):
+    grid = client.get("/api/grid", params={"by": "label", "head": "warmth"}).json()
+    assert {section["title"]: section["count"] for section in grid["sections"]} == {"cold": 4, "warm": 4}
+    warm = client.get("/api/grid", params={"head": "warmth", "label": "warm"}).json()["ids"]
+    assert sorted(warm) == sorted(grid["ids"][4:])
+    (facet,) = client.get("/api/facets").json()["heads"]
+    assert facet == {
+        "name": "warmth",
+        "labels": [{"label": "cold", "count": 4}, {"label": "warm", "count": 4}],
+    }
+
+
+def test_a_search_is_by_label_alone_or_narrowed_down_by_it(client):
+    params = {"head": "warmth", "label": "cold"}
+    found = client.get("/api/search", params=params).json()["results"]
+    assert sorted(names(found)) == [f"cold-{n}.png" for n in range(4)]
+    warm = client.get("/api/grid", params={"head": "warmth", "label": "warm"}).json()["ids"]
+    nearest = client.get("/api/search", params={**params, "photo": warm[0]}).json()["results"]
+    assert sorted(names(nearest)) == [f"cold-{n}.png" for n in range(4)]
+
+
+def test_a_correction_counts_at_once_is_learnt_from_and_can_be_taken_back(client):
+    photo = client.get("/api/heads/warmth/predictions", params={"label": "warm"}).json()["predictions"][0]
+    correction = {"photo": photo["photo"], "labels": ["lukewarm"]}
+    assert client.post("/api/heads/warmth/corrections", json=correction).json() == {
+        "new_labels": ["lukewarm"],
+        "corrections": 1,
+    }
+    row = client.get("/api/heads/warmth/predictions").json()["predictions"][0]
+    assert (row["photo"], row["label"], row["corrected"]) == (photo["photo"], "lukewarm", True)
+    assert client.get(f"/api/photos/{photo['photo']}").json()["labels"][0]["label"] == "lukewarm"
+    asked = client.get("/api/heads/warmth/next", params={"n": 20}).json()["photos"]
+    assert photo["photo"] not in [row["photo"] for row in asked]
+    address = f"/api/heads/warmth/corrections/{photo['photo']}"
+    assert client.delete(address).json()["corrections"] == 0
+    assert client.delete(address).status_code == 404
+
+
+def test_training_again_says_how_good_it_was_before_and_is_now(client):
+    wrong = client.get("/api/heads/warmth/next", params={"n": 2}).json()["photos"]
+    for row in wrong:
+        correction = {"photo": row["photo"], "labels": [row["label"]]}
+        assert client.post("/api/heads/warmth/corrections", json=correction).status_code == 200
+    before = client.get("/api/heads").json()["heads"][0]
+    trained = client.post("/api/heads/warmth/train").json()
+    assert trained["version"] == before["version"] + 1
+    assert trained["photos"] == 26
+    assert trained["before"] == {"accuracy": before["accuracy"], "interval": before["interval"]}
+    assert {label["label"] for label in trained["after"]["labels"]} == {"cold", "warm"}
+    assert client.get("/api/heads").json()["heads"][0]["accuracy"] == trained["after"]["accuracy"]
+
+
+def test_a_head_is_made_from_a_folder(client, place):
+    made = client.post("/api/heads", json={"name": "again", "folder": str(place / "labelled")})
+    assert (made.status_code, made.json()["head"]["labels"]) == (201, ["cold", "warm"])
+    assert made.json()["after"]["accuracy"] > 0.5
