@@ -9,9 +9,10 @@ import pytest
 from conftest import MeanColour, places
 from PIL import Image, ImageColor
 
+from vitsearch.background import BackgroundSample
 from vitsearch.errors import BadQuery, NoTextTower, UnreadablePhoto
 from vitsearch.library import Library
-from vitsearch.matches import Background, query_direction
+from vitsearch.matches import query_direction
 
 # No two of them score alike against any of them or pink: the order is known beyond rounding.
 COLOURS = "red crimson orange sandybrown darkkhaki aqua royalblue mediumpurple thistle fuchsia".split()
@@ -351,7 +352,8 @@ def test_the_background_is_a_fixed_sample_whatever_the_order_of_indexing(tmp_pat
             found = catalog.photos([int(photo) for photo in catalog.background_ids(space, 4)])
             samples.append({row.paths[0].name for row in found.values()})
             assert len(samples[-1]) == 4
-            scores = Background.of(seen("red").astype(np.float32), catalog, space).scores
+            sample = BackgroundSample.of(catalog, space, 13)
+            scores = sample.against(seen("red").astype(np.float32)).scores
             assert sorted(scores) == list(scores)
             assert len(scores) == 10
     assert samples[0] == samples[1]

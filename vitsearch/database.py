@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    import numpy as np
+    import numpy.typing as npt
+
 SCHEMA_VERSION = 1
 _APPLICATION_ID = 0x76697473  # "vits"
 
@@ -76,6 +79,14 @@ class Database:
         with _plain_errors(self.path):
             row = self.connection.execute(sql, parameters).fetchone()
         return row[0] if row else None
+
+    def ids(self, sql: str, parameters: Sequence[Value] = ()) -> npt.NDArray[np.int64]:
+        """Run a query and return its first column, whole numbers, without a Python object for each of them."""
+        import numpy as np
+
+        with _plain_errors(self.path):
+            rows = self.connection.execute(sql, parameters)
+            return np.fromiter((row[0] for row in rows), np.int64)
 
     def run(self, sql: str, parameters: Sequence[Value] = ()) -> sqlite3.Cursor:
         """Run one statement inside a `write` block."""

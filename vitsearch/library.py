@@ -312,7 +312,8 @@ class Library:
         """
         space_id, space = self._active_space()
         direction = query_direction(vectors, away)
-        matches, floor = find_matches(direction, self.catalog, self.neighbours(), space_id, options)
+        cache = self._search_cache(space_id, space)
+        matches, floor = find_matches(direction, self.catalog, cache.current(), cache.background(), options)
         return SearchResult(query=names, model=space.model, results=matches, matches_above=floor)
 
     @contextmanager
@@ -416,7 +417,7 @@ class Library:
             files=sum(root.files for root in roots),
             missing=sum(root.missing for root in roots),
             unreadable=sum(root.unreadable for root in roots),
-            vectors=len(catalog.embedded_ids(active[0])) if active else 0,
+            vectors=catalog.count_vectors(active[0]) if active else 0,
             roots=roots,
             database_bytes=catalog.database.path.stat().st_size,
             neighbours_bytes=_folder_bytes(self.folder / "neighbours"),

@@ -15,22 +15,18 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from vitsearch.background import BackgroundSample
     from vitsearch.catalog import Catalog, Filter, PhotoRow
     from vitsearch.neighbours import Neighbours
 
     Vector = npt.NDArray[np.float32]
     Ids = npt.NDArray[np.int64]
 
-BACKGROUND_SAMPLE = 4096
 # How much a counter-example pulls away, against 1 for the examples (Rocchio's gamma; Manning et al., Introduction to
 # Information Retrieval, section 9.1.1, advises less weight for negative feedback).
 _COUNTER_WEIGHT = 0.5
 # Two results this similar show the same picture to a person: `distinct` keeps the better one.
 _SAME_PICTURE = 0.95
-# Equal vectors may differ by this much in score: FAISS and NumPy add up in another order.
-_SAME_SCORE = 1e-6
-# A background smaller than this says nothing about what is ordinary.
-_SMALLEST_BACKGROUND = 16
 
 
 def query_direction(examples: Sequence[Vector], counters: Sequence[Vector] = ()) -> Vector:
@@ -50,41 +46,6 @@ def query_direction(examples: Sequence[Vector], counters: Sequence[Vector] = ())
 
 
 @dataclass(frozen=True, slots=True)
-class Background:
-    """How a fixed random sample of the library scores against one query: (m,) float32, ascending."""
-
-    scores: Vector
-
-    @classmethod
-    def of(cls, query: Vector, catalog: Catalog, space: int, *, leave_out: Sequence[int] = ()) -> Background:
-        """Score the library's sample; photos of the query itself are left out."""
-        ids = catalog.background_ids(space, BACKGROUND_SAMPLE)
-        ids = ids[~np.isin(ids, np.asarray(leave_out, np.int64))]
-        _, rows = catalog.vectors(space, len(query), ids)
-        return cls(np.sort(rows.astype(np.float32) @ query))
-
-    def percentile(self, score: float) -> float:
-        """Return the share of the background that scores lower, 0 to 100."""
-        if not len(self.scores):
-            return 100.0
-        lower = np.searchsorted(self.scores, score - _SAME_SCORE, side="left")
-        return 100.0 * float(lower) / len(self.scores)
-
-    @property
-    def match_above(self) -> float | None:
-        """The score above which a photo stands out from the background, or None if the background cannot tell.
-
-        Tukey's upper fence (Exploratory Data Analysis, 1977, section 2D): the upper quartile plus 1.5 times the
-        distance between the quartiles.
-        """
-        if len(self.scores) < _SMALLEST_BACKGROUND:
-            return None
-        low, high = np.quantile(self.scores, (0.25, 0.75))
-        fence = float(high + 1.5 * (high - low))
-        return fence if fence < 1 else None  # among photos this varied no score could ever be above it
-
-
-@dataclass(frozen=True, slots=True)
 class MatchOptions:
     """What limits an answer. `leave_out`: photos that are the query itself; `among`: (n,) ids, all if None."""
 
@@ -98,13 +59,13 @@ class MatchOptions:
 
 
 def find_matches(
-    query: Vector, catalog: Catalog, neighbours: Neighbours, space: int, options: MatchOptions
+    query: Vector, catalog: Catalog, neighbours: Neighbours, sample: BackgroundSample, options: MatchOptions
 ) -> tuple[tuple[Match, ...], float | None]:
     """Return the best matches of a unit query (d,), best first, and the score above which photos really match.
 
     Photos that are missing, or only on roots that are offline, are never among them.
     """
-    background = Background.of(query, catalog, space, leave_out=options.leave_out)
+    background = sample.against(query, leave_out=options.leave_out)
     floor = background.match_above
     within = options.among
     if options.criteria:

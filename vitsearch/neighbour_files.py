@@ -78,8 +78,9 @@ class CellsRecord:
 class Manifest:
     """What a cache consists of.
 
-    `count` rows are committed, the removed ones included; `ascending` says that their ids are. File names are
-    relative to the folder; `removed` is None while no row has been removed.
+    `count` rows are committed, the removed ones included; `ascending` says that their ids are. `newest` is the row of
+    SQLite's table of vectors up to which all are here, 0 where that is not known. File names are relative to the
+    folder; `removed` is None while no row has been removed.
     """
 
     dimension: int
@@ -88,6 +89,7 @@ class Manifest:
     ascending: bool
     rows: str
     ids: str
+    newest: int = 0
     removed: str | None = None
     cells: CellsRecord | None = None
 
@@ -137,7 +139,7 @@ def _parsed(fields: dict[str, Any]) -> Manifest:
         if not points or any(min(point.nprobe, point.factor) < 1 for point in points):
             raise ValueError("no operating point makes sense")
     manifest = Manifest(cells=cells, **fields)
-    numbers = [manifest.dimension, manifest.generation, manifest.count]
+    numbers = [manifest.dimension, manifest.generation, manifest.count, manifest.newest]
     names = [manifest.rows, manifest.ids, *([] if manifest.removed is None else [manifest.removed])]
     if cells is not None:
         numbers += [cells.size, cells.trained]

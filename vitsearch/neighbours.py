@@ -55,6 +55,8 @@ GROWTH = 2
 # A quarter of dead rows costs a quarter of the time and the disk; rewriting then costs each removal four row copies.
 COMPACT_SHARE = 0.25
 COPY_ROWS = 16384
+# So many photos that are left out are asked for and dropped.
+FEW = 32
 
 
 class Neighbours:
@@ -83,6 +85,11 @@ class Neighbours:
         return self._committed.generation
 
     @property
+    def newest(self) -> int:
+        """The row of SQLite's table of vectors up to which all were here when this was saved; 0 if not known."""
+        return self._committed.newest
+
+    @property
     def dimension(self) -> int:
         """The width of a row."""
         return self._files.dimension
@@ -105,6 +112,7 @@ class Neighbours:
         *,
         folder: Path,
         generation: int,
+        newest: int = 0,
         approximate_from: int = APPROXIMATE_FROM,
     ) -> Neighbours:
         """Write and save a new cache, in bounded memory.
@@ -123,7 +131,7 @@ class Neighbours:
             for photos, vectors in batches:
                 neighbours.add(photos, vectors)
             neighbours._tidy()
-            neighbours._commit(generation, replaced=_manifest_or_none(folder, dimension))
+            neighbours._commit(generation, newest, replaced=_manifest_or_none(folder, dimension))
         except BaseException:
             neighbours._files.discard()
             raise
@@ -234,7 +242,17 @@ class Neighbours:
                 f"the query has shape {queries.shape} and the library's vectors have {self.dimension} dimensions: "
                 "embed it with the library's own model"
             )
-        kept = self._kept(within, exclude)
+        left_out = self._table.find_known(np.empty(0, np.int64) if exclude is None else np.unique(exclude))
+        if within is None and len(left_out) <= FEW:
+            # A mask over all rows would cost more than a few results too many.
+            scores, ids = self._search(queries, k + len(left_out), self._living(), exact=exact, recall=recall)
+            return _without(scores, ids, self._files.ids[left_out], k) if len(left_out) else (scores, ids)
+        kept = self._kept(within, left_out)
+        return self._search(queries, k, kept, exact=exact, recall=recall)
+
+    def _search(
+        self, queries: Scores, k: int, kept: Subset | None, *, exact: bool, recall: float
+    ) -> tuple[Scores, Ids]:
         limit = self._files.count if kept is None else kept.count
         scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
         ids = np.full((len(queries), k), -1, dtype=np.int64)
@@ -249,7 +267,7 @@ class Neighbours:
             ids[:, :width] = self._files.ids[slots]
         return scores, ids
 
-    def save(self, *, generation: int) -> None:
+    def save(self, *, generation: int, newest: int = 0) -> None:
         """Commit what was added and removed, so that `load` finds it. A kill at any point leaves the last commit.
 
         From time to time this rewrites files that have grown out of shape.
@@ -262,9 +280,9 @@ class Neighbours:
         if current != self._committed:
             raise StaleCache(self._files.folder, "another process has replaced it")
         self._tidy()
-        self._commit(generation, replaced=current)
+        self._commit(generation, newest, replaced=current)
 
-    def _commit(self, generation: int, *, replaced: Manifest | None) -> None:
+    def _commit(self, generation: int, newest: int, *, replaced: Manifest | None) -> None:
         folder = self._files.folder
         self._files.sync()
         removed = None
@@ -279,6 +297,7 @@ class Neighbours:
             generation=generation,
             count=self._files.count,
             ascending=self._table.ascending,
+            newest=newest,
             rows=rows,
             ids=ids,
             removed=removed,
@@ -342,20 +361,31 @@ class Neighbours:
                 self._cells_record = None
         return self._cells
 
-    def _kept(self, within: Ids | None, exclude: Ids | None) -> Subset | None:
-        """Return which slots may answer, or None where all may."""
-        mask = None
-        if within is not None:
+    def _kept(self, within: Ids | None, left_out: Ids) -> Subset:
+        """Return which slots may answer: those of the photos `within`, or all, but not the slots `left_out`."""
+        if within is None:
+            mask = ~self._table.removed
+        else:
             mask = np.zeros(self._files.count, dtype=bool)
             mask[self._table.find_known(np.asarray(within, dtype=np.int64))] = True
-        if exclude is not None and len(exclude):
-            mask = ~self._table.removed if mask is None else mask
-            mask[self._table.find_known(np.asarray(exclude, dtype=np.int64))] = False
-        if mask is not None:
-            return Subset(mask)
+        mask[left_out] = False
+        return Subset(mask)
+
+    def _living(self) -> Subset | None:
+        """Return which slots count, or None where all do."""
         if self._alive is None and self._table.removed_count:
             self._alive = Subset(~self._table.removed)
         return self._alive
+
+
+def _without(scores: Scores, ids: Ids, left_out: Ids, k: int) -> tuple[Scores, Ids]:
+    """Return the first k results of each query that are none of the photos `left_out`."""
+    last = np.isin(ids, left_out)
+    order = np.argsort(last, axis=1, kind="stable")[:, :k]
+    scores, ids = np.take_along_axis(scores, order, axis=1), np.take_along_axis(ids, order, axis=1)
+    dropped = np.take_along_axis(last, order, axis=1)
+    scores[dropped], ids[dropped] = -np.inf, -1
+    return scores, ids
 
 
 def _written(folder: Path, cells: Cells) -> CellsRecord:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vitsearch.background import BackgroundSample
 from vitsearch.errors import LibraryDamaged, LibraryError
 from vitsearch.lease import lease
 from vitsearch.neighbours import Neighbours, StaleCache
@@ -35,6 +37,7 @@ class SearchCache:
         self._folder = library / "neighbours" / str(space_id)
         self._scratch: TemporaryDirectory[str] | None = None
         self._loaded: Neighbours | None = None
+        self._sample: tuple[int, BackgroundSample] | None = None
 
     def current(self) -> Neighbours:
         """Return the neighbours, as current as can be had at once.
@@ -46,6 +49,13 @@ class SearchCache:
         if self._loaded is None or self._is_stale(self._loaded):
             self._loaded = self._load()
         return self._loaded
+
+    def background(self) -> BackgroundSample:
+        """Return the sample of the library that scores are put against, of the same age as the neighbours."""
+        generation = self.current().generation if self._loaded is None else self._loaded.generation
+        if self._sample is None or self._sample[0] != generation:
+            self._sample = generation, self._read_background(generation)
+        return self._sample[1]
 
     def is_stale(self) -> bool:
         """Whether the files have to be brought up to date before the next search."""
@@ -60,15 +70,18 @@ class SearchCache:
         try:
             neighbours = Neighbours.load(self._folder, dimension=self._space.dimension)
             if neighbours.generation != generation:
+                newest = self._newest()
                 self._catch_up(neighbours)
-                neighbours.save(generation=generation)
+                neighbours.save(generation=generation, newest=newest)
         except (StaleCache, ValueError, OSError):
             neighbours = self._build(self._folder)
         self._loaded = neighbours
+        self.background()
 
     def close(self) -> None:
         """Let go of the vectors and of what could not be kept in the library."""
         self._loaded = None
+        self._sample = None
         if self._scratch is not None:
             self._scratch.cleanup()
         self._scratch = None
@@ -95,7 +108,11 @@ class SearchCache:
             raise
         except LibraryError:
             # An index run is under way, or the folder is read-only: what was saved last answers meanwhile.
-            return saved if saved is not None else self._build(self._scratch_folder())
+            if saved is None:
+                return self._build(self._scratch_folder())
+            if self._loaded is not None and self._loaded.generation == saved.generation:
+                return self._loaded  # it has read its cells already
+            return saved
         assert self._loaded is not None
         return self._loaded
 
@@ -107,11 +124,26 @@ class SearchCache:
         self._scratch = TemporaryDirectory(prefix="vitsearch-", ignore_cleanup_errors=True)
         return Path(self._scratch.name)
 
+    def _read_background(self, generation: int) -> BackgroundSample:
+        path = self._folder / "background.npz"
+        sample = BackgroundSample.load(path, generation=generation, dimension=self._space.dimension)
+        if sample is None:
+            sample = BackgroundSample.of(self._catalog, self.space_id, self._space.dimension)
+            if self._folder.is_dir() and self._catalog.generation(self.space_id) == generation:
+                with suppress(OSError):  # where it cannot be kept it is read again
+                    sample.save(path, generation=generation)
+        return sample
+
+    def _newest(self) -> int:
+        return self._catalog.newest_vectors(self.space_id, self._space.dimension, 1)[0]
+
     def _build(self, folder: Path) -> Neighbours:
-        generation = self._catalog.generation(self.space_id)
+        generation, newest = self._catalog.generation(self.space_id), self._newest()
         batches = self._catalog.vector_batches(self.space_id, self._space.dimension, batch=_ROWS_AT_ONCE)
         try:
-            return Neighbours.build(self._space.dimension, batches, folder=folder, generation=generation)
+            return Neighbours.build(
+                self._space.dimension, batches, folder=folder, generation=generation, newest=newest
+            )
         except ValueError as error:
             raise LibraryDamaged(
                 f"{self._catalog.database.path} is damaged ({error}): run `vitsearch doctor`"
@@ -123,6 +155,13 @@ class SearchCache:
             ) from error
 
     def _catch_up(self, neighbours: Neighbours) -> None:
+        if self._has_only_grown(neighbours):
+            new = self._catalog.vector_batches(
+                self.space_id, self._space.dimension, batch=_ROWS_AT_ONCE, after=neighbours.newest
+            )
+            for ids, rows in new:
+                neighbours.add(ids, rows)
+            return
         stored, cached = self._catalog.embedded_ids(self.space_id), neighbours.ids()
         newest = np.intersect1d(stored, cached, assume_unique=True)[-_COMPARED_ROWS:]
         ids, rows = self._catalog.vectors(self.space_id, self._space.dimension, newest)
@@ -133,3 +172,22 @@ class SearchCache:
         for start in range(0, len(missing), _ROWS_AT_ONCE):
             part = missing[start : start + _ROWS_AT_ONCE]
             neighbours.add(*self._catalog.vectors(self.space_id, self._space.dimension, part))
+
+    def _has_only_grown(self, neighbours: Neighbours) -> bool:
+        """Whether all that SQLite has beyond the cache lies behind the newest row that the cache knows.
+
+        SQLite gives new rows higher numbers than any that is there, and the numbers of rows deleted from the end
+        again: so the last known rows are compared, and everything is counted.
+        """
+        if not neighbours.newest:
+            return False
+        last, ids, rows = self._catalog.newest_vectors(
+            self.space_id, self._space.dimension, _COMPARED_ROWS, through=neighbours.newest
+        )
+        try:
+            same = np.array_equal(neighbours.rows(ids), rows.astype(np.float32))
+        except StaleCache:  # one of them is not in the cache
+            return False
+        added = self._catalog.count_vectors(self.space_id, after=neighbours.newest)
+        count = self._catalog.count_vectors(self.space_id)
+        return same and last == neighbours.newest and len(neighbours) + added == count

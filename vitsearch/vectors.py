@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -43,7 +44,7 @@ class VectorTables:
 
     def _space(self, text: Value) -> Space:
         try:
-            return Space.from_json(str(text))
+            return _parsed_space(str(text))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise LibraryDamaged(
                 f"{self.database.path} is damaged (a model's description): run `vitsearch doctor`"
@@ -94,28 +95,51 @@ class VectorTables:
         """Return the number that changes whenever the space's set of vectors does."""
         return cast("int", self.database.scalar("SELECT generation FROM spaces WHERE id = ?", [space]))
 
+    def count_vectors(self, space: int, *, after: int = 0) -> int:
+        """Count the vectors of a space, all or those that were stored after the row with this id."""
+        if after:
+            sql = "SELECT count(*) FROM vectors NOT INDEXED WHERE space = ? AND id > ?"
+            return cast("int", self.database.scalar(sql, [space, after]))
+        return cast("int", self.database.scalar("SELECT count(*) FROM vectors WHERE space = ?", [space]))
+
     def embedded_ids(self, space: int) -> Ids:
         """Return the ids of all photos with a vector in this space, (n,) int64, ascending."""
-        rows = self.database.rows("SELECT photo FROM vectors WHERE space = ? ORDER BY photo", [space])
-        return np.fromiter((cast("int", row[0]) for row in rows), np.int64, len(rows))
+        return self.database.ids("SELECT photo FROM vectors WHERE space = ? ORDER BY photo", [space])
 
     def vector_batches(
-        self, space: int, dimension: int, *, batch: int = 8192
+        self, space: int, dimension: int, *, batch: int = 8192, after: int = 0
     ) -> Iterator[tuple[Ids, npt.NDArray[np.float16]]]:
-        """Yield all vectors of a space as (ids (n,) int64, rows (n, d) float16), in the order of storage.
+        """Yield the vectors of a space as (ids (n,) int64, rows (n, d) float16), in the order of storage.
 
-        Each batch is a transaction of its own, so that a long pass does not keep writers waiting.
+        `after` leaves out those up to the row with this id. Each batch is a transaction of its own, so that a long
+        pass does not keep writers waiting.
         """
-        last = 0
+        last = after
         while True:
+            # Not by the index on (space, photo): each batch would sort all that are left.
             rows = self.database.rows(
-                "SELECT id, photo, vector FROM vectors WHERE id > ? AND space = ? ORDER BY id LIMIT ?",
+                "SELECT id, photo, vector FROM vectors NOT INDEXED WHERE id > ? AND space = ? ORDER BY id LIMIT ?",
                 [last, space, batch],
             )
             if not rows:
                 return
             last = cast("int", rows[-1][0])
             yield _unpacked([row[1:] for row in rows], dimension)
+
+    def newest_vectors(
+        self, space: int, dimension: int, limit: int, *, through: int | None = None
+    ) -> tuple[int, Ids, npt.NDArray[np.float16]]:
+        """Return the vectors stored last, up to the row with the id `through`: that row's id, ids (m,), rows (m, d).
+
+        The id is 0 where there are none.
+        """
+        bound = "" if through is None else "AND id <= ?"
+        rows = self.database.rows(
+            f"SELECT id, photo, vector FROM vectors NOT INDEXED WHERE space = ? {bound} ORDER BY id DESC LIMIT ?",
+            [space, *([] if through is None else [through]), limit],
+        )
+        newest = cast("int", rows[0][0]) if rows else 0
+        return newest, *_unpacked([row[1:] for row in rows], dimension)
 
     def vectors(self, space: int, dimension: int, photos: Ids) -> tuple[Ids, npt.NDArray[np.float16]]:
         """Return the stored vectors of these photos, as far as there are any: ids (m,) and rows (m, d) float16."""
@@ -151,6 +175,11 @@ class VectorTables:
             [space, limit],
         )
         return np.array([row[0] for row in rows], np.int64)
+
+
+@cache
+def _parsed_space(text: str) -> Space:
+    return Space.from_json(text)
 
 
 def in_parts(ids: Sequence[int] | Ids) -> Iterator[list[int]]:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vitsearch.background import BackgroundSample
 from vitsearch.errors import BadQuery
 from vitsearch.explain.picture import draw_heads, draw_heat
 from vitsearch.heads.shelf import no_such_label
-from vitsearch.matches import BACKGROUND_SAMPLE
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -76,8 +76,7 @@ def apart_gradient(catalog: Catalog) -> Gradient:
     rows = np.empty((0, 1), np.float32)
     if active is not None:
         space_id, space = active
-        ids = catalog.background_ids(space_id, BACKGROUND_SAMPLE)
-        rows = catalog.vectors(space_id, space.dimension, ids)[1].astype(np.float32)
+        rows = BackgroundSample.of(catalog, space_id, space.dimension).rows
     if len(rows) < _FEWEST_OTHERS:
         raise BadQuery(
             f"the library holds {len(rows)} photos, too few to set one apart from: index more, or leave --apart away"

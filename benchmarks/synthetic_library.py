@@ -1,0 +1,167 @@
+"""Make a library of any size whose photos were never taken: `python benchmarks/synthetic_library.py FOLDER --photos N`.
+
+Every table is filled as an index run fills it, a batch of photos, files and vectors at a time, so that their pages lie
+between each other in `library.db` as they do in a real one. The vectors are real embeddings widened with noise
+(`widening.py`). Among the photos are `QUERIES` real image files, which the library knows by their content: searches
+for them need no model, and everything else is done as always. Only safety is left out: nobody needs such a library
+after a crash, so it is written without a journal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sqlite3
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+from widening import Widening, read_base
+
+from vitsearch.backbones import Embeddings, Preprocessing, Space
+from vitsearch.backbones.backbone import Backbone
+from vitsearch.catalog import Catalog
+from vitsearch.database import Database
+from vitsearch.photos import read_photo
+from vitsearch.scan import LIBRARY_FILE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    Row = tuple[object, ...]
+
+QUERIES = 64
+BATCH = 512
+PER_FOLDER = 1000
+CAMERAS = (
+    "Canon EOS 5D",
+    "Canon EOS R6",
+    "NIKON D750",
+    "SONY ILCE-7M3",
+    "Pixel 8",
+    "iPhone 13",
+    "FUJIFILM X-T4",
+)
+FIRST_DAY = datetime(2005, 1, 1, tzinfo=UTC)
+
+
+class Stored(Backbone):
+    """Stands in for the model of a synthetic library: all that is asked for is stored already."""
+
+    device = "cpu"
+    batch_size = 32
+
+    def __init__(self, dimension: int) -> None:
+        preprocessing = Preprocessing(8, 8, 8, "squeeze", 0, (0, 0, 0), (1, 1, 1))
+        self.space = Space("synthetic", "", preprocessing, "pooled", dimension)
+
+    def prepare(self, image: Image.Image) -> np.ndarray:
+        """Return the pixels of an 8 x 8 image."""
+        return np.asarray(image.resize((8, 8)), np.uint8)
+
+    def embed_batch(self, pixels: np.ndarray) -> Embeddings:
+        """Return unit rows that depend on the pixels alone."""
+        rows = np.stack(
+            [np.random.default_rng(int(one.sum())).standard_normal(self.space.dimension) for one in pixels]
+        )
+        norms = np.linalg.norm(rows, axis=1)
+        return Embeddings((rows / norms[:, None]).astype(np.float32), norms.astype(np.float32))
+
+
+def query_files(library: Path) -> list[Path]:
+    """Return the image files of a synthetic library that are really there."""
+    return sorted((library / "photos" / "queries").glob("*.jpg"))
+
+
+def make_library(folder: Path, photos: int, widening: Widening) -> None:
+    """Fill a new library in `folder` with that many photos, a file each."""
+    root = folder / "photos"
+    payloads = _write_queries(root / "queries")
+    database = Database.open(folder / LIBRARY_FILE, create=True)
+    catalog = Catalog(database)
+    space = catalog.add_space(Stored(widening.base.shape[1]).space)
+    catalog.activate_space(space)
+    root_id = catalog.add_root(root)[0].id
+    database.close()
+    connection = sqlite3.connect(folder / LIBRARY_FILE, isolation_level=None)
+    for setting in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -1000000"):
+        connection.execute(f"PRAGMA {setting}")
+    connection.execute("BEGIN")
+    for first, block in widening.blocks(photos, seed=1):
+        rows = block.astype("<f2")
+        for start in range(0, len(block), BATCH):
+            part = rows[start : start + BATCH]
+            facts = _facts(first + start, len(part), payloads, photos)
+            _insert(connection, space, root_id, part, facts)
+    connection.execute("UPDATE spaces SET generation = abs(random())")
+    connection.execute("COMMIT")
+    connection.close()
+
+
+def _facts(first: int, count: int, payloads: list[tuple[Path, bytes]], photos: int) -> Iterator[Row]:
+    """Yield id, payload, time, camera, random bytes and path of photos; every so many is a query's."""
+    random = np.random.default_rng(first)
+    noise = random.bytes(count * 128)
+    minutes = random.integers(20 * 365 * 24 * 60, size=count)
+    cameras = random.integers(len(CAMERAS), size=count)
+    apart = max(1, photos // QUERIES)
+    for index in range(count):
+        number = first + index
+        some = noise[index * 128 : index * 128 + 128]
+        path, payload = f"{number // PER_FOLDER:05}/IMG_{number:08}.jpg", some[:32]
+        if number % apart == 0 and number // apart < QUERIES:
+            place, payload = payloads[number // apart]
+            path = f"queries/{place.name}"
+        taken = (FIRST_DAY + timedelta(minutes=int(minutes[index]))).strftime("%Y-%m-%dT%H:%M:%S")
+        yield number + 1, payload, taken, CAMERAS[cameras[index]], some[32:64], some[64:], path
+
+
+def _insert(
+    connection: sqlite3.Connection, space: int, root: int, rows: np.ndarray, facts: Iterator[Row]
+) -> None:
+    known = list(facts)
+    connection.executemany(
+        "INSERT INTO photos (id, payload, format, width, height, taken, camera, perceptual) "
+        "VALUES (?, ?, 'JPEG', 4032, 3024, ?, ?, ?)",
+        [(photo, payload, taken, camera, hashes) for photo, payload, taken, camera, _, hashes, _ in known],
+    )
+    connection.executemany(
+        "INSERT INTO vectors (space, photo, norm, vector) VALUES (?, ?, 10.0, ?)",
+        [(space, one[0], row.tobytes()) for one, row in zip(known, rows, strict=True)],
+    )
+    connection.executemany(
+        "INSERT INTO files (root, path, photo, content, size, mtime_ns, added_run) "
+        "VALUES (?, ?, ?, ?, 3000000, 1700000000000000000, 1)",
+        [(root, path, photo, content) for photo, _, _, _, content, _, path in known],
+    )
+
+
+def _write_queries(folder: Path) -> list[tuple[Path, bytes]]:
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(5)
+    payloads = []
+    for number in range(QUERIES):
+        path = folder / f"query-{number:02}.jpg"
+        small = Image.fromarray(random.integers(256, size=(12, 16, 3), dtype=np.uint8))
+        small.resize((1024, 768), Image.Resampling.BICUBIC).save(path, quality=90)
+        payloads.append((path, read_photo(path).payload))
+    return payloads
+
+
+def main() -> None:
+    """Make one."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--photos", type=int, required=True)
+    parser.add_argument("--base", type=Path, help="embeddings of real photos, (m, d), a .npy file")
+    parser.add_argument("--dimension", type=int, default=384)
+    arguments = parser.parse_args()
+    base = read_base(arguments.base, arguments.dimension)
+    make_library(arguments.folder, arguments.photos, Widening(base))
+
+
+if __name__ == "__main__":
+    main()
