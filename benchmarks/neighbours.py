@@ -1,13 +1,15 @@
 """Nearest neighbours among many vectors: vitsearch against FAISS Flat, FAISS HNSW, hnswlib and usearch.
 
     python benchmarks/neighbours.py [--base FILE.npy] [--sizes 100000 1000000] [--dimension 512] [--against hnswlib …]
+                                    [--folder KEPT [--prepare]]
 
 FILE.npy holds embeddings of real photos, (m, d); they are widened with noise to the size asked for (`widening.py`).
 All engines hold the same rows and answer the same queries, which are not among the rows, in turns. Recall is the
 share of the exact ten nearest that are found. Rates are medians; single means one query a call, batch 1,000 a call.
-Memory is what the engine takes beyond files that it maps. Graph engines are shown at the least `ef` that reaches each
-recall. hnswlib and usearch are measured where they are installed. Building the graphs takes most of the time: about
-an hour for each engine at a million vectors on two cores; `--against` with no names leaves them out.
+Memory is what the engine takes beyond files that it maps, and then these. Graph engines are shown at the least `ef`
+that reaches each recall. hnswlib and usearch are measured where they are installed. What was built is kept in
+`--folder`: building and timing can be done apart, with `--prepare` first. The build is given in core-seconds, which
+other work on the machine does not change much, and in seconds.
 """
 
 from __future__ import annotations
@@ -16,10 +18,12 @@ import argparse
 import gc
 import importlib.util
 import json
+import math
+import shutil
 import statistics
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +39,8 @@ if TYPE_CHECKING:
 
     Search = Callable[[np.ndarray], np.ndarray]
     Graph = Callable[[np.ndarray, int], np.ndarray]
+    Make = Callable[[np.ndarray, Path], None]
+    Open = Callable[[int, Path], Graph]
 
 K = 10
 ROUNDS = 9
@@ -44,6 +50,14 @@ TARGETS = (0.95, 0.99)
 LINKS, BUILD_EF = 16, 100
 
 
+@dataclass(frozen=True)
+class Build:
+    """What a build took: core-seconds, and seconds."""
+
+    cores: float = math.nan
+    seconds: float = math.nan
+
+
 @dataclass
 class Candidate:
     """One engine at one setting."""
@@ -51,7 +65,8 @@ class Candidate:
     name: str
     search: Search
     memory: float
-    build: float
+    mapped: float
+    build: Build
     recall: float = 0.0
     single: list[float] = field(default_factory=list)
     batch: list[float] = field(default_factory=list)
@@ -66,61 +81,104 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--dimension", type=int, default=512)
     parser.add_argument("--against", nargs="*", choices=list(GRAPHS), default=list(GRAPHS))
-    parser.add_argument(
-        "--folder", type=Path, help="where vectors are kept meanwhile (default: a temporary folder)"
-    )
+    parser.add_argument("--folder", type=Path, help="where rows and indexes are kept (default: nowhere)")
+    parser.add_argument("--prepare", action="store_true", help="build what is missing, and time no search")
     arguments = parser.parse_args()
     base = read_base(arguments.base, arguments.dimension)
     print_machine(
         "faiss-cpu", "numpy", *(name for name in ("hnswlib", "usearch") if importlib.util.find_spec(name))
     )
-    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+    with tempfile.TemporaryDirectory() as temporary:
         for size in arguments.sizes:
-            measure(Path(folder) / str(size), Widening(base), size, arguments.against)
+            folder = (arguments.folder or Path(temporary)) / str(size)
+            folder.mkdir(parents=True, exist_ok=True)
+            widening = Widening(base)
+            rows = written_rows(folder / "rows.npy", widening, size)
+            print(f"\n{size:,} x {rows.shape[1]}, noise {widening.noise:.2f}", flush=True)
+            prepare(folder, rows, arguments.against)
+            if not arguments.prepare:
+                measure(folder, rows, widening, arguments.against)
 
 
-def measure(folder: Path, widening: Widening, size: int, against: list[str]) -> None:
-    """Build every engine with the same rows, let them answer in turns, and print the table."""
-    folder.mkdir()
-    rows = np.lib.format.open_memmap(folder / "rows.npy", "w+", "float16", (size, widening.base.shape[1]))
-    for start, block in widening.blocks(size, seed=1):
-        rows[start : start + len(block)] = block
+def written_rows(path: Path, widening: Widening, size: int) -> np.ndarray:
+    """Return the rows (n, d) float16, drawn if they are not there yet."""
+    if not path.exists():
+        partial = path.with_suffix(".partial")
+        rows = np.lib.format.open_memmap(partial, "w+", "float16", (size, widening.base.shape[1]))
+        for start, block in widening.blocks(size, seed=1):
+            rows[start : start + len(block)] = block
+        rows.flush()
+        partial.replace(path)
+    return np.load(path, mmap_mode="r")
+
+
+def prepare(folder: Path, rows: np.ndarray, against: list[str]) -> None:
+    """Build every engine that is not there yet, and note what that took."""
+    makes: dict[str, Make] = {"vitsearch": build_neighbours}
+    makes |= {name: GRAPHS[name][0] for name in against if is_installed(name)}
+    for name, make in makes.items():
+        note = folder / f"{name}.json"
+        if note.exists():
+            continue
+        begun, used = time.perf_counter(), time.process_time()
+        make(rows, folder / name)
+        build = Build(time.process_time() - used, time.perf_counter() - begun)
+        note.write_text(json.dumps(asdict(build)), encoding="utf-8")
+        print(f"{name} built in {build.cores:,.0f} core-seconds, {build.seconds:,.0f} s", flush=True)
+
+
+def measure(folder: Path, rows: np.ndarray, widening: Widening, against: list[str]) -> None:
+    """Let every engine answer in turns, and print the table."""
     queries = widening.draw(BATCH, np.random.default_rng(2))
-    print(f"\n{size:,} x {rows.shape[1]}, noise {widening.noise:.2f}")
-
-    flat, memory, build = built(lambda: fill(faiss.IndexFlatIP(rows.shape[1]), rows))
+    flat, memory = held(lambda: fill(faiss.IndexFlatIP(rows.shape[1]), rows))
     truth = flat.search(queries, K)[1]
-    candidates = [Candidate("FAISS Flat", lambda some: flat.search(some, K)[1], memory, build)]
-    neighbours, memory, build = built(lambda: build_neighbours(folder / "cache", rows))
+    candidates = [Candidate("FAISS Flat", lambda some: flat.search(some, K)[1], memory, 0, Build())]
+    neighbours, memory = held(lambda: open_neighbours(folder / "vitsearch", rows))
+    mapped, build = rows.nbytes / 1e6, noted(folder / "vitsearch.json")
     candidates += [
         Candidate(
             f"vitsearch, recall={target}",
             lambda some, target=target: neighbours.search(some, K, recall=target)[1],
             memory,
+            mapped,
             build,
         )
         for target in TARGETS
     ]
     candidates.append(
-        Candidate("vitsearch, exact", lambda some: neighbours.search(some, K, exact=True)[1], memory, build)
+        Candidate(
+            "vitsearch, exact", lambda some: neighbours.search(some, K, exact=True)[1], memory, mapped, build
+        )
     )
-    raw = raw_cells(folder / "cache", rows)
-    if raw is not None:
-        candidates.append(Candidate(f"the same in FAISS, {TARGETS[-1]}", raw, np.nan, np.nan))
+    candidates += [
+        Candidate(f"the same in FAISS, {target}", raw, math.nan, math.nan, Build())
+        for target, raw in raw_cells(folder / "vitsearch", rows)
+    ]
     for name in against:
-        if name != "faiss-hnsw" and importlib.util.find_spec(name) is None:
+        if not (folder / f"{name}.json").exists():
             print(f"{name} is not installed")
             continue
-        graph, memory, build = built(lambda name=name: GRAPHS[name](rows))
+        open_it, build = GRAPHS[name][1], noted(folder / f"{name}.json")
+        graph, memory = held(lambda name=name, open_it=open_it: open_it(rows.shape[1], folder / name))
         candidates += [
-            Candidate(f"{name}, ef={ef}", lambda some, graph=graph, ef=ef: graph(some, ef), memory, build)
+            Candidate(f"{name}, ef={ef}", lambda some, graph=graph, ef=ef: graph(some, ef), memory, 0, build)
             for ef in least_efforts(graph, queries, truth)
         ]
     for candidate in candidates:
         candidate.recall = recall(candidate.search(queries), truth)
     take_turns(candidates, queries)
     print_table(candidates)
-    print_changes(folder / "cache", widening, size)
+    print_changes(folder / "vitsearch", widening, len(rows))
+
+
+def noted(path: Path) -> Build:
+    """Read what a build took."""
+    return Build(**json.loads(path.read_text(encoding="utf-8")))
+
+
+def is_installed(name: str) -> bool:
+    """Whether a graph engine can be measured."""
+    return name == "faiss-hnsw" or importlib.util.find_spec(name) is not None
 
 
 def take_turns(candidates: list[Candidate], queries: np.ndarray) -> None:
@@ -142,14 +200,17 @@ def take_turns(candidates: list[Candidate], queries: np.ndarray) -> None:
 def print_table(candidates: list[Candidate]) -> None:
     """Print a Markdown table; ratios are medians of the ratios of single rounds."""
     flat = candidates[0]
-    print("| engine | recall@10 | single/s | x Flat | batch/s | x Flat | memory MB | build s |")
-    print("|---|---|---|---|---|---|---|---|")
+    print(
+        "| engine | recall@10 | single/s | x Flat | batch/s | x Flat | memory MB | mapped MB | build core-s | s |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|")
     for one in candidates:
         single = statistics.median(a / b for a, b in zip(one.single, flat.single, strict=True))
         batch = statistics.median(a / b for a, b in zip(one.batch, flat.batch, strict=True))
         print(
             f"| {one.name} | {one.recall:.4f} | {statistics.median(one.single):,.0f} | {single:,.1f} "
-            f"| {statistics.median(one.batch):,.0f} | {batch:,.1f} | {one.memory:,.0f} | {one.build:,.0f} |"
+            f"| {statistics.median(one.batch):,.0f} | {batch:,.1f} | {one.memory:,.0f} | {one.mapped:,.0f} "
+            f"| {one.build.cores:,.0f} | {one.build.seconds:,.0f} |"
         )
 
 
@@ -157,6 +218,9 @@ def print_changes(folder: Path, widening: Widening, size: int) -> None:
     """Time what happens to a cache between searches."""
     dimension = widening.base.shape[1]
     fresh = widening.draw(1001, np.random.default_rng(3))
+    copy = folder.with_name("changed")
+    shutil.rmtree(copy, ignore_errors=True)
+    folder = Path(shutil.copytree(folder, copy))
     neighbours = Neighbours.load(folder, dimension=dimension)
 
     def load() -> None:
@@ -185,50 +249,69 @@ def print_changes(folder: Path, widening: Widening, size: int) -> None:
         start = time.perf_counter()
         step()
         print(f"{name}: {(time.perf_counter() - start) * 1000:.0f} ms")
+    shutil.rmtree(copy)
 
 
-def build_neighbours(folder: Path, rows: np.ndarray) -> Neighbours:
+def build_neighbours(rows: np.ndarray, folder: Path) -> None:
     """Build a cache as a library does."""
     batches = ((np.arange(start, start + len(block)), block) for start, block in parts(rows))
-    neighbours = Neighbours.build(rows.shape[1], batches, folder=folder, generation=1)
+    Neighbours.build(rows.shape[1], batches, folder=folder, generation=1)
+
+
+def open_neighbours(folder: Path, rows: np.ndarray) -> Neighbours:
+    """Load a cache and search once, so that all that it reads is read."""
+    neighbours = Neighbours.load(folder, dimension=rows.shape[1])
     neighbours.search(rows[:1].astype(np.float32), K)
     return neighbours
 
 
-def raw_cells(folder: Path, rows: np.ndarray) -> Search | None:
+def raw_cells(folder: Path, rows: np.ndarray) -> Iterator[tuple[float, Search]]:
     """Search the cache's own FAISS file with FAISS alone: what vitsearch adds is the difference."""
     record = json.loads((folder / "manifest.json").read_text())["cells"]
     if record is None:
-        return None
-    point = next(
-        (point for point in record["points"] if point["recall"] >= TARGETS[-1]), record["points"][-1]
-    )
+        return
     exact = faiss.IndexScalarQuantizer(
         rows.shape[1], faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
     )
     refined = faiss.IndexRefine(faiss.read_index(str(folder / record["file"])), fill(exact, rows))
-    parameters = faiss.IndexRefineSearchParameters(
-        k_factor=point["factor"], base_index_params=faiss.SearchParametersIVF(nprobe=point["nprobe"])
-    )
-    return lambda some: refined.search(some, K, params=parameters)[1]
+    for target in TARGETS:
+        point = next((point for point in record["points"] if point["recall"] >= target), record["points"][-1])
+        parameters = faiss.IndexRefineSearchParameters(
+            k_factor=point["factor"], base_index_params=faiss.SearchParametersIVF(nprobe=point["nprobe"])
+        )
+        yield target, lambda some, parameters=parameters: refined.search(some, K, params=parameters)[1]
 
 
-def faiss_hnsw(rows: np.ndarray) -> Graph:
-    """FAISS's own graph index."""
+def make_faiss_hnsw(rows: np.ndarray, path: Path) -> None:
+    """Build FAISS's own graph index."""
     index = faiss.IndexHNSWFlat(rows.shape[1], LINKS, faiss.METRIC_INNER_PRODUCT)
     index.hnsw.efConstruction = BUILD_EF
-    fill(index, rows)
+    faiss.write_index(fill(index, rows), str(path))
+
+
+def open_faiss_hnsw(dimension: int, path: Path) -> Graph:  # noqa: ARG001
+    """Open FAISS's own graph index."""
+    index = faiss.read_index(str(path))
     return lambda some, ef: index.search(some, K, params=faiss.SearchParametersHNSW(efSearch=ef))[1]
 
 
-def hnswlib(rows: np.ndarray) -> Graph:
-    """The reference implementation of HNSW."""
+def make_hnswlib(rows: np.ndarray, path: Path) -> None:
+    """Build the reference implementation of HNSW."""
     import hnswlib
 
     index = hnswlib.Index("ip", rows.shape[1])
     index.init_index(len(rows), ef_construction=BUILD_EF, M=LINKS)
     for start, block in parts(rows):
         index.add_items(block.astype(np.float32), np.arange(start, start + len(block)))
+    index.save_index(str(path))
+
+
+def open_hnswlib(dimension: int, path: Path) -> Graph:
+    """Open the reference implementation of HNSW."""
+    import hnswlib
+
+    index = hnswlib.Index("ip", dimension)
+    index.load_index(str(path))
 
     def search(some: np.ndarray, ef: int) -> np.ndarray:
         index.set_ef(ef)
@@ -237,13 +320,22 @@ def hnswlib(rows: np.ndarray) -> Graph:
     return search
 
 
-def usearch(rows: np.ndarray) -> Graph:
-    """HNSW with half-precision rows."""
+def make_usearch(rows: np.ndarray, path: Path) -> None:
+    """Build HNSW with half-precision rows."""
     from usearch.index import Index
 
     index = Index(ndim=rows.shape[1], metric="ip", dtype="f16", connectivity=LINKS, expansion_add=BUILD_EF)
     for start, block in parts(rows):
         index.add(np.arange(start, start + len(block)), block)
+    index.save(str(path))
+
+
+def open_usearch(dimension: int, path: Path) -> Graph:
+    """Open HNSW with half-precision rows."""
+    from usearch.index import Index
+
+    index = Index(ndim=dimension, metric="ip", dtype="f16", connectivity=LINKS, expansion_add=BUILD_EF)
+    index.load(str(path))
 
     def search(some: np.ndarray, ef: int) -> np.ndarray:
         index.expansion_search = ef
@@ -252,10 +344,10 @@ def usearch(rows: np.ndarray) -> Graph:
     return search
 
 
-GRAPHS: dict[str, Callable[[np.ndarray], Graph]] = {
-    "faiss-hnsw": faiss_hnsw,
-    "hnswlib": hnswlib,
-    "usearch": usearch,
+GRAPHS: dict[str, tuple[Make, Open]] = {
+    "faiss-hnsw": (make_faiss_hnsw, open_faiss_hnsw),
+    "hnswlib": (make_hnswlib, open_hnswlib),
+    "usearch": (make_usearch, open_usearch),
 }
 
 
@@ -287,14 +379,13 @@ def parts(rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         yield start, rows[start : start + 8192]
 
 
-def built(make: Callable[[], Any]) -> tuple[Any, float, float]:
-    """Return what `make` makes, the megabytes of memory that it holds, and the seconds that it took."""
+def held(make: Callable[[], Any]) -> tuple[Any, float]:
+    """Return what `make` makes and the megabytes of memory that it holds."""
     gc.collect()
-    before, start = private_memory(), time.perf_counter()
+    before = private_memory()
     made = make()
-    seconds = time.perf_counter() - start
     gc.collect()
-    return made, private_memory() - before, seconds
+    return made, private_memory() - before
 
 
 def private_memory() -> float:
