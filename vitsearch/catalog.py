@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-import numpy as np
-
 from vitsearch.database import Value, path_to_value, value_to_path
 from vitsearch.errors import LibraryError
 from vitsearch.records import FoundFile, PhotoFacts
@@ -17,6 +15,7 @@ from vitsearch.vectors import VectorTables, in_parts
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
     import numpy.typing as npt
 
     Ids = npt.NDArray[np.int64]
@@ -389,26 +388,38 @@ class Catalog(VectorTables):
 
     def select(self, criteria: Filter) -> Ids:
         """Return the ids of the present photos that a filter keeps, (n,) int64, ascending."""
-        conditions, values = ["f.missing = 0"], list[Value]()
-        if criteria.folders:
-            places = [self._place(folder) for folder in criteria.folders]
-            conditions.append("(" + " OR ".join(sql for sql, _ in places) + ")")
-            values += [value for _, parameters in places for value in parameters]
-        if criteria.after:
-            conditions.append("p.taken >= ?")
-            values.append(criteria.after)
-        if criteria.before:
-            conditions.append("p.taken < ?")
-            values.append(criteria.before)
-        if criteria.camera:
-            conditions.append("instr(lower(p.camera), lower(?)) > 0")
-            values.append(criteria.camera)
-        rows = self.database.rows(
-            "SELECT DISTINCT p.id FROM photos p JOIN files f ON f.photo = p.id "
-            f"WHERE {' AND '.join(conditions)} ORDER BY p.id",
-            values,
+        facts, values = _about_photos(criteria)
+        if not criteria.folders:
+            sql = "EXISTS (SELECT 1 FROM files f WHERE f.photo = p.id AND f.missing = 0)"
+            condition = " AND ".join([*facts, sql])
+            return self.database.ids(f"SELECT p.id FROM photos p WHERE {condition} ORDER BY p.id", values)
+        place, inside = self._inside(criteria.folders)
+        if facts:
+            place += f" AND EXISTS (SELECT 1 FROM photos p WHERE p.id = f.photo AND {' AND '.join(facts)})"
+        return self.database.ids(
+            "SELECT DISTINCT f.photo FROM files f "
+            f"WHERE f.photo IS NOT NULL AND f.missing = 0 AND {place} ORDER BY f.photo",
+            [*inside, *values],
         )
-        return np.array([row[0] for row in rows], np.int64)
+
+    def kept(self, criteria: Filter, photos: Sequence[int] | Ids) -> set[int]:
+        """Return those of these photos that `select` would return."""
+        facts, values = _about_photos(criteria)
+        place, inside = self._inside(criteria.folders) if criteria.folders else ("1", [])
+        found: list[tuple[Value, ...]] = []
+        for part in in_parts(photos):
+            conditions = [f"f.photo IN ({','.join('?' * len(part))})", "f.missing = 0", place, *facts]
+            found += self.database.rows(
+                "SELECT DISTINCT p.id FROM files f CROSS JOIN photos p ON p.id = f.photo "
+                f"WHERE {' AND '.join(conditions)}",
+                [*part, *inside, *values],
+            )
+        return {cast("int", row[0]) for row in found}
+
+    def _inside(self, folders: Sequence[Path]) -> tuple[str, list[Value]]:
+        """The SQL condition for "at or below one of these folders" and its values."""
+        places = [self._place(folder) for folder in folders]
+        return "(" + " OR ".join(sql for sql, _ in places) + ")", [v for _, some in places for v in some]
 
     def _place(self, folder: Path) -> tuple[str, list[Value]]:
         """The SQL condition for "at or below this folder" and its values."""
@@ -422,10 +433,33 @@ class Catalog(VectorTables):
         raise LibraryError(f"{folder} is in no folder that was indexed: see `vitsearch roots list`")
 
 
+def _about_photos(criteria: Filter) -> tuple[list[str], list[Value]]:
+    """The SQL conditions for a photo's facts and their values."""
+    conditions, values = [], list[Value]()
+    if criteria.after:
+        conditions.append("p.taken >= ?")
+        values.append(criteria.after)
+    if criteria.before:
+        conditions.append("p.taken < ?")
+        values.append(criteria.before)
+    if criteria.camera:
+        conditions.append("instr(lower(p.camera), lower(?)) > 0")
+        values.append(criteria.camera)
+    return conditions, values
+
+
 def _below(root: int, below: str) -> tuple[str, list[Value]]:
-    """The SQL condition for the files below a subfolder of a root, and its values."""
+    """The SQL condition for the files below a subfolder of a root, and its values.
+
+    Ranges, so that SQLite's index on (root, path) is used: all that is below `a/b/` comes before `a/b0`. Names that
+    are not UTF-8 are stored as BLOBs, which never equal text.
+    """
     if not below:
         return "root = ?", [root]
-    prefix = os.fsencode(below)
-    # As bytes: a path whose name is not UTF-8 is stored as a BLOB, which never equals text.
-    return "root = ? AND substr(CAST(path AS BLOB), 1, ?) = ?", [root, len(prefix), prefix]
+    first = os.fsencode(below)
+    last = first[:-1] + bytes([first[-1] + 1])
+    ranges: list[Value] = [root, first, last]
+    sql = "(root = ? AND path >= ? AND path < ?)"
+    if isinstance(path_to_value(below), bytes):
+        return sql, ranges
+    return f"({sql} OR {sql})", [*ranges, root, below, last.decode()]

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 _COUNTER_WEIGHT = 0.5
 # Two results this similar show the same picture to a person: `distinct` keeps the better one.
 _SAME_PICTURE = 0.95
+# In a library larger than this a filter is first tried on so many of the nearest photos.
+_LOOK_FIRST_FROM = 20_000
+_LOOK_FIRST = 512
 
 
 def query_direction(examples: Sequence[Vector], counters: Sequence[Vector] = ()) -> Vector:
@@ -67,12 +70,8 @@ def find_matches(
     """
     background = sample.against(query, leave_out=options.leave_out)
     floor = background.match_above
-    within = options.among
-    if options.criteria:
-        selected = catalog.select(options.criteria)
-        within = selected if within is None else np.intersect1d(selected, within)
     matches: list[Match] = []
-    for photo, score in _nearest_present(query, catalog, neighbours, within, options):
+    for photo, score in _nearest_kept(query, catalog, neighbours, options):
         if options.only_matches and floor is not None and score < floor:
             break
         matches.append(as_match(photo, score, background.percentile(score)))
@@ -94,10 +93,34 @@ def as_match(photo: PhotoRow, score: float, percentile: float) -> Match:
     )
 
 
+def _nearest_kept(
+    query: Vector, catalog: Catalog, neighbours: Neighbours, options: MatchOptions
+) -> list[tuple[PhotoRow, float]]:
+    if not options.criteria:
+        return _nearest_present(query, catalog, neighbours, options.among, options)
+    if options.among is not None:
+        within = np.intersect1d(catalog.select(options.criteria), options.among)
+        return _nearest_present(query, catalog, neighbours, within, options)
+    if len(neighbours) > _LOOK_FIRST_FROM:
+        # Listing all photos that a filter keeps takes SQLite seconds where these are millions; then enough of them are
+        # usually among the nearest.
+        width = max(_LOOK_FIRST, 10 * options.k)
+        near = neighbours.search(query[None], width, exact=options.exact, exclude=_left_out(options))[1][0]
+        kept = np.array(sorted(catalog.kept(options.criteria, near[near >= 0])), np.int64)
+        found = _nearest_present(query, catalog, neighbours, kept, options)
+        if len(found) >= options.k:
+            return found
+    return _nearest_present(query, catalog, neighbours, catalog.select(options.criteria), options)
+
+
+def _left_out(options: MatchOptions) -> Ids | None:
+    return np.array(options.leave_out, np.int64) if options.leave_out else None
+
+
 def _nearest_present(
     query: Vector, catalog: Catalog, neighbours: Neighbours, within: Ids | None, options: MatchOptions
 ) -> list[tuple[PhotoRow, float]]:
-    exclude = np.array(options.leave_out, np.int64) if options.leave_out else None
+    exclude = _left_out(options)
     width = options.k + 8
     while True:
         scores, ids = neighbours.search(

@@ -5,6 +5,7 @@ The only module that imports FAISS. Rows are known by their slots here, their pl
 
 from __future__ import annotations
 
+import errno
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -83,29 +84,40 @@ def _view(rows: Half) -> Any:  # noqa: ANN401
 
 
 class Subset:
-    """Which slots may be found: `mask` (n,) bool."""
+    """Which slots of `total` may be found, given as `slots` (count,), ascending, or as `mask` (total,) bool."""
 
-    def __init__(self, mask: npt.NDArray[np.bool_]) -> None:
-        self.mask = mask
-        self.count = int(np.count_nonzero(mask))
+    def __init__(
+        self, total: int, *, slots: Slots | None = None, mask: npt.NDArray[np.bool_] | None = None
+    ) -> None:
+        self.total = total
+        self._slots = slots
+        self._mask = mask
+        self.count = int(np.count_nonzero(mask)) if slots is None and mask is not None else len(self.slots)
         self._tail: Subset | None = None
 
-    @cached_property
+    @property
     def slots(self) -> Slots:
         """The slots that may be found: (count,), ascending."""
-        return np.flatnonzero(self.mask)
+        if self._slots is None:
+            assert self._mask is not None
+            self._slots = np.flatnonzero(self._mask)
+        return self._slots
 
     @cached_property
     def selector(self) -> Any:  # noqa: ANN401
         """The same for FAISS."""
         faiss = _faiss()
-        self._bits = np.packbits(self.mask, bitorder="little")  # FAISS keeps only a pointer
+        if self._mask is None:
+            self._mask = np.zeros(self.total, dtype=bool)
+            self._mask[self.slots] = True
+        self._bits = np.packbits(self._mask, bitorder="little")  # FAISS keeps only a pointer
         return faiss.IDSelectorBitmap(len(self._bits), faiss.swig_ptr(self._bits))
 
     def tail(self, start: int) -> Subset:
         """Return the subset of the slots from `start` on, counted from there."""
-        if self._tail is None or len(self._tail.mask) != len(self.mask) - start:
-            self._tail = Subset(self.mask[start:])
+        if self._tail is None or self._tail.total != self.total - start:
+            slots = self.slots[np.searchsorted(self.slots, start) :] - start
+            self._tail = Subset(self.total - start, slots=slots)
         return self._tail
 
 
@@ -184,7 +196,7 @@ class RowIndex:
                 parameters = self._parameters[point.nprobe, factor] = _parameters(point.nprobe, factor, None)
         else:
             # As many rows that may be found are visited as there were without the filter.
-            nprobe = min(self.cells.size, round(point.nprobe * len(kept.mask) / kept.count))
+            nprobe = min(self.cells.size, round(point.nprobe * kept.total / kept.count))
             parameters = _parameters(nprobe, factor, kept.selector)
         scores, slots = self._refined.search(queries, k, params=parameters)
         covered = self.cells.count
@@ -329,8 +341,17 @@ class Cells:
         return cls(_faiss().read_index(str(path)), trained=trained, points=points)
 
     def write(self, path: Path) -> None:
-        """Write centroids and codes into a FAISS file."""
-        _faiss().write_index(self.index, str(path))
+        """Write centroids and codes into a FAISS file.
+
+        Raises:
+            OSError: the disk is full, or the folder cannot be written to.
+
+        """
+        try:
+            _faiss().write_index(self.index, str(path))
+        except RuntimeError as error:  # FAISS's own words hold the line of its source
+            path.unlink(missing_ok=True)
+            raise OSError(errno.ENOSPC, f"{path.name} could not be written in full") from error
 
 
 def _measured(cells: Cells, rows: Half) -> tuple[OperatingPoint, ...]:

@@ -363,18 +363,20 @@ class Neighbours:
 
     def _kept(self, within: Ids | None, left_out: Ids) -> Subset:
         """Return which slots may answer: those of the photos `within`, or all, but not the slots `left_out`."""
+        total = self._files.count
         if within is None:
             mask = ~self._table.removed
-        else:
-            mask = np.zeros(self._files.count, dtype=bool)
-            mask[self._table.find_known(np.asarray(within, dtype=np.int64))] = True
-        mask[left_out] = False
-        return Subset(mask)
+            mask[left_out] = False
+            return Subset(total, mask=mask)
+        slots = self._table.find_known(np.asarray(within, dtype=np.int64))
+        if (np.diff(slots) <= 0).any():
+            slots = np.unique(slots)
+        return Subset(total, slots=np.setdiff1d(slots, left_out) if len(left_out) else slots)
 
     def _living(self) -> Subset | None:
         """Return which slots count, or None where all do."""
         if self._alive is None and self._table.removed_count:
-            self._alive = Subset(~self._table.removed)
+            self._alive = Subset(self._files.count, mask=~self._table.removed)
         return self._alive
 
 
