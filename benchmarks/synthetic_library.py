@@ -54,7 +54,7 @@ class Stored(Backbone):
 
     def __init__(self, dimension: int) -> None:
         preprocessing = Preprocessing(8, 8, 8, "squeeze", 0, (0, 0, 0), (1, 1, 1))
-        self.space = Space("synthetic", "", preprocessing, "pooled", dimension)
+        self.space = Space("synthetic", "0" * 64, preprocessing, "pooled", dimension)
 
     def prepare(self, image: Image.Image) -> np.ndarray:
         """Return the pixels of an 8 x 8 image."""

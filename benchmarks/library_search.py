@@ -1,0 +1,282 @@
+"""What a library of many photos costs: `python benchmarks/library_search.py FOLDER [--steps pass build search change]`.
+
+FOLDER is a library made by `synthetic_library.py`. `pass` reads all vectors from SQLite, against a bare read of the
+file, neither of them in the page cache; `build` builds the neighbours; `search` times `Library.search` from example
+files, the neighbours alone and FAISS alone with the same vectors in turns, so that the differences are what the layers
+add, then filters, a new process, `status`; `change` adds a folder of photos and takes it out again. Memory: `private`
+is what the process holds for itself, `resident` adds the pages of files that it has mapped; both are peaks. Run it
+inside a control group with a memory limit to bound the page cache as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import faiss
+import numpy as np
+from machine import print_machine
+from PIL import Image
+from synthetic_library import Stored, query_files
+from widening import Widening, read_base
+
+from vitsearch.library import Library
+from vitsearch.neighbour_files import cheapest
+from vitsearch.neighbours import RECALL
+from vitsearch.scan import LIBRARY_FILE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+K = 10
+STEPS = ("pass", "build", "search", "change")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--steps", nargs="+", choices=STEPS, default=list(STEPS))
+    parser.add_argument("--base", type=Path, help="the file that the library was made from")
+    parser.add_argument("--dimension", type=int, default=384)
+    parser.add_argument("--queries", type=int, default=200, help="new vectors that recall is measured with")
+    arguments = parser.parse_args()
+    print_machine("faiss-cpu", "numpy")
+    base = read_base(arguments.base, arguments.dimension)
+    with Library.open(arguments.folder, backbone=Stored(base.shape[1])) as library:
+        for step in arguments.steps:
+            print(f"\n{step}", flush=True)
+            if step == "pass":
+                read_everything(library)
+            elif step == "build":
+                build(library)
+            elif step == "search":
+                search(library, Widening(base).draw(arguments.queries, np.random.default_rng(2)))
+            else:
+                change(library)
+
+
+def read_everything(library: Library) -> None:
+    """Time a pass over all vectors, and a bare read of the file that they are in."""
+    path = library.folder / LIBRARY_FILE
+    size = path.stat().st_size
+
+    def bare() -> float:
+        with path.open("rb", buffering=0) as file:
+            block = bytearray(1 << 20)
+            while file.readinto(block):
+                pass
+        return size
+
+    def vectors() -> float:
+        space_id, space = active(library)
+        return sum(rows.nbytes for _, rows in library.catalog.vector_batches(space_id, space.dimension))
+
+    for name, run in (("bare read of the file", bare), ("pass over the vectors", vectors)) * 2:
+        forget_pages(path)
+        start, used = time.perf_counter(), time.process_time()
+        read = run()
+        seconds, cores = time.perf_counter() - start, time.process_time() - used
+        print(
+            f"{name}: {read / 1e6:,.0f} MB in {seconds:.1f} s, {read / 1e6 / seconds:,.0f} MB/s; "
+            f"{size / 1e6 / seconds:,.0f} MB/s of the file; {cores:.1f} core-seconds",
+            flush=True,
+        )
+
+
+def build(library: Library) -> None:
+    """Build the neighbours afresh, as a library does that has lost them."""
+    space_id, space = active(library)
+    library._search_cache(space_id, space).delete()  # noqa: SLF001
+    library.close()
+    used = time.process_time()
+    with watched("build"):
+        neighbours = library.neighbours()
+    print(f"{time.process_time() - used:,.0f} core-seconds; {len(neighbours):,} photos")
+    folder = library.folder / "neighbours"
+    total = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    database = (library.folder / LIBRARY_FILE).stat().st_size
+    print(f"on disk: database {database / 1e6:,.0f} MB, neighbours {total / 1e6:,.0f} MB")
+    library.close()
+
+
+def search(library: Library, queries: np.ndarray) -> None:
+    """Time searches by example file, and what they consist of."""
+    files = query_files(library.folder)
+    with watched("open and first search"):
+        library.search(files[0])
+    neighbours = library.neighbours()
+    space_id, space = active(library)
+    ids = [library.catalog.photo_id(library_payload(path)) for path in files]
+    rows = library.catalog.vectors(space_id, space.dimension, np.array(ids))
+    order = np.argsort(rows[0])
+    vectors = rows[1][order][np.searchsorted(rows[0][order], ids)].astype(np.float32)
+    point = cheapest(neighbours._cells_record.points, RECALL) if neighbours._cells_record else None  # noqa: SLF001
+    print(f"operating point {point}")
+    runs: dict[str, Callable[[int], object]] = {
+        "Library.search": lambda index: library.search(files[index], k=K),
+        "reading the example": lambda index: library_payload(files[index]),
+        "Neighbours.search": lambda index: neighbours.search(
+            vectors[index][None], K + 8, exclude=np.array([ids[index]])
+        ),
+    }
+    if point is not None:
+        refined = neighbours._index._refined  # noqa: SLF001
+        parameters = faiss.IndexRefineSearchParameters(
+            k_factor=point.factor * max(1, 10 / (K + 9)),
+            base_index_params=faiss.SearchParametersIVF(nprobe=point.nprobe),
+        )
+        faiss.omp_set_num_threads(1)
+        runs["FAISS alone"] = lambda index: refined.search(vectors[index][None], K + 9, params=parameters)
+    with watched("searches"):
+        times = in_turns(runs, len(files))
+    for name, seconds in times.items():
+        print(f"{name}: {spread(seconds)}")
+    others = np.array(times["Library.search"]) - np.array(times["reading the example"])
+    print(
+        f"Library.search beyond reading the example and Neighbours.search: "
+        f"{spread((others - np.array(times['Neighbours.search'])).tolist())}"
+    )
+    with watched("new vectors"):
+        alone = in_turns({"new": lambda index: neighbours.search(queries[index][None], K)}, len(queries))[
+            "new"
+        ]
+    print(f"Neighbours.search, vectors that are not in the library: {spread(alone)}")
+    faiss.omp_set_num_threads(os.cpu_count() or 1)
+    with watched("exact search of all new vectors at once"):
+        truth = neighbours.search(queries, K, exact=True)[1]
+    for target in (0.9, 0.95, RECALL):
+        found = neighbours.search(queries, K, recall=target)[1]
+        share = np.mean([len(np.intersect1d(*pair)) / K for pair in zip(found, truth, strict=True)])
+        speed = in_turns(
+            {"": lambda index, target=target: neighbours.search(queries[index][None], K, recall=target)}, 100
+        )[""]
+        print(f"recall={target}: recall@10 {share:.4f}, {spread(speed)}")
+    filters = {
+        "a year": {"after": "2015", "before": "2016"},
+        "an hour": {"after": "2015-06-01T12", "before": "2015-06-01T13"},
+        "a folder of 1,000": {"folders": [library.folder / "photos" / "00005"]},
+        "a camera": {"camera": "nikon"},
+        "a camera and a day": {"camera": "nikon", "after": "2015-06-01", "before": "2015-06-02"},
+    }
+    with watched("filters"):
+        for name, options in filters.items():
+            seconds, result = timed(lambda options=options: library.search(files[1], k=K, **options), 5)
+            print(f"only {name}: {spread(seconds)}, {len(result.results)} results")
+    exact, _ = timed(lambda: library.search(files[1], k=K, exact=True), 2)
+    print(f"exact: {spread(exact)}")
+    state, _ = timed(library.status, 2)
+    print(f"status: {spread(state)}")
+    command = [sys.executable, "-m", "vitsearch", "--library", str(library.folder), "search", str(files[2])]
+    process, _ = timed(lambda: subprocess.run(command, check=True, capture_output=True), 3)
+    print(f"vitsearch search in a new process: {spread(process)}")
+
+
+def change(library: Library) -> None:
+    """Add a folder of photos, find one of them, take the folder out again, and look that it is gone."""
+    folder = library.folder / "more"
+    folder.mkdir(exist_ok=True)
+    random = np.random.default_rng(9)
+    for number in range(100):
+        small = Image.fromarray(random.integers(256, size=(12, 16, 3), dtype=np.uint8))
+        small.save(folder / f"{number:03}.png")
+    library.neighbours()
+    with watched("index of 100 new photos"):
+        library.index([folder])
+    with watched("search for one of them"):
+        result = library.search(folder / "050.png", include_self=True)
+    assert result.results[0].path == folder / "050.png"
+    with watched("the folder is forgotten"):
+        library.forget_root(folder)
+    with watched("search afterwards"):
+        result = library.search(query_files(library.folder)[0])
+    assert all(folder not in match.path.parents for match in result.results)
+
+
+def active(library: Library) -> tuple[int, object]:
+    """Return the space that searches use."""
+    found = library.catalog.active_space()
+    assert found is not None
+    return found
+
+
+def library_payload(path: Path) -> bytes:
+    """Read an example file as a search does."""
+    from vitsearch.queries import QueryImage
+
+    return QueryImage.read(path).photo.payload
+
+
+def in_turns(runs: dict[str, Callable[[int], object]], count: int) -> dict[str, list[float]]:
+    """Time every run once for each index, in turns."""
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for index in range(count):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run(index)
+            seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def timed(run: Callable[[], object], repeats: int) -> tuple[list[float], object]:
+    """Time something several times; return the seconds, and what it returned last."""
+    seconds, result = [], None
+    for _ in range(repeats):
+        start = time.perf_counter()
+        result = run()
+        seconds.append(time.perf_counter() - start)
+    return seconds, result
+
+
+def spread(seconds: list[float]) -> str:
+    """Say median and 95th percentile in milliseconds."""
+    high = float(np.quantile(seconds, 0.95))
+    return f"p50 {statistics.median(seconds) * 1000:,.2f} ms, p95 {high * 1000:,.2f} ms"
+
+
+@contextmanager
+def watched(name: str) -> Iterator[None]:
+    """Say how long something took and how much memory it needed at its peak."""
+    peaks = {"RssAnon": 0, "VmRSS": 0}
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.wait(0.05):
+            for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
+                key = line.split(":")[0]
+                if key in peaks:
+                    peaks[key] = max(peaks[key], int(line.split()[1]))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        seconds = time.perf_counter() - start
+        done.set()
+        thread.join()
+    memory = f", private {peaks['RssAnon'] / 1e3:,.0f} MB, resident {peaks['VmRSS'] / 1e3:,.0f} MB"
+    print(f"{name}: {seconds:,.3f} s{memory if peaks['VmRSS'] else ''}", flush=True)
+
+
+def forget_pages(path: Path) -> None:
+    """Drop a file from the page cache."""
+    os.sync()
+    descriptor = os.open(path, os.O_RDONLY)
+    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.close(descriptor)
+
+
+if __name__ == "__main__":
+    main()
