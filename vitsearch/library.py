@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from vitsearch.backbones.backbone import Backbone
     from vitsearch.backbones.spec import Space
     from vitsearch.embedding import Progress
+    from vitsearch.forecast import Forecast
     from vitsearch.neighbours import Neighbours
     from vitsearch.search_cache import SearchCache
     from vitsearch.stores.milvus_search import MilvusSearch
@@ -181,6 +182,7 @@ class Library:
                 on_progress=on_progress,
             )
             report = run.execute(chosen, prune=prune)
+            catalog.note_embedding(space_id, report.embedded, report.seconds)
             self._search_cache(space_id, space).bring_up_to_date()
             if change_model:
                 self._change_space(space_id, space)
@@ -422,6 +424,21 @@ class Library:
             database_bytes=catalog.database.path.stat().st_size,
             neighbours_bytes=_folder_bytes(self.folder / "neighbours"),
             cache_current=active is None or not self._search_cache(*active).is_stale(),
+        )
+
+    def forecast(self) -> tuple[Forecast, ...]:
+        """Return what the library will need when it has grown, by the formulas of `forecast.py`; () if it is empty."""
+        from vitsearch.forecast import forecasts
+
+        catalog = self.catalog
+        active = catalog.active_space()
+        if active is None:
+            return ()
+        return forecasts(
+            catalog.count_vectors(active[0]),
+            active[1].dimension,
+            database_bytes=catalog.database.path.stat().st_size,
+            rate=catalog.embedding_rate(active[0]),
         )
 
     def _make_folder(self) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vitsearch.neighbour_files import OperatingPoint, cheapest, give_back
+from vitsearch.neighbour_shape import KMEANS_ROUNDS, SAMPLE_QUERIES, CellShape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,8 +39,6 @@ BLOCK_ROWS = 32768
 GATHER_SHARE = 1 / 16
 
 NEIGHBOURS = 10  # the ten of recall@10
-ROWS_PER_CELL = 50
-SAMPLE_QUERIES = 256
 FACTORS = (1, 2, 3, 5, 8, 12, 20, 30, 50, 100, 200)
 # Scanning the codes of this many rows takes as long as computing the exact scores of ten.
 CODES_PER_FACTOR = 450
@@ -303,19 +302,18 @@ class Cells:
         """Choose cells and codes from a sample of rows (n, d), add all rows, and measure what a search finds."""
         faiss = _faiss()
         count, dimension = rows.shape
-        # About 1.5 times the square root of n, with enough rows in each to place its centroid.
-        size = max(1, min(2 ** round(np.log2(1.5 * count**0.5)), count // 39))
-        width = next(width for width in (4, 3, 2, 1) if dimension % width == 0)
+        shape = CellShape.of(count, dimension)
         quantizer = faiss.IndexFlatIP(dimension)
         index = faiss.IndexIVFPQFastScan(
-            quantizer, dimension, size, dimension // width, 4, faiss.METRIC_INNER_PRODUCT
+            quantizer, dimension, shape.cells, dimension // shape.width, 4, faiss.METRIC_INNER_PRODUCT
         )
         index.referenced_objects = [quantizer]
         index.by_residual = True
+        index.cp.niter = KMEANS_ROUNDS
         for clustering in (index.cp, index.pq.cp):
             clustering.min_points_per_centroid = 1  # FAISS prints a warning where there are fewer
         source = np.random.default_rng(0)
-        sample = np.sort(source.choice(count, min(count, size * ROWS_PER_CELL), replace=False))
+        sample = np.sort(source.choice(count, shape.sample, replace=False))
         training = rows[sample].astype(np.float32)
         give_back(rows)
         with _threads_for(len(sample) // BLOCK_ROWS):

@@ -81,7 +81,29 @@ class VectorTables:
         with self.database.write():
             count = self.database.run("DELETE FROM vectors WHERE space = ?", [space]).rowcount
             self.database.run("DELETE FROM spaces WHERE id = ?", [space])
+            self.database.run(
+                "DELETE FROM counters WHERE name IN (?, ?)", [f"embedded {space}", f"embedding ms {space}"]
+            )
         return count
+
+    def note_embedding(self, space: int, photos: int, seconds: float) -> None:
+        """Remember that so many photos were embedded in this space in so many seconds."""
+        if not photos:
+            return
+        with self.database.write():
+            self.database.run_many(
+                "INSERT INTO counters VALUES (?, ?) "
+                "ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
+                list(zip(_counters(space), (photos, round(seconds * 1000)), strict=True)),
+            )
+
+    def embedding_rate(self, space: int) -> float | None:
+        """Return the photos a second that all runs together have embedded in this space, or None before the first."""
+        photos, milliseconds = (
+            cast("int | None", self.database.scalar("SELECT value FROM counters WHERE name = ?", [name]))
+            for name in _counters(space)
+        )
+        return 1000 * photos / milliseconds if photos and milliseconds else None
 
     def count_without_vector(self, space: int) -> int:
         """Count the photos that are not known to be missing and have no vector in this space yet."""
@@ -175,6 +197,11 @@ class VectorTables:
             [space, limit],
         )
         return np.array([row[0] for row in rows], np.int64)
+
+
+def _counters(space: int) -> list[str]:
+    """The names under which photos embedded in a space and the milliseconds of that are counted."""
+    return [f"embedded in space {space}", f"milliseconds in space {space}"]
 
 
 @cache

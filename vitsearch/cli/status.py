@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
 import click
 
-from vitsearch.cli.output import plural, print_json, shown, size
+from vitsearch.cli.output import duration, plural, print_json, shown, size
 from vitsearch.cli.session import Session, json_option, pass_session
+
+if TYPE_CHECKING:
+    from vitsearch.forecast import Forecast
 
 
 @click.command()
 @json_option
 @pass_session
 def status(session: Session, as_json: bool) -> None:
-    """Say what the library holds, how large it is, and whether its caches are current."""
+    """Say what the library holds, whether its caches are current, and what it will need when it has grown."""
     with session.open() as library:
-        state = library.status()
+        state, forecasts = library.status(), library.forecast()
     if as_json:
-        print_json(state)
+        print_json(
+            {**{field.name: getattr(state, field.name) for field in fields(state)}, "forecast": forecasts}
+        )
         return
     click.echo(f"library     {shown(str(state.folder))}")
     click.echo(
@@ -32,3 +40,19 @@ def status(session: Session, as_json: bool) -> None:
     )
     for root in state.roots:
         click.echo(f"folder      {shown(str(root.path))}" + ("" if root.online else "  (offline)"))
+    for one in forecasts:
+        click.echo(f"{f'at {one.photos:,}':<15} {_needs(one)}")
+
+
+def _needs(forecast: Forecast) -> str:
+    disk = (
+        f"{size(forecast.database_bytes + forecast.index_bytes)} on disk ({size(forecast.index_bytes)} index)"
+    )
+    memory = (
+        f"{size(forecast.memory_bytes)} of memory to search (and {size(forecast.mapped_bytes)} of page cache)"
+    )
+    build = f"index built in {duration(forecast.build_seconds)}"
+    embed = (
+        "" if forecast.embed_seconds is None else f", {duration(forecast.embed_seconds)} to embed the rest"
+    )
+    return f"{disk}, {memory}, {build}{embed}"
