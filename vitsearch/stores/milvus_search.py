@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vitsearch.background import BACKGROUND_SAMPLE, Background
 from vitsearch.catalog import PhotoRow
-from vitsearch.matches import BACKGROUND_SAMPLE, Background, as_match, distinct, placed
+from vitsearch.matches import as_match, distinct, placed
 from vitsearch.records import Match, PhotoFacts, SearchResult
 from vitsearch.stores.milvus import (
     FACTS,
