@@ -49,7 +49,9 @@ class MeanColour(Backbone):
         self.space = Space(
             model=model,
             fingerprint="0" * 64,
-            preprocessing=Preprocessing(8, 8, 8, "squeeze", 2, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+            preprocessing=Preprocessing(
+                8, 8, 8, "squeeze", Image.Resampling.BOX, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+            ),
             readout="pooled",
             dimension=13,
         )
@@ -57,9 +59,6 @@ class MeanColour(Backbone):
     @property
     def embedded(self) -> int:
         return sum(self.batches)
-
-    def prepare(self, image: Image.Image) -> np.ndarray:
-        return np.asarray(image.resize((8, 8), Image.Resampling.BOX), np.uint8)
 
     def embed_batch(self, pixels: np.ndarray) -> Embeddings:
         if len(pixels):

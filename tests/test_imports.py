@@ -120,7 +120,9 @@ def test_nothing_below_the_command_line_prints_ends_the_process_or_reads_the_env
     words = {"print", "input", "sys.exit", "sys.stdout", "sys.stderr", "os.environ", "os.getenv", "os._exit"}
     found = set()
     for module in MODULES:
-        if not module.startswith("vitsearch/cli/"):
+        if (
+            not module.startswith("vitsearch/cli/") and module != "vitsearch/decoding/worker.py"
+        ):  # a program too
             used = {
                 ast.unparse(node)
                 for node in ast.walk(parsed(module))
@@ -143,6 +145,10 @@ def test_importing_the_package_the_command_line_and_the_library_loads_nothing_he
     code = "import vitsearch, vitsearch.cli"
     assert loaded_by(code) & (LAZY | {"numpy", "PIL", "blake3", "sqlite_utils", "sqlite3"}) == set()
     assert loaded_by("import vitsearch.library, vitsearch.photos, vitsearch.indexing") & LAZY == set()
+
+
+def test_a_process_that_decodes_starts_without_numpy_and_without_anything_heavy():
+    assert loaded_by("import vitsearch.decoding.worker") & (LAZY | {"numpy", "sqlite3"}) == set()
 
 
 HELP = """

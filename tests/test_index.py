@@ -4,6 +4,7 @@ import os
 import random
 import shutil
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from conftest import MeanColour, figures, places
 from PIL import Image
 
 from vitsearch.backbones.backbone import Embeddings
+from vitsearch.decoding.decoders import ProtectedPhoto
 from vitsearch.embedding import Progress
 from vitsearch.errors import BadQuery, LibraryError, LibraryMissing
 from vitsearch.library import Library
@@ -375,28 +377,26 @@ def test_a_library_that_is_the_folder_that_it_indexes_finds_the_photos_in_it(tmp
         assert figures(library.index()) == {"photos": 1, "files": 1, "unchanged": 1}
 
 
-def test_reading_ahead_is_bounded_by_the_batch_and_the_workers(tmp_path, picture):
-    class Watched(MeanColour):
-        prepared = 0
-        embedded_so_far = 0
-        most_ahead = 0
-        guard = threading.Lock()
+def test_reading_ahead_is_bounded_by_the_batch_and_the_workers(tmp_path, picture, monkeypatch):
+    decoded = []
+    prepared = ProtectedPhoto.prepared
 
-        def prepare(self, image):
-            with self.guard:
-                self.prepared += 1
-                self.most_ahead = max(self.most_ahead, self.prepared - self.embedded_so_far)
-            return super().prepare(image)
+    def counted(photo, preprocessing):
+        decoded.append(photo.name)
+        return prepared(photo, preprocessing)
+
+    class Slow(MeanColour):
+        most_ahead = 0
 
         def embed_batch(self, pixels):
-            made = super().embed_batch(pixels)
-            with self.guard:
-                self.embedded_so_far += len(pixels)
-            return made
+            time.sleep(0.1)  # long enough to decode all photos, were nothing to stop that
+            self.most_ahead = max(self.most_ahead, len(decoded) - self.embedded)
+            return super().embed_batch(pixels)
 
     for number in range(60):
         picture(tmp_path / "photos" / f"{number}.png", (number * 4, 255 - number * 4, 99), size=(16, 16))
-    backbone = Watched(batch_size=4)
+    monkeypatch.setattr(ProtectedPhoto, "prepared", counted)
+    backbone = Slow(batch_size=4)
     with Library.open(tmp_path / "library", backbone=backbone) as library:
         assert library.index([tmp_path / "photos"], workers=3).embedded == 60
     assert 4 <= backbone.most_ahead <= 3 * 4 + 3

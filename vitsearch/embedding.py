@@ -1,4 +1,4 @@
-"""From files to committed vectors: read and decode ahead in threads, embed in batches, commit each batch."""
+"""From files to committed vectors: decode ahead in processes, embed in batches, commit each batch."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from vitsearch.catalog import ReadableFile, RejectedFile
-from vitsearch.duplicates.hashes import perceptual_hash
+from vitsearch.decoding.decoders import Decoders
 from vitsearch.errors import UnreadablePhoto
-from vitsearch.photos import read_photo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
 
 # Files that need no embedding (moved, copied, unreadable) are committed in groups of this many.
 _COMMIT_FILES = 256
+# So many files keep a decoding process busy for longer than it takes to start.
+_FILES_PER_PROCESS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class Embedder:
         self._load = backbone
         self._workers = workers or max(2, os.cpu_count() or 2)
         self._on_progress = on_progress
-        # SQLite's connection is shared with the decoding threads, which look payloads up.
+        # SQLite's connection is shared with the threads that wait for the decoders and look payloads up.
         self._lock = threading.Lock()
 
     def run(self, run: int, todo: Sequence[tuple[int | None, FoundFile]]) -> None:
@@ -82,12 +83,17 @@ class Embedder:
         """
         if not todo:
             return
+        with Decoders(min(self._workers, 1 + len(todo) // _FILES_PER_PROCESS)) as decoders:
+            decoders.start()  # while the model is loaded
+            self._run(run, todo, decoders)
+
+    def _run(self, run: int, todo: Sequence[tuple[int | None, FoundFile]], decoders: Decoders) -> None:
         backbone = self._load()
         readable: list[_Read] = []
         rejected: list[RejectedFile] = []
         waiting = 0
         self._on_progress(Progress("embed", 0, len(todo)))
-        for done, outcome in enumerate(self._read_ahead(backbone, todo), 1):
+        for done, outcome in enumerate(self._read_ahead(backbone, decoders, todo), 1):
             if isinstance(outcome, RejectedFile):
                 rejected.append(outcome)
             else:
@@ -101,41 +107,35 @@ class Embedder:
         self._on_progress(Progress("embed", len(todo), len(todo)))
 
     def _read_ahead(
-        self, backbone: Backbone, todo: Iterable[tuple[int | None, FoundFile]]
+        self, backbone: Backbone, decoders: Decoders, todo: Iterable[tuple[int | None, FoundFile]]
     ) -> Iterator[_Read | RejectedFile]:
-        """Read and decode in threads, in order, never further ahead than two batches."""
-        ahead = 2 * backbone.batch_size + self._workers
+        """Have files read and decoded, one thread a decoder, in order, never further ahead than two batches."""
+        ahead = 2 * backbone.batch_size + decoders.count
         pending: deque[Future[_Read | RejectedFile]] = deque()
-        pool = ThreadPoolExecutor(self._workers, thread_name_prefix="vitsearch-decode")
+        pool = ThreadPoolExecutor(decoders.count, thread_name_prefix="vitsearch-decode")
         try:
             for root, found in todo:
-                pending.append(pool.submit(self._read, backbone, root, found))
+                pending.append(pool.submit(self._read, backbone, decoders, root, found))
                 if len(pending) >= ahead:
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()
         finally:
+            # Before the threads: a run that is interrupted does not wait for a photo that takes long.
+            decoders.close()
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _read(self, backbone: Backbone, root: int | None, found: FoundFile) -> _Read | RejectedFile:
+    def _read(
+        self, backbone: Backbone, decoders: Decoders, root: int | None, found: FoundFile
+    ) -> _Read | RejectedFile:
         try:
-            photo = read_photo(found.path)
-            with self._lock:
-                known = self._catalog.has_vector(photo.payload, self._space)
-            if known:
-                return _Read(root, found, photo.content, photo.payload, photo.facts, None, None)
-            image = photo.pixels(min_side=backbone.space.preprocessing.decode_side)
+            with decoders.open(found.path) as photo:
+                with self._lock:
+                    known = self._catalog.has_vector(photo.payload, self._space)
+                perceptual, pixels = (None, None) if known else photo.prepared(backbone.space.preprocessing)
         except UnreadablePhoto as error:
             return RejectedFile(root, found, error.reason)
-        return _Read(
-            root,
-            found,
-            photo.content,
-            photo.payload,
-            photo.facts,
-            perceptual_hash(image),
-            backbone.prepare(image),
-        )
+        return _Read(root, found, photo.content, photo.payload, photo.facts, perceptual, pixels)
 
     def _commit(
         self, run: int, backbone: Backbone, readable: Sequence[_Read], rejected: list[RejectedFile]

@@ -23,7 +23,7 @@ from vitsearch.errors import (
 )
 from vitsearch.lease import lease
 from vitsearch.matches import MatchOptions, find_matches, query_direction
-from vitsearch.queries import Crop, Example, QueryImage
+from vitsearch.queries import Crop, EmbeddedQuery, Example, QueryImage
 from vitsearch.records import (
     EmbeddedFiles,
     FoundFile,
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
     from vitsearch.backbones.backbone import Backbone
     from vitsearch.backbones.spec import Space
+    from vitsearch.decoding.decoders import Decoders
     from vitsearch.embedding import Progress
     from vitsearch.forecast import Forecast
     from vitsearch.neighbours import Neighbours
@@ -69,6 +70,7 @@ class Library:
         cache: Path | None,
         device: Device,
         batch_size: int | None,
+        decoders: Decoders | None,
         notice: Callable[[str], None],
     ) -> None:
         self.folder = folder
@@ -77,6 +79,7 @@ class Library:
         self._cache = cache
         self._device: Device = device
         self._batch_size = batch_size
+        self._decoders = decoders
         self._notice = notice
         self._opened: Catalog | None = None
         self._searched: SearchCache | None = None
@@ -90,12 +93,15 @@ class Library:
         cache: Path | None = None,
         device: Device = "auto",
         batch_size: int | None = None,
+        decoders: Decoders | None = None,
         notice: Callable[[str], None] = lambda _: None,
     ) -> Library:
         """Open the library in a folder.
 
         `backbone` replaces the model that the library would load itself; `cache` is where weights are kept (the
         user's cache folder by default); `notice` is told, in one line each, what a person may want to know.
+        Index runs decode in processes of their own. Examples of searches are decoded in this process, which is fastest
+        for a person's own photo; a server passes `decoders`, so that no upload can end or hang it.
         """
         return cls(
             Path(folder).absolute(),
@@ -103,6 +109,7 @@ class Library:
             cache=cache,
             device=device,
             batch_size=batch_size,
+            decoders=decoders,
             notice=notice,
         )
 
@@ -273,12 +280,12 @@ class Library:
             raise BadQuery("there is nothing to search for: give an image or --text")
         if crop is not None and len(examples) != 1:
             raise BadQuery("a crop needs exactly one example image")
-        queries = [QueryImage.read(example) for example in examples]
-        vectors = [self._query_vector(query, space, known_row, crop) for query in queries]
+        queries = [self._embedded_query(example, space, known_row, crop) for example in examples]
+        vectors = [query.vector for query in queries]
         if text:
             vectors.append(self.backbone(space).embed_texts([text]).rows[0])
-        away = [self._query_vector(QueryImage.read(path), space, known_row, None) for path in counters]
-        own = [] if include_self or crop else [query.photo.payload for query in queries]
+        away = [self._embedded_query(path, space, known_row, None).vector for path in counters]
+        own = [] if include_self or crop else [query.payload for query in queries]
         options = MatchOptions(
             k=k,
             criteria=Filter(tuple(map(real_path, folders)), after, before, camera),
@@ -530,18 +537,18 @@ class Library:
             self._cache = platformdirs.user_cache_path("vitsearch", appauthor=False)
         return self._cache
 
-    def _query_vector(
-        self, query: QueryImage, space: Space, known_row: Callable[[bytes], Vector | None], crop: Crop | None
-    ) -> Vector:
-        if crop is None:
+    def _embedded_query(
+        self, example: Example, space: Space, known_row: Callable[[bytes], Vector | None], crop: Crop | None
+    ) -> EmbeddedQuery:
+        with QueryImage.open(example, decoders=self._decoders) as query:
+            payload = query.photo.payload
             # A photo that is stored is its own embedding: no model has to be loaded.
-            stored = known_row(query.photo.payload)
+            stored = known_row(payload) if crop is None else None
             if stored is not None:
-                return stored
-        backbone = self.backbone(space)
-        image = query.pixels(min_side=space.preprocessing.decode_side, crop=crop)
-        row: Vector = backbone.embed_batch(backbone.prepare(image)[None]).rows[0]
-        return row
+                return EmbeddedQuery(query.name, payload, stored)
+            backbone = self.backbone(space)
+            image = query.pixels(min_side=space.preprocessing.decode_side, crop=crop)
+        return EmbeddedQuery(query.name, payload, backbone.embed_batch(backbone.prepare(image)[None]).rows[0])
 
     def _stored_row(self, space_id: int, space: Space, payload: bytes) -> Vector | None:
         known = self.catalog.photo_id(payload)

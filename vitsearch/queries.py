@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from vitsearch.errors import BadQuery, UnreadablePhoto
-from vitsearch.photos import PhotoFile, parse_photo, read_photo
+from vitsearch.photos import MAX_FILE_BYTES, parse_photo, read_photo
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+    import numpy.typing as npt
     from PIL.Image import Image
+
+    from vitsearch.decoding.decoders import Decoders, ProtectedPhoto
+    from vitsearch.photos import PhotoFile
 
 Example = str | os.PathLike[str] | BinaryIO
 Crop = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedQuery:
+    """An example with the hash of its image data, 32 bytes, and its unit vector, (d,) float32."""
+
+    name: str
+    payload: bytes
+    vector: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,22 +39,35 @@ class QueryImage:
     """An example image; `name` is its absolute path, or "-" for one that came as a stream."""
 
     name: str
-    photo: PhotoFile
+    photo: PhotoFile | ProtectedPhoto
 
     @classmethod
-    def read(cls, example: Example) -> QueryImage:
-        """Read a path or an open binary file.
+    @contextmanager
+    def open(cls, example: Example, *, decoders: Decoders | None) -> Iterator[QueryImage]:
+        """Open a path or an open binary file, in one of the `decoders` or else in this process.
 
         Raises:
             UnreadablePhoto: it is not an image.
 
         """
-        if not isinstance(example, (str, os.PathLike)):
-            return cls("-", parse_photo(example.read(), name="the image on standard input"))
-        path = Path(example).absolute()
-        if path.is_dir():
-            raise UnreadablePhoto(path, "it is a folder; name one image in it")
-        return cls(str(path), read_photo(path))
+        source: Path | bytes
+        if isinstance(example, (str, os.PathLike)):
+            path = source = Path(example).absolute()
+            name = title = str(path)
+            if path.is_dir():
+                raise UnreadablePhoto(path, "it is a folder; name one image in it")
+        else:
+            name, title = "-", "the image on standard input"
+            source = example.read(MAX_FILE_BYTES + 1)
+            if len(source) > MAX_FILE_BYTES:
+                raise UnreadablePhoto(title, f"it has more bytes than the limit of {MAX_FILE_BYTES}")
+        if decoders is not None:
+            with decoders.open(source, name=title) as photo:
+                yield cls(name, photo)
+        elif isinstance(source, bytes):
+            yield cls(name, parse_photo(source, name=title))
+        else:
+            yield cls(name, read_photo(source))
 
     def pixels(self, *, min_side: int, crop: Crop | None) -> Image:
         """Decode as an index run does, or, with a `crop` (x, y, width, height in pixels), in full and cut it out.

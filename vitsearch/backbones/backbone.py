@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, final
 
+from vitsearch.backbones.preprocessing import prepare
 from vitsearch.errors import ModelError, NoTextTower
 
 if TYPE_CHECKING:
@@ -52,9 +53,13 @@ class Backbone(ABC):
     device: str
     batch_size: int
 
-    @abstractmethod
+    @final
     def prepare(self, image: Image.Image) -> npt.NDArray[np.uint8]:
-        """Resize and crop one upright RGB image: (height, width, 3) uint8. Thread-safe; needs no model."""
+        """Resize and crop one upright RGB image: (height, width, 3) uint8.
+
+        The space's preprocessing says all about it, so that processes that decode do the same without the model.
+        """
+        return prepare(image, self.space.preprocessing)
 
     @abstractmethod
     def embed_batch(self, pixels: npt.NDArray[np.uint8]) -> Embeddings:

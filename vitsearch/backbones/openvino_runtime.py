@@ -17,14 +17,12 @@ from vitsearch.backbones.backbone import Backbone, Embeddings
 from vitsearch.backbones.graphs import find_graph, remove_graph
 from vitsearch.backbones.notes import read_note, write_note
 from vitsearch.backbones.openvino_import import import_openvino
-from vitsearch.backbones.preprocessing import prepare
 from vitsearch.errors import SpaceMismatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import numpy.typing as npt
-    from PIL import Image
 
     from vitsearch.backbones.graphs import StoredGraph
     from vitsearch.backbones.spec import Space
@@ -56,10 +54,6 @@ class OpenVINOBackbone(Backbone):
         self._requests = {"LATENCY": self._processor.requests("LATENCY")}
         # An asked-for batch size is the size of one request; else it is calibrated when a large batch comes.
         self._setting: tuple[str, int] | None = ("LATENCY", batch_size) if batch_size else self._calibrated()
-
-    def prepare(self, image: Image.Image) -> npt.NDArray[np.uint8]:
-        """Resize and crop one upright RGB image: (height, width, 3) uint8."""
-        return prepare(image, self.space.preprocessing)
 
     def embed_batch(self, pixels: npt.NDArray[np.uint8]) -> Embeddings:
         """Embed prepared pixels, (n, height, width, 3) uint8."""

@@ -106,19 +106,23 @@ def with_fit(preprocessing: Preprocessing, fit: Fit | None) -> Preprocessing:
 
 
 def prepare(image: Image.Image, preprocessing: Preprocessing) -> npt.NDArray[np.uint8]:
-    """Resize and cut one upright image: (height, width, 3) uint8.
+    """Resize and cut one upright image: (height, width, 3) uint8."""
+    import numpy as np
+
+    return np.array(fitted(image, preprocessing))
+
+
+def fitted(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
+    """Resize and cut one upright image to RGB of exactly (width, height); what decodes photos does so without NumPy.
 
     The pixels are those of the checkpoint's own processor. Of a panorama only the part that survives the crop is
     resampled, so that one pixel by ten thousand costs no more than a square photo; Pillow may then take its two passes
     in another order, whose rounding differs by up to two grey levels.
     """
-    import numpy as np
-
     frame = image if image.mode == "RGB" else image.convert("RGB")
-    fitted = (
+    return (
         _pad(frame, preprocessing) if preprocessing.fit == "pad" else _resize_and_crop(frame, preprocessing)
     )
-    return np.array(fitted)
 
 
 def _resize_and_crop(image: Image.Image, pre: Preprocessing) -> Image.Image:

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from vitsearch.backbones.backbone import Backbone, Embeddings
-from vitsearch.backbones.preprocessing import prepare
 from vitsearch.backbones.vision_tower import load_tower
 from vitsearch.errors import ModelError
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy.typing as npt
-    from PIL import Image
 
     from vitsearch.backbones.spec import BackboneSpec
     from vitsearch.backbones.text_tower import TextTower
@@ -49,10 +47,6 @@ class TorchBackbone(Backbone):
         self._folder = folder
         self._notice = notice
         self._texts: TextTower | None = None
-
-    def prepare(self, image: Image.Image) -> npt.NDArray[np.uint8]:
-        """Resize and crop one upright RGB image: (height, width, 3) uint8."""
-        return prepare(image, self.space.preprocessing)
 
     def embed_batch(self, pixels: npt.NDArray[np.uint8]) -> Embeddings:
         """Embed prepared pixels, (n, height, width, 3) uint8; a batch that does not fit in memory is halved.

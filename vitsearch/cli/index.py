@@ -37,7 +37,7 @@ _SHOWN_REASONS = 20
     help="Photos a forward pass. Default: chosen for the device.",
 )
 @click.option(
-    "--workers", type=click.IntRange(1, 256), help="Threads that read and decode. Default: one a core."
+    "--workers", type=click.IntRange(1, 256), help="Processes that read and decode. Default: one a core."
 )
 @json_option
 @pass_session

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vitsearch.duplicates.grey_grid import GRID, grey_grid
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -38,18 +40,18 @@ ORIENTATIONS: tuple[str, ...] = (
 )
 """What was done to the second photo of a pair, by the index that `distances` returns."""
 
-_GRID = 64
 # Below this standard deviation in grey levels there is nothing in a picture but noise and the codec's traces.
 _FEATURELESS = 1.5
 
 
 def perceptual_hash(image: Image) -> bytes:
-    """Hash an upright RGB image of any size: 32 bytes, or none where there is nothing to see in it.
+    """Hash an upright RGB image of any size: 32 bytes, or none where there is nothing to see in it."""
+    return hash_of_grid(grey_grid(image).tobytes())
 
-    An image of 128 pixels or more on its shorter side, decoded at any scale, gives nearly the same hash.
-    """
-    small = image.convert("L").resize((_GRID, _GRID), _resampling(image))
-    grey = np.asarray(small, dtype=np.float32)
+
+def hash_of_grid(grid: bytes) -> bytes:
+    """Hash the 64 x 64 grey levels that `grey_grid` made of an image."""
+    grey = np.frombuffer(grid, np.uint8).reshape(GRID, GRID).astype(np.float32)
     if grey.std() < _FEATURELESS:
         return b""
     basis = _cosines()
@@ -97,18 +99,11 @@ def as_unit_rows(words: Words) -> npt.NDArray[np.float32]:
     return (bits.astype(np.float32) * 2 - 1) / np.float32(SIDE)
 
 
-def _resampling(image: Image) -> int:
-    from PIL.Image import Resampling
-
-    # Averaging leaves nothing out; a tiny image has fewer pixels than the grid and is interpolated.
-    return Resampling.BOX if min(image.size) >= 2 * _GRID else Resampling.BILINEAR
-
-
 @cache
 def _cosines() -> npt.NDArray[np.float32]:
     """The lowest rows of the orthonormal DCT-II: (16, 64) float32."""
-    frequency, position = np.arange(SIDE)[:, np.newaxis], np.arange(_GRID)[np.newaxis]
-    basis = np.cos(np.pi / _GRID * (position + 0.5) * frequency) * np.sqrt(2 / _GRID)
+    frequency, position = np.arange(SIDE)[:, np.newaxis], np.arange(GRID)[np.newaxis]
+    basis = np.cos(np.pi / GRID * (position + 0.5) * frequency) * np.sqrt(2 / GRID)
     basis[0] /= np.sqrt(2)
     return np.asarray(basis, dtype=np.float32)
 

@@ -1,0 +1,47 @@
+"""The program of a decoding process, with decoders that a word in a file crashes or hangs.
+
+No file is known that does so to the libraries of today; tomorrow's may come with a stranger's photo.
+"""
+
+import ctypes
+import os
+import time
+from pathlib import Path
+
+from vitsearch.decoding import worker
+from vitsearch.photos import PhotoFile
+
+decode = PhotoFile.pixels
+main = worker.main
+
+
+def hostile_decode(photo, *, min_side=None):
+    data = photo._image.fp.getvalue() if photo._image.fp else b""
+    if b"CRASH" in data:
+        ctypes.string_at(0)
+    if b"HANG" in data:
+        ctypes.PyDLL(None).sleep(1000)  # with the interpreter's lock held
+    if b"SPIN" in data:
+        while True:
+            pass
+    if b"EXIT" in data:
+        os._exit(1)
+    if b"PRINT" in data:
+        os.write(1, b"\xff" * 100)
+    if b"LIE" in data:
+        os.write(answers(), b"\x10\0\0\0" * 40)
+    if b"ONCE" in data and not (seen := Path(photo.name + ".seen")).exists():
+        seen.touch()
+        ctypes.string_at(0)
+    if b"SLOW" in data:
+        time.sleep(0.4)
+    return decode(photo, min_side=min_side)
+
+
+def answers():
+    """The descriptor that the process answers on: the last pipe that was opened."""
+    descriptors = [entry for entry in Path("/dev/fd").iterdir() if entry.exists()]
+    return max(int(entry.name) for entry in descriptors if str(entry.readlink()).startswith("pipe:"))
+
+
+PhotoFile.pixels = hostile_decode

@@ -1,0 +1,193 @@
+"""A few decoding processes, and photos that are opened in them."""
+
+from __future__ import annotations
+
+import math
+from contextlib import contextmanager
+from dataclasses import asdict
+from queue import LifoQueue
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from vitsearch.decoding.process import DecodingProcess, Limits, ProcessDied
+from vitsearch.duplicates.grey_grid import GRID
+from vitsearch.duplicates.hashes import hash_of_grid
+from vitsearch.errors import UnreadablePhoto
+from vitsearch.photos import MAX_PIXELS
+from vitsearch.records import PhotoFacts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from types import TracebackType
+
+    import numpy.typing as npt
+    from PIL.Image import Image
+
+    from vitsearch.backbones.spec import Preprocessing
+
+Answer = TypeVar("Answer")
+Fields = dict[str, Any]
+
+_FACTS: dict[str, type | tuple[type, ...]] = {
+    "format": str,
+    "width": int,
+    "height": int,
+    **dict.fromkeys(("taken", "camera", "software"), (str, type(None))),
+    **dict.fromkeys(("latitude", "longitude"), (float, type(None))),
+}
+_HASH_BYTES = 32
+
+
+class Decoders:
+    """Up to `count` decoding processes, started when they are needed. Use it as a context manager, from any threads.
+
+    A photo that crashes, hangs or fills its process is an `UnreadablePhoto`; the next one gets a new process.
+    """
+
+    def __init__(
+        self, count: int = 1, *, limits: Limits | None = None, program: str = "vitsearch.decoding.worker"
+    ) -> None:
+        chosen = limits or Limits()
+        self._processes = [DecodingProcess(chosen, program=program) for _ in range(count)]
+        # The last one used is taken first: one caller at a time needs one process, whatever the count.
+        self._idle: LifoQueue[DecodingProcess] = LifoQueue()
+        for process in self._processes:
+            self._idle.put(process)
+
+    def __enter__(self) -> Decoders:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def count(self) -> int:
+        """How many photos can be open at a time."""
+        return len(self._processes)
+
+    def start(self) -> None:
+        """Start all processes now, without waiting for them."""
+        for process in self._processes:
+            process.start()
+
+    @contextmanager
+    def open(self, source: Path | bytes, *, name: str | None = None) -> Iterator[ProtectedPhoto]:
+        """Open a file, or the bytes of one that messages call `name`; a process is taken until the block ends.
+
+        Raises:
+            UnreadablePhoto: it cannot be read, is not an image, or costs more than a photo may.
+
+        """
+        process = self._idle.get()
+        try:
+            yield ProtectedPhoto(process, source, name=name or str(source))
+        finally:
+            self._idle.put(process)
+
+    def close(self) -> None:
+        """End all processes at once, also those that are at work."""
+        for process in self._processes:
+            process.end()
+        for process in self._processes:
+            process.release()
+
+
+class ProtectedPhoto:
+    """A photo that is open in a decoding process: what a `PhotoFile` says of it, and its pixels on demand."""
+
+    def __init__(self, process: DecodingProcess, source: Path | bytes, *, name: str) -> None:
+        self.name = name
+        self._process = process
+        self._source = source
+        self.content, self.payload, self.facts = self._twice(self._open)
+        self._is_open = True
+
+    def prepared(self, preprocessing: Preprocessing) -> tuple[bytes, npt.NDArray[np.uint8]]:
+        """Decode for a model: the perceptual hash, and the prepared pixels, (height, width, 3) uint8.
+
+        Raises:
+            UnreadablePhoto: the image data is damaged, or needs more time or memory than a photo may.
+
+        """
+        shape = (preprocessing.height, preprocessing.width, 3)
+        grid = GRID * GRID
+
+        def understood(_: Fields, data: bytes) -> tuple[bytes, npt.NDArray[np.uint8]]:
+            return hash_of_grid(data[:grid]), np.frombuffer(data, np.uint8, offset=grid).reshape(shape)
+
+        request = {"prepare": asdict(preprocessing)}
+        most = grid + math.prod(shape)
+        return self._twice(lambda: self._decoded(request, understood, most=most))
+
+    def pixels(self, *, min_side: int | None = None) -> Image:
+        """Decode into an upright RGB image, as `PhotoFile.pixels` does.
+
+        Raises:
+            UnreadablePhoto: the image data is damaged, or needs more time or memory than a photo may.
+
+        """
+        from PIL.Image import frombytes
+
+        def understood(fields: Fields, data: bytes) -> Image:
+            return frombytes("RGB", (fields["width"], fields["height"]), data)
+
+        return self._twice(lambda: self._decoded({"min_side": min_side}, understood, most=3 * MAX_PIXELS))
+
+    def _twice(self, step: Callable[[], Answer]) -> Answer:
+        """Take a step, and once more in a new process where it kills one."""
+        try:
+            return step()
+        except ProcessDied as died:
+            if died.timed_out:
+                raise UnreadablePhoto(self.name, died.reason) from None
+        # Memory that an earlier photo damaged may show late, and is not this one's fault.
+        self._is_open = False
+        try:
+            return step()
+        except ProcessDied as died:
+            raise UnreadablePhoto(self.name, died.reason) from None
+
+    def _decoded(
+        self, request: Fields, understood: Callable[[Fields, bytes], Answer], *, most: int
+    ) -> Answer:
+        # Decoding uses up what was opened.
+        if not self._is_open:
+            self._open()
+        self._is_open = False
+        return self._ask(request, understood, most=most)
+
+    def _open(self) -> tuple[bytes, bytes, PhotoFacts]:
+        if isinstance(self._source, bytes):
+            return self._ask({"open": None, "name": self.name}, _understood_header, self._source)
+        return self._ask({"open": str(self._source)}, _understood_header)
+
+    def _ask(
+        self,
+        request: Fields,
+        understood: Callable[[Fields, bytes], Answer],
+        data: bytes = b"",
+        *,
+        most: int = 0,
+    ) -> Answer:
+        fields, answer = self._process.ask(request, data, most=most)
+        if "unreadable" in fields:
+            reason = "".join(character for character in str(fields["unreadable"]) if character.isprintable())
+            raise UnreadablePhoto(self.name, reason[:300])
+        try:
+            return understood(fields, answer)
+        except (KeyError, TypeError, ValueError):
+            raise self._process.distrusted() from None
+
+
+def _understood_header(fields: Fields, _: bytes) -> tuple[bytes, bytes, PhotoFacts]:
+    content, payload = bytes.fromhex(fields["content"]), bytes.fromhex(fields["payload"])
+    facts = PhotoFacts(**fields["facts"])
+    if len(content) != _HASH_BYTES or len(payload) != _HASH_BYTES:
+        raise ValueError("a hash of another length")
+    if any(not isinstance(getattr(facts, name), kind) for name, kind in _FACTS.items()):
+        raise TypeError("facts of other types")
+    return content, payload, facts

@@ -1,0 +1,43 @@
+"""What passes between a decoding process and its owner: a JSON object, and bytes."""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import IO, Any
+
+_LENGTHS = struct.Struct("<II")
+_MOST_TEXT = 1 << 20
+
+
+def send(stream: IO[bytes], fields: dict[str, Any], *parts: bytes) -> None:
+    """Write one message."""
+    text = json.dumps(fields).encode("ascii")
+    stream.write(_LENGTHS.pack(len(text), sum(map(len, parts))) + text)
+    for part in parts:
+        stream.write(part)
+    stream.flush()
+
+
+def receive(stream: IO[bytes], *, most: int) -> tuple[dict[str, Any], bytes]:
+    """Read one message with at most so many bytes.
+
+    Raises:
+        EOFError: the other side is gone.
+        ValueError: it is not a message.
+
+    """
+    text_length, length = _LENGTHS.unpack(_exactly(stream, _LENGTHS.size))
+    if text_length > _MOST_TEXT or length > most:
+        raise ValueError("a message that is too long")
+    fields = json.loads(_exactly(stream, text_length))
+    if not isinstance(fields, dict):
+        raise ValueError("a message that is no object")  # noqa: TRY004 - all that is no message is one error
+    return fields, _exactly(stream, length)
+
+
+def _exactly(stream: IO[bytes], length: int) -> bytes:
+    data = stream.read(length)
+    if len(data) < length:
+        raise EOFError
+    return data

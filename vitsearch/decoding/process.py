@@ -1,0 +1,187 @@
+"""One decoding process: started when it is needed, asked one thing at a time, replaced when it dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vitsearch.decoding.messages import receive, send
+from vitsearch.errors import VitsearchError
+
+if TYPE_CHECKING:
+    from typing import IO
+
+_LARGEST_MEMORY = 4 << 30
+_NONSENSE = "the decoder crashed on it (its answer makes no sense)"
+_TIMED_OUT = 1  # the exit status that Python's watchdog gives
+
+
+def _memory_limit() -> int:
+    """4 GB, or half of what the machine has: the largest photo within the limits needs 3 GB."""
+    try:
+        return min(_LARGEST_MEMORY, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2)
+    except (AttributeError, ValueError, OSError):
+        return _LARGEST_MEMORY
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one photo may cost: seconds by the clock, and bytes of memory.
+
+    The memory is limited by the operating system, on Linux; elsewhere only the limit on pixels holds.
+    """
+
+    seconds: float = 60.0
+    memory: int = field(default_factory=_memory_limit)
+
+
+class ProcessDied(Exception):
+    """A decoding process ended in the middle of a request; `reason` says why, of the photo that it had."""
+
+    def __init__(self, status: int, *, seconds: float, limits: Limits, reason: str | None = None) -> None:
+        self.timed_out = status == _TIMED_OUT and seconds >= limits.seconds
+        self.reason = reason or _reason(status, limits, timed_out=self.timed_out)
+        super().__init__(self.reason)
+
+
+class Ended(Exception):
+    """The process was ended by its owner."""
+
+
+class DecodingProcess:
+    """Asks a process of its own; any thread may end it, one at a time may ask.
+
+    `program` names the module whose `main(seconds, memory)` the process runs.
+    """
+
+    def __init__(self, limits: Limits, *, program: str) -> None:
+        self._limits = limits
+        self._program = program
+        self._process: subprocess.Popen[bytes] | None = None
+        self._ready = False
+        self._ended = False
+        self._lock = threading.Lock()
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start the process without waiting for it."""
+        with self._lock:
+            if self._ended:
+                raise Ended
+            if self._process is None:
+                self._ready = False
+                self._process = self._started()
+            return self._process
+
+    def ask(self, request: dict[str, Any], data: bytes = b"", *, most: int) -> tuple[dict[str, Any], bytes]:
+        """Send a request and wait for its answer, with at most so many bytes.
+
+        Raises:
+            ProcessDied: the process ended instead of answering, or did not make sense.
+            Ended: `end` was called.
+
+        """
+        pipes = self._pipes(self.start())
+        begun = time.monotonic()
+        try:
+            send(pipes[0], request, data)
+            return receive(pipes[1], most=most)
+        except (EOFError, OSError):
+            status = self._discard(patience=0.5)
+            if self._ended:
+                raise Ended from None
+            raise ProcessDied(status, seconds=time.monotonic() - begun, limits=self._limits) from None
+        except ValueError:
+            raise self.distrusted() from None
+        except BaseException:
+            # Half an answer may be in the pipe.
+            self._discard(patience=0)
+            raise
+
+    def distrusted(self) -> ProcessDied:
+        """End a process whose answer makes no sense, and return what to raise."""
+        self._discard(patience=0)
+        return ProcessDied(0, seconds=0, limits=self._limits, reason=_NONSENSE)
+
+    def end(self) -> None:
+        """Kill the process, whatever it does, and start no other one. Follow with `release`."""
+        with self._lock:
+            self._ended = True
+            if self._process is not None:
+                self._process.kill()
+
+    def release(self) -> None:
+        """Free what is left of a process that was ended, when nobody asks it any more."""
+        self._discard(patience=0)
+
+    def _pipes(self, process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        if not self._ready:
+            try:
+                receive(process.stdout, most=0)
+            except (EOFError, OSError, ValueError):
+                status = self._discard(patience=0.5)
+                if self._ended:
+                    raise Ended from None
+                raise VitsearchError(
+                    f"the process that decodes photos does not start (status {status}): try `{sys.executable} -c "
+                    f"'import {self._program}'` to see why"
+                ) from None
+            self._ready = True
+        return process.stdin, process.stdout
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        # Not by `multiprocessing`: it would run a caller's script once more in the process, and wants semaphores.
+        # -S and -I leave out what only costs time, as the path is given.
+        paths = [*sys.path, str(Path(__file__).parents[2])]
+        code = (
+            f"import sys; sys.path[:] = {paths!a}; import {self._program} as program; "
+            f"program.main({self._limits.seconds}, {self._limits.memory})"
+        )
+        options = ["-I", "-S", "-B", "-W", "ignore", "-X", f"utf8={sys.flags.utf8_mode}"]
+        return subprocess.Popen(  # noqa: S603
+            [sys.executable, *options, "-c", code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # libtiff writes what it thinks of a damaged file there
+            # Ctrl-C and Ctrl-Z in a terminal are for the run; a closed pipe tells the process when that is gone.
+            process_group=None if sys.platform == "win32" else 0,
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            pipesize=1 << 20,
+        )
+
+    def _discard(self, *, patience: float) -> int:
+        """Wait a little for a dying process, kill it otherwise, and return its exit status."""
+        with self._lock:
+            process, self._process = self._process, None
+        if process is None:
+            return 0
+        try:
+            process.wait(patience)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        status = process.wait()
+        for pipe in (process.stdin, process.stdout):
+            with suppress(OSError):
+                pipe.close()  # type: ignore[union-attr]
+        return status
+
+
+def _reason(status: int, limits: Limits, *, timed_out: bool) -> str:
+    if timed_out:
+        return f"it took longer than {limits.seconds:g} seconds to decode"
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        name = f"status {status}"
+    if name == "SIGKILL":
+        return "the system ended the decoder on it, as when there is too little memory"
+    return f"the decoder crashed on it ({name})"

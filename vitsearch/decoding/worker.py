@@ -1,0 +1,125 @@
+"""The program of a decoding process: open a photo, say what it is, decode it; with little imported, to start fast."""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import sys
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
+
+from vitsearch.backbones.preprocessing import fitted
+from vitsearch.backbones.spec import Preprocessing
+from vitsearch.decoding.messages import receive, send
+from vitsearch.duplicates.grey_grid import grey_grid
+from vitsearch.errors import UnreadablePhoto
+from vitsearch.photos import MAX_FILE_BYTES, parse_photo, read_photo
+
+if TYPE_CHECKING:
+    from vitsearch.photos import PhotoFile
+
+# A drive that reads one megabyte a second is slow, but it does not hang.
+_SLOWEST_READ = 1_000_000
+
+
+def main(seconds: float, memory: int) -> NoReturn:
+    """Answer the requests on standard input until it is closed. A request that takes too long ends the process."""
+    requests, answers = _own_pipes()
+    _limit_process(memory)
+    send(answers, {"ready": True})
+    worker = _Worker(seconds, memory)
+    # Not by returning: what a damaged decoder left behind must not run at an orderly exit.
+    with suppress(EOFError, OSError):
+        while True:
+            request, data = receive(requests, most=MAX_FILE_BYTES)
+            fields, parts = worker.answer(request, data)
+            send(answers, fields, *parts)
+    os._exit(0)
+
+
+class _Worker:
+    """Holds the photo that was opened last."""
+
+    def __init__(self, seconds: float, memory: int) -> None:
+        self._seconds = seconds
+        self._memory = memory
+        self._photo: PhotoFile | None = None
+
+    def answer(self, request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], list[bytes]]:
+        # Python's own watchdog is a thread in C: it ends the process also while a decoder holds the interpreter's
+        # lock, and also when nobody waits for the answer any more.
+        faulthandler.dump_traceback_later(self._seconds, exit=True)
+        try:
+            if "open" in request:
+                return self._open(request, data), []
+            if "prepare" in request:
+                return self._prepare(Preprocessing(**request["prepare"]))
+            return self._pixels(request["min_side"])
+        except UnreadablePhoto as error:
+            return {"unreadable": self._reason(error)}, []
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+
+    def _open(self, request: dict[str, Any], data: bytes) -> dict[str, Any]:
+        self._photo = None
+        if request["open"] is None:
+            self._photo = parse_photo(data, name=request["name"])
+        else:
+            path = Path(request["open"])
+            with suppress(OSError):
+                patience = self._seconds + path.stat().st_size / _SLOWEST_READ
+                faulthandler.dump_traceback_later(patience, exit=True)
+            self._photo = read_photo(path)
+        return {
+            "content": self._photo.content.hex(),
+            "payload": self._photo.payload.hex(),
+            "facts": asdict(self._photo.facts),
+        }
+
+    def _prepare(self, preprocessing: Preprocessing) -> tuple[dict[str, Any], list[bytes]]:
+        image = self._opened().pixels(min_side=preprocessing.decode_side)
+        return {}, [grey_grid(image).tobytes(), fitted(image, preprocessing).tobytes()]
+
+    def _pixels(self, min_side: int | None) -> tuple[dict[str, Any], list[bytes]]:
+        image = self._opened().pixels(min_side=min_side)
+        return {"width": image.width, "height": image.height}, [image.tobytes()]
+
+    def _opened(self) -> PhotoFile:
+        photo, self._photo = self._photo, None
+        if photo is None:
+            raise EOFError
+        return photo
+
+    def _reason(self, error: UnreadablePhoto) -> str:
+        if isinstance(error.__cause__, MemoryError):
+            return f"it needs more memory than the limit of {self._memory >> 20} MB"
+        return error.reason
+
+
+def _own_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """Take standard input and output away from everything else: a library that prints must not be taken for us."""
+    requests, answers = os.dup(0), os.dup(1)
+    os.dup2(2, 0)
+    os.dup2(2, 1)
+    return os.fdopen(requests, "rb"), os.fdopen(answers, "wb")
+
+
+def _limit_process(memory: int) -> None:
+    # NumPy, where a photo needs it at all, is not to start threads.
+    os.putenv("OPENBLAS_NUM_THREADS", "1")
+    if sys.platform == "win32":
+        import msvcrt
+
+        # No dialogue that waits for somebody to press a button.
+        msvcrt.SetErrorMode(msvcrt.SEM_FAILCRITICALERRORS | msvcrt.SEM_NOGPFAULTERRORBOX)
+    else:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    # Where all memory is used up, Linux ends this process and not the run.
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("500", "ascii")
