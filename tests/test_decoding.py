@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -229,13 +230,13 @@ vitsearch.embedding.Decoders = functools.partial(
     Decoders, program="hostile_decoder", limits=Limits(seconds={seconds})
 )
 with Library.open({library!r}, backbone=MeanColour()) as library:
-    print("started", flush=True)
-    report = library.index([{photos!r}])
+    report = library.index([{photos!r}], on_progress=lambda step: print(step.stage, flush=True))
 print(report.interrupted, report.embedded, flush=True)
 """
 
 
-def start_hung_run(tmp_path, *, seconds):
+@contextmanager
+def hung_run(tmp_path, *, seconds):
     file_that_says(tmp_path / "photos/a.jpg", "HANG")
     file_that_says(tmp_path / "photos/b.jpg", "SPIN")
     code = HUNG_RUN.format(
@@ -244,29 +245,28 @@ def start_hung_run(tmp_path, *, seconds):
         photos=str(tmp_path / "photos"),
         seconds=seconds,
     )
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout.readline() == "started\n"
-    time.sleep(1.5)
-    return process
+    ) as process:
+        assert process.stdout.readline() == "embed\n"
+        time.sleep(1)
+        yield process
+        process.kill()
 
 
 def test_ctrl_c_ends_a_run_whose_decoders_hang(tmp_path):
-    process = start_hung_run(tmp_path, seconds=300)
-    process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=20) == ("True 0\n", "")
+    with hung_run(tmp_path, seconds=300) as process:
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=20) == ("True 0\n", "")
 
 
 @needs_proc
 def test_decoders_of_a_run_that_is_killed_end_by_themselves_even_where_they_hang(tmp_path):
-    process = start_hung_run(tmp_path, seconds=4)
-    orphans = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    threads = Path(f"/proc/{process.pid}/task")
-    for thread in threads.iterdir():
-        orphans += (thread / "children").read_text().split()
-    process.kill()
-    process.communicate()
+    with hung_run(tmp_path, seconds=4) as process:
+        threads = Path(f"/proc/{process.pid}/task").iterdir()
+        orphans = [pid for thread in threads for pid in (thread / "children").read_text().split()]
+        process.kill()
+        process.communicate()
     assert orphans
     deadline = time.monotonic() + 15
     while any(Path(f"/proc/{pid}").exists() for pid in orphans):
