@@ -1,0 +1,61 @@
+"""Small good files of every format that is read, in the variants that decoders treat differently."""
+
+from __future__ import annotations
+
+import io
+from functools import cache
+
+from conftest import SAMPLES
+from PIL import Image
+
+
+def _saved(image: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+@cache
+def pictures() -> dict[str, bytes]:
+    """A name and the bytes of each, made from a sample photo."""
+    with Image.open(SAMPLES / "animals/cat-2.jpg") as photo:
+        image = photo.convert("RGB").resize((96, 64))
+    exif = Image.Exif()
+    exif[0x0112], exif[0x0110] = 6, "Camera"
+    exif.get_ifd(0x8769)[0x9003] = "2024:05:17 18:30:05"
+    exif.get_ifd(0x8825).update({1: "N", 2: (33.0, 51.0, 36.0), 3: "E", 4: (70.0, 30.0, 0.0)})
+    block = exif.tobytes()
+    frames = [image.rotate(angle) for angle in (90, 180)]
+    grey, palette, cmyk = image.convert("L"), image.quantize(64), image.convert("CMYK")
+    clear = image.convert("RGBA")
+    clear.putalpha(grey)
+    deep = grey.convert("I").point(lambda value: value * 257).convert("I;16")
+    return {
+        "baseline.jpg": _saved(image, "JPEG", quality=80, exif=block),
+        "progressive.jpg": _saved(image, "JPEG", quality=80, progressive=True),
+        "grey.jpg": _saved(grey, "JPEG"),
+        "cmyk.jpg": _saved(cmyk, "JPEG"),
+        "mpo.jpg": _saved(image, "MPO", save_all=True, append_images=frames),
+        "rgb.png": _saved(image, "PNG", exif=block),
+        "palette.png": _saved(palette, "PNG"),
+        "deep.png": _saved(deep, "PNG"),
+        "clear.png": _saved(clear, "PNG"),
+        "animated.png": _saved(image, "PNG", save_all=True, append_images=frames),
+        "lossy.webp": _saved(image, "WEBP", exif=block),
+        "lossless.webp": _saved(clear, "WEBP", lossless=True),
+        "animated.webp": _saved(image, "WEBP", save_all=True, append_images=frames),
+        "still.gif": _saved(palette, "GIF"),
+        "animated.gif": _saved(image, "GIF", save_all=True, append_images=frames),
+        "plain.tif": _saved(image, "TIFF", exif=block),
+        "lzw.tif": _saved(image, "TIFF", compression="tiff_lzw"),
+        "deflate.tif": _saved(clear, "TIFF", compression="tiff_adobe_deflate"),
+        "jpeg.tif": _saved(image, "TIFF", compression="jpeg"),
+        "fax.tif": _saved(grey.convert("1"), "TIFF", compression="group4"),
+        "deep.tif": _saved(deep, "TIFF"),
+        "float.tif": _saved(grey.convert("F"), "TIFF"),
+        "rgb.bmp": _saved(image, "BMP"),
+        "palette.bmp": _saved(palette, "BMP"),
+        "photo.avif": _saved(image, "AVIF", exif=block),
+        "clear.avif": _saved(clear, "AVIF"),
+        "photo.heic": (SAMPLES / "copies/bridge-1.heic").read_bytes(),
+    }
