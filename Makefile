@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-timing test-all check weights clean
+.PHONY: demo test test-timing test-all fuzz check weights clean
 
 demo: .venv/installed
 	$(BIN)/vitsearch --library demo/library index sample_images
@@ -18,7 +18,11 @@ test-timing: .venv/installed
 	$(BIN)/python -m pytest -q -m timing
 
 test-all: .venv/installed weights
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -m "not fuzz"
+
+# 20,000 damaged photos and 10,000 damaged libraries, with figures of what became of them.
+fuzz: .venv/installed
+	$(BIN)/python -m pytest -q -s -m fuzz tests/fuzz
 
 check: .venv/installed
 	$(BIN)/ruff format --check .

@@ -218,7 +218,8 @@ def test_a_search_with_decoders_survives_what_it_is_given(tmp_path, hostile, pic
 
 
 HUNG_RUN = """
-import functools, sys
+import functools, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is started with it ignored
 sys.path.insert(0, {tests!r})
 import vitsearch.embedding
 from conftest import MeanColour
@@ -248,10 +249,12 @@ def hung_run(tmp_path, *, seconds):
     with subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        assert process.stdout.readline() == "embed\n"
-        time.sleep(1)
-        yield process
-        process.kill()
+        try:
+            assert process.stdout.readline() == "embed\n"
+            time.sleep(1)
+            yield process
+        finally:
+            process.kill()
 
 
 def test_ctrl_c_ends_a_run_whose_decoders_hang(tmp_path):

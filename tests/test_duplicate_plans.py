@@ -249,7 +249,7 @@ def hostile(document: dict, *, path: object) -> None:
         (lambda d: hostile(d, path="a\0b"), "is not a path"),
         (lambda d: hostile(d, path=7), "is not a path"),
         (lambda d: d.update(roots=["photos"]), "not an absolute path"),
-        (lambda d: d.update(action="delete"), "action 'delete'"),
+        (lambda d: d.update(action="delete"), "'delete' is none of trash"),
         (lambda d: d.update(action="move"), "needs a destination"),
         (lambda d: d.update(destination="/tmp"), "has no destination"),
         (lambda d: d.update(version=2), "version 2"),

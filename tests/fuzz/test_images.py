@@ -10,9 +10,9 @@ from random import Random
 
 import pytest
 from conftest import MeanColour
+
 from fuzz.mutations import mutated
 from fuzz.pictures import pictures
-
 from vitsearch.decoding.process import Limits
 from vitsearch.library import Library
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
+from vitsearch.duplicates.plans import Action, one_of, parsed_hash, parsed_path, real_place
 from vitsearch.errors import PlanError
+from vitsearch.scan import real_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
     from types import TracebackType
 
-    from vitsearch.duplicates.plans import Action, Plan
+    from vitsearch.duplicates.plans import Plan
 
 State = Literal["begun", "done", "undone"]
 
@@ -54,12 +56,19 @@ class Journal:
             ) from None
         except OSError as error:
             raise PlanError(f"cannot write the journal {self.path}: {error.strerror or error}") from error
-        self.steps = self._read()
+        try:
+            self.steps = self._read()
+        except BaseException:
+            self._close()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._close()
+
+    def _close(self) -> None:
         self._file.close()
         self._lock.release()
 
@@ -105,10 +114,14 @@ def _parsed(path: Path, lines: Sequence[bytes]) -> dict[Path, Step]:
         try:
             values = json.loads(line)
             step = Step(
-                Path(values["path"]), Path(values["target"]), Path(values["keep"]),
-                values["content"], values["action"], values["state"],
-            )  # fmt: skip
-        except (ValueError, KeyError, TypeError) as error:
+                path=parsed_path(values["path"]),
+                target=parsed_path(values["target"]),
+                keep=parsed_path(values["keep"]),
+                content=parsed_hash(values["content"]),
+                action=one_of(values["action"], Action),
+                state=one_of(values["state"], State),
+            )
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise PlanError(f"{path} is damaged at line {number}: nothing was done") from error
         steps[step.path] = step
     return steps
@@ -124,5 +137,11 @@ def check_journal(journal: Journal, plan: Plan) -> None:
     for step in journal.steps.values():
         plan.root_of(step.path)
         plan.root_of(step.keep)
-        if plan.destination is None or not step.target.is_relative_to(plan.destination):
+        if plan.destination is None or not _is_inside(step.target, plan.destination):
             plan.root_of(step.target)
+
+
+def _is_inside(path: Path, folder: Path) -> bool:
+    """Whether a path lies in a folder, both as it is written and after links in it are followed."""
+    written = path.is_relative_to(folder) and ".." not in path.parts
+    return written and real_place(path).is_relative_to(real_path(folder))

@@ -7,6 +7,7 @@ folder that the plan names as a root (links in the path followed), and is mentio
 from __future__ import annotations
 
 import json
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from blake3 import blake3
 
 from vitsearch.errors import PlanError
+from vitsearch.scan import real_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -68,10 +70,10 @@ class Plan:
 
         """
         written = [root for root in self.roots if path.is_relative_to(root)]
-        real = _real(path)
+        real = real_place(path)
         if not written or ".." in path.parts:
             raise PlanError(f"the plan names {path}, which is in none of its roots: nothing was done")
-        if not any(real.is_relative_to(root.resolve()) for root in self.roots):
+        if not any(real.is_relative_to(real_path(root)) for root in self.roots):
             raise PlanError(
                 f"the plan names {path}, which leads out of its roots to {real}: nothing was done"
             )
@@ -160,7 +162,7 @@ def read_plan(path: Path) -> Plan:
         raise PlanError(f"{path} is not a plan, it is not valid JSON: {error}") from error
     try:
         plan = _parsed(document)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise PlanError(f"{path} is not a plan that this version understands: {_hint(error)}") from error
     check_plan(plan)
     return plan
@@ -187,7 +189,7 @@ def check_plan(plan: Plan) -> None:
     for group in plan.groups:
         for file in (group.keep, *group.files):
             plan.root_of(file.path)
-            real = _real(file.path)
+            real = real_place(file.path)
             if real in seen:
                 raise PlanError(f"the plan names {file.path} twice: it can only be kept or go once")
             seen.add(real)
@@ -202,41 +204,57 @@ def content_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _real(path: Path) -> Path:
+def real_place(path: Path) -> Path:
     """Follow the links on the way to a file, but not the file itself."""
-    return path.parent.resolve() / path.name
+    return real_path(path.parent) / path.name
 
 
 def _parsed(document: Any) -> Plan:  # noqa: ANN401 - whatever JSON holds
     if document["version"] != VERSION:
         raise ValueError(f"version {document['version']!r}")
-    if document["action"] not in get_args(Action):
-        raise ValueError(f"action {document['action']!r}")
     return Plan(
-        action=document["action"],
-        roots=tuple(_path(root) for root in document["roots"]),
+        action=one_of(document["action"], Action),
+        roots=tuple(parsed_path(root) for root in document["roots"]),
         groups=tuple(
             PlannedGroup(
                 keep=_file(group["keep"]),
                 files=tuple(_file(file) for file in group["files"]),
                 tier=str(group.get("tier", "")),
-                score=float(group.get("score", 0)),
+                score=_finite(group.get("score", 0)),
                 reason=str(group.get("reason", "")),
             )
             for group in document["groups"]
         ),
-        destination=None if document.get("destination") is None else _path(document["destination"]),
+        destination=None if document.get("destination") is None else parsed_path(document["destination"]),
     )
 
 
 def _file(value: Any) -> PlannedFile:  # noqa: ANN401 - whatever JSON holds
-    content = value["content"]
-    if not isinstance(content, str) or len(bytes.fromhex(content)) != 32:
-        raise ValueError(f"content {content!r} is not a hash")
-    return PlannedFile(_path(value["path"]), content.lower())
+    return PlannedFile(parsed_path(value["path"]), parsed_hash(value["content"]))
 
 
-def _path(value: Any) -> Path:  # noqa: ANN401 - whatever JSON holds
+def one_of(value: Any, literal: Any) -> Any:  # noqa: ANN401 - whatever JSON holds, and one of its type's words
+    """Return a value that is one of the words of a `Literal`. Raises `ValueError` if it is none."""
+    if value not in get_args(literal):
+        raise ValueError(f"{value!r} is none of {', '.join(get_args(literal))}")
+    return value
+
+
+def parsed_hash(value: Any) -> str:  # noqa: ANN401 - whatever JSON holds
+    """Return a BLAKE3 in hex. Raises `ValueError` if it is none."""
+    if not isinstance(value, str) or len(bytes.fromhex(value)) != 32:
+        raise ValueError(f"content {value!r} is not a hash")
+    return value.lower()
+
+
+def _finite(value: Any) -> float:  # noqa: ANN401 - whatever JSON holds
+    if not math.isfinite(value):
+        raise ValueError(f"{value!r} is not a number")
+    return float(value)
+
+
+def parsed_path(value: Any) -> Path:  # noqa: ANN401 - whatever JSON holds
+    """Return a path. Raises `ValueError` if it is none."""
     if not isinstance(value, str) or not value or "\0" in value:
         raise ValueError(f"{value!r} is not a path")
     return Path(value)

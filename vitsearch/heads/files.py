@@ -119,7 +119,7 @@ def head_from_json(text: str, *, weight: Any, bias: Any) -> Head:  # noqa: ANN40
             created=_printable(fields["created"]),
             details=_typed(fields["details"], dict),
         )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ArithmeticError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise HeadError(f"the description of the head does not make sense ({_reason(error)})") from error
 
 
