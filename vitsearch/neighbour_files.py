@@ -13,6 +13,7 @@ import json
 import mmap
 import os
 import secrets
+import stat
 import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -155,10 +156,12 @@ def _check_file(folder: Path, name: str, size: int) -> None:
     path = folder / name
     if path.parent != folder:
         raise StaleCache(folder, f"{MANIFEST} names a file elsewhere: {name}")
-    if not path.is_file():
-        raise StaleCache(folder, f"{name} is missing")
-    if path.stat().st_size < size:
-        raise StaleCache(folder, f"{name} has {path.stat().st_size} bytes, {size} expected")
+    try:
+        found = path.stat()
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        raise StaleCache(folder, f"{name} is missing") from error
+    if not stat.S_ISREG(found.st_mode) or found.st_size < size:
+        raise StaleCache(folder, f"{name} has {found.st_size} bytes, {size} expected")
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

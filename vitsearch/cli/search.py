@@ -181,8 +181,9 @@ def search(
 
 def _filter(folders: tuple[str, ...], after: str | None, before: str | None, camera: str | None) -> Filter:
     from vitsearch.catalog import Filter
+    from vitsearch.scan import real_path
 
-    return Filter(tuple(Path(folder).resolve() for folder in folders), after, before, camera)
+    return Filter(tuple(map(real_path, folders)), after, before, camera)
 
 
 def _search_label(

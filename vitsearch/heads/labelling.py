@@ -14,7 +14,7 @@ from vitsearch.heads.loop import next_to_label
 from vitsearch.heads.shelf import embed_present, no_such_label
 from vitsearch.matches import as_match
 from vitsearch.records import FoundFile, SearchResult, UnreadableFile
-from vitsearch.scan import walk
+from vitsearch.scan import real_path, walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -177,7 +177,7 @@ class Labeller:
         embedded: EmbeddedFiles = self._library.embed_files(
             files, space=self.head.space, on_progress=self._on_progress
         )
-        places = [(file, embedded.photos.get(file.resolve())) for file in files]
+        places = [(file, embedded.photos.get(real_path(file))) for file in files]
         said = dict(self._said_of(np.unique(np.array(list(embedded.photos.values()), np.int64)), k=k))
         labelled = [_labelled(file, said[photo], k) for file, photo in places if photo in said]
         return self._result(labelled, (*skipped, *embedded.unreadable))
