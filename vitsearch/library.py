@@ -413,8 +413,8 @@ class Library:
                 self._search_cache(stored.id, stored.space).delete()
             return removed
 
-    def status(self) -> LibraryStatus:
-        """Return what the library holds and how large it is."""
+    def status(self, *, thumbnails: bool = False) -> LibraryStatus:
+        """Return what the library holds and how large it is; with `thumbnails`, their files are counted too."""
         catalog = self.catalog
         active = catalog.active_space()
         roots = tuple(self.roots())
@@ -430,6 +430,7 @@ class Library:
             roots=roots,
             database_bytes=catalog.database.path.stat().st_size,
             neighbours_bytes=_folder_bytes(self.folder / "neighbours"),
+            thumbnails_bytes=_folder_bytes(self.folder / "thumbnails") if thumbnails else 0,
             cache_current=active is None or not self._search_cache(*active).is_stale(),
         )
 

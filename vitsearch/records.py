@@ -143,4 +143,5 @@ class LibraryStatus:
     roots: tuple[RootInfo, ...] = field(default=())
     database_bytes: int = 0
     neighbours_bytes: int = 0
+    thumbnails_bytes: int = 0
     cache_current: bool = True

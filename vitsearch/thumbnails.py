@@ -10,14 +10,28 @@ import math
 import os
 import secrets
 import threading
-from typing import TYPE_CHECKING, Literal
-
-from vitsearch.photos import read_photo
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from PIL.Image import Image
+
+    from vitsearch.records import PhotoFacts
+
+    class ReadPhoto(Protocol):
+        """A photo whose header was read."""
+
+        @property
+        def facts(self) -> PhotoFacts:
+            """What the header says."""
+
+        def pixels(self, *, min_side: int | None = None) -> Image:
+            """Decode it, as `photos.PhotoFile` does."""
+
+    OpenPhoto = Callable[[Path], AbstractContextManager[ReadPhoto]]
 
 HEIGHTS = (160, 320, 640)
 Height = Literal[160, 320, 640]
@@ -29,10 +43,14 @@ _VIEW_QUALITY = 90
 
 
 class Thumbnails:
-    """The folder `thumbnails/` of a library: JPEG files, by payload hash and height. A cache: delete it at will."""
+    """The folder `thumbnails/` of a library: JPEG files, by payload hash and height. A cache: delete it at will.
 
-    def __init__(self, library: Path, *, at_once: int | None = None) -> None:
+    `open_photo` reads and decodes photo files, in this process or, better, in one that they cannot harm.
+    """
+
+    def __init__(self, library: Path, open_photo: OpenPhoto, *, at_once: int | None = None) -> None:
         self.folder = library / "thumbnails"
+        self._open = open_photo
         # Each decode may hold a whole photo in memory.
         self._turns = threading.BoundedSemaphore(at_once or max(1, min(4, os.cpu_count() or 1)))
 
@@ -66,7 +84,8 @@ class Thumbnails:
             made = self.cached(payload, height)
             if made is not None:  # while this one waited for its turn
                 return made
-            data = _encoded(decoded(photo, height), _QUALITY)
+            with self._open(photo) as opened:
+                data = _encoded(_scaled(opened, height), _QUALITY)
         self.keep(payload, height, data)
         return data
 
@@ -77,36 +96,28 @@ class Thumbnails:
             UnreadablePhoto: the file cannot be decoded.
 
         """
-        with self._turns:
-            return view_of(photo)
+        with self._turns, self._open(photo) as opened:
+            return _encoded(_for_the_screen(opened), _VIEW_QUALITY)
 
     def _path(self, payload: str, kind: int | str) -> Path:
         return self.folder / payload[:2] / f"{payload[2:]}-{kind}.jpg"
 
 
-def decoded(photo: Path, height: int) -> Image:
-    """Decode a photo file upright and scale it down to a height; what is smaller stays as it is.
-
-    Raises:
-        UnreadablePhoto: the file cannot be decoded.
-
-    """
-    file = read_photo(photo)
-    ratio = file.facts.width / file.facts.height
+def _scaled(photo: ReadPhoto, height: int) -> Image:
+    """Decode a photo upright and scale it down to a height; what is smaller stays as it is."""
     # The scale at which a JPEG is decoded goes by its shorter side.
-    side = math.ceil(height * min(1.0, ratio))
-    image = file.pixels(min_side=side)
+    side = math.ceil(height * min(1.0, photo.facts.width / photo.facts.height))
+    image = photo.pixels(min_side=side)
     image.thumbnail((height * _WIDEST, height))
     return image
 
 
-def view_of(photo: Path) -> bytes:
-    """Return a photo file as JPEG bytes for the whole screen."""
-    file = read_photo(photo)
-    shrink = max(1.0, max(file.facts.width, file.facts.height) / VIEW_SIDE)
-    image = file.pixels(min_side=math.ceil(min(file.facts.width, file.facts.height) / shrink))
+def _for_the_screen(photo: ReadPhoto) -> Image:
+    facts = photo.facts
+    shrink = max(1.0, max(facts.width, facts.height) / VIEW_SIDE)
+    image = photo.pixels(min_side=math.ceil(min(facts.width, facts.height) / shrink))
     image.thumbnail((VIEW_SIDE, VIEW_SIDE))
-    return _encoded(image, _VIEW_QUALITY)
+    return image
 
 
 def _encoded(image: Image, quality: int) -> bytes:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def status(session: Session, as_json: bool) -> None:
     """Say what the library holds, whether its caches are current, and what it will need when it has grown."""
     with session.open() as library:
-        state, forecasts = library.status(), library.forecast()
+        state, forecasts = library.status(thumbnails=True), library.forecast()
     if as_json:
         print_json(
             {**{field.name: getattr(state, field.name) for field in fields(state)}, "forecast": forecasts}
@@ -38,6 +38,8 @@ def status(session: Session, as_json: bool) -> None:
     click.echo(
         f"on disk     database {size(state.database_bytes)}, index {size(state.neighbours_bytes)} ({current})"
     )
+    if state.thumbnails_bytes:
+        click.echo(f"thumbnails  {size(state.thumbnails_bytes)} (made again when they are deleted)")
     for root in state.roots:
         click.echo(f"folder      {shown(str(root.path))}" + ("" if root.online else "  (offline)"))
     for one in forecasts:

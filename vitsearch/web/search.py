@@ -13,7 +13,6 @@ from starlette.responses import Response
 from vitsearch.errors import BadQuery, LibraryMissing
 from vitsearch.listing import Listing
 from vitsearch.matches import MatchOptions
-from vitsearch.photos import PhotoFile, read_photo
 from vitsearch.queries import QueryImage
 from vitsearch.records import SearchResult
 from vitsearch.web.answers import Answer, NotFound, PhotoIds
@@ -21,7 +20,7 @@ from vitsearch.web.narrowing import Narrowed
 from vitsearch.web.server import Served, Server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from pathlib import Path
 
     import numpy.typing as npt
 
@@ -146,19 +145,19 @@ class _Asked:
             raise NotFound(
                 f"no file of photo {photo} is there now: mount its drive, or run `vitsearch index`"
             )
-        return self._embedded((details.payload, crop), lambda: read_photo(path), crop)
+        return self._embedded(details.payload, path, crop)
 
     def upload(self, token: str, crop: Crop | None) -> Vector:
         """The vector of an upload, or of a region of it."""
         self.names.append("an uploaded image")
-        file = self._server.uploads.read(token)
-        known = self._library.catalog.photo_id(file.payload)
+        payload, _ = self._server.uploads.header(token)
+        known = self._library.catalog.photo_id(payload)
         if known is not None and crop is None:
             self.own.append(known)
             _, rows = self._library.catalog.vectors(self._space_id, self._space.dimension, np.array([known]))
             if len(rows):
                 return np.asarray(rows[0], np.float32)
-        return self._embedded((file.payload.hex(), crop), lambda: file, crop)
+        return self._embedded(payload.hex(), self._server.uploads.path(token), crop)
 
     def text(self, text: str) -> Vector:
         """The vector of words."""
@@ -171,17 +170,16 @@ class _Asked:
 
         return self._server.vectors.get((self._space_id, text), embed)
 
-    def _embedded(
-        self, key: tuple[str, Crop | None], read: Callable[[], PhotoFile], crop: Crop | None
-    ) -> Vector:
+    def _embedded(self, payload: str, path: Path, crop: Crop | None) -> Vector:
         space = self._space
 
         def embed() -> Vector:
-            query = QueryImage("the image", read())
-            image = query.pixels(min_side=space.preprocessing.decode_side, crop=crop)
+            with self._server.open_photo(path) as photo:
+                side = space.preprocessing.decode_side
+                image = QueryImage("the image", photo).pixels(min_side=side, crop=crop)
             with self._server.model() as library:
                 backbone = library.backbone(space)
                 row: Vector = backbone.embed_batch(backbone.prepare(image)[None]).rows[0]
             return row
 
-        return self._server.vectors.get((self._space_id, *key), embed)
+        return self._server.vectors.get((self._space_id, payload, crop), embed)

@@ -17,6 +17,7 @@ from vitsearch.web.events import Events
 from vitsearch.web.heat_maps import HeatMaps
 from vitsearch.web.index_runs import IndexRuns
 from vitsearch.web.known_vectors import KnownVectors
+from vitsearch.web.opening import open_here
 from vitsearch.web.plan_store import PlanStore
 from vitsearch.web.readers import Readers, Remembered
 from vitsearch.web.upload_store import UploadStore
@@ -43,11 +44,12 @@ class Server:
         self.vectors = KnownVectors()
         self.events = Events()
         self.index_runs = IndexRuns(settings, self.events)
+        self.open_photo = open_here
         self.duplicates = DuplicateSearch(settings, self.events)
         self.plans = PlanStore(settings.folder)
-        self.heat_maps = HeatMaps()
-        self.thumbnails = Thumbnails(settings.folder)
-        self.uploads = UploadStore(settings.folder)
+        self.heat_maps = HeatMaps(self.open_photo)
+        self.thumbnails = Thumbnails(settings.folder, self.open_photo)
+        self.uploads = UploadStore(settings.folder, self.open_photo)
         self._closing = threading.Event()
         self._model_turn = threading.Lock()
         self._with_model = settings.open()

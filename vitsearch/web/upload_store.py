@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
 from vitsearch.errors import UnreadablePhoto, VitsearchError
-from vitsearch.photos import PhotoFile, parse_photo
 from vitsearch.web.answers import NotFound
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from vitsearch.records import PhotoFacts
+    from vitsearch.web.opening import OpenPhoto
 
 MAX_PIXELS = 100_000_000
 _MOST = 200
@@ -33,17 +36,18 @@ class Upload:
 class UploadStore:
     """The folder `uploads/` of a library: the newest images, named by their hash."""
 
-    def __init__(self, library: Path) -> None:
+    def __init__(self, library: Path, open_photo: OpenPhoto) -> None:
         self._folder = library / "uploads"
+        self._open = open_photo
 
-    def add(self, data: bytes) -> tuple[str, PhotoFile]:
-        """Keep an image; return its token and what its header says.
+    def add(self, data: bytes) -> str:
+        """Keep an image; return its token.
 
         Raises:
             UnreadablePhoto: it is no image, or has more pixels than an upload may have.
 
         """
-        photo = _parsed(data)
+        self._header(data)
         token = blake3(data).hexdigest()[:32]
         path = self._folder / token
         partial = path.with_name(f"{token}.{secrets.token_hex(4)}.partial")
@@ -55,7 +59,7 @@ class UploadStore:
             partial.unlink(missing_ok=True)
             raise VitsearchError(f"cannot keep the image: {error.strerror or error}") from error
         self._sweep()
-        return token, photo
+        return token
 
     def path(self, token: str) -> Path:
         """Return where an upload is.
@@ -69,25 +73,29 @@ class UploadStore:
             raise NotFound("this image is not here any more: drop it on the page again")
         return path
 
-    def read(self, token: str) -> PhotoFile:
-        """Return an upload. Raises `NotFound` as `path` does."""
-        return _parsed(self.path(token).read_bytes())
+    def header(self, token: str) -> tuple[bytes, PhotoFacts]:
+        """Return an upload's payload hash and what its header says. Raises `NotFound` as `path` does."""
+        return self._header(self.path(token))
 
     def _sweep(self) -> None:
         """Forget the oldest."""
-        kept = sorted(self._folder.iterdir(), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+        kept: list[tuple[int, int, Path]] = []
+        for path in self._folder.iterdir():
+            with suppress(FileNotFoundError):  # another upload has just been put in its place
+                status = path.stat()
+                kept.append((status.st_mtime_ns, status.st_size, path))
         total = 0
-        for number, path in enumerate(kept):
-            total += path.stat().st_size
+        for number, (_, size, path) in enumerate(sorted(kept, reverse=True)):
+            total += size
             if number >= _MOST or total > _MOST_BYTES:
                 path.unlink(missing_ok=True)
 
-
-def _parsed(data: bytes) -> PhotoFile:
-    photo = parse_photo(data, name="the image")
-    if photo.facts.width * photo.facts.height > MAX_PIXELS:
-        raise UnreadablePhoto(
-            "the image",
-            f"it has {photo.facts.width} x {photo.facts.height} pixels, more than the limit of {MAX_PIXELS}",
-        )
-    return photo
+    def _header(self, source: Path | bytes) -> tuple[bytes, PhotoFacts]:
+        with self._open(source) as photo:
+            facts = photo.facts
+            if facts.width * facts.height > MAX_PIXELS:
+                raise UnreadablePhoto(
+                    "the image",
+                    f"it has {facts.width} x {facts.height} pixels, more than the limit of {MAX_PIXELS}",
+                )
+            return photo.payload, facts

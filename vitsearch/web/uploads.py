@@ -6,7 +6,6 @@ from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from vitsearch.photos import PhotoFile
 from vitsearch.web.answers import Answer, Token
 from vitsearch.web.server import Served, Server
 from vitsearch.web.upload_store import Upload
@@ -25,7 +24,7 @@ async def upload(server: Served, request: Request) -> Response:
 @router.get("/{token}", response_model=Upload)
 def facts(server: Served, token: Token) -> Response:
     """Say how large an upload is, and which photo of the library it is, if any."""
-    return Answer(_described(server, token, server.uploads.read(token)))
+    return Answer(_described(server, token))
 
 
 @router.get("/{token}/view", responses={200: {"content": {"image/jpeg": {}}}})
@@ -36,12 +35,13 @@ def view(server: Served, token: Token) -> Response:
 
 
 def _kept(server: Server, data: bytes) -> Upload:
-    return _described(server, *server.uploads.add(data))
+    return _described(server, server.uploads.add(data))
 
 
-def _described(server: Server, token: str, photo: PhotoFile) -> Upload:
+def _described(server: Server, token: str) -> Upload:
+    payload, facts = server.uploads.header(token)
     known = None
     if (server.settings.folder / "library.db").exists():
         with server.readers.library() as library:
-            known = library.catalog.photo_id(photo.payload)
-    return Upload(token, photo.facts.width, photo.facts.height, known)
+            known = library.catalog.photo_id(payload)
+    return Upload(token, facts.width, facts.height, known)
