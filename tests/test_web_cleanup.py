@@ -3,12 +3,11 @@
 import json
 import os
 import shutil
-import time
 
 import pytest
 from conftest import SAMPLES, MeanColour
 from PIL import Image
-from web_client import web_client
+from web_client import wait, web_client
 
 from vitsearch.duplicates.documents import report_document
 from vitsearch.duplicates.find import find_duplicates
@@ -16,16 +15,6 @@ from vitsearch.jsonable import to_jsonable
 from vitsearch.library import Library
 
 CHOSEN = ("animals/cat-1.jpg", "animals/bird-1.jpg", "nature/bee-1.jpg")
-
-
-def wait(client, address, state="running"):
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        answer = client.get(address).json()
-        if answer["state"] != state:
-            return answer
-        time.sleep(0.1)
-    raise AssertionError(answer)
 
 
 @pytest.fixture(scope="module")

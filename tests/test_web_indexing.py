@@ -10,11 +10,17 @@ import time
 from urllib.request import urlopen
 
 import pytest
+from click.testing import CliRunner
 from conftest import MeanColour
-from test_web_cleanup import wait
-from web_client import web_client
+from web_client import wait, web_client
 
+from vitsearch.cli import cli
+from vitsearch.errors import LibraryBusy, VitsearchError
+from vitsearch.lease import lease
 from vitsearch.library import Library
+from vitsearch.web.serving import bind
+from vitsearch.web.settings import LibrarySettings
+from vitsearch.web.work import index_folders
 
 
 class Slow(MeanColour):
@@ -78,6 +84,7 @@ def test_a_run_that_dies_is_reported_and_the_server_goes_on(tmp_path, photos):
         assert client.get("/api/status").status_code == 200
 
 
+@pytest.mark.slow
 def test_runs_wait_for_each_other(tmp_path, photos, picture):
     picture(tmp_path / "more/one.png", "red")
     with web_client(tmp_path / "library", MeanColour()) as client:
@@ -92,11 +99,6 @@ def test_runs_wait_for_each_other(tmp_path, photos, picture):
 
 def test_a_run_by_somebody_else_is_said_to_be_in_the_way(tmp_path, photos, monkeypatch):
     monkeypatch.setattr("vitsearch.web.work._TRIES", 0)
-    from vitsearch.errors import LibraryBusy
-    from vitsearch.lease import lease
-    from vitsearch.web.settings import LibrarySettings
-    from vitsearch.web.work import index_folders
-
     with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
         library.index([photos])
     settings = LibrarySettings(tmp_path / "library", backbone=MeanColour())
@@ -152,20 +154,24 @@ def test_the_program_serves_tells_of_changes_and_stops_at_once(serving, tmp_path
         assert server.stderr.read() == ""
 
 
-def test_an_address_that_is_taken_is_one_clear_line(serving, run):
-    _, address = serving
-    done = run("serve", "--port", address.rsplit(":")[-1].rstrip("/"))
-    assert done.returncode == 1
-    assert "in use" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+def test_an_address_that_is_taken_is_one_clear_line():
+    taken = bind("127.0.0.1", 0)
+    try:
+        with pytest.raises(VitsearchError, match=r"cannot serve at .*in use.*another --port"):
+            bind("127.0.0.1", taken.access.port)
+    finally:
+        taken.socket.close()
+
+
+def test_a_token_is_in_the_link_if_and_only_if_others_can_reach_the_server():
+    for host, others in (("127.0.0.1", False), ("0.0.0.0", True)):
+        bound = bind(host, 0)
+        bound.socket.close()
+        assert ("token=" in bound.link) is others
+        assert bound.access.is_local is not others
 
 
 def test_without_the_extra_the_way_out_is_named(monkeypatch, tmp_path):
-    from click.testing import CliRunner
-
-    from vitsearch.cli import cli
-    from vitsearch.errors import VitsearchError
-
     module = sys.modules["vitsearch.cli.serve"]
     monkeypatch.setattr(module, "_NEEDED", ("fastapi", "no_such_package"))
     result = CliRunner().invoke(cli, ["--library", str(tmp_path), "serve"])

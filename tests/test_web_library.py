@@ -13,31 +13,53 @@ from web_client import web_client
 from vitsearch.library import Library
 
 
-def dated(picture, path, colour, taken=None, camera=None, **options):
+def dated(path, colour, taken, size, camera=None):
     exif = Image.Exif()
-    if taken:
-        exif[0x0132] = taken
+    exif[0x0132] = taken
     if camera:
         exif[0x0110] = camera
-    return picture(path, colour, exif=exif, **options)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, colour).save(path, exif=exif)
 
 
-@pytest.fixture
-def photos(tmp_path, picture):
-    folder = tmp_path / "photos"
-    dated(picture, folder / "beach/red.jpg", "red", "2024:05:03 10:11:12", "X100", size=(60, 40))
-    dated(picture, folder / "beach/blue.jpg", "blue", "2024:05:20 10:00:00", size=(40, 80))
-    dated(picture, folder / "green.jpg", "green", "2023:01:02 03:04:05", "X100", size=(50, 50))
-    picture(folder / "grey.png", "grey")
-    return folder
+def make_library(place):
+    folder = place / "photos"
+    dated(folder / "beach/red.jpg", "red", "2024:05:03 10:11:12", (60, 40), "X100")
+    dated(folder / "beach/blue.jpg", "blue", "2024:05:20 10:00:00", (40, 80))
+    dated(folder / "green.jpg", "green", "2023:01:02 03:04:05", (50, 50), "X100")
+    Image.new("RGB", (64, 48), "grey").save(folder / "grey.png")
+    with Library.open(place / "library", backbone=MeanColour()) as library:
+        library.index([folder])
+    return place
 
 
-@pytest.fixture
-def client(tmp_path, photos):
-    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
-        library.index([photos])
-    with web_client(tmp_path / "library", MeanColour()) as client:
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A library that no test changes."""
+    return make_library(tmp_path_factory.mktemp("shown"))
+
+
+@pytest.fixture(scope="module")
+def client(place):
+    with web_client(place / "library", MeanColour()) as client:
         yield client
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A library of a test's own, which it may change."""
+    return make_library(tmp_path)
+
+
+@pytest.fixture
+def own_client(own):
+    with web_client(own / "library", MeanColour()) as client:
+        yield client
+
+
+def index(place):
+    with Library.open(place / "library", backbone=MeanColour()) as library:
+        library.index([place / "photos"])
 
 
 def named(client, ids):
@@ -108,18 +130,18 @@ def test_the_grid_by_folder_is_as_paths_sort(client):
         ({"camera": "nothing"}, []),
     ],
 )
-def test_the_grid_is_narrowed_down(client, photos, narrowed, names):
+def test_the_grid_is_narrowed_down(client, place, narrowed, names):
     if "folder" in narrowed:
-        narrowed["folder"] = str(photos / "beach")
+        narrowed["folder"] = str(place / "photos/beach")
     shown = [name for section in in_sections(client, **narrowed).values() for name in section]
     assert sorted(shown) == names
 
 
-def test_the_facets_count_folders_with_what_is_below_them(client, photos):
+def test_the_facets_count_folders_with_what_is_below_them(client, place):
     facets = client.get("/api/facets").json()
     assert {folder["path"]: folder["count"] for folder in facets["folders"]} == {
-        str(photos): 4,
-        str(photos / "beach"): 2,
+        str(place / "photos"): 4,
+        str(place / "photos/beach"): 2,
     }
     assert facets["cameras"] == [{"camera": "X100", "count": 2}]
     assert [(month["month"], month["count"]) for month in facets["months"]] == [
@@ -129,21 +151,18 @@ def test_the_facets_count_folders_with_what_is_below_them(client, photos):
     ]
 
 
-def test_an_unchanged_grid_is_not_sent_again_and_a_file_that_goes_missing_changes_it(
-    client, photos, tmp_path
-):
-    first = client.get("/api/grid")
-    assert client.get("/api/grid", headers={"if-none-match": first.headers["etag"]}).status_code == 304
-    (photos / "grey.png").unlink()
-    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
-        library.index()
-    again = client.get("/api/grid", headers={"if-none-match": first.headers["etag"]})
+def test_an_unchanged_grid_is_not_sent_again_and_a_file_that_goes_missing_changes_it(own, own_client):
+    first = own_client.get("/api/grid")
+    assert own_client.get("/api/grid", headers={"if-none-match": first.headers["etag"]}).status_code == 304
+    (own / "photos" / "grey.png").unlink()
+    index(own)
+    again = own_client.get("/api/grid", headers={"if-none-match": first.headers["etag"]})
     assert (again.status_code, len(again.json()["ids"])) == (200, 3)
 
 
-def test_the_grid_leaves_out_what_is_on_a_drive_that_is_not_there(client, photos):
-    shutil.rmtree(photos)
-    assert client.get("/api/grid").json()["ids"] == []
+def test_the_grid_leaves_out_what_is_on_a_drive_that_is_not_there(own, own_client):
+    shutil.rmtree(own / "photos")
+    assert own_client.get("/api/grid").json()["ids"] == []
 
 
 def test_the_grid_travels_packed(client):
@@ -156,14 +175,12 @@ def test_the_grid_travels_packed(client):
         assert json.loads(gzip.decompress(b"".join(raw.iter_raw()))) == plain.json()
 
 
-def test_a_photo_is_described_with_all_its_places(client, photos, tmp_path):
-    shutil.copy(photos / "beach/red.jpg", photos / "copy.jpg")
-    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
-        library.index()
-    (photos / "copy.jpg").unlink()
-    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
-        library.index()
-    facts = client.get(f"/api/photos/{photo_id(client, 'red.jpg')}").json()
+def test_a_photo_is_described_with_all_its_places(own, own_client):
+    shutil.copy(own / "photos" / "beach/red.jpg", own / "photos" / "copy.jpg")
+    index(own)
+    (own / "photos" / "copy.jpg").unlink()
+    index(own)
+    facts = own_client.get(f"/api/photos/{photo_id(own_client, 'red.jpg')}").json()
     assert (facts["width"], facts["height"], facts["taken"], facts["camera"]) == (
         60,
         40,
@@ -171,8 +188,8 @@ def test_a_photo_is_described_with_all_its_places(client, photos, tmp_path):
         "X100",
     )
     assert {(file["path"], file["state"]) for file in facts["files"]} == {
-        (str(photos / "beach/red.jpg"), "present"),
-        (str(photos / "copy.jpg"), "missing"),
+        (str(own / "photos" / "beach/red.jpg"), "present"),
+        (str(own / "photos" / "copy.jpg"), "missing"),
     }
 
 
@@ -181,22 +198,21 @@ def opened(answer):
     return Image.open(io.BytesIO(answer.content))
 
 
-def test_a_thumbnail_is_upright_and_made_once(client, photos, tmp_path, picture):
+def test_a_thumbnail_is_upright_and_made_once(own, own_client, picture):
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned: what is stored lies on its side
     exif[0x010E] = "a secret"
-    picture(photos / "turned.jpg", "orange", size=(900, 600), exif=exif)
-    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
-        library.index()
-    photo = photo_id(client, "turned.jpg")
-    answer = client.get(f"/api/photos/{photo}/thumbnail", params={"height": 320})
+    picture(own / "photos" / "turned.jpg", "orange", size=(900, 600), exif=exif)
+    index(own)
+    photo = photo_id(own_client, "turned.jpg")
+    answer = own_client.get(f"/api/photos/{photo}/thumbnail", params={"height": 320})
     shown = opened(answer)
     assert shown.size == (213, 320)
     assert b"a secret" not in answer.content
     assert not shown.getexif()
-    (photos / "turned.jpg").unlink()
-    assert client.get(f"/api/photos/{photo}/thumbnail", params={"height": 320}).content == answer.content
-    gone = client.get(f"/api/photos/{photo}/thumbnail", params={"height": 160})
+    (own / "photos" / "turned.jpg").unlink()
+    assert own_client.get(f"/api/photos/{photo}/thumbnail", params={"height": 320}).content == answer.content
+    gone = own_client.get(f"/api/photos/{photo}/thumbnail", params={"height": 160})
     assert (gone.status_code, gone.json()["error"].startswith("cannot read")) == (400, True)
 
 
@@ -213,33 +229,29 @@ def test_pictures_may_be_kept_by_a_browser_that_names_the_library(client):
         assert (same.status_code, same.content) == (304, b"")
 
 
-def test_a_view_is_never_larger_than_a_screen(client, photos, tmp_path, picture):
-    picture(photos / "wide.png", "purple", size=(4096, 1000))
-    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
-        library.index()
-    answer = client.get(f"/api/photos/{photo_id(client, 'wide.png')}/view")
+def test_a_view_is_never_larger_than_a_screen(own, own_client, picture):
+    picture(own / "photos" / "wide.png", "purple", size=(4096, 1000))
+    index(own)
+    answer = own_client.get(f"/api/photos/{photo_id(own_client, 'wide.png')}/view")
     assert opened(answer).size == (2048, 500)
 
 
-def test_a_new_library_in_the_old_place_is_noticed(client, photos, tmp_path):
-    before = client.get("/api/status").json()["images"]
-    shutil.rmtree(tmp_path / "library")
-    (photos / "grey.png").unlink()
-    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
-        library.index([photos])
-    assert len(client.get("/api/grid").json()["ids"]) == 3
-    assert client.get("/api/status").json()["images"] != before
+def test_a_new_library_in_the_old_place_is_noticed(own, own_client):
+    before = own_client.get("/api/status").json()["images"]
+    shutil.rmtree(own / "library")
+    (own / "photos" / "grey.png").unlink()
+    index(own)
+    assert len(own_client.get("/api/grid").json()["ids"]) == 3
+    assert own_client.get("/api/status").json()["images"] != before
 
 
-def test_a_file_is_revealed_where_it_is(tmp_path, photos):
+def test_a_file_is_revealed_where_it_is(own):
     shown = []
-    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
-        library.index([photos])
-    with web_client(tmp_path / "library", MeanColour(), reveal=shown.append) as client:
+    with web_client(own / "library", MeanColour(), reveal=shown.append) as client:
         photo = photo_id(client, "red.jpg")
         assert client.post(f"/api/photos/{photo}/reveal", json={}).status_code == 204
         assert client.post(f"/api/photos/{photo}/reveal", json={"file": 7}).status_code == 404
-    assert shown == [photos / "beach/red.jpg"]
+    assert shown == [own / "photos" / "beach/red.jpg"]
 
 
 def test_the_same_page_is_served_for_every_view_and_its_files_may_be_kept(client):

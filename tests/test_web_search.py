@@ -13,30 +13,37 @@ from vitsearch.library import Library
 COLOURS = ("red", "darkred", "blue", "navy", "green", "white")
 
 
-@pytest.fixture
-def photos(tmp_path, picture):
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    place = tmp_path_factory.mktemp("searched")
+    (place / "photos").mkdir()
     for colour in COLOURS:
-        picture(tmp_path / f"photos/{colour}.png", colour)
+        Image.new("RGB", (64, 48), colour).save(place / f"photos/{colour}.png")
     halves = Image.new("RGB", (64, 48), "red")
     halves.paste("blue", (0, 0, 32, 48))
-    halves.save(tmp_path / "photos/halves.png")
-    return tmp_path / "photos"
+    halves.save(place / "photos/halves.png")
+    return place
 
 
-@pytest.fixture
-def library(tmp_path, photos):
-    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+@pytest.fixture(scope="module")
+def photos(place):
+    return place / "photos"
+
+
+@pytest.fixture(scope="module")
+def library(place, photos):
+    with Library.open(place / "library", backbone=MeanColour()) as library:
         library.index([photos])
         yield library
 
 
-@pytest.fixture
-def client(tmp_path, library):
-    with web_client(tmp_path / "library", MeanColour()) as client:
+@pytest.fixture(scope="module")
+def client(place, library):
+    with web_client(place / "library", MeanColour()) as client:
         yield client
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def ids(library, photos):
     return {
         match.path.stem: match.photo
@@ -77,9 +84,9 @@ def test_an_upload_of_a_photo_of_the_library_is_known_and_left_out(client, photo
     assert "red" not in found(client, upload=upload["token"])
 
 
-def test_an_upload_is_still_there_after_a_restart(client, tmp_path, picture):
+def test_an_upload_is_still_there_after_a_restart(client, place, tmp_path, picture):
     upload = put(client, picture(tmp_path / "elsewhere/nearly.png", (250, 5, 5)))
-    with web_client(tmp_path / "library", MeanColour()) as again:
+    with web_client(place / "library", MeanColour()) as again:
         assert found(again, upload=upload["token"], k=1) == ["red"]
 
 

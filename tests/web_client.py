@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -30,3 +31,12 @@ def web_client(
         app, base_url=f"http://{HOST}", headers={"X-Vitsearch": "1"}, raise_server_exceptions=False
     ) as client:
         yield client
+
+
+def wait(client: TestClient, address: str, state: str = "running") -> dict:
+    """Ask again and again until a job is in another state, and return the answer."""
+    end = time.monotonic() + 60
+    while (answer := client.get(address).json())["state"] == state:
+        assert time.monotonic() < end, answer
+        time.sleep(0.1)
+    return answer
