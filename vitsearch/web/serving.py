@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
@@ -56,10 +57,14 @@ def bind(host: str, port: int) -> Bound:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         # The protocol is named so that asyncio sees TCP and does not wait to fill packets (TCP_NODELAY).
         listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        with suppress(OSError):
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(_BACKLOG)
+        try:
+            if os.name == "posix":  # on Windows it would let another program take the address too
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((host, port))
+            listener.listen(_BACKLOG)
+        except OSError:
+            listener.close()
+            raise
     except OSError as error:
         raise VitsearchError(
             f"cannot serve at {host}:{port}: {error.strerror or error}; choose another --port or --host"
