@@ -89,7 +89,9 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def app(folder):
-    return create_app(LibrarySettings(folder / "library", backbone=MeanColour()))
+    app = create_app(LibrarySettings(folder / "library", backbone=MeanColour()))
+    yield app
+    app.state.server.close()
 
 
 @contextmanager
@@ -487,7 +489,9 @@ def test_an_error_inside_tells_the_client_nothing(folder, monkeypatch):
 def outside(folder):
     """A server that other machines can reach, and its token."""
     access = Access.to("0.0.0.0", 8642)
-    return create_app(LibrarySettings(folder / "library", backbone=MeanColour()), access=access), access
+    app = create_app(LibrarySettings(folder / "library", backbone=MeanColour()), access=access)
+    yield app, access
+    app.state.server.close()
 
 
 LAN = "192.168.1.10:8642"

@@ -7,34 +7,18 @@ from __future__ import annotations
 
 import io
 import math
-import os
 import secrets
 import threading
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from PIL.Image import Image
 
-    from vitsearch.records import PhotoFacts
-
-    class ReadPhoto(Protocol):
-        """A photo whose header was read."""
-
-        @property
-        def facts(self) -> PhotoFacts:
-            """What the header says."""
-
-        def pixels(self, *, min_side: int | None = None) -> Image:
-            """Decode it, as `photos.PhotoFile` does."""
-
-    OpenPhoto = Callable[[Path], AbstractContextManager[ReadPhoto]]
+    from vitsearch.decoding.decoders import Decoders, ProtectedPhoto
 
 HEIGHTS = (160, 320, 640)
-Height = Literal[160, 320, 640]
 VIEW_SIDE = 2048
 # A panorama as wide as this many heights is shown whole; a wider one would make the grid's row a strip of nothing.
 _WIDEST = 6
@@ -45,14 +29,13 @@ _VIEW_QUALITY = 90
 class Thumbnails:
     """The folder `thumbnails/` of a library: JPEG files, by payload hash and height. A cache: delete it at will.
 
-    `open_photo` reads and decodes photo files, in this process or, better, in one that they cannot harm.
+    As many pictures are made at once as there are `decoders`.
     """
 
-    def __init__(self, library: Path, open_photo: OpenPhoto, *, at_once: int | None = None) -> None:
+    def __init__(self, library: Path, decoders: Decoders) -> None:
         self.folder = library / "thumbnails"
-        self._open = open_photo
-        # Each decode may hold a whole photo in memory.
-        self._turns = threading.BoundedSemaphore(at_once or max(1, min(4, os.cpu_count() or 1)))
+        self._decoders = decoders
+        self._turns = threading.BoundedSemaphore(decoders.count)
 
     def cached(self, payload: str, kind: int | str) -> bytes | None:
         """Return a picture that was kept before: a thumbnail by its height, another by the name of its kind."""
@@ -84,7 +67,7 @@ class Thumbnails:
             made = self.cached(payload, height)
             if made is not None:  # while this one waited for its turn
                 return made
-            with self._open(photo) as opened:
+            with self._decoders.open(photo) as opened:
                 data = _encoded(_scaled(opened, height), _QUALITY)
         self.keep(payload, height, data)
         return data
@@ -96,14 +79,14 @@ class Thumbnails:
             UnreadablePhoto: the file cannot be decoded.
 
         """
-        with self._turns, self._open(photo) as opened:
+        with self._turns, self._decoders.open(photo) as opened:
             return _encoded(_for_the_screen(opened), _VIEW_QUALITY)
 
     def _path(self, payload: str, kind: int | str) -> Path:
         return self.folder / payload[:2] / f"{payload[2:]}-{kind}.jpg"
 
 
-def _scaled(photo: ReadPhoto, height: int) -> Image:
+def _scaled(photo: ProtectedPhoto, height: int) -> Image:
     """Decode a photo upright and scale it down to a height; what is smaller stays as it is."""
     # The scale at which a JPEG is decoded goes by its shorter side.
     side = math.ceil(height * min(1.0, photo.facts.width / photo.facts.height))
@@ -112,7 +95,7 @@ def _scaled(photo: ReadPhoto, height: int) -> Image:
     return image
 
 
-def _for_the_screen(photo: ReadPhoto) -> Image:
+def _for_the_screen(photo: ProtectedPhoto) -> Image:
     facts = photo.facts
     shrink = max(1.0, max(facts.width, facts.height) / VIEW_SIDE)
     image = photo.pixels(min_side=math.ceil(min(facts.width, facts.height) / shrink))

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vitsearch.backbones.spec import Space
+    from vitsearch.decoding.decoders import Decoders
     from vitsearch.explain.attention import AttentionModel, Gradient
-    from vitsearch.web.opening import OpenPhoto
 
 _QUALITY = 88
 _SIDE = 1200
@@ -20,8 +20,8 @@ _SIDE = 1200
 class HeatMaps:
     """Draws one at a time, with a model that is loaded when the first one is asked for."""
 
-    def __init__(self, open_photo: OpenPhoto) -> None:
-        self._open = open_photo
+    def __init__(self, decoders: Decoders) -> None:
+        self._decoders = decoders
         self._turn = threading.Lock()
         self._model: AttentionModel | None = None
         self._space: Space | None = None
@@ -40,7 +40,7 @@ class HeatMaps:
         with self._turn:
             if self._model is None or self._space != space:
                 self._model, self._space = AttentionModel(space, cache=cache), space
-            with self._open(photo) as opened:
+            with self._decoders.open(photo) as opened:
                 pixels = opened.pixels(min_side=_SIDE)
             if gradient is None:
                 picture = draw_rollout(pixels, self._model)

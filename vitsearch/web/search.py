@@ -174,7 +174,7 @@ class _Asked:
         space = self._space
 
         def embed() -> Vector:
-            with self._server.open_photo(path) as photo:
+            with self._server.decoders.open(path) as photo:
                 side = space.preprocessing.decode_side
                 image = QueryImage("the image", photo).pixels(min_side=side, crop=crop)
             with self._server.model() as library:

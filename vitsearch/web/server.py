@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import Depends
 from starlette.requests import Request
 
+from vitsearch.decoding.decoders import Decoders
 from vitsearch.errors import LibraryMissing, VitsearchError
 from vitsearch.thumbnails import Thumbnails
 from vitsearch.web.duplicate_search import DuplicateSearch
@@ -17,7 +19,6 @@ from vitsearch.web.events import Events
 from vitsearch.web.heat_maps import HeatMaps
 from vitsearch.web.index_runs import IndexRuns
 from vitsearch.web.known_vectors import KnownVectors
-from vitsearch.web.opening import open_here
 from vitsearch.web.plan_store import PlanStore
 from vitsearch.web.readers import Readers, Remembered
 from vitsearch.web.upload_store import UploadStore
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from vitsearch.web.settings import LibrarySettings
 
 
+# Each of them may hold a whole photo in memory.
+_MOST_DECODERS = 4
 _LOG = logging.getLogger(__name__)
 
 
@@ -44,12 +47,12 @@ class Server:
         self.vectors = KnownVectors()
         self.events = Events()
         self.index_runs = IndexRuns(settings, self.events)
-        self.open_photo = open_here
+        self.decoders = Decoders(max(2, min(_MOST_DECODERS, os.cpu_count() or 1)))
         self.duplicates = DuplicateSearch(settings, self.events)
         self.plans = PlanStore(settings.folder)
-        self.heat_maps = HeatMaps(self.open_photo)
-        self.thumbnails = Thumbnails(settings.folder, self.open_photo)
-        self.uploads = UploadStore(settings.folder, self.open_photo)
+        self.heat_maps = HeatMaps(self.decoders)
+        self.thumbnails = Thumbnails(settings.folder, self.decoders)
+        self.uploads = UploadStore(settings.folder, self.decoders)
         self._closing = threading.Event()
         self._model_turn = threading.Lock()
         self._with_model = settings.open()
@@ -86,6 +89,7 @@ class Server:
         self._closing.set()
         self.index_runs.close()
         self.duplicates.close()
+        self.decoders.close()
         self.readers.close()
         with self._model_turn:
             self._with_model.close()

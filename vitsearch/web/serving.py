@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from vitsearch.web.events import Events
+    from vitsearch.web.server import Server
     from vitsearch.web.settings import LibrarySettings
 
 # Open pages hold a stream of events, which ends at once; an answer that is being written gets this long.
@@ -108,6 +109,8 @@ def run_server(
         lifespan="on",
         ws="none",
     )
-    server = _Uvicorn(config, app.state.server.events, on_start)
+    shared: Server = app.state.server
+    shared.decoders.start()
+    server = _Uvicorn(config, shared.events, on_start)
     with suppress(KeyboardInterrupt):
         server.run(sockets=[bound.socket])

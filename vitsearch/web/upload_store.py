@@ -15,8 +15,8 @@ from vitsearch.web.answers import NotFound
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from vitsearch.decoding.decoders import Decoders
     from vitsearch.records import PhotoFacts
-    from vitsearch.web.opening import OpenPhoto
 
 MAX_PIXELS = 100_000_000
 _MOST = 200
@@ -36,9 +36,9 @@ class Upload:
 class UploadStore:
     """The folder `uploads/` of a library: the newest images, named by their hash."""
 
-    def __init__(self, library: Path, open_photo: OpenPhoto) -> None:
+    def __init__(self, library: Path, decoders: Decoders) -> None:
         self._folder = library / "uploads"
-        self._open = open_photo
+        self._decoders = decoders
 
     def add(self, data: bytes) -> str:
         """Keep an image; return its token.
@@ -91,7 +91,7 @@ class UploadStore:
                 path.unlink(missing_ok=True)
 
     def _header(self, source: Path | bytes) -> tuple[bytes, PhotoFacts]:
-        with self._open(source) as photo:
+        with self._decoders.open(source, name="the image") as photo:
             facts = photo.facts
             if facts.width * facts.height > MAX_PIXELS:
                 raise UnreadablePhoto(
