@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 MANIFEST = "manifest.json"
 LITTER_SECONDS = 24 * 3600
+BLOCK_ROWS = 16384
 
 
 class StaleCache(LibraryError):
@@ -224,11 +225,30 @@ def sweep(folder: Path, *, keep: Manifest, replaced: Manifest | None) -> None:
 
 def give_back(rows: npt.NDArray[np.float16]) -> None:
     """Drop a mapped array's pages from this process's memory: a pass over all rows need not hold them all."""
+    _advise(rows, "MADV_DONTNEED")
+
+
+def expect_single_rows(rows: npt.NDArray[np.float16], *, single: bool) -> None:
+    """Say how a mapped array will be read: a row here and there, or one after the other.
+
+    For single rows the system should read no more of the file than asked for. Otherwise each row that is not in
+    memory costs 32 pages, which push others out where memory is short.
+    """
+    _advise(rows, "MADV_RANDOM" if single else "MADV_NORMAL")
+
+
+def _advise(rows: npt.NDArray[np.float16], advice: str) -> None:
     base: object = rows
     while isinstance(base, np.ndarray):
         base = base.base
-    if isinstance(base, mmap.mmap) and hasattr(base, "madvise"):
-        base.madvise(mmap.MADV_DONTNEED)
+    if isinstance(base, mmap.mmap) and hasattr(mmap, advice):
+        base.madvise(getattr(mmap, advice))
+
+
+def are_unit_rows(rows: npt.NDArray[np.float16]) -> bool:
+    """Return whether every row has length 1, within what float16 allows."""
+    wide = rows.astype(np.float32)
+    return bool((np.abs(np.vecdot(wide, wide) - 1) < 0.02).all())
 
 
 class RowFiles:
@@ -290,3 +310,19 @@ class RowFiles:
         """Wait until everything that was appended is on disk."""
         for name in self.names:
             sync_file(self.folder / name)
+
+    def check(self, *, ascending: bool, thorough: bool) -> None:
+        """Look at a few rows across the files, or at all: sizes alone do not show a file that was overwritten.
+
+        Raises:
+            StaleCache: rows without unit length, or ids out of order.
+
+        """
+        step = BLOCK_ROWS if thorough else max(1, self.count // 64)
+        for start in range(0, self.count, step):
+            part = slice(start, start + (step if thorough else 1))
+            if not are_unit_rows(self.rows[part]):
+                raise StaleCache(self.folder, "a row does not have unit length")
+        ids = self.ids if thorough else self.ids[::step]
+        if len(ids) and (ids.min() < 0 or (ascending and bool((np.diff(ids) <= 0).any()))):
+            raise StaleCache(self.folder, "its ids are damaged")

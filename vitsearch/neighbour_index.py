@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vitsearch.neighbour_files import OperatingPoint, cheapest, give_back
+from vitsearch.neighbour_files import OperatingPoint, cheapest, expect_single_rows, give_back
 from vitsearch.neighbour_shape import KMEANS_ROUNDS, SAMPLE_QUERIES, CellShape
 
 if TYPE_CHECKING:
@@ -173,11 +173,13 @@ class RowIndex:
 
     def exact(self, queries: Single, k: int, kept: Subset | None) -> Found:
         """Find the k best rows of each query, in the form of `search`, but close scores may be in either order."""
+        gathers = kept is not None and kept.count < GATHER_SHARE * len(self.rows)
+        expect_single_rows(self.rows, single=gathers)
         if len(queries) >= BLAS_QUERIES:
             return _search_blocks(self.rows, queries, k, None if kept is None else kept.slots)
         if kept is None:
             scores, slots = self._flat.search(queries, k)
-        elif kept.count < GATHER_SHARE * len(self.rows):
+        elif gathers:
             scores, places = _view(self.rows[kept.slots]).search(queries, k)
             slots = kept.slots[places]
         else:
@@ -197,6 +199,7 @@ class RowIndex:
             # As many rows that may be found are visited as there were without the filter.
             nprobe = min(self.cells.size, round(point.nprobe * kept.total / kept.count))
             parameters = _parameters(nprobe, factor, kept.selector)
+        expect_single_rows(self.rows, single=True)
         scores, slots = self._refined.search(queries, k, params=parameters)
         covered = self.cells.count
         rest = None if kept is None or covered == len(self.rows) else kept.tail(covered)
@@ -326,6 +329,7 @@ class Cells:
         """Add the rows that are not covered yet, or all `afresh`, and measure again; `rows` is the whole array."""
         if afresh:
             self.index.reset()
+        expect_single_rows(rows, single=False)
         with _threads_for(len(rows) // BLOCK_ROWS):
             for start in range(self.count, len(rows), BLOCK_ROWS):
                 block = rows[start : start + BLOCK_ROWS]

@@ -15,10 +15,12 @@ import numpy as np
 
 from vitsearch.errors import SpaceMismatch
 from vitsearch.neighbour_files import (
+    BLOCK_ROWS,
     CellsRecord,
     Manifest,
     RowFiles,
     StaleCache,
+    are_unit_rows,
     cheapest,
     digest,
     read_manifest,
@@ -54,7 +56,6 @@ TAIL_SHARE = 0.01
 GROWTH = 2
 # A quarter of dead rows costs a quarter of the time and the disk; rewriting then costs each removal four row copies.
 COMPACT_SHARE = 0.25
-COPY_ROWS = 16384
 # So many photos that are left out are asked for and dropped.
 FEW = 32
 
@@ -154,7 +155,7 @@ class Neighbours:
         """
         manifest = read_manifest(folder, dimension=dimension)
         files = RowFiles(folder, manifest.rows, manifest.ids, dimension=dimension, count=manifest.count)
-        _check_rows(files, ascending=manifest.ascending, thorough=thorough)
+        files.check(ascending=manifest.ascending, thorough=thorough)
         removed = np.zeros(manifest.count, dtype=bool)
         if manifest.removed is not None:
             bits = np.fromfile(folder / manifest.removed, dtype=np.uint8)
@@ -204,7 +205,7 @@ class Neighbours:
         if photos.min() < 0:
             raise ValueError("a photo id is negative")
         half = rows.astype("<f2", copy=False)
-        if not _are_unit_rows(half):
+        if not are_unit_rows(half):
             raise ValueError("a row does not have unit length")
         self._files.append(photos, half)
         self._table.append(photos, self._files.ids)
@@ -331,8 +332,8 @@ class Neighbours:
         slots = np.flatnonzero(~self._table.removed)
         slots = slots[np.argsort(self._files.ids[slots])]
         files = RowFiles.create(self._files.folder, dimension=self.dimension)
-        for start in range(0, len(slots), COPY_ROWS):
-            part = slots[start : start + COPY_ROWS]
+        for start in range(0, len(slots), BLOCK_ROWS):
+            part = slots[start : start + BLOCK_ROWS]
             files.append(self._files.ids[part], self._files.rows[part])
         self._files = files
         self._table = SlotTable(files.ids, removed=np.zeros(files.count, dtype=bool), ascending=True)
@@ -408,26 +409,3 @@ def _manifest_or_none(folder: Path, dimension: int) -> Manifest | None:
         return read_manifest(folder, dimension=dimension)
     except StaleCache:
         return None
-
-
-def _are_unit_rows(rows: npt.NDArray[np.float16]) -> bool:
-    """Return whether every row has length 1, within what float16 allows."""
-    wide = rows.astype(np.float32)
-    return bool((np.abs(np.vecdot(wide, wide) - 1) < 0.02).all())
-
-
-def _check_rows(files: RowFiles, *, ascending: bool, thorough: bool) -> None:
-    """Look at a few rows across the files, or at all: sizes alone do not show a file that was overwritten.
-
-    Raises:
-        StaleCache: rows without unit length, or ids out of order.
-
-    """
-    step = COPY_ROWS if thorough else max(1, files.count // 64)
-    for start in range(0, files.count, step):
-        part = slice(start, start + (step if thorough else 1))
-        if not _are_unit_rows(files.rows[part]):
-            raise StaleCache(files.folder, "a row does not have unit length")
-    ids = files.ids if thorough else files.ids[::step]
-    if len(ids) and (ids.min() < 0 or (ascending and bool((np.diff(ids) <= 0).any()))):
-        raise StaleCache(files.folder, "its ids are damaged")
