@@ -66,6 +66,13 @@ export class LabelsView {
     this.next = parameters.next === "1";
     this.legend.hidden = this.grid.element.hidden = this.teach.hidden = true;
     try {
+      const status = await libraryStatus();
+      if (!status.photos) {
+        this.split.hidden = true;
+        this.body.hidden = false;
+        this.body.replaceChildren(h("div", { class: "empty" }, icon("label"), h("h2", {}, "Nothing to label yet"), h("p", {}, "Add a folder of photos first."), h("a", { href: "/indexing" }, "Add a folder")));
+        return;
+      }
       const { heads } = await get("/api/heads");
       if (parameters !== this.parameters) return;
       this.heads = heads;

@@ -88,7 +88,9 @@ export class LibraryView {
       this.grid.show(answer, { keep });
       if (!keep) announce(plural(answer.ids.length, "photo"));
     } catch (error) {
-      this.#instead(h("div", { class: "empty" }, icon("warning"), h("h2", {}, "The photos cannot be shown"), h("p", {}, error.message)));
+      const status = error.status === 404 ? await libraryStatus({ fresh: true }).catch(() => null) : null;
+      if (status && !status.photos) await this.#explainEmpty(parameters, by);
+      else this.#instead(h("div", { class: "empty" }, icon("warning"), h("h2", {}, "The photos cannot be shown"), h("p", {}, error.message)));
     }
   }
 

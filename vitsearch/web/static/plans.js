@@ -9,7 +9,7 @@ const ACTIONS = [
   ["hardlink", "Replace by hard links to the kept file"], ["symlink", "Replace by symbolic links to the kept file"],
 ];
 const VERBS = { trash: "to the trash", move: "moved away", hardlink: "becomes a link", symlink: "becomes a link" };
-const STATES = { made: ["not applied", "warm"], applied: ["applied", "good"], undone: ["undone", ""], interrupted: ["interrupted", "bad"] };
+const STATES = { made: ["not applied", "warm"], applied: ["applied", "good"], undone: ["undone", ""], partly: ["partly applied", "bad"] };
 
 /** `which`: "new", "all" or a plan's id. */
 export async function reviewPage(which, options) {
@@ -71,8 +71,8 @@ async function showNew(page, { planned, groups, ...options }) {
 function showPlan(page, plan, options, outcomes = null) {
   const [words, colour] = STATES[plan.state] ?? [plan.state, ""];
   const verbs = h("div", { class: "row" });
-  if (plan.state === "made" || plan.state === "undone" || plan.state === "interrupted") verbs.append(button("Apply the plan …", () => apply(page, plan, options), { kind: "first" }));
-  if (plan.state === "applied" || plan.state === "interrupted") verbs.append(button([icon("undo"), "Undo the plan"], () => undo(page, plan, options)));
+  if (plan.state === "made" || plan.state === "undone" || plan.state === "partly") verbs.append(button("Apply the plan …", () => apply(page, plan, options), { kind: "first" }));
+  if (plan.state === "applied" || plan.state === "partly") verbs.append(button([icon("undo"), "Undo the plan"], () => undo(page, plan, options)));
   const failed = outcomes?.filter((one) => !one.done) ?? [];
   page.replaceChildren(
     back(),

@@ -39,7 +39,7 @@ export class Scrubber {
     let free = 0;
     for (const section of sections) {
       const place = 8 + (section.top / height) * (room - 16);
-      const year = /^\d{4}/.exec(section.key)?.[0] ?? (section.title ?? "").replace(/^.*[\\/]/, "").slice(0, 6);
+      const year = /^\d{4}/.exec(section.key)?.[0] ?? (section.title === "No date" ? "–" : (section.title ?? "").replace(/^.*[\\/]/, ""));
       const isNew = year !== label;
       if (place < free) continue;
       const tick = h("div", { class: isNew ? "tick" : "dot" }, isNew ? year : "");

@@ -155,6 +155,11 @@ export class SearchView {
     } catch (error) {
       if (error.name === "AbortError") return;
       this.line.textContent = "";
+      const status = await libraryStatus({ fresh: true }).catch(() => null);
+      if (status && !status.photos) {
+        this.#instead(h("div", { class: "empty" }, icon("search"), h("h2", {}, "Nothing to search in yet"), h("p", {}, "Add a folder of photos first."), h("a", { href: "/indexing" }, "Add a folder")));
+        return;
+      }
       const lost = error.status === 404 && asked.examples.some((one) => one.kind === "upload");
       this.#instead(h("div", { class: "empty" }, icon("warning"), h("h2", {}, "This search has no answer"), h("p", {}, error.message),
         lost ? h("p", {}, "Dropped pictures are kept only while vitsearch runs: drop it again.") : null));

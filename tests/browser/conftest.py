@@ -1,0 +1,259 @@
+"""One real Chromium, one real server, one library of copies of the samples for all browser tests.
+
+Where there is no browser these tests are skipped, and fail where CI is set. axe-core comes from npm, by version and
+hash, into pytest's cache. Screenshots go to the cache as well, or to $VITSEARCH_SCREENSHOTS.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from selenium.webdriver import Chrome
+    from selenium.webdriver.remote.webelement import WebElement
+
+SAMPLES = Path(__file__).parents[2] / "sample_images"
+AXE = "4.14.1"
+AXE_SHA256 = "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c"
+WIDE, PHONE = (1280, 800), (360, 740)
+
+
+def unavailable(reason: str) -> None:
+    """Skip on a user's machine; fail where CI promises to have it."""
+    if os.environ.get("CI"):
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+class Page:
+    """The browser on one server: go somewhere, press, click, wait, look."""
+
+    def __init__(self, driver: Chrome, address: str, shots: Path) -> None:
+        self.driver = driver
+        self.address = address
+        self.shots = shots
+
+    def show(self, path: str, *, size: tuple[int, int] = WIDE, dark: bool = False) -> None:
+        """Open an address of the page in a window of this size."""
+        self.resize(size, dark=dark)
+        self.driver.get(self.address + path)
+
+    def resize(self, size: tuple[int, int], *, dark: bool = False) -> None:
+        """Give the page this size and this preference."""
+        width, height = size
+        command = self.driver.execute_cdp_cmd
+        command(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": size == PHONE},
+        )
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        command("Emulation.setEmulatedMedia", {"features": [scheme]})
+
+    def one(self, selector: str, text: str = "", *, seconds: float = 20) -> WebElement:
+        """Wait for a visible element, with this text in it if one is given."""
+        return self.until(lambda: next(iter(self.all(selector, text)), None), f"{selector} {text!r}", seconds)
+
+    def all(self, selector: str, text: str = "") -> list[WebElement]:
+        """All visible elements, with this text in them if one is given."""
+        script = """return [...document.querySelectorAll(arguments[0])].filter(
+            (element) => element.checkVisibility() && element.textContent.includes(arguments[1]))"""
+        found: list[WebElement] = self.driver.execute_script(script, selector, text)
+        return found
+
+    def until(self, condition: Any, what: str, seconds: float = 20) -> Any:
+        """Wait until a condition holds, and return what it returned."""
+        from selenium.common.exceptions import StaleElementReferenceException, TimeoutException
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        wait = WebDriverWait(
+            self.driver, seconds, 0.05, ignored_exceptions=[StaleElementReferenceException]
+        )
+        try:
+            return wait.until(lambda _: condition())
+        except TimeoutException:
+            self.picture("failure")
+            shown = self.driver.execute_script("return document.body.innerText")[:1500]
+            pytest.fail(f"waited {seconds} s for {what} at {self.driver.current_url}; the page says:\n{shown}")
+
+    def click(self, selector: str, text: str = "") -> None:
+        """Click a visible element."""
+        self.one(selector, text).click()
+
+    def press(self, *keys: str) -> None:
+        """Press keys, one after the other, wherever the focus is."""
+        from selenium.webdriver import ActionChains
+
+        ActionChains(self.driver).send_keys(*keys).perform()
+
+    def drop(self, file: Path) -> None:
+        """Drop a file on the page, as a file manager does."""
+        script = """
+            const bytes = Uint8Array.from(atob(arguments[0]), (one) => one.charCodeAt(0));
+            const transfer = new DataTransfer();
+            transfer.items.add(new File([bytes], arguments[1], { type: "image/jpeg" }));
+            for (const kind of ["dragenter", "dragover", "drop"]) {
+              document.body.dispatchEvent(new DragEvent(kind, { dataTransfer: transfer, bubbles: true, cancelable: true }));
+            }"""
+        self.driver.execute_script(script, base64.b64encode(file.read_bytes()).decode(), file.name)
+
+    def result(self, number: int) -> str:
+        """The name of a photo that was found, counted from 0, once it is known."""
+        link = f'.view:not([hidden]) .tile a[data-index="{number}"] img'
+        return str(self.until(lambda: self.one(link).get_attribute("alt"), "an answer"))
+
+    def get(self, path: str) -> Any:
+        """Ask the API, from within the page."""
+        return self.driver.execute_async_script(
+            "const done = arguments[1]; fetch(arguments[0]).then((r) => r.json()).then(done)", path
+        )
+
+    def picture(self, name: str) -> None:
+        """Keep a screenshot."""
+        self.driver.save_screenshot(str(self.shots / f"{name}.png"))
+
+    def still(self) -> None:
+        """Wait until nothing moves and all pictures in sight have come."""
+        self.until(
+            lambda: self.driver.execute_script(
+                """return document.querySelector('.view:not([hidden])') && !document.querySelector('[aria-busy=true]')
+                && [...document.images].every((image) => !image.src || image.complete)
+                && document.getAnimations().every((one) => one.playState !== 'running')"""
+            ),
+            "the page to be still",
+        )
+
+
+@pytest.fixture(scope="session")
+def shots(request: pytest.FixtureRequest) -> Path:
+    folder = os.environ.get("VITSEARCH_SCREENSHOTS")
+    path = Path(folder) if folder else request.config.cache.mkdir("screenshots")
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+@pytest.fixture(scope="session")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    chromedriver = shutil.which("chromedriver")
+    if browser is None or chromedriver is None:
+        unavailable("no browser: on Debian, `apt-get install chromium chromium-driver` brings one")
+    webdriver = pytest.importorskip("selenium.webdriver", reason="pip install selenium")
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = browser
+    for flag in (
+        "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+        "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage", "--hide-scrollbars",
+        f"--user-data-dir={tmp_path_factory.mktemp('profile')}",
+    ):  # fmt: skip
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    started = webdriver.Chrome(options=options, service=Service(chromedriver))
+    started.set_script_timeout(60)
+    yield started
+    started.quit()
+
+
+@contextmanager
+def serving(library: Path) -> Iterator[str]:
+    """Run the real server on a free port, and give its address."""
+    command = [sys.executable, "-m", "vitsearch", "--library", str(library), "serve", "--port", "0"]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as server:
+        assert server.stdout is not None
+        try:
+            line = server.stdout.readline()
+            address = re.search(r"http://127\.0\.0\.1:\d+", line)
+            assert address, f"the server said: {line}{server.stdout.read()}"
+            yield address[0]
+        finally:
+            server.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                server.communicate(timeout=15)
+            server.kill()
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Copies of the samples: plans are applied to them."""
+    folder = tmp_path_factory.mktemp("pictures") / "samples"
+    shutil.copytree(SAMPLES, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def new_page(
+    driver: Chrome, tmp_path_factory: pytest.TempPathFactory, shots: Path
+) -> Iterator[Page]:
+    """The page of a library that does not exist yet."""
+    with serving(tmp_path_factory.mktemp("served") / "library") as address:
+        yield Page(driver, address, shots)
+
+
+@pytest.fixture(scope="session")
+def indexed(new_page: Page, photos: Path) -> Page:
+    """The page after the samples were added on it, as somebody does who sees it for the first time."""
+    new_page.show("/")
+    new_page.one("h1", "Find your photos")
+    new_page.still()
+    new_page.picture("welcome")
+    new_page.one('input[name="folder"]').send_keys(str(photos))
+    new_page.click("button", "Add and index")
+    new_page.show("/indexing")
+    new_page.until(lambda: new_page.get("/api/status")["indexing"] is None, "the end of indexing", 180)
+    return new_page
+
+
+@pytest.fixture
+def page(indexed: Page) -> Iterator[Page]:
+    """The page of the samples; afterwards nothing may have gone wrong, nor have asked another machine."""
+    driver = indexed.driver
+    driver.get_log("browser")
+    driver.get_log("performance")
+    yield indexed
+    complaints = [entry["message"] for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]
+    assert not complaints
+    sent = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
+    asked = [one["params"]["request"]["url"] for one in sent if one["method"] == "Network.requestWillBeSent"]
+    elsewhere = [url for url in asked if not url.startswith((indexed.address, "blob:", "data:"))]
+    assert asked
+    assert not elsewhere
+
+
+@pytest.fixture(scope="session")
+def axe(request: pytest.FixtureRequest) -> str:
+    """The text of axe-core, fetched once."""
+    folder = request.config.cache.mkdir("axe")
+    archive = folder / f"axe-core-{AXE}.tgz"
+    if not archive.exists():
+        npm = shutil.which("npm")
+        if npm is None:
+            unavailable("npm is needed to fetch axe-core, which looks for barriers")
+        command = [npm, "pack", f"axe-core@{AXE}", "--silent", "--pack-destination", str(folder)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        if done.returncode or not archive.exists():
+            unavailable(f"npm cannot fetch axe-core {AXE}: {done.stderr.strip()[-300:]}")
+    with tarfile.open(archive) as packed:
+        member = packed.extractfile("package/axe.min.js")
+        assert member is not None
+        text = member.read()
+    assert hashlib.sha256(text).hexdigest() == AXE_SHA256
+    return text.decode()

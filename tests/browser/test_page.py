@@ -1,0 +1,255 @@
+"""The page as people use it, in a real browser."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import TYPE_CHECKING
+
+import pytest
+from PIL import Image
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.browser.conftest import Page
+
+WIDE, PHONE = (1280, 800), (360, 740)
+ENTER, RIGHT, LEFT, ESCAPE, SPACE = "\ue007", "\ue014", "\ue012", "\ue00c", " "
+
+pytestmark = pytest.mark.weights
+
+
+def test_a_folder_added_on_the_page_is_in_the_grid_with_what_could_not_be_read(page: Page):
+    page.show("/indexing")
+    page.one("section", "pyramid-1-truncated.jpg")
+    page.show("/")
+    page.one(".tools", "62 photos")
+    assert len(page.all(".tile img")) > 5
+    assert page.one(".section-title", "April 2009")
+
+
+def test_the_grid_is_walked_by_keyboard_and_back_leads_to_the_same_photo(page: Page):
+    page.show("/")
+    page.one(".tile")
+    page.press(RIGHT, RIGHT)
+    focused = page.driver.switch_to.active_element
+    chosen = focused.get_attribute("href")
+    assert focused.get_attribute("data-index") == "1"
+    focused.send_keys(ENTER)
+    page.until(lambda: page.driver.current_url == chosen, "the photo")
+    page.one(".facts h1")
+    page.one(".strip a")
+    page.press(ESCAPE)
+    page.until(lambda: page.driver.switch_to.active_element.get_attribute("href") == chosen, "the focus")
+
+
+def test_a_dropped_picture_finds_its_photo_first(page: Page, tmp_path: Path, photos: Path):
+    copy = tmp_path / "from-elsewhere.jpg"
+    with Image.open(photos / "travel" / "castle-2.jpg") as image:
+        image.resize((image.width // 2, image.height // 2)).save(copy, quality=70)
+    page.show("/")
+    page.one(".tile")
+    page.drop(copy)
+    page.until(lambda: "/search?upload=" in page.driver.current_url, "the search")
+    assert page.result(0).startswith("castle-2.jpg")
+    page.one(".section-title", "Stands out")
+    found = page.driver.current_url
+    page.driver.back()
+    page.one("h1", "Photos")
+    page.driver.forward()
+    assert page.driver.current_url == found
+    assert page.result(0).startswith("castle-2.jpg")
+    page.driver.refresh()
+    assert page.result(0).startswith("castle-2.jpg")
+
+
+def test_a_box_drawn_with_the_pointer_or_the_keyboard_searches_for_that_part(
+    page: Page, tmp_path: Path, photos: Path
+):
+    from selenium.webdriver import ActionChains
+
+    both = Image.new("RGB", (800, 400), "white")
+    for at, name in ((0, "animals/cat-2.jpg"), (400, "nature/flower-1.jpg")):
+        with Image.open(photos / name) as image:
+            both.paste(image.convert("RGB").resize((400, 400)), (at, 0))
+    both.save(tmp_path / "both.png")
+    page.show("/search")
+    page.one(".dropzone")
+    page.drop(tmp_path / "both.png")
+    page.one(".chip")
+    page.one(".tile")
+    page.press("b")
+    canvas = page.one("dialog .canvas")
+    page.still()
+    page.picture("box")
+    width, height = canvas.size["width"], canvas.size["height"]
+    chain = ActionChains(page.driver)
+    chain.move_to_element_with_offset(canvas, 4 - width // 2, 4 - height // 2).click_and_hold()
+    chain.move_to_element_with_offset(canvas, -4, height // 2 - 4).release().perform()
+    page.click("dialog button", "Search for this part")
+    page.until(lambda: "crop=" in page.driver.current_url, "the region in the address")
+    page.until(lambda: page.result(0).startswith("cat-2.jpg"), "the cat")
+    # The same box, half a picture to the right.
+    page.press("b")
+    page.one("dialog .region")
+    page.press(*([RIGHT] * 26), ENTER)
+    page.until(lambda: page.result(0).startswith("flower-1.jpg"), "the flower")
+
+
+def test_examples_counter_examples_and_filters_are_in_the_address(page: Page, photos: Path):
+    page.show("/")
+    tile = page.one(".tile")
+    photo = tile.get_attribute("data-photo")
+    page.driver.execute_script("arguments[0].querySelector('a').focus()", tile)
+    page.press("f")
+    page.until(lambda: f"photo={photo}" in page.driver.current_url, "the search")
+    page.one(".tile[data-photo]")
+    page.press(RIGHT, RIGHT, "-")
+    page.until(lambda: "not=photo" in page.driver.current_url, "the counter-example")
+    assert page.one(".chip.against", "Away from")
+    page.click("button", "Filter")
+    folder = page.one('select[aria-label="Folder"]')
+    page.until(lambda: len(folder.find_elements("tag name", "option")) > 2, "the folders")
+    option = next(
+        one for one in folder.find_elements("tag name", "option") if one.get_attribute("value").endswith("travel")
+    )
+    option.click()
+    page.until(lambda: "folder=" in page.driver.current_url, "the filter in the address")
+    page.until(lambda: "17 photos" in page.one(".answer-line").text, "the filtered answer")
+
+
+def test_the_theme_is_changed_and_kept(page: Page):
+    page.show("/")
+    page.one(".tile")
+    page.click("#theme")
+    assert page.driver.execute_script("return document.documentElement.dataset.theme") == "dark"
+    page.driver.refresh()
+    page.one(".tile")
+    assert page.driver.execute_script("return document.documentElement.dataset.theme") == "dark"
+    page.click("#theme")
+
+
+def test_a_group_is_decided_by_keyboard_and_its_plan_applied_and_undone(page: Page):
+    page.show("/duplicates")
+    page.click("button", "Look for duplicates")
+    page.one(".groups button", seconds=120)
+    groups = page.get("/api/duplicates?limit=200")["groups"]
+    assert len(groups) >= 6
+    page.still()
+    page.picture("duplicates")
+    page.press("v")
+    page.one(".pane canvas")
+    page.one(".plate", "differs clearly")
+    page.picture("difference")
+    page.press("v", "v", SPACE)  # side by side, flip, the other one
+    shown = page.one(".pane .plate").text
+    page.press(SPACE)
+    assert page.one(".pane .plate").text != shown
+    page.press("a", "s")
+    page.one(".running-plan", "1 group decided")
+    page.press("u")
+    page.press("p")
+    page.one("h1", "Review the plan")
+    stays, *goes = (file["path"] for file in groups[0]["files"])
+    page.still()
+    page.picture("plan")
+    page.click("button", "Apply the plan")
+    page.click("dialog button.first", "Apply")
+    page.one(".tag.good", "applied")
+    assert exists(stays)
+    assert not any(map(exists, goes))
+    page.click("button", "Undo the plan")
+    page.one(".tag", "undone")
+    assert all(map(exists, [stays, *goes]))
+    page.until(lambda: page.get("/api/status")["indexing"] is None, "the library to follow", 60)
+
+
+def exists(path: str) -> bool:
+    from pathlib import Path
+
+    return Path(path).exists()
+
+
+def test_a_head_is_made_corrected_by_keyboard_and_trained_again(page: Page, photos: Path, tmp_path: Path):
+    import shutil
+
+    for label in ("animals", "nature", "travel"):
+        shutil.copytree(photos / label, tmp_path / label)
+    page.show("/labels")
+    page.one("h1", "Teach your library")
+    page.still()
+    page.picture("labels-new")
+    page.one('input[aria-label="Name of the head"]').send_keys("kinds")
+    page.one('input[aria-label="Folder of labelled photos"]').send_keys(str(tmp_path))
+    page.click("button", "Make the head")
+    page.one(".tile .caption", seconds=60)
+    page.press(RIGHT)
+    first = page.driver.switch_to.active_element.find_element("xpath", "..").get_attribute("data-photo")
+    page.press("3")
+    page.one(f'.tile.corrected[data-photo="{first}"]', "travel")
+    page.press("u")
+    page.until(lambda: not page.all(".tile.corrected"), "the label to be taken back")
+    page.press("3", "3")
+    page.until(lambda: len(page.all(".tile.corrected")) == 2, "two corrections")
+    page.press("n")
+    page.one(".teach .big img")
+    page.still()
+    page.picture("next-to-label")
+    page.press(ENTER)
+    page.until(lambda: "2 of" in page.one(".teach").text, "the next question")
+    page.press("r")
+    page.one("dialog .figure[data-accuracy]", seconds=60)
+    assert page.one("dialog", "Version 2")
+    page.picture("retrained")
+
+
+VIEWS = {
+    "photos": ("/", ".tile img.here"),
+    "photo": ("/photo/5", ".strip a"),
+    "search-empty": ("/search", ".dropzone"),
+    "search": ("/search?photo=5", ".tile img.here"),
+    "duplicates": ("/duplicates", ".groups button"),
+    "plans": ("/duplicates?plan=all", "li button"),
+    "labels": ("/labels", ".tile img.here"),
+    "next-to-label": ("/labels?next=1", ".teach img"),
+    "folders": ("/indexing", ".figures b"),
+}
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_no_view_has_a_barrier_of_serious_grade(page: Page, axe: str, dark: bool):
+    barriers = {}
+    for name, (path, ready) in VIEWS.items():
+        page.show(path, dark=dark)
+        page.one(ready)
+        page.still()
+        page.picture(f"{name}-{'dark' if dark else 'light'}")
+        page.driver.execute_script(axe)
+        found = page.driver.execute_async_script(
+            "const done = arguments[0]; axe.run({ resultTypes: ['violations'] }).then(({ violations }) => done(violations))"
+        )
+        barriers[name] = [
+            (one["id"], node["html"][:200], node["failureSummary"])
+            for one in found
+            if one["impact"] in ("serious", "critical")
+            for node in one["nodes"]
+        ]
+    assert {name: found for name, found in barriers.items() if found} == {}
+
+
+def test_every_view_fits_a_phone_and_a_narrow_window(page: Page):
+    overflow = {}
+    for (name, (path, ready)), size in product(VIEWS.items(), [PHONE, (700, 600)]):
+        page.show(path, size=size)
+        page.one(ready)
+        wide = page.driver.execute_script(
+            """return [...document.querySelectorAll('body *')].filter((one) => one.checkVisibility()
+              && !one.closest('.strip, .segments, .groups, .pane, .live, .out, .skip, .grid, .canvas')
+              && one.getBoundingClientRect().right > innerWidth + 1).map((one) => one.outerHTML.slice(0, 120))"""
+        )
+        if size == PHONE:
+            page.still()
+            page.picture(f"{name}-phone")
+        if wide:
+            overflow[name, size[0]] = wide[:3]
+    assert overflow == {}
