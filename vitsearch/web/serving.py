@@ -41,10 +41,19 @@ class Bound:
         """The address to open, with the token where one is needed."""
         host = self.access.host
         if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
-            host = socket.gethostname()
+            host = _own_address()
         host = f"[{host}]" if ":" in host else host
         token = f"?{urlencode({'token': self.access.token})}" if self.access.token else ""
         return f"http://{host}:{self.access.port}/{token}"
+
+
+def _own_address() -> str:
+    """The address under which other machines of the network reach this one; its name where there is none."""
+    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as way:
+        # An address that no machine has (RFC 5737): nothing is sent, the system only chooses the way there.
+        way.connect(("192.0.2.1", 9))
+        return str(way.getsockname()[0])
+    return socket.gethostname()
 
 
 def bind(host: str, port: int) -> Bound:
