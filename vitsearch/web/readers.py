@@ -137,7 +137,12 @@ class Remembered:
         """Return the value for a key in this state, made now if it is not known."""
         with self._lock:
             turn = self._making.setdefault(key, threading.Lock())
-        with turn:
+            found = self._kept.get(key)
+        # While one thread makes the new value, the others take the old one and do not wait.
+        if not turn.acquire(blocking=not (patient and found is not None and found[0].file == stamp.file)):
+            assert found is not None
+            return cast("T", found[2])
+        try:
             found = self._kept.get(key)
             if found is not None:
                 same = found[0] == stamp
@@ -152,4 +157,6 @@ class Remembered:
                     oldest = next(iter(self._kept))
                     del self._kept[oldest]
                     self._making.pop(oldest, None)
+        finally:
+            turn.release()
         return value
