@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     Open = Callable[[int, Path], Graph]
 
 K = 10
-ROUNDS = 9
+ROUNDS = 5
 SINGLES = 40
 BATCH = 1000
 TARGETS = (0.95, 0.99)

@@ -43,6 +43,8 @@ FACTORS = (1, 2, 3, 5, 8, 12, 20, 30, 50, 100, 200)
 # Scanning the codes of this many rows takes as long as computing the exact scores of ten.
 CODES_PER_FACTOR = 450
 GOOD_ENOUGH = 0.999
+# Twice as many cells that find no more than this will not find the rest: the codes are what is too coarse.
+NO_GAIN = 0.0005
 
 
 def _faiss() -> Any:  # noqa: ANN401
@@ -375,8 +377,9 @@ def _measured(cells: Cells, rows: Half) -> tuple[OperatingPoint, ...]:
         found[level >= level[wanted - 1] - ROUNDING] for found, level in zip(others, levels, strict=True)
     ]
     points: list[OperatingPoint] = []
-    nprobe, best = 1, 0.0
-    while nprobe <= max(1, cells.size // 4) and best < GOOD_ENOUGH:
+    nprobe, best, before = 1, 0.0, -1.0
+    while nprobe <= max(1, cells.size // 4) and best < GOOD_ENOUGH and best > before + NO_GAIN:
+        before = best
         parameters = faiss.SearchParametersIVF(nprobe=nprobe)
         width = min(FACTORS[-1] * NEIGHBOURS, len(rows))
         candidates = cells.index.search(queries, width, params=parameters)[1]
