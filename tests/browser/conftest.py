@@ -80,15 +80,15 @@ class Page:
         from selenium.common.exceptions import StaleElementReferenceException, TimeoutException
         from selenium.webdriver.support.ui import WebDriverWait
 
-        wait = WebDriverWait(
-            self.driver, seconds, 0.05, ignored_exceptions=[StaleElementReferenceException]
-        )
+        wait = WebDriverWait(self.driver, seconds, 0.05, ignored_exceptions=[StaleElementReferenceException])
         try:
             return wait.until(lambda _: condition())
         except TimeoutException:
             self.picture("failure")
             shown = self.driver.execute_script("return document.body.innerText")[:1500]
-            pytest.fail(f"waited {seconds} s for {what} at {self.driver.current_url}; the page says:\n{shown}")
+            pytest.fail(
+                f"waited {seconds} s for {what} at {self.driver.current_url}; the page says:\n{shown}"
+            )
 
     def click(self, selector: str, text: str = "") -> None:
         """Click a visible element."""
@@ -107,7 +107,8 @@ class Page:
             const transfer = new DataTransfer();
             transfer.items.add(new File([bytes], arguments[1], { type: "image/jpeg" }));
             for (const kind of ["dragenter", "dragover", "drop"]) {
-              document.body.dispatchEvent(new DragEvent(kind, { dataTransfer: transfer, bubbles: true, cancelable: true }));
+              const happening = { dataTransfer: transfer, bubbles: true, cancelable: true };
+              document.body.dispatchEvent(new DragEvent(kind, happening));
             }"""
         self.driver.execute_script(script, base64.b64encode(file.read_bytes()).decode(), file.name)
 
@@ -122,6 +123,13 @@ class Page:
             "const done = arguments[1]; fetch(arguments[0]).then((r) => r.json()).then(done)", path
         )
 
+    def post(self, path: str, body: object = None) -> Any:
+        """Ask the API to change something, from within the page."""
+        script = """const headers = { "X-Vitsearch": "1", "Content-Type": "application/json" };
+            const order = { method: "POST", headers, body: JSON.stringify(arguments[1] ?? {}) };
+            fetch(arguments[0], order).then((answer) => answer.json()).then(arguments[2])"""
+        return self.driver.execute_async_script(script, path, body)
+
     def picture(self, name: str) -> None:
         """Keep a screenshot."""
         self.driver.save_screenshot(str(self.shots / f"{name}.png"))
@@ -131,7 +139,7 @@ class Page:
         self.until(
             lambda: self.driver.execute_script(
                 """return document.querySelector('.view:not([hidden])') && !document.querySelector('[aria-busy=true]')
-                && [...document.images].every((image) => !image.src || image.complete)
+                && [...document.images].every((image) => !image.src || image.complete || image.loading === 'lazy')
                 && document.getAnimations().every((one) => one.playState !== 'running')"""
             ),
             "the page to be still",
@@ -200,9 +208,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def new_page(
-    driver: Chrome, tmp_path_factory: pytest.TempPathFactory, shots: Path
-) -> Iterator[Page]:
+def new_page(driver: Chrome, tmp_path_factory: pytest.TempPathFactory, shots: Path) -> Iterator[Page]:
     """The page of a library that does not exist yet."""
     with serving(tmp_path_factory.mktemp("served") / "library") as address:
         yield Page(driver, address, shots)
@@ -236,6 +242,20 @@ def page(indexed: Page) -> Iterator[Page]:
     elsewhere = [url for url in asked if not url.startswith((indexed.address, "blob:", "data:"))]
     assert asked
     assert not elsewhere
+
+
+@pytest.fixture
+def full_page(page: Page, tmp_path: Path) -> Page:
+    """The page of a library that has a head, and in which duplicates were looked for."""
+    page.show("/indexing")
+    if not page.get("/api/heads")["heads"]:
+        for label in ("animals", "nature", "travel"):
+            shutil.copytree(SAMPLES / label, tmp_path / label)
+        assert "head" in page.post("/api/heads", {"name": "kinds", "folder": str(tmp_path)})
+    if page.get("/api/duplicates")["state"] == "none":
+        page.post("/api/duplicates/find")
+    page.until(lambda: page.get("/api/duplicates")["state"] == "done", "the duplicates", 120)
+    return page
 
 
 @pytest.fixture(scope="session")

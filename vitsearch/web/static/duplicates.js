@@ -33,7 +33,7 @@ export class DuplicatesView {
     this.sheet = h("div", { class: "sheet" });
     this.compare = h("div", { class: "compare", role: "region", "aria-label": "Comparison" }, this.stage.element, this.sheet);
     this.count = h("span", { class: "muted small number", role: "status" });
-    this.tier = h("span");
+    this.tier = h("div", { class: "wide" });
     this.again = button("Look again", () => this.#find(), { kind: "quiet" });
     this.tools = h("div", { class: "tools" }, h("h1", {}, "Duplicates"), this.count, h("span", { class: "grow" }), this.tier, this.again);
     this.split = h("div", { class: "split" }, this.aside, this.compare);

@@ -20,6 +20,7 @@ export class Grid {
     this.ids = [];
     this.sections = [];
     this.current = 0;
+    this.wanted = null;
     this.rows = new Map();
     this.shownSections = new Map();
     this.all = h("div", { class: "grid-all" });
@@ -52,19 +53,22 @@ export class Grid {
 
   /** Draw the tiles again, after what `decorate` reads has changed. */
   refresh() {
+    const { current } = this;
     const focused = this.scroller.contains(document.activeElement) && document.activeElement.closest("a[data-index]");
     this.#clear();
-    this.#render();
-    if (focused) this.focus(this.current);
+    if (focused) this.focus(current);
+    else this.#render();
   }
 
   /** Move the focus to a photo, wherever it is. */
   focus(index = this.current) {
     if (!this.ids.length) return;
-    this.#become(Math.max(0, Math.min(index, this.ids.length - 1)));
-    this.reveal(this.current);
+    this.wanted = Math.max(0, Math.min(index, this.ids.length - 1));
+    this.#become(this.wanted);
+    this.reveal(this.wanted);
     this.#render();
-    this.#link(this.current)?.focus({ preventScroll: true });
+    this.#link(this.wanted)?.focus({ preventScroll: true });
+    this.wanted = null;
   }
 
   reveal(index) {
@@ -122,7 +126,7 @@ export class Grid {
     const height = this.scroller.clientHeight;
     const first = lastAtMost(layout.rowTop, top - OVERSCAN, layout.rows);
     const last = lastAtMost(layout.rowTop, top + height + OVERSCAN, layout.rows);
-    const focused = this.scroller.contains(document.activeElement) && document.activeElement !== this.scroller;
+    const focused = this.wanted != null || (this.scroller.contains(document.activeElement) && document.activeElement !== this.scroller);
     const pinned = focused ? this.#rowOf(this.current) : -1;
     if (!focused) this.#become(this.#firstInSight());
     for (const [row, tiles] of this.rows) {

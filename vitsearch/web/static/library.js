@@ -18,7 +18,7 @@ export class LibraryView {
   constructor() {
     this.count = h("span", { class: "muted number small", role: "status" });
     this.filters = new Filters((values) => this.#go({ ...this.#kept(), ...values }));
-    this.by = h("span");
+    this.by = h("div", { class: "wide" });
     const like = (index) => findLike(this.grid.ids[index]);
     this.grid = new Grid({
       label: "All photos", scrubber: true,

@@ -57,7 +57,7 @@ async function showNew(page, { planned, groups, ...options }) {
   page.replaceChildren(
     back(), h("h1", {}, "Review the plan"),
     h("div", { class: "figures" },
-      figure(planned.length.toLocaleString("en"), "groups"), figure(files.length.toLocaleString("en"), files.length === 1 ? "file goes" : "files go"),
+      figure(planned.length.toLocaleString("en"), planned.length === 1 ? "group" : "groups"), figure(files.length.toLocaleString("en"), files.length === 1 ? "file goes" : "files go"),
       figure(bytes(files.reduce((sum, file) => sum + (file.bytes ?? 0), 0)), "freed once the trash is emptied")),
     h("div", { class: "card stack" },
       h("div", { class: "row" }, chosen, destination, h("span", { class: "grow" }), make), problem,
@@ -81,7 +81,7 @@ function showPlan(page, plan, options, outcomes = null) {
       ? `${plural(outcomes.length - failed.length, "file")} done, ${plural(failed.length, "file")} not.`
       : `${plural(outcomes.length, "file")} done.${plan.state === "applied" ? " All of it can be undone." : ""}`) : "",
     h("div", { class: "figures" },
-      figure(plan.groups.length.toLocaleString("en"), "groups"), figure(plan.groups.reduce((sum, group) => sum + group.files.length, 0).toLocaleString("en"), "files"),
+      figure(plan.groups.length.toLocaleString("en"), plan.groups.length === 1 ? "group" : "groups"), figure(plan.groups.reduce((sum, group) => sum + group.files.length, 0).toLocaleString("en"), "files"),
       figure(bytes(plan.bytes ?? 0), "freed once the trash is emptied")),
     h("div", { class: "card" }, verbs),
     failed.length ? h("ul", { class: "list card" }, ...failed.map((one) => h("li", { class: "small" }, h("span", { class: "path grow" }, one.path), h("span", { class: "tag bad" }, one.text)))) : "",
