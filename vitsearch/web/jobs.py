@@ -127,24 +127,29 @@ class Job(Generic[T]):
 
 
 def _child(pipe: Connection, work: Work[T]) -> None:
-    if hasattr(os, "nice"):
-        os.nice(_NICENESS)
-    threading.Thread(target=_obey, args=(pipe,), daemon=True).start()
+    # Ctrl-C in the server's terminal comes here too, at any moment; and the server may be gone by then.
+    with suppress(KeyboardInterrupt, BrokenPipeError):
+        if hasattr(os, "nice"):
+            os.nice(_NICENESS)
+        threading.Thread(target=_obey, args=(pipe,), daemon=True).start()
+        pipe.send(_outcome(pipe, work))
 
+
+def _outcome(pipe: Connection, work: Work[T]) -> tuple[str, object]:
     def report(step: Step) -> None:
         pipe.send(("progress", JobProgress(step.stage, step.done, step.total)))
 
     try:
-        pipe.send(("done", work(report)))
+        return "done", work(report)
     except KeyboardInterrupt:
-        pipe.send(("stopped", None))
+        return "stopped", None
     except VitsearchError as error:
-        pipe.send(("failed", str(error)))
+        return "failed", str(error)
     except BrokenPipeError:
-        return  # the server has gone
+        raise
     except Exception:  # noqa: BLE001 - whatever it is, it ends the job and not the server
         _LOG.exception("a job failed")
-        pipe.send(("failed", "something went wrong inside; the server's terminal says what"))
+        return "failed", "something went wrong inside; the server's terminal says what"
 
 
 def _obey(pipe: Connection) -> None:
