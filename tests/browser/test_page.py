@@ -198,6 +198,7 @@ def test_a_head_is_made_corrected_by_keyboard_and_trained_again(page: Page, phot
 
 VIEWS = {
     "photos": ("/", ".tile img.here"),
+    "photos-by-folder": ("/?by=folder", ".tile img.here"),
     "photo": ("/photo/5", ".strip a"),
     "search-empty": ("/search", ".dropzone"),
     "search": ("/search?photo=5", ".tile img.here"),

@@ -2,7 +2,7 @@
 
 import { thumbnail } from "./api.js";
 import { alternative, learn } from "./captions.js";
-import { h } from "./dom.js";
+import { h, icon } from "./dom.js";
 import { justify, lastAtMost, TITLE } from "./layout.js";
 import { Scrubber } from "./scrubber.js";
 
@@ -12,11 +12,11 @@ const RUSH = 4;
 
 /**
  * `onopen(index)`: a photo was chosen. `decorate(tile, index)`: add to a tile when it is made. `keys`: {key: index => …}
- * for the focused photo. `caption`: room in pixels below each picture. `scrubber`: whether to offer one.
+ * for the focused photo. `actions`: [icon, words, index => …], as round buttons over a tile. `caption`: room in pixels below each picture. `scrubber`: whether to offer one.
  */
 export class Grid {
-  constructor({ label, onopen, decorate = () => {}, keys = {}, caption = 0, scrubber = false, titles = true }) {
-    Object.assign(this, { onopen, decorate, keys, caption, titles });
+  constructor({ label, onopen, decorate = () => {}, actions = [], keys = {}, caption = 0, scrubber = false, titles = true }) {
+    Object.assign(this, { onopen, decorate, actions, keys, caption, titles });
     this.ids = [];
     this.sections = [];
     this.current = 0;
@@ -35,6 +35,8 @@ export class Grid {
       const link = event.target.closest("a[data-index]");
       if (link) this.#become(Number(link.dataset.index));
     });
+    this.scroller.addEventListener("pointerover", (event) => this.#offer(event.target.closest(".tile")));
+    this.scroller.addEventListener("focusin", (event) => this.#offer(event.target.closest(".tile")));
     this.observer = new ResizeObserver(() => this.#resized());
     this.observer.observe(this.scroller);
   }
@@ -215,6 +217,14 @@ export class Grid {
     this.#link(index)?.setAttribute("tabindex", "0");
   }
 
+  /** Buttons are made for the tile that somebody turns to: rows that are scrolled past need none. */
+  #offer(tile) {
+    if (!tile || !this.actions.length || tile.querySelector(".acts")) return;
+    const index = Number(tile.firstChild.dataset.index);
+    tile.append(h("div", { class: "acts" }, ...this.actions.map(([name, words, act]) =>
+      h("button", { type: "button", tabindex: "-1", "aria-label": words, title: words, onclick: () => act(index) }, icon(name)))));
+  }
+
   #clicked(event) {
     const link = event.target.closest("a[data-index]");
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
@@ -279,13 +289,3 @@ export class Grid {
     return low;
   }
 }
-
-/** Small round buttons over a tile. `actions`: [icon, words, index => …]. */
-export function tileActions(tile, index, actions, icon) {
-  const box = h("div", { class: "acts" });
-  for (const [name, words, act] of actions) {
-    box.append(h("button", { type: "button", tabindex: "-1", "aria-label": words, title: words, onclick: () => act(index) }, icon(name)));
-  }
-  tile.append(box);
-}
-

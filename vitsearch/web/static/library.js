@@ -4,7 +4,7 @@ import { get, picturesAre, query } from "./api.js";
 import { announce, h, icon, plural, segments } from "./dom.js";
 import { Filters, filtersOf } from "./filters.js";
 import { welcome } from "./folders.js";
-import { Grid, tileActions } from "./grid.js";
+import { Grid } from "./grid.js";
 import { findLike, go, openPhoto } from "./navigation.js";
 import { libraryFacets, libraryStatus } from "./state.js";
 
@@ -23,7 +23,7 @@ export class LibraryView {
     this.grid = new Grid({
       label: "All photos", scrubber: true,
       onopen: (index) => openPhoto(this.grid.ids, index),
-      decorate: (tile, index) => tileActions(tile, index, [["like", "Find photos like this", like]], icon),
+      actions: [["like", "Find photos like this", like]],
       keys: { f: like, x: like },
     });
     this.body = h("div", { class: "view-body" });

@@ -5,7 +5,7 @@ import { drawBox } from "./boxes.js";
 import { alternative, learn, remember } from "./captions.js";
 import { announce, button, fileName, h, icon, iconButton, plural, toast } from "./dom.js";
 import { FILTERS, Filters } from "./filters.js";
-import { Grid, tileActions } from "./grid.js";
+import { Grid } from "./grid.js";
 import { findLike, go, openPhoto } from "./navigation.js";
 import { libraryStatus } from "./state.js";
 
@@ -72,11 +72,11 @@ export class SearchView {
         const match = this.matches[index];
         tile.append(h("div", { class: "caption", title: `${fileName(match.path)}: cosine similarity ${match.score.toFixed(4)}` },
           h("b", {}, match.score.toFixed(3)), h("span", {}, this.asked.filters.label && !this.asked.examples.length ? "probability" : `above ${match.percentile.toFixed(1)} %`)));
-        tileActions(tile, index, [
-          ["like", "Find photos like this", (at) => findLike(of(at))], ["plus", "Add as an example", add(false)],
-          ["minus", "Search away from this", add(true)],
-        ], icon);
       },
+      actions: [
+        ["like", "Find photos like this", (at) => findLike(of(at))], ["plus", "Add as an example", add(false)],
+        ["minus", "Search away from this", add(true)],
+      ],
       keys: { f: (index) => findLike(of(index)), "+": add(false), "=": add(false), "-": add(true) },
     });
     this.body = h("div", { class: "view-body" });
