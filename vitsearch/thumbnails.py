@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import math
 import secrets
-import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,13 +28,12 @@ _VIEW_QUALITY = 90
 class Thumbnails:
     """The folder `thumbnails/` of a library: JPEG files, by payload hash and height. A cache: delete it at will.
 
-    As many pictures are made at once as there are `decoders`.
+    Photo files are decoded by `decoders`, so that they can harm none but themselves.
     """
 
     def __init__(self, library: Path, decoders: Decoders) -> None:
         self.folder = library / "thumbnails"
         self._decoders = decoders
-        self._turns = threading.BoundedSemaphore(decoders.count)
 
     def cached(self, payload: str, kind: int | str) -> bytes | None:
         """Return a picture that was kept before: a thumbnail by its height, another by the name of its kind."""
@@ -63,12 +61,11 @@ class Thumbnails:
             UnreadablePhoto: the file cannot be decoded.
 
         """
-        with self._turns:
-            made = self.cached(payload, height)
-            if made is not None:  # while this one waited for its turn
-                return made
-            with self._decoders.open(photo) as opened:
-                data = _encoded(_scaled(opened, height), _QUALITY)
+        made = self.cached(payload, height)
+        if made is not None:  # while this one waited for its turn
+            return made
+        with self._decoders.open(photo) as opened:
+            data = _encoded(_scaled(opened, height), _QUALITY)
         self.keep(payload, height, data)
         return data
 
@@ -79,7 +76,7 @@ class Thumbnails:
             UnreadablePhoto: the file cannot be decoded.
 
         """
-        with self._turns, self._decoders.open(photo) as opened:
+        with self._decoders.open(photo) as opened:
             return _encoded(_for_the_screen(opened), _VIEW_QUALITY)
 
     def _path(self, payload: str, kind: int | str) -> Path:

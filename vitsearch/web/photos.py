@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from vitsearch.errors import BadQuery
@@ -115,7 +116,7 @@ def facts(server: Served, photo: PhotoId) -> Response:
 
 
 @router.get("/{photo}/thumbnail", responses={200: {"content": {"image/jpeg": {}}}})
-def thumbnail(
+async def thumbnail(
     server: Served,
     request: Request,
     photo: PhotoId,
@@ -125,25 +126,26 @@ def thumbnail(
     """Return the photo upright and small, as JPEG: 160, 320 or 640 pixels high."""
     if height not in HEIGHTS:
         raise BadQuery(f"thumbnails are {', '.join(map(str, HEIGHTS))} pixels high")
-    payload = _payload(server, photo)
+    payload, kept = await run_in_threadpool(_kept, server, photo, height)
     etag = f'"{payload[:24]}-{height}"'
     if request.headers.get("if-none-match") == etag:
         return _unchanged(server, etag, v)
-    data = server.thumbnails.cached(payload, height)
-    if data is None:
-        data = server.thumbnails.make(payload, height, _present(server, photo))
-    return _picture(server, data, etag, v)
+    if kept is None:
+        kept = await server.made(lambda: server.thumbnails.make(payload, height, _present(server, photo)))
+    return _picture(server, kept, etag, v)
 
 
 @router.get("/{photo}/view", responses={200: {"content": {"image/jpeg": {}}}})
-def view(
+async def view(
     server: Served, request: Request, photo: PhotoId, v: Annotated[str, Query(max_length=64)] = ""
 ) -> Response:
     """Return the photo upright for the whole screen, as JPEG with no side longer than 2048 pixels."""
-    etag = f'"{_payload(server, photo)[:24]}-view"'
+    payload = await run_in_threadpool(_payload, server, photo)
+    etag = f'"{payload[:24]}-view"'
     if request.headers.get("if-none-match") == etag:
         return _unchanged(server, etag, v)
-    return _picture(server, server.thumbnails.view(_present(server, photo)), etag, v)
+    data = await server.made(lambda: server.thumbnails.view(_present(server, photo)))
+    return _picture(server, data, etag, v)
 
 
 @router.post("/{photo}/reveal", status_code=204)
@@ -166,6 +168,11 @@ def _details(listing: Listing, photo: int) -> PhotoDetails:
     if details is None:
         raise NotFound(f"the library has no photo {photo}")
     return details
+
+
+def _kept(server: Server, photo: int, height: int) -> tuple[str, bytes | None]:
+    payload = _payload(server, photo)
+    return payload, server.thumbnails.cached(payload, height)
 
 
 def _payload(server: Server, photo: int) -> str:

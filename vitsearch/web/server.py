@@ -8,6 +8,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import Depends
 from starlette.requests import Request
 
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     from vitsearch.web.settings import LibrarySettings
 
 
-# Each of them may hold a whole photo in memory.
-_MOST_DECODERS = 4
+# Pictures that are made at once: for each, a whole photo may be in memory.
+_MOST_MAKERS = 4
 _LOG = logging.getLogger(__name__)
 
 
@@ -47,7 +48,10 @@ class Server:
         self.vectors = KnownVectors()
         self.events = Events()
         self.index_runs = IndexRuns(settings, self.events)
-        self.decoders = Decoders(max(2, min(_MOST_DECODERS, os.cpu_count() or 1)))
+        makers = max(2, min(_MOST_MAKERS, os.cpu_count() or 1))
+        # One more, so that an upload does not wait for a screen full of thumbnails.
+        self.decoders = Decoders(makers + 1)
+        self._makers = CapacityLimiter(makers)
         self.duplicates = DuplicateSearch(settings, self.events)
         self.plans = PlanStore(settings.folder)
         self.heat_maps = HeatMaps(self.decoders)
@@ -62,6 +66,10 @@ class Server:
         """Borrow the one library whose model is loaded, and stays so; one request at a time."""
         with self._model_turn:
             yield self._with_model
+
+    async def made(self, make: Callable[[], bytes]) -> bytes:
+        """Make a picture in a thread, a few at a time; those that wait for their turn hold no thread."""
+        return await to_thread.run_sync(make, limiter=self._makers)
 
     def watch(self) -> None:
         """Index what changes in the library's folders, from now on."""

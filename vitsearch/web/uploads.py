@@ -28,9 +28,9 @@ def facts(server: Served, token: Token) -> Response:
 
 
 @router.get("/{token}/view", responses={200: {"content": {"image/jpeg": {}}}})
-def view(server: Served, token: Token) -> Response:
+async def view(server: Served, token: Token) -> Response:
     """Return an upload upright, as JPEG with no side longer than 2048 pixels."""
-    data = server.thumbnails.view(server.uploads.path(token))
+    data = await server.made(lambda: server.thumbnails.view(server.uploads.path(token)))
     return Response(data, media_type="image/jpeg", headers={"cache-control": "private, max-age=3600"})
 
 
