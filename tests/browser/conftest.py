@@ -112,6 +112,16 @@ class Page:
             }"""
         self.driver.execute_script(script, base64.b64encode(file.read_bytes()).decode(), file.name)
 
+    def paste(self, file: Path) -> None:
+        """Paste a picture, as after it was copied in another program."""
+        script = """
+            const bytes = Uint8Array.from(atob(arguments[0]), (one) => one.charCodeAt(0));
+            const clipboardData = new DataTransfer();
+            clipboardData.items.add(new File([bytes], "image.png", { type: "image/png" }));
+            const happening = { clipboardData, bubbles: true, cancelable: true };
+            document.body.dispatchEvent(new ClipboardEvent("paste", happening));"""
+        self.driver.execute_script(script, base64.b64encode(file.read_bytes()).decode())
+
     def result(self, number: int) -> str:
         """The name of a photo that was found, counted from 0, once it is known."""
         link = f'.view:not([hidden]) .tile a[data-index="{number}"] img'
@@ -224,6 +234,9 @@ def indexed(new_page: Page, photos: Path) -> Page:
     new_page.one('input[name="folder"]').send_keys(str(photos))
     new_page.click("button", "Add and index")
     new_page.show("/indexing")
+    new_page.one('progress[aria-label="Indexing"]')
+    new_page.one("section", " of 63", seconds=120)  # counted live, by server-sent events
+    new_page.picture("indexing")
     new_page.until(lambda: new_page.get("/api/status")["indexing"] is None, "the end of indexing", 180)
     return new_page
 

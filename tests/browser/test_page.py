@@ -62,6 +62,28 @@ def test_a_dropped_picture_finds_its_photo_first(page: Page, tmp_path: Path, pho
     assert page.result(0).startswith("castle-2.jpg")
 
 
+def test_a_pasted_picture_finds_its_photo_first(page: Page, tmp_path: Path, photos: Path):
+    with Image.open(photos / "nature" / "bee-2.jpg") as image:
+        image.resize((image.width // 2, image.height // 2)).save(tmp_path / "copied.png")
+    page.show("/labels")
+    page.one("h1", "Teach your library")
+    page.paste(tmp_path / "copied.png")
+    page.until(lambda: "/search?upload=" in page.driver.current_url, "the search")
+    assert page.result(0).startswith("bee-2.jpg")
+
+
+@pytest.mark.slow
+def test_the_heat_map_is_laid_over_the_photo_and_taken_away(page: Page):
+    page.show("/photo/5")
+    page.one(".strip a")
+    page.press("h")
+    page.until(lambda: page.all(".heat") and not page.all('[aria-busy="true"]'), "the heat map", 90)
+    assert page.one('button[aria-pressed="true"]').get_attribute("aria-keyshortcuts") == "h"
+    page.picture("heat-map")
+    page.press("h")
+    page.until(lambda: not page.all(".heat"), "the photo alone")
+
+
 def test_a_box_drawn_with_the_pointer_or_the_keyboard_searches_for_that_part(
     page: Page, tmp_path: Path, photos: Path
 ):
