@@ -126,6 +126,8 @@ export class Grid {
     this.lastTop = top;
     this.lastTime = now;
     const height = this.scroller.clientHeight;
+    // What is measured is measured before elements come and go.
+    this.scrubber?.follow();
     const first = lastAtMost(layout.rowTop, top - OVERSCAN, layout.rows);
     const last = lastAtMost(layout.rowTop, top + height + OVERSCAN, layout.rows);
     const focused = this.wanted != null || (this.scroller.contains(document.activeElement) && document.activeElement !== this.scroller);
@@ -144,7 +146,6 @@ export class Grid {
         this.shownSections.delete(number);
       }
     }
-    this.scrubber?.follow();
     this.#loadSoon();
   }
 
