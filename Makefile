@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-timing test-all fuzz check weights clean
+.PHONY: demo test test-timing test-all test-ray fuzz check weights clean
 
 demo: .venv/installed
 	$(BIN)/vitsearch --library demo/library index sample_images
@@ -23,6 +23,11 @@ test-all: .venv/installed weights
 # 20,000 damaged photos and 10,000 damaged libraries, with figures of what became of them.
 fuzz: .venv/installed
 	$(BIN)/python -m pytest -q -s -m fuzz tests/fuzz
+
+# Ray is a wheel of 80 MB: not part of `dev`.
+test-ray: .venv/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[ray]'
+	$(BIN)/python -m pytest -q -m ray
 
 check: .venv/installed
 	$(BIN)/ruff format --check .

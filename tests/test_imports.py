@@ -30,6 +30,7 @@ OWNERS = {
     "filelock": ["vitsearch/lease.py", "vitsearch/duplicates/journal.py"],
     "pi_heif": ["vitsearch/photos.py"],
     "pathspec": ["vitsearch/scan.py"],
+    "ray": ["vitsearch/ray_embedding.py"],
     "pymilvus": ["vitsearch/stores/milvus.py"],
     "milvus_lite": ["vitsearch/stores/milvus.py"],
     "pyarrow": ["vitsearch/stores/parquet*.py"],

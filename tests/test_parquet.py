@@ -275,12 +275,12 @@ from pathlib import Path
 from vitsearch.library import Library
 from vitsearch.stores import importing, parquet_reading
 parquet_reading._ROWS_AT_ONCE = 7
-store = importing._Merge.by_content
+store = importing.Merge.by_content
 def slowly(self, rows):
     store(self, rows)
     print("batch", flush=True)
     sys.stdin.readline()
-importing._Merge.by_content = slowly
+importing.Merge.by_content = slowly
 with Library.open({str(tmp_path / "killed")!r}) as library:
     importing.import_parquet(library, [Path({str(tmp_path / "out.parquet")!r})])
 """

@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from vitsearch.backbones.backbone import Backbone
-    from vitsearch.catalog import Catalog
     from vitsearch.records import FoundFile, PhotoFacts
 
 # Files that need no embedding (moved, copied, unreadable) are committed in groups of this many.
@@ -53,15 +52,28 @@ class _Read:
     pixels: npt.NDArray[np.uint8] | None
 
 
+class Destination(Protocol):
+    """Where an embedder puts what it makes: a library's catalog, or what stands in for one in another process."""
+
+    def has_vector(self, payload: bytes, space: int) -> bool:
+        """Whether a photo with this payload is stored and embedded in this space."""
+
+    def store(
+        self, run: int, space: int, readable: Sequence[ReadableFile], rejected: Sequence[RejectedFile]
+    ) -> int:
+        """Store one batch of read files; return how many vectors were added."""
+
+
 class Embedder:
     """Brings files into one space of a library. A file whose root is None is embedded without being given a place."""
 
     def __init__(
         self,
-        catalog: Catalog,
+        catalog: Destination,
         space: int,
         backbone: Callable[[], Backbone],
         *,
+        source: Callable[[FoundFile], Path | bytes] = lambda found: found.path,
         workers: int | None = None,
         on_progress: Callable[[Progress], None] = lambda _: None,
     ) -> None:
@@ -71,6 +83,7 @@ class Embedder:
         self._catalog = catalog
         self._space = space
         self._load = backbone
+        self._source = source
         self._workers = workers or max(2, os.cpu_count() or 2)
         self._on_progress = on_progress
         # SQLite's connection is shared with the threads that wait for the decoders and look payloads up.
@@ -129,7 +142,7 @@ class Embedder:
         self, backbone: Backbone, decoders: Decoders, root: int | None, found: FoundFile
     ) -> _Read | RejectedFile:
         try:
-            with decoders.open(found.path) as photo:
+            with decoders.open(self._source(found), name=str(found.path)) as photo:
                 with self._lock:
                     known = self._catalog.has_vector(photo.payload, self._space)
                 perceptual, pixels = (None, None) if known else photo.prepared(backbone.space.preprocessing)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from vitsearch.backbones.backbone import Backbone
     from vitsearch.catalog import Catalog, Root
+    from vitsearch.ray_embedding import RayEmbedder
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +77,16 @@ class IndexRun:
         *,
         workers: int | None = None,
         retry: bool = False,
+        embedder: Embedder | RayEmbedder | None = None,
         on_progress: Callable[[Progress], None] = lambda _: None,
     ) -> None:
         self.catalog = catalog
         self.space = space
         self.retry = retry
         self.on_progress = on_progress
-        self.embedder = Embedder(catalog, space, backbone, workers=workers, on_progress=on_progress)
+        self.embedder = embedder or Embedder(
+            catalog, space, backbone, workers=workers, on_progress=on_progress
+        )
 
     def execute(self, folders: Sequence[Path], *, prune: bool = False) -> IndexReport:
         """Bring the library up to date with these folders.

@@ -5,6 +5,7 @@ The only place where the catalog and the neighbours change together: SQLite firs
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -36,7 +37,6 @@ from vitsearch.records import (
 from vitsearch.scan import LIBRARY_FILE, real_path
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import TracebackType
 
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from vitsearch.embedding import Progress
     from vitsearch.forecast import Forecast
     from vitsearch.neighbours import Neighbours
+    from vitsearch.ray_embedding import RayEmbedder, RayOptions
     from vitsearch.search_cache import SearchCache
     from vitsearch.stores.milvus_search import MilvusSearch
 
@@ -149,13 +150,15 @@ class Library:
         prune: bool = False,
         retry: bool = False,
         workers: int | None = None,
+        ray: RayOptions | None = None,
         on_progress: Callable[[Progress], None] = lambda _: None,
     ) -> IndexReport:
         """Bring the library up to date with these folders, or with all folders that it knows.
 
         `model` is used by the first run and checked by later ones. With `change_model` every photo is embedded again
         with `model`, beside the vectors that are there; searches go on with the old model until all is done.
-        `prune` deletes what is missing; `retry` looks at unreadable files again. A run that is interrupted reports so
+        `prune` deletes what is missing; `retry` looks at unreadable files again. With `ray`, workers of Ray embed, and
+        the folders may be URLs. A run that is interrupted reports so
         and is continued by the next one.
 
         Raises:
@@ -169,27 +172,40 @@ class Library:
         self._make_folder()
         with lease(self.folder):
             catalog = self._catalog(create=True)
-            chosen = [Path(folder).absolute() for folder in folders] or [
-                root.path for root in catalog.roots()
-            ]
+            named = [os.fspath(folder) for folder in folders]
+            urls = [name for name in named if "://" in name]
+            if urls and (ray is None or len(urls) < len(named)):
+                raise LibraryError(
+                    f"{urls[0]} is a URL: index URLs with --engine ray, and folders in a run of their own"
+                )
+            chosen = [Path(name).absolute() for name in named] or [root.path for root in catalog.roots()]
             if not chosen:
                 raise LibraryError("no folder was indexed yet: name one, as in `vitsearch index ~/Pictures`")
-            check_folders(catalog, chosen)
+            if not urls:
+                check_folders(catalog, chosen)
             if change_model:
                 space = self._named_backbone(model).space
                 space_id = catalog.add_space(space)
             else:
                 space_id, space = self._space_for_index(catalog, model)
-            run = IndexRun(
-                catalog,
-                space_id,
-                lambda: self.backbone(space),
-                workers=workers,
-                retry=retry,
-                on_progress=on_progress,
-            )
-            report = run.execute(chosen, prune=prune)
-            catalog.note_embedding(space_id, report.embedded, report.seconds)
+            embedder = self._ray_embedder(catalog, space_id, space, ray, on_progress) if ray else None
+            if urls and embedder is not None:
+                from vitsearch.ray_embedding import index_urls
+
+                report = index_urls(catalog, space_id, space, urls, embedder)
+            else:
+                run = IndexRun(
+                    catalog,
+                    space_id,
+                    lambda: self.backbone(space),
+                    workers=workers,
+                    retry=retry,
+                    embedder=embedder,
+                    on_progress=on_progress,
+                )
+                report = run.execute(chosen, prune=prune)
+            if ray is None:  # a cluster says nothing of what this machine can do
+                catalog.note_embedding(space_id, report.embedded, report.seconds)
             self._search_cache(space_id, space).bring_up_to_date()
             if change_model:
                 self._change_space(space_id, space)
@@ -475,6 +491,32 @@ class Library:
         if self._given is not None and self._given.space != active[1]:
             raise SpaceMismatch(_other_space(self.folder, active[1], self._given.space))
         return active
+
+    def _ray_embedder(
+        self,
+        catalog: Catalog,
+        space_id: int,
+        space: Space,
+        options: RayOptions,
+        on_progress: Callable[[Progress], None],
+    ) -> RayEmbedder:
+        from vitsearch.backbones import load_for_space
+        from vitsearch.ray_embedding import RayEmbedder
+
+        # Called in the workers: what it needs travels to them.
+        given = self._given
+        load = (
+            (lambda: given)
+            if given
+            else partial(
+                load_for_space,
+                space,
+                cache=self.cache_folder,
+                device=self._device,
+                batch_size=self._batch_size,
+            )
+        )
+        return RayEmbedder(catalog, space_id, space, load, self.folder, options, on_progress=on_progress)
 
     def _change_space(self, space_id: int, space: Space) -> None:
         left = self.catalog.count_without_vector(space_id)

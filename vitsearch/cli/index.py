@@ -16,6 +16,7 @@ from vitsearch.errors import LibraryError
 
 if TYPE_CHECKING:
     from vitsearch.library import Device, Library
+    from vitsearch.ray_embedding import RayOptions
     from vitsearch.records import IndexReport
 
 _SHOWN_REASONS = 20
@@ -39,6 +40,20 @@ _SHOWN_REASONS = 20
 @click.option(
     "--workers", type=click.IntRange(1, 256), help="Processes that read and decode. Default: one a core."
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["threads", "ray"]),
+    default="threads",
+    show_default=True,
+    help="Who embeds: threads of this process, or workers of Ray, here or on a cluster.",
+)
+@click.option("--ray-address", help="The cluster's address, as in ray://head:10001 or auto.")
+@click.option(
+    "--shards",
+    type=click.Path(file_okay=False),
+    metavar="FOLDER",
+    help="Where workers put what they made; all of them must see it. Default: in the library.",
+)
 @json_option
 @pass_session
 def index(
@@ -52,6 +67,9 @@ def index(
     device: Device,
     batch_size: int | None,
     workers: int | None,
+    engine: str,
+    ray_address: str | None,
+    shards: str | None,
     as_json: bool,
 ) -> None:
     """Look at every photo in these folders once, and remember what is in it.
@@ -66,9 +84,13 @@ def index(
       vitsearch index                     look at all known folders again
       vitsearch index --prune             forget photos that are gone
       vitsearch index --watch             go on, and take in new photos within seconds
+      vitsearch index --engine ray ~/Pictures
+      vitsearch index --engine ray --ray-address auto --shards /mnt/shared/shards s3://bucket/photos
     """
     if watch and as_json:
         raise click.UsageError("--watch goes on for ever, and --json prints one document: choose one")
+    if (ray_address or shards) and engine != "ray":
+        raise click.UsageError("--ray-address and --shards go with --engine ray")
     with session.open(device=device, batch_size=batch_size) as library:
         with progress_bar(quiet=as_json) as on_progress:
             report = library.index(
@@ -78,6 +100,7 @@ def index(
                 prune=prune,
                 retry=retry,
                 workers=workers,
+                ray=_ray(ray_address, shards) if engine == "ray" else None,
                 on_progress=on_progress,
             )
         if as_json:
@@ -111,6 +134,15 @@ def _watch(library: Library, folders: list[Path], workers: int | None) -> None:
                 _print_report(report)
             if report.interrupted:
                 return
+
+
+def _ray(address: str | None, shards: str | None) -> RayOptions:
+    import os
+
+    from vitsearch.ray_embedding import RayOptions
+
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray's telemetry
+    return RayOptions(address, Path(shards).absolute() if shards else None)
 
 
 def _print_report(report: IndexReport) -> None:

@@ -65,7 +65,9 @@ class ImportReport:
 
 
 @dataclass
-class _Tally:
+class Tally:
+    """What a merge has come to so far."""
+
     photos: int = 0
     vectors: int = 0
     here: int = 0
@@ -75,6 +77,7 @@ class _Tally:
     reasons: list[RefusedRow] = field(default_factory=list)
 
     def refuse(self, rows: Sequence[RefusedRow]) -> None:
+        """Count rows that are left out, and keep the first reasons."""
         self.refused += len(rows)
         self.reasons += rows[: _REASONS - len(self.reasons)]
 
@@ -105,14 +108,14 @@ def import_parquet(
     try:
         opened.extend(VectorFile(path, model=model) for path in files)
         space = _one_space(library, opened)
-        tally = _Tally()
+        tally = Tally()
         total, done = sum(file.rows for file in opened), 0
         with library.receiving(space, use=change_model) as (catalog, space_id):
-            places = _Places(catalog, relocate or {})
+            places = Places(catalog, relocate or {})
             base = catalog.add_root(real_path(root))[0] if root is not None else None
             if base is not None and not base.path.is_dir():
                 raise LibraryError(f"{base.path} does not exist: check the spelling, or mount its drive")
-            merge = _Merge(catalog, space_id, space, places, tally)
+            merge = Merge(catalog, space_id, places, tally=tally)
             for file in opened:
                 for rows, bad in file.batches():
                     tally.refuse(bad)
@@ -209,7 +212,7 @@ def _local_path(file: Path, row: ImportedRow) -> Path:
     return real_path(file.parent / str(row.path).removeprefix("file://"))
 
 
-class _Places:
+class Places:
     """Where imported files are in this library."""
 
     def __init__(self, catalog: Catalog, relocate: Mapping[str, str]) -> None:
@@ -267,15 +270,23 @@ def _is_same(file: FoundFile) -> bool:
     return (info.st_size, info.st_mtime_ns) == (file.size, file.mtime_ns)
 
 
-class _Merge:
+class Merge:
     """Puts batches of rows into the catalog."""
 
-    def __init__(self, catalog: Catalog, space_id: int, space: Space, places: _Places, tally: _Tally) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        space_id: int,
+        places: Places,
+        *,
+        tally: Tally | None = None,
+        run: int = _BEFORE_ALL_RUNS,
+    ) -> None:
+        self.tally = tally or Tally()
         self._catalog = catalog
         self._space_id = space_id
-        self._space = space
         self._places = places
-        self._tally = tally
+        self._run = run
 
     def by_content(self, rows: Sequence[ImportedRow]) -> None:
         """Store rows that carry their photo's hash, facts and places."""
@@ -293,7 +304,7 @@ class _Merge:
                     continue
                 root, file, here = found
                 if holders.setdefault((root.id, file.relative), row.payload) != row.payload:
-                    self._tally.taken += 1
+                    self.tally.taken += 1
                     continue
                 kept.append((root.id, file, place.content, here))
             stored = ReadableFile(
@@ -313,10 +324,10 @@ class _Merge:
                 replace(stored, root=root, found=file, content=content, row=None)
                 for root, file, content, _ in kept[1:]
             ]
-            self._tally.photos += 1
-            self._tally.here += any(here for *_, here in kept)
-            self._tally.elsewhere += bool(kept) and not any(here for *_, here in kept)
-        self._tally.vectors += self._catalog.store(_BEFORE_ALL_RUNS, self._space_id, ready, [])
+            self.tally.photos += 1
+            self.tally.here += any(here for *_, here in kept)
+            self.tally.elsewhere += bool(kept) and not any(here for *_, here in kept)
+        self.tally.vectors += self._catalog.store(self._run, self._space_id, ready, [])
 
     def by_path(self, source: Path, rows: Sequence[ImportedRow]) -> None:
         """Store rows that know only where their photo is: the file is read, not decoded."""
@@ -325,7 +336,7 @@ class _Merge:
             paths = [_local_path(source, row) for row in rows]
             for row, path, outcome in zip(rows, paths, pool.map(_outcome, paths), strict=True):
                 if isinstance(outcome, UnreadablePhoto):
-                    self._tally.refuse([RefusedRow(source, row.number, f"{path}: {outcome.reason}")])
+                    self.tally.refuse([RefusedRow(source, row.number, f"{path}: {outcome.reason}")])
                     continue
                 photo, info = outcome
                 root = next((root for root in self._catalog.roots() if path.is_relative_to(root.path)), None)
@@ -342,9 +353,9 @@ class _Merge:
                         root.id, found, photo.content, photo.payload, photo.facts, None, row16, row.norm
                     )
                 )
-        self._tally.photos += len(ready)
-        self._tally.here += len(ready)
-        self._tally.vectors += self._catalog.store(self._catalog.begin_run(), self._space_id, ready, [])
+        self.tally.photos += len(ready)
+        self.tally.here += len(ready)
+        self.tally.vectors += self._catalog.store(self._catalog.begin_run(), self._space_id, ready, [])
 
     def _known_facts(self, payloads: Sequence[bytes]) -> dict[bytes, tuple[PhotoFacts, bool]]:
         """What the library itself knows of these photos; it is believed before a file is."""

@@ -249,7 +249,9 @@ def _place(fields: dict[str, Any] | None) -> Place | None:
 
 def is_anywhere_absolute(root: str) -> bool:
     """Whether a folder's name is absolute on some system, or a URL."""
-    return PurePosixPath(root).is_absolute() or PureWindowsPath(root).is_absolute() or "://" in root
+    # A URL's two slashes become one in a path.
+    is_url = re.match(r"[a-z][a-z0-9+.-]+:/", root) is not None
+    return PurePosixPath(root).is_absolute() or PureWindowsPath(root).is_absolute() or is_url
 
 
 def _vectors(column: pa.Array, dimension: int) -> tuple[npt.NDArray[np.float32], list[str | None]]:

@@ -1,0 +1,105 @@
+"""Workers of Ray embed what threads of this process would, and a worker that is lost loses nothing."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from conftest import MeanColour, figures
+
+pytest.importorskip("ray", reason="Ray is not installed: `make test-ray` does it")
+
+from vitsearch.errors import LibraryError
+from vitsearch.library import Library
+from vitsearch.ray_embedding import RayOptions
+
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.slow,
+    # Ray's own warnings of what it will change.
+    pytest.mark.filterwarnings(
+        "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning"
+    ),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+SMALL = RayOptions(files_a_block=8)
+
+
+@pytest.fixture(autouse=True)
+def workers_find_the_fake_backbone(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+
+
+class DiesOnce(MeanColour):
+    """A backbone whose process is killed in the middle of its work, the first time."""
+
+    def __init__(self, mark):
+        super().__init__()
+        self.mark = mark
+
+    def embed_batch(self, pixels):
+        if len(pixels) and len(self.batches) == 3 and not self.mark.exists():
+            self.mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().embed_batch(pixels)
+
+
+@pytest.fixture
+def photos(tmp_path, picture):
+    folder = tmp_path / "photos"
+    for number in range(30):
+        picture(folder / f"{number}.png", (number * 8, 255 - number * 8, number * 3))
+    (folder / "bad.jpg").write_text("no photo")
+    return folder
+
+
+@pytest.fixture
+def plain(tmp_path, photos):
+    """What an index run of this process makes of the photos."""
+    with Library.open(tmp_path / "plain", backbone=MeanColour()) as library:
+        library.index([photos])
+        return vectors(library)
+
+
+def vectors(library):
+    rows = library.catalog.database.rows(
+        "SELECT p.payload, v.vector, f.path FROM vectors v JOIN photos p ON p.id = v.photo "
+        "JOIN files f ON f.photo = p.id ORDER BY p.payload, f.path"
+    )
+    assert rows
+    return rows
+
+
+def test_the_library_is_the_one_that_threads_make(library, photos, plain):
+    report = library.index([photos], ray=SMALL)
+    assert figures(report) == {"photos": 30, "files": 30, "embedded": 30, "unreadable": 1}
+    assert report.unreadable[0].path == photos / "bad.jpg"
+    assert vectors(library) == plain
+    assert list((library.folder / "shards").iterdir()) == []
+    assert figures(library.index([photos], ray=SMALL))["unchanged"] == 31
+
+
+def test_a_worker_that_is_killed_loses_nothing(tmp_path, photos, plain):
+    with Library.open(tmp_path / "library", backbone=DiesOnce(tmp_path / "died")) as library:
+        report = library.index([photos], ray=SMALL)
+        assert (tmp_path / "died").exists()
+        assert (report.photos, report.embedded) == (30, 30)
+        assert vectors(library) == plain
+
+
+def test_photos_below_a_url_are_embedded_once_and_found_where_they_are_mounted(library, photos, plain):
+    url = f"file://{photos}"
+    assert figures(library.index([url], ray=SMALL))["embedded"] == 30
+    assert "embedded" not in figures(library.index([url], ray=SMALL))
+    library.relocate_root(url, photos)
+    assert vectors(library) == plain
+    assert len(library.search(photos / "3.png", k=100).results) == 29
+
+
+def test_a_url_without_photos_and_a_url_without_ray_say_so(library, photos, tmp_path):
+    with pytest.raises(LibraryError, match="no photos below"):
+        library.index([f"file://{tmp_path}/none"], ray=SMALL)
+    with pytest.raises(LibraryError, match="--engine ray"):
+        library.index([f"file://{photos}"])
