@@ -5,7 +5,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
 from vitsearch.duplicates.edits import EDITS
 from vitsearch.duplicates.evidence import Cutoffs, SecondLook, look
@@ -89,6 +89,31 @@ def test_another_shot_of_the_moment_is_not_the_same_shot():
     assert not seen.confirms(CUTOFFS)
 
 
+def shot(scene: Image.Image, subject: Image.Image, *, at: tuple[int, int], drift: float) -> Image.Image:
+    """One frame of a film: the camera drifts and turns a little, the subject stands at a place, the noise is new."""
+    angle = np.radians(drift)
+    turned = (np.cos(angle), -np.sin(angle), 6 * drift, np.sin(angle), np.cos(angle), 3 * drift)
+    frame = scene.transform(scene.size, Image.Transform.AFFINE, turned, Image.Resampling.BICUBIC)
+    mask = Image.new("L", subject.size)
+    ImageDraw.Draw(mask).ellipse((0, 0, *subject.size), fill=255)
+    frame.paste(subject, at, mask.filter(ImageFilter.GaussianBlur(2)))
+    frame = frame.crop((20, 20, scene.width - 20, scene.height - 20))
+    noise = np.random.default_rng(at[0]).normal(0, 3, (frame.height, frame.width, 1))
+    return Image.fromarray(np.clip(np.asarray(frame) + noise, 0, 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize("name", ["travel/castle-2.jpg", "travel/bridge-1.jpg", "nature/mountain-3.jpg"])
+@pytest.mark.parametrize("step", [12, 40, 96])
+def test_frames_of_a_film_are_not_the_same_shot(name, step):
+    """A subject on a tenth of the picture moves by 1 to 10 % of its width; all else is as good as the same."""
+    scene = photo(name).resize((960, 720), Image.Resampling.LANCZOS)
+    subject = photo("animals/cat-1.jpg").resize((300, 230))
+    first = shot(scene, subject, at=(300, 250), drift=0)
+    assert not looked(first, shot(scene, subject, at=(300 + step, 250), drift=0.3)).confirms(CUTOFFS)
+    # The same frame saved once more is: the noise of another exposure alone would not tell them apart.
+    assert looked(first, shot(scene, subject, at=(300, 250), drift=0)).confirms(CUTOFFS)
+
+
 def test_something_drawn_over_a_copy_is_told_from_something_that_moved():
     original = photo("travel/castle-2.jpg")
     lettered = original.copy()
@@ -144,5 +169,6 @@ def test_stricter_cutoffs_confirm_less():
     original = photo("travel/castle-2.jpg")
     seen = looked(original, next(one for one in EDITS if one.name == "caption").apply(original, Random(0)))
     assert seen.confirms(Cutoffs(share=0.5))
+    assert not seen.confirms(Cutoffs(moved=-0.01))
     assert not seen.confirms(Cutoffs(closeness=1.01))
     assert np.isclose(seen.score, seen.share * seen.closeness)

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from vitsearch.duplicates.companions import are_companions
 from vitsearch.duplicates.evidence import Evidence
 from vitsearch.duplicates.grouping import DuplicateGroup, Link, group, moments_apart
-from vitsearch.duplicates.keep import Candidate, are_companions, choose
+from vitsearch.duplicates.keep import Candidate, choose
 
 PHOTOS = Path("/photos")
 
@@ -136,6 +137,8 @@ def test_a_raw_file_and_its_picture_are_one_item():
     [
         ({"width": 4000}, {"width": 2000}, "highest resolution (4000 x 300)"),
         ({"format": "PNG"}, {"format": "JPEG"}, "best format (PNG)"),
+        ({"companions": (PHOTOS / "zz-good.nef",)}, {"format": "PNG"}, "best format (raw)"),
+        ({"companions": (PHOTOS / "zz-good.mov",)}, {}, "camera's own data, not an edited copy"),
         ({"quality": 95}, {"quality": 60}, "highest JPEG quality (95)"),
         ({"camera": "Pixel 7"}, {"camera": None}, "camera's own data, not an edited copy"),
         ({}, {"software": "GIMP 2.10"}, "camera's own data, not an edited copy"),

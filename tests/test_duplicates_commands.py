@@ -63,7 +63,7 @@ def test_the_document_holds_groups_with_evidence_and_what_they_rest_on(library, 
     library.index([photos])
     document = json.loads(call("duplicates", "--json").stdout)
     assert list(document) == ["groups", "cutoffs", "photos", "pairs", "skipped"]
-    assert document["cutoffs"] == {"earned": False, "share": 0.82, "closeness": 0.97}
+    assert document["cutoffs"] == {"earned": False, "share": 0.82, "closeness": 0.95}
     assert (document["photos"], document["skipped"]) == (3, [])
     (group,) = document["groups"]
     assert list(group) == ["group", "tier", "score", "keep", "reason", "files"]
@@ -125,6 +125,29 @@ def test_a_plan_is_carried_out_and_undone_to_the_last_byte(library, photos, call
     call("undo", plan)
     assert state(photos) == before
     assert not (photos / ".vitsearch-trash").exists()
+
+
+def test_a_raw_file_and_a_video_go_with_their_photo_only_where_the_kept_one_has_the_same(
+    library, photos, call, tmp_path
+):
+    for name, content in {
+        "cat.MOV": b"video",
+        "cat.NEF": b"raw",
+        "sub/cat.mov": b"video",
+        "sub/cat.nef": b"edited raw",
+    }.items():
+        (photos / name).write_bytes(content)
+    before = state(photos)
+    library.index([photos])
+    plan = tmp_path / "plan.json"
+    call("duplicates", "--plan", plan)
+    call("apply", plan)
+    left = {path.relative_to(photos).as_posix() for path in photos.rglob("*") if path.is_file()}
+    assert {name for name in left if not name.startswith(".vitsearch-trash")} == {
+        "cat.jpg", "cat.MOV", "cat.NEF", "dog.jpg", "sub/cat.nef",
+    }  # fmt: skip
+    call("undo", plan)
+    assert state(photos) == before
 
 
 def test_a_plan_whose_files_have_changed_stops_with_a_list_and_does_nothing(library, photos, tmp_path, run):
@@ -196,6 +219,24 @@ def test_photos_can_be_told_apart_by_their_paths(library, photos, call):
         )
 
 
+def test_what_was_told_apart_is_listed_and_can_be_taken_back(library, photos, call):
+    library.index([photos])
+    (before,) = json.loads(call("duplicates", "--json").stdout)["groups"]
+    call("duplicates", "--not-duplicates", before["group"])
+    (pair,) = json.loads(call("duplicates", "--told-apart", "--json").stdout)["told_apart"]
+    assert pair["group"] == before["group"]
+    assert sorted(pair["files"]) == sorted(file["path"] for file in before["files"])
+    listing = call("duplicates", "--told-apart")
+    assert listing.stdout.splitlines()[0] == f"group {before['group']}"
+    assert str(photos / "small.jpg") in listing.stdout
+
+    done = call("duplicates", "--take-back", photos / "cat.jpg", "--take-back", photos / "small.jpg")
+    assert done.stderr == "taken back: 1 pair of photos may be duplicates again\n"
+    assert json.loads(call("duplicates", "--told-apart", "--json").stdout) == {"told_apart": []}
+    assert json.loads(call("duplicates", "--json").stdout)["groups"] == [before]
+    assert call("duplicates", "--take-back", before["group"]).stderr.startswith("taken back: 0 pairs")
+
+
 def test_a_check_of_two_files_needs_no_library_and_answers_with_its_status(run, tmp_path):
     with Image.open(CAT) as image:
         edit = next(one for one in EDITS if one.name == "mirror")
@@ -248,6 +289,7 @@ def test_the_page_shows_both_photos_of_each_pair_and_names_cannot_act(library, p
         ["--max-false-share", "0"],
         ["--tier", "similar"],
         ["--not-duplicates", "one.jpg"],
+        ["--take-back", "one.jpg"],
     ],
     ids=" ".join,
 )

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 MODULES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "vitsearch").rglob("*.py"))
 
 OWNERS = {
-    "faiss": ["vitsearch/neighbour*.py"],
+    "faiss": ["vitsearch/neighbour*.py", "vitsearch/duplicates/geometry.py"],
     "torch": ["vitsearch/backbones/*", "vitsearch/explain/*", "vitsearch/heads/*"],
     "transformers": ["vitsearch/backbones/*"],
     "openvino": ["vitsearch/backbones/*"],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +14,6 @@ from vitsearch.cli.session import Session, json_option, pass_session
 from vitsearch.jsonable import to_jsonable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from vitsearch.duplicates.earned import EarnedCutoffs
     from vitsearch.duplicates.evidence import Cutoffs
     from vitsearch.duplicates.find import DuplicateReport
@@ -84,6 +81,14 @@ _NOT_THE_SAME = 3
     help="These are no duplicates, and are not to be shown again: a group's name, or two or more paths.",
 )
 @click.option(
+    "--take-back",
+    "taken_back",
+    multiple=True,
+    metavar="GROUP",
+    help="These may be duplicates after all: what was said with --not-duplicates is forgotten.",
+)
+@click.option("--told-apart", "listing", is_flag=True, help="List what was said with --not-duplicates.")
+@click.option(
     "--check",
     nargs=2,
     type=click.Path(),
@@ -107,6 +112,8 @@ def duplicates(
     destination: str | None,
     page: str | None,
     apart: tuple[str, ...],
+    taken_back: tuple[str, ...],
+    listing: bool,
     check: tuple[str, str] | None,
     lines: bool,
     as_json: bool,
@@ -118,7 +125,8 @@ def duplicates(
     never part of a plan. Each file is confirmed against the one to keep; the score of a group is its lowest.
 
     A group's name, as in 12-57, is made of the ids of its photos: it stays the same until a photo joins or goes,
-    through moves, renames and changes of model. So does what you say with `--not-duplicates 12-57`.
+    through moves, renames and changes of model. So does what you say with `--not-duplicates 12-57`, until you take it
+    back.
 
     \b
     Examples:
@@ -126,6 +134,7 @@ def duplicates(
       vitsearch duplicates --tier exact --tier pixels --plan plan.json
       vitsearch duplicates --between ~/Phone ~/Pictures --html found.html
       vitsearch duplicates --not-duplicates 12-57
+      vitsearch duplicates --take-back 12-57
       vitsearch duplicates --check a.jpg b.jpg
     """
     if (action == "move") != (destination is not None):
@@ -138,8 +147,8 @@ def duplicates(
         _check(context, session, check, max_false_share, as_json=as_json)
         return
     with session.open() as library:
-        if apart:
-            _tell_apart(library, apart)
+        if apart or taken_back or listing:
+            _decide(library, apart, taken_back, listing=listing, as_json=as_json)
             return
         from vitsearch.duplicates.find import find_duplicates
 
@@ -161,6 +170,19 @@ def duplicates(
         write_page(report.groups, Path(page))
         click.echo(f"page: {shown(str(Path(page).absolute()))}", err=True)
     _print(report, as_json=as_json, lines=lines)
+
+
+def _decide(
+    library: Library, apart: tuple[str, ...], taken_back: tuple[str, ...], *, listing: bool, as_json: bool
+) -> None:
+    from vitsearch.cli import decisions
+
+    if apart:
+        decisions.remember(library, apart)
+    if taken_back:
+        decisions.take_back(library, taken_back)
+    if listing:
+        decisions.show(library, as_json=as_json)
 
 
 def _print(report: DuplicateReport, *, as_json: bool, lines: bool) -> None:
@@ -213,31 +235,6 @@ def _known_cutoffs(session: Session, max_false_share: float) -> Cutoffs | None:
     except LibraryMissing:  # two files can be compared without a library
         return None
     return None if known is None else known.cutoffs
-
-
-def _tell_apart(library: Library, groups: Sequence[str]) -> None:
-    from vitsearch.duplicates.tables import tell_apart
-
-    named = [group for group in groups if re.fullmatch(r"\d+(-\d+)*", group)]
-    paths = [group for group in groups if group not in named]
-    if len(paths) == 1:
-        raise click.UsageError(
-            f"{paths[0]} is no group's name, and a single path says nothing: give two or more"
-        )
-    told = sum(tell_apart(library.catalog, [int(photo) for photo in group.split("-")]) for group in named)
-    if paths:
-        told += tell_apart(library.catalog, [_photo(library, Path(path).absolute()) for path in paths])
-    click.echo(f"remembered: {plural(told, 'pair')} of photos told apart", err=True)
-
-
-def _photo(library: Library, path: Path) -> int:
-    from vitsearch.errors import BadQuery
-    from vitsearch.photos import read_photo
-
-    photo = library.catalog.photo_id(read_photo(path).payload)
-    if photo is None:
-        raise BadQuery(f"{path} is not in the library: run `vitsearch index` first")
-    return photo
 
 
 def _write_plan(

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vitsearch.duplicates import motion
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 # The overlap is compared with this many pixels on its shorter side, in blocks of an eighth of it.
 _SIDE = 112
 _BLOCK = _SIDE // 8
-_LONGEST = 5 * _SIDE
+_LONGEST = 5
 _EROSION = 5
 # In grey levels: blocks with less structure say nothing. The second is for photos that are faint all over.
 _STRUCTURE, _FAINT = 4.0, 1.5
@@ -40,6 +42,8 @@ _FARTHEST_NUDGE = 4.0
 _MORE_STRUCTURE = 1.15
 _ONE_SIDED = 0.6
 _FEWEST_UNCOVERED = 0.45
+# What agrees less is no copy anyway.
+_MOTION_SHARE, _MOTION_CLOSENESS = 0.6, 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +51,15 @@ class Agreement:
     """What the comparison of two aligned photos gave; all values are 0 to 1.
 
     `share`: of the blocks with structure, how many agree or carry an overlay. `closeness`: the median correlation
-    of the agreeing ones. `of_first`, `of_second`: how much of each photo's frame lies in the overlap.
+    of the agreeing ones. `of_first`, `of_second`: how much of each photo's frame lies in the overlap. `moved`: the
+    share of blocks that are found elsewhere, looked for where the rest agrees well.
     """
 
     share: float
     closeness: float
     of_first: float
     of_second: float
+    moved: float
 
 
 def compare(first: Mask, second: Mask, matrix: Matrix) -> Agreement | None:
@@ -62,22 +68,42 @@ def compare(first: Mask, second: Mask, matrix: Matrix) -> Agreement | None:
     The transform is refined where that helps (Evangelidis and Psarakis, "Parametric image alignment using enhanced
     correlation coefficient maximization", 2008). Returns None where the overlap shows too little to tell.
     """
-    common = _overlap(first, second, matrix)
-    if common is None:
+    frame = _overlap(first, second, matrix, _SIDE)
+    if frame is None:
         return None
-    one, two, mask, of_first, of_second = common
+    one, two, mask = _drawn_on(frame, first, second)
     share, closeness, agreeing = _agreement(one, two, mask)
-    if agreeing is not None and not (share >= _ALIGNED_SHARE and closeness >= _ALIGNED_CLOSENESS):
-        refined = _refined(one, two, mask, agreeing)
-        if refined is not None:
-            better_share, better_closeness, _ = _agreement(refined, two, mask)
-            if better_share * better_closeness > share * closeness:
-                share, closeness = better_share, better_closeness
-    return None if agreeing is None else Agreement(share, closeness, of_first, of_second)
+    if agreeing is None:
+        return None
+    if not (share >= _ALIGNED_SHARE and closeness >= _ALIGNED_CLOSENESS):
+        nudge = _nudge(one, two, mask, agreeing)
+        if nudge is not None:
+            better = _agreement(_nudged(one, nudge), two, mask)
+            if better[0] * better[1] > share * closeness:
+                share, closeness, _ = better
+                matrix = _composed(matrix, nudge, frame.placing)
+    gone = _moved(first, second, matrix) if share >= _MOTION_SHARE and closeness >= _MOTION_CLOSENESS else 0.0
+    return Agreement(share, closeness, frame.of_first, frame.of_second, gone)
 
 
-def _overlap(first: Mask, second: Mask, matrix: Matrix) -> tuple[Plane, Plane, Mask, float, float] | None:
-    """Draw both photos on the frame of their overlap; the mask tells where both have pixels."""
+def _moved(first: Mask, second: Mask, matrix: Matrix) -> float:
+    frame = _overlap(first, second, matrix, motion.SIDE)
+    return 0.0 if frame is None else motion.moved(*_drawn_on(frame, first, second))
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """Where two photos overlap: `moving` and `placing` (2, 3) draw them there, `mask` tells where both have pixels."""
+
+    moving: Matrix
+    placing: Matrix
+    mask: Mask
+    of_first: float
+    of_second: float
+
+
+def _overlap(first: Mask, second: Mask, matrix: Matrix, side: int) -> _Frame | None:
+    """Find the frame of the overlap of two photos, with so many pixels on its shorter side."""
     import cv2
 
     (height, width), (other_height, other_width) = first.shape, second.shape
@@ -90,9 +116,9 @@ def _overlap(first: Mask, second: Mask, matrix: Matrix) -> tuple[Plane, Plane, M
     region = region.reshape(-1, 2)
     origin = region.min(axis=0)
     extent = np.maximum(region.max(axis=0) - origin, 1)
-    factor = _SIDE / extent.min()
+    factor = side / extent.min()
     size = (round(float(extent[0] * factor)), round(float(extent[1] * factor)))
-    if max(size) > _LONGEST:
+    if max(size) > _LONGEST * side:
         return None
     placing = np.array([[factor, 0, -origin[0] * factor], [0, factor, -origin[1] * factor]])
     moving = placing[:, :2] @ matrix
@@ -104,13 +130,18 @@ def _overlap(first: Mask, second: Mask, matrix: Matrix) -> tuple[Plane, Plane, M
     eroded = cv2.erode(filled, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
     mask = np.asarray(eroded, dtype=np.uint8)
     stretched = abs(float(np.linalg.det(matrix[:, :2])))
-    return (
-        _drawn(first, moving, size),
-        _drawn(second, placing, size),
+    return _Frame(
+        moving,
+        placing,
         mask,
         min(1.0, area / (width * height * stretched)),
         min(1.0, area / (other_width * other_height)),
     )
+
+
+def _drawn_on(frame: _Frame, first: Mask, second: Mask) -> tuple[Plane, Plane, Mask]:
+    size = (frame.mask.shape[1], frame.mask.shape[0])
+    return _drawn(first, frame.moving, size), _drawn(second, frame.placing, size), frame.mask
 
 
 def _drawn(grey: Mask, matrix: Matrix, size: tuple[int, int]) -> Plane:
@@ -123,8 +154,8 @@ def _drawn(grey: Mask, matrix: Matrix, size: tuple[int, int]) -> Plane:
     return drawn.astype(np.float32)
 
 
-def _refined(one: Plane, two: Plane, mask: Mask, agreeing: npt.NDArray[np.bool_]) -> Plane | None:
-    """Align the first photo anew, looking only at blocks that already agree a little."""
+def _nudge(one: Plane, two: Plane, mask: Mask, agreeing: npt.NDArray[np.bool_]) -> Matrix | None:
+    """Align the first photo anew, looking only at blocks that already agree a little: (2, 3), from two to one."""
     import cv2
 
     chosen = np.zeros_like(mask)
@@ -145,10 +176,24 @@ def _refined(one: Plane, two: Plane, mask: Mask, agreeing: npt.NDArray[np.bool_]
     corners = np.array([[0, 0, 1], [size[0], 0, 1], [0, size[1], 1], [*size, 1]], dtype=np.float64)
     if np.linalg.norm(corners @ warp.T - corners[:, :2], axis=1).max() > _FARTHEST_NUDGE:
         return None
+    return np.asarray(warp, np.float64)
+
+
+def _nudged(one: Plane, nudge: Matrix) -> Plane:
+    import cv2
+
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    size = (one.shape[1], one.shape[0])
     return np.asarray(
-        cv2.warpAffine(one, warp, size, flags=flags, borderMode=cv2.BORDER_REPLICATE), np.float32
+        cv2.warpAffine(one, nudge, size, flags=flags, borderMode=cv2.BORDER_REPLICATE), np.float32
     )
+
+
+def _composed(matrix: Matrix, nudge: Matrix, placing: Matrix) -> Matrix:
+    """Put a nudge, found on the frame that `placing` draws on, into the transform between the photos."""
+    whole, place, step = (np.vstack([one, [0, 0, 1]]) for one in (matrix, placing, nudge))
+    composed: Matrix = np.linalg.inv(place) @ np.linalg.inv(step) @ place @ whole
+    return composed[:2]
 
 
 def _agreement(one: Plane, two: Plane, mask: Mask) -> tuple[float, float, npt.NDArray[np.bool_] | None]:

@@ -76,7 +76,8 @@ def cutoffs_at(strictness: float) -> Cutoffs:
 def strictness_of(seen: Evidence) -> float:
     """Return the strictest cut-offs that this evidence passes, as `cutoffs_at` counts; -10 if it passes none."""
     default = Cutoffs()
-    if seen.score == 0 or max(seen.of_first, seen.of_second) < default.overlap:
+    in_reach = replace(default, share=0.0, closeness=0.0)
+    if seen.score == 0 or not seen.confirms(in_reach):
         return _NEVER
     passed = min(
         (seen.share - default.share) / (1 - default.share),

@@ -26,35 +26,41 @@ _EXIF_TURN_90 = 6  # EXIF 2.32, 4.6.4: show after a clockwise turn by 90 degrees
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """One way to change a photo.
+    """One way to change a photo: `change` takes an upright RGB image and a source of chance, `kind` is Pillow's.
 
-    `apply` takes an upright RGB image and a source of chance and returns what a reader of the edited file sees,
-    upright RGB.
+    With `by_exif` the pixels are stored turned left, and a tag says to turn them right again.
     """
 
     name: str
     family: Family
-    apply: Transform
+    change: Transform
+    kind: str = "JPEG"
+    quality: int = 90
+    by_exif: bool = False
 
     @property
     def light(self) -> bool:
         """Whether the frame stays as it is: only codec, size and light change, or something is drawn over it."""
         return self.family in ("codec", "resize", "light", "overlay")
 
+    def file(self, image: Image.Image, rng: Random) -> bytes:
+        """Return the edited photo as the bytes of a file."""
+        changed, exif = self.change(image, rng), Image.Exif()
+        if self.by_exif:
+            changed = changed.transpose(Image.Transpose.ROTATE_90)
+            exif[_EXIF_ORIENTATION] = _EXIF_TURN_90
+        buffer = io.BytesIO()
+        changed.save(buffer, self.kind, quality=self.quality, exif=exif)
+        return buffer.getvalue()
 
-def encoded(image: Image.Image, *, quality: int = 90, kind: str = "JPEG") -> Image.Image:
-    """Write the image as a file in memory and read it again."""
-    buffer = io.BytesIO()
-    image.save(buffer, kind, quality=quality)
-    return Image.open(buffer).convert("RGB")
+    def apply(self, image: Image.Image, rng: Random) -> Image.Image:
+        """Return what a reader of the edited file sees, upright RGB."""
+        with Image.open(io.BytesIO(self.file(image, rng))) as edited:
+            return ImageOps.exif_transpose(edited).convert("RGB")
 
 
-def _jpeg(quality: int) -> Transform:
-    return lambda image, _: encoded(image, quality=quality)
-
-
-def _kind(kind: str) -> Transform:
-    return lambda image, _: encoded(image, kind=kind)
+def _unchanged(image: Image.Image, _: Random) -> Image.Image:
+    return image
 
 
 def _resized(image: Image.Image, factor: float) -> Image.Image:
@@ -63,23 +69,23 @@ def _resized(image: Image.Image, factor: float) -> Image.Image:
 
 
 def _resize(factor: float) -> Transform:
-    return lambda image, _: encoded(_resized(image, factor))
+    return lambda image, _: _resized(image, factor)
 
 
 def _enhance(kind: type[ImageEnhance.Brightness | ImageEnhance.Contrast], factor: float) -> Transform:
-    return lambda image, _: encoded(kind(image).enhance(factor))
+    return lambda image, _: kind(image).enhance(factor)
 
 
 def _grey(image: Image.Image, _: Random) -> Image.Image:
-    return encoded(ImageOps.grayscale(image).convert("RGB"))
+    return ImageOps.grayscale(image).convert("RGB")
 
 
 def _sepia(image: Image.Image, _: Random) -> Image.Image:
-    return encoded(ImageOps.colorize(ImageOps.grayscale(image), (40, 20, 0), (255, 240, 200)))
+    return ImageOps.colorize(ImageOps.grayscale(image), (40, 20, 0), (255, 240, 200))
 
 
 def _blur(image: Image.Image, _: Random) -> Image.Image:
-    return encoded(image.filter(ImageFilter.GaussianBlur(min(image.size) / 200)))
+    return image.filter(ImageFilter.GaussianBlur(min(image.size) / 200))
 
 
 def _cropped(image: Image.Image, rng: Random, kept: float, *, corner: bool = False) -> Image.Image:
@@ -93,38 +99,30 @@ def _cropped(image: Image.Image, rng: Random, kept: float, *, corner: bool = Fal
 
 
 def _crop(kept: float, *, corner: bool = False) -> Transform:
-    return lambda image, rng: encoded(_cropped(image, rng, kept, corner=corner))
+    return lambda image, rng: _cropped(image, rng, kept, corner=corner)
 
 
 def _border(share: float) -> Transform:
     def apply(image: Image.Image, rng: Random) -> Image.Image:
-        return encoded(ImageOps.expand(image, round(min(image.size) * share), rng.choice(("white", "black"))))
+        return ImageOps.expand(image, round(min(image.size) * share), rng.choice(("white", "black")))
 
     return apply
 
 
 def _letterbox(image: Image.Image, _: Random) -> Image.Image:
     side = max(image.size)
-    return encoded(ImageOps.pad(image, (side, side), color="black"))
+    return ImageOps.pad(image, (side, side), color="black")
 
 
 def _transpose(method: Image.Transpose) -> Transform:
-    return lambda image, _: encoded(image.transpose(method))
-
-
-def _turned_by_exif(image: Image.Image, _: Random) -> Image.Image:
-    exif = Image.Exif()
-    exif[_EXIF_ORIENTATION] = _EXIF_TURN_90
-    buffer = io.BytesIO()
-    image.transpose(Image.Transpose.ROTATE_90).save(buffer, "JPEG", quality=90, exif=exif)
-    return ImageOps.exif_transpose(Image.open(buffer)).convert("RGB")
+    return lambda image, _: image.transpose(method)
 
 
 def _straighten(image: Image.Image, rng: Random) -> Image.Image:
     """Turn by some degrees and cut the empty corners away, as an editor's straighten tool does."""
     turned = image.rotate(rng.choice((-5, -3, 3, 5)), Image.Resampling.BICUBIC)
     inset_x, inset_y = round(image.width * 0.07), round(image.height * 0.07)
-    return encoded(turned.crop((inset_x, inset_y, image.width - inset_x, image.height - inset_y)))
+    return turned.crop((inset_x, inset_y, image.width - inset_x, image.height - inset_y))
 
 
 def _font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
@@ -137,7 +135,7 @@ def _captioned(image: Image.Image, _: Random) -> Image.Image:
     draw = ImageDraw.Draw(image)
     draw.rectangle((0, image.height - bar, image.width, image.height), fill="black")
     draw.text((bar / 4, image.height - bar * 0.85), "summer 2021", fill="white", font=_font(bar * 0.6))
-    return encoded(image)
+    return image
 
 
 def _watermarked(image: Image.Image, _: Random) -> Image.Image:
@@ -151,7 +149,7 @@ def _watermarked(image: Image.Image, _: Random) -> Image.Image:
             (255, 255, 255, 110),
             _font(size),
         )
-    return encoded(Image.alpha_composite(image.convert("RGBA"), layer).convert("RGB"))
+    return Image.alpha_composite(image.convert("RGBA"), layer).convert("RGB")
 
 
 def _with_logo(image: Image.Image, rng: Random) -> Image.Image:
@@ -161,7 +159,7 @@ def _with_logo(image: Image.Image, rng: Random) -> Image.Image:
     draw = ImageDraw.Draw(image)
     draw.ellipse((x, y, x + size, y + size), fill=(220, 40, 40))
     draw.text((x + size * 0.25, y + size * 0.25), "Aa", fill="white", font=_font(size * 0.45))
-    return encoded(image)
+    return image
 
 
 def _screenshot(image: Image.Image, _: Random) -> Image.Image:
@@ -176,39 +174,39 @@ def _screenshot(image: Image.Image, _: Random) -> Image.Image:
     draw.text((24, 64), "Photos", fill=(160, 200, 255), font=_font(30))
     for step in range(4):
         draw.ellipse((70 + step * 170, 1150, 140 + step * 170, 1220), outline="white", width=4)
-    return encoded(screen, kind="PNG")
+    return screen
 
 
 def _crop_and_shrink(image: Image.Image, rng: Random) -> Image.Image:
-    return encoded(_resized(_cropped(image, rng, 0.7), 0.5), quality=40)
+    return _resized(_cropped(image, rng, 0.7), 0.5)
 
 
 def _mirror_and_crop(image: Image.Image, rng: Random) -> Image.Image:
-    return encoded(_cropped(ImageOps.mirror(image), rng, 0.7), quality=70)
+    return _cropped(ImageOps.mirror(image), rng, 0.7)
 
 
 def _turn_and_crop(image: Image.Image, rng: Random) -> Image.Image:
-    return encoded(_cropped(image.transpose(Image.Transpose.ROTATE_90), rng, 0.8))
+    return _cropped(image.transpose(Image.Transpose.ROTATE_90), rng, 0.8)
 
 
 def _grey_caption_small(image: Image.Image, rng: Random) -> Image.Image:
-    return encoded(_resized(_grey(_captioned(image, rng), rng), 0.5), quality=50)
+    return _resized(_grey(_captioned(image, rng), rng), 0.5)
 
 
 def _border_and_brighten(image: Image.Image, _: Random) -> Image.Image:
     bright = ImageEnhance.Brightness(image).enhance(1.3)
-    return encoded(ImageOps.expand(bright, round(min(image.size) * 0.1), "white"), quality=50)
+    return ImageOps.expand(bright, round(min(image.size) * 0.1), "white")
 
 
 _T = Image.Transpose
 
 EDITS: tuple[Edit, ...] = (
-    Edit("jpeg-95", "codec", _jpeg(95)),
-    Edit("jpeg-50", "codec", _jpeg(50)),
-    Edit("jpeg-20", "codec", _jpeg(20)),
-    Edit("webp", "codec", _kind("WEBP")),
-    Edit("png", "codec", _kind("PNG")),
-    Edit("exif-90", "codec", _turned_by_exif),
+    Edit("jpeg-95", "codec", _unchanged, quality=95),
+    Edit("jpeg-50", "codec", _unchanged, quality=50),
+    Edit("jpeg-20", "codec", _unchanged, quality=20),
+    Edit("webp", "codec", _unchanged, "WEBP"),
+    Edit("png", "codec", _unchanged, "PNG"),
+    Edit("exif-90", "codec", _unchanged, by_exif=True),
     Edit("resize-25%", "resize", _resize(0.25)),
     Edit("resize-50%", "resize", _resize(0.5)),
     Edit("resize-200%", "resize", _resize(2.0)),
@@ -236,11 +234,11 @@ EDITS: tuple[Edit, ...] = (
     Edit("rotate-270", "turn", _transpose(_T.ROTATE_270)),
     Edit("mirror", "turn", _transpose(_T.FLIP_LEFT_RIGHT)),
     Edit("straighten", "turn", _straighten),
-    Edit("screenshot", "screenshot", _screenshot),
-    Edit("crop+small+jpeg-40", "combined", _crop_and_shrink),
-    Edit("mirror+crop", "combined", _mirror_and_crop),
+    Edit("screenshot", "screenshot", _screenshot, "PNG"),
+    Edit("crop+small+jpeg-40", "combined", _crop_and_shrink, quality=40),
+    Edit("mirror+crop", "combined", _mirror_and_crop, quality=70),
     Edit("rotate+crop", "combined", _turn_and_crop),
-    Edit("grey+caption+small", "combined", _grey_caption_small),
-    Edit("border+brighter", "combined", _border_and_brighten),
+    Edit("grey+caption+small", "combined", _grey_caption_small, quality=50),
+    Edit("border+brighter", "combined", _border_and_brighten, quality=50),
 )
 """All edits; the order is fixed, so that a seed gives the same copies."""

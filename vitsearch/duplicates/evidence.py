@@ -34,13 +34,15 @@ class Cutoffs:
 
     `share`, `closeness`: see `Agreement`. `overlap`: how much of the smaller photo must lie inside the other.
     `inliers`: how many distinct features a transform must rest on before it is looked at.
+    `moved`: how much of the picture may lie elsewhere than the rest says.
     `hash_distance`: up to here (of 255) the hash's orientation of the whole frame is tried first.
     """
 
     share: float = 0.82
-    closeness: float = 0.97
+    closeness: float = 0.95
     overlap: float = 0.7
     inliers: int = 7
+    moved: float = 0.015
     hash_distance: int = 80
 
 
@@ -49,7 +51,7 @@ class Evidence:
     """What is known of a pair of photos; `transform` says what was done to the second one.
 
     `cosine`: similarity of the embeddings. `hash_distance`: 0 to 255, the smallest over eight orientations.
-    `inliers`: features the transform rests on, 0 where the hash proposed it. The next four are `Agreement`'s.
+    `inliers`: features the transform rests on, 0 where the hash proposed it. The next five are `Agreement`'s.
     `content_first`, `content_second`: how much of each frame is not a plain border.
     """
 
@@ -60,6 +62,7 @@ class Evidence:
     closeness: float = 0.0
     of_first: float = 0.0
     of_second: float = 0.0
+    moved: float = 0.0
     content_first: float = 1.0
     content_second: float = 1.0
     transform: str = "none found"
@@ -75,6 +78,7 @@ class Evidence:
             self.share >= cutoffs.share
             and self.closeness >= cutoffs.closeness
             and max(self.of_first, self.of_second) >= cutoffs.overlap
+            and self.moved <= cutoffs.moved
         )
 
 
@@ -184,7 +188,7 @@ def _by_hash(
 
 
 def _by_features(first: View, second: View, cutoffs: Cutoffs, *, mirrored: bool) -> _Hypothesis | None:
-    found = fit(first.features, (second.mirrored if mirrored else second).features)
+    found = fit(first.features, second.mirrored if mirrored else second.features)
     if found is None or found.inliers < cutoffs.inliers:
         return None
     return _Hypothesis(int(mirrored), found.matrix, found.inliers)
@@ -199,6 +203,7 @@ def _evidence(agreement: Agreement, hypothesis: _Hypothesis, known: Evidence) ->
         closeness=agreement.closeness,
         of_first=agreement.of_first,
         of_second=agreement.of_second,
+        moved=agreement.moved,
         transform=_in_words(hypothesis, agreement),
     )
 

@@ -17,6 +17,7 @@ from vitsearch.duplicates.candidates import (
     united,
     walking_order,
 )
+from vitsearch.duplicates.companions import Companions
 from vitsearch.duplicates.earned import EarnedCutoffs, earned_cutoffs
 from vitsearch.duplicates.grouping import TIERS, DuplicateGroup, Link, Tier, group
 from vitsearch.duplicates.judging import Judge, looking_threads
@@ -212,15 +213,19 @@ def _checked(files: Iterable[Candidate]) -> tuple[list[Candidate], list[Unreadab
 
 
 def _described(files: Iterable[Candidate], links: Iterable[Link]) -> list[Candidate]:
-    """Add what decides which file to keep and is not stored: JPEG quality, and how much of a frame is border."""
+    """Add what decides which file to keep and is not stored: JPEG quality, borders, companions."""
     shares: dict[int, float] = defaultdict(lambda: 1.0)
     for link in links:
         if link.tier == "near" and link.evidence is not None:
             shares[link.first] = link.evidence.content_first
             shares[link.second] = link.evidence.content_second
+    companions = Companions()
     return [
         replace(
-            file, share=shares[file.photo], quality=jpeg_quality(file.path) if file.format == "JPEG" else None
+            file,
+            share=shares[file.photo],
+            quality=jpeg_quality(file.path) if file.format == "JPEG" else None,
+            companions=companions.of(file.path),
         )
         for file in files
     ]

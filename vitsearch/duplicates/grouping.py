@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal, get_args
 
-from vitsearch.duplicates.keep import Candidate, are_companions, choose
+from vitsearch.duplicates.companions import are_companions
+from vitsearch.duplicates.keep import Candidate, choose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vitsearch.duplicates.companions import RAW
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
@@ -14,9 +16,6 @@ if TYPE_CHECKING:
 # Sizes this close count as equal: a border or a trimmed edge must not outweigh everything that follows.
 _SAME_SIZE = 0.9
 _SAME_QUALITY = 3
-_RAW = frozenset(
-    ".3fr .arw .cr2 .cr3 .crw .dcr .dng .erf .iiq .kdc .mrw .nef .nrw .orf .pef .raf .raw .rw2 .srw .x3f".split()
-)
 _LOSSLESS = frozenset({"PNG", "TIFF", "BMP"})
 _LOSSY = {"HEIF": 2, "AVIF": 2, "WEBP": 1, "JPEG": 1, "MPO": 1, "GIF": 0}
 _EDITORS = (
@@ -32,6 +31,7 @@ class Candidate:
     `content` is the hash of the whole file; `photo` the id of what it shows. `share` of its frame holds something
     (the rest is a plain border), `part` says that another file of the group shows more of the same shot. `quality`
     is a JPEG's, 1 to 100, where known. `taken` and `software` are EXIF's; `mtime_ns` is the file's own time.
+    `companions`: the raw file or the video that belong to it.
     """
 
     path: Path
@@ -48,6 +48,7 @@ class Candidate:
     quality: int | None = None
     share: float = 1.0
     part: bool = False
+    companions: tuple[Path, ...] = ()
 
 
 def choose(candidates: Sequence[Candidate], *, prefer: Sequence[Path] = ()) -> tuple[Candidate, str]:
@@ -84,13 +85,6 @@ def choose(candidates: Sequence[Candidate], *, prefer: Sequence[Path] = ()) -> t
     return left[0], "; ".join(reasons) or "all are equal: the shortest path"
 
 
-def are_companions(first: Path, second: Path) -> bool:
-    """Whether two files are one item: a raw file and the picture that the camera wrote beside it."""
-    if first.parent != second.parent or first.stem.casefold() != second.stem.casefold():
-        return False
-    return (first.suffix.casefold() in _RAW) != (second.suffix.casefold() in _RAW)
-
-
 def _whole(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
     return [file for file in files if not file.part] or list(files), "shows the whole frame"
 
@@ -112,7 +106,7 @@ def _best_format(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
 
 
 def _format_rank(file: Candidate) -> int:
-    if file.path.suffix.casefold() in _RAW:
+    if any(path.suffix.casefold() in RAW for path in (file.path, *file.companions)):
         return 4
     return 3 if file.format in _LOSSLESS else _LOSSY.get(file.format, 0)
 
@@ -127,7 +121,10 @@ def _best_quality(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
 
 def _original(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
     marks = {
-        id(file): (file.camera is not None) + (file.taken is not None) - 2 * _is_edited(file)
+        id(file): (file.camera is not None)
+        + (file.taken is not None)
+        + bool(file.companions)
+        - 2 * _is_edited(file)
         for file in files
     }
     best = max(marks.values())

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from blake3 import blake3
 
+from vitsearch.duplicates.companions import Companions, same_companions
 from vitsearch.errors import PlanError
 from vitsearch.scan import real_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from vitsearch.duplicates.grouping import DuplicateGroup
 
@@ -89,10 +90,14 @@ def make_plan(
 ) -> Plan:
     """Plan to keep one file of each group; bursts are no duplicates and are left out.
 
+    A raw file or a video that belongs to a copy goes with it, as a group of its own, where the same bytes belong to
+    the kept file; links leave something in the copy's place, so that its companions stay.
+
     Raises:
         PlanError: `move` without a destination, or a file in no root.
 
     """
+    companions = Companions()
     planned = [
         PlannedGroup(
             keep=PlannedFile(group.keep, group.files[0].content.hex()),
@@ -104,6 +109,8 @@ def make_plan(
         for group in groups
         if group.tier != "burst"
     ]
+    if action in ("trash", "move"):
+        planned += [with_it for group in planned for with_it in _companions(group, companions)]
     plan = Plan(action, tuple(roots), tuple(planned), destination)
     check_plan(plan)
     return plan
@@ -193,6 +200,27 @@ def check_plan(plan: Plan) -> None:
             if real in seen:
                 raise PlanError(f"the plan names {file.path} twice: it can only be kept or go once")
             seen.add(real)
+
+
+def _companions(group: PlannedGroup, companions: Companions) -> Iterator[PlannedGroup]:
+    twins: dict[Path, list[Path]] = {}
+    for file in group.files:
+        for twin, other in same_companions(group.keep.path, file.path, companions):
+            twins.setdefault(twin, []).append(other)
+    for twin, others in twins.items():
+        try:
+            content = content_hash(twin)
+            same = [other for other in others if content_hash(other) == content]
+        except OSError:
+            continue
+        if same:
+            yield PlannedGroup(
+                PlannedFile(twin, content),
+                tuple(PlannedFile(other, content) for other in same),
+                tier="exact",
+                score=1.0,
+                reason=f"belongs to {group.keep.path.name}",
+            )
 
 
 def content_hash(path: Path) -> str:

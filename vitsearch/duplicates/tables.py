@@ -168,18 +168,38 @@ def tell_apart(catalog: Catalog, photos: Collection[int]) -> int:
         BadQuery: the library has no photo with such an id.
 
     """
+    pairs = _pairs_among(catalog, photos)
+    with catalog.database.write():
+        before = catalog.database.scalar("SELECT count(*) FROM not_duplicates")
+        catalog.database.run_many("INSERT OR IGNORE INTO not_duplicates VALUES (?, ?)", pairs)
+        after = catalog.database.scalar("SELECT count(*) FROM not_duplicates")
+    return cast("int", after) - cast("int", before)
+
+
+def take_back(catalog: Catalog, photos: Collection[int]) -> int:
+    """Forget what `tell_apart` was told of these photos; returns how many pairs that were.
+
+    Raises:
+        BadQuery: the library has no photo with such an id.
+
+    """
+    pairs = _pairs_among(catalog, photos)
+    with catalog.database.write():
+        before = catalog.database.scalar("SELECT count(*) FROM not_duplicates")
+        catalog.database.run_many("DELETE FROM not_duplicates WHERE first = ? AND second = ?", pairs)
+        after = catalog.database.scalar("SELECT count(*) FROM not_duplicates")
+    return cast("int", before) - cast("int", after)
+
+
+def _pairs_among(catalog: Catalog, photos: Collection[int]) -> list[tuple[int, int]]:
+    """All pairs of these photos, the smaller id first; of a single one, it with itself."""
     chosen = sorted(set(photos))
     unknown = set(chosen) - set(shots_of(catalog, chosen))
     if unknown:
         raise BadQuery(
             f"the library has no photo {min(unknown)}: take the group from the latest `vitsearch duplicates`"
         )
-    pairs = list(combinations(chosen, 2)) if len(chosen) > 1 else [(chosen[0], chosen[0])]
-    with catalog.database.write():
-        before = catalog.database.scalar("SELECT count(*) FROM not_duplicates")
-        catalog.database.run_many("INSERT OR IGNORE INTO not_duplicates VALUES (?, ?)", pairs)
-        after = catalog.database.scalar("SELECT count(*) FROM not_duplicates")
-    return cast("int", after) - cast("int", before)
+    return list(combinations(chosen, 2)) if len(chosen) > 1 else [(chosen[0], chosen[0])]
 
 
 def _online(catalog: Catalog) -> dict[int, Path]:

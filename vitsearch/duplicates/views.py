@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import cv2
     import numpy.typing as npt
     from PIL.Image import Image
 
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 # All photos are brought to one size, so that a copy and its original meet at about the same scale.
 SHORT_SIDE = 288
 _LONGEST = 3 * SHORT_SIDE
-_FEATURES = 500
+_FEATURES = 640
 # Rows and columns at the edge that vary less than this in grey levels are a plain border.
 _PLAIN = 4.0
 # Low, because plain walls, skies and blurred copies have only faint corners.
@@ -29,12 +32,15 @@ _PATCH = 31
 class Features:
     """ORB features (Rublee et al., "ORB: an efficient alternative to SIFT or SURF", 2011).
 
-    `points`: (k, 2) float32, x and y in pixels. `descriptors`: (k, 256) float32, -1 or +1, so that a matrix product
-    gives all distances at once.
+    `points`: (k, 2) float32, x and y in pixels. `sizes`, `angles`: (k,) float32, in pixels and degrees clockwise.
+    `levels`: (k,) int64, in ORB's pyramid. `descriptors`: (k, 32) uint8, 256 bits each.
     """
 
     points: npt.NDArray[np.float32]
-    descriptors: npt.NDArray[np.float32]
+    sizes: npt.NDArray[np.float32]
+    angles: npt.NDArray[np.float32]
+    levels: npt.NDArray[np.int64]
+    descriptors: npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -77,26 +83,57 @@ class View:
     @cached_property
     def features(self) -> Features:
         """The local features of the photo as it is."""
-        return _features(self.grey)
+        if min(self.grey.shape) <= _PATCH:
+            return _NO_FEATURES
+        keypoints, packed = _detector().detectAndCompute(self.grey, None)
+        return _features(keypoints, packed)
 
     @cached_property
-    def mirrored(self) -> View:
-        """The photo seen in a mirror: descriptors cannot be mirrored, they have to be computed again."""
-        return self.turned(1)
+    def mirrored(self) -> Features:
+        """The local features of the photo seen in a mirror: the same corners, described anew."""
+        known = self.features
+        if not len(known.points):
+            return known
+        import cv2
+
+        width = self.grey.shape[1]
+        keypoints = [
+            cv2.KeyPoint(width - 1 - x, y, size, (180 - angle) % 360, 0, level)
+            for (x, y), size, angle, level in zip(
+                known.points.tolist(),
+                known.sizes.tolist(),
+                known.angles.tolist(),
+                known.levels.tolist(),
+                strict=True,
+            )
+        ]
+        return _features(*_detector().compute(np.ascontiguousarray(self.grey[:, ::-1]), keypoints))
 
 
-def _features(grey: Grey) -> Features:
-    none = Features(np.empty((0, 2), np.float32), np.empty((0, 256), np.float32))
-    if min(grey.shape) <= _PATCH:
-        return none
+_NO_FEATURES = Features(
+    np.empty((0, 2), np.float32),
+    np.empty(0, np.float32),
+    np.empty(0, np.float32),
+    np.empty(0, np.int64),
+    np.empty((0, 32), np.uint8),
+)
+
+
+def _detector() -> cv2.ORB:
     import cv2
 
-    detector = cv2.ORB.create(
+    return cv2.ORB.create(
         nfeatures=_FEATURES, edgeThreshold=_PATCH // 2, patchSize=_PATCH, fastThreshold=_FAST_THRESHOLD
     )
-    keypoints, packed = detector.detectAndCompute(grey, None)
-    if not keypoints:
-        return none
-    points = np.array([keypoint.pt for keypoint in keypoints], dtype=np.float32)
-    bits = np.unpackbits(np.asarray(packed, dtype=np.uint8), axis=1)
-    return Features(points, bits.astype(np.float32) * 2 - 1)
+
+
+def _features(keypoints: Sequence[cv2.KeyPoint], packed: object) -> Features:
+    if packed is None or not len(keypoints):
+        return _NO_FEATURES
+    return Features(
+        points=np.array([keypoint.pt for keypoint in keypoints], dtype=np.float32),
+        sizes=np.array([keypoint.size for keypoint in keypoints], dtype=np.float32),
+        angles=np.array([keypoint.angle for keypoint in keypoints], dtype=np.float32),
+        levels=np.array([keypoint.octave for keypoint in keypoints], dtype=np.int64),
+        descriptors=np.ascontiguousarray(packed, dtype=np.uint8),
+    )

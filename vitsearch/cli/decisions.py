@@ -1,0 +1,79 @@
+"""What `vitsearch duplicates` remembers: photos that a person has told apart, listed, added and taken back."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vitsearch.cli.output import plural, print_json, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vitsearch.library import Library
+
+
+def remember(library: Library, groups: Sequence[str]) -> None:
+    """Tell the photos of these groups apart: names of groups, or two or more paths."""
+    from vitsearch.duplicates.tables import tell_apart
+
+    told = sum(tell_apart(library.catalog, photos) for photos in _photos_of(library, groups))
+    click.echo(f"remembered: {plural(told, 'pair')} of photos told apart", err=True)
+
+
+def take_back(library: Library, groups: Sequence[str]) -> None:
+    """Let the photos of these groups be duplicates again."""
+    from vitsearch.duplicates.tables import take_back
+
+    taken = sum(take_back(library.catalog, photos) for photos in _photos_of(library, groups))
+    click.echo(f"taken back: {plural(taken, 'pair')} of photos may be duplicates again", err=True)
+
+
+def show(library: Library, *, as_json: bool) -> None:
+    """List the pairs that were told apart, each with a name that `take_back` understands."""
+    from vitsearch.duplicates.tables import files_of, told_apart
+
+    pairs = sorted(told_apart(library.catalog))
+    paths: dict[int, list[Path]] = {}
+    for file in files_of(library.catalog, {photo for pair in pairs for photo in pair}):
+        paths.setdefault(file.photo, []).append(file.path)
+    listed = [
+        {
+            "group": "-".join(map(str, sorted(set(pair)))),
+            "files": [path for photo in sorted(set(pair)) for path in paths.get(photo, [])],
+        }
+        for pair in pairs
+    ]
+    if as_json:
+        print_json({"told_apart": listed})
+    for pair in listed if not as_json else ():
+        click.echo(f"group {pair['group']}")
+        for path in pair["files"]:
+            click.echo(f"  {shown(str(path))}")
+    click.echo(f"{plural(len(pairs), 'pair')} of photos told apart", err=True)
+
+
+def _photos_of(library: Library, groups: Sequence[str]) -> list[list[int]]:
+    named = [group for group in groups if re.fullmatch(r"\d+(-\d+)*", group)]
+    paths = [group for group in groups if group not in named]
+    if len(paths) == 1:
+        raise click.UsageError(
+            f"{paths[0]} is no group's name, and a single path says nothing: give two or more"
+        )
+    photos = [[int(photo) for photo in group.split("-")] for group in named]
+    if paths:
+        photos.append([_photo(library, Path(path).absolute()) for path in paths])
+    return photos
+
+
+def _photo(library: Library, path: Path) -> int:
+    from vitsearch.errors import BadQuery
+    from vitsearch.photos import read_photo
+
+    photo = library.catalog.photo_id(read_photo(path).payload)
+    if photo is None:
+        raise BadQuery(f"{path} is not in the library: run `vitsearch index` first")
+    return photo

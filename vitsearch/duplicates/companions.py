@@ -1,0 +1,62 @@
+"""Files that belong to a photo without being one: a raw file, or the video of a Live Photo, with the same name.
+
+A photo and its companions are one item. Companions are never duplicates of it; they go with a copy that goes, where
+the kept file has the very same companion, and stay otherwise.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+RAW = frozenset(
+    ".3fr .arw .cr2 .cr3 .crw .dcr .dng .erf .iiq .kdc .mrw .nef .nrw .orf .pef .raf .raw .rw2 .srw .x3f".split()
+)
+VIDEO = frozenset((".mov", ".mp4"))
+
+
+class Companions:
+    """Looks companions up; each folder is listed once."""
+
+    def __init__(self) -> None:
+        self._folders: dict[Path, dict[str, list[Path]]] = {}
+
+    def of(self, path: Path) -> tuple[Path, ...]:
+        """The companions of a photo, sorted; none where its folder cannot be listed, and none of a raw file."""
+        if path.suffix.casefold() in RAW:
+            return ()
+        beside = self._listed(path.parent).get(path.stem.casefold(), [])
+        return tuple(file for file in beside if file != path)
+
+    def _listed(self, folder: Path) -> dict[str, list[Path]]:
+        known = self._folders.get(folder)
+        if known is None:
+            known = defaultdict(list)
+            try:
+                for file in sorted(folder.iterdir()):
+                    if file.suffix.casefold() in RAW | VIDEO and file.is_file() and not file.is_symlink():
+                        known[file.stem.casefold()].append(file)
+            except OSError:
+                known.clear()
+            self._folders[folder] = known
+        return known
+
+
+def are_companions(first: Path, second: Path) -> bool:
+    """Whether two files are one item: a raw file and the picture that the camera wrote beside it."""
+    if first.parent != second.parent or first.stem.casefold() != second.stem.casefold():
+        return False
+    return (first.suffix.casefold() in RAW) != (second.suffix.casefold() in RAW)
+
+
+def same_companions(keep: Path, other: Path, companions: Companions) -> Iterable[tuple[Path, Path]]:
+    """The companions of a kept file and of a copy that have the same suffix: pairs that may hold the same bytes."""
+    kept = {file.suffix.casefold(): file for file in companions.of(keep)}
+    for file in companions.of(other):
+        twin = kept.get(file.suffix.casefold())
+        if twin is not None and twin != file:
+            yield twin, file
