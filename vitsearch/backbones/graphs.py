@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vitsearch.backbones.spec import Space
 
 _FORMAT = 1
+_TOWER = "the last block computes what the readout needs"
 _LIBRARIES = ("openvino", "torch", "transformers")
 _MANIFEST = "manifest.json"
 
@@ -48,7 +49,16 @@ def graph_folder(space: Space, *, cache: Path) -> Path:
     import blake3
 
     pre = space.preprocessing
-    content = [space.fingerprint, space.readout, space.dimension, pre.height, pre.width, pre.mean, pre.std]
+    content = [
+        space.fingerprint,
+        space.readout,
+        space.dimension,
+        pre.height,
+        pre.width,
+        pre.mean,
+        pre.std,
+        _TOWER,
+    ]
     versions = [_FORMAT, *(metadata.version(name) for name in _LIBRARIES)]
     keys = [blake3.blake3(json.dumps(part).encode()).hexdigest() for part in (content, versions)]
     return cache / "graphs" / f"{space.fingerprint[:16]}-{keys[0][:16]}-{keys[1][:8]}"

@@ -10,6 +10,7 @@ import transformers
 from transformers.utils import logging as transformers_logging
 
 from vitsearch.backbones.architectures import read_config
+from vitsearch.backbones.class_token import only_class_token
 from vitsearch.errors import WeightsUnavailable
 
 if TYPE_CHECKING:
@@ -125,6 +126,7 @@ def load_tower(
     """
     model = load_vision_model(folder, attention=attention)
     architecture = str(read_config(folder)["model_type"])
+    only_class_token(model, architecture, readout)
     tower = VisionTower(model, architecture, preprocessing, readout, prefix_tokens).eval()
     return tower.requires_grad_(requires_grad=False)
 
