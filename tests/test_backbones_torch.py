@@ -127,6 +127,18 @@ def test_embeddings_agree_with_transformers_own_forward_and_processor(
     assert backbone.space.dimension == expected.shape[1] == found.rows.shape[1]
 
 
+@pytest.mark.parametrize("architecture", ["vit", "dinov2", "clip"])
+def test_the_last_block_computes_the_class_token_alone(architecture, checkpoints, cache):
+    backbone = load_backbone(str(checkpoints[architecture]), cache=cache, runtime="torch")
+    tokens = []
+    for name, module in backbone._tower.named_modules():
+        if name.endswith(".mlp"):
+            module.register_forward_hook(lambda module, inputs, output: tokens.append(output.shape[1]))
+    backbone.embed_batch(np.stack([backbone.prepare(image) for image in photos()]))
+    assert tokens[-1] == 1
+    assert set(tokens[:-1]) == {tokens[0]} != {1}
+
+
 @pytest.mark.parametrize("architecture", ["dinov2", "clip", "cvt"])
 def test_a_photo_alone_and_in_a_batch_gives_the_same_vector(architecture, checkpoints, cache):
     backbone = load_backbone(str(checkpoints[architecture]), cache=cache, runtime="torch", batch_size=2)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vitsearch.backbones.backbone import Backbone, Embeddings
+from vitsearch.backbones.calibration import Calibration
 from vitsearch.backbones.graphs import find_graph, remove_graph
-from vitsearch.backbones.notes import read_note, write_note
 from vitsearch.backbones.openvino_import import import_openvino
 from vitsearch.errors import SpaceMismatch
 
@@ -28,11 +28,9 @@ if TYPE_CHECKING:
     from vitsearch.backbones.spec import Space
     from vitsearch.backbones.text_tower import TextTower
 
-# (performance hint, images per request). One request on all cores suits few cores, many requests suit many.
-_SETTINGS = (("LATENCY", 8), ("THROUGHPUT", 1), ("THROUGHPUT", 4))
-_CALIBRATION_BATCH = 8
-_CALIBRATION_SECONDS = 4.0
 _MIN_BATCH = 16
+# Up to so many images, as a search has them, go in one request that is compiled whenever a graph is opened.
+_FEW = 8
 
 
 class OpenVINOBackbone(Backbone):
@@ -52,8 +50,8 @@ class OpenVINOBackbone(Backbone):
         self._texts: TextTower | None = None
         self._processor = _Processor(graph)
         self._requests = {"LATENCY": self._processor.requests("LATENCY")}
-        # An asked-for batch size is the size of one request; else it is calibrated when a large batch comes.
-        self._setting: tuple[str, int] | None = ("LATENCY", batch_size) if batch_size else self._calibrated()
+        # An asked-for batch size is the size of one request.
+        self._calibration = None if batch_size else Calibration(self._processor.notes)
 
     def embed_batch(self, pixels: npt.NDArray[np.uint8]) -> Embeddings:
         """Embed prepared pixels, (n, height, width, 3) uint8."""
@@ -61,12 +59,17 @@ class OpenVINOBackbone(Backbone):
             return Embeddings.from_raw(np.zeros((0, self.space.dimension), dtype=np.float32))
         pixels = np.ascontiguousarray(pixels)
         with self._lock:
-            if self._setting is None and len(pixels) >= _CALIBRATION_BATCH:
-                self._setting = self._calibrate(pixels[:_MIN_BATCH])
-            hint, size = self._setting or _SETTINGS[0]
-            if len(pixels) <= size:
-                hint = "LATENCY"
-            return Embeddings.from_raw(self._run(hint, size, pixels))
+            if len(pixels) <= _FEW or self._calibration is None:
+                return Embeddings.from_raw(self._run("LATENCY", self.batch_size, pixels))
+            full = len(pixels) >= self.batch_size
+            setting = self._calibration.setting(full=full)
+            begun = time.perf_counter()
+            raw = self._run(*setting, pixels)
+            if full and self._calibration.chosen is None:
+                self._calibration.record(setting, (time.perf_counter() - begun) / len(pixels))
+                if self._calibration.chosen and self._calibration.chosen[0] == "LATENCY":
+                    self._requests.pop("THROUGHPUT", None)
+            return Embeddings.from_raw(raw)
 
     def embed_texts(self, texts: Sequence[str]) -> Embeddings:
         """Embed texts into the same space, in torch.
@@ -126,31 +129,6 @@ class OpenVINOBackbone(Backbone):
             del self._requests[hint]
             raise
         return raw
-
-    def _calibrated(self) -> tuple[str, int] | None:
-        note = read_note(self._processor.notes)
-        setting = (note.get("hint"), note.get("images"))
-        return next((known for known in _SETTINGS if known == setting), None)
-
-    def _calibrate(self, pixels: npt.NDArray[np.uint8]) -> tuple[str, int]:
-        """Time the settings on real pixels, for a few seconds in all, and remember the fastest of all of them."""
-        started = time.perf_counter()
-        seconds: dict[tuple[str, int], float] = {}
-        for hint, size in _SETTINGS:
-            self._run(hint, size, pixels[:size])
-            begun = time.perf_counter()
-            self._run(hint, size, pixels)
-            seconds[hint, size] = time.perf_counter() - begun
-            if time.perf_counter() - started > _CALIBRATION_SECONDS:
-                break
-        best = min(seconds, key=lambda setting: seconds[setting])
-        if len(seconds) < len(_SETTINGS):
-            return best  # a machine this slow or this busy is asked again
-        rates = {f"{hint} {size}": len(pixels) / spent for (hint, size), spent in seconds.items()}
-        write_note(self._processor.notes, {"hint": best[0], "images": best[1], "images_per_second": rates})
-        if best[0] == "LATENCY":
-            self._requests.pop("THROUGHPUT", None)
-        return best
 
 
 def open_graph(

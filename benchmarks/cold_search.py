@@ -1,0 +1,100 @@
+"""What one search costs a new process: `python benchmarks/cold_search.py --photo FILE [--photos 10000] [--base FILE.npy]`.
+
+`vitsearch search FILE` in a library of so many photos, none of which is FILE, so that it has to be embedded; against a
+script that does the same through torch and transformers and compares with vectors of a .npy file. Both start from
+nothing, in turns. Vectors are real embeddings, (m, d), widened with noise (`widening.py`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+from machine import medians, print_machine
+from synthetic_library import make_library
+from widening import Widening, read_base
+
+from vitsearch.backbones import load_backbone
+from vitsearch.backbones.weights import obtain
+from vitsearch.library import Library
+
+PLAIN = """
+import sys
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from transformers import AutoConfig, AutoImageProcessor, AutoModel, CLIPVisionModelWithProjection
+
+folder, vectors, photo = sys.argv[1:]
+is_clip = AutoConfig.from_pretrained(folder).model_type == "clip_vision_model"
+model = (CLIPVisionModelWithProjection if is_clip else AutoModel).from_pretrained(folder).eval()
+image = ImageOps.exif_transpose(Image.open(photo)).convert("RGB")
+inputs = AutoImageProcessor.from_pretrained(folder)(image, return_tensors="pt")
+with torch.inference_mode():
+    output = model(**inputs)
+row = (output.image_embeds if is_clip else output.last_hidden_state[:, 0]).numpy()[0]
+scores = np.load(vectors, mmap_mode="r") @ (row / np.linalg.norm(row))
+print(np.argsort(-scores)[:10])
+"""
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--photo", type=Path, required=True)
+    parser.add_argument("--photos", type=int, default=10_000)
+    parser.add_argument("--base", type=Path)
+    parser.add_argument("--model", default="clip-vit-base-patch16-int8")
+    parser.add_argument("--made", type=Path, help="where the library is kept for the next run")
+    parser.add_argument("--repeats", type=int, default=7)
+    arguments = parser.parse_args()
+    print_machine("vitsearch", "torch", "transformers", "openvino", "faiss-cpu")
+    cache = platformdirs.user_cache_path("vitsearch", appauthor=False)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = (arguments.made or Path(scratch)) / f"{arguments.photos}-photos"
+        vectors = folder / "vectors.npy"
+        if not folder.exists():
+            space = load_backbone(arguments.model, cache=cache).space
+            widening = Widening(read_base(arguments.base, space.dimension))
+            make_library(folder, arguments.photos, widening, space=space)
+            np.save(
+                vectors, np.concatenate([block for _, block in widening.blocks(arguments.photos, seed=1)])
+            )
+            with Library.open(folder) as library:
+                library.search(arguments.photo)  # builds the neighbours, as the end of an index run does
+        weights = obtain(arguments.model, cache=cache, notice=print).folder
+        ours = [sys.executable, "-m", "vitsearch", "--library", str(folder), "search", str(arguments.photo)]
+        commands = {
+            "vitsearch search": ours,
+            "torch and transformers": [
+                sys.executable,
+                "-c",
+                PLAIN,
+                str(weights),
+                str(vectors),
+                str(arguments.photo),
+            ],
+            "vitsearch --help": [sys.executable, "-m", "vitsearch", "--help"],
+        }
+        runs = {name: _runner(command) for name, command in commands.items()}
+        for run in runs.values():
+            run()
+        seconds = medians(runs, repeats=arguments.repeats)
+    print(f"{arguments.model}, {arguments.photos:,} photos, median of {arguments.repeats} processes")
+    for name, value in seconds.items():
+        print(f"{name:<24} {value:6.2f} s  {seconds['torch and transformers'] / value:6.1f} x")
+
+
+def _runner(command: list[str]) -> object:
+    return lambda: subprocess.run(command, check=True, capture_output=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""Which way of running a graph is fastest on this processor, found out on the work itself and remembered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vitsearch.backbones.notes import read_note, write_note
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Setting = tuple[str, int]
+"""An OpenVINO performance hint, and the number of images a request."""
+
+# Independent requests, each on few threads, do not wait for each other and leave gaps to the decoders; one request on
+# all cores suits some processors better all the same. The first one is used until something was measured.
+SETTINGS: tuple[Setting, ...] = (("THROUGHPUT", 4), ("THROUGHPUT", 1), ("LATENCY", 8))
+# The first request of a setting is slow, and other programs disturb: the best of three rounds counts.
+_ROUNDS = 3
+
+
+class Calibration:
+    """Lets the first full batches of a machine take turns through the settings, so that measuring costs no time."""
+
+    def __init__(self, note: Path) -> None:
+        self._note = note
+        self._seconds: dict[Setting, list[float]] = {setting: [] for setting in SETTINGS}
+        stored = read_note(note)
+        known = (stored.get("hint"), stored.get("images"))
+        self.chosen = next((setting for setting in SETTINGS if setting == known), None)
+
+    def setting(self, *, full: bool) -> Setting:
+        """Return how to run the next batch; only a full one is used to measure."""
+        if self.chosen is not None or not full:
+            return self.chosen or SETTINGS[0]
+        return min(SETTINGS, key=lambda setting: len(self._seconds[setting]))
+
+    def record(self, setting: Setting, seconds_an_image: float) -> None:
+        """Take note of how long a full batch took; after the last one, choose and remember."""
+        self._seconds[setting].append(seconds_an_image)
+        if any(len(values) < _ROUNDS for values in self._seconds.values()):
+            return
+        best = {setting: min(values) for setting, values in self._seconds.items()}
+        self.chosen = hint, images = min(best, key=lambda setting: best[setting])
+        rates = {f"{hint} {images}": 1 / seconds for (hint, images), seconds in best.items()}
+        write_note(self._note, {"hint": hint, "images": images, "images_per_second": rates})
