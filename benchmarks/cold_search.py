@@ -1,4 +1,6 @@
-"""What one search costs a new process: `python benchmarks/cold_search.py --photo FILE [--photos 10000] [--base FILE.npy]`.
+"""What one search costs a new process.
+
+    python benchmarks/cold_search.py --photo FILE [--photos 10000] [--base FILE.npy]
 
 `vitsearch search FILE` in a library of so many photos, none of which is FILE, so that it has to be embedded; against a
 script that does the same through torch and transformers and compares with vectors of a .npy file. Both start from

@@ -74,14 +74,14 @@ def query_files(library: Path) -> list[Path]:
     return sorted((library / "photos" / "queries").glob("*.jpg"))
 
 
-def make_library(folder: Path, photos: int, widening: Widening) -> None:
-    """Fill a new library in `folder` with that many photos, a file each."""
+def make_library(folder: Path, photos: int, widening: Widening, *, space: Space | None = None) -> None:
+    """Fill a new library in `folder` with that many photos, a file each; `space` is that of a real model."""
     root = folder / "photos"
     payloads = _write_queries(root / "queries")
     database = Database.open(folder / LIBRARY_FILE, create=True)
     catalog = Catalog(database)
-    space = catalog.add_space(Stored(widening.base.shape[1]).space)
-    catalog.activate_space(space)
+    space_id = catalog.add_space(space or Stored(widening.base.shape[1]).space)
+    catalog.activate_space(space_id)
     root_id = catalog.add_root(root)[0].id
     database.close()
     connection = sqlite3.connect(folder / LIBRARY_FILE, isolation_level=None)
@@ -93,7 +93,7 @@ def make_library(folder: Path, photos: int, widening: Widening) -> None:
         for start in range(0, len(block), BATCH):
             part = rows[start : start + BATCH]
             facts = _facts(first + start, len(part), payloads, photos)
-            _insert(connection, space, root_id, part, facts)
+            _insert(connection, space_id, root_id, part, facts)
     connection.execute("UPDATE spaces SET generation = abs(random())")
     connection.execute("COMMIT")
     connection.close()

@@ -49,6 +49,7 @@ class OpenVINOBackbone(Backbone):
         self._lock = threading.Lock()
         self._texts: TextTower | None = None
         self._processor = _Processor(graph)
+        self.precision = self._processor.precision
         self._requests = {"LATENCY": self._processor.requests("LATENCY")}
         # An asked-for batch size is the size of one request.
         self._calibration = None if batch_size else Calibration(self._processor.notes)
