@@ -36,7 +36,9 @@ class Calibration:
         return min(SETTINGS, key=lambda setting: len(self._seconds[setting]))
 
     def record(self, setting: Setting, seconds_an_image: float) -> None:
-        """Take note of how long a full batch took; after the last one, choose and remember."""
+        """Take note of how long a full batch took; after the last one that is needed, choose and remember."""
+        if self.chosen is not None:
+            return
         self._seconds[setting].append(seconds_an_image)
         if any(len(values) < _ROUNDS for values in self._seconds.values()):
             return

@@ -66,10 +66,8 @@ class OpenVINOBackbone(Backbone):
             setting = self._calibration.setting(full=full)
             begun = time.perf_counter()
             raw = self._run(*setting, pixels)
-            if full and self._calibration.chosen is None:
+            if full:
                 self._calibration.record(setting, (time.perf_counter() - begun) / len(pixels))
-                if self._calibration.chosen and self._calibration.chosen[0] == "LATENCY":
-                    self._requests.pop("THROUGHPUT", None)
             return Embeddings.from_raw(raw)
 
     def embed_texts(self, texts: Sequence[str]) -> Embeddings:
