@@ -69,7 +69,7 @@ def main() -> None:
         program = [sys.executable, "-m", "vitsearch", "--library", library]
         whole = peak_of([*program, "index", str(arguments.folder), "--model", arguments.model])
     print(
-        f"{arguments.model}: {alone:.0f} MB the model alone, {whole:.0f} MB the index run, {whole - alone:.0f} MB beyond"
+        f"{arguments.model}: {whole:.0f} MB the index run, {alone:.0f} MB its model alone, in every setting"
     )
 
 
