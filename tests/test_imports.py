@@ -64,6 +64,7 @@ RUNTIMES = [
     "vitsearch/backbones/openvino_export.py",
     "vitsearch/backbones/text_tower.py",
     "vitsearch/backbones/torch_runtime.py",
+    "vitsearch/backbones/class_token.py",
     "vitsearch/backbones/vision_tower.py",
     "vitsearch/explain/attention.py",
 ]
