@@ -151,7 +151,13 @@ from pathlib import Path
 
 events = []
 watched = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "subprocess.Popen", "os.posix_spawn")
-sys.addaudithook(lambda event, arguments: events.append((event, str(arguments))) if event in watched else None)
+
+def note(event, arguments):
+    # Where trio is installed, its import asks ldconfig for a C library's name.
+    if event in watched and not (event == "subprocess.Popen" and arguments[0].endswith("ldconfig")):
+        events.append((event, str(arguments)))
+
+sys.addaudithook(note)
 
 import numpy as np
 from vitsearch.backbones import load_backbone
