@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _MIN_BATCH = 16
 # Up to so many images, as a search has them, go in one request that is compiled whenever a graph is opened.
 _FEW = 8
+_WAIT_MS = 50
 
 
 class OpenVINOBackbone(Backbone):
@@ -109,7 +110,9 @@ class OpenVINOBackbone(Backbone):
 
         def collect(turn: int) -> None:
             request, start = requests[turn % len(requests)], starts[turn]
-            request.wait()
+            # In short waits: Python handles Ctrl-C only between them, and a request of a large model takes seconds.
+            while not request.wait_for(_WAIT_MS):
+                pass
             rows = request.get_output_tensor(0).data
             raw[start : start + len(rows)] = rows
 
@@ -124,8 +127,9 @@ class OpenVINOBackbone(Backbone):
             for turn in range(max(0, len(starts) - len(requests)), len(starts)):
                 collect(turn)
         except BaseException:
-            # An interrupted request is still busy: the next batch gets new ones.
-            del self._requests[hint]
+            # An interrupted request is still busy until it is cancelled: the next batch gets new ones.
+            for request in self._requests.pop(hint):
+                request.cancel()
             raise
         return raw
 
