@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 from vitsearch.database import Value, path_to_value, value_to_path
 from vitsearch.errors import LibraryError
 from vitsearch.records import FoundFile, PhotoFacts
-from vitsearch.vectors import VectorTables, in_parts
+from vitsearch.vectors import NEW_GENERATION, VectorTables, in_parts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,9 +102,6 @@ class Filter:
     def __bool__(self) -> bool:
         return bool(self.folders or self.after or self.before or self.camera)
 
-
-# Random and not a count: a cache must not look current to a library that was restored or begun anew beside it.
-_NEW_GENERATION = "random() & 0x7fffffffffffffff"
 
 # What a photo's metadata says, other than its pixels: the newest file that says something is believed.
 _EDITABLE = ("taken", "camera", "latitude", "longitude", "software", "perceptual")
@@ -222,7 +219,7 @@ class Catalog(VectorTables):
                 if failed.root is not None:
                     self._put_file(run, failed.root, failed.found, reason=failed.reason)
             if added:
-                self.database.run(f"UPDATE spaces SET generation = {_NEW_GENERATION} WHERE id = ?", [space])
+                self.database.run(f"UPDATE spaces SET generation = {NEW_GENERATION} WHERE id = ?", [space])
         return added
 
     def _photo_id(self, file: ReadableFile) -> int:
@@ -337,7 +334,7 @@ class Catalog(VectorTables):
             "NOT IN (SELECT photo FROM files WHERE photo IS NOT NULL UNION SELECT photo FROM head_examples)"
         )
         self.database.run(
-            f"UPDATE spaces SET generation = {_NEW_GENERATION} "
+            f"UPDATE spaces SET generation = {NEW_GENERATION} "
             f"WHERE id IN (SELECT DISTINCT space FROM vectors WHERE photo {placeless})"
         )
         return self.database.run(f"DELETE FROM photos WHERE id {placeless}").rowcount

@@ -115,6 +115,14 @@ class Database:
                     self.connection.execute("ROLLBACK")
                 raise
 
+    def damage(self) -> list[str]:
+        """Read all of the file and return what SQLite finds wrong with it, in its own words; [] if it is sound."""
+        try:
+            found = [str(row[0]) for row in self.rows("PRAGMA integrity_check(20)")]
+        except LibraryDamaged as error:
+            return [str(error.__cause__ or error)]
+        return [] if found == ["ok"] else found
+
     def _bring_up_to_date(self) -> None:
         version = self.connection.execute("PRAGMA user_version").fetchone()[0]
         owner = self.connection.execute("PRAGMA application_id").fetchone()[0]
@@ -158,6 +166,28 @@ class Database:
         finally:
             copy.close()
         partial.replace(backup)
+
+
+@contextmanager
+def held_alone(path: Path) -> Iterator[None]:
+    """Keep all others from reading or writing a database, as far as a damaged file can be locked at all.
+
+    Raises:
+        LibraryBusy: another process is at work on it.
+
+    """
+    connection = sqlite3.connect(path, timeout=2.0, isolation_level=None)
+    try:
+        try:
+            connection.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            if "locked" in str(error) or "busy" in str(error):
+                raise LibraryBusy(f"{path} is in use by another process: stop that first") from error
+        except (sqlite3.Error, UnicodeDecodeError):
+            pass  # too damaged to be locked
+        yield
+    finally:
+        connection.close()
 
 
 @contextmanager

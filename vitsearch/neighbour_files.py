@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from blake3 import blake3
 
+from vitsearch.durable import sync_folder
 from vitsearch.errors import LibraryError
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     temporary = folder / f"manifest-{secrets.token_hex(4)}.tmp"
     write_file(temporary, text.encode())
     temporary.replace(folder / MANIFEST)
-    _sync_folder(folder)
+    sync_folder(folder)
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -191,16 +192,6 @@ def sync_file(path: Path) -> None:
     """Wait until what was written to a file is on disk."""
     with path.open("r+b") as file:
         os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":
-        return  # Windows cannot open a folder; its rename is journalled
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def sweep(folder: Path, *, keep: Manifest, replaced: Manifest | None) -> None:

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     Ids = npt.NDArray[np.int64]
 
 
+# Random and not a count: a cache must not look current to a library that was restored or begun anew beside it.
+NEW_GENERATION = "random() & 0x7fffffffffffffff"
+
+
 @dataclass(frozen=True, slots=True)
 class StoredSpace:
     """A space of the library, whether searches use it, and how many photos have a vector in it."""
@@ -104,6 +108,18 @@ class VectorTables:
             for name in _counters(space)
         )
         return 1000 * photos / milliseconds if photos and milliseconds else None
+
+    def drop_vectors(self, rows: Sequence[int]) -> None:
+        """Delete vectors by their row ids; the next index run computes them again."""
+        with self.database.write():
+            for part in in_parts(rows):
+                marks = ",".join("?" * len(part))
+                self.database.run(
+                    f"UPDATE spaces SET generation = {NEW_GENERATION} "
+                    f"WHERE id IN (SELECT space FROM vectors WHERE id IN ({marks}))",
+                    part,
+                )
+                self.database.run(f"DELETE FROM vectors WHERE id IN ({marks})", part)
 
     def count_without_vector(self, space: int) -> int:
         """Count the photos that are not known to be missing and have no vector in this space yet."""

@@ -11,6 +11,7 @@ import click
 from vitsearch import __version__
 from vitsearch.cli.apply import apply, undo
 from vitsearch.cli.compare import compare
+from vitsearch.cli.doctor import doctor
 from vitsearch.cli.duplicates import duplicates
 from vitsearch.cli.evaluate import evaluate
 from vitsearch.cli.explain import explain
@@ -76,6 +77,7 @@ for command in (
     import_,
     models,
     status,
+    doctor,
 ):
     cli.add_command(command)
 

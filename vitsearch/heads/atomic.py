@@ -6,6 +6,8 @@ import os
 import secrets
 from typing import TYPE_CHECKING
 
+from vitsearch.durable import sync_folder
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -27,14 +29,3 @@ def write_atomically(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder last through a crash."""
-    if os.name == "nt":  # Windows cannot open a folder, and its rename is in the journal
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

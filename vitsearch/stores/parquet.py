@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from vitsearch.durable import sync_folder
 from vitsearch.errors import StoreError
-from vitsearch.heads.atomic import sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

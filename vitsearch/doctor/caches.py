@@ -1,0 +1,61 @@
+"""Whether the search cache of a space is what the database says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vitsearch.errors import LibraryDamaged
+from vitsearch.neighbours import Neighbours, StaleCache
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from vitsearch.catalog import Catalog
+    from vitsearch.doctor.findings import State
+    from vitsearch.vectors import StoredSpace
+
+
+def is_cached(folder: Path, stored: StoredSpace) -> bool:
+    """Whether a space has a search cache, or will have one with the next search."""
+    return stored.active or _cache_folder(folder, stored).is_dir()
+
+
+def cache_state(folder: Path, catalog: Catalog, stored: StoredSpace) -> tuple[State, str]:
+    """Read all of a space's cache and compare each id and each row with the database.
+
+    A cache that is behind is a "note": every search looks at that. Everything else is "wrong", because a search
+    trusts what the cache says of itself.
+    """
+    try:
+        cached = Neighbours.load(
+            _cache_folder(folder, stored), dimension=stored.space.dimension, thorough=True
+        )
+        if cached.generation == catalog.generation(stored.id):
+            difference = _difference(catalog, stored, cached)
+            if difference is not None and cached.generation == catalog.generation(stored.id):
+                return "wrong", difference
+    except StaleCache as error:
+        return ("note" if error.reason == "there is none yet" else "wrong"), error.reason
+    except LibraryDamaged:
+        return "note", "not compared: see the vectors"
+    except (OSError, ValueError, RuntimeError) as error:
+        return "wrong", f"it cannot be read ({error})"[:200]
+    if cached.generation != catalog.generation(stored.id):
+        return "note", "behind the database"
+    return "ok", f"{len(cached):,} vectors, the same as in the database"
+
+
+def _difference(catalog: Catalog, stored: StoredSpace, cached: Neighbours) -> str | None:
+    ids = catalog.embedded_ids(stored.id)
+    if not np.array_equal(ids, cached.ids()):
+        return f"its {len(cached):,} photos are not the {len(ids):,} of the database"
+    for photos, rows in catalog.vector_batches(stored.id, stored.space.dimension):
+        if not np.array_equal(cached.rows(photos), rows.astype(np.float32)):
+            return "some of its vectors are not those of the database"
+    return None
+
+
+def _cache_folder(folder: Path, stored: StoredSpace) -> Path:
+    return folder / "neighbours" / str(stored.id)
