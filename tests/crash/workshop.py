@@ -1,0 +1,119 @@
+"""A place to disturb real commands in: two small models, and a process that forks the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.tiny_checkpoints import make_checkpoint
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run ended: its exit status (negative: killed), what it said, and what it did, in order."""
+
+    status: int
+    stdout: str
+    stderr: str
+    survivors: list[str]
+    trace: list[str]
+
+    @property
+    def points(self) -> list[str]:
+        """The changes to the trial's folder, "operation file", the first one first."""
+        return [line.split(" ", 1)[1] for line in self.trace if line[0].isdigit()]
+
+    def told(self, word: str) -> list[int]:
+        """The numbers that followed a word of the trace."""
+        return [int(line.split()[1]) for line in self.trace if line.startswith(f"{word} ")]
+
+
+class Workshop:
+    """A folder with two models and a process that forks commands. Trials run in `trial`, always at the same path."""
+
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        self.trial = base / "trial"
+        self.library = self.trial / "library"
+        self.photos = self.trial / "photos"
+        self._templates = base / "templates"
+        self._traces = base / "traces"
+        self._traces.mkdir(parents=True)
+        self.model = make_checkpoint("vit", base / "vit")
+        self.other_model = make_checkpoint("vit", base / "other", seed=1)
+        shim = base / "write_faults.so"
+        subprocess.run(
+            ["cc", "-shared", "-fPIC", "-O1", "-o", shim, HERE / "write_faults.c", "-ldl"], check=True
+        )
+        single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        environment = {**os.environ, **single, "LD_PRELOAD": str(shim), "HF_HUB_OFFLINE": "1"}
+        self._process = subprocess.Popen(
+            [sys.executable, HERE / "zygote.py"],
+            cwd=HERE.parent.parent,
+            env=environment | {"PYTHONPATH": str(HERE.parent.parent)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.threads = self._answer()["threads"]
+
+    def close(self) -> None:
+        """End the process and remove the folder."""
+        self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
+        shutil.rmtree(self.base, ignore_errors=True)
+
+    def run(self, *arguments: object, **disturbance: object) -> Ended:
+        """Run one command; `after` seconds, or `action` `at` a change (from then on, with `stays`), disturb it."""
+        names = {name: str(self._traces / name) for name in ("trace", "stdout", "stderr")}
+        for name in names.values():
+            Path(name).unlink(missing_ok=True)
+        words = ["--library", self.library, "--cache", self.base / "cache", *arguments]
+        request = {
+            "arguments": [str(word) for word in words],
+            "folder": str(self.trial),
+            **names,
+            **disturbance,
+        }
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        answer = self._answer()
+        texts = {
+            name: Path(path).read_text(errors="replace") if Path(path).exists() else ""
+            for name, path in names.items()
+        }
+        return Ended(
+            answer["status"],
+            texts["stdout"],
+            texts["stderr"],
+            answer["survivors"],
+            texts["trace"].splitlines(),
+        )
+
+    def done(self, *arguments: object) -> Ended:
+        """Run one command that must succeed."""
+        ended = self.run(*arguments)
+        assert ended.status == 0, ended.stderr
+        return ended
+
+    def _answer(self) -> dict:
+        line = self._process.stdout.readline()
+        assert line, "the zygote has died"
+        return json.loads(line)
+
+    def keep(self, name: str) -> None:
+        """Keep the trial's folder as it is, under a name."""
+        shutil.copytree(self.trial, self._templates / name, symlinks=True)
+
+    def restore(self, name: str) -> None:
+        """Put back what was kept."""
+        shutil.rmtree(self.trial, ignore_errors=True)
+        shutil.copytree(self._templates / name, self.trial, symlinks=True)

@@ -1,0 +1,140 @@
+"""A process that has imported everything and forks a child for each run of the real command line.
+
+It reads one JSON request a line on stdin and answers one a line on stdout. A child is killed after `after` seconds, or
+by the library that is preloaded (write_faults.c) right before its `at`-th change below `folder`. Children write a
+trace: each change, and what they had told a person by then ("done 4": so many photos are stored; "embedded 4").
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import json
+import os
+import signal
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+ACTIONS = {"watch": 0, "kill": 1, "torn": 2, "no space": 3, "broken": 4, "short": 5}
+IMPORTS = (
+    "vitsearch.cli vitsearch.library vitsearch.indexing vitsearch.search_cache vitsearch.duplicates.find "
+    "vitsearch.duplicates.applying vitsearch.heads.shelf vitsearch.heads.training vitsearch.doctor.repair "
+    "vitsearch.backbones.openvino_runtime vitsearch.migrations faiss openvino sklearn.linear_model "
+    "sklearn.model_selection scipy.optimize cv2 pi_heif torch rich.progress safetensors.numpy filelock "
+    "PIL.JpegImagePlugin PIL.PngImagePlugin"
+).split()
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def main() -> None:
+    """Serve until stdin ends."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # orphans of a killed child come to us
+    for name in IMPORTS:
+        importlib.import_module(name)
+    print(json.dumps({"threads": len(list(Path("/proc/self/task").iterdir()))}), flush=True)
+    for line in sys.stdin:
+        print(json.dumps(serve(json.loads(line))), flush=True)
+
+
+def serve(request: dict) -> dict:
+    """Run one command in a child; return its exit status (negative: the signal) and whether a process outlived it."""
+    child = os.fork()
+    if not child:
+        run(request)
+    status = wait(child, request.get("after"))
+    return {"status": os.waitstatus_to_exitcode(status), "survivors": survivors()}
+
+
+def wait(child: int, after: float | None) -> int:
+    deadline = None if after is None else time.monotonic() + after
+    while deadline is not None:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
+            return status
+        if time.monotonic() >= deadline:
+            os.kill(child, signal.SIGKILL)
+            break
+        time.sleep(0.0005)
+    return os.waitpid(child, 0)[1]
+
+
+def survivors(patience: float = 5.0) -> list[str]:
+    """The command lines of processes that a dead child has left behind and that do not end by themselves."""
+    deadline = time.monotonic() + patience
+    while True:
+        alive = []
+        for pid in Path("/proc/self/task", str(os.getpid()), "children").read_text().split():
+            try:
+                if os.waitpid(int(pid), os.WNOHANG) == (0, 0):
+                    alive.append(int(pid))
+            except ChildProcessError:
+                continue
+        if not alive:
+            return []
+        if time.monotonic() > deadline:
+            names = [Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace") for pid in alive]
+            for pid in alive:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+            return names
+        time.sleep(0.005)
+
+
+def run(request: dict) -> None:
+    """Be the command: never returns."""
+    code = 99
+    try:
+        trace = os.open(request["trace"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        for descriptor, name in ((1, "stdout"), (2, "stderr")):
+            os.dup2(os.open(request[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), descriptor)
+        # Text written by the parent's streams must not come out twice.
+        sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
+        sys.argv = ["vitsearch", *request["arguments"]]
+        report_to(trace)
+        arm = ctypes.CDLL(None).faults_arm
+        arm.argtypes = [ctypes.c_char_p, ctypes.c_int, ctypes.c_int, ctypes.c_long, ctypes.c_int]
+        arm(
+            os.fsencode(request["folder"]),
+            trace,
+            ACTIONS[request.get("action", "watch")],
+            request.get("at", 0),
+            request.get("stays", False),
+        )
+        from vitsearch.cli import main as command
+
+        command()
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+    except BaseException:  # noqa: BLE001 - the test sees it on stderr
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def report_to(trace: int) -> None:
+    """Write down what a progress bar would show, and how many photos the model was given."""
+    from vitsearch.backbones.openvino_runtime import OpenVINOBackbone
+    from vitsearch.cli import heads, index
+
+    @contextmanager
+    def progress_bar(*, quiet):
+        yield lambda step: os.write(trace, f"{step.stage} {step.done}\n".encode())
+
+    index.progress_bar = heads.progress_bar = progress_bar
+    embed_batch = OpenVINOBackbone.embed_batch
+
+    def counted(self, pixels):
+        os.write(trace, f"embedded {len(pixels)}\n".encode())
+        return embed_batch(self, pixels)
+
+    OpenVINOBackbone.embed_batch = counted
+
+
+if __name__ == "__main__":
+    main()
