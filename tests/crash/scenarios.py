@@ -144,6 +144,7 @@ def prepare(workshop: Workshop) -> list[Scenario]:
         scenario.embedded = sum(ended.told("embedded"))
         scenario.after = state(workshop)
         assert len(scenario.points) > 5, scenario.name
+        assert scenario.acknowledged is not photos_stored or ended.told("embed")[-1] > 0, scenario.name
         assert scenario.is_damaged or differences(scenario.before, scenario.after), scenario.name
     return scenarios
 

@@ -120,13 +120,17 @@ def run(request: dict) -> None:
 def report_to(trace: int) -> None:
     """Write down what a progress bar would show, and how many photos the model was given."""
     from vitsearch.backbones.openvino_runtime import OpenVINOBackbone
-    from vitsearch.cli import heads, index
+
+    # Not `from vitsearch.cli import index`: that name is the command.
+    modules = [importlib.import_module(f"vitsearch.cli.{name}") for name in ("index", "heads")]
 
     @contextmanager
     def progress_bar(*, quiet):
         yield lambda step: os.write(trace, f"{step.stage} {step.done}\n".encode())
 
-    index.progress_bar = heads.progress_bar = progress_bar
+    for module in modules:
+        assert module.progress_bar
+        module.progress_bar = progress_bar
     embed_batch = OpenVINOBackbone.embed_batch
 
     def counted(self, pixels):
