@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-timing test-all test-ray fuzz check weights clean
+.PHONY: demo test test-timing test-all test-ray fuzz crash check weights clean
 
 demo: .venv/installed
 	$(BIN)/vitsearch --library demo/library index sample_images
@@ -24,10 +24,16 @@ test-all: .venv/installed weights
 fuzz: .venv/installed
 	$(BIN)/python -m pytest -q -s -m fuzz tests/fuzz
 
+<<<<<<< HEAD
 # Ray is a wheel of 80 MB: not part of `dev`.
 test-ray: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[ray]'
 	$(BIN)/python -m pytest -q -m ray
+=======
+# A thousand kills, a kill at every named write point, and every write that can fail: an hour on two cores.
+crash: .venv/installed
+	$(BIN)/python -m pytest -q -m crash tests/crash
+>>>>>>> fd5e12b (Crash harness: make crash; doctor uses the journal's own reader)
 
 check: .venv/installed
 	$(BIN)/ruff format --check .

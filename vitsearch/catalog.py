@@ -170,7 +170,7 @@ class Catalog(VectorTables):
         """Return a random number that tells this library from others; a copy of its folder has the same."""
         with self.database.write():
             self.database.run(
-                f"INSERT OR IGNORE INTO counters (name, value) VALUES ('library', {_NEW_GENERATION})"
+                f"INSERT OR IGNORE INTO counters (name, value) VALUES ('library', {NEW_GENERATION})"
             )
         return cast("int", self.database.scalar("SELECT value FROM counters WHERE name = 'library'"))
 

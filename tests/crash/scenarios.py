@@ -37,6 +37,8 @@ class Scenario:
     model: Path | None = None
     # A run that had done all of it before it was killed may find nothing left to do.
     may_be_refused: bool = False
+    # Files without a place are looked at again by every run, and counted again.
+    counts_anew: bool = False
     is_damaged: bool = False
     before: dict = field(default_factory=dict)
     after: dict = field(default_factory=dict)
@@ -126,7 +128,7 @@ def prepare(workshop: Workshop) -> list[Scenario]:
         Scenario("index again", make.changed, ("index", "--batch-size", BATCH), photos_stored),
         Scenario("index --prune", make.thinned, ("index", "--prune")),
         Scenario("index --change-model", make.indexed, change, photos_stored, model=workshop.other_model),
-        Scenario("heads train", make.labelled_beside, train, photos_stored, batch=16),
+        Scenario("heads train", make.labelled_beside, train, photos_stored, batch=16, counts_anew=True),
         Scenario("apply", make.planned, ("apply", make.plan), files_moved),
         Scenario("undo", make.applied, ("undo", make.plan)),
         Scenario("roots forget", make.indexed, forget, may_be_refused=True),

@@ -62,7 +62,8 @@ def trial(workshop, scenario, disturbances):
             runs.append(kill(workshop, scenario, disturbance))
         except AssertionError as error:
             raise AssertionError(f"{scenario.name}, {disturbances}: {error}") from error
-        scenario.ready_before = ready(workshop, scenario)
+        if not scenario.counts_anew:
+            scenario.ready_before = ready(workshop, scenario)
     try:
         runs.append(finish(workshop, scenario))
         check_search(workshop)
