@@ -13,7 +13,7 @@ from vitsearch.records import FoundFile, IndexReport, UnreadableFile
 from vitsearch.scan import Skipped, real_path, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from vitsearch.backbones.backbone import Backbone
@@ -39,6 +39,7 @@ class _Walked:
     unseen: list[int] = field(default_factory=list)
     returned: list[int] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
+    away: list[Path] = field(default_factory=list)
 
 
 def check_folders(catalog: Catalog, folders: Sequence[Path]) -> None:
@@ -112,6 +113,12 @@ class IndexRun:
             self.embedder.run(run, [(walk.scope.root.id, found) for walk in walked for found in walk.todo])
             for result in walked:
                 moved += self._finish(run, result)
+            links = [link for result in walked for link in result.away]
+            if prune and links:
+                raise LibraryError(
+                    f"{links[0]} leads to {real_path(links[0])}, which is absent or empty, perhaps an unmounted drive: "
+                    "nothing was pruned. If it is gone for good, remove the link"
+                )
             if prune:
                 pruned = self.catalog.prune([(scope.root.id, scope.below) for scope in scopes])
         except KeyboardInterrupt:
@@ -127,7 +134,10 @@ class IndexRun:
             missing=sum(count.missing for count in counts),
             pruned=pruned,
             offline=sum(self.catalog.counts(root.id, "").files for root in offline),
-            offline_roots=tuple(root.path for root in offline),
+            offline_roots=(
+                *(root.path for root in offline),
+                *(link for result in walked for link in result.away),
+            ),
             unreadable=self._unreadable(scopes, walked),
             model=space[1].model if space else "",
             seconds=time.monotonic() - started,
@@ -191,6 +201,7 @@ class IndexRun:
         result.unseen = [
             file[1] for path, file in known.items() if not closed or not f"{base}{path}".startswith(closed)
         ]
+        result.away = _links_away(scope.root.path, known)
         return result
 
     def _finish(self, run: int, walked: _Walked) -> int:
@@ -211,3 +222,24 @@ class IndexRun:
             for path, reason in self.catalog.unreadable(scope.root.id, scope.below)
         ]
         return tuple(sorted(skipped + stored, key=lambda item: item.path))
+
+
+def _links_away(root: Path, unseen: Iterable[str]) -> list[Path]:
+    """Return the links on the way to files that were not found which lead to nothing or to an empty folder.
+
+    A link to a folder on a drive that is not mounted looks like that, as does a root.
+    """
+    places = set(unseen)
+    for path in list(places):
+        while (path := path.rpartition("/")[0]) and path not in places:
+            places.add(path)
+    return [
+        link for place in sorted(places) if (link := root / place).is_symlink() and _leads_to_nothing(link)
+    ]
+
+
+def _leads_to_nothing(link: Path) -> bool:
+    try:
+        return (link.is_dir() and next(link.iterdir(), None) is None) or not link.exists()
+    except OSError:
+        return True

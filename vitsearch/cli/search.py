@@ -162,7 +162,9 @@ def search(
         print_json(result)
     elif only_paths:
         for match in result.results:
-            click.echo(str(match.path).encode("utf-8", "surrogateescape"))
+            path = str(match.path)
+            # A program gets the bytes of a name, a terminal nothing that it would act on.
+            click.echo(shown(path) if sys.stdout.isatty() else path.encode("utf-8", "surrogateescape"))
     else:
         _print_table(result)
     if sheet:

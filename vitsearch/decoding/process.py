@@ -77,7 +77,12 @@ class DecodingProcess:
                 raise Ended
             if self._process is None:
                 self._ready = False
-                self._process = self._started()
+                try:
+                    self._process = self._started()
+                except OSError as error:
+                    raise VitsearchError(
+                        f"cannot start the process that decodes photos ({error}): check the installation of Python"
+                    ) from error
             return self._process
 
     def ask(self, request: dict[str, Any], data: bytes = b"", *, most: int) -> tuple[dict[str, Any], bytes]:
