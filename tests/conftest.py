@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import subprocess
@@ -18,6 +19,7 @@ from PIL import Image
 from vitsearch.backbones.backbone import Backbone, Embeddings
 from vitsearch.backbones.spec import Preprocessing, Space
 from vitsearch.backbones.weights import is_cached
+from vitsearch.decoding.process import DecodingProcess
 from vitsearch.library import Library
 
 if TYPE_CHECKING:
@@ -95,14 +97,32 @@ def picture() -> Callable[..., Path]:
     return write
 
 
+def _as_root_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have what an ordinary user may not read of root's own Python read before, and decoders started by root."""
+    codecs.lookup("cp437")  # what NumPy's files need
+    Image.init()
+    start = DecodingProcess._started
+
+    def started(process: DecodingProcess) -> subprocess.Popen[bytes]:
+        process._program = "ordinary_decoder"
+        os.seteuid(0)
+        try:
+            return start(process)
+        finally:
+            os.seteuid(65534)
+
+    monkeypatch.setattr(DecodingProcess, "_started", started)
+
+
 @pytest.fixture
-def own_folder() -> Iterator[Path]:
+def own_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty folder in which the test acts as an ordinary user, whom permissions stop, even where root runs it."""
     user = os.geteuid()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if user == 0:
             os.chown(folder, 65534, 65534)
+            _as_root_first(monkeypatch)
             os.seteuid(65534)
         try:
             yield folder
