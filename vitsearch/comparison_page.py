@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-import html
 import io
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from vitsearch.contact_sheet import thumbnail
 from vitsearch.errors import UnreadablePhoto, VitsearchError
+from vitsearch.markup import in_markup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -91,17 +91,15 @@ def write_comparison_page(comparison: Comparison, file: Path) -> None:
     both = comparison.models
     photos = _Photos(comparison)
     page = _PAGE.format(
-        title=html.escape(f"{both[0].model} and {both[1].model} on {comparison.photos:,} photos"),
-        verdict=html.escape(verdict(comparison)),
-        heads="".join(f"<th scope=col>{html.escape(side.model)}</th>" for side in both),
+        title=in_markup(f"{both[0].model} and {both[1].model} on {comparison.photos:,} photos"),
+        verdict=in_markup(verdict(comparison)),
+        heads="".join(f"<th scope=col>{in_markup(side.model)}</th>" for side in both),
         figures="\n".join(_figure_rows(both)),
-        overlap=html.escape(
-            f"Of the ten nearest photos, {_range(comparison.overlap)} are the same with both."
-        ),
+        overlap=in_markup(f"Of the ten nearest photos, {_range(comparison.overlap)} are the same with both."),
         plots="\n".join(_plot(side, _plotted(both)) for side in both),
-        plots_note=html.escape(_plots_note(both[0].same_label is not None)),
+        plots_note=in_markup(_plots_note(both[0].same_label is not None)),
         answers="\n".join(photos.section(answers) for answers in comparison.answers[:_QUERIES]),
-        answers_note=html.escape(_answers_note(comparison)),
+        answers_note=in_markup(_answers_note(comparison)),
     )
     try:
         file.write_text(page, encoding="utf-8", errors="backslashreplace")
@@ -133,10 +131,10 @@ def _figure_rows(both: Sequence[ModelScores]) -> list[str]:
         if len(set(values)) == 2:
             best = max(values) if more else min(values)
         cells = [
-            f"<td{' class=best' if values and values[place] == best else ''}>{html.escape(text)}</td>"
+            f"<td{' class=best' if values and values[place] == best else ''}>{in_markup(text)}</td>"
             for place, text in enumerate(texts)
         ]
-        rows.append(f"<tr><th scope=row>{html.escape(name)}</th>{''.join(cells)}</tr>")
+        rows.append(f"<tr><th scope=row>{in_markup(name)}</th>{''.join(cells)}</tr>")
 
     def add_estimates(name: str, pick: Callable[[ModelScores], Estimate | None]) -> None:
         found = [pick(side) for side in both]
@@ -220,7 +218,7 @@ def _plot(side: ModelScores, bins: tuple[int, int]) -> str:
         for value in (step / 5 for step in range(-5, 6))
         if low + 0.02 < value < high - 0.02
     )
-    title = html.escape(side.model)
+    title = in_markup(side.model)
     return (
         f"<figure><figcaption>{title}</figcaption>"
         f'<svg role="img" aria-label="Cosine similarities with {title}" width="{_PLOT_WIDTH}" '
@@ -253,7 +251,7 @@ class _Photos:
             caption = f"{comparison.labels[query]} · {caption}"
         sides = "".join(self._side(answers, place) for place in (0, 1))
         return (
-            f'<section class="query"><figure>{self._image(query)}<figcaption>{_escaped(caption)}</figcaption></figure>'
+            f'<section class="query"><figure>{self._image(query)}<figcaption>{in_markup(caption)}</figcaption></figure>'
             f"<div>{sides}</div></section>"
         )
 
@@ -267,7 +265,7 @@ class _Photos:
             self._answer(found, cosine, is_right=is_right, shared=found in others)
             for found, cosine, is_right in zip(nearest, cosines, right, strict=True)
         )
-        model = html.escape(self.comparison.models[place].model)
+        model = in_markup(self.comparison.models[place].model)
         return f"<h3>{model} <span>{note}</span></h3><ol>{items}</ol>"
 
     def _answer(self, found: int, cosine: float, *, is_right: bool, shared: bool) -> str:
@@ -277,16 +275,12 @@ class _Photos:
         label = self.comparison.labels[found] if self.comparison.labels else ""
         return (
             f'<li class="{kind}"><figure>{self._image(found)}<figcaption><span class="mark">{mark}</span> '
-            f"{cosine:.2f}{' =' if shared else ''} {_escaped(label)}</figcaption></figure></li>"
+            f"{cosine:.2f}{' =' if shared else ''} {in_markup(label)}</figcaption></figure></li>"
         )
 
     def _image(self, place: int) -> str:
         path = self.comparison.files[place]
-        return f'<img alt="{_escaped(path.name)}" title="{_escaped(str(path))}" src="{self.picture(path)}">'
-
-
-def _escaped(text: str) -> str:
-    return html.escape("".join(character if character.isprintable() else "�" for character in text))
+        return f'<img alt="{in_markup(path.name)}" title="{in_markup(str(path))}" src="{self.picture(path)}">'
 
 
 def _data_address(path: Path) -> str:

@@ -233,9 +233,9 @@ def _links_away(root: Path, unseen: Iterable[str]) -> list[Path]:
     for path in list(places):
         while (path := path.rpartition("/")[0]) and path not in places:
             places.add(path)
-    return [
-        link for place in sorted(places) if (link := root / place).is_symlink() and _leads_to_nothing(link)
-    ]
+    # `os.path.islink`: a folder that may not be looked into holds no link that can be seen, and raises nothing.
+    links = [root / place for place in sorted(places) if os.path.islink(root / place)]  # noqa: PTH114
+    return [link for link in links if _leads_to_nothing(link)]
 
 
 def _leads_to_nothing(link: Path) -> bool:

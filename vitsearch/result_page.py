@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
-import html
 import io
 from typing import TYPE_CHECKING
 
 from vitsearch.contact_sheet import thumbnail
 from vitsearch.errors import UnreadablePhoto, VitsearchError
+from vitsearch.markup import in_markup
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,10 +56,10 @@ def write_result_page(result: SearchResult, queries: Sequence[Path], file: Path)
     items = [_item("query", path, "query", "") for path in queries]
     items += [_match_item(match, result.matches_above) for match in result.results]
     page = _PAGE.format(
-        title=html.escape(
+        title=in_markup(
             "Photos like " + ", ".join(path.name for path in queries) if queries else " ".join(result.query)
         ),
-        summary=html.escape(f"{len(result.results)} matches by {result.model}, best first"),
+        summary=in_markup(f"{len(result.results)} matches by {result.model}, best first"),
         items="\n".join(items),
     )
     try:
@@ -80,10 +80,10 @@ def _match_item(match: Match, floor: float | None) -> str:
 
 
 def _item(kind: str, path: Path, title: str, facts: str) -> str:
-    name = html.escape(str(path))
+    name = in_markup(str(path))
     return (
-        f'<li class="{kind}"><img alt="{html.escape(path.name)}" src="{picture_address(path)}">'
-        f"<strong>{html.escape(title)}</strong><br>{html.escape(facts)}"
+        f'<li class="{kind}"><img alt="{in_markup(path.name)}" src="{picture_address(path)}">'
+        f"<strong>{in_markup(title)}</strong><br>{in_markup(facts)}"
         f'<div class="path">{name}</div></li>'
     )
 

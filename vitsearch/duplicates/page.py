@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import html
 from typing import TYPE_CHECKING
 
 from vitsearch.errors import VitsearchError
+from vitsearch.markup import in_markup
 from vitsearch.result_page import picture_address
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _section(group: DuplicateGroup) -> Iterator[str]:
     keep, *others = group.files
     yield (
         f"<h2>{group.tier} {group.score:.3f} <small>· {len(group.files)} files · kept: "
-        f"{html.escape(group.reason)}</small></h2>\n"
+        f"{in_markup(group.reason)}</small></h2>\n"
     )
     picture = picture_address(keep.path)
     for other in others:
@@ -75,7 +75,7 @@ def _section(group: DuplicateGroup) -> Iterator[str]:
 
 
 def _figure(kind: str, file: GroupedFile, picture: str, evidence: str) -> str:
-    name, path = html.escape(file.path.name), html.escape(str(file.path))
+    name, path = in_markup(file.path.name), in_markup(str(file.path))
     return (
         f'<figure class="{kind}"><img alt="{name}" src="{picture}">'
         f'<figcaption><strong>{name}</strong><div class="path">{path}</div>{evidence}</figcaption></figure>'
@@ -95,5 +95,5 @@ def _evidence(file: GroupedFile) -> str:
             facts.append(("hash distance", f"{seen.hash_distance} of 256"))
         if seen.cosine is not None:
             facts.append(("embedding", f"cosine {seen.cosine:.3f}"))
-    rows = "".join(f"<dt>{name}</dt><dd>{html.escape(value)}</dd>" for name, value in facts)
+    rows = "".join(f"<dt>{name}</dt><dd>{in_markup(value)}</dd>" for name, value in facts)
     return f"<dl>{rows}</dl>"
