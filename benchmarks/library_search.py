@@ -220,7 +220,8 @@ def library_payload(path: Path) -> bytes:
     """Read an example file as a search does."""
     from vitsearch.queries import QueryImage
 
-    return QueryImage.read(path).photo.payload
+    with QueryImage.open(path, decoders=None) as query:
+        return query.photo.payload
 
 
 def in_turns(runs: dict[str, Callable[[int], object]], count: int) -> dict[str, list[float]]:
