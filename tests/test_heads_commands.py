@@ -163,7 +163,7 @@ def test_the_loop_of_next_correct_and_train(call, labelled, photos):
     asked = json.loads(call("heads", "next", "colours", "-n", 2, "--json"))
     assert asked["head"] == "colours"
     first = asked["photos"][0]
-    assert set(first) == {"path", "label", "probability"}
+    assert set(first) == {"photo", "path", "label", "probability"}
     assert call("heads", "next", "colours", "-n", 1) == (
         f"{first['probability']:6.1%}  {first['label']}  {first['path']}\n"
     )

@@ -589,8 +589,9 @@ class Library:
             stored = known_row(payload) if crop is None else None
             if stored is not None:
                 return EmbeddedQuery(query.name, payload, stored)
-            backbone = self.backbone(space)
+            # Before the model is loaded: what is wrong with the image is said at once.
             image = query.pixels(min_side=space.preprocessing.decode_side, crop=crop)
+        backbone = self.backbone(space)
         return EmbeddedQuery(query.name, payload, backbone.embed_batch(backbone.prepare(image)[None]).rows[0])
 
     def _stored_row(self, space_id: int, space: Space, payload: bytes) -> Vector | None:
