@@ -11,29 +11,27 @@ demo: .venv/installed
 	@echo "Look at demo/contact-sheet.png"
 
 test: .venv/installed weights
-	$(BIN)/python -m pytest -q -m "not timing and not slow"
+	$(BIN)/python -m pytest -q -m "not timing and not slow and not fuzz and not crash and not ray"
 
 # What needs a machine with nothing else to do, and what takes long.
 test-timing: .venv/installed
 	$(BIN)/python -m pytest -q -m timing
 
 test-all: .venv/installed weights
-	$(BIN)/python -m pytest -q -m "not fuzz"
+	$(BIN)/python -m pytest -q -m "not fuzz and not crash and not ray"
 
 # 20,000 damaged photos and 10,000 damaged libraries, with figures of what became of them.
 fuzz: .venv/installed
 	$(BIN)/python -m pytest -q -s -m fuzz tests/fuzz
 
-<<<<<<< HEAD
 # Ray is a wheel of 80 MB: not part of `dev`.
 test-ray: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[ray]'
 	$(BIN)/python -m pytest -q -m ray
-=======
+
 # A thousand kills, a kill at every named write point, and every write that can fail: an hour on two cores.
 crash: .venv/installed
 	$(BIN)/python -m pytest -q -m crash tests/crash
->>>>>>> fd5e12b (Crash harness: make crash; doctor uses the journal's own reader)
 
 check: .venv/installed
 	$(BIN)/ruff format --check .
