@@ -103,6 +103,9 @@ class Filter:
         return bool(self.folders or self.after or self.before or self.camera)
 
 
+# Rows that are deleted in one transaction: readers and other writers wait for no more than that.
+_AT_ONCE = 2000
+
 # What a photo's metadata says, other than its pixels: the newest file that says something is believed.
 _EDITABLE = ("taken", "camera", "latitude", "longitude", "software", "perceptual")
 
@@ -162,9 +165,10 @@ class Catalog(VectorTables):
 
     def forget_root(self, root: Root) -> int:
         """Drop a root, its file rows, and the photos that were nowhere else; return how many photos went."""
+        self._delete_files("root = ?", [root.id])
         with self.database.write():
             self.database.run("DELETE FROM roots WHERE id = ?", [root.id])
-            return self._delete_placeless_photos()
+        return self._delete_placeless_photos()
 
     def library_id(self) -> int:
         """Return a random number that tells this library from others; a copy of its folder has the same."""
@@ -322,22 +326,55 @@ class Catalog(VectorTables):
 
         Returns how many photos went.
         """
-        with self.database.write():
-            for root, below in places:
-                place, values = _below(root, below)
-                self.database.run(f"DELETE FROM files WHERE missing = 1 AND {place}", values)
-            return self._delete_placeless_photos()
+        for root, below in places:
+            place, values = _below(root, below)
+            self._delete_files(f"missing = 1 AND {place}", values)
+        return self._delete_placeless_photos()
+
+    def _delete_files(self, condition: str, values: Sequence[Value]) -> None:
+        """Delete file rows, some a transaction: others get their turn, and a kill leaves nothing half done."""
+        sql = f"DELETE FROM files WHERE id IN (SELECT id FROM files WHERE {condition} LIMIT {_AT_ONCE})"
+        deleted = _AT_ONCE
+        while deleted == _AT_ONCE:
+            with self.database.write():
+                deleted = self.database.run(sql, values).rowcount
 
     def _delete_placeless_photos(self) -> int:
         # What a head was trained on is kept: a person chose it.
         placeless = (
-            "NOT IN (SELECT photo FROM files WHERE photo IS NOT NULL UNION SELECT photo FROM head_examples)"
+            "NOT EXISTS (SELECT 1 FROM files f WHERE f.photo = p.id) "
+            "AND p.id NOT IN (SELECT photo FROM head_examples)"
         )
-        self.database.run(
-            f"UPDATE spaces SET generation = {NEW_GENERATION} "
-            f"WHERE id IN (SELECT DISTINCT space FROM vectors WHERE photo {placeless})"
+        doomed = [
+            cast("int", row[0]) for row in self.database.rows(f"SELECT id FROM photos p WHERE {placeless}")
+        ]
+        deleted = 0
+        for start in range(0, len(doomed), _AT_ONCE):
+            ids = ",".join(map(str, doomed[start : start + _AT_ONCE]))
+            # For each photo SQLite itself would look through all vectors and labels for rows that refer to it.
+            with self.database.write(check_references=False):
+                ids = ",".join(
+                    str(row[0])
+                    for row in self.database.rows(
+                        f"SELECT id FROM photos p WHERE id IN ({ids}) AND {placeless}"
+                    )
+                )
+                self.database.run(
+                    f"UPDATE spaces SET generation = {NEW_GENERATION} "
+                    f"WHERE EXISTS (SELECT 1 FROM vectors v WHERE v.space = spaces.id AND v.photo IN ({ids}))"
+                )
+                for table, column in self._referring_to_photos():
+                    self.database.run(f"DELETE FROM {table} WHERE {column} IN ({ids})")
+                deleted += self.database.run(f"DELETE FROM photos WHERE id IN ({ids})").rowcount
+        return deleted
+
+    def _referring_to_photos(self) -> list[tuple[str, str]]:
+        """The tables and columns whose rows go with the photo that they refer to."""
+        rows = self.database.rows(
+            'SELECT t.name, k."from" FROM sqlite_schema t JOIN pragma_foreign_key_list(t.name) k '
+            "WHERE t.type = 'table' AND k.\"table\" = 'photos' AND k.on_delete = 'CASCADE'"
         )
-        return self.database.run(f"DELETE FROM photos WHERE id {placeless}").rowcount
+        return cast("list[tuple[str, str]]", rows)
 
     def photos(self, ids: Sequence[int]) -> dict[int, PhotoRow]:
         """Return photos by id with the paths where they are present, offline roots left out."""

@@ -58,6 +58,8 @@ class Database:
                     connection.execute("PRAGMA page_size = 8192")  # 512 float16 values: seven rows a page
                 connection.execute("PRAGMA foreign_keys = ON")
                 connection.execute("PRAGMA synchronous = EXTRA")
+                # A transaction that outgrows the cache locks readers out before its commit; a batch never does so.
+                connection.execute("PRAGMA cache_size = -32768")
                 database = cls(path, connection)
                 database._bring_up_to_date()
             except BaseException:
@@ -97,8 +99,10 @@ class Database:
         self.connection.executemany(sql, rows)
 
     @contextmanager
-    def write(self) -> Iterator[None]:
+    def write(self, *, check_references: bool = True) -> Iterator[None]:
         """All or nothing: take the write lock at once, commit at the end, roll back on any error.
+
+        Without `check_references` the caller sees to it that no row refers to one that goes.
 
         Raises:
             LibraryBusy: another process kept the lock for longer than the timeout.
@@ -106,14 +110,18 @@ class Database:
 
         """
         with _plain_errors(self.path):
-            self.connection.execute("BEGIN IMMEDIATE")
+            if not check_references:  # SQLite takes no notice of this inside a transaction
+                self.connection.execute("PRAGMA foreign_keys = OFF")
             try:
+                self.connection.execute("BEGIN IMMEDIATE")
                 yield
                 self.connection.execute("COMMIT")
             except BaseException:
                 if self.connection.in_transaction:
                     self.connection.execute("ROLLBACK")
                 raise
+            finally:
+                self.connection.execute("PRAGMA foreign_keys = ON")
 
     def damage(self) -> list[str]:
         """Read all of the file and return what SQLite finds wrong with it, in its own words; [] if it is sound."""
