@@ -29,7 +29,7 @@ test-ray: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[ray]'
 	$(BIN)/python -m pytest -q -m ray
 
-# A thousand kills, a kill at every named write point, and every write that can fail: an hour on two cores.
+# A thousand kills, a kill at every named write point, and every single write failing: a long run.
 crash: .venv/installed
 	$(BIN)/python -m pytest -q -m crash tests/crash
 

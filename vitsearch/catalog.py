@@ -166,9 +166,11 @@ class Catalog(VectorTables):
     def forget_root(self, root: Root) -> int:
         """Drop a root, its file rows, and the photos that were nowhere else; return how many photos went."""
         self._delete_files("root = ?", [root.id])
+        removed = self._delete_placeless_photos()
+        # Last: as long as the root is known, a run that was cut short can be finished.
         with self.database.write():
             self.database.run("DELETE FROM roots WHERE id = ?", [root.id])
-        return self._delete_placeless_photos()
+        return removed
 
     def library_id(self) -> int:
         """Return a random number that tells this library from others; a copy of its folder has the same."""
