@@ -24,10 +24,10 @@ from vitsearch.web.work import index_folders
 
 
 class Slow(MeanColour):
-    """Takes its time with each batch."""
+    """Takes so long with each batch that a run cannot end before it is stopped."""
 
     def embed_batch(self, pixels):
-        time.sleep(0.2)
+        time.sleep(2)
         return super().embed_batch(pixels)
 
 
