@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,7 @@ def state(photos, moved):
 
 def killed(work, plan, point):
     """Run in a child that dies before its point-th change; return whether it died."""
+    back, out = os.pipe()
     child = os.fork()
     if not child:
         seen = 0
@@ -59,19 +61,24 @@ def killed(work, plan, point):
                 return
             seen += 1
             if seen == point:
+                # The parent reads which kind of change it was that did not happen any more.
+                os.write(out, event.encode())
                 os._exit(9)
         sys.addaudithook(hook)
         try:
             work(plan)
         finally:
             os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    os.close(out)
+    with os.fdopen(back) as pipe:
+        event = pipe.read()
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9 and event
 
 photos, moved, plan = fresh("whole")
 before = state(photos, moved)
 apply_plan(plan)
 after = state(photos, moved)
-report = {"before": before, "after": after, "points": 0, "wrong": []}
+report = {"before": before, "after": after, "killed before": {}, "wrong": []}
 
 def check(what, expected, photos, moved):
     seen = state(photos, moved)
@@ -96,7 +103,7 @@ for ending, work, finish, expected in (
         check(f"{ending} at {point}", expected, photos, moved)
         if not died:
             break
-        report["points"] += 1
+        report["killed before"].setdefault(ending, []).append(died)
         point += 1
 print(json.dumps(report))
 '''
@@ -114,13 +121,23 @@ def killed_everywhere(base: Path, elsewhere: Path, action: str) -> dict:
     return json.loads(done.stdout)
 
 
+def assert_killed_before_each_change(report: dict, more: list[str]) -> None:
+    """Each of the two files is linked to its new name and its old name removed, there and back; `more` for apply."""
+    assert set(report["killed before"]) == {"apply, apply", "apply, undo", "undo, undo", "undo, apply"}
+    for ending, changes in report["killed before"].items():
+        expected = Counter(["os.link", "os.remove", *(more if ending.startswith("apply") else [])] * 2)
+        assert Counter(changes) >= expected, ending
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks children to kill them")
 @pytest.mark.parametrize("action", ["trash", "move", "hardlink", "symlink"])
 def test_a_kill_at_any_point_can_be_finished_or_undone(tmp_path, action):
     report = killed_everywhere(tmp_path, tmp_path / "moved", action)
     assert report["wrong"] == []
     assert report["before"] != report["after"]
-    assert report["points"] > 30
+    assert_killed_before_each_change(
+        report, {"trash": [], "move": [], "hardlink": ["os.link"], "symlink": ["os.symlink"]}[action]
+    )
 
 
 @pytest.mark.skipif(
@@ -131,4 +148,5 @@ def test_a_kill_while_copying_to_another_file_system_can_be_finished_or_undone(t
     with tempfile.TemporaryDirectory(dir=SHM) as elsewhere:
         report = killed_everywhere(tmp_path, Path(elsewhere), "move")
     assert report["wrong"] == []
-    assert report["points"] > 30
+    # The copy is opened for writing, gets its times, and is linked to its name.
+    assert_killed_before_each_change(report, ["open", "os.utime"])

@@ -348,6 +348,24 @@ def test_a_place_that_cannot_be_written_costs_only_its_own_files(photos, tmp_pat
     assert (photos / "sub/copy.jpg").exists()
 
 
+def test_a_journal_whose_last_line_was_cut_off_anywhere_can_be_finished_or_undone(photos):
+    """What a power cut leaves: each line is on the disk before the next step begins, so only the last can be torn."""
+    before = tree(photos)
+    plan = plan_for(photos, "trash")
+    journal = plan.with_name(f"{plan.name}.journal")
+    apply_plan(plan)
+    after, whole = tree(photos), journal.read_bytes()
+    last = whole.rindex(b"\n", 0, -1) + 1
+    for end in range(last, len(whole), 11):
+        journal.write_bytes(whole[:end])
+        assert all(outcome.done for outcome in apply_plan(plan))
+        assert tree(photos) == after
+        journal.write_bytes(whole[:end])
+        assert all(outcome.done for outcome in undo_plan(plan))
+        assert tree(photos) == before
+        apply_plan(plan)
+
+
 def test_two_runs_of_one_plan_do_not_meet(photos):
     plan = plan_for(photos, "trash")
     refused = []

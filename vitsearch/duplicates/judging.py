@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 # Shots of one moment are alike; two cameras in one second, or a turn of the head, are not a burst.
 BURST_COSINE = 0.8
 # Two containers of the same pixels differ in their hashes only by the scale that a JPEG was decoded at.
-_SAME_PIXELS_DISTANCE = 24
+SAME_PIXELS_DISTANCE = 24
 
 
 @contextmanager
@@ -124,7 +124,7 @@ class Judge:
             return False
         if one.perceptual and two.perceptual:
             distance, orientation = distances(unpacked([one.perceptual]), unpacked([two.perceptual]))
-            if distance[0] > _SAME_PIXELS_DISTANCE or orientation[0]:
+            if distance[0] > SAME_PIXELS_DISTANCE or orientation[0]:
                 return False
         elif one.perceptual or two.perceptual:
             return False
