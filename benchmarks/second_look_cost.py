@@ -1,0 +1,78 @@
+"""What the second look costs where nothing has a copy: `python benchmarks/second_look_cost.py FOLDER SCRATCH`.
+
+The originals of `benchmarks/copy_set.py FOLDER SCRATCH` are compared among themselves, files decoded anew, as a search
+for duplicates does; that and embedding such photos are given as processor time, all threads together.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+from copy_set import MODEL, halves
+from machine import print_machine
+
+from vitsearch import Library
+from vitsearch.backbones import load_backbone
+from vitsearch.duplicates.candidates import pairs_by_embedding, pairs_by_hash, united, walking_order
+from vitsearch.duplicates.judging import Judge, looking_threads
+from vitsearch.duplicates.tables import hashes_of, present_photos
+from vitsearch.photos import read_photo
+
+_SIDE = 224
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("scratch", type=Path)
+    parser.add_argument("--cache", type=Path, help="where the model's weights are")
+    parser.add_argument("--embedded", type=int, default=256)
+    options = parser.parse_args()
+    print_machine("numpy", "opencv-python-headless", "openvino")
+    half, _ = halves(options.folder, options.scratch)
+    with Library.open(half.library, cache=options.cache) as library:
+        backbone = load_backbone(MODEL, cache=options.cache)
+        photos = half.originals[: options.embedded]
+        start = time.process_time()
+        for first in range(0, len(photos), backbone.batch_size):
+            part = photos[first : first + backbone.batch_size]
+            prepared = [backbone.prepare(read_photo(path).pixels(min_side=_SIDE)) for path in part]
+            backbone.embed_batch(np.stack(prepared))
+        embedding = (time.process_time() - start) / len(photos) * 1000
+
+        ids = present_photos(library.catalog, (half.copies("originals").resolve(),))
+        neighbours = library.neighbours()
+        neighbours.rows(ids)
+        start = time.process_time()
+        pairs = united(
+            [pairs_by_embedding(ids, neighbours), pairs_by_hash(*hashes_of(library.catalog, ids))], neighbours
+        )
+        proposing = (time.process_time() - start) / len(ids) * 1000
+        judge = Judge(library.catalog)
+        start = time.process_time()
+        judge.prepare(ids.tolist())
+        order = walking_order(pairs)
+        with looking_threads() as pool:
+            links = list(
+                pool.map(
+                    judge.judge,
+                    pairs.first[order].tolist(),
+                    pairs.second[order].tolist(),
+                    pairs.cosines[order].tolist(),
+                )
+            )
+        looking = (time.process_time() - start) / len(ids) * 1000
+    found = sum(link is not None for link in links)
+    print(f"{len(ids)} photos, {len(pairs) / len(ids):.1f} pairs a photo, {found} of them confirmed")
+    print(
+        f"CPU a photo: embedding {embedding:.1f} ms, proposing {proposing:.1f} ms, second look {looking:.1f} ms: "
+        f"{(proposing + looking) / embedding:.2f} of the embedding"
+    )
+
+
+if __name__ == "__main__":
+    main()
