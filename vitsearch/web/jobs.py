@@ -129,6 +129,8 @@ class Job(Generic[T]):
 def _child(pipe: Connection, work: Work[T]) -> None:
     # Ctrl-C in the server's terminal comes here too, at any moment; and the server may be gone by then.
     with suppress(KeyboardInterrupt, BrokenPipeError):
+        # A server that a script started in the background ignores Ctrl-C, and so would its children; stopping needs it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         if hasattr(os, "nice"):
             os.nice(_NICENESS)
         threading.Thread(target=_obey, args=(pipe,), daemon=True).start()
