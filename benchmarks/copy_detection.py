@@ -5,7 +5,7 @@ Each method scores every copy against every original of its half. Its cut-off is
 reported pairs of one half are right; recall and precision are those of the other half, whose photos it has not seen.
 All other originals are wrong answers: those of the same class are the hard ones. The second look sees only the pairs
 that a search for duplicates would propose among the originals and the copies of one edit. Hashes of files are kept in
-SCRATCH.
+SCRATCH. The rivals come with `pip install imagehash`.
 """
 
 from __future__ import annotations

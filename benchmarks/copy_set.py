@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+import platformdirs
 from PIL import Image, ImageOps
 
 from vitsearch import Library
@@ -82,7 +83,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("scratch", type=Path)
-    parser.add_argument("--cache", type=Path, help="where the model's weights are")
+    parser.add_argument(
+        "--cache", type=Path, default=platformdirs.user_cache_path("vitsearch", appauthor=False)
+    )
     parser.add_argument("--edit", action="append", help="only this one, or `originals`")
     options = parser.parse_args()
     for half in halves(options.folder, options.scratch):

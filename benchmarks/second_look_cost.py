@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import platformdirs
 from copy_set import MODEL, halves
 from machine import print_machine
 
@@ -29,7 +30,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("scratch", type=Path)
-    parser.add_argument("--cache", type=Path, help="where the model's weights are")
+    parser.add_argument(
+        "--cache", type=Path, default=platformdirs.user_cache_path("vitsearch", appauthor=False)
+    )
     parser.add_argument("--embedded", type=int, default=256)
     options = parser.parse_args()
     print_machine("numpy", "opencv-python-headless", "openvino")
