@@ -1,5 +1,6 @@
 """What a neighbours cache finds, keeps through a save, and refuses to load."""
 
+import errno
 import json
 import os
 import re
@@ -365,6 +366,19 @@ def test_a_full_disk_costs_nothing_that_was_committed(tmp_path, ids, rows, queri
     assert_finds(Neighbours.load(tmp_path, dimension=DIMENSION), ids[:400], rows[:400], queries, 3)
     neighbours.add(ids[400:], rows[400:])
     neighbours.save(generation=2)
+    assert_finds(Neighbours.load(tmp_path, dimension=DIMENSION), ids, rows, queries, 3)
+
+
+def test_a_build_whose_last_sync_fails_leaves_no_manifest_that_names_missing_files(
+    tmp_path, ids, rows, queries, monkeypatch
+):
+    def failing(folder):
+        raise OSError(errno.ENOSPC, "No space left on device", str(folder))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("vitsearch.neighbour_files.sync_folder", failing)
+        with pytest.raises(OSError, match="No space left"):
+            built(tmp_path, ids, rows)
     assert_finds(Neighbours.load(tmp_path, dimension=DIMENSION), ids, rows, queries, 3)
 
 

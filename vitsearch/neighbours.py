@@ -134,7 +134,10 @@ class Neighbours:
             neighbours._tidy()
             neighbours._commit(generation, newest, replaced=_manifest_or_none(folder, dimension))
         except BaseException:
-            neighbours._files.discard()
+            # The manifest may name the files already: that its folder is on disk is waited for last.
+            named = _manifest_or_none(folder, dimension)
+            if named is None or (named.rows, named.ids) != neighbours._files.names:
+                neighbours._files.discard()
             raise
         return neighbours
 
