@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -233,8 +234,12 @@ def test_vectors_that_do_not_fit_are_refused(tmp_path, ids, rows):
 
 
 def change_manifest(folder, **fields):
+    """Change fields of the manifest and make its sum fit, so that the fields themselves are looked at."""
     path = folder / "manifest.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+    changed = json.loads(path.read_text()) | fields
+    summed = {name: value for name, value in changed.items() if name not in ("format", "sum")}
+    changed["sum"] = zlib.crc32(json.dumps(summed, sort_keys=True).encode())
+    path.write_text(json.dumps(changed))
 
 
 def overwrite(path, content):
@@ -264,9 +269,22 @@ DAMAGES = {
         lambda folder: next(folder.glob("rows-*")).write_bytes(
             np.random.default_rng(0).bytes(500 * DIMENSION * 2)
         ),
-        "unit length",
+        "rows-.* is not what was written",
     ),
-    "garbage ids": (lambda folder: next(folder.glob("ids-*")).write_bytes(b"\x07" * 4000), "ids are damaged"),
+    "garbage ids": (
+        lambda folder: next(folder.glob("ids-*")).write_bytes(b"\x07" * 4000),
+        "ids-.* is not what was written",
+    ),
+    "a nested manifest": (
+        lambda folder: (folder / "manifest.json").write_text("[" * 100_000),
+        "cannot be read",
+    ),
+    "a field of another value": (
+        lambda folder: (folder / "manifest.json").write_text(
+            (folder / "manifest.json").read_text().replace('"generation": 2', '"generation": 3')
+        ),
+        "is not what was written",
+    ),
 }
 
 
@@ -656,12 +674,56 @@ def test_a_damaged_approximate_index_is_never_used(tmp_path, large, harm):
     assert healed.recall == large.recall
 
 
-def test_a_damaged_row_between_the_sampled_ones_is_found_by_a_thorough_load(tmp_path, ids, rows):
-    built(tmp_path, ids, rows)
-    path = next(tmp_path.glob("rows-*"))
+def flip_bit(path, at):
     content = bytearray(path.read_bytes())
-    content[5 * DIMENSION * 2 : 6 * DIMENSION * 2] = bytes(DIMENSION * 2)
+    content[at] ^= 1
     path.write_bytes(content)
-    Neighbours.load(tmp_path, dimension=DIMENSION)
-    with pytest.raises(StaleCache, match="unit length"):
-        Neighbours.load(tmp_path, dimension=DIMENSION, thorough=True)
+
+
+@pytest.mark.parametrize("kind", ["rows", "ids", "removed"])
+def test_a_single_bit_anywhere_in_a_cache_makes_it_unusable(tmp_path, ids, rows, kind):
+    neighbours = built(tmp_path, ids[:400], rows[:400])
+    neighbours.remove(ids[:20])
+    neighbours.save(generation=2)
+    neighbours.add(ids[400:], rows[400:])
+    neighbours.save(generation=3)
+    (path,) = tmp_path.glob(f"{kind}-*")
+    sound = path.read_bytes()
+    for at in np.random.default_rng(0).integers(len(sound), size=20):
+        flip_bit(path, at)
+        with pytest.raises(StaleCache, match=f"{kind}-.* is not what was written"):
+            Neighbours.load(tmp_path, dimension=DIMENSION)
+        path.write_bytes(sound)
+    assert len(Neighbours.load(tmp_path, dimension=DIMENSION)) == 480
+
+
+def test_a_single_bit_of_a_large_cache_is_found_when_all_rows_are_read(tmp_path, large, monkeypatch):
+    monkeypatch.setattr("vitsearch.neighbours.READ_WHOLE_BYTES", 0)
+    large.add(MANY_IDS[-1:] + 3, MANY_ROWS[:1])
+    large.save(generation=2)
+    options = {"dimension": DIMENSION, "approximate_from": 2000}
+    Neighbours.load(tmp_path, **options).check_rows()
+    (path,) = tmp_path.glob("rows-*")
+    flip_bit(path, 2000 * DIMENSION)
+    loaded = Neighbours.load(tmp_path, **options)
+    for read in (loaded.check_rows, lambda: Neighbours.load(tmp_path, thorough=True, **options)):
+        with pytest.raises(StaleCache, match=r"rows-.* is not what was written"):
+            read()
+    # Copied into new files the damage would get a sum that fits.
+    loaded.remove(MANY_IDS[::3])
+    with pytest.raises(StaleCache, match=r"rows-.* is not what was written"):
+        loaded.save(generation=3)
+    (path,) = tmp_path.glob("ids-*")
+    flip_bit(path, 77)
+    with pytest.raises(StaleCache, match=r"ids-.* is not what was written"):
+        Neighbours.load(tmp_path, **options)
+
+
+def test_a_cache_that_is_still_what_was_saved_is_not_read_again(tmp_path, ids, rows):
+    loaded = built(tmp_path, ids, rows)
+    assert Neighbours.load(tmp_path, dimension=DIMENSION, known=loaded) is loaded
+    other = Neighbours.load(tmp_path, dimension=DIMENSION)
+    other.remove(ids[:1])
+    other.save(generation=2)
+    again = Neighbours.load(tmp_path, dimension=DIMENSION, known=loaded)
+    assert (again.generation, len(again), len(loaded)) == (2, 499, 500)

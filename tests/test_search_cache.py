@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 from conftest import MeanColour, places
 
+from benchmarks.concurrent_access import make
 from vitsearch.background import BackgroundSample
 from vitsearch.catalog import Filter
 from vitsearch.errors import LibraryError
+from vitsearch.lease import lease
 from vitsearch.library import Library
-from vitsearch.neighbours import Neighbours
+from vitsearch.matches import MatchOptions
+from vitsearch.neighbours import Neighbours, StaleCache
 
 
 @pytest.fixture
@@ -250,3 +253,86 @@ def test_a_cache_that_cannot_be_written_is_one_line_that_says_what_to_do(library
     )
     monkeypatch.undo()
     assert len(places(library, photos / "03.png")) == 20
+
+
+@pytest.fixture
+def large(tmp_path, photos, monkeypatch):
+    """A library whose cache counts as a large one: its rows are not read before a search."""
+    monkeypatch.setattr("vitsearch.neighbours.READ_WHOLE_BYTES", 0)
+    for method in (Neighbours.build, Neighbours.load):
+        monkeypatch.setitem(method.__func__.__kwdefaults__, "approximate_from", 1000)
+    (tmp_path / "large").mkdir()
+    make(tmp_path / "large", photos, 1500)
+    with Library.open(tmp_path / "large") as library:
+        yield library
+
+
+def vector_of(library, photo):
+    space_id, space = library.catalog.active_space()
+    return library.catalog.vectors(space_id, space.dimension, np.array([photo]))[1][0].astype(np.float32)
+
+
+def ask(library, vector):
+    answer = library.search_by_vectors([vector], options=MatchOptions(5, Filter())).results
+    return [(match.photo, round(match.score, 4)) for match in answer]
+
+
+def give_the_row_of(library, photo, other):
+    """Overwrite the row of a photo with another photo's: what it says is plausible, and wrong."""
+    (path,) = cache_folder(library).glob("rows-*")
+    width = library.catalog.active_space()[1].dimension
+    rows = np.fromfile(path, np.float16).reshape(-1, width)
+    rows[photo - 1] = rows[other - 1]
+    with path.open("r+b") as file:  # in place, as a disk does it
+        file.write(rows.tobytes())
+
+
+def is_sound(library):
+    try:
+        Neighbours.load(
+            cache_folder(library), dimension=library.catalog.active_space()[1].dimension, thorough=True
+        )
+    except StaleCache:
+        return False
+    return True
+
+
+def test_a_row_of_a_large_cache_that_is_not_the_librarys_never_answers(large):
+    query = vector_of(large, 5)
+    expected = ask(large, query)
+    give_the_row_of(large, expected[1][0], 5)
+    with Library.open(large.folder) as other:
+        assert not is_sound(other)
+        assert ask(other, query) == expected
+        assert is_sound(other)
+
+
+def test_a_large_cache_is_mended_for_one_search_where_another_run_changes_the_library(large):
+    query = vector_of(large, 5)
+    expected = ask(large, query)
+    give_the_row_of(large, expected[1][0], 5)
+    with Library.open(large.folder) as other, lease(large.folder):
+        assert ask(other, query) == expected
+        assert ask(other, query) == expected
+        assert not is_sound(other)
+    assert ask(large, query) == expected
+
+
+def test_a_damaged_row_of_a_large_cache_is_found_before_all_rows_are_compared(large):
+    give_the_row_of(large, 700, 5)
+    with Library.open(large.folder) as other:
+        assert_follows(other)
+    assert is_sound(large)
+
+
+def test_an_answer_of_a_cache_that_is_behind_is_not_taken_for_damage(large, monkeypatch):
+    query = vector_of(large, 5)
+    expected = ask(large, query)
+    monkeypatch.setattr(Neighbours, "build", lambda *_, **__: pytest.fail("the cache was built again"))
+    with Library.open(large.folder) as other, lease(large.folder):
+        space_id, _ = large.catalog.active_space()
+        ((row,),) = large.catalog.database.rows(
+            "SELECT id FROM vectors WHERE space = ? AND photo = ?", [space_id, expected[1][0]]
+        )
+        large.catalog.drop_vectors([row])
+        assert ask(other, query) == expected

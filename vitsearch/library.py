@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from vitsearch.forecast import Forecast
     from vitsearch.neighbours import Neighbours
     from vitsearch.ray_embedding import RayEmbedder, RayOptions
+    from vitsearch.records import Match
     from vitsearch.search_cache import SearchCache
     from vitsearch.stores.milvus_search import MilvusSearch
 
@@ -338,7 +339,14 @@ class Library:
         space_id, space = self._active_space()
         direction = query_direction(vectors, away)
         cache = self._search_cache(space_id, space)
-        matches, floor = find_matches(direction, self.catalog, cache.current(), cache.background(), options)
+
+        def found() -> tuple[tuple[Match, ...], float | None]:
+            return find_matches(direction, self.catalog, cache.current(), cache.background(), options)
+
+        matches, floor = found()
+        if not cache.agrees(direction, matches):
+            cache.renew()
+            matches, floor = found()
         return SearchResult(query=names, model=space.model, results=matches, matches_above=floor)
 
     @contextmanager
@@ -370,7 +378,7 @@ class Library:
 
     def neighbours(self) -> Neighbours:
         """Return the vectors of the active space, ready to be searched and as current as can be had at once."""
-        return self._search_cache(*self._active_space()).current()
+        return self._search_cache(*self._active_space()).whole()
 
     def roots(self) -> list[RootInfo]:
         """Return the folders that the library knows, with their counts."""

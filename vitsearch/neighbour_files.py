@@ -5,6 +5,10 @@ A folder holds `rows-T.f16` (n x d little-endian float16), `ids-T.i64` (one phot
 token. Rows are appended, never changed, so that adding one photo writes one row and a reader that has the files
 mapped is never disturbed. What counts is what the manifest says: it is replaced atomically after everything it names
 is on disk, and bytes beyond its count are the remains of a run that was killed, overwritten by the next one.
+
+The manifest holds a CRC-32 of itself and of each file up to its count. That of rows and ids goes on with every append,
+so that nothing is read again to make it. The sums are there for bad disks and bad copies: who may write here may change
+`library.db` as well.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ import os
 import secrets
 import stat
 import time
+import zlib
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,10 +34,11 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 LITTER_SECONDS = 24 * 3600
 BLOCK_ROWS = 16384
+_READ_BYTES = 1 << 20
 
 
 class StaleCache(LibraryError):
@@ -83,7 +89,7 @@ class Manifest:
 
     `count` rows are committed, the removed ones included; `ascending` says that their ids are. `newest` is the row of
     SQLite's table of vectors up to which all are here, 0 where that is not known. File names are relative to the
-    folder; `removed` is None while no row has been removed.
+    folder; `removed` is None while no row has been removed. The sums are CRC-32 of the bytes that count.
     """
 
     dimension: int
@@ -92,8 +98,11 @@ class Manifest:
     ascending: bool
     rows: str
     ids: str
+    rows_sum: int = 0
+    ids_sum: int = 0
     newest: int = 0
     removed: str | None = None
+    removed_sum: int = 0
     cells: CellsRecord | None = None
 
     @property
@@ -111,7 +120,8 @@ def read_manifest(folder: Path, *, dimension: int) -> Manifest:
     """Read the manifest and check it against the files beside it.
 
     Raises:
-        StaleCache: no manifest, one of another format or dimension, or files that are missing or too short.
+        StaleCache: no manifest, a damaged one, one of another format or dimension, or files that are missing or too
+            short.
 
     """
     path = folder / MANIFEST
@@ -119,7 +129,7 @@ def read_manifest(folder: Path, *, dimension: int) -> Manifest:
         fields: Any = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise StaleCache(folder, "there is none yet") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise StaleCache(folder, f"{MANIFEST} cannot be read: {error}") from error
     if not isinstance(fields, dict) or fields.pop("format", None) != FORMAT:
         raise StaleCache(folder, f"{MANIFEST} is not of format {FORMAT}")
@@ -135,6 +145,8 @@ def read_manifest(folder: Path, *, dimension: int) -> Manifest:
 
 
 def _parsed(fields: dict[str, Any]) -> Manifest:
+    if fields.pop("sum") != _fields_sum(fields):
+        raise ValueError("it is not what was written")
     cells = fields.pop("cells", None)
     if cells is not None:
         points = tuple(OperatingPoint(**point) for point in cells.pop("points"))
@@ -143,6 +155,7 @@ def _parsed(fields: dict[str, Any]) -> Manifest:
             raise ValueError("no operating point makes sense")
     manifest = Manifest(cells=cells, **fields)
     numbers = [manifest.dimension, manifest.generation, manifest.count, manifest.newest]
+    numbers += [manifest.rows_sum, manifest.ids_sum, manifest.removed_sum]
     names = [manifest.rows, manifest.ids, *([] if manifest.removed is None else [manifest.removed])]
     if cells is not None:
         numbers += [cells.size, cells.trained]
@@ -168,11 +181,16 @@ def _check_file(folder: Path, name: str, size: int) -> None:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Make `manifest` the one that counts; all files that it names must be on disk already."""
-    text = json.dumps({"format": FORMAT, **asdict(manifest)}, indent=1)
+    fields = asdict(manifest)
+    text = json.dumps({"format": FORMAT, "sum": _fields_sum(fields), **fields}, indent=1)
     temporary = folder / f"manifest-{secrets.token_hex(4)}.tmp"
     write_file(temporary, text.encode())
     temporary.replace(folder / MANIFEST)
     sync_folder(folder)
+
+
+def _fields_sum(fields: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(fields, sort_keys=True).encode())
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -186,6 +204,37 @@ def write_file(path: Path, content: bytes) -> None:
 def digest(path: Path) -> str:
     """Return the hex BLAKE3 of a file."""
     return blake3(max_threads=blake3.AUTO).update_mmap(path).hexdigest()
+
+
+def checked_bytes(folder: Path, name: str, *, size: int, expected: int) -> bytes:
+    """Return the first `size` bytes of a small file.
+
+    Raises:
+        StaleCache: they do not have the CRC-32 that is expected.
+
+    """
+    with (folder / name).open("rb") as file:
+        content = file.read(size)
+    if zlib.crc32(content) != expected:
+        raise StaleCache(folder, f"{name} is not what was written")
+    return content
+
+
+def _file_sum(path: Path, size: int) -> int:
+    """Return the CRC-32 of the first `size` bytes of a file.
+
+    They are read, not mapped: where a disk cannot read them that is an error and not the end of the process.
+    """
+    block = memoryview(bytearray(min(size, _READ_BYTES)))
+    result = 0
+    with path.open("rb", buffering=0) as file:
+        while size:
+            count = file.readinto(block[:size])
+            if not count:
+                break
+            result = zlib.crc32(block[:count], result)
+            size -= count
+    return result
 
 
 def sync_file(path: Path) -> None:
@@ -239,19 +288,33 @@ def _advise(rows: npt.NDArray[np.float16], advice: str) -> None:
 def are_unit_rows(rows: npt.NDArray[np.float16]) -> bool:
     """Return whether every row has length 1, within what float16 allows."""
     wide = rows.astype(np.float32)
-    return bool((np.abs(np.vecdot(wide, wide) - 1) < 0.02).all())
+    with np.errstate(invalid="ignore", over="ignore"):
+        return bool((np.abs(np.vecdot(wide, wide) - 1) < 0.02).all())
 
 
 class RowFiles:
     """The two append-only files of a cache and their memory maps.
 
-    `rows`: (n, d) float16. `ids`: (n,) int64. Both are read-only maps of the files, appended rows included.
+    `rows`: (n, d) float16. `ids`: (n,) int64. Both are read-only maps of the files, appended rows included. `sums`: the
+    CRC-32 of each. `rows_checked` says that this process has read all rows or wrote them itself.
     """
 
-    def __init__(self, folder: Path, rows: str, ids: str, *, dimension: int, count: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        rows: str,
+        ids: str,
+        *,
+        dimension: int,
+        count: int,
+        sums: tuple[int, int] = (0, 0),
+        rows_checked: bool = False,
+    ) -> None:
         self.folder = folder
         self.names = (rows, ids)
         self.dimension = dimension
+        self.sums = sums
+        self.rows_checked = rows_checked
         self._map(count)
 
     @classmethod
@@ -262,7 +325,7 @@ class RowFiles:
         rows, ids = f"rows-{token}.f16", f"ids-{token}.i64"
         for name in (rows, ids):
             write_file(folder / name, b"")
-        return cls(folder, rows, ids, dimension=dimension, count=0)
+        return cls(folder, rows, ids, dimension=dimension, count=0, rows_checked=True)
 
     def discard(self) -> None:
         """Delete files that no manifest names."""
@@ -287,14 +350,20 @@ class RowFiles:
             StaleCache: another process has replaced the files.
 
         """
-        for name, block, width in zip(self.names, (rows, ids), (self.dimension * 2, 8), strict=True):
+        sums = []
+        for name, block, width, known in zip(
+            self.names, (rows, ids), (self.dimension * 2, 8), self.sums, strict=True
+        ):
+            content = np.ascontiguousarray(block).data
             try:
                 file = (self.folder / name).open("r+b")
             except FileNotFoundError:
                 raise StaleCache(self.folder, "another process has replaced it") from None
             with file:
                 file.seek(self.count * width)
-                file.write(np.ascontiguousarray(block).data)
+                file.write(content)
+            sums.append(zlib.crc32(content, known))
+        self.sums = (sums[0], sums[1])
         self._map(self.count + len(ids))
 
     def sync(self) -> None:
@@ -302,18 +371,41 @@ class RowFiles:
         for name in self.names:
             sync_file(self.folder / name)
 
-    def check(self, *, ascending: bool, thorough: bool) -> None:
-        """Look at a few rows across the files, or at all: sizes alone do not show a file that was overwritten.
+    def check_ids(self) -> None:
+        """Read all ids once.
 
         Raises:
-            StaleCache: rows without unit length, or ids out of order.
+            StaleCache: they are not what was written.
 
         """
-        step = BLOCK_ROWS if thorough else max(1, self.count // 64)
-        for start in range(0, self.count, step):
-            part = slice(start, start + (step if thorough else 1))
-            if not are_unit_rows(self.rows[part]):
-                raise StaleCache(self.folder, "a row does not have unit length")
-        ids = self.ids if thorough else self.ids[::step]
-        if len(ids) and (ids.min() < 0 or (ascending and bool((np.diff(ids) <= 0).any()))):
-            raise StaleCache(self.folder, "its ids are damaged")
+        self._check(1, 8)
+
+    def look_at_rows(self) -> None:
+        """Read a few rows across the file.
+
+        Raises:
+            StaleCache: one does not have unit length.
+
+        """
+        if not are_unit_rows(self.rows[:: max(1, self.count // 64)]):
+            raise StaleCache(self.folder, "a row does not have unit length")
+
+    def check_rows(self) -> None:
+        """Read all rows once, unless this process did so before.
+
+        Raises:
+            StaleCache: they are not what was written.
+
+        """
+        if not self.rows_checked:
+            self._check(0, self.dimension * 2)
+            self.rows_checked = True
+
+    def _check(self, which: int, width: int) -> None:
+        name = self.names[which]
+        try:
+            found = _file_sum(self.folder / name, self.count * width)
+        except OSError as error:
+            raise StaleCache(self.folder, f"{name} cannot be read: {error.strerror or error}") from error
+        if found != self.sums[which]:
+            raise StaleCache(self.folder, f"{name} is not what was written")

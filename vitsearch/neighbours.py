@@ -9,6 +9,7 @@ and nothing but photo ids goes in or out.
 from __future__ import annotations
 
 import secrets
+import zlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +23,7 @@ from vitsearch.neighbour_files import (
     StaleCache,
     are_unit_rows,
     cheapest,
+    checked_bytes,
     digest,
     read_manifest,
     sweep,
@@ -56,6 +58,8 @@ TAIL_SHARE = 0.01
 GROWTH = 2
 # A quarter of dead rows costs a quarter of the time and the disk; rewriting then costs each removal four row copies.
 COMPACT_SHARE = 0.25
+# Reading so much once costs a search a few hundredths of a second. Without cells an exact search reads all rows anyway.
+READ_WHOLE_BYTES = 1 << 26
 # So many photos that are left out are asked for and dropped.
 FEW = 32
 
@@ -79,6 +83,11 @@ class Neighbours:
         self._cells_record = manifest.cells
         self._index: RowIndex | None = None
         self._alive: Subset | None = None
+
+    @property
+    def manifest(self) -> Manifest:
+        """What was last saved, or loaded."""
+        return self._committed
 
     @property
     def generation(self) -> int:
@@ -147,27 +156,76 @@ class Neighbours:
         folder: Path,
         *,
         dimension: int,
+        known: Neighbours | None = None,
         thorough: bool = False,
         approximate_from: int = APPROXIMATE_FROM,
     ) -> Neighbours:
-        """Map a saved cache into memory, in milliseconds whatever its size; with `thorough`, read all of it once.
+        """Map a saved cache into memory; `known`, which was loaded before, is returned where it is still what is saved.
+
+        All is checked against its sums, but the rows of a large cache only with `thorough`: then this takes
+        milliseconds whatever its size.
 
         Raises:
             StaleCache: there is none, or it is damaged, or of another format or dimension.
 
         """
         manifest = read_manifest(folder, dimension=dimension)
-        files = RowFiles(folder, manifest.rows, manifest.ids, dimension=dimension, count=manifest.count)
-        files.check(ascending=manifest.ascending, thorough=thorough)
+        if known is not None and known.manifest == manifest:
+            return known
+        try:
+            return cls._loaded(folder, manifest, thorough=thorough, approximate_from=approximate_from)
+        except (StaleCache, OSError) as error:
+            # A writer may have replaced the files between the two.
+            if read_manifest(folder, dimension=dimension) != manifest:
+                return cls.load(
+                    folder, dimension=dimension, thorough=thorough, approximate_from=approximate_from
+                )
+            if isinstance(error, StaleCache):
+                raise
+            raise StaleCache(folder, f"it cannot be read: {error.strerror or error}") from error
+
+    @classmethod
+    def _loaded(
+        cls, folder: Path, manifest: Manifest, *, thorough: bool, approximate_from: int
+    ) -> Neighbours:
+        files = RowFiles(
+            folder,
+            manifest.rows,
+            manifest.ids,
+            dimension=manifest.dimension,
+            count=manifest.count,
+            sums=(manifest.rows_sum, manifest.ids_sum),
+        )
+        files.check_ids()
+        if thorough or manifest.cells is None or manifest.files[manifest.rows] <= READ_WHOLE_BYTES:
+            files.check_rows()
+        else:
+            files.look_at_rows()
         removed = np.zeros(manifest.count, dtype=bool)
         if manifest.removed is not None:
-            bits = np.fromfile(folder / manifest.removed, dtype=np.uint8)
-            removed = np.unpackbits(bits, count=manifest.count, bitorder="little").astype(bool)
+            bits = checked_bytes(
+                folder,
+                manifest.removed,
+                size=manifest.files[manifest.removed],
+                expected=manifest.removed_sum,
+            )
+            removed = np.unpackbits(
+                np.frombuffer(bits, np.uint8), count=manifest.count, bitorder="little"
+            ).astype(bool)
         table = SlotTable(files.ids, removed=removed, ascending=manifest.ascending)
         neighbours = cls(files, table, manifest, approximate_from=approximate_from)
         if thorough and manifest.cells is not None and neighbours._usable_cells() is None:
             raise StaleCache(folder, f"{manifest.cells.file} is damaged")
         return neighbours
+
+    def check_rows(self) -> None:
+        """Read all rows once, unless that was done: what `load` leaves out for a large cache.
+
+        Raises:
+            StaleCache: they are not what was written.
+
+        """
+        self._files.check_rows()
 
     def ids(self) -> Ids:
         """Return the photo ids that are here: (n,) int64, in ascending order."""
@@ -289,13 +347,16 @@ class Neighbours:
     def _commit(self, generation: int, newest: int, *, replaced: Manifest | None) -> None:
         folder = self._files.folder
         self._files.sync()
-        removed = None
+        removed, removed_sum = None, 0
         if self._table.removed_count:
             removed = f"removed-{secrets.token_hex(4)}.bits"
-            write_file(folder / removed, np.packbits(self._table.removed, bitorder="little").tobytes())
+            bits = np.packbits(self._table.removed, bitorder="little").tobytes()
+            write_file(folder / removed, bits)
+            removed_sum = zlib.crc32(bits)
         if self._cells is not None and self._cells_record is None:
             self._cells_record = _written(folder, self._cells)
         rows, ids = self._files.names
+        rows_sum, ids_sum = self._files.sums
         self._committed = Manifest(
             dimension=self.dimension,
             generation=generation,
@@ -304,7 +365,10 @@ class Neighbours:
             newest=newest,
             rows=rows,
             ids=ids,
+            rows_sum=rows_sum,
+            ids_sum=ids_sum,
             removed=removed,
+            removed_sum=removed_sum,
             cells=self._cells_record,
         )
         write_manifest(folder, self._committed)
@@ -331,7 +395,8 @@ class Neighbours:
         self._changed()
 
     def _compact(self) -> None:
-        """Copy the rows that count to new files, in ascending order of id."""
+        """Copy the rows that count to new files, in ascending order of id; damage must not get a sum that fits it."""
+        self._files.check_rows()
         slots = np.flatnonzero(~self._table.removed)
         slots = slots[np.argsort(self._files.ids[slots])]
         files = RowFiles.create(self._files.folder, dimension=self.dimension)

@@ -15,15 +15,23 @@ from vitsearch.lease import lease
 from vitsearch.neighbours import Neighbours, StaleCache
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    import numpy.typing as npt
 
     from vitsearch.backbones.spec import Space
     from vitsearch.catalog import Catalog
+    from vitsearch.records import Match
+
+    Vector = npt.NDArray[np.float32]
 
 # The newest vectors tell a cache of another history from one that is only behind: a library that was restored from
 # an older copy gives the same ids to other photos.
 _COMPARED_ROWS = 64
 _ROWS_AT_ONCE = 8192
+# FAISS and NumPy add up in another order; a score in an answer has six digits.
+_SAME_SCORE = 1e-5
 
 
 class SearchCache:
@@ -50,6 +58,33 @@ class SearchCache:
             self._loaded = self._load()
         return self._loaded
 
+    def whole(self) -> Neighbours:
+        """Return the same with all rows checked, of a large cache too: for uses that cannot tell a damaged one."""
+        try:
+            self.current().check_rows()
+        except StaleCache:
+            self.renew()
+        return self.current()
+
+    def agrees(self, query: Vector, answer: Sequence[Match]) -> bool:
+        """Return whether an answer to a query (d,) has the scores that the vectors in SQLite give.
+
+        The rows of a large cache are not read before a search. An answer that differs because photos came or went since
+        the cache was saved is not wrong.
+        """
+        scores = {match.photo: match.score for match in answer}
+        photos = np.fromiter(scores, np.int64, len(scores))
+        ids, rows = self._catalog.vectors(self.space_id, self._space.dimension, photos)
+        given = np.array([scores[photo] for photo in ids.tolist()], np.float32)
+        true = np.minimum(np.vecdot(rows.astype(np.float32), query), 1.0)
+        if len(ids) == len(scores) and bool((np.abs(true - given) <= _SAME_SCORE).all()):
+            return True
+        return self._loaded is None or self._is_stale(self._loaded)
+
+    def renew(self) -> None:
+        """Build the cache that is in use again, because it is not what SQLite says."""
+        self._loaded = self._brought_up_to_date(None, distrusted=self._loaded)
+
     def background(self) -> BackgroundSample:
         """Return the sample of the library that scores are put against, of the same age as the neighbours."""
         generation = self.current().generation if self._loaded is None else self._loaded.generation
@@ -64,12 +99,17 @@ class SearchCache:
         except StaleCache:
             return True
 
-    def bring_up_to_date(self) -> None:
-        """Add what SQLite has and the cache has not, remove the rest, and save. Needs the lease."""
+    def bring_up_to_date(self, *, distrusted: Neighbours | None = None) -> None:
+        """Add what SQLite has and the cache has not, remove the rest, and save. Needs the lease.
+
+        A cache that is still the one that is `distrusted` is built again.
+        """
         generation = self._catalog.generation(self.space_id)
         try:
-            neighbours = Neighbours.load(self._folder, dimension=self._space.dimension)
-            if neighbours.generation != generation:
+            neighbours = Neighbours.load(self._folder, dimension=self._space.dimension, known=distrusted)
+            if neighbours is distrusted:
+                neighbours = self._build(self._folder)
+            elif neighbours.generation != generation:
                 newest = self._newest()
                 self._catch_up(neighbours)
                 neighbours.save(generation=generation, newest=newest)
@@ -96,22 +136,25 @@ class SearchCache:
 
     def _load(self) -> Neighbours:
         try:
-            saved = Neighbours.load(self._folder, dimension=self._space.dimension)
+            saved = Neighbours.load(self._folder, dimension=self._space.dimension, known=self._loaded)
             if not self._is_stale(saved):
                 return saved
         except StaleCache:
             saved = None
+        return self._brought_up_to_date(saved)
+
+    def _brought_up_to_date(
+        self, saved: Neighbours | None, *, distrusted: Neighbours | None = None
+    ) -> Neighbours:
         try:
             with lease(self._library):
-                self.bring_up_to_date()
+                self.bring_up_to_date(distrusted=distrusted)
         except LibraryDamaged:
             raise
         except LibraryError:
             # An index run is under way, or the folder is read-only: what was saved last answers meanwhile.
             if saved is None:
                 return self._build(self._scratch_folder())
-            if self._loaded is not None and self._loaded.generation == saved.generation:
-                return self._loaded  # it has read its cells already
             return saved
         assert self._loaded is not None
         return self._loaded
