@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from vitsearch.duplicates.hashes import perceptual_hash
 from vitsearch.errors import UnreadablePhoto, VitsearchError
 from vitsearch.library import Library
 from vitsearch.photos import parse_photo, read_photo
+from vitsearch.thumbnails import GRID_BOX
 
 SQUARE = Preprocessing(224, 224, 224, "crop", 3, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 PHOTO = SAMPLES / "animals/cat-1.jpg"
@@ -81,6 +83,31 @@ def test_a_photo_is_the_same_as_if_it_were_decoded_here():
                 hashed, pixels = there.prepared(SQUARE)
             assert hashed == perceptual_hash(image)
             np.testing.assert_array_equal(pixels, prepare(image, SQUARE))
+
+
+def test_a_thumbnail_in_passing_changes_nothing_and_is_whole_or_large_enough(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photo = Image.open(PHOTO).resize((2000, 1500))
+    sizes = {"turned": (240, 320), "tiny": (40, 30), "wide": (1920, 107)}
+    photo.save(tmp_path / "turned.jpg", exif=exif)
+    photo.resize((40, 30)).save(tmp_path / "tiny.jpg")
+    photo.resize((3600, 200)).save(tmp_path / "wide.jpg")
+    with Decoders(1) as decoders:
+        for name, size in sizes.items():
+            with decoders.open(tmp_path / f"{name}.jpg") as opened:
+                plain = opened.prepared(SQUARE)
+                perceptual, pixels, small = opened.prepared_with_thumbnail(SQUARE, GRID_BOX)
+                whole = opened.pixels()
+            assert perceptual == plain[0]
+            np.testing.assert_array_equal(pixels, plain[1])
+            assert small.size == size
+            same = np.asarray(whole.resize(size, Image.Resampling.BOX), float)
+            assert np.abs(same - np.asarray(small, float)).mean() < 4
+        # Decoded for a model that sees 56 pixels only, it would be blurred in the grid.
+        low = replace(SQUARE, resize=56, height=56, width=56)
+        with decoders.open(tmp_path / "turned.jpg") as opened:
+            assert opened.prepared_with_thumbnail(low, GRID_BOX)[2] is None
 
 
 def test_bytes_are_decoded_like_the_file_that_they_came_from():

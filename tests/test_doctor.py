@@ -18,6 +18,7 @@ from vitsearch.errors import LibraryBusy, LibraryDamaged, LibraryMissing, Librar
 from vitsearch.heads.shelf import HeadShelf
 from vitsearch.lease import lease
 from vitsearch.library import Library
+from vitsearch.listing import Listing
 
 PAGE = 8192
 
@@ -251,6 +252,8 @@ def test_a_head_of_another_model_is_mentioned(folder, photos):
 
 def test_leftovers_of_killed_runs_and_of_photos_that_are_gone_are_found_and_removed(folder):
     (space,) = (folder / "neighbours").iterdir()
+    with Library.open(folder) as library:
+        payload = Listing(library.catalog).payload(40)
     leftovers = [
         space / "rows-0badcafe.f16",
         space / "ids-0badcafe.i64",
@@ -259,10 +262,12 @@ def test_leftovers_of_killed_runs_and_of_photos_that_are_gone_are_found_and_remo
         folder / "library.db.salvage.partial",
         folder / "library.db.format-1.backup.partial",
         folder / "heads" / ".0badcafe.tmp",
-        folder / "thumbnails" / "320" / "41.webp",
+        folder / "thumbnails" / "0b" / f"{'ad' * 31}-320.jpg",
+        folder / "thumbnails" / payload[:2] / f"{payload[2:]}-160.jpg.0badcafe.partial",
     ]
     stay = [
-        folder / "thumbnails" / "320" / "40.webp",
+        folder / "thumbnails" / payload[:2] / f"{payload[2:]}-320.jpg",
+        folder / "thumbnails" / "of mine" / "cat-320.jpg",
         folder / "notes of mine.txt",
         folder / "heads" / ".feed.tmp",
         space / "a file of mine",
@@ -271,11 +276,12 @@ def test_leftovers_of_killed_runs_and_of_photos_that_are_gone_are_found_and_remo
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"12345678")
     old = time.time() - 3600
-    os.utime(folder / "heads" / ".0badcafe.tmp", (old, old))
+    for path in leftovers[-3:]:
+        os.utime(path, (old, old))
     assert wrong(folder) == {
-        "leftovers": ("note", "8 files of interrupted runs or of photos that are gone, 64 bytes")
+        "leftovers": ("note", "9 files of interrupted runs or of photos that are gone, 72 bytes")
     }
-    assert repair(folder).done == ("removed 8 files that nobody needs",)
+    assert repair(folder).done == ("removed 9 files that nobody needs",)
     assert [path for path in leftovers if path.exists()] == []
     assert not (folder / "neighbours" / "99").exists()
     assert all(path.exists() for path in stay)

@@ -15,6 +15,7 @@ from conftest import MeanColour
 from web_client import wait, web_client
 
 from vitsearch.cli import cli
+from vitsearch.cli.session import Session
 from vitsearch.errors import LibraryBusy, VitsearchError
 from vitsearch.lease import lease
 from vitsearch.library import Library
@@ -56,6 +57,33 @@ def test_a_folder_is_added_indexed_and_listed_and_what_cannot_be_read_is_named(t
         (unreadable,) = client.get("/api/unreadable").json()["files"]
         assert unreadable["path"] == str(photos / "broken.jpg")
         assert client.get("/api/status").json()["photos"] == len(client.get("/api/grid").json()["ids"]) == 40
+
+
+def test_the_grid_has_its_thumbnails_when_a_run_ends_and_decodes_nothing_for_them(tmp_path, photos):
+    with web_client(tmp_path / "library", MeanColour()) as client:
+        client.post("/api/roots", json={"folder": str(photos)})
+        done = wait(client, "/api/index")
+        assert done["state"] == "done", done
+        ids = client.get("/api/grid").json()["ids"]
+        for path in photos.iterdir():
+            path.unlink()
+        assert len(ids) == 40
+        for photo in ids[::4]:
+            thumbnail = f"/api/photos/{photo}/thumbnail"
+            assert client.get(thumbnail, params={"height": 320}).headers["content-type"] == "image/jpeg"
+            assert client.get(thumbnail, params={"height": 640}).status_code >= 400
+
+
+@pytest.mark.parametrize(("needed", "made"), [(("fastapi",), 40), (("fastapi", "no_such_package"), 0)])
+def test_the_command_makes_thumbnails_where_the_page_is_installed(
+    tmp_path, photos, monkeypatch, needed, made
+):
+    monkeypatch.setattr(sys.modules["vitsearch.cli.serve"], "_NEEDED", needed)
+    monkeypatch.setattr(
+        Session, "open", lambda self, **_: Library.open(self.library_folder, backbone=MeanColour())
+    )
+    result = CliRunner().invoke(cli, ["--library", str(tmp_path / "library"), "index", str(photos)])
+    assert (result.exit_code, len(list((tmp_path / "library/thumbnails").rglob("*.jpg")))) == (0, made)
 
 
 def test_a_run_is_stopped_and_the_next_one_goes_on_from_there(tmp_path, photos):

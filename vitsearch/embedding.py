@@ -14,6 +14,7 @@ import numpy as np
 from vitsearch.catalog import ReadableFile, RejectedFile
 from vitsearch.decoding.decoders import Decoders
 from vitsearch.errors import UnreadablePhoto
+from vitsearch.thumbnails import GRID_BOX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from vitsearch.backbones.backbone import Backbone
+    from vitsearch.backbones.spec import Space
+    from vitsearch.decoding.decoders import ProtectedPhoto
     from vitsearch.records import FoundFile, PhotoFacts
+    from vitsearch.thumbnails import KeptPictures
 
 # Files that need no embedding (moved, copied, unreadable) are committed in groups of this many.
 _COMMIT_FILES = 256
@@ -65,7 +69,10 @@ class Destination(Protocol):
 
 
 class Embedder:
-    """Brings files into one space of a library. A file whose root is None is embedded without being given a place."""
+    """Brings files into one space of a library. A file whose root is None is embedded without being given a place.
+
+    With `pictures`, thumbnails for the grid are made in passing and kept there.
+    """
 
     def __init__(
         self,
@@ -75,6 +82,7 @@ class Embedder:
         *,
         source: Callable[[FoundFile], Path | bytes] = lambda found: found.path,
         workers: int | None = None,
+        pictures: KeptPictures | None = None,
         on_progress: Callable[[Progress], None] = lambda _: None,
     ) -> None:
         self.embedded = 0
@@ -84,6 +92,7 @@ class Embedder:
         self._space = space
         self._load = backbone
         self._source = source
+        self._pictures = pictures
         self._workers = workers or max(2, os.cpu_count() or 2)
         self._on_progress = on_progress
         # SQLite's connection is shared with the threads that wait for the decoders and look payloads up.
@@ -145,10 +154,20 @@ class Embedder:
             with decoders.open(self._source(found), name=str(found.path)) as photo:
                 with self._lock:
                     known = self._catalog.has_vector(photo.payload, self._space)
-                perceptual, pixels = (None, None) if known else photo.prepared(backbone.space.preprocessing)
+                perceptual, pixels = (None, None) if known else self._prepared(photo, backbone.space)
         except UnreadablePhoto as error:
             return RejectedFile(root, found, error.reason)
         return _Read(root, found, photo.content, photo.payload, photo.facts, perceptual, pixels)
+
+    def _prepared(self, photo: ProtectedPhoto, space: Space) -> tuple[bytes, npt.NDArray[np.uint8]]:
+        """Decode for the model, and keep a thumbnail of the same pixels where pictures are kept."""
+        payload = photo.payload.hex()
+        if self._pictures is None or self._pictures.has_for_grid(payload):
+            return photo.prepared(space.preprocessing)
+        perceptual, pixels, small = photo.prepared_with_thumbnail(space.preprocessing, GRID_BOX)
+        if small is not None:
+            self._pictures.keep_for_grid(payload, small)
+        return perceptual, pixels
 
     def _commit(
         self, run: int, backbone: Backbone, readable: Sequence[_Read], rejected: list[RejectedFile]

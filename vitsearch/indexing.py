@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vitsearch.backbones.backbone import Backbone
     from vitsearch.catalog import Catalog, Root
     from vitsearch.ray_embedding import RayEmbedder
+    from vitsearch.thumbnails import KeptPictures
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ class IndexRun:
         workers: int | None = None,
         retry: bool = False,
         embedder: Embedder | RayEmbedder | None = None,
+        pictures: KeptPictures | None = None,
         on_progress: Callable[[Progress], None] = lambda _: None,
     ) -> None:
         self.catalog = catalog
@@ -86,7 +88,7 @@ class IndexRun:
         self.retry = retry
         self.on_progress = on_progress
         self.embedder = embedder or Embedder(
-            catalog, space, backbone, workers=workers, on_progress=on_progress
+            catalog, space, backbone, workers=workers, pictures=pictures, on_progress=on_progress
         )
 
     def execute(self, folders: Sequence[Path], *, prune: bool = False) -> IndexReport:

@@ -151,6 +151,7 @@ class Library:
         prune: bool = False,
         retry: bool = False,
         workers: int | None = None,
+        thumbnails: bool = False,
         ray: RayOptions | None = None,
         on_progress: Callable[[Progress], None] = lambda _: None,
     ) -> IndexReport:
@@ -158,9 +159,9 @@ class Library:
 
         `model` is used by the first run and checked by later ones. With `change_model` every photo is embedded again
         with `model`, beside the vectors that are there; searches go on with the old model until all is done.
-        `prune` deletes what is missing; `retry` looks at unreadable files again. With `ray`, workers of Ray embed, and
-        the folders may be URLs. A run that is interrupted reports so
-        and is continued by the next one.
+        `prune` deletes what is missing; `retry` looks at unreadable files again; `thumbnails` keeps small pictures of
+        new photos for the web page. With `ray`, workers of Ray embed, and the folders may be URLs. A run that is
+        interrupted reports so and is continued by the next one.
 
         Raises:
             LibraryBusy: another run is indexing into this library.
@@ -169,6 +170,7 @@ class Library:
 
         """
         from vitsearch.indexing import IndexRun, check_folders
+        from vitsearch.thumbnails import KeptPictures
 
         self._make_folder()
         with lease(self.folder):
@@ -202,6 +204,7 @@ class Library:
                     workers=workers,
                     retry=retry,
                     embedder=embedder,
+                    pictures=KeptPictures(self.folder) if thumbnails else None,
                     on_progress=on_progress,
                 )
                 report = run.execute(chosen, prune=prune)

@@ -1,5 +1,6 @@
 """Small upright pictures of a library's photos, made once and kept beside the database.
 
+An index run makes those for the grid from the pixels that it has decoded anyway; all others are made when asked for.
 They are named by what a photo shows (its payload hash), so that they stay right whatever happens to ids and paths.
 """
 
@@ -18,22 +19,22 @@ if TYPE_CHECKING:
     from vitsearch.decoding.decoders import Decoders, ProtectedPhoto
 
 HEIGHTS = (160, 320, 640)
+# What a grid asks for on most screens, and what an index run makes.
+_GRID_HEIGHT = 320
 VIEW_SIDE = 2048
 # A panorama as wide as this many heights is shown whole; a wider one would make the grid's row a strip of nothing.
 _WIDEST = 6
 _QUALITY = 82
 _VIEW_QUALITY = 90
+GRID_BOX = (_GRID_HEIGHT * _WIDEST, _GRID_HEIGHT)
+"""The width and height that a thumbnail for the grid fits into."""
 
 
-class Thumbnails:
-    """The folder `thumbnails/` of a library: JPEG files, by payload hash and height. A cache: delete it at will.
+class KeptPictures:
+    """The folder `thumbnails/` of a library: JPEG files, by payload hash and height. A cache: delete it at will."""
 
-    Photo files are decoded by `decoders`, so that they can harm none but themselves.
-    """
-
-    def __init__(self, library: Path, decoders: Decoders) -> None:
+    def __init__(self, library: Path) -> None:
         self.folder = library / "thumbnails"
-        self._decoders = decoders
 
     def cached(self, payload: str, kind: int | str) -> bytes | None:
         """Return a picture that was kept before: a thumbnail by its height, another by the name of its kind."""
@@ -53,6 +54,25 @@ class Thumbnails:
         except OSError:
             # A full or read-only disk costs time, not the picture.
             partial.unlink(missing_ok=True)
+
+    def has_for_grid(self, payload: str) -> bool:
+        """Whether the thumbnail that a grid shows is there."""
+        return self._path(payload, _GRID_HEIGHT).exists()
+
+    def keep_for_grid(self, payload: str, image: Image) -> None:
+        """Keep an upright image within `GRID_BOX` as the thumbnail that a grid shows."""
+        self.keep(payload, _GRID_HEIGHT, _encoded(image, _QUALITY))
+
+    def _path(self, payload: str, kind: int | str) -> Path:
+        return self.folder / payload[:2] / f"{payload[2:]}-{kind}.jpg"
+
+
+class Thumbnails(KeptPictures):
+    """Makes the pictures that are not there yet. Files are decoded by `decoders`: they can harm none but themselves."""
+
+    def __init__(self, library: Path, decoders: Decoders) -> None:
+        super().__init__(library)
+        self._decoders = decoders
 
     def make(self, payload: str, height: int, photo: Path) -> bytes:
         """Make a thumbnail of a photo file (again), keep it, and return its JPEG bytes.
@@ -78,9 +98,6 @@ class Thumbnails:
         """
         with self._decoders.open(photo) as opened:
             return _encoded(_for_the_screen(opened), _VIEW_QUALITY)
-
-    def _path(self, payload: str, kind: int | str) -> Path:
-        return self.folder / payload[:2] / f"{payload[2:]}-{kind}.jpg"
 
 
 def _scaled(photo: ProtectedPhoto, height: int) -> Image:

@@ -11,6 +11,7 @@ import click
 
 from vitsearch.cli.output import plural, print_json, shown
 from vitsearch.cli.progress import progress_bar
+from vitsearch.cli.serve import missing_packages
 from vitsearch.cli.session import Session, device_option, json_option, pass_session
 from vitsearch.errors import LibraryError
 
@@ -77,6 +78,7 @@ def index(
     Without a folder, all folders that are known are looked at again. Photos that were seen before are skipped,
     also when they were moved, renamed, copied or tagged. Files that have gone are kept in mind and marked missing;
     a drive that is not mounted changes nothing. Stop with Ctrl-C whenever you like: the next run goes on.
+    Where the web page is installed, its thumbnails are made in passing.
 
     \b
     Examples:
@@ -100,6 +102,7 @@ def index(
                 prune=prune,
                 retry=retry,
                 workers=workers,
+                thumbnails=not missing_packages(),
                 ray=_ray(ray_address, shards) if engine == "ray" else None,
                 on_progress=on_progress,
             )
@@ -126,7 +129,7 @@ def _watch(library: Library, folders: list[Path], workers: int | None) -> None:
     with suppress(KeyboardInterrupt):
         for changed in watch_folders(watched, library=library.folder):
             try:
-                report = library.index(changed, workers=workers)
+                report = library.index(changed, workers=workers, thumbnails=not missing_packages())
             except LibraryError as error:
                 click.echo(f"vitsearch: {shown(str(error))}", err=True)
                 continue

@@ -46,7 +46,7 @@ def serve(session: Session, port: int, host: str, open_page: bool, watch: bool, 
       vitsearch serve --watch
       vitsearch serve --host 0.0.0.0      for your other devices, with a token
     """
-    missing = [package for package in _NEEDED if find_spec(package) is None]
+    missing = missing_packages()
     if missing:
         raise VitsearchError(
             f"the web page needs {', '.join(missing)}: install it with `pip install 'vitsearch[web]'`"
@@ -67,6 +67,11 @@ def serve(session: Session, port: int, host: str, open_page: bool, watch: bool, 
             click.launch(link)
 
     run_server(bound, settings, watch=watch, reveal=_reveal, on_start=started)
+
+
+def missing_packages() -> list[str]:
+    """Return what the web page needs and this installation lacks."""
+    return [package for package in _NEEDED if find_spec(package) is None]
 
 
 def _reveal(path: Path) -> None:

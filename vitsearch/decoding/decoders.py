@@ -113,15 +113,35 @@ class ProtectedPhoto:
             UnreadablePhoto: the image data is damaged, or needs more time or memory than a photo may.
 
         """
+        perceptual, pixels, _ = self._prepared(preprocessing, None)
+        return perceptual, pixels
+
+    def prepared_with_thumbnail(
+        self, preprocessing: Preprocessing, box: tuple[int, int]
+    ) -> tuple[bytes, npt.NDArray[np.uint8], Image | None]:
+        """Do the same, and return a thumbnail within a box (width, height) too.
+
+        It is None where the scale at which the photo was decoded for the model is too small for it.
+
+        Raises:
+            UnreadablePhoto: the image data is damaged, or needs more time or memory than a photo may.
+
+        """
+        return self._prepared(preprocessing, box)
+
+    def _prepared(
+        self, preprocessing: Preprocessing, box: tuple[int, int] | None
+    ) -> tuple[bytes, npt.NDArray[np.uint8], Image | None]:
         shape = (preprocessing.height, preprocessing.width, 3)
-        grid = GRID * GRID
+        grid, most = GRID * GRID, GRID * GRID + math.prod(shape)
 
-        def understood(_: Fields, data: bytes) -> tuple[bytes, npt.NDArray[np.uint8]]:
-            return hash_of_grid(data[:grid]), np.frombuffer(data, np.uint8, offset=grid).reshape(shape)
+        def understood(fields: Fields, data: bytes) -> tuple[bytes, npt.NDArray[np.uint8], Image | None]:
+            pixels = np.frombuffer(data[grid:most], np.uint8).reshape(shape)
+            return hash_of_grid(data[:grid]), pixels, _understood_thumbnail(fields, data[most:], box)
 
-        request = {"prepare": asdict(preprocessing)}
-        most = grid + math.prod(shape)
-        return self._twice(lambda: self._decoded(request, understood, most=most))
+        request = {"prepare": asdict(preprocessing), "thumbnail": box}
+        room = 3 * math.prod(box) if box else 0
+        return self._twice(lambda: self._decoded(request, understood, most=most + room))
 
     def pixels(self, *, min_side: int | None = None) -> Image:
         """Decode into an upright RGB image, as `PhotoFile.pixels` does.
@@ -181,6 +201,18 @@ class ProtectedPhoto:
             return understood(fields, answer)
         except (KeyError, TypeError, ValueError):
             raise self._process.distrusted() from None
+
+
+def _understood_thumbnail(fields: Fields, data: bytes, box: tuple[int, int] | None) -> Image | None:
+    from PIL.Image import frombytes
+
+    size = fields["thumbnail"]
+    if size is None:
+        return None
+    width, height = size
+    if box is None or not (0 < width <= box[0] and 0 < height <= box[1]):
+        raise ValueError("a thumbnail of another size")
+    return frombytes("RGB", (width, height), data)
 
 
 def _understood_header(fields: Fields, _: bytes) -> tuple[bytes, bytes, PhotoFacts]:

@@ -55,7 +55,7 @@ class _Worker:
             if "open" in request:
                 return self._open(request, data), []
             if "prepare" in request:
-                return self._prepare(Preprocessing(**request["prepare"]))
+                return self._prepare(Preprocessing(**request["prepare"]), request["thumbnail"])
             return self._pixels(request["min_side"])
         except UnreadablePhoto as error:
             return {"unreadable": self._reason(error)}, []
@@ -78,9 +78,17 @@ class _Worker:
             "facts": asdict(self._photo.facts),
         }
 
-    def _prepare(self, preprocessing: Preprocessing) -> tuple[dict[str, Any], list[bytes]]:
-        image = self._opened().pixels(min_side=preprocessing.decode_side)
-        return {}, [grey_grid(image).tobytes(), fitted(image, preprocessing).tobytes()]
+    def _prepare(
+        self, preprocessing: Preprocessing, box: tuple[int, int] | None
+    ) -> tuple[dict[str, Any], list[bytes]]:
+        photo = self._opened()
+        image = photo.pixels(min_side=preprocessing.decode_side)
+        parts = [grey_grid(image).tobytes(), fitted(image, preprocessing).tobytes()]
+        is_whole = image.size == (photo.facts.width, photo.facts.height)
+        if box is None or not (is_whole or image.height >= box[1]):
+            return {"thumbnail": None}, parts
+        image.thumbnail(box)
+        return {"thumbnail": image.size}, [*parts, image.tobytes()]
 
     def _pixels(self, min_side: int | None) -> tuple[dict[str, Any], list[bytes]]:
         image = self._opened().pixels(min_side=min_side)

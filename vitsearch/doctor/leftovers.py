@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from vitsearch.neighbour_files import MANIFEST, StaleCache, read_manifest
 from vitsearch.scan import LIBRARY_FILE
@@ -14,8 +15,9 @@ if TYPE_CHECKING:
 
     from vitsearch.catalog import Catalog
 
-# A head is written without the lease, within milliseconds: an older temporary file is nobody's.
+# Heads and pictures are written without the lease, within milliseconds: an older temporary file is nobody's.
 _YOUNG_SECONDS = 60.0
+_PAYLOAD = re.compile(r"[0-9a-f]{64}")
 
 
 def abandoned(folder: Path, catalog: Catalog) -> list[Path]:
@@ -39,8 +41,7 @@ def kept_copies(folder: Path) -> list[Path]:
 def _temporary_heads(folder: Path) -> Iterator[Path]:
     now = time.time()
     for path in (folder / "heads").glob(".*.tmp"):
-        # A file from the future was written before the clock was set back.
-        if not 0 <= now - path.stat().st_mtime < _YOUNG_SECONDS:
+        if _is_old(path, now):
             yield path
 
 
@@ -70,8 +71,15 @@ def _neighbours(folder: Path, catalog: Catalog) -> Iterator[Path]:
 def _thumbnails(folder: Path, catalog: Catalog) -> Iterator[Path]:
     if not folder.is_dir():
         return
-    photos = {row[0] for row in catalog.database.rows("SELECT id FROM photos")}
-    for path in folder.rglob("*"):
-        number = path.stem.split("-")[0]
-        if path.is_file() and number.isdecimal() and int(number) not in photos:
+    pictured = {cast("bytes", row[0]).hex() for row in catalog.database.rows("SELECT payload FROM photos")}
+    now = time.time()
+    for path in folder.glob("*/*"):
+        payload = path.parent.name + path.name.partition("-")[0]
+        is_ours = _PAYLOAD.fullmatch(payload) and path.is_file()
+        if is_ours and (payload not in pictured or path.suffix == ".partial") and _is_old(path, now):
             yield path
+
+
+def _is_old(path: Path, now: float) -> bool:
+    # A file from the future was written before the clock was set back.
+    return not 0 <= now - path.stat().st_mtime < _YOUNG_SECONDS

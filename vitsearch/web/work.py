@@ -27,10 +27,10 @@ def index_folders(
     with settings.open() as library:
         for _ in range(_TRIES):
             try:
-                return library.index(folders, retry=retry, on_progress=report)
+                return library.index(folders, retry=retry, thumbnails=True, on_progress=report)
             except LibraryBusy:
                 time.sleep(_PAUSE)
-        return library.index(folders, retry=retry, on_progress=report)
+        return library.index(folders, retry=retry, thumbnails=True, on_progress=report)
 
 
 def look_for_duplicates(settings: LibrarySettings, report: Report) -> DuplicateReport:
