@@ -158,7 +158,7 @@ def second_look(library: Library, copies: np.ndarray, originals: np.ndarray) -> 
                 asked.append((copy, original, float(pairs.cosines[pair])))
     judge = Judge(library.catalog)
     judge.prepare(ids.tolist())
-    with looking_threads() as pool:
+    with looking_threads(judge) as pool:
         found = pool.map(lambda ask: strictness_of(judge.look.compare(ask[1], ask[0], cosine=ask[2])), asked)
         for (copy, original, _), score in zip(asked, found, strict=True):
             scores[rows[copy], columns[original]] = score

@@ -16,6 +16,7 @@ import pytest
 from conftest import MeanColour, figures, places
 from PIL import Image
 
+from vitsearch.decoding.decoders import Decoders
 from vitsearch.errors import LibraryError, LibraryMissing, SpaceMismatch, StoreError
 from vitsearch.library import Library
 from vitsearch.stores.importing import import_parquet
@@ -436,6 +437,17 @@ class TestVectorsOfOtherPrograms:
             report = import_parquet(library, [tmp_path / "theirs.parquet"], root=photos)
         assert (report.photos, report.refused) == (4, 2)
         assert "red.png: No such file" in report.reasons[0].reason
+
+    def test_a_photo_that_kills_its_decoder_is_left_out_with_a_reason(
+        self, theirs, photos, tmp_path, monkeypatch
+    ):
+        with (photos / "red.png").open("ab") as file:
+            file.write(b"HEADER")
+        monkeypatch.setitem(Decoders.__init__.__kwdefaults__, "program", "hostile_decoder")
+        with Library.open(tmp_path / "library") as library:
+            report = import_parquet(library, [tmp_path / "theirs.parquet"], root=photos)
+        assert (report.photos, report.refused) == (5, 1)
+        assert "red.png: the decoder crashed on it (SIGSEGV)" in report.reasons[0].reason
 
     def test_under_the_name_of_the_librarys_model_they_have_to_be_that_models(
         self, indexed, theirs, photos, picture, tmp_path

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image, ImageColor
 
 from vitsearch.contact_sheet import CELL, MOST_CELLS, thumbnail, write_contact_sheet
+from vitsearch.decoding.decoders import Decoders
 from vitsearch.errors import UnreadablePhoto, VitsearchError
 from vitsearch.records import Match, SearchResult
 from vitsearch.result_page import write_result_page
@@ -98,19 +99,22 @@ def test_thumbnails_are_upright_and_fit_their_square(tmp_path, orientation):
     }
     stored = image if orientation == 1 else image.transpose(turn[orientation])
     stored.save(tmp_path / "photo.png", exif=exif)
-    small = thumbnail(tmp_path / "photo.png", side=100)
+    with Decoders() as decoders:
+        small = thumbnail(tmp_path / "photo.png", decoders, side=100)
     assert (small.size, small.mode) == ((100, 50), "RGB")
     assert (small.getpixel((50, 5)), small.getpixel((50, 45))) == ((255, 0, 0), (255, 255, 255))
 
 
 def test_a_photo_smaller_than_its_cell_is_not_blown_up(tmp_path, picture):
-    assert thumbnail(picture(tmp_path / "small.png", size=(30, 20)), side=200).size == (30, 20)
+    with Decoders() as decoders:
+        small = thumbnail(picture(tmp_path / "small.png", size=(30, 20)), decoders, side=200)
+    assert small.size == (30, 20)
 
 
 def test_a_thumbnail_of_a_broken_file_is_refused(tmp_path):
     (tmp_path / "broken.png").write_bytes(b"broken")
-    with pytest.raises(UnreadablePhoto):
-        thumbnail(tmp_path / "broken.png", side=100)
+    with Decoders() as decoders, pytest.raises(UnreadablePhoto):
+        thumbnail(tmp_path / "broken.png", decoders, side=100)
 
 
 def hostile_paths(tmp_path, picture):

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from vitsearch.decoding.decoders import Decoders
 from vitsearch.errors import HeadError, LibraryError
 from vitsearch.evaluation import family_scores, rank_copies, sampled, score_labels
 from vitsearch.heads.examples import LabelledFile, labels_by_photo
 from vitsearch.library import Library
 from vitsearch.measures import Estimate, agreement, overlap, score_queries
-from vitsearch.photos import read_photo
 from vitsearch.records import FoundFile
 from vitsearch.scan import walk
 
@@ -241,7 +241,11 @@ def seconds_a_photo(candidates: Sequence[Candidate], files: Sequence[Path]) -> t
 
     The models take turns, so that what else the machine does slows all of them alike.
     """
-    images = [read_photo(path).pixels() for path in files[:_TIMED_PHOTOS]]
+    images = []
+    with Decoders() as decoders:
+        for path in files[:_TIMED_PHOTOS]:
+            with decoders.open(path) as photo:
+                images.append(photo.pixels())
     taken = np.empty((_TIMED_ROUNDS + 1, len(candidates)))
     for round_times in taken:
         for place, candidate in enumerate(candidates):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import io
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Literal
 
-from vitsearch.contact_sheet import thumbnail
-from vitsearch.errors import UnreadablePhoto, VitsearchError
+from vitsearch.decoding.decoders import Decoders
+from vitsearch.errors import VitsearchError
 from vitsearch.markup import in_markup
+from vitsearch.result_page import picture_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -89,7 +88,9 @@ def write_comparison_page(comparison: Comparison, file: Path) -> None:
 
     """
     both = comparison.models
-    photos = _Photos(comparison)
+    with Decoders() as decoders:
+        photos = _Photos(comparison, decoders)
+        drawn = "\n".join(photos.section(answers) for answers in comparison.answers[:_QUERIES])
     page = _PAGE.format(
         title=in_markup(f"{both[0].model} and {both[1].model} on {comparison.photos:,} photos"),
         verdict=in_markup(verdict(comparison)),
@@ -98,7 +99,7 @@ def write_comparison_page(comparison: Comparison, file: Path) -> None:
         overlap=in_markup(f"Of the ten nearest photos, {_range(comparison.overlap)} are the same with both."),
         plots="\n".join(_plot(side, _plotted(both)) for side in both),
         plots_note=in_markup(_plots_note(both[0].same_label is not None)),
-        answers="\n".join(photos.section(answers) for answers in comparison.answers[:_QUERIES]),
+        answers=drawn,
         answers_note=in_markup(_answers_note(comparison)),
     )
     try:
@@ -239,9 +240,9 @@ def _outline(found: Distribution, bins: tuple[int, int]) -> str:
 class _Photos:
     """Draws queries and answers; each photo is read once."""
 
-    def __init__(self, comparison: Comparison) -> None:
+    def __init__(self, comparison: Comparison, decoders: Decoders) -> None:
         self.comparison = comparison
-        self.picture = lru_cache(maxsize=None)(_data_address)
+        self.picture = lru_cache(maxsize=None)(partial(picture_address, decoders=decoders, side=_SIDE))
 
     def section(self, answers: Answers) -> str:
         """One query with both models' answers."""
@@ -281,13 +282,3 @@ class _Photos:
     def _image(self, place: int) -> str:
         path = self.comparison.files[place]
         return f'<img alt="{in_markup(path.name)}" title="{in_markup(str(path))}" src="{self.picture(path)}">'
-
-
-def _data_address(path: Path) -> str:
-    try:
-        picture = thumbnail(path, side=_SIDE)
-    except UnreadablePhoto:
-        return ""
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=80)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vitsearch.decoding.decoders import Decoders
 from vitsearch.errors import UnreadablePhoto, VitsearchError
-from vitsearch.photos import read_photo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ MOST_CELLS = 200
 _PAPER, _INK, _FAINT, _FRAME = (250, 250, 248), (24, 24, 27), (113, 113, 122), (217, 70, 20)
 
 
-def thumbnail(path: Path, *, side: int) -> Image:
+def thumbnail(path: Path, decoders: Decoders, *, side: int) -> Image:
     """Return an upright RGB thumbnail that fits a square of `side` pixels.
 
     Raises:
@@ -35,7 +35,8 @@ def thumbnail(path: Path, *, side: int) -> Image:
     """
     from PIL import Image
 
-    image = read_photo(path).pixels(min_side=side)
+    with decoders.open(path) as photo:
+        image = photo.pixels(min_side=side)
     image.thumbnail((side, side), Image.Resampling.LANCZOS)
     return image
 
@@ -57,12 +58,14 @@ def write_contact_sheet(result: SearchResult, queries: Sequence[Path], file: Pat
     size = (columns * (CELL + _GAP) + _GAP, rows * (CELL + _CAPTION + _GAP) + _GAP)
     sheet = Image.new("RGB", size, _PAPER)
     draw = ImageDraw.Draw(sheet)
-    for index, (title, name, path) in enumerate(captions):
-        left = _GAP + index % columns * (CELL + _GAP)
-        top = _GAP + index // columns * (CELL + _CAPTION + _GAP)
-        _draw_cell(sheet, draw, (left, top), path, framed=index < len(queries))
-        draw.text((left, top + CELL + 4), title, _FRAME if index < len(queries) else _INK, font=_font(17))
-        draw.text((left, top + CELL + 24), _fitted(draw, _drawable(name)), _FAINT, font=_font(13))
+    with Decoders() as decoders:
+        for index, (title, name, path) in enumerate(captions):
+            left = _GAP + index % columns * (CELL + _GAP)
+            top = _GAP + index // columns * (CELL + _CAPTION + _GAP)
+            framed = index < len(queries)
+            _draw_cell(sheet, draw, (left, top), path, decoders, framed=framed)
+            draw.text((left, top + CELL + 4), title, _FRAME if framed else _INK, font=_font(17))
+            draw.text((left, top + CELL + 24), _fitted(draw, _drawable(name)), _FAINT, font=_font(13))
     try:
         sheet.save(file)
     except (OSError, ValueError) as error:
@@ -71,10 +74,12 @@ def write_contact_sheet(result: SearchResult, queries: Sequence[Path], file: Pat
         ) from error
 
 
-def _draw_cell(sheet: Image, draw: ImageDraw, corner: tuple[int, int], path: Path, *, framed: bool) -> None:
+def _draw_cell(
+    sheet: Image, draw: ImageDraw, corner: tuple[int, int], path: Path, decoders: Decoders, *, framed: bool
+) -> None:
     left, top = corner
     try:
-        picture = thumbnail(path, side=CELL - 8)
+        picture = thumbnail(path, decoders, side=CELL - 8)
     except UnreadablePhoto as error:
         draw.rectangle((left, top, left + CELL, top + CELL), outline=_FAINT)
         draw.text((left + 8, top + 8), _fitted(draw, _drawable(error.reason)), _FAINT, font=_font(13))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vitsearch.catalog import Filter
+from vitsearch.decoding.decoders import Decoders
 from vitsearch.errors import HeadError, LibraryMissing, UnreadablePhoto
 from vitsearch.heads.examples import LabelledRows, labels_by_photo, read_label_csv, read_label_folders
 from vitsearch.heads.folds import near_duplicate_groups
@@ -224,18 +225,19 @@ def rank_copies(
     families: list[str] = []
     ranks: list[int] = []
     cosines: list[float] = []
-    for place, (photo, paths) in enumerate(photos):
-        on_progress(Progress("embed", place, len(photos)))
-        image = _decoded(paths)
-        if image is None:
-            continue
-        copies = make_copies(image, Random(place))  # noqa: S311 - chance, not secrets
-        rows = backbone.embed_batch(np.stack([backbone.prepare(copy) for copy in copies.values()])).rows
-        _, found = neighbours.search(rows, SHOWN)
-        is_original = found == photo
-        families += copies
-        ranks += np.where(is_original.any(axis=1), is_original.argmax(axis=1), SHOWN).tolist()
-        cosines += (rows @ neighbours.rows(np.array([photo]))[0]).tolist()
+    with Decoders() as decoders:
+        for place, (photo, paths) in enumerate(photos):
+            on_progress(Progress("embed", place, len(photos)))
+            image = _decoded(paths, decoders)
+            if image is None:
+                continue
+            copies = make_copies(image, Random(place))  # noqa: S311 - chance, not secrets
+            rows = backbone.embed_batch(np.stack([backbone.prepare(copy) for copy in copies.values()])).rows
+            _, found = neighbours.search(rows, SHOWN)
+            is_original = found == photo
+            families += copies
+            ranks += np.where(is_original.any(axis=1), is_original.argmax(axis=1), SHOWN).tolist()
+            cosines += (rows @ neighbours.rows(np.array([photo]))[0]).tolist()
     return CopyRanks(tuple(families), np.array(ranks, np.int64), np.array(cosines, np.float32))
 
 
@@ -306,12 +308,11 @@ def _without_self(scores: Rows, ids: Ids, queries: Ids) -> Rows:
     return others
 
 
-def _decoded(paths: Sequence[Path]) -> Image | None:
-    from vitsearch.photos import read_photo
-
+def _decoded(paths: Sequence[Path], decoders: Decoders) -> Image | None:
     for path in paths:
         try:
-            image = read_photo(path).pixels(min_side=_EDITED_SIDE)
+            with decoders.open(path) as photo:
+                image = photo.pixels(min_side=_EDITED_SIDE)
         except UnreadablePhoto:
             continue
         image.thumbnail((_EDITED_SIDE, _EDITED_SIDE))

@@ -9,7 +9,7 @@ import re
 import stat
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, SupportsFloat
+from typing import TYPE_CHECKING, BinaryIO, SupportsFloat
 
 from blake3 import blake3
 
@@ -131,21 +131,31 @@ def _opened(data: bytes, name: str) -> Image:
     return image
 
 
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file for reading, and nothing but a file: a pipe that took its place must not hang anybody.
+
+    Raises:
+        UnreadablePhoto: it is not a regular file.
+        OSError: it cannot be opened.
+
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)  # `open` would not: it refuses a folder before it owns the descriptor
+        raise UnreadablePhoto(path, "it is not a regular file")
+    return open(descriptor, "rb")  # noqa: PTH123 - a descriptor, not a path
+
+
 def _read_bytes(path: Path) -> bytes:
     try:
-        # O_NONBLOCK: a pipe that took a photo's place since the walk must not hang the run.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        before = os.fstat(descriptor)
-        if not stat.S_ISREG(before.st_mode):
-            os.close(descriptor)  # `open` would not: it refuses a folder before it owns the descriptor
-            raise UnreadablePhoto(path, "it is not a regular file")
-        with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor, not a path
+        with open_regular(path) as file:
+            before = os.fstat(file.fileno())
             if before.st_size > MAX_FILE_BYTES:
                 raise UnreadablePhoto(
                     path, f"it has {before.st_size} bytes, more than the limit of {MAX_FILE_BYTES}"
                 )
             data = file.read(before.st_size + 1)
-            after = os.fstat(descriptor)
+            after = os.fstat(file.fileno())
     except OSError as error:
         raise UnreadablePhoto(path, error.strerror or str(error)) from error
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or len(

@@ -7,6 +7,7 @@ import io
 from typing import TYPE_CHECKING
 
 from vitsearch.contact_sheet import thumbnail
+from vitsearch.decoding.decoders import Decoders
 from vitsearch.errors import UnreadablePhoto, VitsearchError
 from vitsearch.markup import in_markup
 
@@ -53,8 +54,9 @@ def write_result_page(result: SearchResult, queries: Sequence[Path], file: Path)
         VitsearchError: the file cannot be written.
 
     """
-    items = [_item("query", path, "query", "") for path in queries]
-    items += [_match_item(match, result.matches_above) for match in result.results]
+    with Decoders() as decoders:
+        items = [_item("query", path, "query", "", decoders) for path in queries]
+        items += [_match_item(match, result.matches_above, decoders) for match in result.results]
     page = _PAGE.format(
         title=in_markup(
             "Photos like " + ", ".join(path.name for path in queries) if queries else " ".join(result.query)
@@ -68,7 +70,7 @@ def write_result_page(result: SearchResult, queries: Sequence[Path], file: Path)
         raise VitsearchError(f"cannot write the page {file}: {error.strerror or error}") from error
 
 
-def _match_item(match: Match, floor: float | None) -> str:
+def _match_item(match: Match, floor: float | None, decoders: Decoders) -> str:
     facts = " · ".join(
         part
         for part in (f"{match.width} x {match.height}", (match.taken or "")[:10], match.camera or "")
@@ -76,22 +78,22 @@ def _match_item(match: Match, floor: float | None) -> str:
     )
     weak = "weak" if floor is not None and match.score < floor else ""
     title = f"{match.score:.3f} · above {match.percentile:.1f} % of the library"
-    return _item(weak, match.path, title, facts)
+    return _item(weak, match.path, title, facts, decoders)
 
 
-def _item(kind: str, path: Path, title: str, facts: str) -> str:
+def _item(kind: str, path: Path, title: str, facts: str, decoders: Decoders) -> str:
     name = in_markup(str(path))
     return (
-        f'<li class="{kind}"><img alt="{in_markup(path.name)}" src="{picture_address(path)}">'
+        f'<li class="{kind}"><img alt="{in_markup(path.name)}" src="{picture_address(path, decoders)}">'
         f"<strong>{in_markup(title)}</strong><br>{in_markup(facts)}"
         f'<div class="path">{name}</div></li>'
     )
 
 
-def picture_address(path: Path) -> str:
+def picture_address(path: Path, decoders: Decoders, *, side: int = _SIDE) -> str:
     """Return a thumbnail as an address that holds it, or none for a file that cannot be read."""
     try:
-        picture = thumbnail(path, side=_SIDE)
+        picture = thumbnail(path, decoders, side=side)
     except UnreadablePhoto:
         return ""
     buffer = io.BytesIO()

@@ -70,10 +70,11 @@ def _photos_of(library: Library, groups: Sequence[str]) -> list[list[int]]:
 
 
 def _photo(library: Library, path: Path) -> int:
+    from vitsearch.decoding.decoders import Decoders
     from vitsearch.errors import BadQuery
-    from vitsearch.photos import read_photo
 
-    photo = library.catalog.photo_id(read_photo(path).payload)
+    with Decoders() as decoders, decoders.open(path) as opened:
+        photo = library.catalog.photo_id(opened.payload)
     if photo is None:
         raise BadQuery(f"{path} is not in the library: run `vitsearch index` first")
     return photo

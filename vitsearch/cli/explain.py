@@ -74,6 +74,7 @@ def explain(
     if apart and model is not None:
         raise click.UsageError("--apart is about the library and its own model: leave --model away")
 
+    from vitsearch.decoding.decoders import Decoders
     from vitsearch.explain.attention import AttentionModel
     from vitsearch.explain.explanation import (
         apart_gradient,
@@ -83,9 +84,9 @@ def explain(
         label_gradient,
     )
     from vitsearch.explain.picture import save_picture
-    from vitsearch.photos import read_photo
 
-    photo = read_photo(Path(image).absolute()).pixels()
+    with Decoders() as decoders, decoders.open(Path(image).absolute()) as opened:
+        photo = opened.pixels()
     gradient: Gradient | None = None
     with session.open() as library:
         if head_name is not None and label is not None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vitsearch.decoding.decoders import Decoders
 from vitsearch.duplicates.evidence import Cutoffs, Evidence, look
 from vitsearch.duplicates.grouping import BURST_SECONDS, Tier, moments_apart
 from vitsearch.duplicates.hashes import perceptual_hash
 from vitsearch.duplicates.views import SHORT_SIDE, View
-from vitsearch.photos import read_photo
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,12 +35,12 @@ def check_files(first: Path, second: Path, *, cutoffs: Cutoffs | None = None) ->
     """
     cutoffs = cutoffs or Cutoffs()
     same = Evidence(None, 0, 0, 1.0, 1.0, 1.0, 1.0, transform="same frame")
-    one, two = read_photo(first), read_photo(second)
-    if one.content == two.content:
-        return FileCheck(first, second, "exact", 1.0, same)
-    size = (one.facts.width, one.facts.height)
-    could_be_equal = size == (two.facts.width, two.facts.height)
-    left, right = (photo.pixels(min_side=None if could_be_equal else SHORT_SIDE) for photo in (one, two))
+    with Decoders(2) as decoders, decoders.open(first) as one, decoders.open(second) as two:
+        if one.content == two.content:
+            return FileCheck(first, second, "exact", 1.0, same)
+        size = (one.facts.width, one.facts.height)
+        could_be_equal = size == (two.facts.width, two.facts.height)
+        left, right = (photo.pixels(min_side=None if could_be_equal else SHORT_SIDE) for photo in (one, two))
     if one.payload == two.payload or (left.size == right.size and left.tobytes() == right.tobytes()):
         return FileCheck(first, second, "pixels", 1.0, same)
     hashes = (perceptual_hash(left), perceptual_hash(right))

@@ -119,7 +119,7 @@ def _measured(
     pairs = _proposed(library, ids, sample)
     judge.prepare({photo for pair in pairs for photo in pair} | set(sample.tolist()))
     total = len(pairs) + len(sample)
-    with looking_threads() as pool:
+    with looking_threads(judge) as pool:
         seen = []
         for evidence in pool.map(lambda pair: _seen(judge, pair), sorted(pairs)):
             seen.append(evidence)

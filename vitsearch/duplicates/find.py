@@ -182,7 +182,7 @@ def _chosen(pairs: Pairs, which: npt.NDArray[np.intp]) -> Pairs:
 
 def _judged(judge: Judge, pairs: Pairs, on_progress: Callable[[Progress], None]) -> list[Link]:
     links: list[Link] = []
-    with looking_threads() as pool:
+    with looking_threads(judge) as pool:
         for start in range(0, len(pairs), _CHUNK):
             on_progress(Progress("look", start, len(pairs)))
             part = _chosen(pairs, np.arange(start, min(start + _CHUNK, len(pairs))))

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
+from vitsearch.decoding.decoders import Decoders
 from vitsearch.duplicates.evidence import Cutoffs, Evidence, SecondLook
 from vitsearch.duplicates.grouping import BURST_SECONDS, TIERS, Link, Tier, moments_apart
 from vitsearch.duplicates.hashes import distances, unpacked
 from vitsearch.duplicates.tables import shots_of
 from vitsearch.duplicates.views import SHORT_SIDE
 from vitsearch.errors import UnreadablePhoto
-from vitsearch.photos import read_photo
 from vitsearch.records import UnreadableFile
 
 if TYPE_CHECKING:
@@ -35,19 +35,23 @@ SAME_PIXELS_DISTANCE = 24
 
 
 @contextmanager
-def looking_threads() -> Iterator[ThreadPoolExecutor]:
-    """Threads for second looks. Each keeps a core busy: matrix products that spread over all cores cost thrice."""
+def looking_threads(judge: Judge) -> Iterator[ThreadPoolExecutor]:
+    """Threads in which `judge` may look, one a decoder; at the end its decoders are gone.
+
+    Each keeps a core busy: matrix products that spread over all cores cost thrice.
+    """
     from threadpoolctl import threadpool_limits
 
     with (
         threadpool_limits(1, user_api="blas"),
-        ThreadPoolExecutor(os.cpu_count() or 2, thread_name_prefix="vitsearch-look") as pool,
+        ThreadPoolExecutor(judge.decoders.count, thread_name_prefix="vitsearch-look") as pool,
+        judge.decoders,
     ):
         yield pool
 
 
 class Judge:
-    """Judges pairs of photos by id. Call `prepare` with the photos of the next pairs; threads may then share it."""
+    """Judges pairs of photos by id, in `looking_threads`. Call `prepare` with the photos of the next pairs first."""
 
     def __init__(
         self,
@@ -58,6 +62,7 @@ class Judge:
         rejected: Collection[tuple[int, int]] = (),
     ) -> None:
         self._catalog = catalog
+        self.decoders = Decoders(os.cpu_count() or 2)
         self._tiers = tiers
         self._rejected = rejected
         self._shots: dict[int, Shot] = {}
@@ -113,7 +118,8 @@ class Judge:
         path = self._shots[photo].path
         assert path is not None
         try:
-            return read_photo(path).pixels(min_side=min_side)
+            with self.decoders.open(path) as opened:
+                return opened.pixels(min_side=min_side)
         except UnreadablePhoto as error:
             self._note(photo, path, error.reason)
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vitsearch.decoding.decoders import Decoders
 from vitsearch.errors import VitsearchError
 from vitsearch.markup import in_markup
 from vitsearch.result_page import picture_address
@@ -50,27 +51,26 @@ def write_page(groups: Sequence[DuplicateGroup], file: Path) -> None:
     """
     count = len(groups)
     try:
-        with file.open("w", encoding="utf-8", errors="backslashreplace") as page:
+        with file.open("w", encoding="utf-8", errors="backslashreplace") as page, Decoders() as decoders:
             page.write(_HEAD.format(title=f"{count:,} {'group' if count == 1 else 'groups'} of duplicates"))
             for group in groups:
-                page.writelines(_section(group))
+                page.writelines(_section(group, decoders))
             page.write("</html>\n")
     except OSError as error:
         raise VitsearchError(f"cannot write the page {file}: {error.strerror or error}") from error
 
 
-def _section(group: DuplicateGroup) -> Iterator[str]:
+def _section(group: DuplicateGroup, decoders: Decoders) -> Iterator[str]:
     keep, *others = group.files
     yield (
         f"<h2>{group.tier} {group.score:.3f} <small>· {len(group.files)} files · kept: "
         f"{in_markup(group.reason)}</small></h2>\n"
     )
-    picture = picture_address(keep.path)
+    picture = picture_address(keep.path, decoders)
     for other in others:
         yield (
-            '<div class="pair">'
-            f"{_figure('keep', keep, picture, '')}{_figure('', other, picture_address(other.path), _evidence(other))}"
-            "</div>\n"
+            f'<div class="pair">{_figure("keep", keep, picture, "")}'
+            f"{_figure('', other, picture_address(other.path, decoders), _evidence(other))}</div>\n"
         )
 
 

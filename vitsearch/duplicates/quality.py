@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vitsearch.errors import UnreadablePhoto
+from vitsearch.photos import open_regular
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -18,9 +21,9 @@ def jpeg_quality(path: Path) -> int | None:
     from PIL import Image
 
     try:
-        with Image.open(path, formats=("JPEG",)) as image:
+        with open_regular(path) as file, Image.open(file, formats=("JPEG",)) as image:
             tables = getattr(image, "quantization", None)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except (UnreadablePhoto, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
     if not tables or 0 not in tables:
         return None

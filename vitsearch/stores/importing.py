@@ -11,6 +11,7 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -19,8 +20,8 @@ import numpy as np
 from vitsearch.backbones.spec import Preprocessing, Space
 from vitsearch.catalog import ReadableFile
 from vitsearch.database import path_to_value
+from vitsearch.decoding.decoders import Decoders
 from vitsearch.errors import LibraryError, SpaceMismatch, StoreError, UnreadablePhoto
-from vitsearch.photos import PhotoFile, read_photo
 from vitsearch.records import FoundFile, PhotoFacts
 from vitsearch.scan import real_path
 from vitsearch.stores.parquet_reading import ImportedRow, RefusedRow, VectorFile
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from vitsearch.catalog import Catalog, Root
+    from vitsearch.decoding.decoders import ProtectedPhoto
     from vitsearch.library import Library
     from vitsearch.stores.portable import Place
 
@@ -193,15 +195,16 @@ def _likeness(library: Library, space: Space, file: VectorFile) -> float:
     rows, _ = next(file.batches(), ([], []))
     backbone = library.backbone(space)
     pixels, claimed = [], []
-    for row in rows:
-        try:
-            photo = read_photo(_local_path(file.path, row))
-            pixels.append(backbone.prepare(photo.pixels(min_side=space.preprocessing.decode_side)))
-            claimed.append(row.row)
-        except UnreadablePhoto:
-            continue
-        if len(pixels) == _PROBED:
-            break
+    with Decoders() as decoders:
+        for row in rows:
+            try:
+                with decoders.open(_local_path(file.path, row)) as photo:
+                    pixels.append(backbone.prepare(photo.pixels(min_side=space.preprocessing.decode_side)))
+                claimed.append(row.row)
+            except UnreadablePhoto:
+                continue
+            if len(pixels) == _PROBED:
+                break
     if not pixels:
         raise StoreError(f"{file.path}: none of the first photos that it names can be read here")
     found = backbone.embed_batch(np.stack(pixels)).rows
@@ -332,9 +335,11 @@ class Merge:
     def by_path(self, source: Path, rows: Sequence[ImportedRow]) -> None:
         """Store rows that know only where their photo is: the file is read, not decoded."""
         ready: list[ReadableFile] = []
-        with ThreadPoolExecutor(max(2, os.cpu_count() or 2)) as pool:
+        count = max(2, os.cpu_count() or 2)
+        with ThreadPoolExecutor(count) as pool, Decoders(count) as decoders:
             paths = [_local_path(source, row) for row in rows]
-            for row, path, outcome in zip(rows, paths, pool.map(_outcome, paths), strict=True):
+            outcomes = pool.map(partial(_outcome, decoders), paths)
+            for row, path, outcome in zip(rows, paths, outcomes, strict=True):
                 if isinstance(outcome, UnreadablePhoto):
                     self.tally.refuse([RefusedRow(source, row.number, f"{path}: {outcome.reason}")])
                     continue
@@ -404,10 +409,11 @@ def _filled(own: PhotoFacts | None, told: PhotoFacts) -> PhotoFacts:
     return replace(own, **gaps)
 
 
-def _outcome(path: Path) -> tuple[PhotoFile, os.stat_result] | UnreadablePhoto:
+def _outcome(decoders: Decoders, path: Path) -> tuple[ProtectedPhoto, os.stat_result] | UnreadablePhoto:
     try:
         info = path.stat()
-        return read_photo(path), info
+        with decoders.open(path) as photo:
+            return photo, info
     except UnreadablePhoto as error:
         return error
     except (OSError, ValueError) as error:
