@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PHOTOS = 50_000
 FIRST_GRID = 1.0
-LONGEST_TASK = 0.1
+LONGEST_TASK = 0.05
 
 pytestmark = [pytest.mark.slow, pytest.mark.timing]
 
