@@ -5,6 +5,7 @@ import json
 import os
 import re
 import struct
+import sys
 import time
 import zipfile
 import zlib
@@ -142,6 +143,17 @@ def test_a_picture_within_the_limit_on_pixels_that_needs_more_than_the_limit_on_
         NEEDS_MEMORY,
         "its image data is damaged (could not create decoder object)",
     }
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not tell a process how much it holds")
+def test_where_the_system_keeps_to_no_limit_a_decoder_watches_its_own_memory():
+    data = encoded(Image.new("L", (12_000, 12_000)), "PNG", compress_level=1)
+    with Decoders(1, limits=Limits(memory=LIMIT), program="watched_decoder") as decoders:
+        with pytest.raises(UnreadablePhoto) as caught, decoders.open(data, name="it") as photo:
+            photo.pixels()
+        assert caught.value.reason == NEEDS_MEMORY
+        with decoders.open(SAMPLES / "animals/cat-1.jpg") as photo:
+            assert photo.prepared(SQUARE)[1].any()
 
 
 def test_of_a_gif_with_100_000_frames_the_first_one_is_looked_at():

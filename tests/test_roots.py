@@ -1,5 +1,7 @@
 """The folders that a library knows: nested, relocated and forgotten."""
 
+import os
+
 import pytest
 from conftest import figures, places
 
@@ -130,3 +132,40 @@ def test_a_filter_by_a_folder_that_was_never_indexed_says_so(library, trips, tmp
     with pytest.raises(LibraryError, match="is in no folder that was indexed"):
         library.search(trips / "map.png", folders=[tmp_path / "elsewhere"])
     assert places(library, trips / "map.png", folders=[tmp_path]) == sorted(trips.rglob("*.png"))
+
+
+@pytest.fixture
+def other_spelling(tmp_path, trips, monkeypatch):
+    """The folder of trips by another name that leads to the same place, as on a file system without case.
+
+    Such names are no links, so that nothing resolves them.
+    """
+    monkeypatch.setattr("os.path.realpath", os.path.abspath)
+    (tmp_path / "TRIPS").symlink_to(trips, target_is_directory=True)
+    return tmp_path / "TRIPS"
+
+
+def test_a_folder_by_another_name_is_refused_and_nothing_is_there_twice(
+    library, trips, other_spelling, tmp_path
+):
+    library.index([trips])
+    files = library.status().files
+    inner = next(path for path in trips.iterdir() if path.is_dir()).name
+    for folder in (other_spelling, other_spelling / inner):
+        with pytest.raises(LibraryError, match="by another name: name it as there"):
+            library.index([folder])
+    assert [root.path for root in library.roots()] == [trips]
+    assert library.index().files == files
+
+
+def test_a_folder_around_one_that_is_known_by_another_name_is_refused(library, trips, other_spelling):
+    inner = next(path for path in trips.iterdir() if path.is_dir()).name
+    library.index([trips / inner])
+    with pytest.raises(LibraryError, match="by another name"):
+        library.index([other_spelling])
+
+
+def test_one_folder_twice_in_a_run_by_two_names_is_refused(library, trips, other_spelling):
+    with pytest.raises(LibraryError, match="by another name"):
+        library.index([trips, other_spelling])
+    assert not library.catalog.roots()

@@ -48,10 +48,12 @@ def check_folders(catalog: Catalog, folders: Sequence[Path]) -> None:
 
     Raises:
         LibraryError: one is a file, or does not exist and belongs to no root that is offline, or would absorb a
-            root that is offline: its files would then count as missing.
+            root that is offline: its files would then count as missing; or it is a known folder by another name: each
+            of its photos would be there twice.
 
     """
     roots = catalog.roots()
+    named = [root.path for root in roots]
     for folder in map(real_path, folders):
         root = next((root for root in roots if folder.is_relative_to(root.path)), None)
         if folder.is_file():
@@ -66,6 +68,31 @@ def check_folders(catalog: Catalog, folders: Sequence[Path]) -> None:
                     f"{inner.path} in {folder} is absent or empty, perhaps an unmounted drive: mount it first, or use "
                     "`vitsearch roots forget`"
                 )
+        for known in named:
+            if _overlap_by_another_name(folder, known):
+                raise LibraryError(f"{folder} is in {known} or around it by another name: name it as there")
+        named.append(folder)
+
+
+def _overlap_by_another_name(one: Path, two: Path) -> bool:
+    """Whether two folders are one, or one lies in the other, though their paths do not say so.
+
+    So it is where case does not matter in names, and where a folder is mounted twice.
+    """
+    if one.is_relative_to(two) or two.is_relative_to(one):
+        return False
+    return _identity(two) in map(_identity, (one, *one.parents)) or _identity(one) in map(
+        _identity, two.parents
+    )
+
+
+def _identity(folder: Path) -> tuple[int, int] | Path:
+    try:
+        status = folder.stat()
+    except OSError:
+        return folder
+    # Some network file systems number nothing.
+    return (status.st_dev, status.st_ino) if status.st_ino else folder
 
 
 class IndexRun:

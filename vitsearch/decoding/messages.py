@@ -8,6 +8,13 @@ from typing import IO, Any
 
 _LENGTHS = struct.Struct("<II")
 _MOST_TEXT = 1 << 20
+OUT_OF_MEMORY = 86
+"""The exit status of a process that ended itself because it held too much memory."""
+
+
+def needs_memory(limit: int) -> str:
+    """Say why a photo cannot be read that needs more than `limit` bytes of memory."""
+    return f"it needs more memory than the limit of {limit >> 20} MB"
 
 
 def send(stream: IO[bytes], fields: dict[str, Any], *parts: bytes) -> None:

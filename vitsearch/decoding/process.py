@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vitsearch.decoding.messages import receive, send
+from vitsearch.decoding.messages import OUT_OF_MEMORY, needs_memory, receive, send
 from vitsearch.errors import VitsearchError
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ def _memory_limit() -> int:
 class Limits:
     """What one photo may cost: seconds by the clock, and bytes of memory.
 
-    The memory is limited by the operating system, on Linux; elsewhere only the limit on pixels holds.
+    The memory is limited by the operating system on Linux; on macOS the process watches itself, twenty times a second.
+    On Windows only the limit on pixels holds.
     """
 
     seconds: float = 60.0
@@ -183,6 +184,8 @@ class DecodingProcess:
 def _reason(status: int, limits: Limits, *, timed_out: bool) -> str:
     if timed_out:
         return f"it took longer than {limits.seconds:g} seconds to decode"
+    if status == OUT_OF_MEMORY:
+        return needs_memory(limits.memory)
     try:
         name = signal.Signals(-status).name
     except ValueError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import faulthandler
 import os
 import sys
+import time
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 from vitsearch.backbones.preprocessing import fitted
 from vitsearch.backbones.spec import Preprocessing
-from vitsearch.decoding.messages import receive, send
+from vitsearch.decoding.messages import OUT_OF_MEMORY, needs_memory, receive, send
 from vitsearch.duplicates.grey_grid import grey_grid
 from vitsearch.errors import UnreadablePhoto
 from vitsearch.photos import MAX_FILE_BYTES, parse_photo, read_photo
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 # A drive that reads one megabyte a second is slow, but it does not hang.
 _SLOWEST_READ = 1_000_000
+_WATCH_SECONDS = 0.05
 
 
 def main(seconds: float, memory: int) -> NoReturn:
@@ -102,7 +104,7 @@ class _Worker:
 
     def _reason(self, error: UnreadablePhoto) -> str:
         if isinstance(error.__cause__, MemoryError):
-            return f"it needs more memory than the limit of {self._memory >> 20} MB"
+            return needs_memory(self._memory)
         return error.reason
 
 
@@ -112,6 +114,29 @@ def _own_pipes() -> tuple[BinaryIO, BinaryIO]:
     os.dup2(2, 0)
     os.dup2(2, 1)
     return os.fdopen(requests, "rb"), os.fdopen(answers, "wb")
+
+
+def watch_memory(memory: int) -> None:
+    """End this process soon after it has held `memory` bytes more than now; for systems that keep to no limit.
+
+    A decoder that does not let go of the interpreter's lock is seen when it does.
+    """
+    import resource
+    import threading
+
+    def held() -> int:
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+    # Not from zero: what the parent held may count for a process that it started.
+    most = held() + memory
+
+    def watch() -> None:
+        while held() <= most:
+            time.sleep(_WATCH_SECONDS)
+        os._exit(OUT_OF_MEMORY)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _limit_process(memory: int) -> None:
@@ -126,8 +151,11 @@ def _limit_process(memory: int) -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        with suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+        if sys.platform == "darwin":
+            watch_memory(memory)  # its kernel takes limits on address space and does not keep to them
+        else:
+            with suppress(OSError, ValueError):
+                resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     # Where all memory is used up, Linux ends this process and not the run.
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("500", "ascii")

@@ -1,0 +1,11 @@
+"""The program of a decoding process that watches its memory itself, as on systems that keep to no limit."""
+
+from typing import NoReturn
+
+from vitsearch.decoding import worker
+
+
+def main(seconds: float, memory: int) -> NoReturn:
+    """Watch, and decode with no other limit."""
+    worker.watch_memory(memory)
+    worker.main(seconds, 1 << 40)
