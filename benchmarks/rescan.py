@@ -62,13 +62,16 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", type=int, default=100_000)
+    parser.add_argument("--made", type=Path, help="where files and library are kept for the next run")
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()
     print_machine("vitsearch")
     with tempfile.TemporaryDirectory() as scratch:
-        photos = Path(scratch) / "photos"
-        make_files(photos, arguments.files)
-        with Library.open(Path(scratch) / "library", backbone=NoModel()) as library:
+        folder = arguments.made or Path(scratch)
+        photos = folder / "photos"
+        if not photos.exists():
+            make_files(photos, arguments.files)
+        with Library.open(folder / "library", backbone=NoModel()) as library:
             first = library.index([photos])
             print(f"{first.files:,} files, indexed in {first.seconds:.1f} s")
             seconds = medians(

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from vitsearch.cli.head_report import (
+    made_as_json,
+    print_left_out,
+    print_made,
+    print_report,
+    record_as_json,
+    report_as_json,
+    show_head,
+)
 from vitsearch.cli.output import plural, print_json, shown
 from vitsearch.cli.progress import progress_bar
 from vitsearch.cli.session import Session, device_option, json_option, pass_session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from vitsearch.heads.evaluation import LabelReport, Report
-    from vitsearch.heads.head import Head
-    from vitsearch.heads.shelf import MadeHead, ShelvedHead
+    from vitsearch.heads.shelf import MadeHead
     from vitsearch.library import Device
-    from vitsearch.records import UnreadableFile
 
 _Command = TypeVar("_Command", bound="Callable[..., object]")
 
 _SHOWN_LABELS = 20
-_SHOWN_MISTAKES = 5
-_SHOWN_REASONS = 20
 
 
 @click.group()
@@ -87,20 +90,20 @@ def train(
     report = made.report
     assert report is not None
     if as_json:
-        print_json(_made_as_json(made) | _report_as_json(report))
+        print_json(made_as_json(made) | report_as_json(report))
         return
     low, high = report.interval
     click.echo(
         f"{shown(name)}: {plural(len(made.head.labels), 'label')}, {plural(made.photos, 'photo')}, "
         f"accuracy {report.accuracy:.3f} ({low:.3f} to {high:.3f})"
     )
-    _print_report(report)
+    print_report(report)
     click.echo(
         f"version {made.head.version}, {made.head.space.model}, {made.embedding_seconds:.1f} s for the photos, "
         f"{report.seconds:.1f} s for the head",
         err=True,
     )
-    _print_left_out(made)
+    print_left_out(made)
 
 
 @heads.command("from-examples")
@@ -118,10 +121,10 @@ def from_examples(
     """
     made = _make("from_examples", session, name, folder, csv, device=device, quiet=as_json)
     if as_json:
-        print_json(_made_as_json(made))
+        print_json(made_as_json(made))
         return
-    _print_made(made.head, f"from {plural(made.photos, 'example')}")
-    _print_left_out(made)
+    print_made(made.head, f"from {plural(made.photos, 'example')}")
+    print_left_out(made)
 
 
 @heads.command("from-text")
@@ -161,7 +164,7 @@ def from_text(
     labels = read_label_list(Path(file))
     with session.open(device=device) as library:
         head = HeadShelf(library).from_text(name, labels, templates=templates, model=model, notice=_notice)
-    _show_head(head, as_json=as_json)
+    show_head(head, as_json=as_json)
 
 
 @heads.command("import")
@@ -177,7 +180,7 @@ def import_(session: Session, name: str, model: str, as_json: bool) -> None:
 
     with session.open() as library:
         head = HeadShelf(library).import_classifier(name, model, notice=_notice)
-    _show_head(head, as_json=as_json)
+    show_head(head, as_json=as_json)
 
 
 @heads.command("list")
@@ -215,7 +218,7 @@ def show(session: Session, name: str, as_json: bool) -> None:
         shelf = HeadShelf(library)
         head, described = shelf.get(name), shelf.describe(name)
     facts: dict[str, object] = {
-        **_fields(described),
+        **record_as_json(described),
         "readout": head.space.readout,
         "dimension": head.space.dimension,
         "temperature": head.temperature,
@@ -270,7 +273,7 @@ def load(session: Session, file: str, name: str | None, as_json: bool) -> None:
 
     with session.open() as library:
         head = HeadShelf(library).load(Path(file), name=name)
-    _show_head(head, as_json=as_json)
+    show_head(head, as_json=as_json)
 
 
 @heads.command("next")
@@ -375,101 +378,3 @@ def _make(
 
 def _notice(line: str) -> None:
     click.echo(line, err=True)
-
-
-def _head_as_json(head: Head) -> dict[str, object]:
-    return {
-        "name": head.name,
-        "labels": head.labels,
-        "origin": head.origin,
-        "kind": head.kind,
-        "model": head.space.model,
-        "version": head.version,
-        "abstain_below": head.abstain_below,
-    }
-
-
-def _made_as_json(made: MadeHead) -> dict[str, object]:
-    return {
-        **_head_as_json(made.head),
-        "photos": made.photos,
-        "unreadable": made.unreadable,
-        "left_out": made.left_out,
-        "embedding_seconds": round(made.embedding_seconds, 3),
-    }
-
-
-def _report_as_json(report: Report) -> dict[str, object]:
-    figures = {name: value for name, value in _fields(report).items() if name not in ("labels", "photos")}
-    return {**figures, "per_label": report.labels, "seconds": round(report.seconds, 3)}
-
-
-def _fields(record: Report | ShelvedHead) -> dict[str, object]:
-    return {field.name: getattr(record, field.name) for field in fields(record)}
-
-
-def _show_head(head: Head, *, as_json: bool) -> None:
-    if as_json:
-        print_json(_head_as_json(head))
-    else:
-        _print_made(head, f"for {shown(head.space.model)}")
-
-
-def _print_made(head: Head, origin: str) -> None:
-    click.echo(f"{shown(head.name)}: {plural(len(head.labels), 'label')} {origin}, version {head.version}")
-    click.echo(f"use it with `vitsearch label --head {shown(head.name)}`", err=True)
-
-
-def _print_report(report: Report) -> None:
-    click.echo(f"macro-F1 {report.macro_f1:.3f}, calibration error {report.calibration_error:.3f}")
-    click.echo(
-        f"sure enough of {report.kept:.0%} of the photos; of those, {report.kept_accuracy:.1%} are right"
-    )
-    worst = sorted(report.labels, key=lambda label: label.f1)[:_SHOWN_LABELS]
-    width = min(40, max(5, *(len(label.label) for label in worst)))
-    click.echo(f"\n{'label':<{width}}  photos  precision  recall")
-    for label in worst:
-        name = label.label if len(label.label) <= width else f"{label.label[: width - 1]}…"
-        click.echo(
-            f"{shown(name):<{width}}  {label.photos:>6,}  {label.precision:>9.2f}  {label.recall:>6.2f}"
-        )
-    if len(report.labels) > len(worst):
-        click.echo(f"and {len(report.labels) - len(worst):,} labels that do better (all with --json)")
-    for line in _mistakes(report.labels, report.confusion):
-        click.echo(line)
-
-
-def _mistakes(labels: Sequence[LabelReport], confusion: Sequence[Sequence[int]]) -> list[str]:
-    """Name the pairs of labels that were confused most often."""
-    pairs = [
-        (count, labels[row].label, labels[column].label)
-        for row, counts in enumerate(confusion)
-        for column, count in enumerate(counts)
-        if count and row != column
-    ]
-    pairs.sort(key=lambda pair: -pair[0])
-    return [
-        f"{shown(true[:40])} taken for {shown(given[:40])}: {count:,}"
-        for count, true, given in pairs[:_SHOWN_MISTAKES]
-    ]
-
-
-def _print_left_out(made: MadeHead) -> None:
-    print_unreadable(made.unreadable)
-    if made.left_out:
-        click.echo(
-            f"left out {plural(made.left_out, 'example')} of last time that cannot be found any more: train anew with "
-            "--from or --csv to have them back",
-            err=True,
-        )
-
-
-def print_unreadable(unreadable: Sequence[UnreadableFile]) -> None:
-    """List files that could not be read, with reasons, on stderr."""
-    if not unreadable:
-        return
-    click.echo(f"{plural(len(unreadable), 'file')} could not be read:", err=True)
-    for item in unreadable[:_SHOWN_REASONS]:
-        click.echo(f"  {shown(str(item.path))}: {shown(item.reason)}", err=True)
-    if len(unreadable) > _SHOWN_REASONS:
-        click.echo(f"  and {len(unreadable) - _SHOWN_REASONS:,} more (all with --json)", err=True)

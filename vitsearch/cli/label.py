@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vitsearch.cli.heads import print_unreadable
-from vitsearch.cli.output import plural, print_json, shown
+from vitsearch.cli.output import plural, print_json, print_unreadable, shown
 from vitsearch.cli.progress import progress_bar
 from vitsearch.cli.session import Session, device_option, json_option, pass_session
 

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import click
 
 from vitsearch.jsonable import to_jsonable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vitsearch.records import UnreadableFile
+
+_SHOWN_REASONS = 20
 
 
 def print_json(value: object) -> None:
@@ -50,3 +58,14 @@ def duration(seconds: float) -> str:
     if seconds < 48 * 3600:
         return f"{seconds / 3600:.1f} h"
     return f"{seconds / 86400:.1f} days"
+
+
+def print_unreadable(unreadable: Sequence[UnreadableFile]) -> None:
+    """List files that could not be read, with reasons, on stderr."""
+    if not unreadable:
+        return
+    click.echo(f"{plural(len(unreadable), 'file')} could not be read:", err=True)
+    for item in unreadable[:_SHOWN_REASONS]:
+        click.echo(f"  {shown(str(item.path))}: {shown(item.reason)}", err=True)
+    if len(unreadable) > _SHOWN_REASONS:
+        click.echo(f"  and {len(unreadable) - _SHOWN_REASONS:,} more (all with --json)", err=True)
