@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST = "manifest.json"
 LITTER_SECONDS = 24 * 3600
 BLOCK_ROWS = 16384

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vitsearch.neighbour_files import OperatingPoint, cheapest, expect_single_rows, give_back
+from vitsearch.neighbour_rotation import balancing_rotation
 from vitsearch.neighbour_shape import KMEANS_ROUNDS, SAMPLE_QUERIES, CellShape
 
 if TYPE_CHECKING:
@@ -251,8 +252,13 @@ class RowIndex:
 
 def _parameters(nprobe: int, factor: float, selector: Any) -> Any:  # noqa: ANN401
     faiss = _faiss()
+    return faiss.IndexRefineSearchParameters(k_factor=factor, base_index_params=_probing(nprobe, selector))
+
+
+def _probing(nprobe: int, selector: Any = None) -> Any:  # noqa: ANN401
+    faiss = _faiss()
     cells = faiss.SearchParametersIVF(nprobe=nprobe, sel=selector)
-    return faiss.IndexRefineSearchParameters(k_factor=factor, base_index_params=cells)
+    return faiss.SearchParametersPreTransform(index_params=cells)
 
 
 def _search_blocks(rows: Half, queries: Single, k: int, members: Slots | None) -> Found:
@@ -280,9 +286,9 @@ class Cells:
     """The approximate index: IVF-PQ FastScan codes that are refined exactly over the rows.
 
     Rows lie in cells around k-means centroids. A search visits the nearest cells, ranks what is in them by 4-bit
-    product quantisation codes of the residuals and computes the exact scores of the best candidates. Jégou, Douze and
-    Schmid, "Product quantization for nearest neighbor search" (2011), section IV; André, Kermarrec and Le Scouarnec,
-    "Quicker ADC" (2019), for the codes' layout.
+    product quantisation codes of the rotated residuals and computes the exact scores of the best candidates. Jégou,
+    Douze and Schmid, "Product quantization for nearest neighbor search" (2011), section IV; André, Kermarrec and Le
+    Scouarnec, "Quicker ADC" (2019), for the codes' layout.
 
     `points` are the useful operating points, cheapest first. `trained` rows were there when the cells were chosen.
     """
@@ -300,7 +306,7 @@ class Cells:
     @property
     def size(self) -> int:
         """The number of cells."""
-        return int(self.index.nlist)
+        return int(_faiss().downcast_index(self.index.index).nlist)
 
     @classmethod
     def train(cls, rows: Half) -> Cells:
@@ -309,20 +315,26 @@ class Cells:
         count, dimension = rows.shape
         shape = CellShape.of(count, dimension)
         quantizer = faiss.IndexFlatIP(dimension)
-        index = faiss.IndexIVFPQFastScan(
+        codes = faiss.IndexIVFPQFastScan(
             quantizer, dimension, shape.cells, dimension // shape.width, 4, faiss.METRIC_INNER_PRODUCT
         )
-        index.referenced_objects = [quantizer]
-        index.by_residual = True
-        index.cp.niter = KMEANS_ROUNDS
-        for clustering in (index.cp, index.pq.cp):
-            clustering.min_points_per_centroid = 1  # FAISS prints a warning where there are fewer
+        codes.referenced_objects = [quantizer]
+        codes.by_residual = True
+        codes.pq.cp.min_points_per_centroid = 1  # FAISS prints a warning where there are fewer
         source = np.random.default_rng(0)
         sample = np.sort(source.choice(count, shape.sample, replace=False))
         training = rows[sample].astype(np.float32)
         give_back(rows)
         with _threads_for(len(sample) // BLOCK_ROWS):
-            index.train(training)
+            centroids = _spherical_means(training, shape.cells)
+            cell_of = faiss.knn(training, centroids, 1, metric=faiss.METRIC_INNER_PRODUCT)[1][:, 0]
+            turn = balancing_rotation(training, centroids, cell_of, codes=dimension // shape.width)
+            quantizer.add(centroids @ turn.T)
+            codes.train(training @ turn.T)
+        rotation = faiss.LinearTransform(dimension, dimension)
+        faiss.copy_array_to_vector(turn.ravel(), rotation.A)
+        rotation.is_trained = rotation.is_orthonormal = True
+        index = faiss.IndexPreTransform(rotation, codes)
         cells = cls(index, trained=count, points=())
         cells.cover(rows)
         return cells
@@ -358,13 +370,23 @@ class Cells:
             raise OSError(errno.ENOSPC, f"{path.name} could not be written in full") from error
 
 
+def _spherical_means(training: Single, cells: int) -> Single:
+    """Return the centroids of cells, (cells, d) unit rows, by k-means on the sphere."""
+    faiss = _faiss()
+    means = faiss.Kmeans(
+        training.shape[1], cells, niter=KMEANS_ROUNDS, spherical=True, min_points_per_centroid=1
+    )
+    means.train(training)
+    centroids: Single = means.centroids
+    return centroids
+
+
 def _measured(cells: Cells, rows: Half) -> tuple[OperatingPoint, ...]:
     """Search for the neighbours of sampled rows, leaving each itself out, and return the useful operating points.
 
     Refinement is exact, so a neighbour is found wherever it is among the candidates. A row that ties with the tenth
     neighbour is as good as that one.
     """
-    faiss = _faiss()
     source = np.random.default_rng(1)
     sample = source.choice(len(rows), min(len(rows), SAMPLE_QUERIES), replace=False)
     queries = rows[sample].astype(np.float32)
@@ -380,7 +402,7 @@ def _measured(cells: Cells, rows: Half) -> tuple[OperatingPoint, ...]:
     nprobe, best, before = 1, 0.0, -1.0
     while nprobe <= max(1, cells.size // 4) and best < GOOD_ENOUGH and best > before + NO_GAIN:
         before = best
-        parameters = faiss.SearchParametersIVF(nprobe=nprobe)
+        parameters = _probing(nprobe)
         width = min(FACTORS[-1] * NEIGHBOURS, len(rows))
         candidates = cells.index.search(queries, width, params=parameters)[1]
         hits = np.stack([np.isin(line, found) for line, found in zip(candidates, truth, strict=True)])

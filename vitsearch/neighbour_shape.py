@@ -33,12 +33,12 @@ class CellShape:
         return cls(cells, width, dimension, min(count, cells * ROWS_PER_CELL))
 
     def bytes_for(self, count: int) -> int:
-        """Return the bytes of FAISS's file: codes, padded to whole blocks in each cell, ids and centroids.
+        """Return the bytes of FAISS's file: codes, padded to whole blocks in each cell, ids, centroids and a rotation.
 
         Half a block of padding a cell, as if their sizes were random.
         """
         codes = -(-self.dimension // self.width)
         code_bytes = (codes + codes % 2) / 2
         padded = count + self.cells * CODES_PER_BLOCK / 2
-        centroids = 4 * self.dimension * (self.cells + 16)
+        centroids = 4 * self.dimension * (self.cells + 16 + self.dimension)
         return round(padded * code_bytes + 8 * count + centroids)
