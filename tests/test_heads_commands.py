@@ -212,12 +212,12 @@ def test_heads_are_listed_shown_exported_loaded_and_deleted(call, labelled, tmp_
 
 
 def test_a_thousand_labels_make_a_short_report(call, labelled, tmp_path):
-    from vitsearch.cli.heads import _print_report
+    from vitsearch.cli.head_report import print_report
     from vitsearch.heads.evaluation import LabelReport, Report
 
     labels = tuple(LabelReport(f"{n:04}" + "x" * 496, 5, n / 1000, 1.0, n / 1000) for n in range(1000))
     report = Report(5000, 5000, 3, 1.0, 0.5, (0.4, 0.6), 0.5, 0.1, labels, (), 1.0, 0.5, 1.0)
-    done = CliRunner().invoke(__import__("click").command()(lambda: _print_report(report)))
+    done = CliRunner().invoke(__import__("click").command()(lambda: print_report(report)))
     assert len(done.output.splitlines()) == 25
     assert max(map(len, done.output.splitlines())) <= 110
     assert done.output.splitlines()[-1] == "and 980 labels that do better (all with --json)"
