@@ -140,7 +140,9 @@ def search(library: Library, queries: np.ndarray) -> None:
         refined = neighbours._index._refined  # noqa: SLF001
         parameters = faiss.IndexRefineSearchParameters(
             k_factor=point.factor * max(1, 10 / (K + 9)),
-            base_index_params=faiss.SearchParametersIVF(nprobe=point.nprobe),
+            base_index_params=faiss.SearchParametersPreTransform(
+                index_params=faiss.SearchParametersIVF(nprobe=point.nprobe)
+            ),
         )
         faiss.omp_set_num_threads(1)
         runs["FAISS alone"] = lambda index: refined.search(vectors[index][None], K + 9, params=parameters)

@@ -276,8 +276,9 @@ def raw_cells(folder: Path, rows: np.ndarray) -> Iterator[tuple[float, Search]]:
     refined = faiss.IndexRefine(faiss.read_index(str(folder / record["file"])), fill(exact, rows))
     for target in TARGETS:
         point = next((point for point in record["points"] if point["recall"] >= target), record["points"][-1])
+        cells = faiss.SearchParametersIVF(nprobe=point["nprobe"])
         parameters = faiss.IndexRefineSearchParameters(
-            k_factor=point["factor"], base_index_params=faiss.SearchParametersIVF(nprobe=point["nprobe"])
+            k_factor=point["factor"], base_index_params=faiss.SearchParametersPreTransform(index_params=cells)
         )
         yield target, lambda some, parameters=parameters: refined.search(some, K, params=parameters)[1]
 
