@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import codecs
+import importlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,16 +102,28 @@ def picture() -> Callable[..., Path]:
 def _as_root_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have what an ordinary user may not read of root's own Python read before, and decoders started by root."""
     codecs.lookup("cp437")  # what NumPy's files need
+    for module in (
+        "sqlite_utils",
+        "cv2",
+        "faiss",
+        "zoneinfo",
+        "vitsearch.thumbnails",
+        "vitsearch.duplicates.calibration",
+    ):
+        importlib.import_module(module)
     Image.init()
     start = DecodingProcess._started
+    # The user is that of all threads: two that start decoders would change it under each other's hands.
+    turn = threading.Lock()
 
     def started(process: DecodingProcess) -> subprocess.Popen[bytes]:
         process._program = "ordinary_decoder"
-        os.seteuid(0)
-        try:
-            return start(process)
-        finally:
-            os.seteuid(65534)
+        with turn:
+            os.seteuid(0)
+            try:
+                return start(process)
+            finally:
+                os.seteuid(65534)
 
     monkeypatch.setattr(DecodingProcess, "_started", started)
 
