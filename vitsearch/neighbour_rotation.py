@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vitsearch.neighbour_files import BLOCK_ROWS
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     Single = npt.NDArray[np.float32]
     Slots = npt.NDArray[np.int64]
-
-BLOCK_ROWS = 16384  # widened at a time
 
 
 def balancing_rotation(training: Single, centroids: Single, cell_of: Slots, *, codes: int) -> Single:

@@ -218,6 +218,11 @@ class Neighbours:
             raise StaleCache(folder, f"{manifest.cells.file} is damaged")
         return neighbours
 
+    @property
+    def rows_checked(self) -> bool:
+        """Whether this process has read all rows, or wrote them itself."""
+        return self._files.rows_checked
+
     def check_rows(self) -> None:
         """Read all rows once, unless that was done: what `load` leaves out for a large cache.
 

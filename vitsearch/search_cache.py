@@ -72,6 +72,8 @@ class SearchCache:
         The rows of a large cache are not read before a search. An answer that differs because photos came or went since
         the cache was saved is not wrong.
         """
+        if self._loaded is None or self._loaded.rows_checked:
+            return True
         scores = {match.photo: match.score for match in answer}
         photos = np.fromiter(scores, np.int64, len(scores))
         ids, rows = self._catalog.vectors(self.space_id, self._space.dimension, photos)
@@ -79,7 +81,7 @@ class SearchCache:
         true = np.minimum(np.vecdot(rows.astype(np.float32), query), 1.0)
         if len(ids) == len(scores) and bool((np.abs(true - given) <= _SAME_SCORE).all()):
             return True
-        return self._loaded is None or self._is_stale(self._loaded)
+        return self._is_stale(self._loaded)
 
     def renew(self) -> None:
         """Build the cache that is in use again, because it is not what SQLite says."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from vitsearch.heads.head import Head
     from vitsearch.heads.shelf import MadeHead, ShelvedHead
 
-_SHOWN_LABELS = 20
+SHOWN_LABELS = 20
 _SHOWN_MISTAKES = 5
 
 
@@ -77,7 +77,7 @@ def print_report(report: Report) -> None:
     click.echo(
         f"sure enough of {report.kept:.0%} of the photos; of those, {report.kept_accuracy:.1%} are right"
     )
-    worst = sorted(report.labels, key=lambda label: label.f1)[:_SHOWN_LABELS]
+    worst = sorted(report.labels, key=lambda label: label.f1)[:SHOWN_LABELS]
     width = min(40, max(5, *(len(label.label) for label in worst)))
     click.echo(f"\n{'label':<{width}}  photos  precision  recall")
     for label in worst:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from vitsearch.cli.head_report import (
+    SHOWN_LABELS,
     made_as_json,
     print_left_out,
     print_made,
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from vitsearch.library import Device
 
 _Command = TypeVar("_Command", bound="Callable[..., object]")
-
-_SHOWN_LABELS = 20
 
 
 @click.group()
@@ -228,9 +227,9 @@ def show(session: Session, name: str, as_json: bool) -> None:
     if as_json:
         print_json(facts)
         return
-    facts |= {"labels": ", ".join(described.labels[:_SHOWN_LABELS]), **head.details}
-    if len(described.labels) > _SHOWN_LABELS:
-        facts["labels"] = f"{facts['labels']} and {len(described.labels) - _SHOWN_LABELS:,} more"
+    facts |= {"labels": ", ".join(described.labels[:SHOWN_LABELS]), **head.details}
+    if len(described.labels) > SHOWN_LABELS:
+        facts["labels"] = f"{facts['labels']} and {len(described.labels) - SHOWN_LABELS:,} more"
     del facts["details"]
     for fact, value in facts.items():
         text = f"{value:.4g}" if isinstance(value, float) else shown(str(value))
