@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import codecs
-import importlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import platformdirs
 import pytest
+from ordinary_user import ordinary_user
 from PIL import Image
 
 from vitsearch.backbones.backbone import Backbone, Embeddings
 from vitsearch.backbones.spec import Preprocessing, Space
 from vitsearch.backbones.weights import is_cached
-from vitsearch.decoding.process import DecodingProcess
 from vitsearch.library import Library
 
 if TYPE_CHECKING:
@@ -99,49 +96,11 @@ def picture() -> Callable[..., Path]:
     return write
 
 
-def _as_root_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have what an ordinary user may not read of root's own Python read before, and decoders started by root."""
-    codecs.lookup("cp437")  # what NumPy's files need
-    for module in (
-        "sqlite_utils",
-        "cv2",
-        "faiss",
-        "zoneinfo",
-        "vitsearch.thumbnails",
-        "vitsearch.duplicates.calibration",
-    ):
-        importlib.import_module(module)
-    Image.init()
-    start = DecodingProcess._started
-    # The user is that of all threads: two that start decoders would change it under each other's hands.
-    turn = threading.Lock()
-
-    def started(process: DecodingProcess) -> subprocess.Popen[bytes]:
-        process._program = "ordinary_decoder"
-        with turn:
-            os.seteuid(0)
-            try:
-                return start(process)
-            finally:
-                os.seteuid(65534)
-
-    monkeypatch.setattr(DecodingProcess, "_started", started)
-
-
 @pytest.fixture
-def own_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def own_folder() -> Iterator[Path]:
     """An empty folder in which the test acts as an ordinary user, whom permissions stop, even where root runs it."""
-    user = os.geteuid()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        if user == 0:
-            os.chown(folder, 65534, 65534)
-            _as_root_first(monkeypatch)
-            os.seteuid(65534)
-        try:
-            yield folder
-        finally:
-            os.seteuid(user)
+    with tempfile.TemporaryDirectory() as name, ordinary_user():
+        yield Path(name)
 
 
 @pytest.fixture
