@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vitsearch.duplicates import pairs as module
-from vitsearch.duplicates.pairs import Pairs, near_pairs, pairs_of_neighbours
+from vitsearch.duplicates.pairs import Pairs, near_pairs
 
 
 @pytest.fixture(autouse=True)
@@ -65,12 +65,3 @@ def test_most_keeps_each_pair_that_is_among_the_best_of_one_of_its_rows(monkeypa
     best = {(min(i, j), max(i, j)) for i in range(200) for j in np.argsort(-cosines[i])[:3].tolist()}
     expected = {(i, j) for i, j in best if cosines[i, j] >= 0.7}
     assert as_set(near_pairs(rows, 0.7, most=3)) == expected
-
-
-def test_lists_of_neighbours_become_pairs_once():
-    ids = np.array([10, 20, 30])
-    neighbours = np.array([[10, 20, 30], [20, 10, -1], [30, 10, 20]])
-    scores = np.array([[1, 0.9, 0.5], [1, 0.9, -np.inf], [1, 0.5, 0.4]], dtype=np.float32)
-    found = pairs_of_neighbours(ids, scores, neighbours, cutoff=0.45)
-    assert as_set(found) == {(10, 20), (10, 30)}
-    np.testing.assert_allclose(found.cosines, [0.9, 0.5])

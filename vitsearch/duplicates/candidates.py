@@ -11,7 +11,8 @@ import numpy as np
 
 from vitsearch.duplicates.grouping import BURST_SECONDS, moment
 from vitsearch.duplicates.hashes import BITS, ORIENTATIONS, as_unit_rows, in_all_orientations
-from vitsearch.duplicates.pairs import Pairs, near_pairs, pairs_of_neighbours
+from vitsearch.duplicates.pairs import Pairs, near_pairs
+from vitsearch.duplicates.whitening import Whitening
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,12 +29,15 @@ if TYPE_CHECKING:
 # Up to so many photos all pairs are compared: five trillion operations for 512 dimensions.
 EXACT_UP_TO = 100_000
 NEIGHBOURS = 8
-LOWEST_COSINE = 0.7
 # Hashes of other photos differ in 128 of 256 bits, give or take 8; the nearest of eight in about 115.
 HASH_DISTANCE = 80
-# In a library where unrelated photos are less alike than `LOWEST_COSINE`, this share of their pairs is left out.
-_UNRELATED = 0.9
-_SAMPLE = 1000
+# Of so many photos the whitening is learned, and of so many how alike the nearest ones are.
+_LEARNED_FROM, _SAMPLE = 20_000, 1000
+# Nine of ten photos have so many others above the cut-off of the whitened cosine.
+_ENOUGH, _FEW = 4 * NEIGHBOURS, 0.1
+# Beyond `EXACT_UP_TO`, so many of the nearest by cosine are put into the order of whitened cosines.
+_WIDE = 64
+_REORDERED = 256
 _BATCH = 4096
 # Beyond `EXACT_UP_TO`, hashes meet that are equal in one of ten runs of 24 bits, in any orientation.
 _RUNS, _RUN_BITS = 10, 24
@@ -42,21 +46,50 @@ _LONGEST_BURST = 64
 
 
 def pairs_by_embedding(ids: Ids, neighbours: Neighbours) -> Pairs:
-    """Return pairs of photos (ids, n ascending) of which one is among the nearest of the other one.
+    """Return pairs of photos (ids, n ascending) of which one is among the nearest of the other one, both whitened.
 
-    Exactly up to `EXACT_UP_TO` photos, with the library's approximate index beyond.
+    Exactly up to `EXACT_UP_TO` photos, with the library's approximate index beyond; `cosines` are not known (nan).
     """
-    cutoff = lowest_cosine(ids, neighbours)
+    parts: list[Pairs] = []
+    if len(ids) < 2:
+        return _united(parts)
+    whitening = learned_whitening(ids, neighbours)
     if len(ids) <= EXACT_UP_TO:
-        found = near_pairs(neighbours.rows(ids), cutoff, most=NEIGHBOURS)
-        return Pairs(ids[found.first], ids[found.second], found.cosines)
-    parts = []
-    within = None if len(ids) == len(neighbours) else ids
-    for start in range(0, len(ids), _BATCH):
-        part = ids[start : start + _BATCH]
-        scores, nearest = neighbours.search(neighbours.rows(part), NEIGHBOURS + 1, within=within)
-        parts.append(pairs_of_neighbours(part, scores, nearest, cutoff=cutoff))
+        rows = whitening.apply(neighbours.rows(ids))
+        found = near_pairs(rows, _cutoff(rows), most=NEIGHBOURS)
+        parts.append(_of_unknown_cosine(ids[found.first], ids[found.second]))
+    else:
+        for start in range(0, len(ids), _BATCH):
+            part = ids[start : start + _BATCH]
+            nearest = nearest_by_embedding(part, ids, neighbours, whitening)
+            first, second = np.repeat(part, nearest.shape[1]), nearest.reshape(-1)
+            parts.append(_of_unknown_cosine(np.minimum(first, second), np.maximum(first, second)))
     return _united(parts)
+
+
+def nearest_by_embedding(photos: Ids, ids: Ids, neighbours: Neighbours, whitening: Whitening) -> Ids:
+    """Return the nearest among `ids` of some photos, both whitened: (q, k) int64, themselves left out.
+
+    They are the nearest of the `_WIDE` that are nearest by cosine; k is `NEIGHBOURS`, or less in a tiny library.
+    """
+    within = None if len(ids) == len(neighbours) else ids
+    kept = min(NEIGHBOURS, len(ids) - 1)
+    nearest = np.empty((len(photos), kept), np.int64)
+    for start in range(0, len(photos), _REORDERED):
+        part = photos[start : start + _REORDERED]
+        rows = neighbours.rows(part)
+        _, wide = neighbours.search(rows, min(_WIDE + 1, len(ids)), within=within)
+        others = whitening.apply(neighbours.rows(wide.reshape(-1))).reshape(*wide.shape, -1)
+        alike = np.vecdot(others, whitening.apply(rows)[:, np.newaxis])
+        alike[wide == part[:, np.newaxis]] = -np.inf
+        best = np.argsort(-alike, axis=1, kind="stable")[:, :kept]
+        nearest[start : start + len(part)] = np.take_along_axis(wide, best, axis=1)
+    return nearest
+
+
+def learned_whitening(ids: Ids, neighbours: Neighbours) -> Whitening:
+    """Learn the whitening of these photos, at least one."""
+    return Whitening.learned(neighbours.rows(np.random.default_rng(0).permutation(ids)[:_LEARNED_FROM]))
 
 
 def pairs_by_hash(ids: Ids, words: Words) -> Pairs:
@@ -75,13 +108,12 @@ def pairs_by_hash(ids: Ids, words: Words) -> Pairs:
                 against=as_unit_rows(turned[:, orientation]),
                 most=NEIGHBOURS,
             )
-            parts.append(Pairs(ids[found.first], ids[found.second], np.full(len(found), np.nan, np.float32)))
+            parts.append(_of_unknown_cosine(ids[found.first], ids[found.second]))
     else:
         for first, second in _meetings(words, turned):
             apart = np.bitwise_count(words[first, np.newaxis] ^ turned[second]).sum(axis=2).min(axis=1)
             near = apart <= HASH_DISTANCE
-            some = Pairs(ids[first[near]], ids[second[near]], np.full(near.sum(), np.nan, np.float32))
-            parts = [_united([*parts, some])]
+            parts = [_united([*parts, _of_unknown_cosine(ids[first[near]], ids[second[near]])])]
     return _united(parts)
 
 
@@ -102,8 +134,7 @@ def pairs_by_time(moments: Sequence[tuple[str, str | None, int]]) -> Pairs:
         first += [min(photo, other) for _, other in recent]
         second += [max(photo, other) for _, other in recent]
         recent.append((now, photo))
-    cosines = np.full(len(first), np.nan, np.float32)
-    return _united([Pairs(np.array(first, np.int64), np.array(second, np.int64), cosines)])
+    return _united([_of_unknown_cosine(np.array(first, np.int64), np.array(second, np.int64))])
 
 
 def united(parts: Sequence[Pairs], neighbours: Neighbours) -> Pairs:
@@ -144,13 +175,20 @@ def walking_order(pairs: Pairs) -> npt.NDArray[np.intp]:
     return np.lexsort((numbers.min(axis=0), numbers.max(axis=0)))
 
 
-def lowest_cosine(ids: Ids, neighbours: Neighbours) -> float:
-    """Return the cosine from which pairs are proposed in this library."""
-    if len(ids) < 2:
-        return LOWEST_COSINE
-    sample = neighbours.rows(np.random.default_rng(0).permutation(ids)[:_SAMPLE])
-    cosines = (sample @ sample.T)[np.triu_indices(len(sample), 1)]
-    return min(LOWEST_COSINE, float(np.quantile(cosines, _UNRELATED)))
+def _cutoff(rows: Rows) -> float:
+    """Return a cosine that leaves most of these unit rows `_ENOUGH` others at least, and no row very many."""
+    sample = rows[np.random.default_rng(0).permutation(len(rows))[:_SAMPLE]]
+    rank = round(_ENOUGH * len(sample) / len(rows))
+    if rank >= len(sample) - 1:
+        return -np.inf
+    cosines = sample @ sample.T
+    np.fill_diagonal(cosines, -1)
+    enough = np.partition(cosines, -max(1, rank), axis=1)[:, -max(1, rank)]
+    return float(np.quantile(enough, _FEW))
+
+
+def _of_unknown_cosine(first: Ids, second: Ids) -> Pairs:
+    return Pairs(first, second, np.full(len(first), np.nan, np.float32))
 
 
 def _meetings(words: Words, turned: npt.NDArray[np.uint64]) -> Iterator[tuple[Ids, Ids]]:

@@ -17,7 +17,12 @@ from vitsearch.duplicates.calibration import (
     evidence_of_copies,
     strictness_of,
 )
-from vitsearch.duplicates.candidates import HASH_DISTANCE, NEIGHBOURS, lowest_cosine
+from vitsearch.duplicates.candidates import (
+    HASH_DISTANCE,
+    NEIGHBOURS,
+    learned_whitening,
+    nearest_by_embedding,
+)
 from vitsearch.duplicates.edits import EDITS
 from vitsearch.duplicates.evidence import Cutoffs
 from vitsearch.duplicates.hashes import in_all_orientations
@@ -191,10 +196,11 @@ def _proposed(library: Library, ids: Ids, sample: Ids) -> set[Pair]:
     """The pairs with one photo of the sample that a search for duplicates would propose."""
     neighbours = library.neighbours()
     pairs: set[Pair] = set()
-    scores, nearest = neighbours.search(neighbours.rows(sample), NEIGHBOURS + 1, within=ids)
-    near = scores >= lowest_cosine(ids, neighbours)
-    for photo, others in zip(sample.tolist(), np.where(near, nearest, -1).tolist(), strict=True):
-        pairs.update(_pair(photo, other) for other in others if other >= 0 and other != photo)
+    if not len(sample):
+        return pairs
+    nearest = nearest_by_embedding(sample, ids, neighbours, learned_whitening(ids, neighbours))
+    for photo, others in zip(sample.tolist(), nearest.tolist(), strict=True):
+        pairs.update(_pair(photo, other) for other in others)
     hashed, words = hashes_of(library.catalog, ids)
     chosen = np.isin(hashed, sample)
     for photo, turned in zip(hashed[chosen].tolist(), in_all_orientations(words[chosen]), strict=True):

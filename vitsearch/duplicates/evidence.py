@@ -52,7 +52,7 @@ class Evidence:
 
     `cosine`: similarity of the embeddings. `hash_distance`: 0 to 255, the smallest over eight orientations.
     `inliers`: features the transform rests on, 0 where the hash proposed it. The next five are `Agreement`'s.
-    `content_first`, `content_second`: how much of each frame is not a plain border.
+    `content_first`, `content_second`: how much of each frame is not a plain border, looked at where it is confirmed.
     """
 
     cosine: float | None = None
@@ -163,10 +163,9 @@ def look(
             continue
         found = _evidence(agreement, hypothesis, best)
         if found.confirms(cutoffs):
-            best = found
-            break
+            return replace(found, content_first=first.content, content_second=second.content)
         best = max(best, found, key=attrgetter("score"))
-    return replace(best, content_first=first.content, content_second=second.content)
+    return best
 
 
 def _hash_distance(hashes: tuple[bytes | None, bytes | None]) -> tuple[int | None, int]:

@@ -55,21 +55,6 @@ def near_pairs(rows: Rows, cutoff: float, *, against: Rows | None = None, most: 
     return _chosen(pairs, np.lexsort((pairs.second, pairs.first)))
 
 
-def pairs_of_neighbours(ids: Ids, scores: Floats, neighbours: Ids, *, cutoff: float) -> Pairs:
-    """Turn lists of nearest neighbours into pairs of ids, each pair once.
-
-    `ids`: (q,) whose neighbours these are; `scores`, `neighbours`: (q, k), best first, -1 where there are fewer.
-    """
-    mine = np.broadcast_to(ids[:, np.newaxis], neighbours.shape)
-    kept = (neighbours >= 0) & (neighbours != mine) & (scores >= cutoff)
-    first = np.minimum(mine[kept], neighbours[kept])
-    second = np.maximum(mine[kept], neighbours[kept])
-    cosines = scores[kept].astype(np.float32)
-    # Of a pair that was found from both ends the first mention is kept.
-    _, once = np.unique(np.stack([first, second], axis=1), axis=0, return_index=True)
-    return Pairs(first[once], second[once], cosines[once])
-
-
 def _blocks_of_pairs(rows: Rows, against: Rows, cutoff: float) -> Iterator[Pairs]:
     limit = np.float32(cutoff)
     products = np.empty(BLOCK * BLOCK, dtype=np.float32)
