@@ -41,9 +41,14 @@ def indexed(library, photos):
 
 
 @pytest.fixture
-def other(tmp_path):
+def others_backbone():
+    return MeanColour()
+
+
+@pytest.fixture
+def other(tmp_path, others_backbone):
     """The library of another machine."""
-    with Library.open(tmp_path / "other", backbone=MeanColour()) as opened:
+    with Library.open(tmp_path / "other", backbone=others_backbone) as opened:
         yield opened
 
 
@@ -174,7 +179,7 @@ class TestMergingLibraries:
         assert everything(other) == before
 
     def test_a_folder_of_another_machine_is_offline_until_it_is_relocated(
-        self, indexed, other, photos, tmp_path
+        self, indexed, other, others_backbone, photos, tmp_path
     ):
         exported(indexed, tmp_path / "out.parquet")
         photos.rename(tmp_path / "mounted")
@@ -185,7 +190,7 @@ class TestMergingLibraries:
         assert other.search(query, include_self=True).results == ()
         other.relocate_root(photos, tmp_path / "mounted")
         assert len(places(other, query)) == 6
-        assert other._given.embedded == 0
+        assert others_backbone.embedded == 0
 
     def test_a_folder_of_another_system_can_be_relocated_by_the_name_that_it_has_there(
         self, indexed, other, photos, tmp_path

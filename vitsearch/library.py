@@ -10,17 +10,17 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vitsearch.backbone_source import BackboneSource, canonical
 from vitsearch.catalog import Catalog, Filter, Root
 from vitsearch.database import Database
 from vitsearch.errors import (
     BadQuery,
     LibraryError,
     LibraryMissing,
-    SpaceMismatch,
 )
 from vitsearch.lease import lease
 from vitsearch.matches import MatchOptions, find_matches, query_direction
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from vitsearch.backbones.backbone import Backbone
+    from vitsearch.backbones.devices import Device
     from vitsearch.backbones.spec import Space
     from vitsearch.decoding.decoders import Decoders
     from vitsearch.embedding import Progress
@@ -54,8 +55,6 @@ if TYPE_CHECKING:
     from vitsearch.stores.milvus_search import MilvusSearch
 
     Vector = npt.NDArray[np.float32]
-
-Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
 class Library:
@@ -76,11 +75,9 @@ class Library:
         notice: Callable[[str], None],
     ) -> None:
         self.folder = folder
-        self._given = backbone
-        self._current: Backbone | None = None
-        self._cache = cache
-        self._device: Device = device
-        self._batch_size = batch_size
+        self._backbones = BackboneSource(
+            folder, backbone, cache=cache, device=device, batch_size=batch_size, notice=notice
+        )
         self._decoders = decoders
         self._notice = notice
         self._opened: Catalog | None = None
@@ -187,7 +184,7 @@ class Library:
             if not urls:
                 check_folders(catalog, chosen)
             if change_model:
-                space = self._named_backbone(model).space
+                space = self._backbones.named(model).space
                 space_id = catalog.add_space(space)
             else:
                 space_id, space = self._space_for_index(catalog, model)
@@ -425,7 +422,7 @@ class Library:
         """
         catalog = self.catalog
         with lease(self.folder):
-            spaces = [stored for stored in catalog.spaces() if stored.space.model == _canonical(model)]
+            spaces = [stored for stored in catalog.spaces() if stored.space.model == canonical(model)]
             if not spaces:
                 raise LibraryError(
                     f"the library in {self.folder} has no vectors of {model}: see `vitsearch status`"
@@ -490,17 +487,11 @@ class Library:
     def _space_for_index(self, catalog: Catalog, model: str | None) -> tuple[int, Space]:
         active = catalog.active_space()
         if active is None:
-            space = self._named_backbone(model).space
+            space = self._backbones.named(model).space
             space_id = catalog.add_space(space)
             catalog.activate_space(space_id)
             return space_id, space
-        if model is not None and self._given is None and _canonical(model) != active[1].model:
-            raise SpaceMismatch(
-                f"the library in {self.folder} was indexed with {active[1].model}, not {model}: leave --model away, or "
-                "add --change-model to embed every photo again"
-            )
-        if self._given is not None and self._given.space != active[1]:
-            raise SpaceMismatch(_other_space(self.folder, active[1], self._given.space))
+        self._backbones.check(active[1], model)
         return active
 
     def _ray_embedder(
@@ -511,22 +502,9 @@ class Library:
         options: RayOptions,
         on_progress: Callable[[Progress], None],
     ) -> RayEmbedder:
-        from vitsearch.backbones import load_for_space
         from vitsearch.ray_embedding import RayEmbedder
 
-        # Called in the workers: what it needs travels to them.
-        given = self._given
-        load = (
-            (lambda: given)
-            if given
-            else partial(
-                load_for_space,
-                space,
-                cache=self.cache_folder,
-                device=self._device,
-                batch_size=self._batch_size,
-            )
-        )
+        load = self._backbones.loader(space)
         return RayEmbedder(catalog, space_id, space, load, self.folder, options, on_progress=on_progress)
 
     def _change_space(self, space_id: int, space: Space) -> None:
@@ -539,21 +517,6 @@ class Library:
         else:
             self.catalog.activate_space(space_id)
 
-    def _named_backbone(self, model: str | None) -> Backbone:
-        """Load a model by name, or the default one."""
-        if self._given is not None:
-            return self._given
-        from vitsearch.backbones import load_backbone
-
-        self._current = load_backbone(
-            model,
-            cache=self.cache_folder,
-            device=self._device,
-            batch_size=self._batch_size,
-            notice=self._notice,
-        )
-        return self._current
-
     def backbone(self, space: Space) -> Backbone:
         """Load the model of a stored space, and nothing that differs from it.
 
@@ -561,35 +524,12 @@ class Library:
             SpaceMismatch: the weights on this machine, or the backbone that was given, are of another space.
 
         """
-        if self._given is not None and self._given.space == space:
-            return self._given
-        if space.is_imported:
-            raise SpaceMismatch(
-                f"the vectors of {space.model} were imported, and how it sees a photo is not known here: search for "
-                "photos that were imported, or compute vectors of new ones where those came from, and import them"
-            )
-        if self._given is not None:
-            raise SpaceMismatch(_other_space(self.folder, space, self._given.space))
-        if self._current is None or self._current.space != space:
-            from vitsearch.backbones import load_for_space
-
-            self._current = load_for_space(
-                space,
-                cache=self.cache_folder,
-                device=self._device,
-                batch_size=self._batch_size,
-                notice=self._notice,
-            )
-        return self._current
+        return self._backbones.of_space(space)
 
     @property
     def cache_folder(self) -> Path:
         """Where weights are kept."""
-        if self._cache is None:
-            import platformdirs
-
-            self._cache = platformdirs.user_cache_path("vitsearch", appauthor=False)
-        return self._cache
+        return self._backbones.cache_folder
 
     def _embedded_query(
         self, example: Example, space: Space, known_row: Callable[[bytes], Vector | None], crop: Crop | None
@@ -642,23 +582,6 @@ class Library:
             if root.path in (path, Path(folder)):
                 return root
         raise LibraryError(f"{path} is not a folder that was indexed: see `vitsearch roots list`")
-
-
-def _canonical(model: str) -> str:
-    from vitsearch.backbones import canonical_name
-
-    return canonical_name(model)
-
-
-def _other_space(folder: Path, stored: Space, given: Space) -> str:
-    if stored.model != given.model:
-        return (
-            f"the library in {folder} was indexed with {stored.model}, not {given.model}: use its own model"
-        )
-    return (
-        f"the library in {folder} was indexed with other weights or preprocessing of {stored.model}: restore those, or "
-        "index into another --library"
-    )
 
 
 def _folder_bytes(folder: Path) -> int:

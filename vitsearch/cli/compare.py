@@ -14,8 +14,8 @@ from vitsearch.cli.progress import progress_bar
 from vitsearch.cli.session import Session, device_option, json_option, pass_session
 
 if TYPE_CHECKING:
+    from vitsearch.backbones.devices import Device
     from vitsearch.comparison import Candidate, Comparison, ModelScores
-    from vitsearch.library import Device
     from vitsearch.measures import Estimate
 
 _SHOWN_REASONS = 20

@@ -24,8 +24,8 @@ from vitsearch.cli.session import Session, device_option, json_option, pass_sess
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from vitsearch.backbones.devices import Device
     from vitsearch.heads.shelf import MadeHead
-    from vitsearch.library import Device
 
 _Command = TypeVar("_Command", bound="Callable[..., object]")
 

@@ -16,7 +16,8 @@ from vitsearch.cli.session import Session, device_option, json_option, pass_sess
 from vitsearch.errors import LibraryError
 
 if TYPE_CHECKING:
-    from vitsearch.library import Device, Library
+    from vitsearch.backbones.devices import Device
+    from vitsearch.library import Library
     from vitsearch.ray_embedding import RayOptions
     from vitsearch.records import IndexReport
 

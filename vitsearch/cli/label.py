@@ -12,9 +12,9 @@ from vitsearch.cli.progress import progress_bar
 from vitsearch.cli.session import Session, device_option, json_option, pass_session
 
 if TYPE_CHECKING:
+    from vitsearch.backbones.devices import Device
     from vitsearch.heads.labelling import LabelResult
     from vitsearch.heads.writing import SidecarReport
-    from vitsearch.library import Device
 
 
 @click.command()

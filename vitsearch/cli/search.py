@@ -14,8 +14,9 @@ from vitsearch.cli.output import print_json, shown
 from vitsearch.cli.session import Session, device_option, json_option, pass_session, store_token_option
 
 if TYPE_CHECKING:
+    from vitsearch.backbones.devices import Device
     from vitsearch.catalog import Filter
-    from vitsearch.library import Device, Library
+    from vitsearch.library import Library
     from vitsearch.records import SearchResult
     from vitsearch.stores.milvus_search import MilvusSearch
 

@@ -14,7 +14,7 @@ from vitsearch.errors import VitsearchError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vitsearch.library import Device
+    from vitsearch.backbones.devices import Device
 
 _NEEDED = ("fastapi", "uvicorn", "jinja2")
 

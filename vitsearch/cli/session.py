@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from vitsearch.library import Device, Library
+    from vitsearch.backbones.devices import Device
+    from vitsearch.library import Library
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vitsearch.backbones.backbone import Backbone
-    from vitsearch.library import Device
+    from vitsearch.backbones.devices import Device
 
 
 @dataclass(frozen=True, slots=True)
