@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import pytest
 
@@ -116,7 +117,7 @@ def test_the_model_in_use_cannot_be_removed_and_an_old_one_can(indexed, photos):
 
 SLOW_CHANGE = """
     import sys, time
-    from tests.conftest import MeanColour
+    from conftest import MeanColour
     from vitsearch.library import Library
 
     class Slow(MeanColour):
@@ -134,6 +135,7 @@ def test_a_change_that_is_killed_at_any_moment_goes_on_where_it_was(indexed, pho
     for delay in (0.1, 0.2, 0.3):
         process = subprocess.Popen(
             [sys.executable, "-c", textwrap.dedent(SLOW_CHANGE), str(indexed)],
+            cwd=Path(__file__).parent,
             stdout=subprocess.PIPE,
             text=True,
         )
