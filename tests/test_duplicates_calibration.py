@@ -5,9 +5,9 @@ import shutil
 from random import Random
 
 import pytest
+from conftest import SAMPLES, MeanColour
 from PIL import Image
 
-from tests.conftest import SAMPLES, MeanColour
 from vitsearch.duplicates import earned
 from vitsearch.duplicates.earned import EarnedCutoffs, earned_cutoffs, known_cutoffs
 from vitsearch.duplicates.edits import EDITS

@@ -9,9 +9,9 @@ from random import Random
 
 import pytest
 from click.testing import CliRunner
+from conftest import SAMPLES
 from PIL import Image
 
-from tests.conftest import SAMPLES
 from vitsearch.cli import cli
 from vitsearch.duplicates.edits import EDITS
 from vitsearch.errors import BadQuery, PlanError, UnreadablePhoto

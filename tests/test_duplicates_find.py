@@ -8,9 +8,9 @@ from random import Random
 import numpy as np
 import platformdirs
 import pytest
+from conftest import SAMPLES, MeanColour
 from PIL import Image
 
-from tests.conftest import SAMPLES, MeanColour
 from vitsearch.duplicates import candidates
 from vitsearch.duplicates.check import check_files
 from vitsearch.duplicates.edits import EDITS

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from conftest import SAMPLES, MeanColour
 from test_heads_library import paint, paint_labels
 
-from tests.conftest import SAMPLES, MeanColour
 from vitsearch.cli import cli
 from vitsearch.cli.session import Session
 from vitsearch.errors import VitsearchError

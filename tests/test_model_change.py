@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import MeanColour
 
-from tests.conftest import MeanColour
 from vitsearch.errors import LibraryError, SpaceMismatch
 from vitsearch.library import Library
 
