@@ -27,7 +27,8 @@ from synthetic_library import Stored, make_library
 from widening import Widening, read_base
 
 from vitsearch.library import Library
-from vitsearch.stores.milvus import Address, MilvusCollection
+from vitsearch.stores.milvus import MilvusCollection
+from vitsearch.stores.milvus_address import Address
 from vitsearch.stores.milvus_export import export_milvus
 from vitsearch.stores.portable import Selection
 

@@ -10,7 +10,9 @@ after a crash, so it is written without a journal.
 from __future__ import annotations
 
 import argparse
+import math
 import sqlite3
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,8 +76,14 @@ def query_files(library: Path) -> list[Path]:
     return sorted((library / "photos" / "queries").glob("*.jpg"))
 
 
-def make_library(folder: Path, photos: int, widening: Widening, *, space: Space | None = None) -> None:
-    """Fill a new library in `folder` with that many photos, a file each; `space` is that of a real model."""
+def make_library(
+    folder: Path, photos: int, widening: Widening, *, space: Space | None = None, minutes: float = math.inf
+) -> int:
+    """Fill a library in `folder` until it has that many photos, a file each, or until so many minutes have passed.
+
+    `space` is that of a real model. Returns how many photos there are: the next call goes on from there.
+    """
+    until = time.monotonic() + 60 * minutes
     root = folder / "photos"
     payloads = _write_queries(root / "queries")
     database = Database.open(folder / LIBRARY_FILE, create=True)
@@ -83,20 +91,25 @@ def make_library(folder: Path, photos: int, widening: Widening, *, space: Space 
     space_id = catalog.add_space(space or Stored(widening.base.shape[1]).space)
     catalog.activate_space(space_id)
     root_id = catalog.add_root(root)[0].id
+    made = database.scalar("SELECT coalesce(max(id), 0) FROM photos")
     database.close()
     connection = sqlite3.connect(folder / LIBRARY_FILE, isolation_level=None)
     for setting in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -1000000"):
         connection.execute(f"PRAGMA {setting}")
     connection.execute("BEGIN")
-    for first, block in widening.blocks(photos, seed=1):
+    for first, block in widening.blocks(photos, seed=1, first=int(made)):
         rows = block.astype("<f2")
         for start in range(0, len(block), BATCH):
             part = rows[start : start + BATCH]
             facts = _facts(first + start, len(part), payloads, photos)
             _insert(connection, space_id, root_id, part, facts)
+        made = first + len(block)
+        if time.monotonic() > until:
+            break
     connection.execute("UPDATE spaces SET generation = abs(random())")
     connection.execute("COMMIT")
     connection.close()
+    return int(made)
 
 
 def _facts(first: int, count: int, payloads: list[tuple[Path, bytes]], photos: int) -> Iterator[Row]:
@@ -138,7 +151,7 @@ def _insert(
 
 
 def _write_queries(folder: Path) -> list[tuple[Path, bytes]]:
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(5)
     payloads = []
     for number in range(QUERIES):
@@ -158,9 +171,11 @@ def main() -> None:
     parser.add_argument("--photos", type=int, required=True)
     parser.add_argument("--base", type=Path, help="embeddings of real photos, (m, d), a .npy file")
     parser.add_argument("--dimension", type=int, default=384)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="stop then; the same command goes on")
     arguments = parser.parse_args()
     base = read_base(arguments.base, arguments.dimension)
-    make_library(arguments.folder, arguments.photos, Widening(base))
+    made = make_library(arguments.folder, arguments.photos, Widening(base), minutes=arguments.minutes)
+    print(f"{made:,} of {arguments.photos:,} photos")
 
 
 if __name__ == "__main__":

@@ -37,11 +37,10 @@ class Widening:
         rows = self.mean + np.float32(np.sqrt(1 - share**2)) * chosen + np.float32(share) * shaken
         return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
-    def blocks(self, count: int, *, seed: int) -> Iterator[tuple[int, np.ndarray]]:
-        """Draw `count` rows in blocks, each with the number of its first row."""
-        random = np.random.default_rng(seed)
-        for start in range(0, count, BLOCK):
-            yield start, self.draw(min(BLOCK, count - start), random)
+    def blocks(self, count: int, *, seed: int, first: int = 0) -> Iterator[tuple[int, np.ndarray]]:
+        """Draw `count` rows in blocks, each with the number of its first row; `first`, a multiple of BLOCK, goes on."""
+        for start in range(first, count, BLOCK):
+            yield start, self.draw(min(BLOCK, count - start), np.random.default_rng((seed, start)))
 
     def _calibrated(self) -> float:
         wanted = _nearest(self.base)

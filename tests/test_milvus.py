@@ -24,7 +24,8 @@ from vitsearch.stores.portable import Selection
 
 pytest.importorskip("milvus_lite", reason="Milvus Lite has no build for this system")
 
-from vitsearch.stores.milvus import Address, MilvusCollection
+from vitsearch.stores.milvus import MilvusCollection
+from vitsearch.stores.milvus_address import Address
 from vitsearch.stores.milvus_export import export_milvus
 from vitsearch.stores.milvus_search import MilvusSearch
 
@@ -268,7 +269,8 @@ class TestAddresses:
     def test_a_file_that_another_process_uses_is_named(self, indexed, address):
         export(indexed, address)
         code = (
-            f"import sys; from vitsearch.stores.milvus import *; c = MilvusCollection(Address.parse({address!r})); "
+            f"import sys; from vitsearch.stores.milvus import MilvusCollection; "
+            f"from vitsearch.stores.milvus_address import Address; c = MilvusCollection(Address.parse({address!r})); "
             "print('open', flush=True); sys.stdin.read()"
         )
         with subprocess.Popen(
@@ -434,7 +436,8 @@ class TestBreaks:
 import sys
 from vitsearch.library import Library
 from vitsearch.stores import milvus_export
-from vitsearch.stores.milvus import Address, MilvusCollection
+from vitsearch.stores.milvus import MilvusCollection
+from vitsearch.stores.milvus_address import Address
 from vitsearch.stores.portable import Selection
 milvus_export._ROWS_AT_ONCE = 50
 put = MilvusCollection.put

@@ -190,7 +190,7 @@ class Library:
                 space_id, space = self._space_for_index(catalog, model)
             embedder = self._ray_embedder(catalog, space_id, space, ray, on_progress) if ray else None
             if urls and embedder is not None:
-                from vitsearch.ray_embedding import index_urls
+                from vitsearch.url_indexing import index_urls
 
                 report = index_urls(catalog, space_id, space, urls, embedder)
             else:

@@ -7,160 +7,44 @@ that were written when a run was interrupted are merged by the next.
 
 from __future__ import annotations
 
-import pickle
-import time
-from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path, PurePosixPath
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vitsearch.catalog import RejectedFile
-from vitsearch.embedding import Embedder, Progress
-from vitsearch.errors import LibraryError, StoreError, UnreadablePhoto
-from vitsearch.photos import MAX_FILE_BYTES
-from vitsearch.records import FoundFile, IndexReport, UnreadableFile
-from vitsearch.scan import EXTENSIONS
-from vitsearch.stores.importing import Merge, Places
-from vitsearch.stores.parquet import ShardWriter
+from vitsearch.embedding import Progress
+from vitsearch.errors import StoreError
+from vitsearch.ray_workers import Block, BlockWorker, EmbeddedBlock
+from vitsearch.stores.merging import Merge, Places
 from vitsearch.stores.parquet_reading import VectorFile
-from vitsearch.stores.portable import Place, PortablePhoto
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    import numpy.typing as npt
+    from pathlib import Path
 
     from vitsearch.backbones.backbone import Backbone
     from vitsearch.backbones.spec import Space
-    from vitsearch.catalog import Catalog, ReadableFile
+    from vitsearch.catalog import Catalog
+    from vitsearch.records import FoundFile
 
-    # The id of the file's root, the root, the path below it, size and time.
-    Listed = tuple[int | None, str, str, int, int]
-
-# What the loss of a worker costs, and how often a worker waits for its first photos.
-FILES_A_BLOCK = 512
+# What the loss of a worker costs at most, and at least: the start of its decoders must not count.
+MOST_FILES_A_BLOCK, LEAST_FILES_A_BLOCK = 512, 64
+# So many blocks a worker: a run has news of itself, and no worker is left alone with a long last block.
+BLOCKS_A_WORKER = 16
 
 
 @dataclass(frozen=True, slots=True)
 class RayOptions:
     """Where workers run.
 
-    `address` is a cluster's; without one they run here. `shards` is a folder that all of them see.
+    `address` is a cluster's; without one they run here. `shards` is a folder that all of them see. Without
+    `files_a_block` it is chosen by how many files there are. With `verbose`, what workers say reaches this process.
     """
 
     address: str | None = None
     shards: Path | None = None
     workers: int | None = None
-    files_a_block: int = FILES_A_BLOCK
-
-
-@dataclass
-class _Collected:
-    """Takes the place of a library's catalog in a worker: keeps what is read and embedded."""
-
-    readable: list[ReadableFile] = field(default_factory=list)
-    rejected: list[RejectedFile] = field(default_factory=list)
-    payloads: set[bytes] = field(default_factory=set)
-
-    def has_vector(self, payload: bytes, space: int) -> bool:
-        """Whether this block has the photo already."""
-        del space
-        return payload in self.payloads
-
-    def store(
-        self, run: int, space: int, readable: Sequence[ReadableFile], rejected: Sequence[RejectedFile]
-    ) -> int:
-        """Keep a batch."""
-        del run, space
-        self.readable += readable
-        self.rejected += rejected
-        self.payloads |= {file.payload for file in readable if file.row is not None}
-        return sum(file.row is not None for file in readable)
-
-    def photos(self) -> list[PortablePhoto]:
-        """Return the photos that were embedded, each with all of its files."""
-        files: dict[bytes, list[ReadableFile]] = {}
-        for file in self.readable:
-            files.setdefault(file.payload, []).append(file)
-        found = []
-        for payload, same in files.items():
-            first = next(file for file in same if file.row is not None)
-            assert first.row is not None
-            places = tuple(
-                Place(
-                    str(each.found.root),
-                    each.found.relative,
-                    each.found.size,
-                    each.found.mtime_ns,
-                    each.content,
-                )
-                for each in same
-            )
-            found.append(
-                PortablePhoto(0, payload, first.facts, first.perceptual, places, first.row, first.norm)
-            )
-        return found
-
-
-class BlockWorker:
-    """Lives in a worker process: loads the model once, then turns blocks of files into shards."""
-
-    def __init__(self, load: Callable[[], Backbone], shards: str) -> None:
-        self._backbone = load()
-        self._shards = Path(shards)
-
-    def __call__(self, batch: dict[str, npt.NDArray[Any]]) -> dict[str, list[Any]]:
-        """Embed the blocks of a batch; return the shard of each and what could not be read."""
-        names, rejected = [], []
-        for name, block in zip(batch["name"], batch["block"], strict=True):
-            listed: list[Listed] = pickle.loads(block)  # noqa: S301 - our own, from the process that started us
-            collected = _Collected()
-            files = [
-                (root, FoundFile(Path(folder), relative, size, time))
-                for root, folder, relative, size, time in listed
-            ]
-            urls = {
-                found: f"{folder}/{found.relative}"
-                for (_, found), (_, folder, *_) in zip(files, listed, strict=True)
-                if "://" in folder
-            }
-            embedder = Embedder(collected, 0, lambda: self._backbone, source=partial(_source, urls))
-            embedder.run(0, files)
-            shard = self._shards / f"{name}.parquet"
-            with ShardWriter(shard, self._backbone.space) as writer:
-                writer.write(collected.photos())
-            writer.partial.replace(shard)
-            names.append(str(shard))
-            rejected.append(
-                pickle.dumps(
-                    [
-                        (
-                            each.root,
-                            str(each.found.root),
-                            each.found.relative,
-                            each.found.size,
-                            each.found.mtime_ns,
-                            each.reason,
-                        )
-                        for each in collected.rejected
-                    ]
-                )
-            )
-        return {"shard": names, "rejected": rejected}
-
-
-def _source(urls: Mapping[FoundFile, str], found: FoundFile) -> Path | bytes:
-    """Where a file is, or what a URL gives."""
-    if found not in urls:
-        return found.path
-    import fsspec
-
-    url = urls[found]
-    try:
-        with fsspec.open(url, "rb") as file:
-            return bytes(file.read(MAX_FILE_BYTES))
-    except (OSError, ImportError, ValueError) as error:
-        raise UnreadablePhoto(url, str(error) or type(error).__name__) from error
+    files_a_block: int | None = None
+    verbose: bool = False
 
 
 class RayEmbedder:
@@ -209,11 +93,16 @@ class RayEmbedder:
             raise StoreError(f"cannot write to {self._shards}: {error.strerror or error}") from error
         done = 0
         self._on_progress(Progress("embed", 0, len(todo)))
-        for shard, rejected, files in _work(self._load, self._shards, todo, run, self._options, urls or {}):
-            self._merge(shard, run=run)
-            self._catalog.store(run, self._space_id, [], rejected)
-            done += files
-            self._on_progress(Progress("embed", done, len(todo)))
+        with _connection(self._options) as workers:
+            blocks = _blocks(
+                todo, run, self._options.files_a_block or _files_a_block(len(todo), workers.count)
+            )
+            files = {block.name: len(block.files) for block in blocks}
+            for embedded in _embedded(blocks, workers, (self._load, str(self._shards), dict(urls or {}))):
+                self._merge(embedded.shard, run=run)
+                self._catalog.store(run, self._space_id, [], embedded.rejected)
+                done += files[embedded.name]
+                self._on_progress(Progress("embed", done, len(todo)))
 
     def _merge(self, shard: Path, *, run: int) -> None:
         """Bring one shard into the library and remove it."""
@@ -227,148 +116,98 @@ class RayEmbedder:
         shard.unlink()
 
 
-def index_urls(
-    catalog: Catalog, space_id: int, space: Space, urls: Sequence[str], embedder: RayEmbedder
-) -> IndexReport:
-    """Bring the photos below these URLs (of any kind that fsspec opens) into the library.
+@dataclass(frozen=True, slots=True)
+class _Workers:
+    """How many workers there are, and what each is given of its machine."""
 
-    A URL is a root that is not here: its photos are among the answers of a search once `roots relocate` says where they
-    are mounted. Photos that have gone from there stay as they are.
+    count: int
+    cores: int
+    gpus: int
 
-    Raises:
-        LibraryError: a URL cannot be listed.
+    @classmethod
+    def of_cluster(cls, wanted: int | None) -> _Workers:
+        """One worker a GPU, or one a machine: it decodes and embeds in processes and threads of its own.
 
-    """
-    started = time.monotonic()
-    run = catalog.begin_run()
-    todo: list[tuple[int | None, FoundFile]] = []
-    unchanged = 0
-    roots = []
-    for url in urls:
-        root, below = catalog.add_root(Path(url))
-        if below:
-            raise LibraryError(f"{url} lies in {root.path}, which was indexed: name that")
-        roots.append(root)
-        known = catalog.known_files(root.id, "", space_id)
-        for found in _listed(url):
-            file = known.get(found.relative)
-            if file is None or file[2:4] != (found.size, found.mtime_ns) or not file[6]:
-                todo.append((root.id, found))
-            else:
-                unchanged += 1
-    embedder.run(run, todo, urls={Path(url): url.rstrip("/") for url in urls})
-    counts = [catalog.counts(root.id, "") for root in roots]
-    return IndexReport(
-        photos=catalog.count_photos([(root.id, "") for root in roots]),
-        files=sum(count.files for count in counts),
-        embedded=embedder.embedded,
-        unchanged=unchanged,
-        moved=0,
-        missing=sum(count.missing for count in counts),
-        pruned=0,
-        offline=0,
-        offline_roots=(),
-        unreadable=tuple(
-            UnreadableFile(root.path / path, reason)
-            for root in roots
-            for path, reason in catalog.unreadable(root.id, "")
-        ),
-        model=space.model,
-        seconds=time.monotonic() - started,
-    )
+        Without GPUs it gets all cores of the smallest machine, as Ray tells OpenMP to start no more threads than that.
+        Ray's workers run at a low priority, so that searches on their machines do not wait for them.
+        """
+        import ray
+
+        machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        gpus = sum(int(machine.get("GPU", 0)) for machine in machines)
+        cores = [int(machine["CPU"]) for machine in machines if machine.get("CPU", 0) >= 1]
+        if gpus:
+            return cls(wanted or gpus, 0, 1)
+        count = wanted or max(1, len(cores))
+        return cls(count, max(1, min(cores, default=1) * len(cores) // max(count, len(cores), 1)), 0)
 
 
-def _listed(url: str) -> list[FoundFile]:
-    """The photos below a URL, sorted by path."""
-    import fsspec
-
-    try:
-        system, base = fsspec.core.url_to_fs(url)
-        entries = system.find(base, detail=True)
-    except (OSError, ImportError, ValueError) as error:
-        raise LibraryError(f"cannot list {url}: {error}") from error
-    found = []
-    for name, told in entries.items():
-        path = PurePosixPath(name[len(base) :].lstrip("/"))
-        hidden = any(part.startswith(".") for part in path.parts)
-        if told.get("type") == "file" and path.suffix.lower() in EXTENSIONS and not hidden:
-            changed = next(
-                (told[key] for key in ("mtime", "LastModified", "last_modified", "updated") if key in told), 0
-            )
-            seconds = changed.timestamp() if hasattr(changed, "timestamp") else changed
-            usable = isinstance(seconds, (int, float))
-            found.append(
-                FoundFile(
-                    Path(url), str(path), int(told.get("size") or 0), int(seconds * 1e9) if usable else 0
-                )
-            )
-    if not found:
-        raise LibraryError(f"there are no photos below {url}: check the address")
-    return sorted(found, key=lambda each: each.relative)
+def _files_a_block(files: int, workers: int) -> int:
+    return max(LEAST_FILES_A_BLOCK, min(MOST_FILES_A_BLOCK, files // (workers * BLOCKS_A_WORKER)))
 
 
-def _work(
-    load: Callable[[], Backbone],
-    shards: Path,
-    todo: Sequence[tuple[int | None, FoundFile]],
-    run: int,
-    options: RayOptions,
-    urls: Mapping[Path, str],
-) -> Iterator[tuple[Path, list[RejectedFile], int]]:
-    """Hand blocks to Ray; yield each shard as it is finished, with the files that could not be read."""
+def _blocks(todo: Sequence[tuple[int | None, FoundFile]], run: int, size: int) -> list[Block]:
+    return [
+        Block(f"block-{run}-{number}", todo[start : start + size])
+        for number, start in enumerate(range(0, len(todo), size))
+    ]
+
+
+@contextmanager
+def _connection(options: RayOptions) -> Iterator[_Workers]:
+    """Start Ray or join its cluster, unless that was done already, and leave it as it was found."""
     try:
         import ray
-        import ray.data
     except ImportError as error:
         raise StoreError("the engine needs Ray: install it with `pip install 'vitsearch[ray]'`") from error
-    blocks: list[dict[str, Any]] = []
-    sizes: dict[str, int] = {}
-    for number, start in enumerate(range(0, len(todo), options.files_a_block)):
-        listed: list[Listed] = [
-            (root, urls.get(found.root, str(found.root)), found.relative, found.size, found.mtime_ns)
-            for root, found in todo[start : start + options.files_a_block]
-        ]
-        name = f"block-{run}-{number}"
-        sizes[str(shards / f"{name}.parquet")] = len(listed)
-        blocks.append({"name": name, "block": pickle.dumps(listed)})
     started = not ray.is_initialized()
     try:
+        with _plain_errors():
+            if started:
+                ray.init(
+                    address=options.address,
+                    include_dashboard=False if options.address is None else None,
+                    log_to_driver=options.verbose,
+                    logging_level="INFO" if options.verbose else "ERROR",
+                )
+            workers = _Workers.of_cluster(options.workers)
+        yield workers
+    finally:
         if started:
-            ray.init(
-                address=options.address,
-                include_dashboard=False if options.address is None else None,
-                log_to_driver=False,
-                logging_level="ERROR",
-            )
-        context = ray.data.DataContext.get_current()
-        context.enable_progress_bars = False
-        cores = int(ray.cluster_resources().get("CPU", 1))
-        gpus = int(ray.cluster_resources().get("GPU", 0))
-        nodes = max(1, len([node for node in ray.nodes() if node["Alive"]]))
-        # One worker a GPU, or one a node: it decodes and embeds in threads of its own. A core is left for readers.
-        workers = options.workers or gpus or nodes
-        share = {"num_gpus": 1} if gpus else {"num_cpus": max(1, (cores - nodes) // workers)}
-        dataset = ray.data.from_items(blocks, override_num_blocks=len(blocks)).map_batches(
+            ray.shutdown()
+
+
+def _embedded(
+    blocks: Sequence[Block], workers: _Workers, arguments: tuple[Any, ...]
+) -> Iterator[EmbeddedBlock]:
+    """Hand blocks to workers; yield each as it is finished."""
+    import ray.data
+
+    with _plain_errors():
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        rows = ray.data.from_items([block.packed() for block in blocks], override_num_blocks=len(blocks))
+        dataset = rows.map_batches(
             BlockWorker,
-            fn_constructor_args=(load, str(shards)),
+            fn_constructor_args=arguments,
             batch_size=1,
-            compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=2),
-            **share,
+            compute=ray.data.ActorPoolStrategy(size=workers.count, max_tasks_in_flight_per_actor=2),
+            num_cpus=workers.cores or None,
+            num_gpus=workers.gpus or None,
         )
         for row in dataset.iter_rows():
-            shard = str(row["shard"])
-            rejected = [
-                RejectedFile(root, FoundFile(Path(folder), relative, size, time), reason)
-                for root, folder, relative, size, time, reason in pickle.loads(row["rejected"])  # noqa: S301 - our own workers
-            ]
-            yield Path(shard), rejected, sizes[shard]
+            yield EmbeddedBlock.unpacked(row)
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    import ray
+
+    try:
+        yield
     except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError) as error:
         raise StoreError(
             f"Ray cannot go on: {_reason(error)}; mend that, then run the command again: it goes on where it stopped"
         ) from error
-    finally:
-        if started:
-            ray.shutdown()
 
 
 def _reason(error: BaseException) -> str:

@@ -73,7 +73,8 @@ def export(
 def _export_milvus(
     session: Session, target: str, token: str | None, folders: tuple[str, ...], *, as_json: bool
 ) -> None:
-    from vitsearch.stores.milvus import Address, MilvusCollection
+    from vitsearch.stores.milvus import MilvusCollection
+    from vitsearch.stores.milvus_address import Address
     from vitsearch.stores.milvus_export import export_milvus
     from vitsearch.stores.portable import Selection
 

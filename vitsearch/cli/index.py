@@ -56,6 +56,7 @@ _SHOWN_REASONS = 20
     metavar="FOLDER",
     help="Where workers put what they made; all of them must see it. Default: in the library.",
 )
+@click.option("-v", "--verbose", is_flag=True, help="With --engine ray: show what Ray itself has to say.")
 @json_option
 @pass_session
 def index(
@@ -72,6 +73,7 @@ def index(
     engine: str,
     ray_address: str | None,
     shards: str | None,
+    verbose: bool,
     as_json: bool,
 ) -> None:
     """Look at every photo in these folders once, and remember what is in it.
@@ -92,8 +94,8 @@ def index(
     """
     if watch and as_json:
         raise click.UsageError("--watch goes on for ever, and --json prints one document: choose one")
-    if (ray_address or shards) and engine != "ray":
-        raise click.UsageError("--ray-address and --shards go with --engine ray")
+    if (ray_address or shards or verbose) and engine != "ray":
+        raise click.UsageError("--ray-address, --shards and --verbose go with --engine ray")
     with session.open(device=device, batch_size=batch_size) as library:
         with progress_bar(quiet=as_json) as on_progress:
             report = library.index(
@@ -104,7 +106,7 @@ def index(
                 retry=retry,
                 workers=workers,
                 thumbnails=not missing_packages(),
-                ray=_ray(ray_address, shards) if engine == "ray" else None,
+                ray=_ray(ray_address, shards, verbose=verbose) if engine == "ray" else None,
                 on_progress=on_progress,
             )
         if as_json:
@@ -140,13 +142,16 @@ def _watch(library: Library, folders: list[Path], workers: int | None) -> None:
                 return
 
 
-def _ray(address: str | None, shards: str | None) -> RayOptions:
+def _ray(address: str | None, shards: str | None, *, verbose: bool) -> RayOptions:
     import os
 
     from vitsearch.ray_embedding import RayOptions
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray's telemetry
-    return RayOptions(address, Path(shards).absolute() if shards else None)
+    if not verbose:  # Ray's parts in Python and in C++ read these before they print
+        os.environ.setdefault("RAY_DATA_LOG_LEVEL", "ERROR")
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    return RayOptions(address, Path(shards).absolute() if shards else None, verbose=verbose)
 
 
 def _print_report(report: IndexReport) -> None:

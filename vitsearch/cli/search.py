@@ -204,7 +204,7 @@ def _search_label(
 def _store(address: str | None, token: str | None) -> AbstractContextManager[MilvusSearch | None]:
     if address is None:
         return nullcontext()
-    from vitsearch.stores.milvus import Address
+    from vitsearch.stores.milvus_address import Address
     from vitsearch.stores.milvus_search import MilvusSearch
 
     return MilvusSearch(Address.parse(address, token=token))

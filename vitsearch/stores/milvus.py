@@ -6,42 +6,28 @@ twice replaces it. Every row carries a checksum of all that it says: a later exp
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
-import re
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import parse_qs, unquote, urlsplit
-
-import numpy as np
 
 from vitsearch.backbones.spec import Space
 from vitsearch.errors import SpaceMismatch, StoreError
+from vitsearch.stores.milvus_rows import LONGEST_PATH, LONGEST_TEXT, MOST_FOLDERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    import numpy as np
     import numpy.typing as npt
 
-    from vitsearch.heads.tables import Said
-    from vitsearch.stores.portable import PortablePhoto
+    from vitsearch.stores.milvus_address import Address
+    from vitsearch.stores.milvus_rows import Row
 
-    Row = dict[str, Any]
-
-DEFAULT_COLLECTION = "vitsearch"
 # The most that Milvus returns to one request (its quota `limits.topK`).
 MOST_ROWS = 16_384
-FACTS = ("format", "width", "height", "taken", "camera", "latitude", "longitude", "software")
-FIELDS = ("photo", "id", *FACTS, "files")
-_CONTENT = (*FIELDS, "norm", "folders", "labels", "said")
 _SPACE, _LIBRARY = "vitsearch.space", "vitsearch.library"
-_LONGEST_TEXT = 65_535
-_MOST_FOLDERS = 4_096
-_LONGEST_PATH = 8_192
 _REFUSALS = ("auth", "permission", "privilege", "denied")
 _BREAKS = (
     "connect",
@@ -53,75 +39,11 @@ _BREAKS = (
     "reset by peer",
     "cancelled",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where a collection is: `milvus://HOST:PORT/COLLECTION`, or `milvus:///path/file.db` for Milvus Lite.
-
-    `milvus+tls://` encrypts. After a question mark: `database`, and for a collection that is made new, `index` (FLAT,
-    HNSW, …) and `shards`. `shown` is what messages may say: no password.
-    """
-
-    uri: str
-    collection: str
-    database: str
-    token: str
-    index: str
-    shards: int
-    shown: str
-
-    @property
-    def is_file(self) -> bool:
-        """Whether it is a file of Milvus Lite."""
-        return "://" not in self.uri
-
-    @classmethod
-    def parse(cls, text: str, *, token: str | None = None) -> Address:
-        """Take an address apart.
-
-        Raises:
-            StoreError: it is none.
-
-        """
-        form = "milvus://HOST:PORT/COLLECTION or milvus:///path/file.db"
-        try:
-            parts = urlsplit(text)
-            port = parts.port or 19530
-        except ValueError as error:
-            raise StoreError(f"{text!r} is no address: write {form}") from error
-        options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-        unknown = options.keys() - {"database", "index", "shards", "collection"}
-        shards = options.get("shards", "1")
-        if parts.scheme not in ("milvus", "milvus+tls") or unknown or not shards.isdigit() or not int(shards):
-            raise StoreError(f"{text!r} is no address: write {form}")
-        path = unquote(parts.path)
-        if parts.hostname:
-            uri = f"{'https' if parts.scheme == 'milvus+tls' else 'http'}://{parts.hostname}:{port}"
-            collection = path.strip("/")
-        else:
-            file, found, rest = path.partition(".db")
-            if not found or not file.strip("/") or (rest and not rest.startswith("/")):
-                raise StoreError(f"{text!r} is no address: write {form}")
-            uri = os.path.abspath(f"{file[1:] if re.match(r'/[A-Za-z]:', file) else file}.db")  # noqa: PTH100
-            collection = rest.strip("/")
-        collection = options.get("collection") or collection or DEFAULT_COLLECTION
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,254}", collection):
-            raise StoreError(
-                f"{collection!r} cannot be the name of a collection: letters, digits and _ only, not a digit first"
-            )
-        password = unquote(f"{parts.username}:{parts.password}") if parts.username else ""
-        where = uri if not parts.hostname else f"{parts.hostname}:{port}"
-        default = "AUTOINDEX" if parts.hostname else "FLAT"
-        return cls(
-            uri=uri,
-            collection=collection,
-            database=options.get("database", ""),
-            token=token or password,
-            index=options.get("index", default).upper(),
-            shards=int(shards),
-            shown=f"{collection} at {where}",
-        )
+_BUILDING: Mapping[str, dict[str, int]] = {
+    "HNSW": {"M": 16, "efConstruction": 200},
+    "IVF_FLAT": {"nlist": 1024},
+    "IVF_SQ8": {"nlist": 1024},
+}
 
 
 class MilvusCollection:
@@ -287,10 +209,10 @@ class MilvusCollection:
         # What `--in`, `--camera` and `--label` ask for.
         schema.add_field("camera_lower", max_length=1024, nullable=True, **text)
         lists: dict[str, Any] = {"datatype": DataType.ARRAY, "element_type": DataType.VARCHAR}
-        schema.add_field("folders", max_capacity=_MOST_FOLDERS, max_length=_LONGEST_PATH, **lists)
-        schema.add_field("labels", max_capacity=_MOST_FOLDERS, max_length=_LONGEST_PATH, **lists)
+        schema.add_field("folders", max_capacity=MOST_FOLDERS, max_length=LONGEST_PATH, **lists)
+        schema.add_field("labels", max_capacity=MOST_FOLDERS, max_length=LONGEST_PATH, **lists)
         for name in ("files", "said"):  # JSON that is only read back
-            schema.add_field(name, max_length=_LONGEST_TEXT, **text)
+            schema.add_field(name, max_length=LONGEST_TEXT, **text)
         schema.add_field("checksum", max_length=32, **text)
         index = MilvusClient.prepare_index_params()
         index.add_index(
@@ -356,81 +278,6 @@ def _check_folder(file: str) -> None:
     effective = os.access in os.supports_effective_ids
     if not os.access(folder, os.W_OK | os.X_OK, effective_ids=effective):
         raise StoreError(f"cannot write to {file}: its folder does not exist or is not yours")
-
-
-_BUILDING: Mapping[str, dict[str, int]] = {
-    "HNSW": {"M": 16, "efConstruction": 200},
-    "IVF_FLAT": {"nlist": 1024},
-    "IVF_SQ8": {"nlist": 1024},
-}
-
-
-def row_of(photo: PortablePhoto, said: Sequence[Said]) -> Row:
-    """Return a photo as a row of a collection."""
-    facts = photo.facts
-    row: Row = {
-        "photo": photo.payload.hex(),
-        "id": photo.id,
-        "vector": photo.row.astype(np.float32),
-        "norm": float(np.float32(photo.norm)),
-        **{name: getattr(facts, name) for name in FACTS},
-        "camera_lower": ascii_lower(facts.camera) if facts.camera else None,
-        "folders": _folders(photo),
-        "labels": sorted(
-            {f"{each.head}/" for each in said if not each.by_person}
-            | {f"{each.head}/{each.label}" for each in said}
-        )[:_MOST_FOLDERS],
-        "files": _fitting([[place.root, place.path] for place in photo.places]),
-        "said": _fitting(
-            [[each.head, each.label, each.probability, each.given, each.by_person] for each in said]
-        ),
-    }
-    row["checksum"] = checksum(row)
-    return row
-
-
-def checksum(row: Row) -> str:
-    """Return a hash of all that a row says, the same before and after its way through Milvus."""
-    told = {name: row[name] if not isinstance(row[name], float) else repr(row[name]) for name in _CONTENT}
-    told["norm"] = repr(float(np.float32(row["norm"])))
-    told["folders"], told["labels"] = list(row["folders"]), list(row["labels"])
-    digest = hashlib.blake2b(json.dumps(told, sort_keys=True).encode(), digest_size=16)
-    digest.update(np.asarray(row["vector"], "<f4").tobytes())
-    return digest.hexdigest()
-
-
-def ascii_lower(text: str) -> str:
-    """Lower the letters A to Z, as SQLite does."""
-    return text.encode().lower().decode()
-
-
-def folder_text(folder: str) -> str:
-    """A folder's name as Milvus takes it: bytes that are not UTF-8 become visible escapes."""
-    return folder.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
-def quoted(text: str) -> str:
-    """A text as a literal of Milvus's expressions."""
-    escapes = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
-    return '"' + "".join(escapes.get(character, character) for character in text) + '"'
-
-
-def _folders(photo: PortablePhoto) -> list[str]:
-    """Every folder that a photo is in, at whatever depth."""
-    found: dict[str, None] = {}
-    for place in photo.places:
-        path = PurePosixPath(place.root.replace("\\", "/") if "\\" in place.root else place.root) / place.path
-        found.update((folder_text(str(folder)), None) for folder in path.parents)
-    return sorted(name for name in found if len(name.encode()) <= _LONGEST_PATH)[:_MOST_FOLDERS]
-
-
-def _fitting(values: list[list[Any]]) -> str:
-    """JSON text that is no longer than a field may be: the last values give way."""
-    text = json.dumps(values)
-    while len(text) > _LONGEST_TEXT:
-        values = values[: max(1, len(values) * 3 // 4)] if len(values) > 1 else []
-        text = json.dumps(values)
-    return text
 
 
 def _reason(error: BaseException) -> str:

@@ -15,13 +15,15 @@ import numpy as np
 
 from vitsearch.errors import StoreError
 from vitsearch.heads.shelf import HeadShelf
-from vitsearch.stores.milvus import MOST_ROWS, checksum, row_of
+from vitsearch.stores.milvus import MOST_ROWS
+from vitsearch.stores.milvus_rows import checksum, row_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from vitsearch.library import Library
-    from vitsearch.stores.milvus import MilvusCollection, Row
+    from vitsearch.stores.milvus import MilvusCollection
+    from vitsearch.stores.milvus_rows import Row
     from vitsearch.stores.portable import Selection
 
 _PHOTOS_A_RANGE = 4096

@@ -13,22 +13,16 @@ from vitsearch.background import BACKGROUND_SAMPLE, Background
 from vitsearch.catalog import PhotoRow
 from vitsearch.matches import as_match, distinct, placed
 from vitsearch.records import Match, PhotoFacts, SearchResult
-from vitsearch.stores.milvus import (
-    FACTS,
-    FIELDS,
-    MOST_ROWS,
-    MilvusCollection,
-    ascii_lower,
-    folder_text,
-    quoted,
-)
+from vitsearch.stores.milvus import MOST_ROWS, MilvusCollection
+from vitsearch.stores.milvus_rows import FACTS, FIELDS, ascii_lower, folder_text, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from vitsearch.catalog import Filter
     from vitsearch.matches import MatchOptions, Vector
-    from vitsearch.stores.milvus import Address, Row
+    from vitsearch.stores.milvus_address import Address
+    from vitsearch.stores.milvus_rows import Row
 
 # Hashes are evenly spread: a range that should hold so many more photos than the sample hardly ever holds fewer.
 _SPARE = 512
