@@ -9,6 +9,7 @@ thumbnails. The file cache is warm for both; the core-seconds are those of the w
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import statistics
@@ -78,30 +79,31 @@ def linked(photos: list[Path], folder: Path) -> list[Path]:
 
 
 def compare(arguments: argparse.Namespace, folder: Path, photos: list[Path], few: list[Path]) -> None:
-    """Run both engines in turns and print what each took."""
-    starts: dict[str, list[float]] = {engine: [] for engine in ENGINES}
-    wholes: dict[str, list[float]] = {engine: [] for engine in ENGINES}
-    for turn in range(arguments.repeats):
-        order = ENGINES if turn % 2 == 0 else ENGINES[::-1]
-        for engine in order:
-            seconds, _ = timed(arguments, folder / f"{engine}-few", few[0].parent, engine)
-            starts[engine].append(seconds)
-        for engine in order:
-            seconds, cores = timed(arguments, folder / engine, photos[0].parent, engine)
-            wholes[engine].append(seconds)
-            print(f"{engine}: {len(photos)} photos in {seconds:.1f} s, {cores:.0f} core-seconds", flush=True)
-    print(f"{arguments.model}, {len(photos)} photos, medians of {arguments.repeats}")
-    rates = {}
+    """Run both engines in turns and print what each took, earlier calls with the same `--made` included."""
+    noted = folder / "seconds.json"
+    seconds: dict[str, dict[str, list[float]]] = {engine: {"few": [], "all": []} for engine in ENGINES}
+    if noted.exists():
+        seconds = json.loads(noted.read_text(encoding="utf-8"))
+    for _ in range(arguments.repeats):
+        order = ENGINES if len(seconds["ray"]["all"]) % 2 == 0 else ENGINES[::-1]
+        for what, chosen in (("few", few), ("all", photos)):
+            for engine in order:
+                took, cores = timed(arguments, folder / f"{engine}-{what}", chosen[0].parent, engine)
+                seconds[engine][what].append(took)
+                print(f"{engine}: {len(chosen)} photos in {took:.1f} s, {cores:.0f} core-seconds", flush=True)
+        noted.write_text(json.dumps(seconds), encoding="utf-8")
+    print(f"{arguments.model}, {len(photos)} photos, medians of {len(seconds['ray']['all'])}")
+    rates, wholes = {}, {}
     for engine in ENGINES:
-        start, whole = statistics.median(starts[engine]), statistics.median(wholes[engine])
-        rates[engine] = (len(photos) - len(few)) / (whole - start)
+        start, wholes[engine] = (statistics.median(seconds[engine][what]) for what in ("few", "all"))
+        rates[engine] = (len(photos) - len(few)) / (wholes[engine] - start)
         print(
-            f"{engine}: {start:.1f} s for {len(few)} photos, {whole:.1f} s for all "
-            f"({len(photos) / whole:.2f} photos/s), {rates[engine]:.2f} photos/s once started"
+            f"{engine}: {start:.1f} s for {len(few)} photos, {wholes[engine]:.1f} s for all "
+            f"({len(photos) / wholes[engine]:.2f} photos/s), {rates[engine]:.2f} photos/s once started"
         )
-    whole = statistics.median(wholes["threads"]) / statistics.median(wholes["ray"])
+    whole = wholes["threads"] / wholes["ray"]
     print(f"Ray's rate once started: {rates['ray'] / rates['threads']:.1%}; of the whole run: {whole:.1%}")
-    print(difference(*(folder / engine for engine in ENGINES)))
+    print(difference(*(folder / f"{engine}-all" for engine in ENGINES)))
 
 
 def timed(arguments: argparse.Namespace, library: Path, photos: Path, engine: str) -> tuple[float, float]:
