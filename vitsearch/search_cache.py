@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from vitsearch.records import Match
 
     Vector = npt.NDArray[np.float32]
+    Ids = npt.NDArray[np.int64]
 
 # The newest vectors tell a cache of another history from one that is only behind: a library that was restored from
 # an older copy gives the same ids to other photos.
@@ -208,12 +209,14 @@ class SearchCache:
                 neighbours.add(ids, rows)
             return
         stored, cached = self._catalog.embedded_ids(self.space_id), neighbours.ids()
-        newest = np.intersect1d(stored, cached, assume_unique=True)[-_COMPARED_ROWS:]
-        ids, rows = self._catalog.vectors(self.space_id, self._space.dimension, newest)
+        known = _contained(stored, cached)
+        ids, rows = self._catalog.vectors(
+            self.space_id, self._space.dimension, stored[known][-_COMPARED_ROWS:]
+        )
         if not np.array_equal(neighbours.rows(ids), rows.astype(np.float32)):
             raise StaleCache(self._folder, "it is of another library")
-        neighbours.remove(np.setdiff1d(cached, stored, assume_unique=True))
-        missing = np.setdiff1d(stored, cached, assume_unique=True)
+        neighbours.remove(cached[~_contained(cached, stored)])
+        missing = stored[~known]
         for start in range(0, len(missing), _ROWS_AT_ONCE):
             part = missing[start : start + _ROWS_AT_ONCE]
             neighbours.add(*self._catalog.vectors(self.space_id, self._space.dimension, part))
@@ -236,3 +239,16 @@ class SearchCache:
         added = self._catalog.count_vectors(self.space_id, after=neighbours.newest)
         count = self._catalog.count_vectors(self.space_id)
         return same and last == neighbours.newest and len(neighbours) + added == count
+
+
+def _contained(some: Ids, others: Ids) -> npt.NDArray[np.bool_]:
+    """Whether each of some ids (n,) is among the others (m,), both ascending: (n,) bool.
+
+    NumPy's own sets would sort twenty million ids again.
+    """
+    if not len(others):
+        return np.zeros(len(some), dtype=bool)
+    contained: npt.NDArray[np.bool_] = (
+        others[np.minimum(np.searchsorted(others, some), len(others) - 1)] == some
+    )
+    return contained
