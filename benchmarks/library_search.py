@@ -1,9 +1,10 @@
-"""What a library of many photos costs: `python benchmarks/library_search.py FOLDER [--steps pass build search change]`.
+"""What a library of many photos costs: `python benchmarks/library_search.py FOLDER [--steps build search change]`.
 
 FOLDER is a library made by `synthetic_library.py`. `pass` reads all vectors from SQLite, against a bare read of the
 file, neither of them in the page cache; `build` builds the neighbours; `search` times `Library.search` from example
 files, the neighbours alone and FAISS alone with the same vectors in turns, so that the differences are what the layers
-add, then filters, a new process, `status`; `change` adds a folder of photos and takes it out again. Memory: `private`
+add, then filters; `commands` times what a person types, in new processes; `change` adds a folder of photos and takes
+it out again, through the library, and then rows by the thousand. Memory: `private`
 is what the process holds for itself, `resident` adds the pages of files that it has mapped; both are peaks. Run it
 inside a control group with a memory limit to bound the page cache as well.
 """
@@ -12,12 +13,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import secrets
 import statistics
 import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,13 +33,21 @@ from widening import Widening, read_base
 from vitsearch.library import Library
 from vitsearch.neighbour_files import cheapest
 from vitsearch.neighbours import RECALL
+from vitsearch.records import PhotoFacts
 from vitsearch.scan import LIBRARY_FILE
+from vitsearch.stores.merging import Merge, Places
+from vitsearch.stores.parquet_reading import ImportedRow
+from vitsearch.stores.portable import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from vitsearch.backbones import Space
+    from vitsearch.neighbours import Neighbours
+
 K = 10
-STEPS = ("pass", "build", "search", "change")
+MERGED = 10_000
+STEPS = ("pass", "build", "search", "commands", "change")
 
 
 def main() -> None:
@@ -62,6 +72,8 @@ def main() -> None:
                 build(library)
             elif step == "search":
                 search(library, Widening(base).draw(arguments.queries, np.random.default_rng(2)))
+            elif step == "commands":
+                new_processes(library.folder, query_files(library.folder))
             else:
                 change(library)
 
@@ -101,7 +113,7 @@ def build(library: Library) -> None:
     library.close()
     used = time.process_time()
     with watched("build"):
-        neighbours = library.neighbours()
+        neighbours = current(library)
     print(f"{time.process_time() - used:,.0f} core-seconds; {len(neighbours):,} photos")
     folder = library.folder / "neighbours"
     total = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
@@ -117,11 +129,11 @@ def search(library: Library, queries: np.ndarray) -> None:
         forget_pages(path)
     with watched("open and first search, no row in the page cache"):
         library.search(files[0])
-    cold = library.neighbours()
+    cold = current(library)
     seconds = in_turns({"": lambda index: cold.search(queries[-index][None], K)}, 30)[""]
     print(f"Neighbours.search while hardly a row is in the page cache: {spread(seconds)}")
     cold.search(queries[:64], K, exact=True)  # reads all rows
-    neighbours = library.neighbours()
+    neighbours = current(library)
     space_id, space = active(library)
     ids = [library.catalog.photo_id(library_payload(path)) for path in files]
     rows = library.catalog.vectors(space_id, space.dimension, np.array(ids))
@@ -183,11 +195,42 @@ def search(library: Library, queries: np.ndarray) -> None:
             print(f"only {name}: {spread(seconds)}, {len(result.results)} results")
     exact, _ = timed(lambda: library.search(files[1], k=K, exact=True), 2)
     print(f"exact: {spread(exact)}")
-    state, _ = timed(library.status, 2)
-    print(f"status: {spread(state)}")
-    command = [sys.executable, "-m", "vitsearch", "--library", str(library.folder), "search", str(files[2])]
-    process, _ = timed(lambda: subprocess.run(command, check=True, capture_output=True), 3)
-    print(f"vitsearch search in a new process: {spread(process)}")
+
+
+def new_processes(folder: Path, files: list[Path]) -> None:
+    """Time the commands that a person types, with the library's files out of the page cache and in it."""
+    commands = {
+        "vitsearch search": ["search", str(files[2])],
+        "vitsearch search --json -k 100": ["search", str(files[3]), "--json", "-k", "100"],
+        "vitsearch status": ["status"],
+    }
+    for name, arguments in commands.items():
+        for state in ("out of the page cache", "in it", "in it"):
+            if state == "out of the page cache":
+                for path in [folder / LIBRARY_FILE, *(folder / "neighbours").rglob("*")]:
+                    if path.is_file():
+                        forget_pages(path)
+            seconds, private, resident = in_new_process(["--library", str(folder), *arguments])
+            print(
+                f"{name}, files {state}: {seconds:.2f} s, private {private:,.0f} MB, resident {resident:,.0f} MB",
+                flush=True,
+            )
+
+
+def in_new_process(arguments: list[str]) -> tuple[float, float, float]:
+    """Run the program; return seconds and the peaks of its private and of all its memory in MB."""
+    started = time.perf_counter()
+    process = subprocess.Popen([sys.executable, "-m", "vitsearch", *arguments], stdout=subprocess.DEVNULL)
+    peaks = {"RssAnon": 0.0, "VmHWM": 0.0}
+    while process.poll() is None:
+        with suppress(OSError):
+            for line in Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8").splitlines():
+                key = line.split(":")[0]
+                if key in peaks:
+                    peaks[key] = max(peaks[key], int(line.split()[1]) / 1e3)
+        time.sleep(0.01)
+    assert process.returncode == 0, arguments
+    return time.perf_counter() - started, peaks["RssAnon"], peaks["VmHWM"]
 
 
 def change(library: Library) -> None:
@@ -198,7 +241,7 @@ def change(library: Library) -> None:
     for number in range(100):
         small = Image.fromarray(random.integers(256, size=(12, 16, 3), dtype=np.uint8))
         small.save(folder / f"{number:03}.png")
-    library.neighbours()
+    current(library)
     with watched("index of 100 new photos"):
         library.index([folder])
     with watched("search for one of them"):
@@ -209,13 +252,51 @@ def change(library: Library) -> None:
     with watched("search afterwards"):
         result = library.search(query_files(library.folder)[0])
     assert all(folder not in match.path.parents for match in result.results)
+    merge_and_forget(library)
 
 
-def active(library: Library) -> tuple[int, object]:
+def merge_and_forget(library: Library) -> None:
+    """Merge many photos from elsewhere into the library as an import does, find one, and take them out again."""
+    space_id, space = active(library)
+    rows = Widening(read_base(None, space.dimension)).draw(MERGED, np.random.default_rng(11))
+    elsewhere = Path("/elsewhere")
+    photos = [
+        ImportedRow(
+            number=number,
+            payload=secrets.token_bytes(32),
+            path=None,
+            facts=PhotoFacts("JPEG", 4032, 3024),
+            perceptual=None,
+            places=(Place(str(elsewhere), f"{number}.jpg", 3_000_000, 1, secrets.token_bytes(32)),),
+            row=row,
+            norm=10.0,
+        )
+        for number, row in enumerate(rows)
+    ]
+    with watched(f"merging {MERGED:,} photos from elsewhere"), library.receiving(space) as (catalog, _):
+        merge = Merge(catalog, space_id, Places(catalog, {}))
+        for start in range(0, MERGED, 1000):
+            merge.by_content(photos[start : start + 1000])
+    neighbours = current(library)
+    added = library.catalog.photo_id(photos[7].payload)
+    assert neighbours.search(rows[7:8], 1)[1][0, 0] == added
+    seconds = in_turns({"": lambda index: neighbours.search(rows[index][None], K)}, 100)[""]
+    print(f"Neighbours.search with {MERGED:,} rows in no cell yet: {spread(seconds)}")
+    with watched(f"the {MERGED:,} are forgotten"):
+        library.forget_root(elsewhere)
+    assert current(library).search(rows[7:8], 1)[1][0, 0] != added
+
+
+def active(library: Library) -> tuple[int, Space]:
     """Return the space that searches use."""
     found = library.catalog.active_space()
     assert found is not None
     return found
+
+
+def current(library: Library) -> Neighbours:
+    """Return the neighbours as a search has them: the rows of a large library are not read first."""
+    return library._search_cache(*active(library)).current()  # noqa: SLF001
 
 
 def library_payload(path: Path) -> bytes:

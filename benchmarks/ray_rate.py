@@ -117,8 +117,11 @@ def timed(arguments: argparse.Namespace, library: Path, photos: Path, engine: st
         "RAY_BACKEND_LOG_LEVEL": "fatal",
     }
     started, busy = time.perf_counter(), busy_seconds()
-    subprocess.run(command, check=True, env=os.environ | settings)
-    return time.perf_counter() - started, busy_seconds() - busy
+    done = subprocess.run(command, env=os.environ | settings, stderr=subprocess.PIPE, text=True)
+    took = time.perf_counter() - started, busy_seconds() - busy
+    if done.returncode:
+        sys.exit(done.stderr)
+    return took
 
 
 def index(library: Path, photos: Path, engine: str, model: str) -> None:

@@ -18,6 +18,7 @@ from PIL import Image
 from tiny_checkpoints import make_checkpoint
 
 import vitsearch.cli
+from vitsearch.cli.output import hidden_native_messages
 from vitsearch.library import Library
 
 ROOT = Path(__file__).parent.parent
@@ -628,3 +629,16 @@ def vectors(library):
         return 0
     with Library.open(library) as opened:
         return opened.status().vectors
+
+
+def test_what_libraries_write_to_the_descriptor_is_hidden_and_what_we_say_is_not(capfd):
+    before = sys.stderr
+    with hidden_native_messages():
+        os.write(2, b"from C++\n")
+        subprocess.run(
+            [sys.executable, "-c", "import sys; print('from a child', file=sys.stderr)"], check=True
+        )
+        click.echo("from us", err=True)
+    os.write(2, b"C++ again\n")
+    assert sys.stderr is before
+    assert capfd.readouterr().err == "from us\nC++ again\n"

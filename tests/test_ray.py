@@ -1,7 +1,10 @@
 """Workers of Ray embed what threads of this process would, and a worker that is lost loses nothing."""
 
 import os
+import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -103,3 +106,20 @@ def test_a_url_without_photos_and_a_url_without_ray_say_so(library, photos, tmp_
         library.index([f"file://{tmp_path}/none"], ray=SMALL)
     with pytest.raises(LibraryError, match="--engine ray"):
         library.index([f"file://{photos}"])
+
+
+def test_the_command_line_says_what_it_says_without_ray_and_nothing_of_rays_own(tmp_path, photos):
+    command = [sys.executable, "-m", "vitsearch", "--library", tmp_path / "library", "index"]
+    done = subprocess.run(
+        [*command, photos, "--engine", "ray", "--model", "clip-vit-base-patch16-int8"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "30 photos in 30 files: 30 new, 0 unchanged\n"
+    rate, *reasons = done.stderr.splitlines()
+    assert re.fullmatch(r"clip-vit-base-patch16-int8, [\d.]+ s, [\d.]+ photos/s", rate)
+    assert reasons == [
+        "1 file could not be read:",
+        f"  {photos / 'bad.jpg'}: it is not an image in a format that is read here",
+    ]

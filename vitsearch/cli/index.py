@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from vitsearch.cli.output import plural, print_json, shown
+from vitsearch.cli.output import hidden_native_messages, plural, print_json, print_unreadable, shown
 from vitsearch.cli.progress import progress_bar
 from vitsearch.cli.serve import missing_packages
 from vitsearch.cli.session import Session, device_option, json_option, pass_session
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from vitsearch.library import Library
     from vitsearch.ray_embedding import RayOptions
     from vitsearch.records import IndexReport
-
-_SHOWN_REASONS = 20
 
 
 @click.command()
@@ -97,7 +95,8 @@ def index(
     if (ray_address or shards or verbose) and engine != "ray":
         raise click.UsageError("--ray-address, --shards and --verbose go with --engine ray")
     with session.open(device=device, batch_size=batch_size) as library:
-        with progress_bar(quiet=as_json) as on_progress:
+        quiet_natives = hidden_native_messages() if engine == "ray" and not verbose else nullcontext()
+        with quiet_natives, progress_bar(quiet=as_json) as on_progress:
             report = library.index(
                 folders,
                 model=model,
@@ -148,9 +147,8 @@ def _ray(address: str | None, shards: str | None, *, verbose: bool) -> RayOption
     from vitsearch.ray_embedding import RayOptions
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray's telemetry
-    if not verbose:  # Ray's parts in Python and in C++ read these before they print
+    if not verbose:
         os.environ.setdefault("RAY_DATA_LOG_LEVEL", "ERROR")
-        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     return RayOptions(address, Path(shards).absolute() if shards else None, verbose=verbose)
 
 
@@ -167,9 +165,4 @@ def _print_report(report: IndexReport) -> None:
     click.echo(f"{report.model}, {report.seconds:.1f} s{rate}", err=True)
     for path in report.offline_roots:
         click.echo(f"offline, left as it is: {shown(str(path))}", err=True)
-    if report.unreadable:
-        click.echo(f"{plural(len(report.unreadable), 'file')} could not be read:", err=True)
-        for item in report.unreadable[:_SHOWN_REASONS]:
-            click.echo(f"  {shown(str(item.path))}: {shown(item.reason)}", err=True)
-        if len(report.unreadable) > _SHOWN_REASONS:
-            click.echo(f"  and {len(report.unreadable) - _SHOWN_REASONS:,} more (all with --json)", err=True)
+    print_unreadable(report.unreadable)

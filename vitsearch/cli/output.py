@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -10,7 +14,7 @@ import click
 from vitsearch.jsonable import to_jsonable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from vitsearch.records import UnreadableFile
 
@@ -69,3 +73,25 @@ def print_unreadable(unreadable: Sequence[UnreadableFile]) -> None:
         click.echo(f"  {shown(str(item.path))}: {shown(item.reason)}", err=True)
     if len(unreadable) > _SHOWN_REASONS:
         click.echo(f"  and {len(unreadable) - _SHOWN_REASONS:,} more (all with --json)", err=True)
+
+
+@contextmanager
+def hidden_native_messages() -> Iterator[None]:
+    """Let Python go on writing to stderr, while what libraries in C++ write there goes nowhere.
+
+    They write to the descriptor itself, and so do the processes that they start.
+    """
+    before = sys.stderr
+    before.flush()
+    with (
+        os.fdopen(os.dup(2), "w", buffering=1, encoding=before.encoding, errors=before.errors) as ours,
+        Path(os.devnull).open("wb") as nowhere,
+    ):
+        os.dup2(nowhere.fileno(), 2)
+        sys.stderr = ours
+        try:
+            yield
+        finally:
+            sys.stderr = before
+            ours.flush()
+            os.dup2(ours.fileno(), 2)
