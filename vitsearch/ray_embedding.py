@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 # What the loss of a worker costs at most, and at least: the start of its decoders must not count.
 MOST_FILES_A_BLOCK, LEAST_FILES_A_BLOCK = 512, 64
 # So many blocks a worker: a run has news of itself, and no worker is left alone with a long last block.
-BLOCKS_A_WORKER = 16
+BLOCKS_A_WORKER = 8
 
 
 @dataclass(frozen=True, slots=True)
