@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vitsearch.backbone_source import BackboneSource, canonical
-from vitsearch.catalog import Catalog, Filter, Root
+from vitsearch.catalog import Catalog, Counts, Filter, Root
 from vitsearch.database import Database
 from vitsearch.errors import (
     BadQuery,
@@ -23,6 +23,7 @@ from vitsearch.errors import (
     LibraryMissing,
 )
 from vitsearch.lease import lease
+from vitsearch.library_counts import LibraryCounts, library_counts
 from vitsearch.matches import MatchOptions, find_matches, query_direction
 from vitsearch.queries import Crop, EmbeddedQuery, Example, QueryImage
 from vitsearch.records import (
@@ -382,9 +383,12 @@ class Library:
 
     def roots(self) -> list[RootInfo]:
         """Return the folders that the library knows, with their counts."""
+        return self._roots_with(library_counts(self.catalog))
+
+    def _roots_with(self, counted: LibraryCounts) -> list[RootInfo]:
         infos = []
         for root in self.catalog.roots():
-            counts = self.catalog.counts(root.id, "")
+            counts = counted.roots.get(root.id, Counts(0, 0, 0))  # a run may just have added it
             infos.append(
                 RootInfo(
                     root.id, root.path, not root.is_offline(), counts.files, counts.missing, counts.unreadable
@@ -441,16 +445,17 @@ class Library:
         """Return what the library holds and how large it is; with `thumbnails`, their files are counted too."""
         catalog = self.catalog
         active = catalog.active_space()
-        roots = tuple(self.roots())
+        counts = library_counts(catalog)
+        roots = tuple(self._roots_with(counts))
         return LibraryStatus(
             folder=self.folder,
             model=active[1].model if active else None,
             dimension=active[1].dimension if active else None,
-            photos=catalog.count_photos([(root.id, "") for root in roots]),
+            photos=counts.photos,
             files=sum(root.files for root in roots),
             missing=sum(root.missing for root in roots),
             unreadable=sum(root.unreadable for root in roots),
-            vectors=catalog.count_vectors(active[0]) if active else 0,
+            vectors=counts.vectors,
             roots=roots,
             database_bytes=catalog.database.path.stat().st_size,
             neighbours_bytes=_folder_bytes(self.folder / "neighbours"),
@@ -467,7 +472,7 @@ class Library:
         if active is None:
             return ()
         return forecasts(
-            catalog.count_vectors(active[0]),
+            library_counts(catalog).vectors,
             active[1].dimension,
             database_bytes=catalog.database.path.stat().st_size,
             rate=catalog.embedding_rate(active[0]),
