@@ -85,9 +85,7 @@ class VectorTables:
         with self.database.write():
             count = self.database.run("DELETE FROM vectors WHERE space = ?", [space]).rowcount
             self.database.run("DELETE FROM spaces WHERE id = ?", [space])
-            self.database.run(
-                "DELETE FROM counters WHERE name IN (?, ?)", [f"embedded {space}", f"embedding ms {space}"]
-            )
+            self.database.run("DELETE FROM counters WHERE name IN (?, ?)", _counters(space))
         return count
 
     def note_embedding(self, space: int, photos: int, seconds: float) -> None:
