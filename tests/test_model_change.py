@@ -108,7 +108,11 @@ def test_the_model_in_use_cannot_be_removed_and_an_old_one_can(indexed, photos):
         with pytest.raises(LibraryError, match="searches use old"):
             library.remove_model("old")
         library.index(model="new", change_model=True)
+        old, new = library.catalog.spaces()
+        assert library.catalog.embedding_rate(old.id) > 0
         assert library.remove_model("old") == 10
+        assert library.catalog.embedding_rate(old.id) is None
+        assert library.catalog.embedding_rate(new.id) > 0
         with pytest.raises(LibraryError, match="no vectors of old"):
             library.remove_model("old")
         assert library.search(photos / "red.png", k=9).model == "new"
