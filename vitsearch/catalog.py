@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 from vitsearch.database import Value, path_to_value, value_to_path
 from vitsearch.errors import LibraryError
 from vitsearch.records import FoundFile, PhotoFacts
-from vitsearch.vectors import NEW_GENERATION, VectorTables, in_parts
+from vitsearch.vectors import NEW_GENERATION, VectorTables, contained, in_parts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -342,14 +342,16 @@ class Catalog(VectorTables):
                 deleted = self.database.run(sql, values).rowcount
 
     def _delete_placeless_photos(self) -> int:
+        # Compared as arrays: a subquery for each of ten million photos, in no order, takes minutes.
+        photos = self.database.ids("SELECT id FROM photos")
+        photos.sort()
+        placed = self.database.ids("SELECT photo FROM files WHERE photo IS NOT NULL ORDER BY photo")
+        doomed = photos[~contained(photos, placed)].tolist()
         # What a head was trained on is kept: a person chose it.
         placeless = (
             "NOT EXISTS (SELECT 1 FROM files f WHERE f.photo = p.id) "
             "AND p.id NOT IN (SELECT photo FROM head_examples)"
         )
-        doomed = [
-            cast("int", row[0]) for row in self.database.rows(f"SELECT id FROM photos p WHERE {placeless}")
-        ]
         deleted = 0
         for start in range(0, len(doomed), _AT_ONCE):
             ids = ",".join(map(str, doomed[start : start + _AT_ONCE]))

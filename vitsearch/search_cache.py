@@ -13,6 +13,7 @@ from vitsearch.background import BackgroundSample
 from vitsearch.errors import LibraryDamaged, LibraryError
 from vitsearch.lease import lease
 from vitsearch.neighbours import Neighbours, StaleCache
+from vitsearch.vectors import contained
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from vitsearch.records import Match
 
     Vector = npt.NDArray[np.float32]
-    Ids = npt.NDArray[np.int64]
 
 # The newest vectors tell a cache of another history from one that is only behind: a library that was restored from
 # an older copy gives the same ids to other photos.
@@ -209,13 +209,13 @@ class SearchCache:
                 neighbours.add(ids, rows)
             return
         stored, cached = self._catalog.embedded_ids(self.space_id), neighbours.ids()
-        known = _contained(stored, cached)
+        known = contained(stored, cached)
         ids, rows = self._catalog.vectors(
             self.space_id, self._space.dimension, stored[known][-_COMPARED_ROWS:]
         )
         if not np.array_equal(neighbours.rows(ids), rows.astype(np.float32)):
             raise StaleCache(self._folder, "it is of another library")
-        neighbours.remove(cached[~_contained(cached, stored)])
+        neighbours.remove(cached[~contained(cached, stored)])
         missing = stored[~known]
         for start in range(0, len(missing), _ROWS_AT_ONCE):
             part = missing[start : start + _ROWS_AT_ONCE]
@@ -239,16 +239,3 @@ class SearchCache:
         added = self._catalog.count_vectors(self.space_id, after=neighbours.newest)
         count = self._catalog.count_vectors(self.space_id)
         return same and last == neighbours.newest and len(neighbours) + added == count
-
-
-def _contained(some: Ids, others: Ids) -> npt.NDArray[np.bool_]:
-    """Whether each of some ids (n,) is among the others (m,), both ascending: (n,) bool.
-
-    NumPy's own sets would sort twenty million ids again.
-    """
-    if not len(others):
-        return np.zeros(len(some), dtype=bool)
-    contained: npt.NDArray[np.bool_] = (
-        others[np.minimum(np.searchsorted(others, some), len(others) - 1)] == some
-    )
-    return contained

@@ -230,6 +230,18 @@ def in_parts(ids: Sequence[int] | Ids) -> Iterator[list[int]]:
         yield numbers[start : start + 900]
 
 
+def contained(some: Ids, others: Ids) -> npt.NDArray[np.bool_]:
+    """Whether each of some ids (n,) is among the others (m,), both ascending: (n,) bool.
+
+    NumPy's own sets would sort all of them again.
+    """
+    if not len(others):
+        return np.zeros(len(some), dtype=bool)
+    at = np.minimum(np.searchsorted(others, some), len(others) - 1)
+    found: npt.NDArray[np.bool_] = others[at] == some
+    return found
+
+
 def _unpacked(rows: Sequence[tuple[Value, ...]], dimension: int) -> tuple[Ids, npt.NDArray[np.float16]]:
     ids = np.fromiter((cast("int", row[0]) for row in rows), np.int64, len(rows))
     try:
