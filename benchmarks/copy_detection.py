@@ -5,7 +5,7 @@ Each method scores every copy against every original of its half. Its cut-off is
 reported pairs of one half are right; recall and precision are those of the other half, whose photos it has not seen.
 All other originals are wrong answers: those of the same class are the hard ones. The second look sees only the pairs
 that a search for duplicates would propose among the originals and the copies of one edit. Hashes of files are kept in
-SCRATCH. The rivals come with `pip install imagehash`.
+SCRATCH. The rivals come with `pip install imagehash`, and with `benchmarks/imagededup_hashes.py`.
 """
 
 from __future__ import annotations
@@ -123,7 +123,19 @@ def rival_hashes(half: Half, edit: str, originals: Sequence[Path]) -> dict[str, 
             **{name: np.array([hashed(i).hash.ravel() for i in images]) for name, hashed in RIVALS.items()},
         )
     with np.load(kept) as arrays:
-        return dict(arrays)
+        hashes = dict(arrays)
+    return hashes | imagededup_hashes(half, edit, originals)
+
+
+def imagededup_hashes(half: Half, edit: str, originals: Sequence[Path]) -> dict[str, np.ndarray]:
+    """Read what `benchmarks/imagededup_hashes.py` has written, in the order of the originals; nothing if it has not."""
+    kept = half.folder / f"{edit}.imagededup.npz"
+    if not kept.exists():
+        return {}
+    with np.load(kept) as arrays:
+        row = {stem: number for number, stem in enumerate(arrays["stems"].tolist())}
+        order = [row[path.stem] for path in originals]
+        return {f"imagededup {name}": arrays[name][order] for name in arrays.files if name != "stems"}
 
 
 def own_distances(library: Library, copies: np.ndarray, originals: np.ndarray) -> np.ndarray:

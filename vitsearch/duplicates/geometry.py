@@ -38,7 +38,6 @@ _FEWEST = 6
 _MOST_MATCHES = 200
 # A block of distances stays in the processor's cache.
 _ROWS = 128
-_NOT_AGAIN = 1 << 20
 _TRIALS = 64
 _HYPOTHESES = 4
 
@@ -83,39 +82,45 @@ def full_frame(first: tuple[int, int], second: tuple[int, int]) -> Matrix:
 
 
 def _matches(first: Words, second: Words) -> tuple[Places, Places]:
-    """Pair features with their nearest ones, seen from either photo, the closest ones first."""
+    """Pair features with their clearly nearest ones, seen from either photo, the closest ones first."""
     if len(first) < _FEWEST or len(second) < _FEWEST:
         return np.empty(0, np.int64), np.empty(0, np.int64)
-    there = _nearest(first, second)
-    back = _nearest(second, first)
-    pairs = np.concatenate([there[0] * len(second) + there[1], back[1] * len(second) + back[0]])
-    pairs, once = np.unique(pairs, return_index=True)
-    closest = np.argsort(np.concatenate([there[2], back[2]])[once], kind="stable")[:_MOST_MATCHES]
-    rows, columns = np.divmod(pairs[closest], len(second))
-    return rows, columns
+    apart = _distances(first, second)
+    there, back = _clear(apart, axis=1), _clear(apart, axis=0)
+    rows = np.concatenate([there, apart[:, back].argmin(axis=0)])
+    columns = np.concatenate([apart[there].argmin(axis=1), back])
+    pairs = np.unique(rows * len(second) + columns)
+    rows, columns = np.divmod(pairs, len(second))
+    closest = np.argsort(apart[rows, columns], kind="stable")[:_MOST_MATCHES]
+    return rows[closest], columns[closest]
 
 
-def _nearest(first: Words, second: Words) -> tuple[Places, Places, Places]:
-    """Features of the first photo that have a clear nearest one in the second, that one, and how far it is."""
+def _distances(first: Words, second: Words) -> Words:
+    """Hamming distances of descriptors, (k, 32) and (m, 32) uint8: (k, m) uint8.
+
+    That of two opposites wraps to 0; a wrong match is outvoted, and chance does not make any.
+    """
     import faiss
 
-    found = []
+    apart = np.empty((len(first), len(second)), np.uint8)
     for start in range(0, len(first), _ROWS):
         part = first[start : start + _ROWS]
-        apart = np.empty((len(part), len(second)), np.int32)
+        counts = np.empty((len(part), len(second)), np.int32)
         # A twelfth of the time that a matrix product of signs takes.
         faiss.hammings(  # type: ignore[attr-defined]
-            faiss.swig_ptr(part), faiss.swig_ptr(second), *apart.shape, part.shape[1], faiss.swig_ptr(apart)
+            faiss.swig_ptr(part), faiss.swig_ptr(second), *counts.shape, part.shape[1], faiss.swig_ptr(counts)
         )
-        near = np.flatnonzero(apart.min(axis=1) <= _FARTHEST)
-        apart = apart[near]
-        rows, columns = np.arange(len(near)), apart.argmin(axis=1)
-        best = apart[rows, columns]
-        apart[rows, columns] = _NOT_AGAIN
-        clear = best < _RATIO * apart.min(axis=1)
-        found.append((near[clear] + start, columns[clear], best[clear]))
-    rows, columns, best = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return rows, columns, best
+        apart[start : start + len(part)] = counts
+    return apart
+
+
+def _clear(apart: Words, *, axis: int) -> Places:
+    """Which rows (axis 1) or columns (axis 0) have a near one, and no second one that is nearly as near."""
+    nearest = apart.min(axis=axis, keepdims=True)
+    nearly = apart <= (nearest / np.float32(_RATIO)).astype(np.uint8)
+    # uint8 to uint16 is summed without a detour over 64 bits.
+    alone = nearly.view(np.uint8).sum(axis=axis, dtype=np.uint16) == 1
+    return np.flatnonzero(alone & (nearest.reshape(-1) <= _FARTHEST))
 
 
 def _votes(
