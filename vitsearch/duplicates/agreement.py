@@ -2,7 +2,8 @@
 
 A copy agrees nearly everywhere, whatever was done to its light and colours, because each block is compared after its
 mean and contrast are taken out. Two shots of one moment agree in part: something has moved, and the rest lies slightly
-apart. What was drawn over a copy disagrees too, but adds structure on one side only.
+apart. What was drawn over a copy disagrees too, but makes it brighter everywhere, or darker, or adds structure on one
+side only; what moved is brighter at one place and darker at another.
 """
 
 from __future__ import annotations
@@ -38,9 +39,13 @@ _ALIGNED_SHARE, _ALIGNED_CLOSENESS = 0.95, 0.985
 _ECC_STEPS, _ECC_EPSILON = 15, 1e-3
 # A good transform needs only a nudge, in pixels; a longer way could bend one scene onto another that is built alike.
 _FARTHEST_NUDGE = 4.0
-# An overlay: most disagreeing blocks have clearly more structure in the same one of the two photos.
+# An overlay: nearly all that differs is brighter in the same one of the two, beyond some grey levels of noise, ...
+_ONE_SIGNED, _NOISE = 0.88, 8.0
+# ... or most disagreeing blocks have clearly more structure in the same one.
 _MORE_STRUCTURE = 1.15
 _ONE_SIDED = 0.6
+# Where the rest agrees so closely, no loss of quality explains a block that does not: it counts twice.
+_CLOSE = 0.98
 _FEWEST_UNCOVERED = 0.45
 # What agrees less is no copy anyway.
 _MOTION_SHARE, _MOTION_CLOSENESS = 0.6, 0.9
@@ -200,10 +205,11 @@ def _agreement(one: Plane, two: Plane, mask: Mask) -> tuple[float, float, npt.ND
     """Return the share, the closeness, and which blocks agree a little, (rows, columns) bool."""
     left, right = _blocks(one), _blocks(two)
     inside = _blocks(mask).mean(axis=2) > 0.95
-    left = left - left.mean(axis=2, keepdims=True)
-    right = right - right.mean(axis=2, keepdims=True)
-    left_structure, right_structure = left.std(axis=2), right.std(axis=2)
-    correlation = (left * right).mean(axis=2) / np.maximum(left_structure * right_structure, 1e-6)
+    left_varied = left - left.mean(axis=2, keepdims=True)
+    right_varied = right - right.mean(axis=2, keepdims=True)
+    left_structure, right_structure = left_varied.std(axis=2), right_varied.std(axis=2)
+    product = np.maximum(left_structure * right_structure, 1e-6)
+    correlation = (left_varied * right_varied).mean(axis=2) / product
     structure = np.maximum(left_structure, right_structure)
     told = inside & (structure > _STRUCTURE)
     if told.sum() < _ENOUGH_BLOCKS:
@@ -218,9 +224,30 @@ def _agreement(one: Plane, two: Plane, mask: Mask) -> tuple[float, float, npt.ND
         differs = told & ~agrees
         more_left = float((left_structure > _MORE_STRUCTURE * right_structure)[differs].mean())
         more_right = float((right_structure > _MORE_STRUCTURE * left_structure)[differs].mean())
-        if abs(more_left - more_right) >= _ONE_SIDED:
+        contrast = float(np.median(right_structure[agrees] / np.maximum(left_structure[agrees], 1e-6)))
+        brighter, darker = _differences(left, right, contrast, agrees, differs)
+        if max(brighter, darker) >= _ONE_SIGNED:
+            share += (1 - share) * max(brighter, darker)
+        elif abs(more_left - more_right) >= _ONE_SIDED:
             share += (1 - share) * max(more_left, more_right)
+        elif closeness >= _CLOSE and brighter + darker > 0:
+            share = max(0.0, 2 * share - 1)
     return share, closeness, told & (correlation > _HOPEFUL)
+
+
+def _differences(
+    left: Plane, right: Plane, contrast: float, agrees: npt.NDArray[np.bool_], differs: npt.NDArray[np.bool_]
+) -> tuple[float, float]:
+    """Of all by which the second photo differs, the shares that are brighter and darker than the first promises.
+
+    `left`, `right`: (rows, columns, pixels). Light and contrast are learned where they agree. Both are 0 where nothing
+    but noise differs.
+    """
+    light = float(np.median(right[agrees] - contrast * left[agrees]))
+    difference = right[differs] - (contrast * left[differs] + light)
+    brighter = float(np.maximum(difference - _NOISE, 0).sum())
+    darker = float(np.maximum(-difference - _NOISE, 0).sum())
+    return (brighter / (brighter + darker), darker / (brighter + darker)) if brighter + darker else (0.0, 0.0)
 
 
 def _blocks(plane: npt.NDArray[np.float32] | Mask) -> npt.NDArray[np.float32]:

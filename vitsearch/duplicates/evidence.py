@@ -42,7 +42,7 @@ class Cutoffs:
     closeness: float = 0.95
     overlap: float = 0.7
     inliers: int = 7
-    moved: float = 0.015
+    moved: float = 0.008
     hash_distance: int = 80
 
 
