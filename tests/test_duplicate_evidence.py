@@ -114,6 +114,29 @@ def test_frames_of_a_film_are_not_the_same_shot(name, step):
     assert looked(first, shot(scene, subject, at=(300, 250), drift=0)).confirms(CUTOFFS)
 
 
+@pytest.mark.parametrize("name", ["travel/castle-2.jpg", "travel/bridge-1.jpg"])
+def test_a_fixed_camera_before_which_somebody_turns_and_walks_on_took_two_shots(name):
+    """All else is the same to the pixel, and nothing that moved is found again: it looks otherwise from behind."""
+    scene = photo(name).resize((960, 720), Image.Resampling.LANCZOS)
+    before, after = (photo(f"animals/cat-{number}.jpg").resize((170, 130)) for number in (1, 2))
+    first = shot(scene, before, at=(300, 450), drift=0)
+    seen = looked(first, shot(scene, after, at=(650, 430), drift=0))
+    assert seen.closeness > 0.98
+    assert not seen.confirms(CUTOFFS)
+
+
+def test_a_watermark_on_a_busy_pattern_is_not_taken_for_movement():
+    """Half-transparent letters take contrast away and add some: only the light changes one way."""
+    random = np.random.default_rng(5)
+    pattern = Image.fromarray(random.integers(0, 180, (30, 40, 3), np.uint8)).resize((960, 720), 2)
+    layer = Image.new("RGBA", pattern.size)
+    draw = ImageDraw.Draw(layer)
+    for row in range(3):
+        draw.text((40, 80 + 230 * row), "SAMPLE PHOTO", fill=(255, 255, 255, 110), font_size=80)
+    marked = Image.alpha_composite(pattern.convert("RGBA"), layer).convert("RGB")
+    assert looked(pattern, marked).confirms(CUTOFFS)
+
+
 def test_something_drawn_over_a_copy_is_told_from_something_that_moved():
     original = photo("travel/castle-2.jpg")
     lettered = original.copy()
