@@ -106,7 +106,7 @@ def test_a_small_library_gets_the_default_cutoffs_and_says_so(library, photos):
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", '{"version": 99, "entries": {}}', '{"version": 1, "entries": 5}']
+    "content", ["", "{", "[]", '{"version": 99, "entries": {}}', '{"version": 2, "entries": 5}']
 )
 def test_a_damaged_file_is_measured_anew(library, photos, content):
     library.index([photos])
@@ -114,7 +114,7 @@ def test_a_damaged_file_is_measured_anew(library, photos, content):
     assert known_cutoffs(library, max_false_share=0.01) is None
     (library.folder / earned.FILE).write_text(
         json.dumps(
-            {"version": 1, "entries": {earned._key(library, 0.01): {"photos": 14, "calibration": content}}}
+            {"version": earned._VERSION, "entries": {earned._key(library, 0.01): {"photos": 14, "calibration": content}}}
         )
     )
     assert known_cutoffs(library, max_false_share=0.01) is None

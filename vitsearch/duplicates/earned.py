@@ -59,7 +59,7 @@ _HASHES_AGREE = 40
 _FEWEST_COPIES = 0.02
 # How far, in units of strictness (0 the defaults, 1 perfection), a fitted tail is believed.
 _BEYOND = 1.0
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
