@@ -112,11 +112,8 @@ def test_a_damaged_file_is_measured_anew(library, photos, content):
     library.index([photos])
     (library.folder / earned.FILE).write_text(content)
     assert known_cutoffs(library, max_false_share=0.01) is None
-    (library.folder / earned.FILE).write_text(
-        json.dumps(
-            {"version": earned._VERSION, "entries": {earned._key(library, 0.01): {"photos": 14, "calibration": content}}}
-        )
-    )
+    entries = {earned._key(library, 0.01): {"photos": 14, "calibration": content}}
+    (library.folder / earned.FILE).write_text(json.dumps({"version": earned._VERSION, "entries": entries}))
     assert known_cutoffs(library, max_false_share=0.01) is None
 
 

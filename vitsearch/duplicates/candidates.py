@@ -216,13 +216,8 @@ def _meetings(words: Words, turned: npt.NDArray[np.uint64]) -> Iterator[tuple[Id
 
 def _united(parts: Sequence[Pairs]) -> Pairs:
     """Each pair once, sorted; of several mentions one with a known cosine is kept."""
-    if not parts:
-        return Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
-    first = np.concatenate([part.first for part in parts])
-    second = np.concatenate([part.second for part in parts])
-    cosines = np.concatenate([part.cosines for part in parts])
-    order = np.lexsort((np.isnan(cosines), second, first))
-    first, second, cosines = first[order], second[order], cosines[order]
-    new = np.ones(len(first), bool)
-    new[1:] = (first[1:] != first[:-1]) | (second[1:] != second[:-1])
-    return Pairs(first[new], second[new], cosines[new])
+    pairs = Pairs.joined(parts)
+    pairs = pairs.chosen(np.lexsort((np.isnan(pairs.cosines), pairs.second, pairs.first)))
+    new = np.ones(len(pairs), bool)
+    new[1:] = (pairs.first[1:] != pairs.first[:-1]) | (pairs.second[1:] != pairs.second[:-1])
+    return pairs.chosen(new)

@@ -157,7 +157,7 @@ def group_name(found: DuplicateGroup) -> str:
 def _proposed(library: Library, ids: Ids, tiers: Collection[Tier]) -> Pairs:
     parts: list[Pairs] = []
     if len(ids) < 2 or set(tiers) <= {"exact"}:
-        return Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
+        return Pairs.joined(())
     neighbours = library.neighbours()
     embedded = np.intersect1d(ids, neighbours.ids(), assume_unique=True)
     if "near" in tiers or "pixels" in tiers:
@@ -166,18 +166,14 @@ def _proposed(library: Library, ids: Ids, tiers: Collection[Tier]) -> Pairs:
     if "burst" in tiers:
         parts.append(pairs_by_time(moments(library.catalog, embedded)))
     pairs = united(parts, neighbours)
-    return _chosen(pairs, walking_order(pairs))
+    return pairs.chosen(walking_order(pairs))
 
 
 def _across(pairs: Pairs, first: Ids, second: Ids) -> Pairs:
     """Keep the pairs with one photo on each side."""
     there = np.isin(pairs.first, first) & np.isin(pairs.second, second)
     back = np.isin(pairs.first, second) & np.isin(pairs.second, first)
-    return _chosen(pairs, np.flatnonzero(there | back))
-
-
-def _chosen(pairs: Pairs, which: npt.NDArray[np.intp]) -> Pairs:
-    return Pairs(pairs.first[which], pairs.second[which], pairs.cosines[which])
+    return pairs.chosen(there | back)
 
 
 def _judged(judge: Judge, pairs: Pairs, on_progress: Callable[[Progress], None]) -> list[Link]:
@@ -185,7 +181,7 @@ def _judged(judge: Judge, pairs: Pairs, on_progress: Callable[[Progress], None])
     with looking_threads(judge) as pool:
         for start in range(0, len(pairs), _CHUNK):
             on_progress(Progress("look", start, len(pairs)))
-            part = _chosen(pairs, np.arange(start, min(start + _CHUNK, len(pairs))))
+            part = pairs.chosen(np.arange(start, min(start + _CHUNK, len(pairs))))
             judge.prepare(np.unique(np.concatenate([part.first, part.second])).tolist())
             found = pool.map(judge.judge, part.first.tolist(), part.second.tolist(), part.cosines.tolist())
             links += [link for link in found if link is not None]

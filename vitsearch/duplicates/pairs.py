@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import numpy.typing as npt
 
@@ -24,7 +24,7 @@ _WAITING = 4_000_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pairs:
-    """Pairs of rows. `first` < `second`: (m,) int64 places; `cosines`: (m,) float32. Sorted by first, then second."""
+    """Pairs of rows. `first` < `second`: (m,) int64 places; `cosines`: (m,) float32, nan where they are not known."""
 
     first: Ids
     second: Ids
@@ -33,9 +33,22 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.first)
 
+    @classmethod
+    def joined(cls, parts: Sequence[Pairs]) -> Pairs:
+        """Put pairs behind each other, in the order in which they come."""
+        return cls(
+            np.concatenate([np.empty(0, np.int64), *(part.first for part in parts)]),
+            np.concatenate([np.empty(0, np.int64), *(part.second for part in parts)]),
+            np.concatenate([np.empty(0, np.float32), *(part.cosines for part in parts)]),
+        )
+
+    def chosen(self, which: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> Pairs:
+        """Return some of the pairs: those of a mask, or those at these places in their order."""
+        return Pairs(self.first[which], self.second[which], self.cosines[which])
+
 
 def near_pairs(rows: Rows, cutoff: float, *, against: Rows | None = None, most: int | None = None) -> Pairs:
-    """Find all pairs i < j with `rows[i] @ against[j] >= cutoff`; `against` is `rows` itself if not given.
+    """Find all pairs i < j with `rows[i] @ against[j] >= cutoff`, sorted; `against` is `rows` itself if not given.
 
     `rows`, `against`: (n, d) float32 or float16, unit rows; a memory-mapped array is read in blocks. With `most`,
     a pair is kept only if it is among the `most` best of one of its two rows, so that a crowd of look-alikes costs
@@ -47,12 +60,12 @@ def near_pairs(rows: Rows, cutoff: float, *, against: Rows | None = None, most: 
         waiting.append(found)
         count += len(found)
         if most is not None and count > _WAITING + most * len(rows):
-            waiting = [_best(_joined(waiting), len(rows), most)]
+            waiting = [_best(Pairs.joined(waiting), len(rows), most)]
             count = len(waiting[0])
-    pairs = _joined(waiting)
+    pairs = Pairs.joined(waiting)
     if most is not None:
         pairs = _best(pairs, len(rows), most)
-    return _chosen(pairs, np.lexsort((pairs.second, pairs.first)))
+    return pairs.chosen(np.lexsort((pairs.second, pairs.first)))
 
 
 def _blocks_of_pairs(rows: Rows, against: Rows, cutoff: float) -> Iterator[Pairs]:
@@ -79,16 +92,6 @@ def _as_float32(rows: Rows) -> Floats:
     return np.ascontiguousarray(rows, dtype=np.float32)
 
 
-def _joined(parts: list[Pairs]) -> Pairs:
-    if not parts:
-        return Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
-    return Pairs(
-        np.concatenate([part.first for part in parts]),
-        np.concatenate([part.second for part in parts]),
-        np.concatenate([part.cosines for part in parts]),
-    )
-
-
 def _best(pairs: Pairs, rows: int, most: int) -> Pairs:
     """Keep the pairs that are among the `most` best of one of their rows; a later pair cannot bring one back."""
     ends = np.concatenate([pairs.first, pairs.second])
@@ -97,8 +100,4 @@ def _best(pairs: Pairs, rows: int, most: int) -> Pairs:
     rank = np.empty(len(ends), dtype=np.int64)
     rank[order] = np.arange(len(ends)) - starts[ends[order]]
     kept = np.minimum(rank[: len(pairs)], rank[len(pairs) :]) < most
-    return _chosen(pairs, kept)
-
-
-def _chosen(pairs: Pairs, which: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> Pairs:
-    return Pairs(pairs.first[which], pairs.second[which], pairs.cosines[which])
+    return pairs.chosen(kept)
