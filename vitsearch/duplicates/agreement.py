@@ -40,11 +40,11 @@ _ECC_STEPS, _ECC_EPSILON = 15, 1e-3
 # A good transform needs only a nudge, in pixels; a longer way could bend one scene onto another that is built alike.
 _FARTHEST_NUDGE = 4.0
 # An overlay: nearly all that differs is brighter in the same one of the two, beyond some grey levels of noise, ...
-_ONE_SIGNED, _NOISE = 0.88, 8.0
+_ONE_SIGNED, _CLEARLY, _NOISE = 0.88, 0.97, 8.0
 # ... or most disagreeing blocks have clearly more structure in the same one.
 _MORE_STRUCTURE = 1.15
 _ONE_SIDED = 0.6
-# Where the rest agrees so closely, no loss of quality explains a block that does not: it counts twice.
+# Where the rest agrees so closely, no loss of quality explains a block that does not: it is an overlay or counts twice.
 _CLOSE = 0.98
 _FEWEST_UNCOVERED = 0.45
 # What agrees less is no copy anyway.
@@ -57,7 +57,7 @@ class Agreement:
 
     `share`: of the blocks with structure, how many agree or carry an overlay. `closeness`: the median correlation
     of the agreeing ones. `of_first`, `of_second`: how much of each photo's frame lies in the overlap. `moved`: the
-    share of blocks that are found elsewhere, looked for where the rest agrees well.
+    share of blocks that are found elsewhere, looked for where the rest agrees well and no overlay explains it.
     """
 
     share: float
@@ -77,18 +77,36 @@ def compare(first: Mask, second: Mask, matrix: Matrix) -> Agreement | None:
     if frame is None:
         return None
     one, two, mask = _drawn_on(frame, first, second)
-    share, closeness, agreeing = _agreement(one, two, mask)
-    if agreeing is None:
+    found = _agreement(one, two, mask)
+    if found is None:
         return None
-    if not (share >= _ALIGNED_SHARE and closeness >= _ALIGNED_CLOSENESS):
-        nudge = _nudge(one, two, mask, agreeing)
-        if nudge is not None:
-            better = _agreement(_nudged(one, nudge), two, mask)
-            if better[0] * better[1] > share * closeness:
-                share, closeness, _ = better
-                matrix = _composed(matrix, nudge, frame.placing)
-    gone = _moved(first, second, matrix) if share >= _MOTION_SHARE and closeness >= _MOTION_CLOSENESS else 0.0
-    return Agreement(share, closeness, frame.of_first, frame.of_second, gone)
+    if not (found.share >= _ALIGNED_SHARE and found.closeness >= _ALIGNED_CLOSENESS):
+        nudge = _nudge(one, two, mask, found.hopeful)
+        better = None if nudge is None else _agreement(_nudged(one, nudge), two, mask)
+        if nudge is not None and better is not None and better.score > found.score:
+            found, matrix = better, _composed(matrix, nudge, frame.placing)
+    may_have_moved = (
+        found.share >= _MOTION_SHARE and found.closeness >= _MOTION_CLOSENESS and not found.overlaid
+    )
+    gone = _moved(first, second, matrix) if may_have_moved else 0.0
+    return Agreement(found.share, found.closeness, frame.of_first, frame.of_second, gone)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Comparison:
+    """`share` and `closeness` as in `Agreement`; `overlaid`: whether it is clear that something was drawn over one.
+
+    `hopeful`: which blocks agree at least a little, (rows, columns) bool.
+    """
+
+    share: float
+    closeness: float
+    overlaid: bool
+    hopeful: npt.NDArray[np.bool_]
+
+    @property
+    def score(self) -> float:
+        return self.share * self.closeness
 
 
 def _moved(first: Mask, second: Mask, matrix: Matrix) -> float:
@@ -201,8 +219,8 @@ def _composed(matrix: Matrix, nudge: Matrix, placing: Matrix) -> Matrix:
     return composed[:2]
 
 
-def _agreement(one: Plane, two: Plane, mask: Mask) -> tuple[float, float, npt.NDArray[np.bool_] | None]:
-    """Return the share, the closeness, and which blocks agree a little, (rows, columns) bool."""
+def _agreement(one: Plane, two: Plane, mask: Mask) -> _Comparison | None:
+    """Compare two pictures on one frame, or return None where they show too little."""
     left, right = _blocks(one), _blocks(two)
     inside = _blocks(mask).mean(axis=2) > 0.95
     left_varied = left - left.mean(axis=2, keepdims=True)
@@ -216,23 +234,25 @@ def _agreement(one: Plane, two: Plane, mask: Mask) -> tuple[float, float, npt.ND
         told = inside & (structure > _FAINT)
     blocks = int(told.sum())
     if blocks < _FEWEST_BLOCKS:
-        return 0.0, 0.0, None
+        return None
     agrees = told & (correlation > _AGREES)
     share = float(agrees.sum()) / blocks
     closeness = float(np.median(correlation[agrees])) if agrees.any() else 0.0
+    overlaid = False
     if _FEWEST_UNCOVERED <= share < 1:
         differs = told & ~agrees
         more_left = float((left_structure > _MORE_STRUCTURE * right_structure)[differs].mean())
         more_right = float((right_structure > _MORE_STRUCTURE * left_structure)[differs].mean())
         contrast = float(np.median(right_structure[agrees] / np.maximum(left_structure[agrees], 1e-6)))
         brighter, darker = _differences(left, right, contrast, agrees, differs)
+        overlaid = closeness >= _CLOSE and max(brighter, darker) >= _CLEARLY
         if max(brighter, darker) >= _ONE_SIGNED:
             share += (1 - share) * max(brighter, darker)
         elif abs(more_left - more_right) >= _ONE_SIDED:
             share += (1 - share) * max(more_left, more_right)
         elif closeness >= _CLOSE and brighter + darker > 0:
             share = max(0.0, 2 * share - 1)
-    return share, closeness, told & (correlation > _HOPEFUL)
+    return _Comparison(share, closeness, overlaid, told & (correlation > _HOPEFUL))
 
 
 def _differences(
