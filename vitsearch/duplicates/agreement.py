@@ -44,8 +44,8 @@ _ONE_SIGNED, _CLEARLY, _NOISE = 0.88, 0.97, 8.0
 # ... or most disagreeing blocks have clearly more structure in the same one.
 _MORE_STRUCTURE = 1.15
 _ONE_SIDED = 0.6
-# Where the rest agrees so closely, no loss of quality explains a block that does not: it is an overlay or counts twice.
-_CLOSE = 0.98
+# Where the rest agrees so closely, no loss of quality explains a block that does not: it is an overlay, or counts twice.
+_CLOSE, _VERY_CLOSE = 0.98, 0.995
 _FEWEST_UNCOVERED = 0.45
 # What agrees less is no copy anyway.
 _MOTION_SHARE, _MOTION_CLOSENESS = 0.6, 0.9
@@ -250,7 +250,7 @@ def _agreement(one: Plane, two: Plane, mask: Mask) -> _Comparison | None:
             share += (1 - share) * max(brighter, darker)
         elif abs(more_left - more_right) >= _ONE_SIDED:
             share += (1 - share) * max(more_left, more_right)
-        elif closeness >= _CLOSE and brighter + darker > 0:
+        elif closeness >= _VERY_CLOSE and brighter + darker > 0:
             share = max(0.0, 2 * share - 1)
     return _Comparison(share, closeness, overlaid, told & (correlation > _HOPEFUL))
 
