@@ -44,7 +44,7 @@ _ONE_SIGNED, _CLEARLY, _NOISE = 0.88, 0.97, 8.0
 # ... or most disagreeing blocks have clearly more structure in the same one.
 _MORE_STRUCTURE = 1.15
 _ONE_SIDED = 0.6
-# Where the rest agrees so closely, no loss of quality explains a block that does not: it is an overlay, or counts twice.
+# Where the rest agrees so closely, no loss of quality explains a block that does not: an overlay, or it counts twice.
 _CLOSE, _VERY_CLOSE = 0.98, 0.995
 _FEWEST_UNCOVERED = 0.45
 # What agrees less is no copy anyway.
