@@ -116,7 +116,7 @@ def test_photos_of_a_large_library_are_forgotten_in_seconds(tmp_path):
     make(tmp_path / "library", tmp_path / "photos", 20_000)
     catalog = Catalog(Database.open(tmp_path / "library" / "library.db"))
     started = time.process_time()
-    assert catalog.forget_root(catalog.roots()[0]) == 20_000
+    assert len(catalog.forget_root(catalog.roots()[0])) == 20_000
     assert time.process_time() - started < 5
     catalog.database.close()
 

@@ -169,3 +169,22 @@ def test_one_folder_twice_in_a_run_by_two_names_is_refused(library, trips, other
     with pytest.raises(LibraryError, match="by another name"):
         library.index([trips, other_spelling])
     assert not library.catalog.roots()
+
+
+def test_what_is_forgotten_leaves_the_search_cache_without_a_look_at_all_else(
+    library, tmp_path, picture, monkeypatch
+):
+    query = picture(tmp_path / "kept" / "red.png", "red")
+    picture(tmp_path / "kept" / "copy.png", "darkred")
+    picture(tmp_path / "gone" / "copy.png", "darkred")
+    picture(tmp_path / "gone" / "orange.png", "orangered")
+    library.index([tmp_path / "kept", tmp_path / "gone"])
+    assert {match.path.name for match in library.search(query).results} == {"copy.png", "orange.png"}
+    everything = library.catalog.embedded_ids
+    monkeypatch.setattr(
+        library.catalog, "embedded_ids", lambda *_: pytest.fail("compared with all that is stored")
+    )
+    assert library.forget_root(tmp_path / "gone") == 1
+    assert library.status().cache_current
+    assert [match.path for match in library.search(query).results] == [tmp_path / "kept" / "copy.png"]
+    assert library.neighbours().ids().tolist() == everything(1).tolist()

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+import numpy as np
+
 from vitsearch.database import Value, path_to_value, value_to_path
 from vitsearch.errors import LibraryError
 from vitsearch.records import FoundFile, PhotoFacts
 from vitsearch.vectors import NEW_GENERATION, VectorTables, contained, in_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    import numpy as np
     import numpy.typing as npt
 
     Ids = npt.NDArray[np.int64]
@@ -163,14 +164,13 @@ class Catalog(VectorTables):
         with self.database.write():
             self.database.run("UPDATE roots SET path = ? WHERE id = ?", [path_to_value(str(folder)), root.id])
 
-    def forget_root(self, root: Root) -> int:
-        """Drop a root, its file rows, and the photos that were nowhere else; return how many photos went."""
-        self._delete_files("root = ?", [root.id])
-        removed = self._delete_placeless_photos()
+    def forget_root(self, root: Root) -> Ids:
+        """Drop a root, its file rows, and the photos that were nowhere else; return the ids of those, (n,) int64."""
+        removed = self._delete_files("root = ?", [root.id])
         # Last: as long as the root is known, a run that was cut short can be finished.
         with self.database.write():
             self.database.run("DELETE FROM roots WHERE id = ?", [root.id])
-        return removed
+        return np.array(removed, np.int64)
 
     def library_id(self) -> int:
         """Return a random number that tells this library from others; a copy of its folder has the same."""
@@ -328,49 +328,65 @@ class Catalog(VectorTables):
 
         Returns how many photos went.
         """
+        removed = 0
         for root, below in places:
             place, values = _below(root, below)
-            self._delete_files(f"missing = 1 AND {place}", values)
-        return self._delete_placeless_photos()
+            removed += len(self._delete_files(f"missing = 1 AND {place}", values))
+        return removed + self._delete_placeless_photos()
 
-    def _delete_files(self, condition: str, values: Sequence[Value]) -> None:
-        """Delete file rows, some a transaction: others get their turn, and a kill leaves nothing half done."""
-        sql = f"DELETE FROM files WHERE id IN (SELECT id FROM files WHERE {condition} LIMIT {_AT_ONCE})"
-        deleted = _AT_ONCE
-        while deleted == _AT_ONCE:
-            with self.database.write():
-                deleted = self.database.run(sql, values).rowcount
+    def _delete_files(self, condition: str, values: Sequence[Value]) -> list[int]:
+        """Delete file rows, and the photos that were nowhere else; return the ids of those.
+
+        Some a transaction: others get their turn, and a kill leaves nothing half done.
+        """
+        removed: list[int] = []
+        while True:
+            with self.database.write(check_references=False):
+                rows = self.database.rows(
+                    f"SELECT id, photo FROM files WHERE {condition} LIMIT {_AT_ONCE}", values
+                )
+                self.database.run(f"DELETE FROM files WHERE id IN ({','.join(str(row[0]) for row in rows)})")
+                removed += self._delete_if_placeless(
+                    {cast("int", photo) for _, photo in rows if photo is not None}
+                )
+            if len(rows) < _AT_ONCE:
+                return removed
 
     def _delete_placeless_photos(self) -> int:
-        # Compared as arrays: a subquery for each of ten million photos, in no order, takes minutes.
+        """Delete all photos that have no place, as those that were embedded without one."""
+        # Compared as arrays: a subquery for each of ten million photos, in no order, takes longer.
         photos = self.database.ids("SELECT id FROM photos")
         photos.sort()
         placed = self.database.ids("SELECT photo FROM files WHERE photo IS NOT NULL ORDER BY photo")
         doomed = photos[~contained(photos, placed)].tolist()
-        # What a head was trained on is kept: a person chose it.
-        placeless = (
-            "NOT EXISTS (SELECT 1 FROM files f WHERE f.photo = p.id) "
-            "AND p.id NOT IN (SELECT photo FROM head_examples)"
-        )
         deleted = 0
         for start in range(0, len(doomed), _AT_ONCE):
-            ids = ",".join(map(str, doomed[start : start + _AT_ONCE]))
-            # For each photo SQLite itself would look through all vectors and labels for rows that refer to it.
             with self.database.write(check_references=False):
-                ids = ",".join(
-                    str(row[0])
-                    for row in self.database.rows(
-                        f"SELECT id FROM photos p WHERE id IN ({ids}) AND {placeless}"
-                    )
-                )
-                self.database.run(
-                    f"UPDATE spaces SET generation = {NEW_GENERATION} "
-                    f"WHERE EXISTS (SELECT 1 FROM vectors v WHERE v.space = spaces.id AND v.photo IN ({ids}))"
-                )
-                for table, column in self._referring_to_photos():
-                    self.database.run(f"DELETE FROM {table} WHERE {column} IN ({ids})")
-                deleted += self.database.run(f"DELETE FROM photos WHERE id IN ({ids})").rowcount
+                deleted += len(self._delete_if_placeless(doomed[start : start + _AT_ONCE]))
         return deleted
+
+    def _delete_if_placeless(self, photos: Iterable[int]) -> list[int]:
+        """Delete those of these photos that have no place, and all that refers to them; return their ids.
+
+        Inside a write that does not check references: for each photo SQLite itself would look through all vectors and
+        labels for rows that refer to it.
+        """
+        rows = self.database.rows(
+            f"SELECT id FROM photos p WHERE id IN ({','.join(map(str, photos))}) "
+            "AND NOT EXISTS (SELECT 1 FROM files f WHERE f.photo = p.id) "
+            # What a head was trained on is kept: a person chose it.
+            "AND p.id NOT IN (SELECT photo FROM head_examples)"
+        )
+        doomed = [cast("int", row[0]) for row in rows]
+        ids = ",".join(map(str, doomed))
+        self.database.run(
+            f"UPDATE spaces SET generation = {NEW_GENERATION} "
+            f"WHERE EXISTS (SELECT 1 FROM vectors v WHERE v.space = spaces.id AND v.photo IN ({ids}))"
+        )
+        for table, column in self._referring_to_photos():
+            self.database.run(f"DELETE FROM {table} WHERE {column} IN ({ids})")
+        self.database.run(f"DELETE FROM photos WHERE id IN ({ids})")
+        return doomed
 
     def _referring_to_photos(self) -> list[tuple[str, str]]:
         """The tables and columns whose rows go with the photo that they refer to."""

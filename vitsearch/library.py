@@ -411,11 +411,12 @@ class Library:
         """Drop a folder from the library, and the photos that were nowhere else; return how many went."""
         catalog = self.catalog
         with lease(self.folder):
-            removed = catalog.forget_root(self._known_root(folder))
             active = catalog.active_space()
+            before = catalog.generation(active[0]) if active else 0
+            removed = catalog.forget_root(self._known_root(folder))
             if active is not None:
-                self._search_cache(*active).bring_up_to_date()
-            return removed
+                self._search_cache(*active).follow_removal(removed, since=before)
+            return len(removed)
 
     def remove_model(self, model: str) -> int:
         """Delete the vectors of a model that searches do not use any more; return how many there were.

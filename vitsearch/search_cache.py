@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from vitsearch.records import Match
 
     Vector = npt.NDArray[np.float32]
+    Ids = npt.NDArray[np.int64]
 
 # The newest vectors tell a cache of another history from one that is only behind: a library that was restored from
 # an older copy gives the same ids to other photos.
@@ -120,6 +121,20 @@ class SearchCache:
             neighbours = self._build(self._folder)
         self._loaded = neighbours
         self.background()
+
+    def follow_removal(self, photos: Ids, *, since: int) -> None:
+        """Remove photos (n,) that have just gone from SQLite, and save. Needs the lease.
+
+        `since` is the generation before they went. A cache of that one need not be compared with all that is stored.
+        """
+        try:
+            neighbours = Neighbours.load(self._folder, dimension=self._space.dimension)
+            if len(photos) and neighbours.generation == since:
+                neighbours.remove(photos)
+                neighbours.save(generation=self._catalog.generation(self.space_id), newest=self._newest())
+        except (StaleCache, ValueError, OSError):
+            pass  # it is made anew below
+        self.bring_up_to_date()
 
     def close(self) -> None:
         """Let go of the vectors and of what could not be kept in the library."""
