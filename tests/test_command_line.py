@@ -642,3 +642,35 @@ def test_what_libraries_write_to_the_descriptor_is_hidden_and_what_we_say_is_not
     os.write(2, b"C++ again\n")
     assert sys.stderr is before
     assert capfd.readouterr().err == "from us\nC++ again\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("search", "--label", "cat", "--head", "pets", "--distinct"),
+        ("search", "--label", "cat", "--head", "pets", "--exact"),
+        ("duplicates", "--not-duplicates", "1-2", "--plan", "plan.json"),
+        ("duplicates", "--check", "a.jpg", "b.jpg", "--tier", "exact"),
+        ("index", "photos", "--engine", "ray", "--workers", "2"),
+        ("index", "s3://bucket/photos", "--engine", "ray", "--prune"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(program, words):
+    said = program(*words)
+    assert (said.status, said.output) == (2, "")
+    assert said.errors.startswith("Usage: vitsearch")
+
+
+@pytest.mark.parametrize("group", ["99999999999999999999-1", "7-99999999999999999999", "²"])
+def test_what_is_no_groups_name_is_said_in_one_line(program, group):
+    said = program("duplicates", "--not-duplicates", group)
+    assert said.status == 2
+    assert f"{group} is no group's name" in said.errors
+
+
+def test_pairs_that_were_told_apart_are_a_document_where_json_is_asked_for(program, made, tmp_path):
+    library = shutil.copytree(made / "library", tmp_path / "library")
+    red, blue = made / "photos/red.png", made / "photos/blue.png"
+    said = program("duplicates", "--not-duplicates", red, "--not-duplicates", blue, "--json", library=library)
+    (pair,) = json.loads(said.output)["told_apart"]
+    assert sorted(pair["files"]) == sorted(map(str, (red, blue)))

@@ -393,6 +393,45 @@ def test_files_move_to_another_file_system_and_back(photos, tmp_path):
     assert tree(photos) == before
 
 
+@NEEDS_TWO_FILE_SYSTEMS
+def test_a_file_that_no_link_can_stand_for_is_put_back_and_the_plan_can_be_tried_again(photos):
+    with tempfile.TemporaryDirectory(dir=SHM) as elsewhere:
+        kept = Path(elsewhere).resolve() / "keep.jpg"
+        kept.write_bytes((photos / "keep.jpg").read_bytes())
+        before = tree(photos)
+        group = PlannedGroup(planned(kept), (planned(photos / "copy.jpg"),))
+        path = photos.parent / "plan.json"
+        write_plan(Plan("hardlink", (photos, kept.parent), (group,)), path)
+        for _ in range(2):
+            (outcome,) = apply_plan(path)
+            assert (outcome.done, outcome.text) == (False, "left alone: Invalid cross-device link")
+            assert tree(photos) == before
+        undo_plan(path)
+        assert tree(photos) == before
+
+
+def test_a_copy_behind_a_link_out_of_the_roots_is_left_out_of_a_plan_with_a_line(photos, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (photos / "sub/copy.jpg").rename(tmp_path / "elsewhere/copy.jpg")
+    (photos / "linked").symlink_to(tmp_path / "elsewhere")
+    group = DuplicateGroup(
+        "exact",
+        1.0,
+        photos / "keep.jpg",
+        "the oldest file",
+        tuple(
+            GroupedFile(photos / name, 1, bytes.fromhex(content_hash(photos / name)), "exact", 1.0)
+            for name in ("keep.jpg", "copy.jpg", "linked/copy.jpg")
+        ),
+    )
+    said = []
+    plan = make_plan([group], "trash", roots=[photos], notice=said.append)
+    assert [file.path for file in plan.groups[0].files] == [photos / "copy.jpg"]
+    assert [line.split(" lies")[0] for line in said] == [
+        f"left out of the plan: {photos / 'linked/copy.jpg'}"
+    ]
+
+
 def test_names_that_are_not_utf8_survive_the_plan_and_the_journal(photos):
     strange = Path(os.fsdecode(os.fsencode(photos) + b"/caf\xe9.jpg"))
     strange.write_bytes(b"one" * 1000)

@@ -372,3 +372,18 @@ def test_with_real_weights_every_crop_of_the_samples_is_found_too(tmp_path):
         library.index([SAMPLES])
         found = {frozenset(names(group)): group.tier for group in find_duplicates(library).groups}
     assert found == GROUPS | {frozenset({"mountain-1.jpg", "mountain-2.jpg"}): "near"}
+
+
+def test_a_file_that_is_seen_through_a_link_too_is_no_duplicate_of_itself(photos, tmp_path):
+    shutil.copy(photos / "cat.jpg", tmp_path / "copy.jpg")
+    (photos / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "copy.jpg").rename(tmp_path / "elsewhere/copy.jpg")
+    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+        library.index([photos, tmp_path / "elsewhere"])
+        (found,) = find_duplicates(library, tiers=["exact"]).groups
+        assert len(found.files) == 2
+        shutil.rmtree(photos / "linked", ignore_errors=True)
+        (photos / "cat.jpg").unlink()
+        library.index()
+        assert find_duplicates(library, tiers=["exact"]).groups == ()

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from test_heads_imported import save_classifier
 
+from vitsearch.catalog import Filter
 from vitsearch.errors import HeadError, LibraryMissing, SpaceMismatch, UnreadablePhoto
 from vitsearch.heads.labelling import Labeller
 from vitsearch.heads.shelf import HeadShelf
@@ -226,8 +227,6 @@ def test_a_label_finds_its_photos_most_probable_first(shelf, library, labelled, 
 
 
 def test_filters_and_k_narrow_a_search_by_label(shelf, library, labelled, photos, tmp_path):
-    from vitsearch.catalog import Filter
-
     other = paint(tmp_path / "other" / "1.png", "red", 500)
     library.index([photos, other.parent])
     shelf.train("colours", folder=labelled)
@@ -236,6 +235,16 @@ def test_filters_and_k_narrow_a_search_by_label(shelf, library, labelled, photos
     assert len(labeller.search("red", k=2).results) == 2
     with pytest.raises(HeadError, match=r"no label 'rde': did you mean 'red'\?"):
         labeller.search("rde")
+
+
+def test_a_search_by_label_in_a_folder_names_the_copy_that_is_there(shelf, library, labelled, photos):
+    first, copy = photos / "red/100.png", photos / "zz/copy.png"
+    copy.parent.mkdir()
+    shutil.copy(first, copy)
+    library.index([photos])
+    shelf.train("colours", folder=labelled)
+    found = Labeller(shelf, "colours").search("red", criteria=Filter((copy.parent,))).results
+    assert [(match.path, match.other_paths) for match in found] == [(copy, (first,))]
 
 
 def test_a_search_by_label_believes_the_newest_head_and_a_persons_word_more(shelf, library, labelled, photos):

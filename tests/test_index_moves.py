@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 from conftest import figures, places
+from PIL import Image
 
 COLOURS = ["red", "lime", "blue", "white", "yellow", "cyan"]
 
@@ -104,6 +105,18 @@ def test_a_deleted_copy_is_missing_also_while_the_root_holds_something_that_cann
     (folder / "red.png").unlink()
     report = indexed.index()
     assert figures(report) == {"photos": 6, "files": 6, "unchanged": 6, "missing": 1, "unreadable": 1}
+
+
+def test_two_copies_that_go_together_are_missing_and_come_back(indexed, backbone, folder, tmp_path):
+    (folder / "new").mkdir()
+    for name in ("one", "two"):
+        Image.new("RGB", (64, 48), "purple").save(folder / f"new/{name}.png")
+    indexed.index([folder / "new"])
+    (folder / "new").rename(tmp_path / "away")
+    assert figures(indexed.index())["missing"] == 2
+    (tmp_path / "away").rename(folder / "new")
+    assert figures(indexed.index()) == {"photos": 7, "files": 8, "unchanged": 8}
+    assert backbone.embedded == 7
 
 
 def test_a_copy_and_the_loss_of_the_original_between_two_runs_is_a_move(indexed, folder):

@@ -422,6 +422,13 @@ class TestVectorsOfOtherPrograms:
         assert [match.path for match in matches] == expected
         assert matches[0].score == pytest.approx(np.sort(scores)[-2], abs=2e-3)
 
+    def test_a_folder_that_is_not_there_does_not_become_a_root(self, theirs, photos, tmp_path):
+        with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+            library.index([photos])
+            with pytest.raises(LibraryError, match="typo does not exist"):
+                import_parquet(library, [tmp_path / "theirs.parquet"], root=tmp_path / "typo")
+            assert [root.path for root in library.roots()] == [photos]
+
     def test_a_photo_that_they_do_not_name_cannot_be_asked_about(self, theirs, photos, picture, tmp_path):
         with Library.open(tmp_path / "library") as library:
             import_parquet(library, [tmp_path / "theirs.parquet"], root=photos)

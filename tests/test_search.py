@@ -483,3 +483,19 @@ def test_a_photo_whose_copy_in_the_folder_is_offline_is_not_offered_from_elsewhe
     assert library.search(query, folders=[tmp_path / "drive"]).results == ()
     (match,) = library.search(query).results
     assert (match.path, match.other_paths) == (kept, ())
+
+
+def test_a_folder_filter_takes_the_name_of_a_link_inside_of_a_root_and_of_one_that_leads_into_it(
+    library, tmp_path, picture
+):
+    picture(tmp_path / "phone/blue.png", "blue")
+    query = picture(tmp_path / "photos/2024/red.png", "red")
+    (tmp_path / "photos/Phone").symlink_to(tmp_path / "phone")
+    (tmp_path / "pictures").symlink_to(tmp_path / "photos")
+    (tmp_path / "photos/z").symlink_to(tmp_path / "photos/2024")
+    library.index([tmp_path / "photos"])
+    blue = tmp_path / "photos/Phone/blue.png"
+    assert places(library, query, folders=[tmp_path / "photos/Phone"]) == [blue]
+    assert places(library, query, folders=[tmp_path / "pictures/2024"]) == [query]
+    assert places(library, query, folders=[tmp_path / "photos/z"]) == [query]
+    assert places(library, query, folders=[tmp_path / "pictures"]) == sorted([blue, query])

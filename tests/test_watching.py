@@ -24,13 +24,20 @@ class Batches:
     def __init__(self, roots, library):
         self.stop = threading.Event()
         self.found = []
+        self.listening = threading.Event()
         self.thread = threading.Thread(target=self.run, args=(roots, library))
         self.thread.start()
-        time.sleep(0.5)  # until the system listens
+        assert self.listening.wait(PATIENCE)
 
     def run(self, roots, library):
+        first = True
         for folders in watch_folders(lambda: roots, library=library, stop=self.stop):
-            self.found.append(folders)
+            if first:
+                assert folders == tuple(sorted(roots))
+                first = False
+                self.listening.set()
+            else:
+                self.found.append(folders)
 
     def wait(self, count):
         end = time.monotonic() + PATIENCE
@@ -66,6 +73,13 @@ def test_a_burst_of_changes_is_one_batch_of_the_smallest_folders(tmp_path, pictu
     assert watched.wait(1) == [(root / "a/deep", root / "b")]
     time.sleep(1.5)
     assert len(watched.found) == 1
+
+
+def test_what_came_while_nobody_watched_is_looked_for_as_soon_as_the_system_watches(tmp_path, picture):
+    for name in ("one", "two"):
+        picture(tmp_path / name / "photo.png")
+    roots = [tmp_path / "two", tmp_path / "one"]
+    assert next(watch_folders(lambda: roots, library=tmp_path / "library")) == tuple(sorted(roots))
 
 
 def test_a_root_that_goes_is_let_go_of_and_looked_at_when_it_is_back(tmp_path, picture, batches):

@@ -12,6 +12,7 @@ import numpy as np
 from vitsearch.database import Value, path_to_value, value_to_path
 from vitsearch.errors import LibraryError
 from vitsearch.records import FoundFile, PhotoFacts
+from vitsearch.scan import real_path
 from vitsearch.vectors import NEW_GENERATION, VectorTables, contained, in_parts
 
 if TYPE_CHECKING:
@@ -32,11 +33,16 @@ class Root:
 
     def is_offline(self) -> bool:
         """Whether the folder is absent, empty or unreadable: an unmounted drive looks like that."""
-        try:
-            with os.scandir(self.path) as entries:
-                return next(entries, None) is None
-        except OSError:
-            return True
+        return is_offline(self.path)
+
+
+def is_offline(folder: Path) -> bool:
+    """Whether a folder is absent, empty or unreadable."""
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is None
+    except OSError:
+        return True
 
 
 KnownFile = tuple[str | bytes, int, int, int, int, int, int]
@@ -93,7 +99,11 @@ class PhotoRow:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which photos a search is about. Dates are ISO text, compared by prefix; `camera` is part of its name."""
+    """Which photos a search is about. Dates are ISO text, compared by prefix; `camera` is part of its name.
+
+    `folders`: absolute, as a person wrote them. Photos are below such a folder by the path that they were found
+    under, or by that which the folder has once its links are followed.
+    """
 
     folders: tuple[Path, ...] = ()
     after: str | None = None
@@ -279,6 +289,9 @@ class Catalog(VectorTables):
         """
         moved: list[int] = []
         with self.database.write():
+            # First of all: two copies that go together must not vouch for each other.
+            self.database.run_many("UPDATE files SET missing = 0 WHERE id = ?", [(i,) for i in returned])
+            self.database.run_many("UPDATE files SET missing = 1 WHERE id = ?", [(i,) for i in unseen])
             for file in unseen:
                 newer = self.database.scalar(
                     "SELECT n.id FROM files o JOIN files n ON n.photo = o.photo AND n.id <> o.id "
@@ -287,8 +300,6 @@ class Catalog(VectorTables):
                 )
                 if newer is not None:
                     moved.append(file)
-            self.database.run_many("UPDATE files SET missing = 0 WHERE id = ?", [(i,) for i in returned])
-            self.database.run_many("UPDATE files SET missing = 1 WHERE id = ?", [(i,) for i in unseen])
             self.database.run_many("DELETE FROM files WHERE id = ?", [(i,) for i in moved])
             # Of a file that never could be read there is nothing to keep.
             self.database.run_many("DELETE FROM files WHERE id = ? AND photo IS NULL", [(i,) for i in unseen])
@@ -480,14 +491,24 @@ class Catalog(VectorTables):
 
     def _place(self, folder: Path) -> tuple[str, list[Value]]:
         """The SQL condition for "at or below this folder" and its values."""
-        inside = [root.id for root in self.roots() if root.path.is_relative_to(folder)]
-        if inside:
-            return f"f.root IN ({','.join('?' * len(inside))})", list(inside)
+        conditions, values = [], list[Value]()
         for root in self.roots():
-            if folder.is_relative_to(root.path):
-                place, values = _below(root.id, f"{folder.relative_to(root.path).as_posix()}/")
-                return f"({place})", values
-        raise LibraryError(f"{folder} is in no folder that was indexed: see `vitsearch roots list`")
+            for place in both_names(folder):
+                if root.path.is_relative_to(place):
+                    conditions.append("f.root = ?")
+                    values.append(root.id)
+                elif place.is_relative_to(root.path):
+                    condition, some = _below(root.id, f"{place.relative_to(root.path).as_posix()}/")
+                    conditions.append(condition)
+                    values += some
+        if not conditions:
+            raise LibraryError(f"{folder} is in no folder that was indexed: see `vitsearch roots list`")
+        return f"({' OR '.join(conditions)})", values
+
+
+def both_names(folder: Path) -> tuple[Path, ...]:
+    """Return a folder as it is written and, where that differs, with its links followed."""
+    return tuple(dict.fromkeys((folder, real_path(folder))))
 
 
 def _about_photos(criteria: Filter) -> tuple[list[str], list[Value]]:

@@ -35,7 +35,7 @@ from vitsearch.records import (
     SearchResult,
     UnreadableFile,
 )
-from vitsearch.scan import LIBRARY_FILE, real_path
+from vitsearch.scan import LIBRARY_FILE, absolute_path, real_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -306,7 +306,7 @@ class Library:
         own = [] if include_self or crop else [query.payload for query in queries]
         options = MatchOptions(
             k=k,
-            criteria=Filter(tuple(map(real_path, folders)), after, before, camera),
+            criteria=Filter(tuple(map(absolute_path, folders)), after, before, camera),
             exact=exact,
             distinct=distinct,
             only_matches=only_matches,

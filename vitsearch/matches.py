@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vitsearch.catalog import both_names
 from vitsearch.errors import BadQuery
 from vitsearch.records import Match
 
@@ -147,7 +148,8 @@ def placed(photo: PhotoRow, criteria: Filter) -> PhotoRow:
     """Return the photo with its copies in the folders asked for first; without a place if it has none there."""
     if not criteria.folders:
         return photo
-    inside = [path for path in photo.paths if any(map(path.is_relative_to, criteria.folders))]
+    folders = [name for folder in criteria.folders for name in both_names(folder)]
+    inside = [path for path in photo.paths if any(map(path.is_relative_to, folders))]
     outside = [path for path in photo.paths if path not in inside]
     return replace(photo, paths=(*inside, *outside) if inside else ())
 

@@ -68,6 +68,11 @@ def real_path(path: str | os.PathLike[str]) -> Path:
     return Path(os.path.realpath(path))
 
 
+def absolute_path(path: str | os.PathLike[str]) -> Path:
+    """Return an absolute path as it is written: no link in it is followed, and `..` goes by what is written too."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 - `Path.absolute` leaves `..` standing
+
+
 def looks_like_image(head: bytes) -> bool:
     """Whether a file that starts with `head` (16 bytes) is of a format that is read here."""
     if head.startswith(_SIGNATURES):
@@ -95,7 +100,7 @@ def walk(root: Path, *, below: str = "") -> Iterator[FoundFile | Skipped]:
     Symbolic links are followed, but no folder is entered twice. Only regular files are yielded, so that a pipe or
     a device is never opened.
     """
-    visited: set[tuple[int, int]] = set()
+    visited: set[tuple[int, int] | str] = set()
     # A stack of open folders instead of recursion: paths of 4,000 characters nest deeper than Python's stack.
     stack = [_open_folder(str(root / below), below, _ignores_above(root, below), visited)]
     while stack:
@@ -133,13 +138,15 @@ def walk(root: Path, *, below: str = "") -> Iterator[FoundFile | Skipped]:
 
 
 def _open_folder(
-    path: str, relative: str, ignores: Ignores, visited: set[tuple[int, int]]
+    path: str, relative: str, ignores: Ignores, visited: set[tuple[int, int] | str]
 ) -> _OpenFolder | Skipped:
     try:
         info = os.stat(path)  # noqa: PTH116 - Path objects triple the time of a large walk
-        if (info.st_dev, info.st_ino) in visited:
+        # Some network file systems number nothing.
+        identity = (info.st_dev, info.st_ino) if info.st_ino else os.path.realpath(path)
+        if identity in visited:
             return _OpenFolder(iter(()), relative, ignores)
-        visited.add((info.st_dev, info.st_ino))
+        visited.add(identity)
         with os.scandir(path) as listing:
             entries = sorted(listing, key=attrgetter("name"))
     except OSError as error:

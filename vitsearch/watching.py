@@ -6,11 +6,11 @@ let go of, and looked at again when it is back; what that means for its photos i
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vitsearch.catalog import is_offline
 from vitsearch.errors import LibraryError
 from vitsearch.scan import SYSTEM_FOLDERS, real_path
 
@@ -32,26 +32,22 @@ def watch_folders(
 ) -> Iterator[tuple[Path, ...]]:
     """Yield the folders to index again, the smallest ones that hold all changes of a burst.
 
-    `roots` is asked again and again: it may grow, and a root that comes back is yielded whole. Changes below
+    `roots` is asked again and again: it may grow, and roots may go and come back. All roots are yielded whole as soon
+    as the system watches them: what came before, while nobody looked, is found by that walk. Changes below
     `library`, the library's own folder, and in hidden and system folders count for nothing. Ends when `stop` is set.
 
     Raises:
         LibraryError: watchfiles is not installed, or the system watches no more files.
 
     """
-    known: frozenset[Path] | None = None
     while stop is None or not stop.is_set():
-        there = frozenset(root for root in map(real_path, roots()) if _is_there(root))
-        back = there - known if known is not None else frozenset()
-        if back:
-            yield tuple(sorted(back))
-        known = there
+        there = frozenset(root for root in map(real_path, roots()) if not is_offline(root))
         if there:
-            for changed in _changes(there, library, stop):
-                folders = folders_to_index(changed, there)
+            for number, changed in enumerate(_changes(there, library, stop)):
+                folders = folders_to_index(changed, there) if number else tuple(sorted(there))
                 if folders:
                     yield folders
-                if frozenset(root for root in map(real_path, roots()) if _is_there(root)) != there:
+                if frozenset(root for root in map(real_path, roots()) if not is_offline(root)) != there:
                     break
         elif _pause(stop):
             return
@@ -117,15 +113,6 @@ def _changes(roots: frozenset[Path], library: Path, stop: threading.Event | None
             f"the system watches no more folders ({error.strerror or error}): on Linux, raise "
             "fs.inotify.max_user_watches"
         ) from error
-
-
-def _is_there(root: Path) -> bool:
-    """Whether a root is mounted: an empty folder is what an unmounted drive leaves behind."""
-    try:
-        with os.scandir(root) as entries:
-            return next(entries, None) is not None
-    except OSError:
-        return False
 
 
 def _pause(stop: threading.Event | None) -> bool:

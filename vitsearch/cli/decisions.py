@@ -57,7 +57,7 @@ def show(library: Library, *, as_json: bool) -> None:
 
 
 def _photos_of(library: Library, groups: Sequence[str]) -> list[list[int]]:
-    named = [group for group in groups if re.fullmatch(r"\d+(-\d+)*", group)]
+    named = [group for group in groups if re.fullmatch(r"\d{1,18}(-\d{1,18})*", group)]
     paths = [group for group in groups if group not in named]
     if len(paths) == 1:
         raise click.UsageError(

@@ -143,6 +143,12 @@ def duplicates(
         raise click.UsageError("--action goes with --plan FILE")
     if lines and as_json:
         raise click.UsageError("choose one of --json and --lines")
+    finding = bool(tiers or between or folders or prefer or plan or page or lines)
+    if finding and (check is not None or apart or taken_back or listing):
+        raise click.UsageError(
+            "--check, --not-duplicates, --take-back and --told-apart look for nothing: leave away what says where to "
+            "look and what to write"
+        )
     if check is not None:
         _check(context, session, check, max_false_share, as_json=as_json)
         return
@@ -181,7 +187,7 @@ def _decide(
         decisions.remember(library, apart)
     if taken_back:
         decisions.take_back(library, taken_back)
-    if listing:
+    if listing or as_json:
         decisions.show(library, as_json=as_json)
 
 
@@ -247,6 +253,7 @@ def _write_plan(
         action,
         roots=[root.path for root in library.catalog.roots() if not root.is_offline()],
         destination=Path(destination).absolute() if destination else None,
+        notice=lambda line: click.echo(shown(line), err=True),
     )
     write_plan(made, path)
     files = sum(len(group.files) for group in made.groups)

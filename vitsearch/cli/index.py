@@ -92,6 +92,10 @@ def index(
     """
     if watch and as_json:
         raise click.UsageError("--watch goes on for ever, and --json prints one document: choose one")
+    if workers is not None and engine == "ray":
+        raise click.UsageError("--workers goes without Ray, which sees to its own")
+    if (prune or retry) and any("://" in folder for folder in folders):
+        raise click.UsageError("--prune and --retry are for folders, not for URLs")
     if (ray_address or shards or verbose) and engine != "ray":
         raise click.UsageError("--ray-address, --shards and --verbose go with --engine ray")
     with session.open(device=device, batch_size=batch_size) as library:

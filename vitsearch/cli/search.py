@@ -134,6 +134,10 @@ def search(
         raise click.UsageError("--label and --head go together")
     if label is not None and (images or text or counters or crop):
         raise click.UsageError("--label stands alone: leave images, --text, --not and --crop away")
+    if label is not None and (include_self or distinct or only_matches or exact):
+        raise click.UsageError(
+            "--include-self, --distinct, --only-matches and --exact go with images and words, not with --label"
+        )
     if not images and not text and label is None:
         raise click.UsageError("give an image, or words with --text, or --label with --head")
     examples: list[str | BinaryIO] = [sys.stdin.buffer if image == "-" else image for image in images]
@@ -184,9 +188,9 @@ def search(
 
 def _filter(folders: tuple[str, ...], after: str | None, before: str | None, camera: str | None) -> Filter:
     from vitsearch.catalog import Filter
-    from vitsearch.scan import real_path
+    from vitsearch.scan import absolute_path
 
-    return Filter(tuple(map(real_path, folders)), after, before, camera)
+    return Filter(tuple(map(absolute_path, folders)), after, before, camera)
 
 
 def _search_label(

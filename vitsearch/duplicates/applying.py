@@ -14,7 +14,7 @@ from pathlib import Path  # noqa: TC003 - the HTTP API describes these records f
 from typing import TYPE_CHECKING
 
 from vitsearch.duplicates.journal import Journal, Step, check_journal
-from vitsearch.duplicates.moving import finish, move, sweep, sync_folder
+from vitsearch.duplicates.moving import finish, move, settle, sweep
 from vitsearch.duplicates.plans import content_hash, read_plan
 from vitsearch.errors import PlanError
 
@@ -142,7 +142,12 @@ def _apply(
             journal.note(step, "begun")
             move(step.path, step.target, content=step.content)
         if journal.steps[file.path].state != "done":
-            _leave_link(step)
+            try:
+                _leave_link(step)
+            except OSError:
+                # Another drive, or a system that makes no links: without one, the file is missed where it was.
+                _put_back(step, journal)
+                raise
             journal.note(step, "done")
     except OSError as error:
         return Outcome(file.path, done=False, text=f"left alone: {error.strerror or error}")
@@ -187,7 +192,7 @@ def _leave_link(step: Step) -> None:
         os.link(step.keep, step.path)
     elif step.action == "symlink" and not os.path.lexists(step.path):
         step.path.symlink_to(step.keep)
-    sync_folder(step.path.parent)
+    settle(step.path.parent)
 
 
 def _is_our_link(step: Step) -> bool:
@@ -211,10 +216,7 @@ def _undo(step: Step, journal: Journal) -> Outcome:
             return Outcome(step.path, done=there, text=text)
         if _is_our_link(step):
             step.path.unlink()
-        if not finish(step.target, step.path, content=step.content):
-            move(step.target, step.path, content=step.content)
-        journal.note(step, "undone")
-        _remove_empty(step.target.parent)
+        _put_back(step, journal)
     except FileExistsError:
         return Outcome(
             step.path, done=False, text=f"another file is in its place now; it stays at {step.target}"
@@ -222,6 +224,13 @@ def _undo(step: Step, journal: Journal) -> Outcome:
     except OSError as error:
         return Outcome(step.path, done=False, text=f"it stays at {step.target}: {error.strerror or error}")
     return Outcome(step.path, done=True, text="put back")
+
+
+def _put_back(step: Step, journal: Journal) -> None:
+    if not finish(step.target, step.path, content=step.content):
+        move(step.target, step.path, content=step.content)
+    journal.note(step, "undone")
+    _remove_empty(step.target.parent)
 
 
 def _free_target(plan: Plan, file: PlannedFile) -> Path:

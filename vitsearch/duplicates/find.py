@@ -5,11 +5,11 @@ from __future__ import annotations
 import stat
 from collections import defaultdict
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from vitsearch.catalog import both_names
 from vitsearch.duplicates.candidates import (
     pairs_by_embedding,
     pairs_by_hash,
@@ -33,10 +33,12 @@ from vitsearch.duplicates.tables import (
 )
 from vitsearch.errors import BadQuery
 from vitsearch.records import UnreadableFile
+from vitsearch.scan import absolute_path, real_path
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Collection, Iterable, Sequence
+    from pathlib import Path
 
     import numpy.typing as npt
 
@@ -104,8 +106,8 @@ def find_duplicates(
         )
     if between is not None and folders:
         raise BadQuery("two folders to compare already say where to look: leave out the others")
-    sides = tuple(_resolved(between or ()))
-    scope = sides or tuple(_resolved(folders))
+    sides = tuple(map(absolute_path, between or ()))
+    scope = sides or tuple(map(absolute_path, folders))
     catalog = library.catalog
     on_progress(Progress("propose", 0, None))
     ids = present_photos(catalog, scope)
@@ -123,10 +125,11 @@ def find_duplicates(
         pairs = _across(pairs, *(present_photos(catalog, (side,)) for side in sides))
     links = _judged(judge, pairs, on_progress)
 
+    places = _names(scope)
     involved = {photo for link in links for photo in (link.first, link.second)}
     involved.update(np.intersect1d(copied_photos(catalog), ids).tolist())
     files, skipped = _checked(
-        file for file in files_of(catalog, involved) if not scope or _is_below(file.path, scope)
+        file for file in files_of(catalog, involved) if not scope or _is_below(file.path, places)
     )
     files = _described(files, links)
 
@@ -134,12 +137,12 @@ def find_duplicates(
         judge.prepare((first, second))
         return judge.judge(first, second, None)
 
-    groups = _grouped(files, links, tiers, rejected, _resolved(prefer), confirm)
+    groups = _grouped(files, links, tiers, rejected, _names(map(absolute_path, prefer)), confirm)
     if sides:
         groups = [
             found
             for found in groups
-            if all(any(_is_below(f.path, (side,)) for f in found.files) for side in sides)
+            if all(any(_is_below(f.path, names) for f in found.files) for names in map(both_names, sides))
         ]
     groups = [_seen_from_keep(found, judge) for found in groups]
     skipped = sorted({*skipped, *judge.unreadable}, key=lambda file: file.path)
@@ -190,8 +193,9 @@ def _judged(judge: Judge, pairs: Pairs, on_progress: Callable[[Progress], None])
 
 
 def _checked(files: Iterable[Candidate]) -> tuple[list[Candidate], list[UnreadableFile]]:
-    """Leave out the files that are not as they were indexed."""
+    """Leave out the files that are not as they were indexed, and second names of one file."""
     sound, skipped = [], []
+    seen: dict[tuple[int, int], Path] = {}
     for file in files:
         try:
             status = file.path.lstat()
@@ -199,6 +203,11 @@ def _checked(files: Iterable[Candidate]) -> tuple[list[Candidate], list[Unreadab
             skipped.append(UnreadableFile(file.path, error.strerror or str(error)))
             continue
         same = (status.st_size, status.st_mtime_ns) == (file.size, file.mtime_ns)
+        if status.st_ino:
+            known = seen.setdefault((status.st_dev, status.st_ino), file.path)
+            # Not a copy but the file itself, seen through a link to its folder; two hard links are two files.
+            if known != file.path and real_path(known) == real_path(file.path):
+                continue
         if stat.S_ISREG(status.st_mode) and same:
             sound.append(file)
         else:
@@ -284,8 +293,8 @@ def _seen_from_keep(found: DuplicateGroup, judge: Judge) -> DuplicateGroup:
     return replace(found, files=tuple(files))
 
 
-def _resolved(folders: Iterable[AnyPath]) -> list[Path]:
-    return [Path(folder).resolve() for folder in folders]
+def _names(folders: Iterable[Path]) -> list[Path]:
+    return [name for folder in folders for name in both_names(folder)]
 
 
 def _is_below(path: Path, folders: Iterable[Path]) -> bool:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from vitsearch.duplicates.plans import content_hash
+from vitsearch.durable import sync_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,14 +43,14 @@ def move(source: Path, target: Path, *, content: str) -> None:
             return
         else:
             raise
-    sync_folder(target.parent)
+    settle(target.parent)
     try:
         source.unlink()
     except OSError:
         # Its folder lets nothing go: the file is where it was, and the second name must not stay.
         target.unlink()
         raise
-    sync_folder(source.parent)
+    settle(source.parent)
 
 
 def finish(source: Path, target: Path, *, content: str) -> bool:
@@ -63,7 +64,7 @@ def finish(source: Path, target: Path, *, content: str) -> bool:
         return False
     if source.samefile(target) or (content_hash(target) == content == content_hash(source)):
         source.unlink()
-        sync_folder(source.parent)
+        settle(source.parent)
         return True
     return False
 
@@ -73,25 +74,18 @@ def sweep(target: Path, *, content: str) -> None:
     _partial(target, content).unlink(missing_ok=True)
 
 
-def sync_folder(folder: Path) -> None:
+def settle(folder: Path) -> None:
     """Make renames in a folder last through a power cut, where the system can do that."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        with suppress(OSError):
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with suppress(OSError):
+        sync_folder(folder)
 
 
 def _rename(source: Path, target: Path) -> None:
     if os.path.lexists(target):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
     source.rename(target)
-    sync_folder(target.parent)
-    sync_folder(source.parent)
+    settle(target.parent)
+    settle(source.parent)
 
 
 def _copy(source: Path, target: Path, content: str) -> None:

@@ -20,7 +20,7 @@ from vitsearch.errors import PlanError
 from vitsearch.scan import real_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from vitsearch.duplicates.grouping import DuplicateGroup
 
@@ -87,28 +87,26 @@ def make_plan(
     *,
     roots: Sequence[Path],
     destination: Path | None = None,
+    notice: Callable[[str], None] = lambda _: None,
 ) -> Plan:
     """Plan to keep one file of each group; bursts are no duplicates and are left out.
 
     A raw file or a video that belongs to a copy goes with it, as a group of its own, where the same bytes belong to
-    the kept file; links leave something in the copy's place, so that its companions stay.
+    the kept file; links leave something in the copy's place, so that its companions stay. A file that lies behind a
+    link out of the roots is left out, and `notice` is told.
 
     Raises:
-        PlanError: `move` without a destination, or a file in no root.
+        PlanError: `move` without a destination.
 
     """
     companions = Companions()
-    planned = [
-        PlannedGroup(
-            keep=PlannedFile(group.keep, group.files[0].content.hex()),
-            files=tuple(PlannedFile(file.path, file.content.hex()) for file in group.files[1:]),
-            tier=group.tier,
-            score=round(group.score, 4),
-            reason=group.reason,
-        )
-        for group in groups
-        if group.tier != "burst"
-    ]
+    reach = Plan(action, tuple(roots), (), destination)
+    planned = []
+    for group in groups:
+        files = _within_reach(group, reach, notice) if group.tier != "burst" else []
+        if len(files) > 1 and files[0].path == group.keep:
+            keep, *others = files
+            planned.append(PlannedGroup(keep, tuple(others), group.tier, round(group.score, 4), group.reason))
     if action in ("trash", "move"):
         planned += [with_it for group in planned for with_it in _companions(group, companions)]
     plan = Plan(action, tuple(roots), tuple(planned), destination)
@@ -200,6 +198,18 @@ def check_plan(plan: Plan) -> None:
             if real in seen:
                 raise PlanError(f"the plan names {file.path} twice: it can only be kept or go once")
             seen.add(real)
+
+
+def _within_reach(group: DuplicateGroup, reach: Plan, notice: Callable[[str], None]) -> list[PlannedFile]:
+    files = []
+    for file in group.files:
+        try:
+            reach.root_of(file.path)
+        except PlanError:
+            notice(f"left out of the plan: {file.path} lies outside of the indexed folders, behind a link")
+        else:
+            files.append(PlannedFile(file.path, file.content.hex()))
+    return files
 
 
 def _companions(group: PlannedGroup, companions: Companions) -> Iterator[PlannedGroup]:

@@ -12,7 +12,7 @@ from vitsearch.errors import BadQuery, HeadError, LibraryMissing
 from vitsearch.heads.head import LabelProbability
 from vitsearch.heads.loop import next_to_label
 from vitsearch.heads.shelf import embed_present, no_such_label
-from vitsearch.matches import as_match
+from vitsearch.matches import as_match, placed
 from vitsearch.records import FoundFile, SearchResult, UnreadableFile
 from vitsearch.scan import real_path, walk
 
@@ -112,8 +112,9 @@ class Labeller:
         if k < 1:
             raise BadQuery(f"k is {k}: ask for at least one match")
         found = self.photos_with(label, notice=notice)
-        wanted = set(self._catalog.select(criteria or Filter()).tolist())
-        matches = self._matches([(photo, score) for photo, score in found if photo in wanted], label, k)
+        kept = criteria or Filter()
+        wanted = set(self._catalog.select(kept).tolist())
+        matches = self._matches([(photo, score) for photo, score in found if photo in wanted], label, k, kept)
         return SearchResult((label,), self.head.space.model, tuple(matches))
 
     def photos_with(
@@ -224,7 +225,9 @@ class Labeller:
             if len(part[0]):
                 yield part
 
-    def _matches(self, found: Sequence[tuple[int, float]], label: str, k: int) -> list[Match]:
+    def _matches(
+        self, found: Sequence[tuple[int, float]], label: str, k: int, criteria: Filter
+    ) -> list[Match]:
         head = self.head
         asked = len(self._tables.labelled_ids(head.name, head.version))
         all_scores = self._tables.probabilities(head.name, head.version, label)
@@ -235,11 +238,12 @@ class Labeller:
             for photo, score in part:
                 if len(matches) == k:
                     return matches
-                if not rows[photo].paths:
+                row = placed(rows[photo], criteria)
+                if not row.paths:
                     continue
                 at_least = len(all_scores) - int(np.searchsorted(all_scores, score, side="left"))
                 percentile = 100.0 * (asked - at_least) / max(1, asked)
-                matches.append(as_match(rows[photo], score, percentile))
+                matches.append(as_match(row, score, percentile))
         return matches
 
 

@@ -72,6 +72,9 @@ def import_parquet(
 
     """
     started = time.monotonic()
+    folder = None if root is None else real_path(root)
+    if folder is not None and not folder.is_dir():
+        raise LibraryError(f"{folder} does not exist: check the spelling, or mount its drive")
     opened: list[VectorFile] = []
     try:
         opened.extend(VectorFile(path, model=model) for path in files)
@@ -80,9 +83,8 @@ def import_parquet(
         total, done = sum(file.rows for file in opened), 0
         with library.receiving(space, use=change_model) as (catalog, space_id):
             places = Places(catalog, relocate or {})
-            base = catalog.add_root(real_path(root))[0] if root is not None else None
-            if base is not None and not base.path.is_dir():
-                raise LibraryError(f"{base.path} does not exist: check the spelling, or mount its drive")
+            if folder is not None:
+                catalog.add_root(folder)
             merge = Merge(catalog, space_id, places, tally=tally)
             for file in opened:
                 for rows, bad in file.batches():

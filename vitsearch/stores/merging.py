@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from vitsearch.catalog import ReadableFile
+from vitsearch.catalog import ReadableFile, is_offline
 from vitsearch.database import path_to_value
 from vitsearch.decoding.decoders import Decoders
 from vitsearch.errors import StoreError, UnreadablePhoto
@@ -79,7 +79,7 @@ class Places:
         file = FoundFile(folder, place.path, place.size, place.mtime_ns)
         if any(root.path.is_relative_to(folder) for root, _ in self._roots):
             return None  # it would absorb folders that are indexed here
-        here = folder.is_dir() and next(folder.iterdir(), None) is not None
+        here = not is_offline(folder)
         if here and not _is_same(file):
             return None
         root, _ = self._catalog.add_root(folder)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vitsearch.background import BACKGROUND_SAMPLE, Background
-from vitsearch.catalog import PhotoRow
+from vitsearch.catalog import PhotoRow, both_names
 from vitsearch.matches import as_match, distinct, placed
 from vitsearch.records import Match, PhotoFacts, SearchResult
 from vitsearch.stores.milvus import MOST_ROWS, MilvusCollection
@@ -118,7 +118,8 @@ def expression(criteria: Filter) -> list[str]:
     """The conditions of Milvus for a filter; `_fits` completes the camera's."""
     conditions = []
     if criteria.folders:
-        names = [quoted(folder_text(folder.as_posix())) for folder in criteria.folders]
+        folders = [name for folder in criteria.folders for name in both_names(folder)]
+        names = [quoted(folder_text(folder.as_posix())) for folder in folders]
         conditions.append(f"array_contains_any(folders, [{', '.join(names)}])")
     if criteria.after:
         conditions.append(f"taken >= {quoted(criteria.after)}")

@@ -11,7 +11,7 @@ from vitsearch.catalog import Filter
 from vitsearch.database import value_to_path
 from vitsearch.errors import LibraryMissing
 from vitsearch.records import PhotoFacts
-from vitsearch.scan import real_path
+from vitsearch.scan import absolute_path
 from vitsearch.vectors import in_parts
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Selection:
             raise LibraryMissing(
                 f"the library in {library.folder} holds no photos yet: run `vitsearch index FOLDER`"
             )
-        wanted = catalog.select(Filter(tuple(map(real_path, folders))))
+        wanted = catalog.select(Filter(tuple(map(absolute_path, folders))))
         return cls(catalog, *active, np.intersect1d(wanted, catalog.embedded_ids(active[0])))
 
     def batches(self, *, size: int = PHOTOS_AT_ONCE) -> Iterator[list[PortablePhoto]]:

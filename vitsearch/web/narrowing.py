@@ -11,7 +11,7 @@ from fastapi import Depends, Query
 
 from vitsearch.catalog import Filter
 from vitsearch.errors import BadQuery
-from vitsearch.scan import real_path
+from vitsearch.scan import absolute_path
 from vitsearch.web.answers import Day, Folders, Words
 
 if TYPE_CHECKING:
@@ -39,9 +39,7 @@ class Narrowing:
     @property
     def criteria(self) -> Filter:
         """The part that the catalog answers."""
-        return Filter(
-            tuple(real_path(Path(folder)) for folder in self.folders), self.after, self.before, self.camera
-        )
+        return Filter(tuple(map(absolute_path, self.folders)), self.after, self.before, self.camera)
 
     def with_label(self, library: Library) -> Ids | None:
         """Return the ids (n,) of the photos that have the label, or None where none is asked for.
