@@ -7,11 +7,13 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 
 import pytest
 from conftest import MeanColour
 from web_client import web_client
 
+from vitsearch.errors import LibraryBusy, LibraryDamaged
 from vitsearch.library import Library
 from vitsearch.watching import folders_to_index, watch_folders
 
@@ -127,6 +129,42 @@ def test_a_photo_that_is_added_while_the_page_is_served_is_found_within_seconds(
             time.sleep(0.1)
         ids = client.get("/api/grid").json()["ids"]
         assert len(client.get("/api/search", params={"photo": ids[0]}).json()["results"]) == 1
+
+
+@pytest.mark.parametrize(("error", "reports"), [(LibraryBusy, 0), (LibraryDamaged, 1)])
+def test_watching_goes_on_after_the_library_could_not_be_read_for_a_while(
+    tmp_path, picture, monkeypatch, caplog, error, reports
+):
+    monkeypatch.setattr("vitsearch.web.server._WATCH_AGAIN", 0.1)
+    picture(tmp_path / "photos/red.png", "red")
+    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+        library.index([tmp_path / "photos"])
+    with web_client(tmp_path / "library", MeanColour()) as client:
+        server = client.app.state.server
+        lend, broken = server.readers.library, threading.Event()
+        failures, begun = [], []
+        monkeypatch.setattr(server.index_runs, "start", begun.append)
+
+        @contextmanager
+        def borrowed():
+            if broken.is_set() and threading.current_thread().name == "vitsearch-watch":
+                failures.append(1)
+                raise error("it cannot be read now")
+            with lend() as library:
+                yield library
+
+        monkeypatch.setattr(server.readers, "library", borrowed)
+        broken.set()
+        server.watch()
+        end = time.monotonic() + PATIENCE
+        while len(failures) < 2 and time.monotonic() < end:
+            time.sleep(0.02)
+        broken.clear()
+        while not begun and time.monotonic() < end:
+            picture(tmp_path / "photos/blue.png", "blue")
+            time.sleep(1)  # a burst of changes ends after some quiet
+        assert begun
+    assert [record.getMessage() for record in caplog.records].count("it cannot be read now") == reports
 
 
 @pytest.mark.weights

@@ -1,6 +1,9 @@
 """Search on the web page: by photos, uploads and regions, with counter-examples and filters."""
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
 
 import pytest
 from conftest import MeanColour
@@ -9,6 +12,9 @@ from web_client import web_client
 
 from vitsearch.jsonable import to_jsonable
 from vitsearch.library import Library
+from vitsearch.web.answers import Conflict
+from vitsearch.web.server import Server
+from vitsearch.web.settings import LibrarySettings
 
 COLOURS = ("red", "darkred", "blue", "navy", "green", "white")
 
@@ -122,6 +128,10 @@ def test_several_examples_are_one_query(client, ids, library, photos):
         ({"photo": 1, "folder": "/nowhere"}, 400, "no folder that was indexed"),
         ({"photo": 1, "label": "cat"}, 400, "belongs to a head"),
         ({"photo": 1, "label": "cat", "head": "pets"}, 404, "no head 'pets'"),
+        ({"label": "cat", "head": "pets", "distinct": True}, 400, "go with an example or words"),
+        ({"label": "cat", "head": "pets", "only_matches": True}, 400, "go with an example or words"),
+        ({"label": "cat", "head": "pets", "not": "photo:1"}, 400, "go with an example or words"),
+        ({"label": "cat", "head": "pets", "crop": "0,0,1,1"}, 400, "go with an example or words"),
         ({"photo": 1, "k": 0}, 422, "k:"),
         ({"photo": "x"}, 422, "photo"),
         ({"photo": 1, "not": "x"}, 422, "not"),
@@ -141,3 +151,43 @@ def test_what_is_no_image_is_not_taken(client):
     assert answer.json()["error"] == (
         "cannot read the image: it is not an image in a format that is read here"
     )
+
+
+def test_searches_that_wait_for_the_model_keep_nobody_else_waiting(client, ids):
+    server = client.app.state.server
+    crops = [{"photo": ids["halves"], "crop": f"0,0,{side},31"} for side in range(20, 30)]
+    with ThreadPoolExecutor(len(crops) + 1) as pool:
+        with server.model():
+            searches = [pool.submit(client.get, "/api/search", params=crop) for crop in crops]
+            time.sleep(0.5)  # each of them has come to where it needs the model
+            other = pool.submit(client.get, "/api/facets")
+            assert wait_for([other], timeout=10).done == {other}
+            assert not any(search.done() for search in searches)
+        assert {search.result().status_code for search in searches} == {200}
+
+
+def test_closing_does_not_wait_for_the_model_nor_does_what_waits_for_it(place):
+    server = Server(LibrarySettings(place / "library", backbone=MeanColour()))
+
+    def ask():
+        with server.model():
+            pytest.fail("a server that is closed has no model")
+
+    with ThreadPoolExecutor(2) as pool:
+        with server.model():
+            waiting = pool.submit(ask)
+            closing = pool.submit(server.close)
+            assert wait_for([closing], timeout=10).done == {closing}
+        with pytest.raises(Conflict, match="being stopped"):
+            waiting.result()
+
+
+def test_counter_examples_are_neither_named_in_the_query_nor_left_out_as_on_the_command_line(
+    client, ids, library, photos
+):
+    options = {"photo": ids["red"], "not": f"photo:{ids['blue']}", "k": 100}
+    answer = client.get("/api/search", params=options).json()
+    del answer["seconds"]
+    wanted = to_jsonable(library.search(photos / "red.png", counters=[photos / "blue.png"], k=100))
+    assert "blue.png" in [match["path"].rsplit("/")[-1] for match in answer["results"]]
+    assert answer == json.loads(json.dumps(wanted))

@@ -15,7 +15,7 @@ from vitsearch.listing import Listing
 from vitsearch.matches import MatchOptions
 from vitsearch.queries import QueryImage
 from vitsearch.records import SearchResult
-from vitsearch.web.answers import Answer, NotFound, PhotoIds
+from vitsearch.web.answers import Answer, Conflict, NotFound, PhotoIds
 from vitsearch.web.narrowing import Narrowed
 from vitsearch.web.server import Served, Server
 
@@ -70,32 +70,42 @@ def search(
             raise BadQuery(
                 "there is nothing to search for: choose a photo, drop an image, or say what to look for"
             )
+        if counters or crop is not None or distinct or only_matches:
+            raise BadQuery(
+                "not, crop, distinct and only_matches go with an example or words: a label alone has no use for them"
+            )
         result = _by_label(server, narrowing, k)
     else:
         if crop is not None and len(photo) + len(upload) != 1:
             raise BadQuery("a region belongs to exactly one example")
         box = _box(crop) if crop else None
+        # Before a reader is borrowed for the search: the model may be busy for long.
+        asked = _Asked(server)
+        examples = [asked.photo(number, box) for number in photo]
+        examples += [asked.upload(token, box) for token in upload]
+        if text:
+            examples.append(asked.text(text))
+        away = [
+            asked.photo(int(name[6:]), None) if name.startswith("photo:") else asked.upload(name[7:], None)
+            for name in counters
+        ]
         with server.readers.library() as library:
-            asked = _Asked(server, library)
-            vectors = [asked.photo(number, box) for number in photo]
-            vectors += [asked.upload(token, box) for token in upload]
-            if text:
-                vectors.append(asked.text(text))
-            away = [
-                asked.photo(int(name[6:]), None)
-                if name.startswith("photo:")
-                else asked.upload(name[7:], None)
-                for name in counters
-            ]
+            if library.catalog.active_space() != asked.active:
+                raise Conflict("the library's model has just been changed: search again")
             options = MatchOptions(
                 k=k,
                 criteria=narrowing.criteria,
                 among=narrowing.with_label(library),
-                leave_out=() if box else tuple(asked.own),
+                leave_out=() if box else tuple(each.photo for each in examples if each.photo is not None),
                 distinct=distinct,
                 only_matches=only_matches,
             )
-            result = library.search_by_vectors(vectors, away, names=tuple(asked.names), options=options)
+            result = library.search_by_vectors(
+                [example.vector for example in examples],
+                [example.vector for example in away],
+                names=tuple(example.name for example in examples),
+                options=options,
+            )
     answer = {name: getattr(result, name) for name in ("query", "model", "results", "matches_above")}
     return Answer({**answer, "seconds": round(time.perf_counter() - started, 4)})
 
@@ -116,59 +126,70 @@ def _box(text: str) -> Crop:
     return left, top, width, height
 
 
-class _Asked:
-    """The vectors of one query. Stored ones are looked up; others are computed once and remembered by the server."""
+@dataclass(frozen=True, slots=True)
+class _Example:
+    """A part of a query: its name in the answer, its vector (d,) float32, and the photo of the library that it is."""
 
-    def __init__(self, server: Server, library: Library) -> None:
-        active = library.catalog.active_space()
+    name: str
+    vector: Vector
+    photo: int | None = None
+
+
+class _Asked:
+    """The parts of one query. Stored vectors are looked up; others are computed once and remembered by the server.
+
+    A reader is borrowed for each look-up only, so that none is held while the model is waited for.
+    """
+
+    def __init__(self, server: Server) -> None:
+        with server.readers.library() as library:
+            active = library.catalog.active_space()
         if active is None:
             raise LibraryMissing("the library holds no photos yet: add a folder of photos first")
+        self.active = active
         self._server = server
-        self._library = library
         self._space_id, self._space = active
-        self.names: list[str] = []
-        self.own: list[int] = []
 
-    def photo(self, photo: int, crop: Crop | None) -> Vector:
-        """The vector of a photo of the library, or of a region of it."""
-        details = Listing(self._library.catalog).details(photo)
+    def photo(self, photo: int, crop: Crop | None) -> _Example:
+        """A photo of the library, or a region of it."""
+        with self._server.readers.library() as library:
+            details = Listing(library.catalog).details(photo)
+            stored = self._stored(library, photo) if crop is None else None
         if details is None:
             raise NotFound(f"the library has no photo {photo}")
-        self.names.append(str(details.files[0].path))
-        self.own.append(photo)
-        if crop is None:
-            _, rows = self._library.catalog.vectors(self._space_id, self._space.dimension, np.array([photo]))
-            if len(rows):
-                return np.asarray(rows[0], np.float32)
-        path = details.present
-        if path is None:
-            raise NotFound(
-                f"no file of photo {photo} is there now: mount its drive, or run `vitsearch index`"
-            )
-        return self._embedded(details.payload, path, crop)
+        vector = stored
+        if vector is None:
+            path = details.present
+            if path is None:
+                raise NotFound(
+                    f"no file of photo {photo} is there now: mount its drive, or run `vitsearch index`"
+                )
+            vector = self._embedded(details.payload, path, crop)
+        return _Example(str(details.files[0].path), vector, photo)
 
-    def upload(self, token: str, crop: Crop | None) -> Vector:
-        """The vector of an upload, or of a region of it."""
-        self.names.append("an uploaded image")
+    def upload(self, token: str, crop: Crop | None) -> _Example:
+        """An upload, or a region of it."""
         payload, _ = self._server.uploads.header(token)
-        known = self._library.catalog.photo_id(payload)
-        if known is not None and crop is None:
-            self.own.append(known)
-            _, rows = self._library.catalog.vectors(self._space_id, self._space.dimension, np.array([known]))
-            if len(rows):
-                return np.asarray(rows[0], np.float32)
-        return self._embedded(payload.hex(), self._server.uploads.path(token), crop)
+        with self._server.readers.library() as library:
+            known = library.catalog.photo_id(payload)
+            stored = self._stored(library, known) if known is not None and crop is None else None
+        if stored is None:
+            stored = self._embedded(payload.hex(), self._server.uploads.path(token), crop)
+        return _Example("an uploaded image", stored, known)
 
-    def text(self, text: str) -> Vector:
-        """The vector of words."""
-        self.names.append(text)
+    def text(self, text: str) -> _Example:
+        """Words."""
 
         def embed() -> Vector:
             with self._server.model() as library:
                 row: Vector = library.backbone(self._space).embed_texts([text]).rows[0]
             return row
 
-        return self._server.vectors.get((self._space_id, text), embed)
+        return _Example(text, self._server.vectors.get((self._space_id, text), embed))
+
+    def _stored(self, library: Library, photo: int) -> Vector | None:
+        _, rows = library.catalog.vectors(self._space_id, self._space.dimension, np.array([photo]))
+        return np.asarray(rows[0], np.float32) if len(rows) else None
 
     def _embedded(self, payload: str, path: Path, crop: Crop | None) -> Vector:
         space = self._space

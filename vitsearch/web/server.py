@@ -13,8 +13,9 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from vitsearch.decoding.decoders import Decoders
-from vitsearch.errors import LibraryMissing, VitsearchError
+from vitsearch.errors import LibraryBusy, LibraryMissing, VitsearchError
 from vitsearch.thumbnails import Thumbnails
+from vitsearch.web.answers import Conflict
 from vitsearch.web.duplicate_search import DuplicateSearch
 from vitsearch.web.events import Events
 from vitsearch.web.heat_maps import HeatMaps
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 # Pictures that are made at once: for each, a whole photo may be in memory.
 _MOST_MAKERS = 4
+# Seconds: how long closing waits for the model, and how soon folders are watched again that could not be.
+_LAST_WORDS = 1.0
+_WATCH_AGAIN = 30.0
 _LOG = logging.getLogger(__name__)
 
 
@@ -58,14 +62,32 @@ class Server:
         self.thumbnails = Thumbnails(settings.folder, self.decoders)
         self.uploads = UploadStore(settings.folder, self.decoders)
         self._closing = threading.Event()
+        self._watched: list[Path] = []
         self._model_turn = threading.Lock()
         self._with_model = settings.open()
 
     @contextmanager
     def model(self) -> Iterator[Library]:
-        """Borrow the one library whose model is loaded, and stays so; one request at a time."""
-        with self._model_turn:
+        """Borrow the one library whose model is loaded, and stays so; one request at a time.
+
+        It may be a whole training before it is one's turn: whoever waits here holds no reader.
+
+        Raises:
+            Conflict: the server stops.
+
+        """
+        while not self._model_turn.acquire(timeout=_LAST_WORDS / 2):
+            self.go_on()
+        try:
+            self.go_on()
             yield self._with_model
+        finally:
+            self._model_turn.release()
+
+    def go_on(self, _progress: object = None) -> None:
+        """Say at each step of long work that it may go on. Raises `Conflict` once the server stops."""
+        if self._closing.is_set():
+            raise Conflict("the server is being stopped")
 
     async def made(self, make: Callable[[], bytes]) -> bytes:
         """Make a picture in a thread, a few at a time; those that wait for their turn hold no thread."""
@@ -78,19 +100,31 @@ class Server:
     def _watch(self) -> None:
         from vitsearch.watching import watch_folders
 
-        try:
-            for folders in watch_folders(self._roots, library=self.settings.folder, stop=self._closing):
-                self.index_runs.start(folders)
-        except VitsearchError as error:
-            _LOG.warning("%s", error)
-            self.events.publish("failed", {"error": str(error)})
+        told = ""
+        while not self._closing.is_set():
+            try:
+                for folders in watch_folders(
+                    self._roots_to_watch, library=self.settings.folder, stop=self._closing
+                ):
+                    self.index_runs.start(folders)
+                    told = ""
+            except VitsearchError as error:
+                if str(error) != told:
+                    told = str(error)
+                    _LOG.warning("%s", error)
+                    self.events.publish("failed", {"error": told})
+                self._closing.wait(_WATCH_AGAIN)
 
-    def _roots(self) -> list[Path]:
+    def _roots_to_watch(self) -> list[Path]:
+        """The library's folders; those of before while somebody else has the database locked."""
         try:
             with self.readers.library() as library:
-                return [root.path for root in library.catalog.roots()]
+                self._watched = [root.path for root in library.catalog.roots()]
         except LibraryMissing:
-            return []
+            self._watched = []
+        except LibraryBusy as error:
+            _LOG.info("%s", error)
+        return self._watched
 
     def close(self) -> None:
         """Stop all jobs and release the library."""
@@ -99,8 +133,10 @@ class Server:
         self.duplicates.close()
         self.decoders.close()
         self.readers.close()
-        with self._model_turn:
+        # Whoever has the model leaves it at the next step; one long step is not waited for.
+        if self._model_turn.acquire(timeout=_LAST_WORDS):
             self._with_model.close()
+            self._model_turn.release()
 
 
 async def _server(request: Request) -> Server:

@@ -140,7 +140,10 @@ export class SearchView {
     const { signal } = this.running;
     this.text.value = asked.text;
     this.filters.set(asked.filters);
-    this.distinct.setAttribute("aria-pressed", String(asked.distinct));
+    const byLabel = asked.filters.label && !asked.examples.length && !asked.text;
+    const distinct = asked.distinct && !byLabel;
+    this.distinct.disabled = Boolean(byLabel);
+    this.distinct.setAttribute("aria-pressed", String(distinct));
     this.#showText();
     this.#showChips();
     if (!asked.examples.length && !asked.text && !asked.filters.label) {
@@ -150,7 +153,7 @@ export class SearchView {
     this.line.textContent = "Searching …";
     const started = performance.now();
     try {
-      const answer = await get("/api/search", { ...writeQuery({ ...asked, k: asked.k }), k: asked.k }, signal);
+      const answer = await get("/api/search", { ...writeQuery({ ...asked, distinct }), k: asked.k }, signal);
       this.#answer(answer, (performance.now() - started) / 1000, keep);
     } catch (error) {
       if (error.name === "AbortError") return;
