@@ -142,6 +142,21 @@ def test_a_correction_moves_a_photo_to_another_label_at_the_next_training(shelf,
     assert (described.examples, described.corrections, described.version) == (25, 5, 2)
 
 
+def test_a_correction_that_is_taken_back_leaves_the_example_as_it_was_given_even_after_training(
+    shelf, labelled
+):
+    shelf.train("colours", folder=labelled)
+    given = shelf.tables.examples("colours")
+    for right in ("blue", "red"):
+        shelf.correct("colours", labelled / "red" / "0.png", [right])
+        (photo,) = shelf.tables.examples("colours", only_corrected=True)
+        assert shelf.tables.examples("colours") == given | {photo: (right,)}
+        assert shelf.train("colours").photos == len(given)
+        assert shelf.tables.take_back("colours", photo)
+        assert shelf.tables.examples("colours") == given
+        assert not shelf.tables.take_back("colours", photo)
+
+
 def test_corrections_outlive_a_training_from_the_folder_that_was_wrong(shelf, labelled, photos):
     wrong = shutil.copy(photos / "blue" / "100.png", labelled / "red" / "wrong.png")
     shelf.train("colours", folder=labelled)

@@ -14,6 +14,7 @@ VitsearchError
 │   └── NoTextTower
 ├── SpaceMismatch          vectors that cannot be compared
 ├── HeadError              labels and linear heads
+│   └── HeadMissing
 ├── PlanError              a clean-up plan that does not fit the files
 ├── StoreError             a Parquet file or another engine cannot be written or read
 └── BadQuery               a search that cannot be answered as asked
@@ -81,6 +82,10 @@ class SpaceMismatch(VitsearchError):
 
 class HeadError(VitsearchError):
     """A linear head cannot be fitted, loaded or applied."""
+
+
+class HeadMissing(HeadError):
+    """No head of the library is called this."""
 
 
 class PlanError(VitsearchError):

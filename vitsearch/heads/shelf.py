@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vitsearch.errors import HeadError
+from vitsearch.errors import HeadError, HeadMissing
 from vitsearch.heads.examples import (
     LabelledRows,
     labels_by_photo,
@@ -102,7 +102,7 @@ class HeadShelf:
         return tuple(sorted(path.name.removesuffix(_SUFFIX) for path in self._folder.glob(f"*{_SUFFIX}")))
 
     def get(self, name: str) -> Head:
-        """Return a head. Raises `HeadError` if there is none of this name, or its file is damaged."""
+        """Return a head. Raises `HeadMissing` if there is none of this name, `HeadError` if its file is damaged."""
         path = self._existing(name)
         return replace(load_head(path), name=name)
 
@@ -280,12 +280,11 @@ class HeadShelf:
         )
 
     def _stored_examples(self, name: str) -> dict[int, tuple[str, ...]]:
-        stored = self.tables.examples(name)
-        if not stored:
+        if not self.tables.examples(name):
             raise HeadError(
                 f"{name!r} has no examples to learn from: give --from FOLDER with a subfolder a label, or --csv FILE"
             )
-        return stored
+        return self.tables.given_examples(name)
 
     def _made(self, head: Head, gathered: _Gathered, report: Report | None) -> MadeHead:
         self.tables.replace_examples(head.name, gathered.labels)
@@ -328,7 +327,7 @@ class HeadShelf:
         if name not in self.names():
             near = get_close_matches(name, self.names(), n=1)
             hint = f"did you mean {near[0]!r}?" if near else "see `vitsearch heads list`"
-            raise HeadError(f"there is no head {name!r}: {hint}")
+            raise HeadMissing(f"there is no head {name!r}: {hint}")
         return path
 
 

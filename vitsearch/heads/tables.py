@@ -41,43 +41,44 @@ class Said:
 
 
 class HeadTables:
-    """The tables `head_examples` and `photo_labels` of one library."""
+    """The tables `head_examples` and `photo_labels` of one library.
+
+    What a person says of a photo stands beside the examples that were given, so that it can be taken back:
+    `corrected` is 0 for a label of the given examples, 1 for one that a person named, 2 for one that is both.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def examples(self, head: str, *, only_corrected: bool = False) -> dict[int, tuple[str, ...]]:
         """Return the labels of each photo id that the head learns from; () says that none of its labels fits."""
-        rows = self._database.rows(
-            "SELECT photo, label FROM head_examples WHERE head = ? AND corrected >= ? ORDER BY photo, label",
-            [head, int(only_corrected)],
-        )
-        labels: dict[int, tuple[str, ...]] = {}
-        for photo, label in cast("list[tuple[int, str]]", rows):
-            labels[photo] = (*labels.get(photo, ()), *([label] if label else []))
-        return labels
+        corrected = self._labels_by_photo(head, "corrected > 0")
+        return corrected if only_corrected else {**self.given_examples(head), **corrected}
+
+    def given_examples(self, head: str) -> dict[int, tuple[str, ...]]:
+        """Return the labels of each photo id as the examples were given, whatever a person has corrected since."""
+        return self._labels_by_photo(head, "corrected <> 1")
 
     def replace_examples(self, head: str, labels: Mapping[int, tuple[str, ...]]) -> None:
-        """Make these the head's examples; what a person corrected stays as it is."""
-        corrected = self.examples(head, only_corrected=True)
+        """Make these the examples that the head was given; what a person corrected stays as it is."""
         with self._database.write():
             self._database.run("DELETE FROM head_examples WHERE head = ? AND corrected = 0", [head])
+            self._database.run(
+                "UPDATE head_examples SET corrected = 1 WHERE head = ? AND corrected = 2", [head]
+            )
             self._database.run_many(
-                "INSERT INTO head_examples (head, photo, label) VALUES (?, ?, ?)",
-                [
-                    (head, photo, label)
-                    for photo, given in labels.items()
-                    if photo not in corrected
-                    for label in given or ("",)
-                ],
+                "INSERT INTO head_examples (head, photo, label) VALUES (?, ?, ?) "
+                "ON CONFLICT (head, photo, label) DO UPDATE SET corrected = 2",
+                [(head, photo, label) for photo, given in labels.items() for label in given or ("",)],
             )
 
     def correct(self, head: str, photo: int, labels: tuple[str, ...]) -> None:
-        """Store what a person says of a photo, in place of all that was its label before."""
+        """Store what a person says of a photo, in place of what a person said before."""
         with self._database.write():
-            self._database.run("DELETE FROM head_examples WHERE head = ? AND photo = ?", [head, photo])
+            self._forget_correction(head, photo)
             self._database.run_many(
-                "INSERT INTO head_examples (head, photo, label, corrected) VALUES (?, ?, ?, 1)",
+                "INSERT INTO head_examples (head, photo, label, corrected) VALUES (?, ?, ?, 1) "
+                "ON CONFLICT (head, photo, label) DO UPDATE SET corrected = 2",
                 [(head, photo, label) for label in labels or ("",)],
             )
 
@@ -119,10 +120,10 @@ class HeadTables:
         A person's word wins over the head's, and counts as certain.
         """
         rows = self._database.rows(
-            "SELECT photo, 1.0 AS sure FROM head_examples WHERE head = ? AND label = ? AND corrected = 1 UNION ALL "
+            "SELECT photo, 1.0 AS sure FROM head_examples WHERE head = ? AND label = ? AND corrected > 0 UNION ALL "
             "SELECT l.photo, l.probability FROM photo_labels l WHERE l.head = ? AND l.version = ? AND l.label = ? "
             f"AND {_GIVEN} AND NOT EXISTS (SELECT 1 FROM head_examples e WHERE e.head = l.head "
-            "AND e.photo = l.photo AND e.corrected = 1) ORDER BY sure DESC, photo",
+            "AND e.photo = l.photo AND e.corrected > 0) ORDER BY sure DESC, photo",
             [head, label, head, version, label],
         )
         return cast("list[tuple[int, float]]", rows)
@@ -130,10 +131,10 @@ class HeadTables:
     def given(self, head: str, version: int) -> dict[str, list[int]]:
         """Return the ids of the photos that have each label, as `photos_with` says; a label that none has is absent."""
         rows = self._database.rows(
-            "SELECT label, photo FROM head_examples WHERE head = ? AND corrected = 1 AND label <> '' UNION ALL "
+            "SELECT label, photo FROM head_examples WHERE head = ? AND corrected > 0 AND label <> '' UNION ALL "
             "SELECT l.label, l.photo FROM photo_labels l WHERE l.head = ? AND l.version = ? "
             f"AND {_GIVEN} AND NOT EXISTS (SELECT 1 FROM head_examples e WHERE e.head = l.head "
-            "AND e.photo = l.photo AND e.corrected = 1)",
+            "AND e.photo = l.photo AND e.corrected > 0)",
             [head, head, version],
         )
         given: dict[str, list[int]] = {}
@@ -169,14 +170,9 @@ class HeadTables:
         ]
 
     def take_back(self, head: str, photo: int) -> bool:
-        """Forget what a person said of a photo; whether there was anything."""
+        """Forget what a person said of a photo, which is again what it was given as; whether there was anything."""
         with self._database.write():
-            return (
-                self._database.run(
-                    "DELETE FROM head_examples WHERE head = ? AND photo = ? AND corrected = 1", [head, photo]
-                ).rowcount
-                > 0
-            )
+            return self._forget_correction(head, photo)
 
     def labels_of(self, photos: Ids, versions: Mapping[str, int]) -> dict[int, list[Said]]:
         """Return all labels of these photos under heads of these versions, by photo, sorted by head and label."""
@@ -185,7 +181,7 @@ class HeadTables:
         for part in in_parts(photos):
             marks = ",".join("?" * len(part))
             for photo, head, label in self._database.rows(
-                f"SELECT photo, head, label FROM head_examples WHERE corrected = 1 AND photo IN ({marks})",
+                f"SELECT photo, head, label FROM head_examples WHERE corrected > 0 AND photo IN ({marks})",
                 part,
             ):
                 corrected.setdefault((cast("int", photo), str(head)), set()).add(str(label))
@@ -217,3 +213,23 @@ class HeadTables:
         with self._database.write():
             self._database.run("DELETE FROM head_examples WHERE head = ?", [head])
             self._database.run("DELETE FROM photo_labels WHERE head = ?", [head])
+
+    def _labels_by_photo(self, head: str, condition: str) -> dict[int, tuple[str, ...]]:
+        rows = self._database.rows(
+            f"SELECT photo, label FROM head_examples WHERE head = ? AND {condition} ORDER BY photo, label",
+            [head],
+        )
+        labels: dict[int, tuple[str, ...]] = {}
+        for photo, label in cast("list[tuple[int, str]]", rows):
+            labels[photo] = (*labels.get(photo, ()), *([label] if label else []))
+        return labels
+
+    def _forget_correction(self, head: str, photo: int) -> bool:
+        deleted = self._database.run(
+            "DELETE FROM head_examples WHERE head = ? AND photo = ? AND corrected = 1", [head, photo]
+        )
+        changed = self._database.run(
+            "UPDATE head_examples SET corrected = 0 WHERE head = ? AND photo = ? AND corrected = 2",
+            [head, photo],
+        )
+        return deleted.rowcount + changed.rowcount > 0

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from vitsearch.errors import (
-    HeadError,
+    HeadMissing,
     LibraryBusy,
     LibraryDamaged,
     LibraryError,
@@ -35,6 +35,7 @@ _LOG = logging.getLogger(__name__)
 _LARGEST = 2**63 - 1
 _STATUS: tuple[tuple[type[VitsearchError], int], ...] = (
     (LibraryMissing, 404),
+    (HeadMissing, 404),
     (LibraryBusy, 409),
     (LibraryDamaged, 500),
     (PlanError, 409),
@@ -80,9 +81,7 @@ def handle_errors(app: FastAPI) -> None:
 
 def status_of(error: Exception) -> int:
     """Return the HTTP status that says what kind of error it is."""
-    if isinstance(error, NotFound) or (
-        isinstance(error, HeadError) and str(error).startswith("there is no head")
-    ):
+    if isinstance(error, NotFound):
         return 404
     if isinstance(error, Conflict):
         return 409
