@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 
 import pytest
 from conftest import SAMPLES, MeanColour
@@ -10,7 +11,7 @@ from PIL import Image
 from web_client import wait, web_client
 
 from vitsearch.duplicates.documents import report_document
-from vitsearch.duplicates.find import find_duplicates
+from vitsearch.duplicates.find import find_duplicates, group_name
 from vitsearch.jsonable import to_jsonable
 from vitsearch.library import Library
 
@@ -158,6 +159,51 @@ def test_a_file_that_has_changed_since_stops_the_plan_and_is_named(client, place
 def test_a_decision_must_fit_the_group(client, decision, status):
     answer = plan_for(client, groups(client)[BIRDS], **decision)
     assert (answer.status_code, set(answer.json())) == (status, {"error"})
+
+
+def test_a_damaged_plan_is_reported_and_hides_no_other(client, place):
+    good = plan_for(client, groups(client)[BIRDS]).json()
+    folder = place / "library/plans"
+    names = ["20200101-000000-00000000", "99999999-999999-00000000"]
+    (folder / f"{names[0]}.json").write_text("{")
+    shutil.copy(folder / f"{good['id']}.json", folder / f"{names[1]}.json")
+    answer = client.get("/api/plans").json()
+    for name in names:
+        (folder / f"{name}.json").unlink()
+    assert good in answer["plans"]
+    assert {each["id"] for each in answer["damaged"]} == set(names)
+    assert all(each["id"] in each["error"] for each in answer["damaged"])
+    assert client.delete(f"/api/plans/{good['id']}").status_code == 204
+
+
+def test_a_file_that_belongs_to_a_copy_goes_with_it_and_comes_back(client, place):
+    raws = [place / "photos/cat-1.CR2", place / "photos/cat-1 (copy).CR2"]
+    for raw in raws:
+        raw.write_bytes(b"what the sensor saw")
+    plan = plan_for(client, groups(client)[CATS]).json()
+    cats, beside = plan["groups"]
+    assert beside["reason"] == f"belongs to {cats['keep']['path'].rsplit('/')[-1]}"
+    assert {beside["keep"]["path"], beside["files"][0]["path"]} == set(map(str, raws))
+    done = client.post(f"/api/plans/{plan['id']}/apply").json()
+    assert (done["state"], sum(raw.exists() for raw in raws)) == ("applied", 1)
+    wait(client, "/api/index")
+    assert client.post(f"/api/plans/{plan['id']}/undo").json()["state"] == "undone"
+    assert all(raw.exists() for raw in raws)
+    wait(client, "/api/index")
+    for raw in raws:
+        raw.unlink()
+
+
+def test_a_burst_is_no_part_of_a_plan(client, place, monkeypatch):
+    report = client.app.state.server.duplicates.found.report
+    wanted = groups(client)[BIRDS]["group"]
+    found = next(group for group in report.groups if group_name(group) == wanted)
+    burst = replace(found, tier="burst")
+    monkeypatch.setattr(client.app.state.server.duplicates, "group", {wanted: burst}.__getitem__)
+    answer = client.post(
+        "/api/plans", json={"groups": [{"group": wanted, "keep": 0, "files": [1]}], "action": "trash"}
+    )
+    assert (answer.status_code, "are a burst" in answer.json()["error"]) == (409, True)
 
 
 def test_a_change_of_the_library_makes_the_groups_stale(client, place):

@@ -99,7 +99,6 @@ def make_plan(
         PlanError: `move` without a destination.
 
     """
-    companions = Companions()
     reach = Plan(action, tuple(roots), (), destination)
     planned = []
     for group in groups:
@@ -107,6 +106,29 @@ def make_plan(
         if len(files) > 1 and files[0].path == group.keep:
             keep, *others = files
             planned.append(PlannedGroup(keep, tuple(others), group.tier, round(group.score, 4), group.reason))
+    return plan_for(planned, action, roots=roots, destination=destination)
+
+
+def plan_for(
+    groups: Iterable[PlannedGroup],
+    action: Action,
+    *,
+    roots: Sequence[Path],
+    destination: Path | None = None,
+) -> Plan:
+    """Plan what `make_plan` does for groups that a person may have decided on, with the companions of their files.
+
+    Raises:
+        PlanError: as `make_plan`, or a group is a burst.
+
+    """
+    planned = list(groups)
+    for group in planned:
+        if group.tier == "burst":
+            raise PlanError(
+                f"{group.keep.path} and those beside it are a burst, whose photos are no duplicates"
+            )
+    companions = Companions()
     if action in ("trash", "move"):
         planned += [with_it for group in planned for with_it in _companions(group, companions)]
     plan = Plan(action, tuple(roots), tuple(planned), destination)

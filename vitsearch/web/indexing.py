@@ -12,8 +12,9 @@ from starlette.responses import Response, StreamingResponse
 
 from vitsearch.errors import LibraryError, LibraryMissing
 from vitsearch.records import RootInfo, UnreadableFile
-from vitsearch.scan import SYSTEM_FOLDERS, real_path
+from vitsearch.scan import SYSTEM_FOLDERS
 from vitsearch.web.answers import Answer, Limit, Offset
+from vitsearch.web.chosen_folder import chosen_folder, is_there
 from vitsearch.web.events import event
 from vitsearch.web.index_runs import IndexState
 from vitsearch.web.server import Served
@@ -82,7 +83,7 @@ def roots(server: Served) -> Response:
 @router.post("/roots", response_model=IndexState, status_code=202)
 def add_root(server: Served, new: Annotated[NewRoot, Body()]) -> Response:
     """Add a folder of photos, and index it."""
-    server.index_runs.start([_folder(new.folder)])
+    server.index_runs.start([chosen_folder(new.folder)])
     return Answer(server.index_runs.state(), status_code=202)
 
 
@@ -90,7 +91,7 @@ def add_root(server: Served, new: Annotated[NewRoot, Body()]) -> Response:
 def folders(server: Served, path: Annotated[str | None, Query(max_length=4096)] = None) -> Response:
     """List the folders in a folder, for choosing one; names only, hidden ones left out."""
     del server
-    folder = _folder(path) if path else Path.home()
+    folder = chosen_folder(path) if path else Path.home()
     try:
         inside = sorted(
             (
@@ -98,7 +99,7 @@ def folders(server: Served, path: Annotated[str | None, Query(max_length=4096)] 
                 for entry in folder.iterdir()
                 if not entry.name.startswith(".")
                 and entry.name.casefold() not in SYSTEM_FOLDERS
-                and entry.is_dir()
+                and is_there(entry)
             ),
             key=lambda entry: entry.name.casefold(),
         )
@@ -109,7 +110,7 @@ def folders(server: Served, path: Annotated[str | None, Query(max_length=4096)] 
     shortcuts += [
         FolderPlace(place.name, place)
         for place in (home / "Pictures", Path("/media"), Path("/Volumes"))
-        if place.is_dir()
+        if is_there(place)
     ]
     return Answer(
         FolderAnswer(
@@ -125,7 +126,7 @@ def folders(server: Served, path: Annotated[str | None, Query(max_length=4096)] 
 def start(server: Served, order: Annotated[IndexOrder | None, Body()] = None) -> Response:
     """Start an index run, in a process of its own; after the one that is on, if one is."""
     order = order or IndexOrder()
-    server.index_runs.start([_folder(folder) for folder in order.folders], retry=order.retry)
+    server.index_runs.start([chosen_folder(folder) for folder in order.folders], retry=order.retry)
     return Answer(server.index_runs.state(), status_code=202)
 
 
@@ -161,20 +162,3 @@ async def events(server: Served) -> Response:
     progress = server.index_runs.progress()
     first = event("idle", {}) if progress is None else event("progress", progress)
     return StreamingResponse(server.events.stream(first), media_type="text/event-stream")
-
-
-def _folder(text: str) -> Path:
-    if "\0" in text:
-        raise LibraryError("no folder has such a name")
-    try:
-        folder = Path(text.strip()).expanduser()
-    except RuntimeError:
-        raise LibraryError(f"{text[:100]} names nobody's home: give the folder with its whole path") from None
-    if not folder.is_absolute():
-        raise LibraryError(
-            f"{text[:100]} is not a whole path: it has to begin at the top, as in {Path.home()}"
-        )
-    folder = real_path(folder)
-    if not folder.is_dir():
-        raise LibraryError(f"there is no folder {folder}: check the spelling, or mount its drive")
-    return folder

@@ -49,6 +49,14 @@ class PlanAnswer:
     groups: tuple[PlanGroup, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class DamagedPlan:
+    """A plan that cannot be read, or whose journal cannot: why, and which file it is."""
+
+    id: str
+    error: str
+
+
 class PlanStore:
     """Plans by id; an id is when the plan was made, and something random."""
 
@@ -81,6 +89,10 @@ class PlanStore:
         """Return a plan as the page shows it. Raises `NotFound`, or `PlanError` if its files are damaged."""
         path = self.path(name)
         plan, steps = read_plan(path), read_steps(path)
+        try:
+            created = datetime.strptime(name[:15], "%Y%m%d-%H%M%S").replace(tzinfo=UTC)
+        except ValueError as error:
+            raise PlanError(f"{path} is named by no date: no plan of the page has such a name") from error
         groups = tuple(
             PlanGroup(
                 group.tier,
@@ -91,7 +103,6 @@ class PlanStore:
             for group in plan.groups
         )
         files = [file for group in groups for file in group.files]
-        created = datetime.strptime(name[:15], "%Y%m%d-%H%M%S").replace(tzinfo=UTC)
         return PlanAnswer(
             name,
             plan.action,
@@ -101,6 +112,19 @@ class PlanStore:
             sum(file.bytes for file in files),
             groups,
         )
+
+    def describe_all(self) -> tuple[tuple[PlanAnswer, ...], tuple[DamagedPlan, ...]]:
+        """Return all plans as the page shows them, the newest first, and those whose files are damaged."""
+        described: list[PlanAnswer] = []
+        damaged: list[DamagedPlan] = []
+        for name in self.names():
+            try:
+                described.append(self.describe(name))
+            except NotFound:  # thrown away meanwhile
+                continue
+            except PlanError as error:
+                damaged.append(DamagedPlan(name, str(error)))
+        return tuple(described), tuple(damaged)
 
     def delete(self, name: str) -> None:
         """Throw a plan away. Raises `Conflict` if files are where it has put them."""

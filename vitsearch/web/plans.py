@@ -11,10 +11,11 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from vitsearch.duplicates.applying import ChangedFiles, Outcome, apply_plan, undo_plan
-from vitsearch.duplicates.plans import Plan, PlannedFile, PlannedGroup, check_plan
+from vitsearch.duplicates.plans import PlannedFile, PlannedGroup, plan_for
 from vitsearch.errors import PlanError
 from vitsearch.web.answers import Answer, Name
-from vitsearch.web.plan_store import PlanAnswer
+from vitsearch.web.chosen_folder import is_there
+from vitsearch.web.plan_store import DamagedPlan, PlanAnswer
 from vitsearch.web.server import Served, Server
 
 if TYPE_CHECKING:
@@ -43,9 +44,10 @@ class NewPlan(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class PlansAnswer:
-    """All plans that were made on the page, the newest first."""
+    """All plans that were made on the page, the newest first; apart from them those whose files are damaged."""
 
     plans: tuple[PlanAnswer, ...]
+    damaged: tuple[DamagedPlan, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +61,19 @@ class Done:
 @router.get("", response_model=PlansAnswer)
 def plans(server: Served) -> Response:
     """List the plans that were made on the page."""
-    return Answer(PlansAnswer(tuple(server.plans.describe(name) for name in server.plans.names())))
+    described, damaged = server.plans.describe_all()
+    return Answer(PlansAnswer(described, damaged))
 
 
 @router.post("", response_model=PlanAnswer, status_code=201)
 def make(server: Served, new: Annotated[NewPlan, Body()]) -> Response:
     """Make a plan from decisions. No file is touched."""
-    roots = tuple(root for root in _roots(server) if root.is_dir())
+    roots = tuple(filter(is_there, _roots(server)))
     if new.destination is not None and "\0" in new.destination:
         raise PlanError("no folder has such a name")
     groups = tuple(_group(server, decision) for decision in new.groups)
-    plan = Plan(new.action, roots, groups, Path(new.destination) if new.destination else None)
-    check_plan(plan)
+    destination = Path(new.destination) if new.destination else None
+    plan = plan_for(groups, new.action, roots=roots, destination=destination)
     return Answer(server.plans.describe(server.plans.add(plan)), status_code=201)
 
 
@@ -105,7 +108,7 @@ def undo(server: Served, name: Name) -> Response:
 
 
 def _done(server: Server, name: str, outcomes: list[Outcome]) -> Response:
-    server.index_runs.start(tuple(root for root in _roots(server) if root.is_dir()))
+    server.index_runs.start(tuple(filter(is_there, _roots(server))))
     return Answer(Done(server.plans.describe(name).state, tuple(outcomes)))
 
 

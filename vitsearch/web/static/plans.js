@@ -134,12 +134,13 @@ async function change(page, plan, options, verb, then) {
 }
 
 async function showAll(page) {
-  const { plans } = await get("/api/plans");
+  const { plans, damaged } = await get("/api/plans");
   page.replaceChildren(back(), h("h1", {}, "Plans"),
     plans.length ? h("ul", { class: "list card" }, ...plans.map((plan) => {
       const [words, colour] = STATES[plan.state] ?? [plan.state, ""];
       const files = plan.groups?.reduce((sum, group) => sum + group.files.length, 0) ?? plan.files ?? 0;
       return h("li", {}, h("span", { class: "grow" }, h("b", {}, moment(plan.created)), h("br"), h("span", { class: "muted small number" }, `${plural(files, "file")}, ${bytes(plan.bytes ?? 0)}`)),
         h("span", { class: `tag ${colour}` }, words), button("Open", () => go(`/duplicates?plan=${encodeURIComponent(plan.id)}`)));
-    })) : h("p", { class: "muted" }, "No plan has been made yet."));
+    })) : h("p", { class: "muted" }, "No plan has been made yet."),
+    ...damaged.map((one) => h("p", { class: "notice bad" }, one.error)));
 }
