@@ -1,6 +1,8 @@
 """Labels on the web page: predictions by confidence, corrections, what to label next, and training again."""
 
 import colorsys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from conftest import MeanColour
@@ -99,7 +101,7 @@ def test_a_correction_counts_at_once_is_learnt_from_and_can_be_taken_back(client
         "corrections": 1,
     }
     row = client.get("/api/heads/warmth/predictions").json()["predictions"][0]
-    assert (row["photo"], row["label"], row["corrected"]) == (photo["photo"], "lukewarm", True)
+    assert (row["photo"], row["labels"], row["corrected"]) == (photo["photo"], ["lukewarm"], True)
     assert client.get(f"/api/photos/{photo['photo']}").json()["labels"][0]["label"] == "lukewarm"
     asked = client.get("/api/heads/warmth/next", params={"n": 20}).json()["photos"]
     assert photo["photo"] not in [row["photo"] for row in asked]
@@ -111,7 +113,7 @@ def test_a_correction_counts_at_once_is_learnt_from_and_can_be_taken_back(client
 def test_training_again_says_how_good_it_was_before_and_is_now(client):
     wrong = client.get("/api/heads/warmth/next", params={"n": 2}).json()["photos"]
     for row in wrong:
-        correction = {"photo": row["photo"], "labels": [row["label"]]}
+        correction = {"photo": row["photo"], "labels": row["labels"]}
         assert client.post("/api/heads/warmth/corrections", json=correction).status_code == 200
     before = client.get("/api/heads").json()["heads"][0]
     trained = client.post("/api/heads/warmth/train").json()
@@ -120,6 +122,72 @@ def test_training_again_says_how_good_it_was_before_and_is_now(client):
     assert trained["before"] == {"accuracy": before["accuracy"], "interval": before["interval"]}
     assert {label["label"] for label in trained["after"]["labels"]} == {"cold", "warm"}
     assert client.get("/api/heads").json()["heads"][0]["accuracy"] == trained["after"]["accuracy"]
+
+
+def test_a_photo_of_several_labels_is_found_by_each_and_they_come_as_a_list(client, place):
+    with Library.open(place / "library", backbone=MeanColour()) as library:
+        lines = ["path,label"]
+        for number, path in enumerate(sorted((place / "labelled").glob("*/*.png"))):
+            lines += [f"{path},{path.parent.name}", *([f"{path},even"] if number % 2 else [])]
+        (place / "several.csv").write_text("\n".join(lines))
+        assert HeadShelf(library).train("several", csv=place / "several.csv").head.kind == "sigmoid"
+    heads = "/api/heads/several"
+    photo = client.get(f"{heads}/predictions").json()["predictions"][0]["photo"]
+    correction = {"photo": photo, "labels": ["warm", "cold"]}
+    assert client.post(f"{heads}/corrections", json=correction).status_code == 200
+    every = client.get(f"{heads}/predictions").json()
+    for label, count in ((each["label"], each["count"]) for each in every["labels"]):
+        of_label = client.get(f"{heads}/predictions", params={"label": label}).json()
+        assert (of_label["total"], len(of_label["predictions"])) == (count, count)
+        if label != "even":
+            assert of_label["predictions"][0] == every["predictions"][0]
+    assert every["predictions"][0]["photo"] == photo
+    assert every["predictions"][0]["labels"] == ["cold", "warm"]
+
+
+def test_a_damaged_head_is_reported_and_hides_no_other(client, place):
+    damaged = place / "library/heads/broken.safetensors"
+    damaged.write_bytes(b"nonsense")
+    try:
+        answer = client.get("/api/heads").json()
+    finally:
+        damaged.unlink()
+    assert "warmth" in [head["name"] for head in answer["heads"]]
+    (broken,) = answer["damaged"]
+    assert broken["name"] == "broken"
+    assert "broken.safetensors" in broken["error"]
+
+
+def test_training_ends_when_the_server_is_stopped(place, tmp_path):
+    class Slow(MeanColour):
+        def embed_batch(self, pixels):
+            time.sleep(0.2)
+            return super().embed_batch(pixels)
+
+    backbone = Slow(batch_size=1)
+    with web_client(tmp_path / "library", backbone) as client, ThreadPoolExecutor(1) as pool:
+        new = {"name": "slow", "folder": str(place / "labelled")}
+        training = pool.submit(client.post, "/api/heads", json=new)
+        end = time.monotonic() + 30
+        while backbone.embedded < 2 and time.monotonic() < end:
+            time.sleep(0.05)
+        client.app.state.server.close()
+        answer = training.result()
+    assert (answer.status_code, answer.json()["error"]) == (409, "the server is being stopped")
+    assert 2 <= backbone.embedded < 24
+
+
+@pytest.mark.parametrize(
+    ("folder", "words"),
+    [
+        ("~no-such-user/x", "names nobody's home"),
+        ("labelled", "not a whole path"),
+        ("/no/such", "there is no folder"),
+    ],
+)
+def test_a_folder_that_cannot_be_is_one_clear_line(client, folder, words):
+    answer = client.post("/api/heads", json={"name": "none", "folder": folder})
+    assert (answer.status_code, words in answer.json()["error"]) == (400, True)
 
 
 def test_a_head_is_made_from_a_folder(client, place):

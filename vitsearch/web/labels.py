@@ -18,6 +18,7 @@ from vitsearch.heads.shelf import HeadShelf
 from vitsearch.heads.tables import HeadTables
 from vitsearch.listing import Listing
 from vitsearch.web.answers import Answer, Limit, Name, NotFound, Offset, PhotoId
+from vitsearch.web.chosen_folder import chosen_folder
 from vitsearch.web.server import Served
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     Ids = npt.NDArray[np.int64]
 
 router = APIRouter(prefix="/api/heads", tags=["labels"])
+
+Opinion = tuple[int, tuple[str, ...], float, bool]
 
 Labels = Annotated[list[Annotated[str, Field(max_length=500)]], Field(max_length=1000)]
 
@@ -60,10 +63,19 @@ class HeadAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class DamagedHead:
+    """A head whose file cannot be read, and why."""
+
+    name: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class HeadsAnswer:
-    """All heads of the library."""
+    """All heads of the library; apart from them those whose files are damaged."""
 
     heads: tuple[HeadAnswer, ...]
+    damaged: tuple[DamagedHead, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +98,16 @@ class LabelCount:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """A photo and its best label; `corrected` labels are a person's word."""
+    """A photo and its best label, or the label that was asked for; `corrected` ones are a person's word.
+
+    `labels` holds several only where a person named several, and none where a person said that none fits.
+    """
 
     photo: int
     path: Path
     width: int
     height: int
-    label: str
+    labels: tuple[str, ...]
     probability: float
     corrected: bool
 
@@ -166,8 +181,14 @@ def heads(server: Served) -> Response:
     """List the heads of the library."""
     with server.readers.library() as library:
         shelf = HeadShelf(library)
-        names = shelf.names()
-        return Answer(HeadsAnswer(tuple(_described(shelf, name) for name in names)))
+        found: list[HeadAnswer] = []
+        damaged: list[DamagedHead] = []
+        for name in shelf.names():
+            try:
+                found.append(_described(shelf, name))
+            except HeadError as error:
+                damaged.append(DamagedHead(name, str(error)))
+        return Answer(HeadsAnswer(tuple(found), tuple(damaged)))
 
 
 @router.post("", response_model=MadeAnswer, status_code=201)
@@ -176,13 +197,11 @@ def make(server: Served, new: Annotated[NewHead, Body()]) -> Response:
     if (new.folder is None) == (new.labels is None):
         raise BadQuery("give a folder whose subfolders are labels, or the labels themselves")
     after = None
+    folder = None if new.folder is None else chosen_folder(new.folder)
     with server.model() as library:
         shelf = HeadShelf(library)
-        if new.folder is not None:
-            folder = Path(new.folder).expanduser()
-            if "\0" in new.folder or not folder.is_absolute():
-                raise BadQuery("give the folder with its whole path")
-            made = shelf.train(new.name, folder=folder)
+        if folder is not None:
+            made = shelf.train(new.name, folder=folder, on_progress=server.go_on)
             assert made.report is not None
             after = _trained(made.report)
         else:
@@ -203,9 +222,7 @@ def predictions(
     with server.readers.library() as library:
         labeller = Labeller(HeadShelf(library), name)
         labeller.ask_about_new()
-        found = _opinions(library, labeller.head)
-        if label is not None:
-            found = [each for each in found if each[1] == label]
+        found = _opinions(library, labeller.head, label)
         found.sort(key=lambda each: (each[2], each[0]), reverse=order == "confidence")
         counts = HeadTables(library.catalog.database).given(name, labeller.head.version)
         return Answer(
@@ -221,8 +238,8 @@ def predictions(
 def next_photos(server: Served, name: Name, n: Annotated[int, Query(ge=1, le=500)] = 20) -> Response:
     """Name the photos that the head would learn most from, least sure first, no two alike."""
     with server.model() as library:
-        asked = Labeller(HeadShelf(library), name).next(n)
-        found = [(each.photo, each.label, each.probability, False) for each in asked]
+        asked = Labeller(HeadShelf(library), name, on_progress=server.go_on).next(n)
+        found: list[Opinion] = [(each.photo, (each.label,), each.probability, False) for each in asked]
         return Answer(NextPhotos(_placed(library, found)))
 
 
@@ -254,7 +271,7 @@ def train(server: Served, name: Name) -> Response:
     with server.model() as library:
         shelf = HeadShelf(library)
         before = _accuracy(shelf.get(name))
-        made = shelf.train(name)
+        made = shelf.train(name, on_progress=server.go_on)
         assert made.report is not None
         return Answer(Trained(made.head.version, made.photos, before, _trained(made.report)))
 
@@ -306,20 +323,24 @@ def labels_of(library: Library, photo: int) -> tuple[PhotoLabel, ...]:
 _WORTH_SAYING = 0.2
 
 
-def _opinions(library: Library, head: Head) -> list[tuple[int, str, float, bool]]:
-    """What is known of each present photo: (id, label, probability, corrected)."""
+def _opinions(library: Library, head: Head, label: str | None) -> list[Opinion]:
+    """What is known of each photo, or of those that have a label: (id, labels, probability, corrected)."""
     tables = HeadTables(library.catalog.database)
     corrected = tables.examples(head.name, only_corrected=True)
-    said = [
-        (photo, label, probability, False)
-        for photo, label, probability, _ in tables.best(head.name, head.version)
+    if label is not None:
+        return [
+            (photo, corrected.get(photo, (label,)), probability, photo in corrected)
+            for photo, probability in tables.photos_with(head.name, head.version, label)
+        ]
+    said: list[Opinion] = [
+        (photo, (best,), probability, False)
+        for photo, best, probability, _ in tables.best(head.name, head.version)
         if photo not in corrected
     ]
-    said += [(photo, ", ".join(labels), 1.0, True) for photo, labels in corrected.items()]
-    return said
+    return said + [(photo, labels, 1.0, True) for photo, labels in corrected.items()]
 
 
-def _placed(library: Library, found: list[tuple[int, str, float, bool]]) -> tuple[Prediction, ...]:
+def _placed(library: Library, found: list[Opinion]) -> tuple[Prediction, ...]:
     rows = library.catalog.photos([photo for photo, *_ in found])
     return tuple(
         Prediction(
@@ -327,11 +348,11 @@ def _placed(library: Library, found: list[tuple[int, str, float, bool]]) -> tupl
             rows[photo].paths[0],
             rows[photo].facts.width,
             rows[photo].facts.height,
-            label,
+            labels,
             round(probability, 4),
             corrected,
         )
-        for photo, label, probability, corrected in found
+        for photo, labels, probability, corrected in found
         if photo in rows and rows[photo].paths
     )
 

@@ -27,9 +27,9 @@ export class LabelsView {
       label: "Predictions", caption: 27, titles: false,
       onopen: (index) => openPhoto(this.grid.ids, index),
       decorate: (tile, index) => {
-        const { label, probability, corrected } = row(index);
+        const { labels, probability, corrected } = row(index);
         tile.classList.toggle("corrected", corrected);
-        tile.append(h("div", { class: "caption" }, h("b", {}, label ?? "no label"), corrected ? h("span", { class: "tag good" }, "by you") : h("span", {}, percent(probability))));
+        tile.append(h("div", { class: "caption" }, h("b", {}, labels.join(", ") || "no label"), corrected ? h("span", { class: "tag good" }, "by you") : h("span", {}, percent(probability))));
       },
       keys: Object.fromEntries([..."123456789"].map((digit) => [digit, (index) => this.#giveNumber(Number(digit), row(index))])),
     });
@@ -41,7 +41,7 @@ export class LabelsView {
     this.press = {
       l: () => this.#name(), u: () => this.#undo(), r: () => this.#retrain(), s: () => this.#skip(),
       n: () => { if (this.head) this.#go({ next: this.next ? "" : "1", label: "" }); },
-      Enter: () => { if (!this.next || !this.queue?.length) return false; this.#give(this.queue[0], this.queue[0].label); return true; },
+      Enter: () => { if (!this.next || !this.queue?.length) return false; this.#give(this.queue[0], this.queue[0].labels[0]); return true; },
       ArrowDown: () => (this.next ? false : this.grid.focus()),
       ArrowRight: () => (this.next ? this.#skip() : this.grid.focus()),
       ...Object.fromEntries([..."123456789"].map((digit) => [digit, () => this.#giveNumber(Number(digit), this.next ? this.queue?.[0] : this.rows?.[this.grid.current])])),
@@ -73,9 +73,10 @@ export class LabelsView {
         this.body.replaceChildren(h("div", { class: "empty" }, icon("label"), h("h2", {}, "Nothing to label yet"), h("p", {}, "Add a folder of photos first."), h("a", { href: "/indexing" }, "Add a folder")));
         return;
       }
-      const { heads } = await get("/api/heads");
+      const { heads, damaged } = await get("/api/heads");
       if (parameters !== this.parameters) return;
       this.heads = heads;
+      this.damaged = damaged;
       if (!heads.length) {
         await this.#invite();
         return;
@@ -100,7 +101,7 @@ export class LabelsView {
     this.body.replaceChildren(h("div", { class: "welcome" },
       h("h1", {}, "Teach your library words of your own"),
       h("p", { class: "muted" }, "A head is a small classifier on top of what the model has seen. It learns in seconds, from a few photos of each label."),
-      h("div", { class: "card" }, h("h2", {}, "Make a head"), this.#makeForm(status))));
+      h("div", { class: "card" }, h("h2", {}, "Make a head"), this.#makeForm(status)), ...this.#damaged()));
   }
 
   #makeForm(status, close = () => {}) {
@@ -153,7 +154,12 @@ export class LabelsView {
       h("div", { class: "row" }, button("New head", async () => {
         const status = await libraryStatus().catch(() => null);
         dialog("Make a head", (close) => h("div", { class: "inside" }, this.#makeForm(status, close)));
-      }, { kind: "quiet" })));
+      }, { kind: "quiet" })),
+      ...this.#damaged());
+  }
+
+  #damaged() {
+    return (this.damaged ?? []).map((one) => h("p", { class: "notice bad small" }, one.error));
   }
 
   #link(changes, words, count, current) {
@@ -221,15 +227,16 @@ export class LabelsView {
         h("p", {}, "Retrain, and see how the accuracy has changed."), button("Retrain", () => this.#retrain(), { kind: "first", key: "r" })));
       return;
     }
+    const [label] = photo.labels;
     remember(photo.photo, fileName(photo.path));
     this.teach.replaceChildren(
       h("div", { class: "big" }, h("img", { src: picture(photo.photo), alt: fileName(photo.path) })),
       h("div", { class: "sheet" }, h("div", { class: "row" },
-        h("p", {}, "Is this ", h("b", {}, photo.label), "? ", h("span", { class: "muted number" }, `The head is ${percent(photo.probability)} sure.`)),
+        h("p", {}, "Is this ", h("b", {}, label), "? ", h("span", { class: "muted number" }, `The head is ${percent(photo.probability)} sure.`)),
         h("span", { class: "grow" }), h("span", { class: "muted small number" }, `${this.asked - this.queue.length + 1} of ${this.asked}`),
-        button(`Yes, ${photo.label}`, () => this.#give(photo, photo.label), { kind: "first", key: "Enter" }), button("Skip", () => this.#skip(), { key: "s" }))));
+        button(`Yes, ${label}`, () => this.#give(photo, label), { kind: "first", key: "Enter" }), button("Skip", () => this.#skip(), { key: "s" }))));
     if (this.queue[1]) new Image().src = picture(this.queue[1].photo);
-    announce(`${fileName(photo.path)}: is this ${photo.label}?`);
+    announce(`${fileName(photo.path)}: is this ${label}?`);
   }
 
   #skip() {
@@ -247,9 +254,9 @@ export class LabelsView {
   /** The label is shown, and the focus moves on, before the server has answered: hands are faster. */
   async #give(row, label) {
     const { head } = this;
-    const step = { head: head.name, row, before: { label: row.label, probability: row.probability, corrected: row.corrected } };
+    const step = { head: head.name, row, before: { labels: row.labels, probability: row.probability, corrected: row.corrected } };
     this.done.push(step);
-    Object.assign(row, { label, corrected: true, probability: 1 });
+    Object.assign(row, { labels: [label], corrected: true, probability: 1 });
     if (!step.before.corrected) head.corrections += 1;
     this.#afterChange(row);
     announce(`${fileName(row.path)}: ${label}`);
@@ -287,7 +294,7 @@ export class LabelsView {
     const corrections = `/api/heads/${encodeURIComponent(last.head)}/corrections`;
     try {
       await last.sent;
-      if (last.before.corrected) await post(corrections, { photo: last.row.photo, labels: [last.before.label] });
+      if (last.before.corrected) await post(corrections, { photo: last.row.photo, labels: last.before.labels });
       else await remove(`${corrections}/${last.row.photo}`);
       Object.assign(last.row, last.before);
       if (!last.before.corrected) this.head.corrections = Math.max(0, this.head.corrections - 1);
