@@ -148,17 +148,6 @@ def told_apart_from(catalog: Catalog, photo: int) -> tuple[int, ...]:
     return tuple(sorted(cast("int", row[0]) for row in rows if row[0] != photo))
 
 
-def forget_told_apart(catalog: Catalog, photos: Collection[int]) -> int:
-    """Take back what `tell_apart` remembered of these photos; return how many pairs that were."""
-    chosen = sorted(set(photos))
-    pairs = list(combinations(chosen, 2)) if len(chosen) > 1 else [(chosen[0], chosen[0])]
-    with catalog.database.write():
-        before = catalog.database.scalar("SELECT count(*) FROM not_duplicates")
-        catalog.database.run_many("DELETE FROM not_duplicates WHERE first = ? AND second = ?", pairs)
-        after = catalog.database.scalar("SELECT count(*) FROM not_duplicates")
-    return cast("int", before) - cast("int", after)
-
-
 def tell_apart(catalog: Catalog, photos: Collection[int]) -> int:
     """Remember that no two of these photos are duplicates; a single one: that its copies are wanted.
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from vitsearch.duplicates.documents import cutoffs_document, group_document
-from vitsearch.duplicates.tables import files_of, forget_told_apart, tell_apart
+from vitsearch.duplicates.tables import files_of, take_back, tell_apart
 from vitsearch.jsonable import to_jsonable
 from vitsearch.records import UnreadableFile
 from vitsearch.web.answers import Answer, Limit, Offset
@@ -148,7 +148,7 @@ def not_duplicates(server: Served, told: Annotated[Photos, Body()]) -> Response:
 def undo(server: Served, told: Annotated[Photos, Body()]) -> Response:
     """Take that back."""
     with server.readers.library() as library:
-        return Answer(ToldApart(forget_told_apart(library.catalog, told.photos)))
+        return Answer(ToldApart(take_back(library.catalog, told.photos)))
 
 
 def _documents(library: Library, groups: list[DuplicateGroup]) -> list[object]:
