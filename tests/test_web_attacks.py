@@ -497,6 +497,18 @@ def outside(folder):
 LAN = "192.168.1.10:8642"
 
 
+def test_with_a_token_other_users_of_the_same_machine_do_not_get_in(folder):
+    access = Access.to("127.0.0.1", 8642, token=True)
+    app = create_app(LibrarySettings(folder / "library", backbone=MeanColour()), access=access)
+    host = {"host": "127.0.0.1:8642", "x-vitsearch": "1"}
+    for method, path in (("GET", "/"), ("GET", "/api/grid"), ("POST", "/api/index")):
+        refused(ask(app, method, path, host), {401})
+    assert ask(app, "GET", "/", host, query=f"token={access.token}").status == 303
+    assert ask(app, "GET", "/api/grid", {**host, "authorization": f"Bearer {access.token}"}).status == 200
+    refused(ask(app, "GET", "/api/grid", {"host": LAN, "authorization": f"Bearer {access.token}"}), {403})
+    app.state.server.close()
+
+
 def knocks(access):
     token, cookie = access.token, access.cookie
     wrong = [

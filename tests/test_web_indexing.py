@@ -12,13 +12,15 @@ from urllib.request import urlopen
 import pytest
 from click.testing import CliRunner
 from conftest import MeanColour
+from ordinary_user import ordinary_user
 from web_client import wait, web_client
 
 from vitsearch.cli import cli
 from vitsearch.cli.session import Session
-from vitsearch.errors import LibraryBusy, VitsearchError
+from vitsearch.errors import LibraryBusy, LibraryError, VitsearchError
 from vitsearch.lease import lease
 from vitsearch.library import Library
+from vitsearch.web.chosen_folder import chosen_folder, is_there
 from vitsearch.web.serving import bind
 from vitsearch.web.settings import LibrarySettings
 from vitsearch.web.work import index_folders
@@ -57,6 +59,18 @@ def test_a_folder_is_added_indexed_and_listed_and_what_cannot_be_read_is_named(t
         (unreadable,) = client.get("/api/unreadable").json()["files"]
         assert unreadable["path"] == str(photos / "broken.jpg")
         assert client.get("/api/status").json()["photos"] == len(client.get("/api/grid").json()["ids"]) == 40
+
+
+@pytest.mark.parametrize("name", ["closed/inside", "n" * 3000])
+def test_a_folder_that_may_not_be_looked_at_is_one_clear_line(tmp_path, name):
+    (tmp_path / "closed").mkdir(mode=0)
+    with ordinary_user():
+        with pytest.raises(LibraryError, match="cannot look at"):
+            chosen_folder(str(tmp_path / name))
+        assert not is_there(tmp_path / name)
+    with web_client(tmp_path / "library", MeanColour()) as client:
+        answer = client.post("/api/roots", json={"folder": str(tmp_path / ("n" * 3000))})
+    assert (answer.status_code, "\n" in answer.json()["error"]) == (400, False)
 
 
 def test_the_grid_has_its_thumbnails_when_a_run_ends_and_decodes_nothing_for_them(tmp_path, photos):
@@ -191,12 +205,15 @@ def test_an_address_that_is_taken_is_one_clear_line():
         taken.socket.close()
 
 
-def test_a_token_is_in_the_link_if_and_only_if_others_can_reach_the_server():
-    for host, others in (("127.0.0.1", False), ("0.0.0.0", True)):
-        bound = bind(host, 0)
+def test_a_token_is_in_the_link_if_others_can_reach_the_server_or_it_is_asked_for():
+    for host, token, local, needed in (
+        ("127.0.0.1", False, True, False),
+        ("127.0.0.1", True, True, True),
+        ("0.0.0.0", False, False, True),
+    ):
+        bound = bind(host, 0, token=token)
         bound.socket.close()
-        assert ("token=" in bound.link) is others
-        assert bound.access.is_local is not others
+        assert ("token=" in bound.link, bound.access.is_local) == (needed, local)
 
 
 def test_without_the_extra_the_way_out_is_named(monkeypatch, tmp_path):

@@ -58,10 +58,10 @@ class Access:
     names: frozenset[str] = field(default=_LOOPBACK)
 
     @classmethod
-    def to(cls, host: str, port: int) -> Access:
-        """Give access to a server bound to `host`: freely on this machine, with a new token from elsewhere."""
+    def to(cls, host: str, port: int, *, token: bool = False) -> Access:
+        """Give access to a server bound to `host`: with a new token from elsewhere, and where `token` asks for it."""
         if host in _LOOPBACK:
-            return cls(host, port)
+            return cls(host, port, secrets.token_urlsafe(32) if token else None)
         own = socket.gethostname().lower()
         names = _LOOPBACK | {host.lower(), own, f"{own}.local"}
         return cls(host, port, secrets.token_urlsafe(32), frozenset(names))
@@ -69,7 +69,7 @@ class Access:
     @property
     def is_local(self) -> bool:
         """Whether only this machine can reach the server."""
-        return self.token is None
+        return self.host in _LOOPBACK
 
     def admits(self, host: str | None) -> bool:
         """Whether a Host header names this server. A rebound name of somebody else's never does."""

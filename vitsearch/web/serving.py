@@ -56,8 +56,8 @@ def _own_address() -> str:
     return socket.gethostname()
 
 
-def bind(host: str, port: int) -> Bound:
-    """Take an address.
+def bind(host: str, port: int, *, token: bool = False) -> Bound:
+    """Take an address. With `token`, this machine's own users need it too.
 
     Raises:
         VitsearchError: it is taken already, or is not of this machine.
@@ -79,7 +79,7 @@ def bind(host: str, port: int) -> Bound:
         raise VitsearchError(
             f"cannot serve at {host}:{port}: {error.strerror or error}; choose another --port or --host"
         ) from error
-    return Bound(listener, Access.to(host, listener.getsockname()[1]))
+    return Bound(listener, Access.to(host, listener.getsockname()[1], token=token))
 
 
 class _Uvicorn(uvicorn.Server):
