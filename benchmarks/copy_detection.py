@@ -178,9 +178,16 @@ def second_look(library: Library, copies: np.ndarray, originals: np.ndarray) -> 
 
 
 def report(chosen: dict[str, Scores], reported: dict[str, Scores], edits: Sequence[Edit]) -> None:
+    """Print recall with cut-offs from the other half, and with those that these photos themselves would ask for."""
+    print("\nCut-offs chosen on other photos:")
+    print_table({name: scores.cutoff() for name, scores in chosen.items()}, reported, edits)
+    print("\nCut-offs chosen on these photos, so that each method has its precision:")
+    print_table({name: scores.cutoff() for name, scores in reported.items()}, reported, edits)
+
+
+def print_table(cutoffs: dict[str, float], reported: dict[str, Scores], edits: Sequence[Edit]) -> None:
     """Print recall per edit and family, and the precision that came out."""
     names = list(reported)
-    cutoffs = {name: chosen[name].cutoff() for name in names}
     rows = {edit.name: [edit.name] for edit in edits}
     rows |= {
         f"**{family}**": [edit.name for edit in edits if edit.family == family]
