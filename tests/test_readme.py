@@ -107,3 +107,15 @@ def test_every_dependency_has_its_reason():
     named = {re.split(r"[<>=\[]", requirement)[0] for requirement in required} - {"vitsearch"}
     table = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
     assert named == set(re.findall(r"^\| ([a-z][a-z0-9-]+) \|", table, re.M)) - {"package"}
+
+
+def test_the_table_of_modules_names_every_module_and_no_other():
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    table = page[page.index("| module |") : page.index("One owner for each")]
+    named = {
+        name.rstrip("/") for row in table.splitlines() for name in re.findall(r"`([^`]+)`", row.split("|")[1])
+    }
+    package = ROOT / "vitsearch"
+    there = {path.name for path in package.glob("*.py") if not path.name.startswith("__")}
+    there |= {path.parent.name for path in package.glob("*/__init__.py")}
+    assert named == there
