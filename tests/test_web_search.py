@@ -173,13 +173,13 @@ def test_closing_does_not_wait_for_the_model_nor_does_what_waits_for_it(place):
         with server.model():
             pytest.fail("a server that is closed has no model")
 
-    with ThreadPoolExecutor(2) as pool:
-        with server.model():
-            waiting = pool.submit(ask)
-            closing = pool.submit(server.close)
-            assert wait_for([closing], timeout=10).done == {closing}
+    with ThreadPoolExecutor(2) as pool, server.model():
+        waiting = pool.submit(ask)
+        server.stop()
         with pytest.raises(Conflict, match="being stopped"):
-            waiting.result()
+            waiting.result(timeout=10)
+        closing = pool.submit(server.close)
+        assert wait_for([closing], timeout=10).done == {closing}
 
 
 def test_counter_examples_are_neither_named_in_the_query_nor_left_out_as_on_the_command_line(

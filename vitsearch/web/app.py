@@ -52,7 +52,6 @@ def create_app(
             yield
         finally:
             looking.cancel()
-            server.events.close()
             await asyncio.to_thread(server.close)
 
     # FastAPI's own documentation pages load scripts from elsewhere.

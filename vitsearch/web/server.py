@@ -126,9 +126,14 @@ class Server:
             _LOG.info("%s", error)
         return self._watched
 
+    def stop(self) -> None:
+        """Tell open pages to go, and long work to end at its next step."""
+        self._closing.set()
+        self.events.close()
+
     def close(self) -> None:
         """Stop all jobs and release the library."""
-        self._closing.set()
+        self.stop()
         self.index_runs.close()
         self.duplicates.close()
         self.decoders.close()

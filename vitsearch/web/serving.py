@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
 
-    from vitsearch.web.events import Events
     from vitsearch.web.server import Server
     from vitsearch.web.settings import LibrarySettings
 
-# Open pages hold a stream of events, which ends at once; an answer that is being written gets this long.
-_LAST_ANSWERS = 2
+# Open pages hold a stream of events, which ends at once; an answer that is being written, or the step that a training
+# is at, gets this long (seconds).
+_LAST_ANSWERS = 5
 _BACKLOG = 1024
 
 
@@ -83,11 +83,11 @@ def bind(host: str, port: int, *, token: bool = False) -> Bound:
 
 
 class _Uvicorn(uvicorn.Server):
-    """Tells open pages to go before it waits for them."""
+    """Tells open pages and long work to end before it waits for them."""
 
-    def __init__(self, config: uvicorn.Config, events: Events, on_start: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, shared: Server, on_start: Callable[[], None]) -> None:
         super().__init__(config)
-        self._events = events
+        self._shared = shared
         self._on_start = on_start
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -95,7 +95,7 @@ class _Uvicorn(uvicorn.Server):
         self._on_start()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._events.close()
+        self._shared.stop()
         super().handle_exit(sig, frame)
 
 
@@ -120,6 +120,6 @@ def run_server(
     )
     shared: Server = app.state.server
     shared.decoders.start()
-    server = _Uvicorn(config, shared.events, on_start)
+    server = _Uvicorn(config, shared, on_start)
     with suppress(KeyboardInterrupt):
         server.run(sockets=[bound.socket])
