@@ -12,7 +12,7 @@ import numpy as np
 from vitsearch.database import Value, path_to_value, value_to_path
 from vitsearch.errors import LibraryError
 from vitsearch.records import FoundFile, PhotoFacts
-from vitsearch.scan import real_path
+from vitsearch.scan import names_of
 from vitsearch.vectors import NEW_GENERATION, VectorTables, contained, in_parts
 
 if TYPE_CHECKING:
@@ -109,6 +109,11 @@ class Filter:
     after: str | None = None
     before: str | None = None
     camera: str | None = None
+
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """The folders by all of their names. Links are followed on disk each time: ask once for many photos."""
+        return names_of(self.folders)
 
     def __bool__(self) -> bool:
         return bool(self.folders or self.after or self.before or self.camera)
@@ -492,8 +497,9 @@ class Catalog(VectorTables):
     def _place(self, folder: Path) -> tuple[str, list[Value]]:
         """The SQL condition for "at or below this folder" and its values."""
         conditions, values = [], list[Value]()
+        places = names_of([folder])
         for root in self.roots():
-            for place in both_names(folder):
+            for place in places:
                 if root.path.is_relative_to(place):
                     conditions.append("f.root = ?")
                     values.append(root.id)
@@ -504,11 +510,6 @@ class Catalog(VectorTables):
         if not conditions:
             raise LibraryError(f"{folder} is in no folder that was indexed: see `vitsearch roots list`")
         return f"({' OR '.join(conditions)})", values
-
-
-def both_names(folder: Path) -> tuple[Path, ...]:
-    """Return a folder as it is written and, where that differs, with its links followed."""
-    return tuple(dict.fromkeys((folder, real_path(folder))))
 
 
 def _about_photos(criteria: Filter) -> tuple[list[str], list[Value]]:

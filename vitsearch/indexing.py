@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from vitsearch.embedding import Embedder, Progress
 from vitsearch.errors import LibraryError
 from vitsearch.records import FoundFile, IndexReport, UnreadableFile
-from vitsearch.scan import Skipped, real_path, walk
+from vitsearch.scan import Skipped, identity, real_path, walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -86,13 +86,12 @@ def _overlap_by_another_name(one: Path, two: Path) -> bool:
     )
 
 
-def _identity(folder: Path) -> tuple[int, int] | Path:
+def _identity(folder: Path) -> tuple[int, int] | str:
     try:
         status = folder.stat()
     except OSError:
-        return folder
-    # Some network file systems number nothing.
-    return (status.st_dev, status.st_ino) if status.st_ino else folder
+        return str(folder)
+    return identity(folder, status)
 
 
 class IndexRun:

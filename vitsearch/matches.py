@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vitsearch.catalog import both_names
 from vitsearch.errors import BadQuery
 from vitsearch.records import Match
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     import numpy.typing as npt
 
@@ -123,6 +123,7 @@ def _nearest_present(
 ) -> list[tuple[PhotoRow, float]]:
     exclude = _left_out(options)
     width = options.k + 8
+    places = options.criteria.places
     while True:
         scores, ids = neighbours.search(
             query[None], width, exact=options.exact, within=within, exclude=exclude
@@ -131,9 +132,7 @@ def _nearest_present(
             (int(photo), float(score)) for photo, score in zip(ids[0], scores[0], strict=True) if photo >= 0
         ]
         photos = catalog.photos([photo for photo, _ in found])
-        located = [
-            (placed(photos[photo], options.criteria), score) for photo, score in found if photo in photos
-        ]
+        located = [(placed(photos[photo], places), score) for photo, score in found if photo in photos]
         present = [(photo, score) for photo, score in located if photo.paths]
         if options.distinct and present:
             rows = neighbours.rows(np.array([photo.id for photo, _ in present], np.int64))
@@ -144,12 +143,14 @@ def _nearest_present(
         width *= 4
 
 
-def placed(photo: PhotoRow, criteria: Filter) -> PhotoRow:
-    """Return the photo with its copies in the folders asked for first; without a place if it has none there."""
-    if not criteria.folders:
+def placed(photo: PhotoRow, places: Sequence[Path]) -> PhotoRow:
+    """Return the photo with its copies below these folders first; without a place if it has none there.
+
+    `places`: as `Filter.places` gives them; none says that all folders will do.
+    """
+    if not places:
         return photo
-    folders = [name for folder in criteria.folders for name in both_names(folder)]
-    inside = [path for path in photo.paths if any(map(path.is_relative_to, folders))]
+    inside = [path for path in photo.paths if any(map(path.is_relative_to, places))]
     outside = [path for path in photo.paths if path not in inside]
     return replace(photo, paths=(*inside, *outside) if inside else ())
 

@@ -13,7 +13,7 @@ from vitsearch.errors import VitsearchError
 from vitsearch.records import FoundFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from pathspec import PathSpec
     from pathspec.pattern import Pattern
@@ -71,6 +71,17 @@ def real_path(path: str | os.PathLike[str]) -> Path:
 def absolute_path(path: str | os.PathLike[str]) -> Path:
     """Return an absolute path as it is written: no link in it is followed, and `..` goes by what is written too."""
     return Path(os.path.abspath(path))  # noqa: PTH100 - `Path.absolute` leaves `..` standing
+
+
+def names_of(folders: Iterable[Path]) -> tuple[Path, ...]:
+    """Return each of these folders as it is written and, where that differs, with its links followed."""
+    return tuple(dict.fromkeys(name for folder in folders for name in (folder, real_path(folder))))
+
+
+def identity(path: str | os.PathLike[str], status: os.stat_result) -> tuple[int, int] | str:
+    """Return what tells a file or folder from all others, whatever names it has; `status` is its own."""
+    # Some network file systems number nothing.
+    return (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(path)
 
 
 def looks_like_image(head: bytes) -> bool:
@@ -142,11 +153,10 @@ def _open_folder(
 ) -> _OpenFolder | Skipped:
     try:
         info = os.stat(path)  # noqa: PTH116 - Path objects triple the time of a large walk
-        # Some network file systems number nothing.
-        identity = (info.st_dev, info.st_ino) if info.st_ino else os.path.realpath(path)
-        if identity in visited:
+        folder = identity(path, info)
+        if folder in visited:
             return _OpenFolder(iter(()), relative, ignores)
-        visited.add(identity)
+        visited.add(folder)
         with os.scandir(path) as listing:
             entries = sorted(listing, key=attrgetter("name"))
     except OSError as error:

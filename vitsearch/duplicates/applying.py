@@ -17,6 +17,7 @@ from vitsearch.duplicates.journal import Journal, Step, check_journal
 from vitsearch.duplicates.moving import finish, move, settle, sweep
 from vitsearch.duplicates.plans import content_hash, read_plan
 from vitsearch.errors import PlanError
+from vitsearch.scan import identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -72,7 +73,7 @@ def apply_plan(
         ]
         if changed:
             raise ChangedFiles(path, changed)
-        kept = frozenset(_identity(group.keep.path) for group in plan.groups)
+        kept = frozenset(identity(group.keep.path, group.keep.path.stat()) for group in plan.groups)
         outcomes = []
         for group in plan.groups:
             for file in group.files:
@@ -130,7 +131,11 @@ def _difference(file: PlannedFile) -> str | None:
 
 
 def _apply(
-    plan: Plan, group: PlannedGroup, file: PlannedFile, journal: Journal, kept: frozenset[tuple[int, int]]
+    plan: Plan,
+    group: PlannedGroup,
+    file: PlannedFile,
+    journal: Journal,
+    kept: frozenset[tuple[int, int] | str],
 ) -> Outcome:
     step = journal.steps.get(file.path)
     try:
@@ -146,7 +151,9 @@ def _apply(
                 _leave_link(step)
             except OSError:
                 # Another drive, or a system that makes no links: without one, the file is missed where it was.
-                _put_back(step, journal)
+                back = _undo(step, journal)
+                if not back.done:
+                    return back
                 raise
             journal.note(step, "done")
     except OSError as error:
@@ -155,7 +162,7 @@ def _apply(
 
 
 def _refusal(
-    plan: Plan, group: PlannedGroup, file: PlannedFile, kept: frozenset[tuple[int, int]]
+    plan: Plan, group: PlannedGroup, file: PlannedFile, kept: frozenset[tuple[int, int] | str]
 ) -> str | None:
     """The last look before a file is touched: it and the kept one are as planned, and two files."""
     reason = _difference(group.keep)
@@ -164,7 +171,7 @@ def _refusal(
     reason = _difference(file)
     if reason is not None:
         return reason
-    if _identity(file.path) in kept:
+    if identity(file.path, file.path.stat()) in kept:
         return "it is a kept file under another name"
     if plan.action in ("hardlink", "symlink") and file.content != group.keep.content:
         return "it has not the same bytes as the kept file, so no link can stand for it: use trash or move"
@@ -173,11 +180,6 @@ def _refusal(
     except PlanError as error:
         return str(error)
     return None
-
-
-def _identity(path: Path) -> tuple[int, int]:
-    status = path.stat()
-    return status.st_dev, status.st_ino
 
 
 def _resumed(step: Step) -> bool:
@@ -216,7 +218,10 @@ def _undo(step: Step, journal: Journal) -> Outcome:
             return Outcome(step.path, done=there, text=text)
         if _is_our_link(step):
             step.path.unlink()
-        _put_back(step, journal)
+        if not finish(step.target, step.path, content=step.content):
+            move(step.target, step.path, content=step.content)
+        journal.note(step, "undone")
+        _remove_empty(step.target.parent)
     except FileExistsError:
         return Outcome(
             step.path, done=False, text=f"another file is in its place now; it stays at {step.target}"
@@ -224,13 +229,6 @@ def _undo(step: Step, journal: Journal) -> Outcome:
     except OSError as error:
         return Outcome(step.path, done=False, text=f"it stays at {step.target}: {error.strerror or error}")
     return Outcome(step.path, done=True, text="put back")
-
-
-def _put_back(step: Step, journal: Journal) -> None:
-    if not finish(step.target, step.path, content=step.content):
-        move(step.target, step.path, content=step.content)
-    journal.note(step, "undone")
-    _remove_empty(step.target.parent)
 
 
 def _free_target(plan: Plan, file: PlannedFile) -> Path:

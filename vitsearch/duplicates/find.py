@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from vitsearch.catalog import both_names
 from vitsearch.duplicates.candidates import (
     pairs_by_embedding,
     pairs_by_hash,
@@ -33,7 +32,7 @@ from vitsearch.duplicates.tables import (
 )
 from vitsearch.errors import BadQuery
 from vitsearch.records import UnreadableFile
-from vitsearch.scan import absolute_path, real_path
+from vitsearch.scan import absolute_path, identity, names_of, real_path
 
 if TYPE_CHECKING:
     import os
@@ -125,7 +124,7 @@ def find_duplicates(
         pairs = _across(pairs, *(present_photos(catalog, (side,)) for side in sides))
     links = _judged(judge, pairs, on_progress)
 
-    places = _names(scope)
+    places = names_of(scope)
     involved = {photo for link in links for photo in (link.first, link.second)}
     involved.update(np.intersect1d(copied_photos(catalog), ids).tolist())
     files, skipped = _checked(
@@ -137,12 +136,13 @@ def find_duplicates(
         judge.prepare((first, second))
         return judge.judge(first, second, None)
 
-    groups = _grouped(files, links, tiers, rejected, _names(map(absolute_path, prefer)), confirm)
+    groups = _grouped(files, links, tiers, rejected, names_of(map(absolute_path, prefer)), confirm)
     if sides:
+        side_names = [names_of([side]) for side in sides]
         groups = [
             found
             for found in groups
-            if all(any(_is_below(f.path, names) for f in found.files) for names in map(both_names, sides))
+            if all(any(_is_below(f.path, names) for f in found.files) for names in side_names)
         ]
     groups = [_seen_from_keep(found, judge) for found in groups]
     skipped = sorted({*skipped, *judge.unreadable}, key=lambda file: file.path)
@@ -195,7 +195,7 @@ def _judged(judge: Judge, pairs: Pairs, on_progress: Callable[[Progress], None])
 def _checked(files: Iterable[Candidate]) -> tuple[list[Candidate], list[UnreadableFile]]:
     """Leave out the files that are not as they were indexed, and second names of one file."""
     sound, skipped = [], []
-    seen: dict[tuple[int, int], Path] = {}
+    seen: dict[tuple[int, int] | str, Path] = {}
     for file in files:
         try:
             status = file.path.lstat()
@@ -203,11 +203,10 @@ def _checked(files: Iterable[Candidate]) -> tuple[list[Candidate], list[Unreadab
             skipped.append(UnreadableFile(file.path, error.strerror or str(error)))
             continue
         same = (status.st_size, status.st_mtime_ns) == (file.size, file.mtime_ns)
-        if status.st_ino:
-            known = seen.setdefault((status.st_dev, status.st_ino), file.path)
-            # Not a copy but the file itself, seen through a link to its folder; two hard links are two files.
-            if known != file.path and real_path(known) == real_path(file.path):
-                continue
+        known = seen.setdefault(identity(file.path, status), file.path)
+        # Not a copy but the file itself, seen through a link to its folder; two hard links are two files.
+        if known != file.path and real_path(known) == real_path(file.path):
+            continue
         if stat.S_ISREG(status.st_mode) and same:
             sound.append(file)
         else:
@@ -291,10 +290,6 @@ def _seen_from_keep(found: DuplicateGroup, judge: Judge) -> DuplicateGroup:
         else:
             files.append(file)
     return replace(found, files=tuple(files))
-
-
-def _names(folders: Iterable[Path]) -> list[Path]:
-    return [name for folder in folders for name in both_names(folder)]
 
 
 def _is_below(path: Path, folders: Iterable[Path]) -> bool:

@@ -114,7 +114,9 @@ class Labeller:
         found = self.photos_with(label, notice=notice)
         kept = criteria or Filter()
         wanted = set(self._catalog.select(kept).tolist())
-        matches = self._matches([(photo, score) for photo, score in found if photo in wanted], label, k, kept)
+        matches = self._matches(
+            [(photo, score) for photo, score in found if photo in wanted], label, k, kept.places
+        )
         return SearchResult((label,), self.head.space.model, tuple(matches))
 
     def photos_with(
@@ -226,7 +228,7 @@ class Labeller:
                 yield part
 
     def _matches(
-        self, found: Sequence[tuple[int, float]], label: str, k: int, criteria: Filter
+        self, found: Sequence[tuple[int, float]], label: str, k: int, places: Sequence[Path]
     ) -> list[Match]:
         head = self.head
         asked = len(self._tables.labelled_ids(head.name, head.version))
@@ -238,7 +240,7 @@ class Labeller:
             for photo, score in part:
                 if len(matches) == k:
                     return matches
-                row = placed(rows[photo], criteria)
+                row = placed(rows[photo], places)
                 if not row.paths:
                     continue
                 at_least = len(all_scores) - int(np.searchsorted(all_scores, score, side="left"))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vitsearch.background import BACKGROUND_SAMPLE, Background
-from vitsearch.catalog import PhotoRow, both_names
+from vitsearch.catalog import PhotoRow
 from vitsearch.matches import as_match, distinct, placed
 from vitsearch.records import Match, PhotoFacts, SearchResult
 from vitsearch.stores.milvus import MOST_ROWS, MilvusCollection
@@ -62,6 +62,7 @@ class MilvusSearch(MilvusCollection):
         asked = self.count(f"array_contains(labels, {quoted(f'{head}/')})")
         stored: list[float] = []
         given: list[tuple[float, int, PhotoRow]] = []
+        places = criteria.places
         for row in self.all_rows(f"array_contains(labels, {quoted(f'{head}/{label}')})", [*FIELDS, "said"]):
             for said_head, said_label, probability, is_given, by_person in json.loads(row["said"]):
                 if (said_head, said_label) != (head, label):
@@ -69,7 +70,7 @@ class MilvusSearch(MilvusCollection):
                 if not by_person:
                     stored.append(probability)
                 if is_given and _fits(row, criteria):
-                    photo = placed(_photo(row, offline), criteria)
+                    photo = placed(_photo(row, offline), places)
                     if photo.paths:
                         given.append((-probability, photo.id, photo))
         scores = np.sort(np.array(stored))
@@ -98,12 +99,13 @@ class MilvusSearch(MilvusCollection):
             conditions.append(f"photo not in [{', '.join(quoted(payload.hex()) for payload in own)}]")
         fields = [*FIELDS, "vector"] if options.distinct else list(FIELDS)
         width = options.k + 8
+        places = options.criteria.places
         while True:
             width = min(width, MOST_ROWS)
             hits = self.nearest(query, " and ".join(conditions), fields, limit=width)
             present = []
             for row, score in hits:
-                photo = placed(_photo(row, offline), options.criteria)
+                photo = placed(_photo(row, offline), places)
                 if photo.paths and _fits(row, options.criteria):
                     present.append((photo, score, row))
             if options.distinct and present:
@@ -118,8 +120,7 @@ def expression(criteria: Filter) -> list[str]:
     """The conditions of Milvus for a filter; `_fits` completes the camera's."""
     conditions = []
     if criteria.folders:
-        folders = [name for folder in criteria.folders for name in both_names(folder)]
-        names = [quoted(folder_text(folder.as_posix())) for folder in folders]
+        names = [quoted(folder_text(place.as_posix())) for place in criteria.places]
         conditions.append(f"array_contains_any(folders, [{', '.join(names)}])")
     if criteria.after:
         conditions.append(f"taken >= {quoted(criteria.after)}")

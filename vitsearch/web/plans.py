@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import filterfalse
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,11 +11,11 @@ from fastapi import APIRouter, Body
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
+from vitsearch.catalog import is_offline
 from vitsearch.duplicates.applying import ChangedFiles, Outcome, apply_plan, undo_plan
 from vitsearch.duplicates.plans import PlannedFile, PlannedGroup, plan_for
 from vitsearch.errors import PlanError
 from vitsearch.web.answers import Answer, Name
-from vitsearch.web.chosen_folder import is_there
 from vitsearch.web.plan_store import DamagedPlan, PlanAnswer
 from vitsearch.web.server import Served, Server
 
@@ -68,7 +69,7 @@ def plans(server: Served) -> Response:
 @router.post("", response_model=PlanAnswer, status_code=201)
 def make(server: Served, new: Annotated[NewPlan, Body()]) -> Response:
     """Make a plan from decisions. No file is touched."""
-    roots = tuple(filter(is_there, _roots(server)))
+    roots = tuple(filterfalse(is_offline, _roots(server)))
     if new.destination is not None and "\0" in new.destination:
         raise PlanError("no folder has such a name")
     groups = tuple(_group(server, decision) for decision in new.groups)
@@ -108,7 +109,7 @@ def undo(server: Served, name: Name) -> Response:
 
 
 def _done(server: Server, name: str, outcomes: list[Outcome]) -> Response:
-    server.index_runs.start(tuple(filter(is_there, _roots(server))))
+    server.index_runs.start(tuple(filterfalse(is_offline, _roots(server))))
     return Answer(Done(server.plans.describe(name).state, tuple(outcomes)))
 
 
