@@ -11,14 +11,15 @@ import pytest
 from conftest import SAMPLES, MeanColour
 from PIL import Image
 
-from vitsearch.duplicates import candidates
+from vitsearch.duplicates import candidates, evidence, find
 from vitsearch.duplicates.check import check_files
 from vitsearch.duplicates.edits import EDITS
 from vitsearch.duplicates.find import find_duplicates, group_name
+from vitsearch.duplicates.judging import Judge
 from vitsearch.duplicates.pairs import Pairs
 from vitsearch.duplicates.quality import jpeg_quality
 from vitsearch.duplicates.tables import files_of, hashes_of, present_photos, tell_apart, told_apart
-from vitsearch.errors import BadQuery, LibraryError
+from vitsearch.errors import BadQuery, LibraryError, UnreadablePhoto
 from vitsearch.library import Library
 
 # By SOURCES.md: a copy belongs to its original, and some originals are crops of another one.
@@ -113,6 +114,43 @@ def test_the_evidence_says_what_was_done_to_the_copy_and_not_to_the_kept_file(re
 
 def test_a_second_search_gives_the_same_groups_with_the_same_evidence(samples, report):
     assert find_duplicates(samples) == report
+
+
+def test_photos_that_fell_out_of_the_cache_are_looked_at_again_to_the_very_end(report, monkeypatch, tmp_path):
+    monkeypatch.setattr(evidence, "_CACHED_VIEWS", 1)
+    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+        library.index([SAMPLES])
+        assert find_duplicates(library) == report
+
+
+def test_a_photo_that_is_damaged_while_groups_are_made_keeps_the_evidence_that_there_is(
+    library, photos, monkeypatch
+):
+    """The kept file is younger than its copy: what was done to the copy is asked once more, at the end."""
+    edited(photos / "cat.jpg", photos / "small.jpg", "resize-50%")
+    (photos / "cat.jpg").rename(photos.parent / "cat.jpg")
+    library.index([photos])
+    (photos.parent / "cat.jpg").rename(photos / "cat.jpg")
+    library.index([photos])
+    monkeypatch.setattr(evidence, "_CACHED_VIEWS", 1)
+    grouped = find.group
+
+    def damage(*arguments, **options):
+        groups = grouped(*arguments, **options)
+        (photos / "small.jpg").write_bytes(b"")
+        return groups
+
+    monkeypatch.setattr(find, "group", damage)
+    report = find_duplicates(library)
+    assert brief(report) == [("near", {"cat.jpg", "small.jpg"})]
+    assert [file.path.name for file in report.skipped] == ["small.jpg"]
+
+
+def test_a_photo_that_is_removed_while_it_is_looked_at_cannot_be_read(library, photos):
+    library.index([photos])
+    photo = int(present_photos(library.catalog)[0])
+    with pytest.raises(UnreadablePhoto, match="not there any more"):
+        Judge(library.catalog).pixels(photo, None)
 
 
 def test_exact_copies_metadata_edits_and_edited_copies_have_their_tiers(library, photos):

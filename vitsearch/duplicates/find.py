@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -30,13 +31,14 @@ from vitsearch.duplicates.tables import (
     present_photos,
     told_apart,
 )
-from vitsearch.errors import BadQuery
+from vitsearch.errors import BadQuery, UnreadablePhoto
 from vitsearch.records import UnreadableFile
 from vitsearch.scan import absolute_path, identity, names_of, real_path
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Collection, Iterable, Sequence
+    from concurrent.futures import Executor
     from pathlib import Path
 
     import numpy.typing as npt
@@ -122,29 +124,21 @@ def find_duplicates(
     pairs = _proposed(library, ids, tiers)
     if sides:
         pairs = _across(pairs, *(present_photos(catalog, (side,)) for side in sides))
-    links = _judged(judge, pairs, on_progress)
-
     places = names_of(scope)
-    involved = {photo for link in links for photo in (link.first, link.second)}
-    involved.update(np.intersect1d(copied_photos(catalog), ids).tolist())
-    files, skipped = _checked(
-        file for file in files_of(catalog, involved) if not scope or _is_below(file.path, places)
-    )
-    files = _described(files, links)
-
-    def confirm(first: int, second: int) -> Link | None:
-        judge.prepare((first, second))
-        return judge.judge(first, second, None)
-
-    groups = _grouped(files, links, tiers, rejected, names_of(map(absolute_path, prefer)), confirm)
-    if sides:
-        side_names = [names_of([side]) for side in sides]
-        groups = [
-            found
-            for found in groups
-            if all(any(_is_below(f.path, names) for f in found.files) for names in side_names)
-        ]
-    groups = [_seen_from_keep(found, judge) for found in groups]
+    # Grouping asks for pairs that nobody proposed, and may look at any photo again: the decoders serve it, too.
+    with looking_threads(judge) as pool:
+        links = _judged(judge, pool, pairs, on_progress)
+        involved = {photo for link in links for photo in (link.first, link.second)}
+        involved.update(np.intersect1d(copied_photos(catalog), ids).tolist())
+        files, skipped = _checked(
+            file for file in files_of(catalog, involved) if not scope or _is_below(file.path, places)
+        )
+        files = _described(files, links)
+        groups = _grouped(files, links, tiers, rejected, names_of(map(absolute_path, prefer)), judge.confirm)
+        if sides:
+            side_names = [names_of([side]) for side in sides]
+            groups = [found for found in groups if _is_on_all(found, side_names)]
+        groups = [_seen_from_keep(found, judge) for found in groups]
     skipped = sorted({*skipped, *judge.unreadable}, key=lambda file: file.path)
     return DuplicateReport(tuple(groups), earned, len(ids), len(pairs), tuple(skipped))
 
@@ -179,15 +173,16 @@ def _across(pairs: Pairs, first: Ids, second: Ids) -> Pairs:
     return pairs.chosen(there | back)
 
 
-def _judged(judge: Judge, pairs: Pairs, on_progress: Callable[[Progress], None]) -> list[Link]:
+def _judged(
+    judge: Judge, pool: Executor, pairs: Pairs, on_progress: Callable[[Progress], None]
+) -> list[Link]:
     links: list[Link] = []
-    with looking_threads(judge) as pool:
-        for start in range(0, len(pairs), _CHUNK):
-            on_progress(Progress("look", start, len(pairs)))
-            part = pairs.chosen(np.arange(start, min(start + _CHUNK, len(pairs))))
-            judge.prepare(np.unique(np.concatenate([part.first, part.second])).tolist())
-            found = pool.map(judge.judge, part.first.tolist(), part.second.tolist(), part.cosines.tolist())
-            links += [link for link in found if link is not None]
+    for start in range(0, len(pairs), _CHUNK):
+        on_progress(Progress("look", start, len(pairs)))
+        part = pairs.chosen(np.arange(start, min(start + _CHUNK, len(pairs))))
+        judge.prepare(np.unique(np.concatenate([part.first, part.second])).tolist())
+        found = pool.map(judge.judge, part.first.tolist(), part.second.tolist(), part.cosines.tolist())
+        links += [link for link in found if link is not None]
     on_progress(Progress("look", len(pairs), len(pairs)))
     return links
 
@@ -285,11 +280,17 @@ def _seen_from_keep(found: DuplicateGroup, judge: Judge) -> DuplicateGroup:
     for file in found.files[1:]:
         if file.tier == "near" and file.photo < keep.photo and file.evidence is not None:
             judge.prepare((keep.photo, file.photo))
-            seen = judge.look.compare(keep.photo, file.photo, cosine=file.evidence.cosine)
-            files.append(replace(file, evidence=seen))
-        else:
-            files.append(file)
+            # What was seen from the other side holds where a file cannot be read a second time.
+            with suppress(UnreadablePhoto):
+                seen = judge.look.compare(keep.photo, file.photo, cosine=file.evidence.cosine)
+                file = replace(file, evidence=seen)
+        files.append(file)
     return replace(found, files=tuple(files))
+
+
+def _is_on_all(found: DuplicateGroup, sides: Iterable[Sequence[Path]]) -> bool:
+    """Whether a group has a file below each of these folders, which have several names each."""
+    return all(any(_is_below(file.path, names) for file in found.files) for names in sides)
 
 
 def _is_below(path: Path, folders: Iterable[Path]) -> bool:

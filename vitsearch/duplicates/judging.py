@@ -36,7 +36,7 @@ SAME_PIXELS_DISTANCE = 24
 
 @contextmanager
 def looking_threads(judge: Judge) -> Iterator[ThreadPoolExecutor]:
-    """Threads in which `judge` may look, one a decoder; at the end its decoders are gone.
+    """Threads in which `judge` may look, one a decoder; at the end its decoders are gone, and it can look no more.
 
     Each keeps a core busy: matrix products that spread over all cores cost thrice.
     """
@@ -108,6 +108,11 @@ class Judge:
             )
         return None
 
+    def confirm(self, first: int, second: int) -> Link | None:
+        """Do the same for a pair that nobody proposed, prepared or not; not while other threads look."""
+        self.prepare((first, second))
+        return self.judge(first, second, None)
+
     def pixels(self, photo: int, min_side: int | None) -> Image:
         """Decode a photo that was prepared, in full or with at least so many pixels on its shorter side.
 
@@ -115,8 +120,12 @@ class Judge:
             UnreadablePhoto: it cannot be read; it is noted and not tried again.
 
         """
-        path = self._shots[photo].path
-        assert path is not None
+        shot = self._shots.get(photo)
+        if (
+            shot is None or shot.path is None
+        ):  # its drive was taken out, or it was removed, since it was proposed
+            raise UnreadablePhoto(f"photo {photo}", "its file is not there any more")
+        path = shot.path
         try:
             with self.decoders.open(path) as opened:
                 return opened.pixels(min_side=min_side)
