@@ -34,7 +34,7 @@ from vitsearch.library import Library
 from vitsearch.neighbour_files import cheapest
 from vitsearch.neighbours import RECALL
 from vitsearch.records import PhotoFacts
-from vitsearch.scan import LIBRARY_FILE
+from vitsearch.storage.layout import LIBRARY_FILE
 from vitsearch.stores.merging import Merge, Places
 from vitsearch.stores.parquet_reading import ImportedRow
 from vitsearch.stores.portable import Place
@@ -115,7 +115,7 @@ def build(library: Library) -> None:
     with watched("build"):
         neighbours = current(library)
     print(f"{time.process_time() - used:,.0f} core-seconds; {len(neighbours):,} photos")
-    folder = library.folder / "neighbours"
+    folder = library.layout.search_caches
     total = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     database = (library.folder / LIBRARY_FILE).stat().st_size
     print(f"on disk: database {database / 1e6:,.0f} MB, neighbours {total / 1e6:,.0f} MB")
@@ -125,7 +125,7 @@ def build(library: Library) -> None:
 def search(library: Library, queries: np.ndarray) -> None:
     """Time searches by example file, and what they consist of."""
     files = query_files(library.folder)
-    for path in (library.folder / "neighbours").rglob("rows-*"):
+    for path in (library.layout.search_caches).rglob("rows-*"):
         forget_pages(path)
     with watched("open and first search, no row in the page cache"):
         library.search(files[0])
@@ -207,7 +207,7 @@ def new_processes(folder: Path, files: list[Path]) -> None:
     for name, arguments in commands.items():
         for state in ("out of the page cache", "in it", "in it"):
             if state == "out of the page cache":
-                for path in [folder / LIBRARY_FILE, *(folder / "neighbours").rglob("*")]:
+                for path in [folder / LIBRARY_FILE, *(folder / ".vitsearch" / "neighbours").rglob("*")]:
                     if path.is_file():
                         forget_pages(path)
             seconds, private, resident = in_new_process(["--library", str(folder), *arguments])

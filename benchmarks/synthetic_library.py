@@ -26,7 +26,7 @@ from vitsearch.backbones.backbone import Backbone
 from vitsearch.catalog import Catalog
 from vitsearch.database import Database
 from vitsearch.photos import read_photo
-from vitsearch.scan import LIBRARY_FILE
+from vitsearch.storage.layout import LIBRARY_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

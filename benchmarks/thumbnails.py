@@ -35,7 +35,9 @@ def main() -> None:
             with Library.open(folder, backbone=backbone) as library:
                 library.index([options.folder], thumbnails=thumbnails)
             spent = time.perf_counter() - clock, sum(os.times()[:4]) - processor
-            return *spent, [path.stat().st_size for path in Path(folder, "thumbnails").rglob("*.jpg")]
+            return *spent, [
+                path.stat().st_size for path in Path(folder, ".vitsearch", "thumbnails").rglob("*.jpg")
+            ]
 
     index(thumbnails=False)
     taken: dict[bool, list[tuple[float, float, list[int]]]] = {False: [], True: []}

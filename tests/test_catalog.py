@@ -187,9 +187,9 @@ def test_the_truth_is_one_plain_sqlite_file(library, photos):
         connection.close()
     assert np.linalg.norm(np.frombuffer(blob, "<f2").astype(np.float32)) == pytest.approx(1, abs=1e-3)
     assert sorted(path.name for path in library.folder.iterdir()) == [
+        ".vitsearch",
         "index.lock",
         "library.db",
-        "neighbours",
     ]
 
 

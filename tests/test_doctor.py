@@ -193,7 +193,7 @@ def test_rows_that_refer_to_nothing_are_found_and_dropped_and_the_file_before_is
 
 
 def cache_files(folder, pattern):
-    return sorted((folder / "neighbours").glob(f"*/{pattern}"))
+    return sorted((folder / ".vitsearch" / "neighbours").glob(f"*/{pattern}"))
 
 
 def flip(path, at):
@@ -209,7 +209,7 @@ def flip(path, at):
         (lambda folder: flip(cache_files(folder, "ids-*.i64")[0], 8 * 17), "wrong"),
         (lambda folder: os.truncate(cache_files(folder, "rows-*.f16")[0], 100), "wrong"),
         (lambda folder: cache_files(folder, "manifest.json")[0].write_text("{"), "wrong"),
-        (lambda folder: shutil.rmtree(folder / "neighbours"), "note"),
+        (lambda folder: shutil.rmtree(folder / ".vitsearch" / "neighbours"), "note"),
         (lambda folder: sql(folder, "UPDATE spaces SET generation = 77"), "note"),
     ],
     ids=["a row", "an id", "too short", "no manifest", "none at all", "behind"],
@@ -251,39 +251,48 @@ def test_a_head_of_another_model_is_mentioned(folder, photos):
 
 
 def test_leftovers_of_killed_runs_and_of_photos_that_are_gone_are_found_and_removed(folder):
-    (space,) = (folder / "neighbours").iterdir()
+    own = folder / ".vitsearch"
+    (space,) = (own / "neighbours").iterdir()
     with Library.open(folder) as library:
         payload = Listing(library.catalog).payload(40)
     leftovers = [
         space / "rows-0badcafe.f16",
         space / "ids-0badcafe.i64",
         space / "manifest-0badcafe.tmp",
-        folder / "neighbours" / "99" / "manifest.json",
-        folder / "library.db.salvage.partial",
-        folder / "library.db.format-1.backup.partial",
-        folder / "heads" / ".0badcafe.tmp",
-        folder / "thumbnails" / "0b" / f"{'ad' * 31}-320.jpg",
-        folder / "thumbnails" / payload[:2] / f"{payload[2:]}-160.jpg.0badcafe.partial",
+        folder / ".vitsearch" / "neighbours" / "99" / "manifest.json",
+        own / "temporary" / "library.db.0badcafe.tmp",
+        own / "temporary" / "library.db.0badcafe.tmp-journal",
+        own / "temporary" / "shade.safetensors.0badcafe.tmp",
+        own / "uploads" / f"{'0b' * 16}.0badcafe.partial",
+        own / "shards" / ".block-1-2.parquet.0badcafe.partial",
+        folder / ".vitsearch" / "thumbnails" / "0b" / f"{'ad' * 31}-320.jpg",
+        folder / ".vitsearch" / "thumbnails" / payload[:2] / f"{payload[2:]}-160.jpg.0badcafe.partial",
     ]
     stay = [
-        folder / "thumbnails" / payload[:2] / f"{payload[2:]}-320.jpg",
-        folder / "thumbnails" / "of mine" / "cat-320.jpg",
+        folder / ".vitsearch" / "thumbnails" / payload[:2] / f"{payload[2:]}-320.jpg",
+        folder / ".vitsearch" / "thumbnails" / "of mine" / "cat-320.jpg",
         folder / "notes of mine.txt",
         folder / "heads" / ".feed.tmp",
+        folder / "uploads" / "cat.jpg",
+        own / "uploads" / "cat.jpg",
+        own / "uploads" / f"{'0b' * 16}",
+        own / "shards" / "block-1-2.parquet",
         space / "a file of mine",
+        space / "rows-of-mine.f16",
+        space / "manifest.tmp",
     ]
     for path in leftovers + stay:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"12345678")
     old = time.time() - 3600
-    for path in leftovers[-3:]:
+    for path in leftovers + stay:
         os.utime(path, (old, old))
     assert wrong(folder) == {
-        "leftovers": ("note", "9 files of interrupted runs or of photos that are gone, 72 bytes")
+        "leftovers": ("note", "11 files of interrupted runs or of photos that are gone, 88 bytes")
     }
-    assert repair(folder).done == ("removed 9 files that nobody needs",)
+    assert repair(folder).done == ("removed 11 files that nobody needs",)
     assert [path for path in leftovers if path.exists()] == []
-    assert not (folder / "neighbours" / "99").exists()
+    assert not (folder / ".vitsearch" / "neighbours" / "99").exists()
     assert all(path.exists() for path in stay)
     assert wrong(folder) == {}
 

@@ -68,7 +68,7 @@ def test_what_was_measured_is_the_same_each_time_and_says_how_much_is_found(libr
     assert all(0 <= share <= 1 for share in first.recall.values())
     assert first.calibration.max_false_share == 0.01
     assert first.calibration.false_share <= 0.01 or first.cutoffs.share > 0.98
-    (library.folder / earned.FILE).unlink()
+    library.layout.cutoffs.unlink()
     assert measured(library) == (first, True)
 
 
@@ -102,7 +102,7 @@ def test_a_small_library_gets_the_default_cutoffs_and_says_so(library, photos):
     found, was_measured = measured(library)
     assert (found, was_measured) == (EarnedCutoffs(Cutoffs(), None, 11), False)
     assert found.recall == {}
-    assert not (library.folder / earned.FILE).exists()
+    assert not library.layout.cutoffs.exists()
 
 
 @pytest.mark.parametrize(
@@ -110,10 +110,10 @@ def test_a_small_library_gets_the_default_cutoffs_and_says_so(library, photos):
 )
 def test_a_damaged_file_is_measured_anew(library, photos, content):
     library.index([photos])
-    (library.folder / earned.FILE).write_text(content)
+    library.layout.cutoffs.write_text(content)
     assert known_cutoffs(library, max_false_share=0.01) is None
     entries = {earned._key(library, 0.01): {"photos": 14, "calibration": content}}
-    (library.folder / earned.FILE).write_text(json.dumps({"version": earned._VERSION, "entries": entries}))
+    library.layout.cutoffs.write_text(json.dumps({"version": earned._VERSION, "entries": entries}))
     assert known_cutoffs(library, max_false_share=0.01) is None
 
 
@@ -124,13 +124,13 @@ def test_a_library_that_cannot_be_written_to_is_measured_each_time(own_folder):
         shutil.copy(path, photos)
     with Library.open(own_folder / "library", backbone=MeanColour()) as library:
         library.index([photos])
-        library.folder.chmod(0o500)
+        library.layout.private.chmod(0o500)
         try:
             first, _ = measured(library)
             assert measured(library) == (first, True)
         finally:
-            library.folder.chmod(0o700)
-        assert sorted(path.name for path in library.folder.iterdir() if "cutoffs" in path.name) == []
+            library.layout.private.chmod(0o700)
+        assert sorted(path.name for path in library.layout.private.rglob("*") if "cutoffs" in path.name) == []
 
 
 def test_photos_that_were_told_apart_are_counterexamples_however_alike(library, photos):
@@ -144,7 +144,7 @@ def test_photos_that_were_told_apart_are_counterexamples_however_alike(library, 
     trusting, _ = measured(library)
     ids = library.neighbours().ids().tolist()
     tell_apart(library.catalog, ids)
-    (library.folder / earned.FILE).unlink()
+    library.layout.cutoffs.unlink()
     doubting, _ = measured(library)
     assert doubting.cutoffs.share > trusting.cutoffs.share
     assert doubting.calibration.negatives > trusting.calibration.negatives

@@ -365,8 +365,7 @@ def test_a_library_inside_the_folder_that_it_indexes_does_not_index_itself(tmp_p
     with Library.open(library_folder, backbone=MeanColour()) as library:
         for _ in range(2):
             library.index([tmp_path / "photos"])
-            (library_folder / "thumbnails").mkdir(exist_ok=True)
-            picture(library_folder / "thumbnails/1.png", "blue")
+            picture(library.layout.thumbnails / f"00/{'0' * 62}-320.jpg", "blue")
         assert places(library, tmp_path / "photos/a.png") == [tmp_path / "photos/a.png"]
 
 

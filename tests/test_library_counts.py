@@ -31,7 +31,7 @@ def long_ago(library):
 
 
 def kept(library):
-    return library.folder / "counts.json"
+    return library.layout.counts
 
 
 EXPECTED = LibraryCounts({1: Counts(3, 0, 0)}, photos=2, vectors=2)

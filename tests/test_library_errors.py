@@ -162,7 +162,7 @@ def test_a_read_only_library_answers_questions_and_refuses_changes(own_folder, p
                 change()
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o700)
-    shutil.rmtree(folder / "neighbours")
+    shutil.rmtree(folder / ".vitsearch" / "neighbours")
     folder.chmod(0o500)
     with Library.open(folder, backbone=MeanColour()) as library:
         assert places(library, photos / "red.png") == sorted(photos.iterdir())
@@ -206,18 +206,18 @@ def test_other_weights_or_preprocessing_of_the_same_model_are_refused(folder, ph
 
 
 def cache_files(folder):
-    return sorted(path for path in (folder / "neighbours").rglob("*") if path.is_file())
+    return sorted(path for path in (folder / ".vitsearch" / "neighbours").rglob("*") if path.is_file())
 
 
 def damage(kind, folder):
     """Bring a search cache into a state in which it must not be believed."""
     source = random.Random(5)
     if kind == "deleted":
-        shutil.rmtree(folder / "neighbours")
+        shutil.rmtree(folder / ".vitsearch" / "neighbours")
     elif kind == "a file in its place":
-        shutil.rmtree(folder / "neighbours")
-        (folder / "neighbours").write_text("not a folder")
-    for path in cache_files(folder) if (folder / "neighbours").is_dir() else ():
+        shutil.rmtree(folder / ".vitsearch" / "neighbours")
+        (folder / ".vitsearch" / "neighbours").write_text("not a folder")
+    for path in cache_files(folder) if (folder / ".vitsearch" / "neighbours").is_dir() else ():
         if kind == "emptied":
             path.write_bytes(b"")
         elif kind == "cut short":
@@ -254,14 +254,14 @@ def test_a_damaged_search_cache_is_rebuilt_from_the_library(folder, photos, kind
 
 
 def test_a_search_cache_that_is_behind_catches_up(folder, photos, tmp_path, picture):
-    shutil.copytree(folder / "neighbours", tmp_path / "old cache")
+    shutil.copytree(folder / ".vitsearch" / "neighbours", tmp_path / "old cache")
     (photos / "cyan.png").unlink()
     picture(photos / "pink.png", "pink")
     with Library.open(folder, backbone=MeanColour()) as library:
         library.index(prune=True)
         expected = library.search(photos / "red.png", include_self=True)
-    shutil.rmtree(folder / "neighbours")
-    shutil.copytree(tmp_path / "old cache", folder / "neighbours")
+    shutil.rmtree(folder / ".vitsearch" / "neighbours")
+    shutil.copytree(tmp_path / "old cache", folder / ".vitsearch" / "neighbours")
     with Library.open(folder) as library:
         assert not library.status().cache_current
         assert library.search(photos / "red.png", include_self=True) == expected
@@ -311,14 +311,14 @@ def vector(backbone, path):
 def test_a_cache_that_cannot_be_written_costs_an_index_run_one_line_and_a_search_nothing(
     folder, photos, picture
 ):
-    shutil.rmtree(folder / "neighbours")
-    (folder / "neighbours").write_text("not a folder")
+    shutil.rmtree(folder / ".vitsearch" / "neighbours")
+    (folder / ".vitsearch" / "neighbours").write_text("not a folder")
     picture(photos / "pink.png", "pink")
     with Library.open(folder, backbone=MeanColour()) as library:
         with pytest.raises(LibraryError, match=r"cannot write the search cache to .*; make room there"):
             library.index()
         assert places(library, photos / "red.png") == sorted(photos.iterdir())
-    (folder / "neighbours").unlink()
+    (folder / ".vitsearch" / "neighbours").unlink()
     with Library.open(folder, backbone=MeanColour()) as library:
         assert figures(library.index()) == {"photos": 7, "files": 7, "unchanged": 7}
 
@@ -330,7 +330,7 @@ def test_a_cache_that_cannot_be_written_costs_an_index_run_one_line_and_a_search
     ids=["too short", "zeros", "text", "ones", "infinite"],
 )
 def test_a_damaged_vector_is_damage_and_not_a_wrong_answer(folder, photos, vector_sql):
-    shutil.rmtree(folder / "neighbours")
+    shutil.rmtree(folder / ".vitsearch" / "neighbours")
     change(folder, f"UPDATE vectors SET vector = {vector_sql} WHERE id = 3")
     with (
         Library.open(folder, backbone=MeanColour()) as library,
@@ -373,7 +373,7 @@ def test_a_mutated_database_ends_in_a_clear_line_or_an_answer(folder, photos, se
         data[page : page + 8192] = source.randbytes(8192)
     (folder / "library.db").write_bytes(data)
     if source.random() < 0.5:
-        shutil.rmtree(folder / "neighbours")
+        shutil.rmtree(folder / ".vitsearch" / "neighbours")
     with Library.open(folder, backbone=MeanColour()) as library:
         for question in (
             lambda: library.search(photos / "red.png", after="1990", include_self=True),
@@ -389,7 +389,7 @@ def test_an_older_library_is_backed_up_before_it_is_upgraded(folder, photos, mon
     monkeypatch.setattr(database, "SCHEMA_VERSION", 2)
     with Library.open(folder, backbone=MeanColour()) as library:
         assert library.status().photos == 6
-    assert contents(folder / "library.db.format-1.backup") == before
+    assert contents(folder / ".vitsearch/backups/library.db.format-1") == before
     with Library.open(folder, backbone=MeanColour()) as library:
         assert figures(library.index()) == {"photos": 6, "files": 6, "unchanged": 6}
 

@@ -140,7 +140,7 @@ class TestExport:
         assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
     def test_what_a_killed_export_left_is_removed_by_the_next(self, indexed, tmp_path):
-        (tmp_path / ".out.parquet.00ff00ff.partial").write_bytes(b"half")
+        (tmp_path / ".out.parquet.00ff00ff.partial").write_bytes(b"PAR1 and half of it")
         exported(indexed, tmp_path / "out.parquet")
         assert [path.name for path in tmp_path.glob(".*")] == []
 

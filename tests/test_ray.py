@@ -80,7 +80,7 @@ def test_the_library_is_the_one_that_threads_make(library, photos, plain):
     assert figures(report) == {"photos": 30, "files": 30, "embedded": 30, "unreadable": 1}
     assert report.unreadable[0].path == photos / "bad.jpg"
     assert vectors(library) == plain
-    assert list((library.folder / "shards").iterdir()) == []
+    assert list((library.layout.shards).iterdir()) == []
     assert figures(library.index([photos], ray=SMALL))["unchanged"] == 31
 
 

@@ -277,14 +277,18 @@ def test_a_root_that_is_not_there_or_is_a_file_is_reported(tmp_path):
 def test_a_librarys_own_folder_below_the_root_is_skipped(tmp_path):
     touch(tmp_path / "photo.jpg")
     touch(tmp_path / "library/library.db")
-    touch(tmp_path / "library/thumbnails/1.jpg")
+    touch(tmp_path / f"library/.vitsearch/thumbnails/ab/{'c' * 62}-320.jpg")
+    touch(tmp_path / f"library/thumbnails/ab/{'c' * 62}-320.jpg")  # as earlier versions kept them
     assert found(tmp_path) == ["photo.jpg"]
 
 
-def test_a_library_kept_in_the_root_itself_hides_its_caches_and_not_the_photos(tmp_path):
-    for name in ("library.db", "thumbnails/1.jpg", "neighbours/1/rows.jpg", "photo.jpg", "trip/a.jpg"):
+def test_a_library_kept_in_the_root_itself_hides_its_own_pictures_and_not_the_photos(tmp_path):
+    photos = ["photo.jpg", "thumbnails/1.jpg", "trip/a.jpg", "uploads/b.jpg"]
+    upload = touch(tmp_path / f"uploads/{'d' * 32}")
+    upload.write_bytes(b"\xff\xd8\xff\xe0" + b"0" * 20)
+    for name in ("library.db", f"thumbnails/ab/{'c' * 62}-640.jpg", ".vitsearch/uploads/1.jpg", *photos):
         touch(tmp_path / name)
-    assert found(tmp_path) == ["photo.jpg", "trip/a.jpg"]
+    assert found(tmp_path) == photos
 
 
 @pytest.mark.parametrize(

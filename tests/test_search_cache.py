@@ -27,7 +27,7 @@ def photos(tmp_path, picture):
 
 
 def cache_folder(library):
-    return library.folder / "neighbours" / "1"
+    return library.layout.search_caches / "1"
 
 
 def assert_follows(library):

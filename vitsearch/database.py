@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from vitsearch.errors import LibraryBusy, LibraryDamaged, LibraryError, LibraryMissing, LibraryTooNew
+from vitsearch.storage.layout import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -165,9 +166,10 @@ class Database:
             raise
 
     def _back_up(self, version: int) -> None:
-        backup = self.path.with_name(f"{self.path.name}.format-{version}.backup")
-        partial = backup.with_name(backup.name + ".partial")
-        partial.unlink(missing_ok=True)
+        layout = Layout.of(self.path.parent)
+        backup = layout.backups / f"{self.path.name}.format-{version}"
+        partial = layout.temporary(backup.name)
+        layout.backups.mkdir(mode=0o700, exist_ok=True)
         copy = sqlite3.connect(partial)
         try:
             self.connection.backup(copy)

@@ -35,7 +35,8 @@ from vitsearch.records import (
     SearchResult,
     UnreadableFile,
 )
-from vitsearch.scan import LIBRARY_FILE, absolute_path, real_path
+from vitsearch.scan import absolute_path, real_path
+from vitsearch.storage.layout import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -129,6 +130,11 @@ class Library:
         if self._searched is not None:
             self._searched.close()
         self._searched = None
+
+    @property
+    def layout(self) -> Layout:
+        """Where the library keeps what."""
+        return Layout.of(self.folder)
 
     @property
     def catalog(self) -> Catalog:
@@ -231,7 +237,7 @@ class Library:
         """
         from vitsearch.embedding import Embedder
 
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self._make_folder()
         catalog = self._catalog(create=True)
         if space is None:
             space_id, space = self._space_for_index(catalog, None)
@@ -372,7 +378,7 @@ class Library:
 
     def existing_space(self) -> Space | None:
         """Return the space that searches use, or None in a library that is empty or does not exist."""
-        if not (self.folder / LIBRARY_FILE).exists():
+        if not self.layout.database.exists():
             return None
         active = self.catalog.active_space()
         return active[1] if active else None
@@ -459,8 +465,8 @@ class Library:
             vectors=counts.vectors,
             roots=roots,
             database_bytes=catalog.database.path.stat().st_size,
-            neighbours_bytes=_folder_bytes(self.folder / "neighbours"),
-            thumbnails_bytes=_folder_bytes(self.folder / "thumbnails") if thumbnails else 0,
+            neighbours_bytes=_folder_bytes(self.layout.search_caches),
+            thumbnails_bytes=_folder_bytes(self.layout.thumbnails) if thumbnails else 0,
             cache_current=active is None or not self._search_cache(*active).is_stale(),
         )
 
@@ -484,10 +490,11 @@ class Library:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise LibraryError(f"cannot make the folder {self.folder}: {error.strerror or error}") from error
+        self.layout.make_private()
 
     def _catalog(self, *, create: bool) -> Catalog:
         if self._opened is None:
-            self._opened = Catalog(Database.open(self.folder / LIBRARY_FILE, create=create))
+            self._opened = Catalog(Database.open(self.layout.database, create=create))
         return self._opened
 
     def _space_for_index(self, catalog: Catalog, model: str | None) -> tuple[int, Space]:
@@ -560,7 +567,7 @@ class Library:
 
     def offline_roots(self) -> frozenset[Path]:
         """Return the known folders that are not there now; none in a library that does not exist."""
-        if not (self.folder / LIBRARY_FILE).exists():
+        if not self.layout.database.exists():
             return frozenset()
         return frozenset(root.path for root in self.catalog.roots() if root.is_offline())
 

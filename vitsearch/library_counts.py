@@ -7,7 +7,6 @@ disk. So a count that took long is kept in a file of its own for as long as the 
 from __future__ import annotations
 
 import json
-import secrets
 import time
 import zlib
 from contextlib import suppress
@@ -15,7 +14,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from vitsearch.catalog import Counts
-from vitsearch.scan import LIBRARY_FILE
+from vitsearch.errors import LibraryError
+from vitsearch.storage.layout import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,7 +44,8 @@ class LibraryCounts:
 def library_counts(catalog: Catalog, *, worth_keeping: float = WORTH_KEEPING_SECONDS) -> LibraryCounts:
     """Count, or return what was counted before and is still so; a count that took `worth_keeping` seconds is kept."""
     database = catalog.database.path
-    kept = database.with_name("counts.json")
+    layout = Layout.of(database.parent)
+    kept = layout.counts
     state = _state(database)
     known = _load(kept, state)
     if known is not None:
@@ -53,8 +54,8 @@ def library_counts(catalog: Catalog, *, worth_keeping: float = WORTH_KEEPING_SEC
     started = time.monotonic()
     counts = _count(catalog)
     if time.monotonic() - started >= worth_keeping and settled and _state(database) == state:
-        with suppress(OSError):  # a library that only may be read is counted each time
-            _save(kept, state, counts)
+        with suppress(OSError, LibraryError):  # a library that only may be read is counted each time
+            _save(layout, state, counts)
     return counts
 
 
@@ -73,19 +74,18 @@ def _state(database: Path) -> State:
     return [info.st_size, info.st_mtime_ns, info.st_ino]
 
 
-def _save(path: Path, state: State, counts: LibraryCounts) -> None:
+def _save(layout: Layout, state: State, counts: LibraryCounts) -> None:
     fields = {
         "state": state,
         "roots": {str(root): asdict(found) for root, found in counts.roots.items()},
         "photos": counts.photos,
         "vectors": counts.vectors,
     }
-    temporary = path.with_name(
-        f"{LIBRARY_FILE}.counts-{secrets.token_hex(4)}.partial"
-    )  # `doctor` knows these
+    temporary = layout.temporary(layout.counts.name)
     try:
-        temporary.write_text(json.dumps({"sum": _sum(fields), **fields}), encoding="utf-8")
-        temporary.replace(path)
+        with temporary.open("x", encoding="utf-8") as file:
+            file.write(json.dumps({"sum": _sum(fields), **fields}))
+        temporary.replace(layout.counts)
     finally:
         temporary.unlink(missing_ok=True)
 

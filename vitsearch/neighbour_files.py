@@ -28,6 +28,7 @@ from blake3 import blake3
 
 from vitsearch.durable import sync_folder
 from vitsearch.errors import LibraryError
+from vitsearch.storage.layout import SEARCH_CACHE_FILES, made_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 FORMAT = 3
 MANIFEST = "manifest.json"
+BACKGROUND = "background.npz"
 LITTER_SECONDS = 24 * 3600
 BLOCK_ROWS = 16384
 _READ_BYTES = 1 << 20
@@ -251,16 +253,15 @@ def sweep(folder: Path, *, keep: Manifest, replaced: Manifest | None) -> None:
     kept = {MANIFEST, *keep.files}
     old = set(replaced.files) if replaced is not None else set()
     limit = time.time() - LITTER_SECONDS
-    for pattern in ("rows-*.f16", "ids-*.i64", "removed-*.bits", "cells-*.faiss", "manifest-*.tmp"):
-        for path in folder.glob(pattern):
-            if path.name in kept:
-                continue
-            try:
-                if path.name in old or path.stat().st_mtime < limit:
-                    path.unlink()
-            except OSError:
-                # Windows refuses while a reader has it mapped; a later sweep gets it.
-                continue
+    for path in made_files(folder, SEARCH_CACHE_FILES):
+        if path.name in kept or path.name == BACKGROUND:
+            continue
+        try:
+            if path.name in old or path.stat().st_mtime < limit:
+                path.unlink()
+        except OSError:
+            # Windows refuses while a reader has it mapped; a later sweep gets it.
+            continue
 
 
 def give_back(rows: npt.NDArray[np.float16]) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from vitsearch.embedding import Progress
 from vitsearch.errors import StoreError
 from vitsearch.ray_workers import Block, BlockWorker, EmbeddedBlock
+from vitsearch.storage.layout import PRIVATE_FOLDER, SHARD_FILES, Layout, made_files
 from vitsearch.stores.merging import Merge, Places
 from vitsearch.stores.parquet_reading import VectorFile
 
@@ -66,11 +67,18 @@ class RayEmbedder:
         self._space_id = space_id
         self._space = space
         self._load = load
-        self._shards = options.shards or folder / "shards"
+        # In a folder that others share, a private one of this library's: shards are deleted once they are merged.
+        self._layout = (
+            Layout(options.shards, options.shards / f"{PRIVATE_FOLDER}-{catalog.library_id():x}")
+            if options.shards
+            else Layout.of(folder)
+        )
+        self._shards = self._layout.shards
         self._options = options
         self._on_progress = on_progress
-        for left in sorted(self._shards.glob("block-*.parquet")):
-            self._merge(left, run=0)
+        for left in made_files(self._shards, SHARD_FILES):
+            if left.suffix == ".parquet":
+                self._merge(left, run=0)
 
     def run(
         self,
@@ -87,6 +95,7 @@ class RayEmbedder:
         """
         if not todo:
             return
+        self._layout.make_private(mode=0o777 if self._options.shards else 0o700)  # workers may be other users
         try:
             self._shards.mkdir(exist_ok=True)
         except OSError as error:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from vitsearch.errors import VitsearchError
 from vitsearch.records import FoundFile
+from vitsearch.storage.layout import OWN_PICTURES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     Ignores = tuple[tuple[str, PathSpec[Pattern]], ...]
 
 IGNORE_FILE = ".vitsearchignore"
-LIBRARY_FILE = "library.db"
-_LIBRARY_FOLDERS = frozenset(("neighbours", "thumbnails", "uploads"))
 
 # Folders that systems and photo programs keep for themselves: thumbnails, trash, versions.
 SYSTEM_FOLDERS = frozenset(
@@ -50,6 +49,9 @@ _SIGNATURE_BYTES = 16
 _HEIF_BRANDS = frozenset(
     (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis")
 )
+
+# Libraries name their own pictures by hashes: a shorter name is none of theirs.
+_OWN_NAME = 32
 
 # As cameras write them; looked up before anything slower, once for every file of a walk.
 _SPELLINGS = EXTENSIONS | {extension.upper() for extension in EXTENSIONS}
@@ -142,6 +144,7 @@ def walk(root: Path, *, below: str = "") -> Iterator[FoundFile | Skipped]:
                 stat.S_ISREG(info.st_mode)
                 and (name[name.rfind(".") :] in _SPELLINGS or _may_be_image(entry))
                 and not (folder.ignores and _ignored(relative, folder.ignores))
+                and not (len(name) >= _OWN_NAME and OWN_PICTURES.search(relative))
             ):
                 yield FoundFile(root, relative, info.st_size, info.st_mtime_ns)
         else:
@@ -162,9 +165,6 @@ def _open_folder(
     except OSError as error:
         return Skipped(Path(path), error.strerror or str(error))
     names = {entry.name for entry in entries}
-    if LIBRARY_FILE in names:
-        # What a library keeps beside its database are no photos of the user's.
-        entries = [entry for entry in entries if entry.name not in _LIBRARY_FOLDERS]
     if IGNORE_FILE in names:
         ignores = (*ignores, (relative, _read_ignores(Path(path) / IGNORE_FILE)))
     return _OpenFolder(iter(entries), relative, ignores)

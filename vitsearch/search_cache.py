@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import suppress
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -12,7 +11,9 @@ import numpy as np
 from vitsearch.background import BackgroundSample
 from vitsearch.errors import LibraryDamaged, LibraryError
 from vitsearch.lease import lease
+from vitsearch.neighbour_files import BACKGROUND
 from vitsearch.neighbours import Neighbours, StaleCache
+from vitsearch.storage.layout import SEARCH_CACHE_FILES, Layout, remove_made
 from vitsearch.vectors import contained
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class SearchCache:
         self._library = library
         self._catalog = catalog
         self._space = space
-        self._folder = library / "neighbours" / str(space_id)
+        self._folder = Layout.of(library).search_cache(space_id)
         self._scratch: TemporaryDirectory[str] | None = None
         self._loaded: Neighbours | None = None
         self._sample: tuple[int, BackgroundSample] | None = None
@@ -147,7 +148,8 @@ class SearchCache:
     def delete(self) -> None:
         """Delete the files of this space."""
         self.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        with suppress(OSError):
+            remove_made(self._folder, SEARCH_CACHE_FILES)
 
     def _is_stale(self, neighbours: Neighbours) -> bool:
         return neighbours.generation != self._catalog.generation(self.space_id)
@@ -186,7 +188,7 @@ class SearchCache:
         return Path(self._scratch.name)
 
     def _read_background(self, generation: int) -> BackgroundSample:
-        path = self._folder / "background.npz"
+        path = self._folder / BACKGROUND
         sample = BackgroundSample.load(path, generation=generation, dimension=self._space.dimension)
         if sample is None:
             sample = BackgroundSample.of(self._catalog, self.space_id, self._space.dimension)

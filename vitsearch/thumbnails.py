@@ -9,7 +9,11 @@ from __future__ import annotations
 import io
 import math
 import secrets
+from contextlib import suppress
 from typing import TYPE_CHECKING
+
+from vitsearch.errors import LibraryError
+from vitsearch.storage.layout import Layout
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,10 +35,11 @@ GRID_BOX = (_GRID_HEIGHT * _WIDEST, _GRID_HEIGHT)
 
 
 class KeptPictures:
-    """The folder `thumbnails/` of a library: JPEG files, by payload hash and height. A cache: delete it at will."""
+    """A library's folder of thumbnails: JPEG files, by payload hash and height. A cache: delete it at will."""
 
     def __init__(self, library: Path) -> None:
-        self.folder = library / "thumbnails"
+        self._layout = Layout.of(library)
+        self.folder = self._layout.thumbnails
 
     def cached(self, payload: str, kind: int | str) -> bytes | None:
         """Return a picture that was kept before: a thumbnail by its height, another by the name of its kind."""
@@ -48,12 +53,15 @@ class KeptPictures:
         path = self._path(payload, kind)
         partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
         try:
+            self._layout.make_private()
             path.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_bytes(data)
+            with partial.open("xb") as file:
+                file.write(data)
             partial.replace(path)
-        except OSError:
+        except (OSError, LibraryError):
             # A full or read-only disk costs time, not the picture.
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
 
     def has_for_grid(self, payload: str) -> bool:
         """Whether the thumbnail that a grid shows is there."""

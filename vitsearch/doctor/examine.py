@@ -16,7 +16,7 @@ from vitsearch.duplicates.journal import read_steps
 from vitsearch.errors import HeadError, LibraryBusy, LibraryDamaged, LibraryError, LibraryMissing, PlanError
 from vitsearch.heads.files import load_head
 from vitsearch.lease import lease
-from vitsearch.scan import LIBRARY_FILE
+from vitsearch.storage.layout import Layout
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +43,7 @@ def examine(folder: Path) -> Examination:
         LibraryTooNew: a later version of vitsearch wrote it.
 
     """
-    path = folder / LIBRARY_FILE
+    path = Layout.of(folder).database
     if not path.exists():
         raise LibraryMissing(f"there is no library in {folder}: make one with `vitsearch index FOLDER`")
     try:
@@ -165,7 +165,7 @@ def _caches(folder: Path, catalog: Catalog, spaces: list[StoredSpace]) -> list[F
 def damaged_heads(folder: Path) -> dict[Path, str]:
     """Return the head files that cannot be used, each with the reason."""
     damaged = {}
-    for path in sorted((folder / "heads").glob("*.safetensors")):
+    for path in sorted(Layout.of(folder).heads.glob("*.safetensors")):
         try:
             load_head(path)
         except HeadError as error:
@@ -179,7 +179,7 @@ def _heads(folder: Path, spaces: list[StoredSpace]) -> Finding:
         text = f"{len(damaged)} cannot be used: {_listed([path.stem for path in damaged])}"
         advice = "`vitsearch doctor --repair` puts them aside; make them anew with `vitsearch heads`"
         return Finding("heads", "wrong", text, advice, tuple(damaged.values()))
-    heads = {path.stem: load_head(path) for path in sorted((folder / "heads").glob("*.safetensors"))}
+    heads = {path.stem: load_head(path) for path in sorted(Layout.of(folder).heads.glob("*.safetensors"))}
     active = {stored.space for stored in spaces if stored.active}
     others = [name for name, head in heads.items() if active and head.space not in active]
     if others:
@@ -192,7 +192,7 @@ def _heads(folder: Path, spaces: list[StoredSpace]) -> Finding:
 
 def _plans(folder: Path, catalog: Catalog) -> Finding:
     """Look at the plans that are kept in the library; others may lie anywhere, each with its journal beside it."""
-    journals = sorted(folder.glob("plans/*.journal"))
+    journals = sorted(Layout.of(folder).plans.glob("*.journal"))
     unfinished = [str(plan) for plan in (path.with_suffix("") for path in journals) if _is_unfinished(plan)]
     trashes = [str(root.path / TRASH) for root in catalog.roots() if (root.path / TRASH).is_dir()]
     if unfinished:
@@ -215,7 +215,7 @@ def _is_unfinished(plan: Path) -> bool:
 def _leftovers(folder: Path, catalog: Catalog) -> Finding:
     copies = [path.name for path in kept_copies(folder)]
     try:
-        with lease(folder):
+        with lease(folder, prepare=False):
             found = abandoned(folder, catalog)
     except LibraryBusy:
         return Finding(

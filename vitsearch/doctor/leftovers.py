@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-import re
+import os
 import time
 from typing import TYPE_CHECKING, cast
 
-from vitsearch.neighbour_files import MANIFEST, StaleCache, read_manifest
-from vitsearch.scan import LIBRARY_FILE
+from vitsearch.neighbour_files import BACKGROUND, MANIFEST, StaleCache, read_manifest
+from vitsearch.storage.layout import (
+    LIBRARY_FILE,
+    SEARCH_CACHE_FILES,
+    SHARD_FILES,
+    TEMPORARY_FILES,
+    THUMBNAIL_FILES,
+    UPLOAD_FILES,
+    Layout,
+    made_files,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,69 +26,68 @@ if TYPE_CHECKING:
 
 # Heads and pictures are written without the lease, within milliseconds: an older temporary file is nobody's.
 _YOUNG_SECONDS = 60.0
-_PAYLOAD = re.compile(r"[0-9a-f]{64}")
 
 
 def abandoned(folder: Path, catalog: Catalog) -> list[Path]:
     """Return the files that can go, sorted. Holding the lease makes sure that no run still needs one.
 
-    Only what vitsearch itself made is ever named: files that it does not know are a person's.
+    Only what vitsearch itself made is ever named, all of it in the library's private folder.
     """
-    found = [*folder.glob(f"{LIBRARY_FILE}.*.partial"), *_temporary_heads(folder)]
-    found += _neighbours(folder / "neighbours", catalog)
-    found += _thumbnails(folder / "thumbnails", catalog)
+    layout = Layout.of(folder)
+    now = time.time()
+    found = [*_neighbours(layout, catalog)]
+    found += [path for path in _thumbnails(layout, catalog) if _is_old(path, now)]
+    found += [path for path in _unfinished(layout) if _is_old(path, now)]
     return sorted(found)
 
 
 def kept_copies(folder: Path) -> list[Path]:
     """Return the databases that upgrades and repairs have kept, sorted; they are a person's to delete."""
-    return sorted(
-        [*folder.glob(f"{LIBRARY_FILE}.format-*.backup"), *folder.glob(f"{LIBRARY_FILE}.damaged-*")]
-    )
+    layout = Layout.of(folder)
+    earlier = [f"{LIBRARY_FILE}.format-*.backup", f"{LIBRARY_FILE}.damaged-*"]
+    copies = [path for pattern in earlier for path in layout.home.glob(pattern)]
+    return sorted([*copies, *layout.backups.glob(f"{LIBRARY_FILE}.*")])
 
 
-def _temporary_heads(folder: Path) -> Iterator[Path]:
-    now = time.time()
-    for path in (folder / "heads").glob(".*.tmp"):
-        if _is_old(path, now):
-            yield path
-
-
-def _neighbours(folder: Path, catalog: Catalog) -> Iterator[Path]:
+def _neighbours(layout: Layout, catalog: Catalog) -> Iterator[Path]:
     dimensions = {str(stored.id): stored.space.dimension for stored in catalog.spaces()}
-    for space in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if not space.is_dir():
-            continue
+    folder = layout.search_caches
+    for space in sorted(folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else ():
         kept: set[str] = set()
         if space.name in dimensions:
             try:
-                kept = {MANIFEST, *read_manifest(space, dimension=dimensions[space.name]).files}
+                kept = {MANIFEST, BACKGROUND, *read_manifest(space, dimension=dimensions[space.name]).files}
             except StaleCache:
                 # It is built again in another place: none of its files will be needed.
                 kept = {MANIFEST}
-        for pattern in (
-            MANIFEST,
-            "rows-*.f16",
-            "ids-*.i64",
-            "removed-*.bits",
-            "cells-*.faiss",
-            "manifest-*.tmp",
-        ):
-            yield from (path for path in space.glob(pattern) if path.name not in kept)
+        yield from (path for path in made_files(space, SEARCH_CACHE_FILES) if path.name not in kept)
 
 
-def _thumbnails(folder: Path, catalog: Catalog) -> Iterator[Path]:
-    if not folder.is_dir():
+def _thumbnails(layout: Layout, catalog: Catalog) -> Iterator[Path]:
+    folder = layout.thumbnails
+    if not folder.is_dir() or folder.is_symlink():
         return
     pictured = {cast("bytes", row[0]).hex() for row in catalog.database.rows("SELECT payload FROM photos")}
-    now = time.time()
-    for path in folder.glob("*/*"):
-        payload = path.parent.name + path.name.partition("-")[0]
-        is_ours = _PAYLOAD.fullmatch(payload) and path.is_file()
-        if is_ours and (payload not in pictured or path.suffix == ".partial") and _is_old(path, now):
-            yield path
+    for part in folder.iterdir():
+        for path in made_files(part, THUMBNAIL_FILES):
+            named = THUMBNAIL_FILES.fullmatch(path.name)
+            assert named is not None
+            if named["partial"] or part.name + named["rest"] not in pictured:
+                yield path
+
+
+def _unfinished(layout: Layout) -> Iterator[Path]:
+    yield from made_files(layout.temporaries, TEMPORARY_FILES)
+    for folder, pattern in ((layout.uploads, UPLOAD_FILES), (layout.shards, SHARD_FILES)):
+        for path in made_files(folder, pattern):
+            named = pattern.fullmatch(path.name)
+            if named is not None and named["partial"]:
+                yield path
 
 
 def _is_old(path: Path, now: float) -> bool:
     # A file from the future was written before the clock was set back.
-    return not 0 <= now - path.stat().st_mtime < _YOUNG_SECONDS
+    try:
+        return not 0 <= now - os.lstat(path).st_mtime < _YOUNG_SECONDS
+    except FileNotFoundError:  # it was still being written, and has its name by now
+        return False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -16,8 +15,8 @@ from vitsearch.doctor.leftovers import abandoned
 from vitsearch.doctor.salvage import salvage
 from vitsearch.errors import LibraryDamaged, LibraryError, LibraryMissing
 from vitsearch.lease import lease
-from vitsearch.scan import LIBRARY_FILE
 from vitsearch.search_cache import SearchCache
+from vitsearch.storage.layout import SEARCH_CACHE_FILES, Layout, remove_made
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,12 +38,12 @@ def repair(folder: Path) -> Repair:
         LibraryError: the disk is full, or the folder cannot be written to.
 
     """
-    if not (folder / LIBRARY_FILE).exists():
+    if not Layout.of(folder).database.exists():
         raise LibraryMissing(f"there is no library in {folder}: make one with `vitsearch index FOLDER`")
     with lease(folder):
         report = salvage(folder) if _needs_salvage(folder) else None
         done = [] if report is None else [_said(report)]
-        database = Database.open(folder / LIBRARY_FILE)
+        database = Database.open(Layout.of(folder).database)
         try:
             catalog = Catalog(database)
             done += _drop_bad_vectors(catalog)
@@ -60,7 +59,7 @@ def repair(folder: Path) -> Repair:
 
 def _needs_salvage(folder: Path) -> bool:
     try:
-        database = Database.open(folder / LIBRARY_FILE)
+        database = Database.open(Layout.of(folder).database)
     except LibraryDamaged:
         return True
     try:
@@ -121,8 +120,8 @@ def _remove_leftovers(folder: Path, catalog: Catalog) -> Iterator[str]:
         with suppress(FileNotFoundError):
             path.unlink()
             removed += 1
-    for space in (folder / "neighbours").glob("*"):
-        if space.is_dir() and space.name not in known and not any(space.iterdir()):
-            shutil.rmtree(space)
+    for space in Layout.of(folder).search_caches.glob("*"):
+        if space.is_dir() and not space.is_symlink() and space.name not in known:
+            remove_made(space, SEARCH_CACHE_FILES)
     if removed:
         yield f"removed {removed:,} files that nobody needs"

@@ -14,7 +14,7 @@ from vitsearch.database import SCHEMA_VERSION, Database, held_alone
 from vitsearch.doctor.pages import INDEX_INTERIOR, INDEX_LEAF, TABLE_LEAF, BadPage, PageFile, Row
 from vitsearch.durable import sync_folder
 from vitsearch.errors import LibraryDamaged, LibraryError, LibraryTooNew
-from vitsearch.scan import LIBRARY_FILE
+from vitsearch.storage.layout import LIBRARY_FILE, Layout
 from vitsearch.vectors import NEW_GENERATION
 
 if TYPE_CHECKING:
@@ -95,9 +95,8 @@ def salvage(folder: Path) -> SalvageReport:
         LibraryError: there is no room for the new file.
 
     """
-    path = folder / LIBRARY_FILE
-    partial = folder / f"{LIBRARY_FILE}.salvage.partial"
-    partial.unlink(missing_ok=True)
+    layout = Layout.of(folder)
+    path, partial = layout.database, layout.temporary(LIBRARY_FILE)
     try:
         tables, count, unreadable = _saved(path, partial)
         if not any(table.saved for table in tables if table.name in ("roots", "photos", "vectors")):
@@ -105,9 +104,9 @@ def salvage(folder: Path) -> SalvageReport:
                 f"nothing of a library can be read from {path}, so it was left as it is: move it away, then run "
                 "`vitsearch index FOLDER`"
             )
-        kept = _set_aside(path)
+        kept = _set_aside(layout)
         partial.replace(path)
-        sync_folder(folder)
+        sync_folder(path.parent)
     except OSError as error:
         raise LibraryError(f"cannot salvage {path}: {error.strerror or error}") from error
     finally:
@@ -352,16 +351,18 @@ def _make_consistent(database: Database, highest: int) -> None:
     )
 
 
-def _set_aside(path: Path) -> Path:
+def _set_aside(layout: Layout) -> Path:
     """Give a damaged database a second name, and its journal, which belongs to no other file, only that one."""
-    number = 1
-    while os.path.lexists(kept := path.with_name(f"{path.name}.damaged-{number}")):
+    path, number = layout.database, 1
+    layout.backups.mkdir(mode=0o700, exist_ok=True)
+    while os.path.lexists(kept := layout.backups / f"{path.name}.damaged-{number}"):
         number += 1
     _second_name(path, kept)
     journal = path.with_name(f"{path.name}-journal")
     if journal.exists():
         _second_name(journal, kept.with_name(f"{kept.name}-journal"))
         journal.unlink()
+    sync_folder(kept.parent)
     sync_folder(path.parent)
     return kept
 

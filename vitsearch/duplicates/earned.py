@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING
@@ -28,7 +29,8 @@ from vitsearch.duplicates.evidence import Cutoffs
 from vitsearch.duplicates.hashes import in_all_orientations
 from vitsearch.duplicates.judging import Judge, looking_threads
 from vitsearch.duplicates.tables import hashes_of, present_photos, told_apart
-from vitsearch.errors import UnreadablePhoto
+from vitsearch.errors import LibraryError, UnreadablePhoto
+from vitsearch.storage.layout import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -43,7 +45,6 @@ if TYPE_CHECKING:
     Ids = npt.NDArray[np.int64]
     Pair = tuple[int, int]
 
-FILE = "duplicate-cutoffs.json"
 SAMPLE = 60
 EDITS_EACH = 4
 # Fewer photos say nothing about a library that is to grow.
@@ -252,7 +253,7 @@ def _active(library: Library) -> tuple[int, str]:
 
 
 def _file(library: Library) -> Path:
-    return library.folder / FILE
+    return Layout.of(library.folder).cutoffs
 
 
 def _key(library: Library, max_false_share: float) -> str:
@@ -276,9 +277,15 @@ def _keep(library: Library, max_false_share: float, earned: EarnedCutoffs) -> No
         "photos": earned.photos,
         "calibration": json.loads(earned.calibration.to_json()),
     }
-    partial = _file(library).with_suffix(".partial")
+    layout = Layout.of(library.folder)
     try:
-        partial.write_text(json.dumps({"version": _VERSION, "entries": entries}, indent=1), encoding="utf-8")
-        partial.replace(_file(library))
+        partial = layout.temporary(layout.cutoffs.name)
+    except LibraryError:
+        return
+    try:
+        with partial.open("x", encoding="utf-8") as file:
+            json.dump({"version": _VERSION, "entries": entries}, file, indent=1)
+        partial.replace(layout.cutoffs)
     except OSError:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ from vitsearch.backbones.spec import Fit, Readout, Space
 from vitsearch.errors import HeadError
 from vitsearch.heads.atomic import write_atomically
 from vitsearch.heads.head import Head, Kind, Origin, is_printable
+from vitsearch.storage.layout import Layout
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,8 +23,11 @@ _LARGEST_FILE = 2**30
 _LARGEST_HEADER = 2**26
 
 
-def save_head(head: Head, path: Path) -> None:
-    """Write a head to a file; a reader sees the old file or the whole new one. Raises `HeadError` if it cannot."""
+def save_head(head: Head, path: Path, *, library: Path | None = None) -> None:
+    """Write a head to a file; a reader sees the old file or the whole new one. Raises `HeadError` if it cannot.
+
+    A head of a library is written in its private folder first, elsewhere beside its place.
+    """
     from safetensors.numpy import save
 
     content = save(
@@ -31,7 +35,8 @@ def save_head(head: Head, path: Path) -> None:
         metadata={_FORMAT: head_to_json(head)},
     )
     try:
-        write_atomically(path, content)
+        temporary = None if library is None else Layout.of(library).temporary(path.name)
+        write_atomically(path, content, temporary=temporary)
     except OSError as error:
         raise HeadError(f"cannot write {path}: {error.strerror or error}") from error
 

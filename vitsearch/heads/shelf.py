@@ -21,6 +21,7 @@ from vitsearch.heads.files import load_head, save_head
 from vitsearch.heads.head import check_labels, check_name
 from vitsearch.heads.loop import apply_corrections
 from vitsearch.heads.tables import HeadTables
+from vitsearch.storage.layout import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -304,7 +305,7 @@ class HeadShelf:
         if path.exists():
             head = replace(head, version=self.get(head.name).version + 1)
         self._folder.mkdir(exist_ok=True)
-        save_head(head, path)
+        save_head(head, path, library=self.library.folder)
         return head
 
     def _own_space(self) -> Space:
@@ -316,7 +317,7 @@ class HeadShelf:
 
     @property
     def _folder(self) -> Path:
-        return self.library.folder / "heads"
+        return Layout.of(self.library.folder).heads
 
     def _path(self, name: str) -> Path:
         check_name(name)

@@ -7,6 +7,7 @@ other programs want; `files`, `norm` and the file's metadata are what another li
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,6 +16,7 @@ import numpy as np
 
 from vitsearch.durable import sync_folder
 from vitsearch.errors import StoreError
+from vitsearch.storage.layout import made_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +35,7 @@ SPACE_KEY, FORMAT_KEY = b"vitsearch.space", b"vitsearch.format"
 FORMAT = 1
 # Rows that a reader has to hold at once: about 8 MB of vectors.
 ROWS_A_GROUP = 8192
+_MAGIC = b"PAR1"
 _TEXT_COLUMNS = ("model", "format", "camera", "software")
 
 
@@ -196,9 +199,7 @@ class ShardWriter:
     """Writes one file under a name of its own, `partial`; a context manager that leaves it complete and on disk."""
 
     def __init__(self, target: Path, space: Space, precision: Precision = "float16") -> None:
-        # What a run that was killed left behind.
-        for left in target.parent.glob(f".{_escaped(target.name)}.*.partial"):
-            left.unlink(missing_ok=True)
+        _remove_left_behind(target)
         self.partial = target.parent / f".{target.name}.{secrets.token_hex(4)}.partial"
         self._space = space
         self._precision: Precision = precision
@@ -244,10 +245,14 @@ def _column_paths(described: pa.Schema) -> Iterator[str]:
             yield field.name
 
 
-def _escaped(name: str) -> str:
-    from glob import escape
-
-    return escape(name)
+def _remove_left_behind(target: Path) -> None:
+    """Delete what a killed export to the same file left, known by its name (a random number) and its first bytes."""
+    named = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{8}}\.partial")
+    for path in made_files(target.parent, named):
+        with path.open("rb") as file:
+            begins = file.read(len(_MAGIC))
+        if begins in (_MAGIC, b""):
+            path.unlink(missing_ok=True)
 
 
 def _text(path: str) -> str:

@@ -1,4 +1,4 @@
-"""The clean-up plans of a library that were made on the page: files in its folder `plans/`."""
+"""The clean-up plans of a library that were made on the page: files in its folder of plans."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Literal
 from vitsearch.duplicates.journal import Step, read_steps
 from vitsearch.duplicates.plans import Action, Plan, read_plan, write_plan
 from vitsearch.errors import PlanError
+from vitsearch.storage.layout import Layout
 from vitsearch.web.answers import Conflict, NotFound
 
 _NAME = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{8}", re.ASCII)
@@ -61,11 +62,16 @@ class PlanStore:
     """Plans by id; an id is when the plan was made, and something random."""
 
     def __init__(self, library: Path) -> None:
-        self._folder = library / "plans"
+        self._library = library
+
+    @property
+    def _folder(self) -> Path:
+        return Layout.of(self._library).plans
 
     def add(self, plan: Plan) -> str:
         """Keep a plan and return its id. Raises `PlanError` if it cannot be written."""
         name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
+        Layout.of(self._library).make_private()
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 from vitsearch.database import Database
 from vitsearch.errors import LibraryError, LibraryMissing
-from vitsearch.scan import LIBRARY_FILE
+from vitsearch.storage.layout import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
@@ -95,7 +95,7 @@ class _Watch:
             if self._database is not None and file != self._file:
                 self.close()
             if self._database is None:
-                self._database = Database.open(self._settings.folder / LIBRARY_FILE)
+                self._database = Database.open(Layout.of(self._settings.folder).database)
                 self._file = file
             version = cast("int", self._database.scalar("PRAGMA data_version"))
             roots = Catalog(self._database).roots()
@@ -108,7 +108,7 @@ class _Watch:
 
 
 def _identity(settings: LibrarySettings) -> tuple[int, int]:
-    path = settings.folder / LIBRARY_FILE
+    path = Layout.of(settings.folder).database
     try:
         status = path.stat()
     except FileNotFoundError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from blake3 import blake3
 
 from vitsearch.errors import UnreadablePhoto, VitsearchError
+from vitsearch.storage.layout import UPLOAD_FILES, Layout, made_files
 from vitsearch.web.answers import NotFound
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from vitsearch.records import PhotoFacts
 
 MAX_PIXELS = 100_000_000
+_TOKEN = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _MOST = 200
 _MOST_BYTES = 512 << 20
 
@@ -34,10 +37,11 @@ class Upload:
 
 
 class UploadStore:
-    """The folder `uploads/` of a library: the newest images, named by their hash."""
+    """A library's folder of uploads: the newest images, named by their hash."""
 
     def __init__(self, library: Path, decoders: Decoders) -> None:
-        self._folder = library / "uploads"
+        self._layout = Layout.of(library)
+        self._folder = self._layout.uploads
         self._decoders = decoders
 
     def add(self, data: bytes) -> str:
@@ -51,12 +55,15 @@ class UploadStore:
         token = blake3(data).hexdigest()[:32]
         path = self._folder / token
         partial = path.with_name(f"{token}.{secrets.token_hex(4)}.partial")
+        self._layout.make_private()
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            partial.write_bytes(data)
+            self._folder.mkdir(exist_ok=True)
+            with partial.open("xb") as file:
+                file.write(data)
             partial.replace(path)
         except OSError as error:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
             raise VitsearchError(f"cannot keep the image: {error.strerror or error}") from error
         self._sweep()
         return token
@@ -69,7 +76,7 @@ class UploadStore:
 
         """
         path = self._folder / token
-        if len(token) != 32 or not token.isalnum() or not path.is_file():
+        if not _TOKEN.fullmatch(token) or not path.is_file():
             raise NotFound("this image is not here any more: drop it on the page again")
         return path
 
@@ -78,9 +85,9 @@ class UploadStore:
         return self._header(self.path(token))
 
     def _sweep(self) -> None:
-        """Forget the oldest."""
+        """Forget the oldest; a file of another name in this folder is not an upload and stays."""
         kept: list[tuple[int, int, Path]] = []
-        for path in self._folder.iterdir():
+        for path in made_files(self._folder, UPLOAD_FILES):
             with suppress(FileNotFoundError):  # another upload has just been put in its place
                 status = path.stat()
                 kept.append((status.st_mtime_ns, status.st_size, path))

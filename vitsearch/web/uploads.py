@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from vitsearch.storage.layout import Layout
 from vitsearch.web.answers import Answer, Token
 from vitsearch.web.server import Served, Server
 from vitsearch.web.upload_store import Upload
@@ -41,7 +42,7 @@ def _kept(server: Server, data: bytes) -> Upload:
 def _described(server: Server, token: str) -> Upload:
     payload, facts = server.uploads.header(token)
     known = None
-    if (server.settings.folder / "library.db").exists():
+    if Layout.of(server.settings.folder).database.exists():
         with server.readers.library() as library:
             known = library.catalog.photo_id(payload)
     return Upload(token, facts.width, facts.height, known)

@@ -1,0 +1,225 @@
+"""Where a library keeps what. Only this module knows the names of files and folders in a library's folder.
+
+What people would miss (`library.db`, heads, plans) lies in `home`. Everything that vitsearch itself may delete or make
+again (caches, thumbnails, uploads, temporary files) lies in `private`, a folder that vitsearch made and marked.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vitsearch.errors import LibraryError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LIBRARY_FILE = "library.db"
+PRIVATE_FOLDER = ".vitsearch"
+MARK = "made-by-vitsearch.txt"
+_MARK_TEXT = (
+    "vitsearch made this folder and keeps files of its own in it: caches, thumbnails, images dropped on its page,\n"
+    "copies of its database and, where photos lie beside this folder, the library itself. Keep none of your own here.\n"
+)
+_LOCK = "index.lock"
+_HEADS, _PLANS = "heads", "plans"
+
+# Every name that may be deleted, as vitsearch makes it. In a private folder too, nothing else ever is.
+_TOKEN = "[0-9a-f]{8}"  # noqa: S105 - no password: eight random digits
+SEARCH_CACHE_FILES = re.compile(
+    rf"manifest\.json|background\.npz|rows-{_TOKEN}\.f16|ids-{_TOKEN}\.i64|removed-{_TOKEN}\.bits|"
+    rf"cells-{_TOKEN}\.faiss|(manifest|background)-{_TOKEN}\.tmp"
+)
+THUMBNAIL_FILES = re.compile(rf"(?P<rest>[0-9a-f]{{62}})-[0-9a-z-]+\.jpg(?P<partial>\.{_TOKEN}\.partial)?")
+UPLOAD_FILES = re.compile(rf"[0-9a-f]{{32}}(?P<partial>\.{_TOKEN}\.partial)?")
+SHARD_FILES = re.compile(rf"(?P<partial>\.)?block-\d+-\d+\.parquet(?(partial)\.{_TOKEN}\.partial)")
+TEMPORARY_FILES = re.compile(rf".+\.{_TOKEN}\.tmp(-journal)?")
+# Pictures of a library that is kept among photos as earlier versions did, which a walk must not take for photos.
+OWN_PICTURES = re.compile(
+    r"(^|/)(thumbnails/[0-9a-f]{2}/[0-9a-f]{62}-[0-9a-z-]+\.jpg|uploads/[0-9a-f]{32})(\.[0-9a-f]{8}\.partial)?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The places of one library: `folder` is what a person names, `home` and `private` lie at or below it.
+
+    `home` is `private` where the library shares its folder with files of other kinds.
+    """
+
+    folder: Path
+    home: Path
+
+    @classmethod
+    def of(cls, folder: Path) -> Layout:
+        """Return where the library of this folder is, or would be made; nothing is made or changed."""
+        if (folder / MARK).is_file():  # the private folder itself was named
+            return cls(folder, folder)
+        private = folder / PRIVATE_FOLDER
+        if (private / LIBRARY_FILE).exists() and (private / MARK).is_file():
+            return cls(folder, private)
+        if os.path.lexists(folder / LIBRARY_FILE) or not _holds_other_files(folder):
+            return cls(folder, folder)
+        return cls(folder, private)
+
+    @property
+    def private(self) -> Path:
+        """The folder that vitsearch made for itself. `make_private` makes it."""
+        if self.home != self.folder or (self.home / MARK).is_file():
+            return self.home
+        return self.folder / PRIVATE_FOLDER
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file."""
+        return self.home / LIBRARY_FILE
+
+    @property
+    def lock(self) -> Path:
+        """What a process locks that changes the library's vectors."""
+        return self.home / _LOCK
+
+    @property
+    def heads(self) -> Path:
+        """The folder of trained heads."""
+        return self.home / _HEADS
+
+    @property
+    def plans(self) -> Path:
+        """The folder of clean-up plans that were made on the page."""
+        return self.home / _PLANS
+
+    @property
+    def search_caches(self) -> Path:
+        """The folder of search caches, one subfolder a space."""
+        return self.private / "neighbours"
+
+    def search_cache(self, space_id: int) -> Path:
+        """The folder of one space's search cache."""
+        return self.search_caches / str(space_id)
+
+    @property
+    def thumbnails(self) -> Path:
+        """The folder of small pictures."""
+        return self.private / "thumbnails"
+
+    @property
+    def uploads(self) -> Path:
+        """The folder of images that were dropped on the page."""
+        return self.private / "uploads"
+
+    @property
+    def shards(self) -> Path:
+        """The folder in which workers of Ray leave what they made."""
+        return self.private / "shards"
+
+    @property
+    def counts(self) -> Path:
+        """The file of counts that took long."""
+        return self.private / "counts.json"
+
+    @property
+    def cutoffs(self) -> Path:
+        """The file of thresholds that were measured on the library's own photos."""
+        return self.private / "duplicate-cutoffs.json"
+
+    @property
+    def backups(self) -> Path:
+        """The folder of copies of the database that upgrades and repairs keep."""
+        return self.private / "backups"
+
+    @property
+    def temporaries(self) -> Path:
+        """The folder of files that are being written."""
+        return self.private / "temporary"
+
+    def owns(self, path: Path) -> bool:
+        """Whether a path is of a file that vitsearch itself writes in this library."""
+        if path.is_relative_to(self.private):
+            return True
+        if path.parent == self.home:
+            return path.name == _LOCK or path.name.startswith(LIBRARY_FILE)
+        return path.parent in (self.heads, self.plans)
+
+    def make_private(self, *, mode: int = 0o700) -> Path:
+        """Make and mark the private folder, readable by nobody else, unless it is there; return it.
+
+        Raises:
+            LibraryError: there is a folder of its name that vitsearch did not make, or none can be made.
+
+        """
+        private = self.private
+        try:
+            with suppress(FileExistsError):
+                private.mkdir(mode=mode, parents=True)
+            if not (private / MARK).is_file():
+                _mark(private)
+        except OSError as error:
+            raise LibraryError(f"cannot write to {private}: {error.strerror or error}") from error
+        return private
+
+    def temporary(self, name: str) -> Path:
+        """Return a new path in the private folder for a file that is to be renamed to `name` once it is whole.
+
+        Raises:
+            LibraryError: the private folder cannot be made.
+
+        """
+        self.make_private()
+        try:
+            self.temporaries.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise LibraryError(f"cannot write to {self.temporaries}: {error.strerror or error}") from error
+        return self.temporaries / f"{name}.{secrets.token_hex(4)}.tmp"
+
+
+def made_files(folder: Path, pattern: re.Pattern[str]) -> list[Path]:
+    """Return the regular files in a folder whose whole name fits what vitsearch makes there, sorted.
+
+    A link is nothing that vitsearch made, nor is what lies in a folder that is one.
+    """
+    if folder.is_symlink():
+        return []
+    try:
+        with os.scandir(folder) as entries:
+            names = [
+                entry.name
+                for entry in entries
+                if pattern.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
+            ]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [folder / name for name in sorted(names)]
+
+
+def remove_made(folder: Path, pattern: re.Pattern[str]) -> None:
+    """Delete the files that vitsearch made in a folder, and the folder if it is empty then. Raises `OSError`."""
+    for path in made_files(folder, pattern):
+        path.unlink(missing_ok=True)
+    with suppress(OSError):  # a file of somebody else keeps it
+        folder.rmdir()
+
+
+def _mark(private: Path) -> None:
+    if any(private.iterdir()) and not (private / MARK).is_file():
+        raise LibraryError(
+            f"{private} was not made by vitsearch, which would keep its own files there: move it away, or choose "
+            "another --library"
+        )
+    # Another process may have been faster.
+    with suppress(FileExistsError), (private / MARK).open("x", encoding="utf-8") as file:
+        file.write(_MARK_TEXT)
+
+
+def _holds_other_files(folder: Path) -> bool:
+    """Whether there is something in a folder that no library would have made."""
+    try:
+        names = set(os.listdir(folder))  # noqa: PTH208 - names are all that is needed
+    except OSError:
+        return False
+    ours = {_LOCK, PRIVATE_FOLDER, *((_HEADS, _PLANS) if _LOCK in names else ())}
+    return any(name not in ours and not name.startswith(f"{LIBRARY_FILE}.") for name in names)
