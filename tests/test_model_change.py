@@ -65,14 +65,15 @@ def test_a_change_embeds_every_photo_again_and_then_searches_use_the_new_model(i
     new = MeanColour(model="new")
     with Library.open(indexed, backbone=new) as library:
         report = library.index(model="new", change_model=True)
-        assert (report.embedded, report.photos) == (10, 10)
+        assert (report.embedded, report.photos, report.model) == (10, 10, "new")
         assert library.search(photos / "red.png", k=1).model == "new"
     assert active_model(indexed) == "new"
 
 
 def test_an_interrupted_change_leaves_the_old_model_searchable_and_goes_on_where_it_was(indexed, photos):
     with Library.open(indexed, backbone=Stopping(model="new", batches=3)) as library:
-        assert library.index(model="new", change_model=True).interrupted
+        report = library.index(model="new", change_model=True)
+        assert (report.interrupted, report.model) == (True, "new")
     with Library.open(indexed, backbone=MeanColour(model="old")) as library:
         result = library.search(photos / "red.png", k=9)
         assert (result.model, len(result.results)) == ("old", 9)

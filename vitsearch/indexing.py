@@ -152,7 +152,6 @@ class IndexRun:
         except KeyboardInterrupt:
             interrupted = True
         counts = [self.catalog.counts(scope.root.id, scope.below) for scope in scopes]
-        space = self.catalog.active_space()
         return IndexReport(
             photos=self.catalog.count_photos([(scope.root.id, scope.below) for scope in scopes]),
             files=sum(count.files for count in counts),
@@ -167,7 +166,7 @@ class IndexRun:
                 *(link for result in walked for link in result.away),
             ),
             unreadable=self._unreadable(scopes, walked),
-            model=space[1].model if space else "",
+            model=self.catalog.space(self.space).model,
             seconds=time.monotonic() - started,
             interrupted=interrupted,
         )

@@ -46,6 +46,15 @@ class VectorTables:
         rows = self.database.rows("SELECT id, description FROM spaces WHERE active = 1")
         return (cast("int", rows[0][0]), self._space(rows[0][1])) if rows else None
 
+    def space(self, space: int) -> Space:
+        """Return the space with this id.
+
+        Raises:
+            LibraryDamaged: its description cannot be read.
+
+        """
+        return self._space(self.database.scalar("SELECT description FROM spaces WHERE id = ?", [space]))
+
     def _space(self, text: Value) -> Space:
         try:
             return _parsed_space(str(text))
