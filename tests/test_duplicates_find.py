@@ -8,6 +8,7 @@ from random import Random
 import numpy as np
 import platformdirs
 import pytest
+from blake3 import blake3
 from conftest import SAMPLES, MeanColour
 from PIL import Image
 
@@ -16,6 +17,7 @@ from vitsearch.duplicates.check import check_files
 from vitsearch.duplicates.edits import EDITS
 from vitsearch.duplicates.find import find_duplicates, group_name
 from vitsearch.duplicates.judging import Judge
+from vitsearch.duplicates.keep import Candidate
 from vitsearch.duplicates.pairs import Pairs
 from vitsearch.duplicates.quality import jpeg_quality
 from vitsearch.duplicates.tables import files_of, hashes_of, present_photos, tell_apart, told_apart
@@ -151,6 +153,30 @@ def test_a_photo_that_is_removed_while_it_is_looked_at_cannot_be_read(library, p
     photo = int(present_photos(library.catalog)[0])
     with pytest.raises(UnreadablePhoto, match="not there any more"):
         Judge(library.catalog).pixels(photo, None)
+
+
+def test_every_fact_of_a_file_is_read_into_its_own_field(library, photos):
+    shot(photos / "shot.jpg", "2024:05:01 10:00:00")
+    with Image.open(photos / "shot.jpg") as image:
+        exif = image.getexif()
+        exif[0x0131] = "GIMP 2.10"
+        image.save(photos / "shot.jpg", exif=exif)
+    library.index([photos])
+    (photo,) = (file for file in files_of(library.catalog, present_photos(library.catalog)) if file.camera)
+    status = (photos / "shot.jpg").stat()
+    assert photo == Candidate(
+        photos / "shot.jpg",
+        photo=photo.photo,
+        content=blake3((photos / "shot.jpg").read_bytes()).digest(),
+        size=status.st_size,
+        mtime_ns=status.st_mtime_ns,
+        format="JPEG",
+        width=700,
+        height=500,
+        taken="2024-05-01T10:00:00",
+        camera="Canon EOS R5",
+        software="GIMP 2.10",
+    )
 
 
 def test_exact_copies_metadata_edits_and_edited_copies_have_their_tiers(library, photos):

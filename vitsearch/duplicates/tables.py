@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from vitsearch.duplicates.hashes import Words
 
     Ids = npt.NDArray[np.int64]
+    # What `files_of` selects after the place, in the order of `Candidate`'s fields.
+    _Facts = tuple[int, bytes, int, int, str, int, int, str | None, str | None, str | None]
 
 # SQLite's limit on parameters.
 _PART = 900
@@ -82,7 +84,7 @@ def files_of(catalog: Catalog, photos: Iterable[int]) -> list[Candidate]:
             root, path, *facts = row
             if root in online:
                 place = online[cast("int", root)] / value_to_path(path)
-                found.append(Candidate(place, *cast("tuple[int, bytes, int, int, str, int, int]", facts)))
+                found.append(Candidate(place, *cast("_Facts", tuple(facts))))
     return sorted(found, key=lambda file: (file.photo, file.path))
 
 
