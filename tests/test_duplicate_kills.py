@@ -17,12 +17,15 @@ SHM = Path("/dev/shm")
 CHILD = '''
 import json, os, sys
 from pathlib import Path
-from vitsearch.duplicates.applying import TRASH, apply_plan, undo_plan
+from vitsearch.duplicates import renaming
+from vitsearch.duplicates.applying import apply_plan, undo_plan
 from vitsearch.duplicates.plans import Plan, PlannedFile, PlannedGroup, content_hash, write_plan
 
 base, elsewhere, action = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+if sys.argv[4:] == ["by links"]:
+    renaming._exclusive_rename = lambda: None
 CHANGES = ("os.link", "os.rename", "os.remove", "os.symlink", "os.mkdir", "os.rmdir", "os.truncate", "open",
-           "os.utime", "os.chmod")
+           "os.utime", "os.chmod", "os.chown", "os.setxattr")
 CONTENTS = {"keep.jpg": b"one" * 700, "copy.jpg": b"one" * 700, "sub/copy.jpg": b"one" * 700}
 
 def fresh(number):
@@ -109,9 +112,9 @@ print(json.dumps(report))
 '''
 
 
-def killed_everywhere(base: Path, elsewhere: Path, action: str) -> dict:
+def killed_everywhere(base: Path, elsewhere: Path, action: str, *more: str) -> dict:
     done = subprocess.run(
-        [sys.executable, "-c", CHILD, str(base), str(elsewhere), action],
+        [sys.executable, "-c", CHILD, str(base), str(elsewhere), action, *more],
         capture_output=True,
         text=True,
         check=False,
@@ -121,12 +124,12 @@ def killed_everywhere(base: Path, elsewhere: Path, action: str) -> dict:
     return json.loads(done.stdout)
 
 
-def assert_killed_before_each_change(report: dict, more: list[str]) -> None:
-    """Each of the two files is linked to its new name and its old name removed, there and back; `more` for apply."""
+def assert_killed_before_each_change(report: dict, changes: list[str], more: list[str]) -> None:
+    """Each of the two files goes through these `changes`, there and back, and through `more` when a plan is applied."""
     assert set(report["killed before"]) == {"apply, apply", "apply, undo", "undo, undo", "undo, apply"}
-    for ending, changes in report["killed before"].items():
-        expected = Counter(["os.link", "os.remove", *(more if ending.startswith("apply") else [])] * 2)
-        assert Counter(changes) >= expected, ending
+    for ending, seen in report["killed before"].items():
+        expected = Counter([*changes, *(more if ending.startswith("apply") else [])] * 2)
+        assert Counter(seen) >= expected, ending
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks children to kill them")
@@ -135,9 +138,17 @@ def test_a_kill_at_any_point_can_be_finished_or_undone(tmp_path, action):
     report = killed_everywhere(tmp_path, tmp_path / "moved", action)
     assert report["wrong"] == []
     assert report["before"] != report["after"]
-    assert_killed_before_each_change(
-        report, {"trash": [], "move": [], "hardlink": ["os.link"], "symlink": ["os.symlink"]}[action]
-    )
+    links = {"trash": [], "move": [], "hardlink": ["os.link"], "symlink": ["os.symlink"]}[action]
+    assert_killed_before_each_change(report, ["os.rename"], links)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks children to kill them")
+@pytest.mark.parametrize("action", ["trash", "hardlink"])
+def test_a_kill_where_files_move_by_links_can_be_finished_or_undone(tmp_path, action):
+    """As on systems that cannot rename without replacing: a link, then the old name aside, then away."""
+    report = killed_everywhere(tmp_path, tmp_path / "moved", action, "by links")
+    assert report["wrong"] == []
+    assert_killed_before_each_change(report, ["os.link", "os.rename", "os.remove"], [])
 
 
 @pytest.mark.skipif(
@@ -148,5 +159,6 @@ def test_a_kill_while_copying_to_another_file_system_can_be_finished_or_undone(t
     with tempfile.TemporaryDirectory(dir=SHM) as elsewhere:
         report = killed_everywhere(tmp_path, Path(elsewhere), "move")
     assert report["wrong"] == []
-    # The copy is opened for writing, gets its times, and is linked to its name.
-    assert_killed_before_each_change(report, ["open", "os.utime"])
+    # The file goes aside; the copy is opened for writing, gets its times and its name; what is aside is removed.
+    changes = ["os.rename", "open", "os.utime", "os.rename", "os.remove"]
+    assert_killed_before_each_change(report, changes, [])

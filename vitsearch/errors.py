@@ -16,6 +16,7 @@ VitsearchError
 ├── HeadError              labels and linear heads
 │   └── HeadMissing
 ├── PlanError              a clean-up plan that does not fit the files
+│   └── FileDisturbed      another program is at work on one of them
 ├── StoreError             a Parquet file or another engine cannot be written or read
 └── BadQuery               a search that cannot be answered as asked
 
@@ -90,6 +91,10 @@ class HeadMissing(HeadError):
 
 class PlanError(VitsearchError):
     """A clean-up plan is malformed or no longer fits the files."""
+
+
+class FileDisturbed(PlanError):
+    """A file of a plan is not as it was, or another program is at work on it; the message is part of a sentence."""
 
 
 class StoreError(VitsearchError):

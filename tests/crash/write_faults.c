@@ -200,6 +200,11 @@ int renameat(int base, const char *from, int other, const char *to) {
     return judge_at("rename", other, to, 1) == FAIL ? -1 : real(base, from, other, to);
 }
 
+int renameat2(int base, const char *from, int other, const char *to, unsigned flags) {
+    REAL(renameat2);
+    return judge_at("rename", other, to, 1) == FAIL ? -1 : real(base, from, other, to, flags);
+}
+
 int link(const char *from, const char *to) {
     REAL(link);
     return judge_at("link", AT_FDCWD, to, 1) == FAIL ? -1 : real(from, to);

@@ -8,15 +8,16 @@ systems. Whoever wants the space empties that folder.
 from __future__ import annotations
 
 import os
-import stat
 from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003 - the HTTP API describes these records from their annotations
 from typing import TYPE_CHECKING
 
+from vitsearch.duplicates.attributes import attributes_of, may_give_back
 from vitsearch.duplicates.journal import Journal, Step, check_journal
-from vitsearch.duplicates.moving import finish, move, settle, sweep
-from vitsearch.duplicates.plans import content_hash, read_plan
-from vitsearch.errors import PlanError
+from vitsearch.duplicates.moving import finish, held, move, recover, settle
+from vitsearch.duplicates.plans import read_plan
+from vitsearch.duplicates.renaming import discard
+from vitsearch.errors import FileDisturbed, PlanError
 from vitsearch.scan import identity
 
 if TYPE_CHECKING:
@@ -73,7 +74,11 @@ def apply_plan(
         ]
         if changed:
             raise ChangedFiles(path, changed)
-        kept = frozenset(identity(group.keep.path, group.keep.path.stat()) for group in plan.groups)
+        kept = frozenset(
+            identity(group.keep.path, group.keep.path.stat())
+            for group in plan.groups
+            if group.keep.path.exists()  # not if it has gone since it was compared: its own group is left alone
+        )
         outcomes = []
         for group in plan.groups:
             for file in group.files:
@@ -121,11 +126,10 @@ def _change(file: PlannedFile, journal: Journal, *, kept: bool) -> Outcome | Non
 
 def _difference(file: PlannedFile) -> str | None:
     try:
-        if not stat.S_ISREG(file.path.lstat().st_mode):
-            return "it has become something other than a file"
-        return None if content_hash(file.path) == file.content else "its content has changed"
-    except FileNotFoundError:
-        return "it has gone"
+        with held(file.path) as opened:
+            return None if opened.content() == file.content else "its content has changed"
+    except FileDisturbed as error:
+        return str(error)
     except OSError as error:
         return f"it cannot be read ({error.strerror or error})"
 
@@ -138,40 +142,63 @@ def _apply(
     kept: frozenset[tuple[int, int] | str],
 ) -> Outcome:
     step = journal.steps.get(file.path)
+    if step is not None and step.state == "done":
+        return Outcome(file.path, done=True, text=_done_text(step))
     try:
-        if step is None or step.state == "undone" or (step.state == "begun" and not _resumed(step)):
+        if step is None or step.state == "undone" or not _resumed(step):
             refusal = _refusal(plan, group, file, kept)
             if refusal is not None:
                 return Outcome(file.path, done=False, text=f"left alone: {refusal}")
-            step = Step(file.path, _free_target(plan, file), group.keep.path, file.content, plan.action)
+            step = _begun(plan, group, file)
             journal.note(step, "begun")
             move(step.path, step.target, content=step.content)
-        if journal.steps[file.path].state != "done":
-            try:
-                _leave_link(step)
-            except OSError:
-                # Another drive, or a system that makes no links: without one, the file is missed where it was.
-                back = _undo(step, journal)
-                if not back.done:
-                    return back
-                raise
-            journal.note(step, "done")
-    except OSError as error:
-        return Outcome(file.path, done=False, text=f"left alone: {error.strerror or error}")
+        _leave_link(step)
+        journal.note(step, "done")
+    except (OSError, FileDisturbed) as error:
+        return _left_alone(file, error, journal)
     return Outcome(file.path, done=True, text=_done_text(step))
+
+
+def _begun(plan: Plan, group: PlannedGroup, file: PlannedFile) -> Step:
+    target = _free_target(plan, file)
+    attributes = None
+    if file.path.lstat().st_dev != _device(target):
+        attributes = attributes_of(file.path)
+        if not may_give_back(attributes):
+            raise FileDisturbed(
+                "it belongs to another user, who could not be given it back from another drive"
+            )
+    return Step(file.path, target, group.keep.path, file.content, plan.action, attributes=attributes)
+
+
+def _device(path: Path) -> int:
+    """The file system that a path that is not there yet would be on."""
+    while not path.exists():
+        path = path.parent
+    return path.stat().st_dev
+
+
+def _left_alone(file: PlannedFile, error: OSError | FileDisturbed, journal: Journal) -> Outcome:
+    """Take back what was begun: where no link can be made, or its turn was disturbed, a file stays where it was."""
+    step = journal.steps.get(file.path)
+    if step is not None and step.state == "begun":
+        back = _undo(step, journal)
+        if not back.done and os.path.lexists(step.target):
+            return back
+    reason = str(error) if isinstance(error, FileDisturbed) else error.strerror or str(error)
+    return Outcome(file.path, done=False, text=f"left alone: {reason}")
 
 
 def _refusal(
     plan: Plan, group: PlannedGroup, file: PlannedFile, kept: frozenset[tuple[int, int] | str]
 ) -> str | None:
-    """The last look before a file is touched: it and the kept one are as planned, and two files."""
+    """The last look before a file is touched; what is in it is looked at when it has left its name."""
     reason = _difference(group.keep)
     if reason is not None:
         return f"of the kept file {group.keep.path}, {reason}"
-    reason = _difference(file)
-    if reason is not None:
-        return reason
-    if identity(file.path, file.path.stat()) in kept:
+    if not os.path.lexists(file.path):
+        return "it has gone"
+    if identity(file.path, file.path.lstat()) in kept:
         return "it is a kept file under another name"
     if plan.action in ("hardlink", "symlink") and file.content != group.keep.content:
         return "it has not the same bytes as the kept file, so no link can stand for it: use trash or move"
@@ -184,7 +211,7 @@ def _refusal(
 
 def _resumed(step: Step) -> bool:
     """Finish a move that was cut short; whether the file is at its target now."""
-    if _is_our_link(step):
+    if _is_our_link(step, step.path):
         return True
     return finish(step.path, step.target, content=step.content)
 
@@ -197,38 +224,53 @@ def _leave_link(step: Step) -> None:
     settle(step.path.parent)
 
 
-def _is_our_link(step: Step) -> bool:
-    """Whether a link of ours already stands in the file's place, its bytes being safe at the target."""
-    if not os.path.lexists(step.target) or not os.path.lexists(step.path):
+def _is_our_link(step: Step, path: Path) -> bool:
+    """Whether a path is a link of ours, made for a file whose bytes are safe at the target."""
+    if not os.path.lexists(step.target) or not os.path.lexists(path):
         return False
     if step.action == "symlink":
-        return step.path.is_symlink() and step.path.readlink() == step.keep
+        return path.is_symlink() and path.readlink() == step.keep
     if step.action == "hardlink":
-        return step.keep.exists() and step.path.samefile(step.keep) and not step.path.samefile(step.target)
+        return step.keep.exists() and path.samefile(step.keep) and not path.samefile(step.target)
     return False
 
 
 def _undo(step: Step, journal: Journal) -> Outcome:
     try:
-        sweep(step.target, content=step.content)
+        # An apply was cut short, or an undo.
+        recover(step.path, step.target, content=step.content)
+        recover(step.target, step.path, content=step.content)
         if not os.path.lexists(step.target):
-            journal.note(step, "undone")
-            there = os.path.lexists(step.path)
-            text = "it was never moved" if there else f"it is neither here nor at {step.target} any more"
-            return Outcome(step.path, done=there, text=text)
-        if _is_our_link(step):
-            step.path.unlink()
-        if not finish(step.target, step.path, content=step.content):
-            move(step.target, step.path, content=step.content)
+            return _undone_without_a_move(step, journal)
+        if _is_our_link(step, step.path):
+            discard(step.path, is_surplus=lambda path: _is_our_link(step, path))
+        same = finish(step.target, step.path, content=step.content) or move(
+            step.target,
+            step.path,
+            content=step.content,
+            attributes=step.attributes or attributes_of(step.target),
+        )
         journal.note(step, "undone")
         _remove_empty(step.target.parent)
     except FileExistsError:
         return Outcome(
             step.path, done=False, text=f"another file is in its place now; it stays at {step.target}"
         )
+    except FileDisturbed as error:
+        return Outcome(step.path, done=False, text=f"it was not put back from {step.target}: {error}")
     except OSError as error:
         return Outcome(step.path, done=False, text=f"it stays at {step.target}: {error.strerror or error}")
-    return Outcome(step.path, done=True, text="put back")
+    return Outcome(
+        step.path, done=True, text="put back" if same else "put back, with what was changed in it since"
+    )
+
+
+def _undone_without_a_move(step: Step, journal: Journal) -> Outcome:
+    if not os.path.lexists(step.path):
+        # Its drive may be away: another undo finds it when it is back.
+        return Outcome(step.path, done=False, text=f"it is neither here nor at {step.target}")
+    journal.note(step, "undone")
+    return Outcome(step.path, done=True, text="it was never moved")
 
 
 def _free_target(plan: Plan, file: PlannedFile) -> Path:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Literal, Self
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
 
+from vitsearch.duplicates.attributes import Attributes, attributes_document, parsed_attributes
 from vitsearch.duplicates.plans import Action, one_of, parsed_hash, parsed_path, real_place
 from vitsearch.errors import PlanError
 from vitsearch.scan import real_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
     from types import TracebackType
 
     from vitsearch.duplicates.plans import Plan
@@ -23,7 +24,10 @@ State = Literal["begun", "done", "undone"]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One file on its way: it moves from `path` to `target`, and a link to `keep` may take its place."""
+    """One file on its way: it moves from `path` to `target`, and a link to `keep` may take its place.
+
+    `attributes` are those it had before, which a copy on another file system may not all have kept.
+    """
 
     path: Path
     target: Path
@@ -31,6 +35,7 @@ class Step:
     content: str
     action: Action
     state: State = "begun"
+    attributes: Attributes | None = None
 
 
 class Journal:
@@ -80,7 +85,16 @@ class Journal:
 
         """
         noted = replace(step, state=state)
-        values = {name: str(value) for name, value in asdict(noted).items()}
+        values: dict[str, Any] = {
+            "path": str(noted.path),
+            "target": str(noted.target),
+            "keep": str(noted.keep),
+            "content": noted.content,
+            "action": noted.action,
+            "state": noted.state,
+        }
+        if noted.attributes is not None and state == "begun":
+            values["attributes"] = attributes_document(noted.attributes)
         try:
             self._file.write(json.dumps(values).encode("ascii") + b"\n")
             self._file.flush()
@@ -120,11 +134,20 @@ def _parsed(path: Path, lines: Sequence[bytes]) -> dict[Path, Step]:
                 content=parsed_hash(values["content"]),
                 action=one_of(values["action"], Action),
                 state=one_of(values["state"], State),
+                attributes=_attributes(values, steps),
             )
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise PlanError(f"{path} is damaged at line {number}: nothing was done") from error
         steps[step.path] = step
     return steps
+
+
+def _attributes(values: dict[str, Any], steps: dict[Path, Step]) -> Attributes | None:
+    """The attributes that a step was begun with, which later lines on it leave out."""
+    if "attributes" in values:
+        return parsed_attributes(values["attributes"])
+    before = steps.get(Path(values["path"]))
+    return None if before is None or values["state"] == "begun" else before.attributes
 
 
 def check_journal(journal: Journal, plan: Plan) -> None:
