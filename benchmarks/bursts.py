@@ -23,9 +23,9 @@ import numpy as np
 from machine import print_machine
 from PIL import Image
 
-from vitsearch.duplicates.evidence import Cutoffs, Evidence, look
-from vitsearch.duplicates.hashes import perceptual_hash
-from vitsearch.duplicates.views import View
+from vitsearch.duplicates.verify.evidence import Cutoffs, Evidence, look
+from vitsearch.duplicates.verify.views import View
+from vitsearch.photos.perceptual_hash import perceptual_hash
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from vitsearch.backbones.spec import Preprocessing, Space
-from vitsearch.catalog import Catalog, Filter, ReadableFile
-from vitsearch.database import Database
 from vitsearch.duplicates.tables import copied_photos, present_photos, tell_apart
 from vitsearch.library import Library
-from vitsearch.photos import read_photo
+from vitsearch.photos.photo import read_photo
 from vitsearch.records import FoundFile, PhotoFacts
+from vitsearch.space import Preprocessing, Space
+from vitsearch.storage.catalog import Catalog, Filter, ReadableFile
+from vitsearch.storage.database import Database
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -23,12 +23,12 @@ from machine import print_machine
 from PIL import Image
 
 from vitsearch import Library
-from vitsearch.duplicates.calibration import strictness_of
-from vitsearch.duplicates.candidates import pairs_by_embedding, pairs_by_hash, united, walking_order
-from vitsearch.duplicates.edits import EDITS, Edit
-from vitsearch.duplicates.hashes import in_all_orientations
-from vitsearch.duplicates.judging import Judge, looking_threads
+from vitsearch.duplicates.calibrate.calibration import strictness_of
+from vitsearch.duplicates.calibrate.edits import EDITS, Edit
+from vitsearch.duplicates.propose.candidates import pairs_by_embedding, pairs_by_hash, united, walking_order
 from vitsearch.duplicates.tables import files_of, hashes_of, present_photos
+from vitsearch.duplicates.verify.verifier import Judge, looking_threads
+from vitsearch.photos.perceptual_hash import in_all_orientations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

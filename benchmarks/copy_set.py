@@ -16,7 +16,7 @@ import platformdirs
 from PIL import Image, ImageOps
 
 from vitsearch import Library
-from vitsearch.duplicates.edits import EDITS
+from vitsearch.duplicates.calibrate.edits import EDITS
 
 MODEL = "clip-vit-base-patch16-int8"
 COPIED = {"reported": 500, "chosen": 100}

@@ -21,8 +21,8 @@ from photo_sets import make_photos
 from PIL import Image
 
 from vitsearch.backbones import load_backbone
-from vitsearch.photos import read_photo
-from vitsearch.scan import FoundFile, walk
+from vitsearch.folders.scan import FoundFile, walk
+from vitsearch.photos.photo import read_photo
 
 if TYPE_CHECKING:
     from collections.abc import Callable

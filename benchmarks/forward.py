@@ -26,7 +26,7 @@ from vitsearch.backbones.weights import obtain
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vitsearch.backbones.spec import BackboneSpec
+    from vitsearch.space import BackboneSpec
 
 SIDE = 2048
 

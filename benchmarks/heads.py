@@ -21,9 +21,9 @@ from machine import print_machine
 from vitsearch.backbones import Space, load_backbone
 from vitsearch.heads.evaluation import calibration_error
 from vitsearch.heads.examples import LabelledRows, read_label_folders
-from vitsearch.heads.prototypes import from_examples
+from vitsearch.heads.few_shot import from_examples
 from vitsearch.heads.training import train
-from vitsearch.photos import read_photo
+from vitsearch.photos.photo import read_photo
 
 if TYPE_CHECKING:
     from vitsearch.heads.head import Head

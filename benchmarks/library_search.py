@@ -30,20 +30,20 @@ from PIL import Image
 from synthetic_library import Stored, query_files
 from widening import Widening, read_base
 
+from vitsearch.engines.merging import Merge, Places
+from vitsearch.engines.parquet.reading import ImportedRow
+from vitsearch.engines.portable import Place
 from vitsearch.library import Library
-from vitsearch.neighbour_files import cheapest
-from vitsearch.neighbours import RECALL
+from vitsearch.neighbours.files import cheapest
+from vitsearch.neighbours.neighbours import RECALL
 from vitsearch.records import PhotoFacts
 from vitsearch.storage.layout import LIBRARY_FILE
-from vitsearch.stores.merging import Merge, Places
-from vitsearch.stores.parquet_reading import ImportedRow
-from vitsearch.stores.portable import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from vitsearch.backbones import Space
-    from vitsearch.neighbours import Neighbours
+    from vitsearch.neighbours.neighbours import Neighbours
 
 K = 10
 MERGED = 10_000
@@ -301,7 +301,7 @@ def current(library: Library) -> Neighbours:
 
 def library_payload(path: Path) -> bytes:
     """Read an example file as a search does."""
-    from vitsearch.queries import QueryImage
+    from vitsearch.searching.queries import QueryImage
 
     with QueryImage.open(path, decoders=None) as query:
         return query.photo.payload

@@ -26,11 +26,11 @@ from machine import print_machine
 from synthetic_library import Stored, make_library
 from widening import Widening, read_base
 
+from vitsearch.engines.milvus.address import Address
+from vitsearch.engines.milvus.collection import MilvusCollection
+from vitsearch.engines.milvus.export import export_milvus
+from vitsearch.engines.portable import Selection
 from vitsearch.library import Library
-from vitsearch.stores.milvus import MilvusCollection
-from vitsearch.stores.milvus_address import Address
-from vitsearch.stores.milvus_export import export_milvus
-from vitsearch.stores.portable import Selection
 
 QUERIES, K = 1000, 10
 TIE = 1e-6

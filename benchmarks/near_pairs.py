@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from machine import print_machine
 
-from vitsearch.duplicates.pairs import BLOCK, near_pairs
+from vitsearch.duplicates.propose.pairs import BLOCK, near_pairs
 
 CUTOFF = 0.85
 PLANTED = 2000

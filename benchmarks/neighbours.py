@@ -32,7 +32,7 @@ import numpy as np
 from machine import print_machine
 from widening import Widening, read_base
 
-from vitsearch.neighbours import Neighbours
+from vitsearch.neighbours.neighbours import Neighbours
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

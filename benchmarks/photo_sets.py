@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from vitsearch.scan import FoundFile, walk
+from vitsearch.folders.scan import FoundFile, walk
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,13 +19,13 @@ import platformdirs
 from machine import medians, print_machine
 from photo_sets import make_photos
 
-import vitsearch.embedding
+import vitsearch.indexing.embedding
 from vitsearch.backbones import load_backbone
 from vitsearch.backbones.preprocessing import prepare
 from vitsearch.decoding.decoders import Decoders
-from vitsearch.duplicates.hashes import perceptual_hash
 from vitsearch.library import Library
-from vitsearch.photos import read_photo
+from vitsearch.photos.perceptual_hash import perceptual_hash
+from vitsearch.photos.photo import read_photo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from vitsearch.backbones.spec import Preprocessing
+    from vitsearch.space import Preprocessing
 
 
 class _UnprotectedPhoto:
@@ -87,7 +87,7 @@ def main() -> None:
         photos = make_photos(arguments.photos, made, count=arguments.count, megapixels=arguments.megapixels)
 
         def index(decoders: type[Decoders]) -> None:
-            vitsearch.embedding.Decoders = decoders
+            vitsearch.indexing.embedding.Decoders = decoders
             shutil.rmtree(Path(scratch) / "library", ignore_errors=True)
             with Library.open(Path(scratch) / "library", backbone=backbone) as library:
                 report = library.index([made])

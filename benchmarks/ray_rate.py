@@ -23,9 +23,9 @@ import numpy as np
 from machine import print_machine
 from photo_sets import make_photos
 
+from vitsearch.engines.ray.embedding import RayOptions
+from vitsearch.folders.scan import FoundFile, walk
 from vitsearch.library import Library
-from vitsearch.ray_embedding import RayOptions
-from vitsearch.scan import FoundFile, walk
 
 ENGINES = ("threads", "ray")
 

@@ -17,10 +17,10 @@ from machine import print_machine
 
 from vitsearch import Library
 from vitsearch.backbones import load_backbone
-from vitsearch.duplicates.candidates import pairs_by_embedding, pairs_by_hash, united, walking_order
-from vitsearch.duplicates.judging import Judge, looking_threads
+from vitsearch.duplicates.propose.candidates import pairs_by_embedding, pairs_by_hash, united, walking_order
 from vitsearch.duplicates.tables import hashes_of, present_photos
-from vitsearch.photos import read_photo
+from vitsearch.duplicates.verify.verifier import Judge, looking_threads
+from vitsearch.photos.photo import read_photo
 
 _SIDE = 224
 

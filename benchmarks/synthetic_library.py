@@ -23,9 +23,9 @@ from widening import Widening, read_base
 
 from vitsearch.backbones import Embeddings, Preprocessing, Space
 from vitsearch.backbones.backbone import Backbone
-from vitsearch.catalog import Catalog
-from vitsearch.database import Database
-from vitsearch.photos import read_photo
+from vitsearch.photos.photo import read_photo
+from vitsearch.storage.catalog import Catalog
+from vitsearch.storage.database import Database
 from vitsearch.storage.layout import LIBRARY_FILE
 
 if TYPE_CHECKING:

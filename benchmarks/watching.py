@@ -18,8 +18,8 @@ from pathlib import Path
 
 from machine import print_machine
 
+from vitsearch.folders.scan import FoundFile, walk
 from vitsearch.library import Library
-from vitsearch.scan import FoundFile, walk
 
 AT_FIRST = 16
 TURNS = (("the first", 1), ("the next", 1), ("twenty at once", 20), ("one after them", 1))

@@ -17,9 +17,9 @@ from ordinary_user import ordinary_user
 from PIL import Image
 
 from vitsearch.backbones.backbone import Backbone, Embeddings
-from vitsearch.backbones.spec import Preprocessing, Space
 from vitsearch.backbones.weights import is_cached
 from vitsearch.library import Library
+from vitsearch.space import Preprocessing, Space
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from vitsearch.decoding import worker
-from vitsearch.photos import PhotoFile
+from vitsearch.photos.photo import PhotoFile
 
 decode = PhotoFile.pixels
 main = worker.main

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from vitsearch.backbones.spec import Preprocessing, Space
 from vitsearch.heads.examples import LabelledRows
+from vitsearch.space import Preprocessing, Space
 
 DIMENSION = 16
 

@@ -10,8 +10,8 @@ from PIL import Image
 
 from vitsearch.backbones.preprocessing import prepare, read_preprocessing, with_fit
 from vitsearch.backbones.registry import MODELS
-from vitsearch.backbones.spec import Preprocessing
 from vitsearch.errors import WeightsUnavailable
+from vitsearch.space import Preprocessing
 
 IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
 CHECKPOINTS = {

@@ -9,11 +9,11 @@ from conftest import MeanColour, figures, places
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vitsearch.backbones.spec import Space
-from vitsearch.catalog import Catalog, Filter
-from vitsearch.database import Database, path_to_value, value_to_path
 from vitsearch.errors import LibraryBusy, LibraryMissing
 from vitsearch.library import Library
+from vitsearch.space import Space
+from vitsearch.storage.catalog import Catalog, Filter
+from vitsearch.storage.database import Database, path_to_value, value_to_path
 
 
 @pytest.fixture

@@ -14,19 +14,19 @@ from click.testing import CliRunner
 from conftest import MeanColour
 from PIL import Image
 from tiny_checkpoints import make_checkpoint
+from vitsearch.estimates import Estimate
 
 from vitsearch.backbones import Embeddings
 from vitsearch.cli import cli
-from vitsearch.comparison import Candidate, compare, distribution, find_photos, separation
-from vitsearch.comparison_page import verdict, write_comparison_page
 from vitsearch.errors import HeadError, LibraryError, VitsearchError
-from vitsearch.evaluation import score_labels
-from vitsearch.measures import Estimate
+from vitsearch.evaluation.compare import Candidate, compare, distribution, find_photos, separation
+from vitsearch.evaluation.evaluate import score_labels
+from vitsearch.pages.comparison import verdict, write_comparison_page
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vitsearch.comparison import Comparison
+    from vitsearch.evaluation.compare import Comparison
 
 COLOURS = {"beach": (220, 190, 120), "forest": (70, 130, 70), "night": (60, 60, 90)}
 

@@ -9,12 +9,12 @@ import pytest
 from conftest import MeanColour, figures, places
 
 from benchmarks.concurrent_access import Clock, batch, make
-from vitsearch import catalog as catalog_module
-from vitsearch.catalog import Catalog
-from vitsearch.database import Database
 from vitsearch.duplicates.tables import tell_apart, told_apart
-from vitsearch.heads.shelf import HeadShelf
+from vitsearch.heads.store import HeadShelf
 from vitsearch.library import Library
+from vitsearch.storage import catalog as catalog_module
+from vitsearch.storage.catalog import Catalog
+from vitsearch.storage.database import Database
 
 
 @pytest.fixture

@@ -18,14 +18,14 @@ from conftest import SAMPLES, MeanColour, figures, places
 from PIL import Image
 
 from vitsearch.backbones.preprocessing import prepare
-from vitsearch.backbones.spec import Preprocessing
 from vitsearch.decoding.decoders import Decoders
 from vitsearch.decoding.process import Limits
-from vitsearch.duplicates.hashes import perceptual_hash
+from vitsearch.decoding.thumbnails import GRID_BOX
 from vitsearch.errors import UnreadablePhoto, VitsearchError
 from vitsearch.library import Library
-from vitsearch.photos import parse_photo, read_photo
-from vitsearch.thumbnails import GRID_BOX
+from vitsearch.photos.perceptual_hash import perceptual_hash
+from vitsearch.photos.photo import parse_photo, read_photo
+from vitsearch.space import Preprocessing
 
 SQUARE = Preprocessing(224, 224, 224, "crop", 3, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 PHOTO = SAMPLES / "animals/cat-1.jpg"
@@ -209,7 +209,7 @@ def test_an_index_run_survives_every_decoder_that_dies_and_says_what_it_could_no
     tmp_path, folder, monkeypatch, capfd
 ):
     monkeypatch.setattr(
-        "vitsearch.embedding.Decoders",
+        "vitsearch.indexing.embedding.Decoders",
         functools.partial(Decoders, limits=Limits(seconds=2), program="hostile_decoder"),
     )
     with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
@@ -248,13 +248,13 @@ HUNG_RUN = """
 import functools, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is started with it ignored
 sys.path.insert(0, {tests!r})
-import vitsearch.embedding
+import vitsearch.indexing.embedding
 from conftest import MeanColour
 from vitsearch.decoding.decoders import Decoders
 from vitsearch.decoding.process import Limits
 from vitsearch.library import Library
 
-vitsearch.embedding.Decoders = functools.partial(
+vitsearch.indexing.embedding.Decoders = functools.partial(
     Decoders, program="hostile_decoder", limits=Limits(seconds={seconds})
 )
 with Library.open({library!r}, backbone=MeanColour()) as library:

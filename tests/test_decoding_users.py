@@ -6,16 +6,16 @@ from conftest import SAMPLES, MeanColour
 from PIL import Image
 
 from vitsearch.cli import main
-from vitsearch.contact_sheet import write_contact_sheet
 from vitsearch.decoding.decoders import Decoders
 from vitsearch.decoding.process import Limits
-from vitsearch.duplicates.check import check_files
 from vitsearch.duplicates.find import find_duplicates
-from vitsearch.duplicates.page import write_page
+from vitsearch.duplicates.verify.check import check_files
 from vitsearch.errors import UnreadablePhoto
-from vitsearch.evaluation import rank_copies
+from vitsearch.evaluation.evaluate import rank_copies
 from vitsearch.library import Library
-from vitsearch.result_page import write_result_page
+from vitsearch.pages.contact_sheet import write_contact_sheet
+from vitsearch.pages.duplicates import write_page
+from vitsearch.pages.results import write_result_page
 
 CRASHED = "the decoder crashed on it (SIGSEGV)"
 HUNG = "it took longer than 1 seconds to decode"

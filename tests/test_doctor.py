@@ -15,10 +15,10 @@ from vitsearch.doctor.examine import examine
 from vitsearch.doctor.repair import repair
 from vitsearch.duplicates.tables import tell_apart
 from vitsearch.errors import LibraryBusy, LibraryDamaged, LibraryMissing, LibraryTooNew
-from vitsearch.heads.shelf import HeadShelf
-from vitsearch.lease import lease
+from vitsearch.heads.store import HeadShelf
 from vitsearch.library import Library
-from vitsearch.listing import Listing
+from vitsearch.storage.listing import Listing
+from vitsearch.storage.write_lock import lease
 
 PAGE = 8192
 

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vitsearch.duplicates.calibration import (
+from vitsearch.duplicates.calibrate.calibration import (
     Calibration,
     calibrate,
     cutoffs_at,
     evidence_of_copies,
     strictness_of,
 )
-from vitsearch.duplicates.edits import EDITS
-from vitsearch.duplicates.evidence import Cutoffs, Evidence
+from vitsearch.duplicates.calibrate.edits import EDITS
+from vitsearch.duplicates.verify.evidence import Cutoffs, Evidence
 
 SAMPLES = Path(__file__).parent.parent / "sample_images"
 

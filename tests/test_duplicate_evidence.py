@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from vitsearch.duplicates.edits import EDITS
-from vitsearch.duplicates.evidence import Cutoffs, SecondLook, look
-from vitsearch.duplicates.hashes import perceptual_hash
-from vitsearch.duplicates.views import View
+from vitsearch.duplicates.calibrate.edits import EDITS
+from vitsearch.duplicates.verify.evidence import Cutoffs, SecondLook, look
+from vitsearch.duplicates.verify.views import View
+from vitsearch.photos.perceptual_hash import perceptual_hash
 
 SAMPLES = Path(__file__).parent.parent / "sample_images"
 CUTOFFS = Cutoffs()

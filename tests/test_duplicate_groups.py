@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from vitsearch.duplicates.companions import are_companions
-from vitsearch.duplicates.evidence import Evidence
-from vitsearch.duplicates.grouping import DuplicateGroup, Link, group, moments_apart
-from vitsearch.duplicates.keep import Candidate, choose
+from vitsearch.duplicates.group.grouping import DuplicateGroup, Link, group, moments_apart
+from vitsearch.duplicates.group.keep import Candidate, choose
+from vitsearch.duplicates.group.sidecars import are_companions
+from vitsearch.duplicates.verify.evidence import Evidence
 
 PHOTOS = Path("/photos")
 

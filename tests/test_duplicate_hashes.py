@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vitsearch.duplicates.edits import EDITS
-from vitsearch.duplicates.hashes import (
+from vitsearch.duplicates.calibrate.edits import EDITS
+from vitsearch.duplicates.verify.verifier import SAME_PIXELS_DISTANCE
+from vitsearch.photos.perceptual_hash import (
     ORIENTATIONS,
     as_unit_rows,
     distances,
@@ -16,8 +17,7 @@ from vitsearch.duplicates.hashes import (
     perceptual_hash,
     unpacked,
 )
-from vitsearch.duplicates.judging import SAME_PIXELS_DISTANCE
-from vitsearch.photos import read_photo
+from vitsearch.photos.photo import read_photo
 
 SAMPLES = Path(__file__).parent.parent / "sample_images"
 PHOTOS = [

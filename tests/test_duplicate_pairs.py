@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from vitsearch.duplicates import pairs as module
-from vitsearch.duplicates.pairs import Pairs, near_pairs
+from vitsearch.duplicates.propose import pairs as module
+from vitsearch.duplicates.propose.pairs import Pairs, near_pairs
 
 
 @pytest.fixture(autouse=True)

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from vitsearch.duplicates.applying import TRASH, ChangedFiles, Outcome, apply_plan, undo_plan
-from vitsearch.duplicates.grouping import DuplicateGroup, GroupedFile
-from vitsearch.duplicates.plans import (
+from vitsearch.duplicates.cleanup.applying import TRASH, ChangedFiles, Outcome, apply_plan, undo_plan
+from vitsearch.duplicates.cleanup.plans import (
     Plan,
     PlannedFile,
     PlannedGroup,
@@ -20,6 +19,7 @@ from vitsearch.duplicates.plans import (
     read_plan,
     write_plan,
 )
+from vitsearch.duplicates.group.grouping import DuplicateGroup, GroupedFile
 from vitsearch.errors import PlanError
 
 SHM = Path("/dev/shm")
@@ -448,7 +448,7 @@ def test_names_that_are_not_utf8_survive_the_plan_and_the_journal(photos):
 LIMITED = """
 import json, sys
 from pathlib import Path
-from vitsearch.duplicates import applying
+from vitsearch.duplicates.cleanup import applying
 limit, plan = sys.argv[1], Path(sys.argv[2])
 if limit == "full":
     import resource, signal

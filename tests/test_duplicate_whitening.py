@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from vitsearch.duplicates import candidates
-from vitsearch.duplicates.whitening import Whitening
-from vitsearch.neighbours import Neighbours
+from vitsearch.duplicates.propose import candidates
+from vitsearch.duplicates.propose.whitening import Whitening
+from vitsearch.neighbours.neighbours import Neighbours
 
 ORIGINALS, COPIES, DIMENSION = 600, 40, 64
 

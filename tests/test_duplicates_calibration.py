@@ -8,11 +8,11 @@ import pytest
 from conftest import SAMPLES, MeanColour
 from PIL import Image
 
-from vitsearch.duplicates import earned
-from vitsearch.duplicates.earned import EarnedCutoffs, earned_cutoffs, known_cutoffs
-from vitsearch.duplicates.edits import EDITS
-from vitsearch.duplicates.evidence import Cutoffs
+from vitsearch.duplicates.calibrate import library_thresholds as earned
+from vitsearch.duplicates.calibrate.edits import EDITS
+from vitsearch.duplicates.calibrate.library_thresholds import EarnedCutoffs, earned_cutoffs, known_cutoffs
 from vitsearch.duplicates.tables import tell_apart
+from vitsearch.duplicates.verify.evidence import Cutoffs
 from vitsearch.library import Library
 
 

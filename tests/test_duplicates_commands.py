@@ -13,7 +13,7 @@ from conftest import SAMPLES
 from PIL import Image
 
 from vitsearch.cli import cli
-from vitsearch.duplicates.edits import EDITS
+from vitsearch.duplicates.calibrate.edits import EDITS
 from vitsearch.errors import BadQuery, PlanError, UnreadablePhoto
 
 CAT = SAMPLES / "animals" / "cat-1.jpg"

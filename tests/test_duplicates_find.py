@@ -12,15 +12,17 @@ from blake3 import blake3
 from conftest import SAMPLES, MeanColour
 from PIL import Image
 
-from vitsearch.duplicates import candidates, evidence, find
-from vitsearch.duplicates.check import check_files
-from vitsearch.duplicates.edits import EDITS
+from vitsearch.duplicates import find
+from vitsearch.duplicates.calibrate.edits import EDITS
 from vitsearch.duplicates.find import find_duplicates, group_name
-from vitsearch.duplicates.judging import Judge
-from vitsearch.duplicates.keep import Candidate
-from vitsearch.duplicates.pairs import Pairs
-from vitsearch.duplicates.quality import jpeg_quality
+from vitsearch.duplicates.group.keep import Candidate
+from vitsearch.duplicates.group.quality import jpeg_quality
+from vitsearch.duplicates.propose import candidates
+from vitsearch.duplicates.propose.pairs import Pairs
 from vitsearch.duplicates.tables import files_of, hashes_of, present_photos, tell_apart, told_apart
+from vitsearch.duplicates.verify import evidence
+from vitsearch.duplicates.verify.check import check_files
+from vitsearch.duplicates.verify.verifier import Judge
 from vitsearch.errors import BadQuery, LibraryError, UnreadablePhoto
 from vitsearch.library import Library
 

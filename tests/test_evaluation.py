@@ -11,22 +11,22 @@ import pytest
 from click.testing import CliRunner
 from conftest import MeanColour
 from PIL import Image
+from vitsearch.estimates import Estimate, bootstrap_interval
 
 from vitsearch.cli import cli
 from vitsearch.errors import HeadError, LibraryMissing
-from vitsearch.evaluation import evaluate_labels, evaluate_library, index_recall, make_copies, score_labels
+from vitsearch.evaluation.evaluate import (
+    evaluate_labels,
+    evaluate_library,
+    index_recall,
+    make_copies,
+    score_labels,
+)
+from vitsearch.evaluation.rankings import agreement, average_precision, overlap, score_queries
 from vitsearch.heads.examples import LabelledRows
 from vitsearch.heads.training import train
 from vitsearch.library import Library
-from vitsearch.measures import (
-    Estimate,
-    agreement,
-    average_precision,
-    bootstrap_interval,
-    overlap,
-    score_queries,
-)
-from vitsearch.neighbours import Neighbours
+from vitsearch.neighbours.neighbours import Neighbours
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -22,7 +22,7 @@ from vitsearch.explain.picture import draw_heads, draw_heat, seen_box
 from vitsearch.explain.rollout import attention_rollout, weighted_rollout
 from vitsearch.heads.files import save_head
 from vitsearch.heads.head import Head
-from vitsearch.heads.shelf import HeadShelf
+from vitsearch.heads.store import HeadShelf
 from vitsearch.library import Library
 
 if TYPE_CHECKING:

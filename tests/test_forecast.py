@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from conftest import MeanColour
 
-from vitsearch.background import BackgroundSample
-from vitsearch.catalog import Catalog, ReadableFile
-from vitsearch.database import Database
-from vitsearch.forecast import forecasts, index_bytes, measured_multiply_rate, new_database_bytes
 from vitsearch.library import Library
-from vitsearch.neighbour_shape import CellShape
-from vitsearch.neighbours import Neighbours
+from vitsearch.neighbours.forecast import forecasts, index_bytes, measured_multiply_rate, new_database_bytes
+from vitsearch.neighbours.neighbours import Neighbours
+from vitsearch.neighbours.reference_sample import BackgroundSample
+from vitsearch.neighbours.sizing import CellShape
 from vitsearch.records import FoundFile, PhotoFacts
+from vitsearch.storage.catalog import Catalog, ReadableFile
+from vitsearch.storage.database import Database
 
 
 def unit_rows(count, dimension):

@@ -12,7 +12,7 @@ from tiny_checkpoints import ARCHITECTURES, EDGE, make_checkpoint
 
 from vitsearch.backbones import load_backbone, load_for_space
 from vitsearch.errors import HeadError, SpaceMismatch
-from vitsearch.heads.imported import import_head
+from vitsearch.heads.from_checkpoint import import_head
 
 VIT = {
     "hidden_size": 32,

@@ -12,13 +12,13 @@ import pytest
 from PIL import Image
 from test_heads_imported import save_classifier
 
-from vitsearch.catalog import Filter
 from vitsearch.errors import HeadError, LibraryMissing, SpaceMismatch, UnreadablePhoto
+from vitsearch.heads.export_labels import write_label_csv, write_sidecars
 from vitsearch.heads.labelling import Labeller
-from vitsearch.heads.shelf import HeadShelf
-from vitsearch.heads.writing import write_label_csv, write_sidecars
+from vitsearch.heads.store import HeadShelf
 from vitsearch.heads.xmp import read_keywords
 from vitsearch.library import Library
+from vitsearch.storage.catalog import Filter
 
 COLOURS = {"red": (230, 40, 40), "green": (40, 200, 60), "blue": (50, 60, 220)}
 

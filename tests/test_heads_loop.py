@@ -5,8 +5,8 @@ import pytest
 from labelled_clusters import make_space, unit
 
 from vitsearch.errors import HeadError
+from vitsearch.heads.active_learning import Question, apply_corrections, next_to_label
 from vitsearch.heads.head import Head
-from vitsearch.heads.loop import Question, apply_corrections, next_to_label
 
 
 def two_sided(kind="softmax") -> Head:

@@ -6,7 +6,7 @@ from labelled_clusters import make_clusters, make_space
 
 from vitsearch.errors import HeadError
 from vitsearch.heads.examples import LabelledRows
-from vitsearch.heads.prototypes import from_examples
+from vitsearch.heads.few_shot import from_examples
 
 SPACE = make_space()
 

@@ -17,12 +17,12 @@ import pytest
 from conftest import SAMPLES, MeanColour, figures, places
 from PIL import Image
 
-from vitsearch.backbones.spec import Preprocessing
 from vitsearch.decoding.decoders import Decoders
 from vitsearch.decoding.process import Limits
 from vitsearch.errors import LibraryError, UnreadablePhoto
 from vitsearch.library import Library
-from vitsearch.photos import MAX_PIXELS, read_photo
+from vitsearch.photos.photo import MAX_PIXELS, read_photo
+from vitsearch.space import Preprocessing
 
 SQUARE = Preprocessing(224, 224, 224, "crop", 3, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 LIMIT = 400 << 20

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 MODULES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "vitsearch").rglob("*.py"))
 
 OWNERS = {
-    "faiss": ["vitsearch/neighbour*.py", "vitsearch/duplicates/geometry.py"],
+    "faiss": ["vitsearch/neighbours/*", "vitsearch/duplicates/verify/geometry.py"],
     "torch": ["vitsearch/backbones/*", "vitsearch/explain/*", "vitsearch/heads/*"],
     "transformers": ["vitsearch/backbones/*"],
     "openvino": ["vitsearch/backbones/*"],
@@ -25,15 +25,15 @@ OWNERS = {
     "huggingface_hub": ["vitsearch/backbones/*"],
     "sklearn": ["vitsearch/heads/*"],
     "cv2": ["vitsearch/duplicates/*"],
-    "sqlite_utils": ["vitsearch/database.py", "vitsearch/migrations.py"],
-    "sqlite3": ["vitsearch/database.py"],
-    "filelock": ["vitsearch/lease.py", "vitsearch/duplicates/journal.py"],
-    "pi_heif": ["vitsearch/photos.py"],
-    "pathspec": ["vitsearch/scan.py"],
-    "ray": ["vitsearch/ray_embedding.py"],
-    "pymilvus": ["vitsearch/stores/milvus.py"],
-    "milvus_lite": ["vitsearch/stores/milvus.py"],
-    "pyarrow": ["vitsearch/stores/parquet*.py"],
+    "sqlite_utils": ["vitsearch/storage/database.py", "vitsearch/storage/migrations.py"],
+    "sqlite3": ["vitsearch/storage/database.py"],
+    "filelock": ["vitsearch/storage/write_lock.py", "vitsearch/duplicates/cleanup/journal.py"],
+    "pi_heif": ["vitsearch/photos/photo.py"],
+    "pathspec": ["vitsearch/folders/scan.py"],
+    "ray": ["vitsearch/engines/ray/embedding.py"],
+    "pymilvus": ["vitsearch/engines/milvus/collection.py"],
+    "milvus_lite": ["vitsearch/engines/milvus/collection.py"],
+    "pyarrow": ["vitsearch/engines/parquet/*"],
     "rich": ["vitsearch/cli/*"],
     "click": ["vitsearch/cli/*"],
     "fastapi": ["vitsearch/web/*"],
@@ -41,7 +41,7 @@ OWNERS = {
     "pydantic": ["vitsearch/web/*"],
     "starlette": ["vitsearch/web/*"],
     "uvicorn": ["vitsearch/web/*"],
-    "watchfiles": ["vitsearch/watching.py"],
+    "watchfiles": ["vitsearch/folders/watching.py"],
 }
 # What must not be imported by a module's first lines; the owner's functions do it when they are called.
 LAZY = {
@@ -146,7 +146,9 @@ def loaded_by(code):
 def test_importing_the_package_the_command_line_and_the_library_loads_nothing_heavy():
     code = "import vitsearch, vitsearch.cli"
     assert loaded_by(code) & (LAZY | {"numpy", "PIL", "blake3", "sqlite_utils", "sqlite3"}) == set()
-    assert loaded_by("import vitsearch.library, vitsearch.photos, vitsearch.indexing") & LAZY == set()
+    assert (
+        loaded_by("import vitsearch.library, vitsearch.photos.photo, vitsearch.indexing.run") & LAZY == set()
+    )
 
 
 def test_a_process_that_decodes_starts_without_numpy_and_without_anything_heavy():

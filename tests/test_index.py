@@ -14,8 +14,8 @@ from PIL import Image
 
 from vitsearch.backbones.backbone import Embeddings
 from vitsearch.decoding.decoders import ProtectedPhoto
-from vitsearch.embedding import Progress
 from vitsearch.errors import BadQuery, LibraryError, LibraryMissing
+from vitsearch.indexing.embedding import Progress
 from vitsearch.library import Library
 from vitsearch.records import UnreadableFile
 

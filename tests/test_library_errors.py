@@ -13,8 +13,6 @@ import numpy as np
 import pytest
 from conftest import MeanColour, figures, places
 
-from vitsearch import database
-from vitsearch.backbones.spec import Preprocessing
 from vitsearch.errors import (
     LibraryDamaged,
     LibraryError,
@@ -24,7 +22,9 @@ from vitsearch.errors import (
     VitsearchError,
 )
 from vitsearch.library import Library
-from vitsearch.photos import read_photo
+from vitsearch.photos.photo import read_photo
+from vitsearch.space import Preprocessing
+from vitsearch.storage import database
 
 COLOURS = ["red", "lime", "blue", "white", "yellow", "cyan"]
 

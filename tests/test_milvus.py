@@ -16,18 +16,18 @@ import pytest
 from conftest import MeanColour
 from PIL import Image
 
+from vitsearch.engines.portable import Selection
 from vitsearch.errors import SpaceMismatch, StoreError
 from vitsearch.heads.labelling import Labeller
-from vitsearch.heads.shelf import HeadShelf
+from vitsearch.heads.store import HeadShelf
 from vitsearch.library import Library
-from vitsearch.stores.portable import Selection
 
 pytest.importorskip("milvus_lite", reason="Milvus Lite has no build for this system")
 
-from vitsearch.stores.milvus import MilvusCollection
-from vitsearch.stores.milvus_address import Address
-from vitsearch.stores.milvus_export import export_milvus
-from vitsearch.stores.milvus_search import MilvusSearch
+from vitsearch.engines.milvus.address import Address
+from vitsearch.engines.milvus.collection import MilvusCollection
+from vitsearch.engines.milvus.export import export_milvus
+from vitsearch.engines.milvus.search import MilvusSearch
 
 COLOURS = ("red", "darkred", "green", "lime", "blue", "navy", "orange", "gold", "purple", "brown")
 
@@ -103,7 +103,7 @@ class TestExport:
         assert did(export(indexed, address)) == (10, 0, 0)
 
     def test_a_range_that_is_too_full_for_one_request_is_halved(self, indexed, address, monkeypatch):
-        monkeypatch.setattr("vitsearch.stores.milvus_export.MOST_ROWS", 4)
+        monkeypatch.setattr("vitsearch.engines.milvus.export.MOST_ROWS", 4)
         assert did(export(indexed, address)) == (10, 10, 0)
         assert did(export(indexed, address)) == (10, 0, 0)
 
@@ -202,7 +202,7 @@ class TestSearch:
         both(red, crop=(0, 0, 20, 20))
 
     def test_a_label_finds_what_it_finds_in_the_library(self, both, indexed, photos):
-        from vitsearch.catalog import Filter
+        from vitsearch.storage.catalog import Filter
 
         for label in ("warm", "cold"):
             for criteria in (Filter(), Filter((photos / "warm",)), Filter(after="2018", camera="pixel")):
@@ -269,8 +269,8 @@ class TestAddresses:
     def test_a_file_that_another_process_uses_is_named(self, indexed, address):
         export(indexed, address)
         code = (
-            f"import sys; from vitsearch.stores.milvus import MilvusCollection; "
-            f"from vitsearch.stores.milvus_address import Address; c = MilvusCollection(Address.parse({address!r})); "
+            f"import sys; from vitsearch.engines.milvus.collection import MilvusCollection; "
+            f"from vitsearch.engines.milvus.address import Address; c = MilvusCollection(Address.parse({address!r})); "
             "print('open', flush=True); sys.stdin.read()"
         )
         with subprocess.Popen(
@@ -384,8 +384,8 @@ def server(tmp_path):
 
 def many(library, root, count):
     """Photos by the hundred that nobody has to embed."""
-    from vitsearch.catalog import ReadableFile
     from vitsearch.records import FoundFile, PhotoFacts
+    from vitsearch.storage.catalog import ReadableFile
 
     random = np.random.default_rng(count)
     rows = random.standard_normal((count, 13)).astype(np.float32)
@@ -429,16 +429,16 @@ class TestBreaks:
     def test_an_export_that_is_killed_is_completed_by_the_next_without_doubles(
         self, indexed, photos, address, tmp_path, monkeypatch
     ):
-        monkeypatch.setattr("vitsearch.stores.milvus_export._ROWS_AT_ONCE", 50)
+        monkeypatch.setattr("vitsearch.engines.milvus.export._ROWS_AT_ONCE", 50)
         many(indexed, photos, 600)
         library = indexed.folder
         code = f"""
 import sys
 from vitsearch.library import Library
-from vitsearch.stores import milvus_export
-from vitsearch.stores.milvus import MilvusCollection
-from vitsearch.stores.milvus_address import Address
-from vitsearch.stores.portable import Selection
+from vitsearch.engines.milvus import export as milvus_export
+from vitsearch.engines.milvus.collection import MilvusCollection
+from vitsearch.engines.milvus.address import Address
+from vitsearch.engines.portable import Selection
 milvus_export._ROWS_AT_ONCE = 50
 put = MilvusCollection.put
 def loudly(self, rows):

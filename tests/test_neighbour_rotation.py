@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vitsearch.neighbour_rotation import balancing_rotation
+from vitsearch.neighbours.rotation import balancing_rotation
 
 DIMENSION, CODES = 24, 6
 

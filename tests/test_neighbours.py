@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vitsearch.errors import SpaceMismatch
-from vitsearch.neighbours import Neighbours, StaleCache
+from vitsearch.neighbours.neighbours import Neighbours, StaleCache
 
 DIMENSION = 24
 
@@ -394,7 +394,7 @@ def test_a_build_whose_last_sync_fails_leaves_no_manifest_that_names_missing_fil
         raise OSError(errno.ENOSPC, "No space left on device", str(folder))
 
     with monkeypatch.context() as patch:
-        patch.setattr("vitsearch.neighbour_files.sync_folder", failing)
+        patch.setattr("vitsearch.neighbours.files.sync_folder", failing)
         with pytest.raises(OSError, match="No space left"):
             built(tmp_path, ids, rows)
     assert_finds(Neighbours.load(tmp_path, dimension=DIMENSION), ids, rows, queries, 3)
@@ -420,7 +420,7 @@ KILLED_WRITER = """
 import sys
 from pathlib import Path
 import numpy as np
-from vitsearch.neighbours import Neighbours
+from vitsearch.neighbours.neighbours import Neighbours
 folder, rows = Path(sys.argv[1]), np.load(sys.argv[2])
 neighbours = Neighbours.load(folder, dimension=rows.shape[1])
 for start in range(100, len(rows), 10):
@@ -570,7 +570,7 @@ def test_small_additions_leave_the_approximate_index_on_disk_as_it_is(tmp_path, 
 
 
 def test_a_library_that_grows_gets_and_renews_its_approximate_index(tmp_path, monkeypatch):
-    monkeypatch.setattr("vitsearch.neighbours.TAIL_ROWS", 100)
+    monkeypatch.setattr("vitsearch.neighbours.neighbours.TAIL_ROWS", 100)
     queries = clustered_rows(100, seed=5)
     neighbours = Neighbours.build(DIMENSION, [], folder=tmp_path, generation=0, approximate_from=1500)
     names = []
@@ -698,7 +698,7 @@ def test_a_single_bit_anywhere_in_a_cache_makes_it_unusable(tmp_path, ids, rows,
 
 
 def test_a_single_bit_of_a_large_cache_is_found_when_all_rows_are_read(tmp_path, large, monkeypatch):
-    monkeypatch.setattr("vitsearch.neighbours.READ_WHOLE_BYTES", 0)
+    monkeypatch.setattr("vitsearch.neighbours.neighbours.READ_WHOLE_BYTES", 0)
     large.add(MANY_IDS[-1:] + 3, MANY_ROWS[:1])
     large.save(generation=2)
     options = {"dimension": DIMENSION, "approximate_from": 2000}

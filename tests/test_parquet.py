@@ -17,11 +17,11 @@ from conftest import MeanColour, figures, places
 from PIL import Image
 
 from vitsearch.decoding.decoders import Decoders
+from vitsearch.engines.parquet.importing import import_parquet
+from vitsearch.engines.parquet.writing import export_parquet
+from vitsearch.engines.portable import Selection
 from vitsearch.errors import LibraryError, LibraryMissing, SpaceMismatch, StoreError
 from vitsearch.library import Library
-from vitsearch.stores.importing import import_parquet
-from vitsearch.stores.parquet import export_parquet
-from vitsearch.stores.portable import Selection
 
 COLOURS = ("red", "green", "blue", "orange", "purple", "brown")
 
@@ -279,7 +279,8 @@ class TestMergingLibraries:
 import sys
 from pathlib import Path
 from vitsearch.library import Library
-from vitsearch.stores import importing, parquet_reading
+from vitsearch.engines.parquet import importing
+from vitsearch.engines.parquet import reading as parquet_reading
 parquet_reading._ROWS_AT_ONCE = 7
 store = importing.Merge.by_content
 def slowly(self, rows):

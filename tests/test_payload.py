@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
-from vitsearch.payload import payload_parts
-from vitsearch.photos import parse_photo
+from vitsearch.photos.photo import parse_photo
+from vitsearch.photos.photo_hash import payload_parts
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 LAB = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from vitsearch.errors import UnreadablePhoto
-from vitsearch.photos import MAX_FILE_BYTES, MAX_PIXELS, parse_photo, read_photo
+from vitsearch.photos.photo import MAX_FILE_BYTES, MAX_PIXELS, parse_photo, read_photo
 from vitsearch.records import PhotoFacts
 
 SAMPLES = Path(__file__).parent.parent / "sample_images"
@@ -402,7 +402,7 @@ def test_what_is_no_image_says_so(data):
 
 def test_the_reason_is_the_same_for_the_first_file_of_a_process():
     code = """
-from vitsearch.photos import parse_photo
+from vitsearch.photos.photo import parse_photo
 try:
     parse_photo(b"hello", name="it")
 except Exception as error:

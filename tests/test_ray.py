@@ -12,9 +12,9 @@ from conftest import MeanColour, figures
 
 pytest.importorskip("ray", reason="Ray is not installed: `make test-ray` does it")
 
+from vitsearch.engines.ray.embedding import RayOptions
 from vitsearch.errors import LibraryError
 from vitsearch.library import Library
-from vitsearch.ray_embedding import RayOptions
 
 pytestmark = [
     pytest.mark.ray,

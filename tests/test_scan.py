@@ -6,10 +6,11 @@ import socket
 import time
 
 import pytest
+from vitsearch.photos.formats import looks_like_image
 
 from vitsearch.errors import VitsearchError
+from vitsearch.folders.scan import Skipped, walk
 from vitsearch.records import FoundFile
-from vitsearch.scan import Skipped, looks_like_image, walk
 
 JPEG_HEAD = b"\xff\xd8\xff\xe0\x00\x10JFIF"
 

@@ -9,10 +9,10 @@ import pytest
 from conftest import MeanColour, places
 from PIL import Image, ImageColor
 
-from vitsearch.background import BackgroundSample
 from vitsearch.errors import BadQuery, NoTextTower, UnreadablePhoto
 from vitsearch.library import Library
-from vitsearch.matches import query_direction
+from vitsearch.neighbours.reference_sample import BackgroundSample
+from vitsearch.searching.matches import query_direction
 
 # No two of them score alike against any of them or pink: the order is known beyond rounding.
 COLOURS = "red crimson orange sandybrown darkkhaki aqua royalblue mediumpurple thistle fuchsia".split()

@@ -10,13 +10,13 @@ import pytest
 from conftest import MeanColour, places
 
 from benchmarks.concurrent_access import make
-from vitsearch.background import BackgroundSample
-from vitsearch.catalog import Filter
 from vitsearch.errors import LibraryError
-from vitsearch.lease import lease
 from vitsearch.library import Library
-from vitsearch.matches import MatchOptions
-from vitsearch.neighbours import Neighbours, StaleCache
+from vitsearch.neighbours.neighbours import Neighbours, StaleCache
+from vitsearch.neighbours.reference_sample import BackgroundSample
+from vitsearch.searching.matches import MatchOptions
+from vitsearch.storage.catalog import Filter
+from vitsearch.storage.write_lock import lease
 
 
 @pytest.fixture
@@ -154,9 +154,9 @@ def test_a_filter_gives_the_same_answer_whether_the_nearest_are_looked_at_first_
                 any(match.path.is_relative_to(folder) for folder in criteria["folders"])
                 for match in expected.results
             )
-            monkeypatch.setattr("vitsearch.matches._LOOK_FIRST_FROM", 0)
+            monkeypatch.setattr("vitsearch.searching.matches._LOOK_FIRST_FROM", 0)
             assert library.search(photos / "03.png", **options) == expected
-            monkeypatch.setattr("vitsearch.matches._LOOK_FIRST", 2)
+            monkeypatch.setattr("vitsearch.searching.matches._LOOK_FIRST", 2)
             assert library.search(photos / "03.png", **options) == expected
             monkeypatch.undo()
     assert len(library.search(photos / "03.png", folders=[photos / "a"], k=100).results) == 2
@@ -181,7 +181,7 @@ LARGE = """
 import sys
 from pathlib import Path
 import numpy as np
-from vitsearch.neighbours import Neighbours
+from vitsearch.neighbours.neighbours import Neighbours
 rows = np.random.default_rng(int(sys.argv[2])).standard_normal((3000, {dimension})).astype(np.float32)
 rows /= np.linalg.norm(rows, axis=1, keepdims=True)
 batches = [(np.arange(start, start + 500), rows[start : start + 500]) for start in range(0, 3000, 500)]
@@ -206,9 +206,9 @@ def test_a_build_that_is_killed_leaves_the_old_cache_in_use(tmp_path, step):
     folder = tmp_path / "cache"
     assert build_in_a_process(folder, 1).returncode == 0
     name, _, method = step.rpartition(".")
-    owner = f"vitsearch.neighbours.{name}" if name else "vitsearch.neighbours"
+    owner = f"vitsearch.neighbours.neighbours.{name}" if name else "vitsearch.neighbours.neighbours"
     kill = f"""
-import os, signal, vitsearch.neighbours
+import os, signal, vitsearch.neighbours.neighbours
 setattr({owner}, {method!r}, lambda *a, **o: os.kill(os.getpid(), signal.SIGKILL))
 """
     assert build_in_a_process(folder, 2, kill).returncode == -signal.SIGKILL
@@ -244,7 +244,7 @@ def test_a_cache_that_cannot_be_written_is_one_line_that_says_what_to_do(library
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("vitsearch.neighbour_files.RowFiles.append", full)
+    monkeypatch.setattr("vitsearch.neighbours.files.RowFiles.append", full)
     with pytest.raises(LibraryError) as caught:
         library.index()
     assert str(caught.value) == (
@@ -258,7 +258,7 @@ def test_a_cache_that_cannot_be_written_is_one_line_that_says_what_to_do(library
 @pytest.fixture
 def large(tmp_path, photos, monkeypatch):
     """A library whose cache counts as a large one: its rows are not read before a search."""
-    monkeypatch.setattr("vitsearch.neighbours.READ_WHOLE_BYTES", 0)
+    monkeypatch.setattr("vitsearch.neighbours.neighbours.READ_WHOLE_BYTES", 0)
     for method in (Neighbours.build, Neighbours.load):
         monkeypatch.setitem(method.__func__.__kwdefaults__, "approximate_from", 1000)
     (tmp_path / "large").mkdir()

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
-from vitsearch.contact_sheet import CELL, MOST_CELLS, thumbnail, write_contact_sheet
 from vitsearch.decoding.decoders import Decoders
 from vitsearch.errors import UnreadablePhoto, VitsearchError
+from vitsearch.pages.contact_sheet import CELL, MOST_CELLS, thumbnail, write_contact_sheet
+from vitsearch.pages.results import write_result_page
 from vitsearch.records import Match, SearchResult
-from vitsearch.result_page import write_result_page
 
 COLOURS = ["red", "orange", "yellow", "lime", "cyan", "blue", "magenta"]
 

@@ -14,8 +14,8 @@ from conftest import MeanColour
 from web_client import web_client
 
 from vitsearch.errors import LibraryBusy, LibraryDamaged
+from vitsearch.folders.watching import folders_to_index, watch_folders
 from vitsearch.library import Library
-from vitsearch.watching import folders_to_index, watch_folders
 
 PATIENCE = 20
 

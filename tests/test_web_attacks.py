@@ -477,7 +477,7 @@ def test_an_error_inside_tells_the_client_nothing(folder, monkeypatch):
     def fail(*_):
         raise RuntimeError("the secret, in /home/somebody")
 
-    monkeypatch.setattr("vitsearch.listing.Listing.facets", fail)
+    monkeypatch.setattr("vitsearch.storage.listing.Listing.facets", fail)
     with web_client(folder / "library", MeanColour()) as client:
         answer = client.get("/api/facets")
     assert (answer.status_code, "secret" in answer.text) == (500, False)

@@ -10,7 +10,7 @@ from conftest import SAMPLES, MeanColour
 from PIL import Image
 from web_client import wait, web_client
 
-from vitsearch.duplicates.documents import report_document
+from vitsearch.duplicates.cleanup.documents import report_document
 from vitsearch.duplicates.find import find_duplicates, group_name
 from vitsearch.jsonable import to_jsonable
 from vitsearch.library import Library

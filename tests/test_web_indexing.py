@@ -18,12 +18,12 @@ from web_client import wait, web_client
 from vitsearch.cli import cli
 from vitsearch.cli.session import Session
 from vitsearch.errors import LibraryBusy, LibraryError, VitsearchError
-from vitsearch.lease import lease
 from vitsearch.library import Library
-from vitsearch.web.chosen_folder import chosen_folder, is_there
+from vitsearch.storage.write_lock import lease
+from vitsearch.web.services.chosen_folder import chosen_folder, is_there
+from vitsearch.web.services.work import index_folders
 from vitsearch.web.serving import bind
 from vitsearch.web.settings import LibrarySettings
-from vitsearch.web.work import index_folders
 
 
 class Slow(MeanColour):
@@ -140,7 +140,7 @@ def test_runs_wait_for_each_other(tmp_path, photos, picture):
 
 
 def test_a_run_by_somebody_else_is_said_to_be_in_the_way(tmp_path, photos, monkeypatch):
-    monkeypatch.setattr("vitsearch.web.work._TRIES", 0)
+    monkeypatch.setattr("vitsearch.web.services.work._TRIES", 0)
     with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
         library.index([photos])
     settings = LibrarySettings(tmp_path / "library", backbone=MeanColour())

@@ -9,7 +9,7 @@ from conftest import MeanColour
 from PIL import Image
 from web_client import web_client
 
-from vitsearch.heads.shelf import HeadShelf
+from vitsearch.heads.store import HeadShelf
 from vitsearch.library import Library
 
 

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from vitsearch.web.readers import Remembered, Stamp
+from vitsearch.web.services.library_pool import Remembered, Stamp
 
 ONE, TWO = Stamp((1, 1), 1, (1,)), Stamp((1, 1), 2, (1,))
 OTHER_LIBRARY = Stamp((1, 2), 1, (1,))

@@ -12,7 +12,7 @@ from web_client import web_client
 
 from vitsearch.jsonable import to_jsonable
 from vitsearch.library import Library
-from vitsearch.web.answers import Conflict
+from vitsearch.web.responses import Conflict
 from vitsearch.web.server import Server
 from vitsearch.web.settings import LibrarySettings
 

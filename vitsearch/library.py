@@ -14,18 +14,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vitsearch.backbone_source import BackboneSource, canonical
-from vitsearch.catalog import Catalog, Counts, Filter, Root
-from vitsearch.database import Database
+from vitsearch.backbones.source import BackboneSource, canonical
 from vitsearch.errors import (
     BadQuery,
     LibraryError,
     LibraryMissing,
 )
-from vitsearch.lease import lease
-from vitsearch.library_counts import LibraryCounts, library_counts
-from vitsearch.matches import MatchOptions, find_matches, query_direction
-from vitsearch.queries import Crop, EmbeddedQuery, Example, QueryImage
+from vitsearch.paths import absolute_path, real_path
 from vitsearch.records import (
     EmbeddedFiles,
     FoundFile,
@@ -35,8 +30,13 @@ from vitsearch.records import (
     SearchResult,
     UnreadableFile,
 )
-from vitsearch.scan import absolute_path, real_path
+from vitsearch.searching.matches import MatchOptions, find_matches, query_direction
+from vitsearch.searching.queries import Crop, EmbeddedQuery, Example, QueryImage
+from vitsearch.storage.catalog import Catalog, Counts, Filter, Root
+from vitsearch.storage.counts import LibraryCounts, library_counts
+from vitsearch.storage.database import Database
 from vitsearch.storage.layout import Layout
+from vitsearch.storage.write_lock import lease
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -46,15 +46,15 @@ if TYPE_CHECKING:
 
     from vitsearch.backbones.backbone import Backbone
     from vitsearch.backbones.devices import Device
-    from vitsearch.backbones.spec import Space
     from vitsearch.decoding.decoders import Decoders
-    from vitsearch.embedding import Progress
-    from vitsearch.forecast import Forecast
-    from vitsearch.neighbours import Neighbours
-    from vitsearch.ray_embedding import RayEmbedder, RayOptions
+    from vitsearch.engines.milvus.search import MilvusSearch
+    from vitsearch.engines.ray.embedding import RayEmbedder, RayOptions
+    from vitsearch.indexing.embedding import Progress
+    from vitsearch.neighbours.cache import SearchCache
+    from vitsearch.neighbours.forecast import Forecast
+    from vitsearch.neighbours.neighbours import Neighbours
     from vitsearch.records import Match
-    from vitsearch.search_cache import SearchCache
-    from vitsearch.stores.milvus_search import MilvusSearch
+    from vitsearch.space import Space
 
     Vector = npt.NDArray[np.float32]
 
@@ -173,8 +173,8 @@ class Library:
             SpaceMismatch: the library was indexed with another model.
 
         """
-        from vitsearch.indexing import IndexRun, check_folders
-        from vitsearch.thumbnails import KeptPictures
+        from vitsearch.decoding.thumbnails import KeptPictures
+        from vitsearch.indexing.run import IndexRun, check_folders
 
         self._make_folder()
         with lease(self.folder):
@@ -197,7 +197,7 @@ class Library:
                 space_id, space = self._space_for_index(catalog, model)
             embedder = self._ray_embedder(catalog, space_id, space, ray, on_progress) if ray else None
             if urls and embedder is not None:
-                from vitsearch.url_indexing import index_urls
+                from vitsearch.engines.urls import index_urls
 
                 report = index_urls(catalog, space_id, space, urls, embedder)
             else:
@@ -235,7 +235,7 @@ class Library:
             LibraryBusy: another run is changing vectors, and there is something to embed.
 
         """
-        from vitsearch.embedding import Embedder
+        from vitsearch.indexing.embedding import Embedder
 
         self._make_folder()
         catalog = self._catalog(create=True)
@@ -472,7 +472,7 @@ class Library:
 
     def forecast(self) -> tuple[Forecast, ...]:
         """Return what the library will need when it has grown, by the formulas of `forecast.py`; () if it is empty."""
-        from vitsearch.forecast import forecasts
+        from vitsearch.neighbours.forecast import forecasts
 
         catalog = self.catalog
         active = catalog.active_space()
@@ -515,7 +515,7 @@ class Library:
         options: RayOptions,
         on_progress: Callable[[Progress], None],
     ) -> RayEmbedder:
-        from vitsearch.ray_embedding import RayEmbedder
+        from vitsearch.engines.ray.embedding import RayEmbedder
 
         load = self._backbones.loader(space)
         return RayEmbedder(catalog, space_id, space, load, self.folder, options, on_progress=on_progress)
@@ -580,7 +580,7 @@ class Library:
         return active
 
     def _search_cache(self, space_id: int, space: Space) -> SearchCache:
-        from vitsearch.search_cache import SearchCache
+        from vitsearch.neighbours.cache import SearchCache
 
         if self._searched is None or self._searched.space_id != space_id:
             if self._searched is not None:

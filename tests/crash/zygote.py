@@ -19,9 +19,9 @@ from pathlib import Path
 
 ACTIONS = {"watch": 0, "kill": 1, "torn": 2, "no space": 3, "broken": 4, "short": 5}
 IMPORTS = (
-    "vitsearch.cli vitsearch.library vitsearch.indexing vitsearch.search_cache vitsearch.duplicates.find "
-    "vitsearch.duplicates.applying vitsearch.heads.shelf vitsearch.heads.training vitsearch.doctor.repair "
-    "vitsearch.backbones.openvino_runtime vitsearch.migrations faiss openvino sklearn.linear_model "
+    "vitsearch.cli vitsearch.library vitsearch.indexing.run vitsearch.neighbours.cache vitsearch.duplicates.find "
+    "vitsearch.duplicates.cleanup.applying vitsearch.heads.store vitsearch.heads.training vitsearch.doctor.repair "
+    "vitsearch.backbones.openvino_runtime vitsearch.storage.migrations faiss openvino sklearn.linear_model "
     "sklearn.model_selection scipy.optimize cv2 pi_heif torch rich.progress safetensors.numpy filelock "
     "PIL.JpegImagePlugin PIL.PngImagePlugin"
 ).split()

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from labelled_clusters import make_clusters, make_space
 
 from vitsearch.cli.output import shown, to_jsonable
-from vitsearch.duplicates.applying import apply_plan
-from vitsearch.duplicates.journal import Journal, check_journal
-from vitsearch.duplicates.plans import PlannedFile, read_plan
+from vitsearch.duplicates.cleanup.applying import apply_plan
+from vitsearch.duplicates.cleanup.journal import Journal, check_journal
+from vitsearch.duplicates.cleanup.plans import PlannedFile, read_plan
 from vitsearch.errors import HeadError, PlanError, VitsearchError
 from vitsearch.heads.files import head_from_json, head_to_json
 from vitsearch.heads.training import train

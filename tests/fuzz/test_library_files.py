@@ -12,7 +12,7 @@ from conftest import MeanColour
 from fuzz.mutations import mutated
 from vitsearch.errors import VitsearchError
 from vitsearch.library import Library
-from vitsearch.neighbours import LEAST_FOR_CELLS, Neighbours, StaleCache
+from vitsearch.neighbours.neighbours import LEAST_FOR_CELLS, Neighbours, StaleCache
 
 LONG = range(50)
 A_ROUND = 200

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
         pull,
         remove,
     )
-    from vitsearch.backbones.spec import BackboneSpec, Preprocessing, Space
     from vitsearch.backbones.weights import canonical_name
+    from vitsearch.space import BackboneSpec, Preprocessing, Space
 
 __all__ = [
     "Backbone",
@@ -39,14 +39,14 @@ __all__ = [
 
 # `loading` and `weights` know of checkpoints and the hub: a search for a photo of the library needs neither.
 _HOMES = {
-    "backbone": ("Backbone", "Embeddings"),
-    "spec": ("BackboneSpec", "Preprocessing", "Space"),
-    "weights": ("canonical_name",),
+    "vitsearch.backbones.backbone": ("Backbone", "Embeddings"),
+    "vitsearch.space": ("BackboneSpec", "Preprocessing", "Space"),
+    "vitsearch.backbones.weights": ("canonical_name",),
 }
 
 
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = next((module for module, names in _HOMES.items() if name in names), "loading")
-    return getattr(import_module(f"{__name__}.{home}"), name)
+    home = next((module for module, names in _HOMES.items() if name in names), "vitsearch.backbones.loading")
+    return getattr(import_module(home), name)

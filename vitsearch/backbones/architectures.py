@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 from vitsearch.backbones.checkpoint import fingerprint, tensor_shapes, weight_files
 from vitsearch.backbones.preprocessing import read_preprocessing, with_fit
 from vitsearch.backbones.registry import Facts
-from vitsearch.backbones.spec import BackboneSpec, Space
 from vitsearch.errors import ModelError, WeightsUnavailable
+from vitsearch.space import BackboneSpec, Space
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from vitsearch.backbones.checkpoint import Checkpoint
-    from vitsearch.backbones.spec import Fit, Preprocessing, Readout
+    from vitsearch.space import Fit, Preprocessing, Readout
 
 _TOKENS: tuple[Readout, ...] = ("cls", "mean", "cls+mean")
 

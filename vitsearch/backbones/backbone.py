@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from PIL import Image
 
-    from vitsearch.backbones.spec import Space
+    from vitsearch.space import Space
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 if TYPE_CHECKING:
-    from vitsearch.backbones.spec import Readout
+    from vitsearch.space import Readout
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vitsearch.backbones.spec import BackboneSpec
+from vitsearch.space import BackboneSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vitsearch.backbones.spec import Space
+    from vitsearch.space import Space
 
 _FORMAT = 1
 _TOWER = "the last block computes what the readout needs"

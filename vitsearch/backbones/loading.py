@@ -11,9 +11,9 @@ from vitsearch.backbones.checkpoint import fingerprint
 from vitsearch.backbones.devices import choose_device
 from vitsearch.backbones.graphs import remove_graphs
 from vitsearch.backbones.registry import MODELS, RegisteredModel, find_model
-from vitsearch.backbones.spec import Space
 from vitsearch.backbones.weights import choose_default, find_locally, is_cached, obtain
 from vitsearch.errors import DeviceUnavailable, ModelError, SpaceMismatch, WeightsUnavailable
+from vitsearch.space import Space
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from vitsearch.backbones.backbone import Backbone
     from vitsearch.backbones.devices import Device
-    from vitsearch.backbones.spec import BackboneSpec, Fit, Readout
+    from vitsearch.space import BackboneSpec, Fit, Readout
 
 Runtime = Literal["auto", "torch", "openvino"]
 

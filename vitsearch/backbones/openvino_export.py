@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from vitsearch.backbones.spec import BackboneSpec
     from vitsearch.backbones.vision_tower import VisionTower
+    from vitsearch.space import BackboneSpec
 
 _FAITHFUL = 0.999
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from vitsearch.backbones.graphs import StoredGraph
-    from vitsearch.backbones.spec import Space
     from vitsearch.backbones.text_tower import TextTower
+    from vitsearch.space import Space
 
 _MIN_BATCH = 16
 # Up to so many images, as a search has them, go in one request that is compiled whenever a graph is opened.

@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from vitsearch.backbones.spec import Preprocessing
 from vitsearch.errors import WeightsUnavailable
+from vitsearch.space import Preprocessing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from PIL import Image
 
-    from vitsearch.backbones.spec import Fit
+    from vitsearch.space import Fit
 
 BILINEAR, BICUBIC = 2, 3  # Pillow's own numbers, which checkpoints store
 _RGB = tuple[float, float, float]

@@ -15,11 +15,11 @@ from vitsearch.backbones.preprocessing import (
     IMAGENET_MEAN,
     IMAGENET_STD,
 )
-from vitsearch.backbones.spec import Preprocessing
 from vitsearch.errors import UnknownModel
+from vitsearch.space import Preprocessing
 
 if TYPE_CHECKING:
-    from vitsearch.backbones.spec import Readout
+    from vitsearch.space import Readout
 
 DEFAULT_MODEL = "dinov2-small"
 HUB_FREE_MODEL = "clip-vit-base-patch16-int8"

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from vitsearch.backbones.spec import BackboneSpec
     from vitsearch.backbones.text_tower import TextTower
     from vitsearch.backbones.vision_tower import VisionTower
+    from vitsearch.space import BackboneSpec
 
 _BATCH_SIZES = {"cpu": 8, "cuda": 128, "mps": 32}
 

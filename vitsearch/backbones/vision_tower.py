@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from vitsearch.backbones.spec import Preprocessing, Readout
+    from vitsearch.space import Preprocessing, Readout
 
 Attention = Literal["sdpa", "eager"]
 

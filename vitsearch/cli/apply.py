@@ -11,7 +11,7 @@ from vitsearch.cli.output import plural, print_json, shown
 from vitsearch.cli.session import Session, json_option, pass_session
 
 if TYPE_CHECKING:
-    from vitsearch.duplicates.applying import Outcome
+    from vitsearch.duplicates.cleanup.applying import Outcome
 
 
 @click.command()
@@ -29,7 +29,7 @@ def apply(context: click.Context, session: Session, plan: str, as_json: bool) ->
 
     The exit status is 1 if a file was left alone.
     """
-    from vitsearch.duplicates.applying import ChangedFiles, apply_plan
+    from vitsearch.duplicates.cleanup.applying import ChangedFiles, apply_plan
 
     try:
         with session.open() as library:
@@ -55,7 +55,7 @@ def undo(context: click.Context, session: Session, plan: str, as_json: bool) -> 
 
     The exit status is 1 if a file could not be put back; the line on it says where it is.
     """
-    from vitsearch.duplicates.applying import undo_plan
+    from vitsearch.duplicates.cleanup.applying import undo_plan
 
     with session.open() as library:
         outcomes = undo_plan(

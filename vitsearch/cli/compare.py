@@ -15,8 +15,8 @@ from vitsearch.cli.session import Session, device_option, json_option, pass_sess
 
 if TYPE_CHECKING:
     from vitsearch.backbones.devices import Device
-    from vitsearch.comparison import Candidate, Comparison, ModelScores
-    from vitsearch.measures import Estimate
+    from vitsearch.estimates import Estimate
+    from vitsearch.evaluation.compare import Candidate, Comparison, ModelScores
 
 _SHOWN_REASONS = 20
 
@@ -63,8 +63,8 @@ def compare(
       vitsearch models compare dinov2-small clip-vit-base-patch16 --on ~/labelled/pets --html which.html
       vitsearch models compare vit-base ./my-checkpoint --on ~/Pictures --no-labels
     """
-    from vitsearch.comparison import compare as compare_models
-    from vitsearch.comparison import find_photos
+    from vitsearch.evaluation.compare import compare as compare_models
+    from vitsearch.evaluation.compare import find_photos
 
     files = find_photos(folder.absolute(), most=sample, use_labels=not no_labels)
     candidates = _candidate(session, first, device), _candidate(session, second, device)
@@ -75,7 +75,7 @@ def compare(
     else:
         _print_comparison(result)
     if page:
-        from vitsearch.comparison_page import write_comparison_page
+        from vitsearch.pages.comparison import write_comparison_page
 
         write_comparison_page(result, Path(page))
         click.echo(f"page: {shown(str(Path(page).absolute()))}", err=True)
@@ -84,7 +84,7 @@ def compare(
 def _candidate(session: Session, model: str, device: Device) -> Candidate:
     from vitsearch.backbones import describe, load_backbone
     from vitsearch.backbones.checkpoint import weight_files
-    from vitsearch.comparison import Candidate
+    from vitsearch.evaluation.compare import Candidate
 
     def notice(line: str) -> None:
         click.echo(line, err=True)
@@ -96,7 +96,7 @@ def _candidate(session: Session, model: str, device: Device) -> Candidate:
 
 
 def _print_comparison(result: Comparison) -> None:
-    from vitsearch.comparison_page import verdict
+    from vitsearch.pages.comparison import verdict
 
     both = result.models
     labels = f", {plural(len(set(result.labels)), 'label')}" if result.labels else ""

@@ -14,11 +14,11 @@ from vitsearch.cli.session import Session, json_option, pass_session
 from vitsearch.jsonable import to_jsonable
 
 if TYPE_CHECKING:
-    from vitsearch.duplicates.earned import EarnedCutoffs
-    from vitsearch.duplicates.evidence import Cutoffs
+    from vitsearch.duplicates.calibrate.library_thresholds import EarnedCutoffs
+    from vitsearch.duplicates.cleanup.plans import Action
     from vitsearch.duplicates.find import DuplicateReport
-    from vitsearch.duplicates.grouping import DuplicateGroup, Tier
-    from vitsearch.duplicates.plans import Action
+    from vitsearch.duplicates.group.grouping import DuplicateGroup, Tier
+    from vitsearch.duplicates.verify.evidence import Cutoffs
     from vitsearch.library import Library
 
 _TIERS: tuple[Tier, ...] = ("exact", "pixels", "near", "burst")
@@ -171,7 +171,7 @@ def duplicates(
         if plan is not None:
             _write_plan(library, report, Path(plan).absolute(), action or "trash", destination)
     if page is not None:
-        from vitsearch.duplicates.page import write_page
+        from vitsearch.pages.duplicates import write_page
 
         write_page(report.groups, Path(page))
         click.echo(f"page: {shown(str(Path(page).absolute()))}", err=True)
@@ -192,7 +192,7 @@ def _decide(
 
 
 def _print(report: DuplicateReport, *, as_json: bool, lines: bool) -> None:
-    from vitsearch.duplicates.documents import group_document, report_document
+    from vitsearch.duplicates.cleanup.documents import group_document, report_document
 
     if as_json:
         print_json(report_document(report))
@@ -207,8 +207,8 @@ def _print(report: DuplicateReport, *, as_json: bool, lines: bool) -> None:
 def _check(
     context: click.Context, session: Session, files: tuple[str, str], max_false_share: float, *, as_json: bool
 ) -> None:
-    from vitsearch.duplicates.check import check_files
-    from vitsearch.duplicates.documents import evidence_document
+    from vitsearch.duplicates.cleanup.documents import evidence_document
+    from vitsearch.duplicates.verify.check import check_files
 
     first, second = (Path(file).absolute() for file in files)
     result = check_files(first, second, cutoffs=_known_cutoffs(session, max_false_share))
@@ -232,7 +232,7 @@ def _check(
 
 
 def _known_cutoffs(session: Session, max_false_share: float) -> Cutoffs | None:
-    from vitsearch.duplicates.earned import known_cutoffs
+    from vitsearch.duplicates.calibrate.library_thresholds import known_cutoffs
     from vitsearch.errors import LibraryMissing
 
     try:
@@ -246,7 +246,7 @@ def _known_cutoffs(session: Session, max_false_share: float) -> Cutoffs | None:
 def _write_plan(
     library: Library, report: DuplicateReport, path: Path, action: Action, destination: str | None
 ) -> None:
-    from vitsearch.duplicates.plans import make_plan, write_plan
+    from vitsearch.duplicates.cleanup.plans import make_plan, write_plan
 
     made = make_plan(
         report.groups,

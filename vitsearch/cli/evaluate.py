@@ -13,8 +13,8 @@ from vitsearch.cli.session import Session, device_option, json_option, pass_sess
 
 if TYPE_CHECKING:
     from vitsearch.backbones.devices import Device
-    from vitsearch.evaluation import Evaluation, FamilyScores, LabelScores
-    from vitsearch.measures import Estimate
+    from vitsearch.estimates import Estimate
+    from vitsearch.evaluation.evaluate import Evaluation, FamilyScores, LabelScores
 
 
 @click.command("eval")
@@ -53,7 +53,7 @@ def evaluate(session: Session, source: Path | None, sample: int, device: Device,
       vitsearch eval --labels ~/labelled/pets
       vitsearch eval
     """
-    from vitsearch.evaluation import evaluate_labels, evaluate_library
+    from vitsearch.evaluation.evaluate import evaluate_labels, evaluate_library
 
     with session.open(device=device) as library, progress_bar(quiet=as_json) as on_progress:
         if source is not None:

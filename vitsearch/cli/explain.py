@@ -90,7 +90,7 @@ def explain(
     gradient: Gradient | None = None
     with session.open() as library:
         if head_name is not None and label is not None:
-            from vitsearch.heads.shelf import HeadShelf
+            from vitsearch.heads.store import HeadShelf
 
             head = HeadShelf(library).get(head_name)
             space, gradient = head.space, label_gradient(head, label)

@@ -12,7 +12,7 @@ from vitsearch.cli.progress import counting_bar
 from vitsearch.cli.session import Session, json_option, pass_session, store_token_option
 
 if TYPE_CHECKING:
-    from vitsearch.stores.parquet import ExportReport, Precision
+    from vitsearch.engines.parquet.writing import ExportReport, Precision
 
 
 @click.command()
@@ -73,10 +73,10 @@ def export(
 def _export_milvus(
     session: Session, target: str, token: str | None, folders: tuple[str, ...], *, as_json: bool
 ) -> None:
-    from vitsearch.stores.milvus import MilvusCollection
-    from vitsearch.stores.milvus_address import Address
-    from vitsearch.stores.milvus_export import export_milvus
-    from vitsearch.stores.portable import Selection
+    from vitsearch.engines.milvus.address import Address
+    from vitsearch.engines.milvus.collection import MilvusCollection
+    from vitsearch.engines.milvus.export import export_milvus
+    from vitsearch.engines.portable import Selection
 
     address = Address.parse(target, token=token)
     with session.open() as library, counting_bar("comparing", quiet=as_json) as on_progress:
@@ -100,8 +100,8 @@ def _export_parquet(
     *,
     as_json: bool,
 ) -> None:
-    from vitsearch.stores.parquet import export_parquet
-    from vitsearch.stores.portable import Selection
+    from vitsearch.engines.parquet.writing import export_parquet
+    from vitsearch.engines.portable import Selection
 
     with session.open() as library, counting_bar("writing", quiet=as_json) as on_progress:
         report = export_parquet(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from vitsearch.heads.evaluation import LabelReport, Report
     from vitsearch.heads.head import Head
-    from vitsearch.heads.shelf import MadeHead, ShelvedHead
+    from vitsearch.heads.store import MadeHead, ShelvedHead
 
 SHOWN_LABELS = 20
 _SHOWN_MISTAKES = 5

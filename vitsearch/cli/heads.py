@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vitsearch.backbones.devices import Device
-    from vitsearch.heads.shelf import MadeHead
+    from vitsearch.heads.store import MadeHead
 
 _Command = TypeVar("_Command", bound="Callable[..., object]")
 
@@ -157,7 +157,7 @@ def from_text(
     as_json: bool,
 ) -> None:
     """Make the head NAME of words alone, with a model that reads text (CLIP, SigLIP)."""
-    from vitsearch.heads.shelf import HeadShelf
+    from vitsearch.heads.store import HeadShelf
     from vitsearch.heads.zero_shot import read_label_list
 
     labels = read_label_list(Path(file))
@@ -175,7 +175,7 @@ def from_text(
 @pass_session
 def import_(session: Session, name: str, model: str, as_json: bool) -> None:
     """Take the labels that a ViT, DeiT, BEiT, DINOv2, Swin or CvT classifier was trained on as the head NAME."""
-    from vitsearch.heads.shelf import HeadShelf
+    from vitsearch.heads.store import HeadShelf
 
     with session.open() as library:
         head = HeadShelf(library).import_classifier(name, model, notice=_notice)
@@ -187,7 +187,7 @@ def import_(session: Session, name: str, model: str, as_json: bool) -> None:
 @pass_session
 def list_heads(session: Session, as_json: bool) -> None:
     """List the heads of the library."""
-    from vitsearch.heads.shelf import HeadShelf
+    from vitsearch.heads.store import HeadShelf
 
     with session.open() as library:
         shelf = HeadShelf(library)
@@ -211,7 +211,7 @@ def list_heads(session: Session, as_json: bool) -> None:
 @pass_session
 def show(session: Session, name: str, as_json: bool) -> None:
     """Say what the head NAME is, what it knows and how good it was when it was trained."""
-    from vitsearch.heads.shelf import HeadShelf
+    from vitsearch.heads.store import HeadShelf
 
     with session.open() as library:
         shelf = HeadShelf(library)
@@ -241,7 +241,7 @@ def show(session: Session, name: str, as_json: bool) -> None:
 @pass_session
 def delete(session: Session, name: str) -> None:
     """Delete the head NAME with its examples, corrections and labels. No photo or sidecar is touched."""
-    from vitsearch.heads.shelf import HeadShelf
+    from vitsearch.heads.store import HeadShelf
 
     with session.open() as library:
         HeadShelf(library).delete(name)
@@ -254,7 +254,7 @@ def delete(session: Session, name: str) -> None:
 @pass_session
 def export(session: Session, name: str, file: str) -> None:
     """Write the head NAME to FILE (.safetensors), for another library or another program."""
-    from vitsearch.heads.shelf import HeadShelf
+    from vitsearch.heads.store import HeadShelf
 
     with session.open() as library:
         HeadShelf(library).export(name, Path(file))
@@ -268,7 +268,7 @@ def export(session: Session, name: str, file: str) -> None:
 @pass_session
 def load(session: Session, file: str, name: str | None, as_json: bool) -> None:
     """Take in a head that `vitsearch heads export` wrote to FILE."""
-    from vitsearch.heads.shelf import HeadShelf
+    from vitsearch.heads.store import HeadShelf
 
     with session.open() as library:
         head = HeadShelf(library).load(Path(file), name=name)
@@ -286,7 +286,7 @@ def load(session: Session, file: str, name: str | None, as_json: bool) -> None:
 def next_photos(session: Session, name: str, count: int, device: Device, as_json: bool) -> None:
     """Name the photos from which the head NAME would learn most: least sure first, no two alike."""
     from vitsearch.heads.labelling import Labeller
-    from vitsearch.heads.shelf import HeadShelf
+    from vitsearch.heads.store import HeadShelf
 
     with session.open(device=device) as library, progress_bar(quiet=as_json) as on_progress:
         photos = Labeller(HeadShelf(library), name, on_progress=on_progress).next(count)
@@ -323,7 +323,7 @@ def correct(
       vitsearch heads correct pets garden.jpg dog
       vitsearch heads train pets           learn from all corrections
     """
-    from vitsearch.heads.shelf import HeadShelf
+    from vitsearch.heads.store import HeadShelf
 
     if nothing == bool(labels):
         raise click.UsageError("give the label that is right, or --none")
@@ -360,7 +360,7 @@ def _make(
     device: Device,
     quiet: bool,
 ) -> MadeHead:
-    from vitsearch.heads.shelf import HeadShelf
+    from vitsearch.heads.store import HeadShelf
 
     if folder is not None and csv is not None:
         raise click.UsageError("give --from or --csv, not both")

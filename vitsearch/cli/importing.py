@@ -12,7 +12,7 @@ from vitsearch.cli.progress import counting_bar
 from vitsearch.cli.session import Session, json_option, pass_session
 
 if TYPE_CHECKING:
-    from vitsearch.stores.importing import ImportReport
+    from vitsearch.engines.parquet.importing import ImportReport
 
 _SHOWN = 20
 
@@ -71,7 +71,7 @@ def import_(
       vitsearch import laptop.parquet --relocate /home/ann/Pictures=/mnt/ann
       vitsearch import mine.parquet --model my-net --root ~/Pictures
     """
-    from vitsearch.stores.importing import import_parquet
+    from vitsearch.engines.parquet.importing import import_parquet
 
     with session.open() as library, counting_bar("importing", quiet=as_json) as on_progress:
         report = import_parquet(

@@ -17,8 +17,8 @@ from vitsearch.errors import LibraryError
 
 if TYPE_CHECKING:
     from vitsearch.backbones.devices import Device
+    from vitsearch.engines.ray.embedding import RayOptions
     from vitsearch.library import Library
-    from vitsearch.ray_embedding import RayOptions
     from vitsearch.records import IndexReport
 
 
@@ -126,7 +126,7 @@ def index(
 
 def _watch(library: Library, folders: list[Path], workers: int | None) -> None:
     """Index each burst of changes in these folders, or in all that are known, until Ctrl-C."""
-    from vitsearch.watching import watch_folders
+    from vitsearch.folders.watching import watch_folders
 
     def watched() -> list[Path]:
         return folders or [root.path for root in library.catalog.roots()]
@@ -148,7 +148,7 @@ def _watch(library: Library, folders: list[Path], workers: int | None) -> None:
 def _ray(address: str | None, shards: str | None, *, verbose: bool) -> RayOptions:
     import os
 
-    from vitsearch.ray_embedding import RayOptions
+    from vitsearch.engines.ray.embedding import RayOptions
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray's telemetry
     if not verbose:

@@ -13,8 +13,8 @@ from vitsearch.cli.session import Session, device_option, json_option, pass_sess
 
 if TYPE_CHECKING:
     from vitsearch.backbones.devices import Device
+    from vitsearch.heads.export_labels import SidecarReport
     from vitsearch.heads.labelling import LabelResult
-    from vitsearch.heads.writing import SidecarReport
 
 
 @click.command()
@@ -51,9 +51,9 @@ def label(
       vitsearch label ~/Pictures/2024 --head pets --csv pets.csv
       vitsearch label --head pets --xmp
     """
+    from vitsearch.heads.export_labels import write_label_csv, write_sidecars
     from vitsearch.heads.labelling import Labeller
-    from vitsearch.heads.shelf import HeadShelf
-    from vitsearch.heads.writing import write_label_csv, write_sidecars
+    from vitsearch.heads.store import HeadShelf
 
     with session.open(device=device) as library, progress_bar(quiet=as_json) as on_progress:
         labeller = Labeller(HeadShelf(library), name, on_progress=on_progress)

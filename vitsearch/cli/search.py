@@ -15,10 +15,10 @@ from vitsearch.cli.session import Session, device_option, json_option, pass_sess
 
 if TYPE_CHECKING:
     from vitsearch.backbones.devices import Device
-    from vitsearch.catalog import Filter
+    from vitsearch.engines.milvus.search import MilvusSearch
     from vitsearch.library import Library
     from vitsearch.records import SearchResult
-    from vitsearch.stores.milvus_search import MilvusSearch
+    from vitsearch.storage.catalog import Filter
 
 
 class CropBox(click.ParamType[tuple[int, int, int, int]]):
@@ -173,12 +173,12 @@ def search(
     else:
         _print_table(result)
     if sheet:
-        from vitsearch.contact_sheet import write_contact_sheet
+        from vitsearch.pages.contact_sheet import write_contact_sheet
 
         write_contact_sheet(result, queries, Path(sheet))
         click.echo(f"contact sheet: {shown(str(Path(sheet).absolute()))}", err=True)
     if page:
-        from vitsearch.result_page import write_result_page
+        from vitsearch.pages.results import write_result_page
 
         write_result_page(result, queries, Path(page))
         click.echo(f"page: {shown(str(Path(page).absolute()))}", err=True)
@@ -187,8 +187,8 @@ def search(
 
 
 def _filter(folders: tuple[str, ...], after: str | None, before: str | None, camera: str | None) -> Filter:
-    from vitsearch.catalog import Filter
-    from vitsearch.scan import absolute_path
+    from vitsearch.paths import absolute_path
+    from vitsearch.storage.catalog import Filter
 
     return Filter(tuple(map(absolute_path, folders)), after, before, camera)
 
@@ -199,7 +199,7 @@ def _search_label(
     if store is not None:
         return store.find_label(head, label, k=k, criteria=criteria, offline=library.offline_roots())
     from vitsearch.heads.labelling import Labeller
-    from vitsearch.heads.shelf import HeadShelf
+    from vitsearch.heads.store import HeadShelf
 
     labeller = Labeller(HeadShelf(library), head)
     return labeller.search(label, k=k, criteria=criteria, notice=lambda line: click.echo(line, err=True))
@@ -208,8 +208,8 @@ def _search_label(
 def _store(address: str | None, token: str | None) -> AbstractContextManager[MilvusSearch | None]:
     if address is None:
         return nullcontext()
-    from vitsearch.stores.milvus_address import Address
-    from vitsearch.stores.milvus_search import MilvusSearch
+    from vitsearch.engines.milvus.address import Address
+    from vitsearch.engines.milvus.search import MilvusSearch
 
     return MilvusSearch(Address.parse(address, token=token))
 

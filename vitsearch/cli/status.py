@@ -11,7 +11,7 @@ from vitsearch.cli.output import duration, plural, print_json, shown, size
 from vitsearch.cli.session import Session, json_option, pass_session
 
 if TYPE_CHECKING:
-    from vitsearch.forecast import Forecast
+    from vitsearch.neighbours.forecast import Forecast
 
 
 @click.command()

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from vitsearch.decoding.process import DecodingProcess, Limits, ProcessDied
-from vitsearch.duplicates.grey_grid import GRID
-from vitsearch.duplicates.hashes import hash_of_grid
 from vitsearch.errors import UnreadablePhoto
-from vitsearch.photos import MAX_PIXELS
+from vitsearch.photos.grey_grid import GRID
+from vitsearch.photos.perceptual_hash import hash_of_grid
+from vitsearch.photos.photo import MAX_PIXELS
 from vitsearch.records import PhotoFacts
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from PIL.Image import Image
 
-    from vitsearch.backbones.spec import Preprocessing
+    from vitsearch.space import Preprocessing
 
 Answer = TypeVar("Answer")
 Fields = dict[str, Any]

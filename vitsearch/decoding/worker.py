@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 from vitsearch.backbones.preprocessing import fitted
-from vitsearch.backbones.spec import Preprocessing
 from vitsearch.decoding.messages import OUT_OF_MEMORY, needs_memory, receive, send
-from vitsearch.duplicates.grey_grid import grey_grid
 from vitsearch.errors import UnreadablePhoto
-from vitsearch.photos import MAX_FILE_BYTES, parse_photo, read_photo
+from vitsearch.photos.grey_grid import grey_grid
+from vitsearch.photos.photo import MAX_FILE_BYTES, parse_photo, read_photo
+from vitsearch.space import Preprocessing
 
 if TYPE_CHECKING:
-    from vitsearch.photos import PhotoFile
+    from vitsearch.photos.photo import PhotoFile
 
 # A drive that reads one megabyte a second is slow, but it does not hang.
 _SLOWEST_READ = 1_000_000

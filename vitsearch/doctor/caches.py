@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vitsearch.errors import LibraryDamaged
-from vitsearch.neighbours import Neighbours, StaleCache
+from vitsearch.neighbours.neighbours import Neighbours, StaleCache
 from vitsearch.storage.layout import Layout
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vitsearch.catalog import Catalog
     from vitsearch.doctor.findings import State
-    from vitsearch.vectors import StoredSpace
+    from vitsearch.storage.catalog import Catalog
+    from vitsearch.storage.vectors import StoredSpace
 
 
 def is_cached(folder: Path, stored: StoredSpace) -> bool:

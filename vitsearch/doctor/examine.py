@@ -6,24 +6,24 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from vitsearch.catalog import Catalog
-from vitsearch.database import Database, value_to_path
 from vitsearch.doctor.caches import cache_state, is_cached
 from vitsearch.doctor.findings import Examination, Finding
 from vitsearch.doctor.leftovers import abandoned, kept_copies
-from vitsearch.duplicates.applying import TRASH
-from vitsearch.duplicates.journal import read_steps
+from vitsearch.duplicates.cleanup.applying import TRASH
+from vitsearch.duplicates.cleanup.journal import read_steps
 from vitsearch.errors import HeadError, LibraryBusy, LibraryDamaged, LibraryError, LibraryMissing, PlanError
 from vitsearch.heads.files import load_head
-from vitsearch.lease import lease
+from vitsearch.storage.catalog import Catalog
+from vitsearch.storage.database import Database, value_to_path
 from vitsearch.storage.layout import Layout
+from vitsearch.storage.write_lock import lease
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy.typing as npt
 
-    from vitsearch.vectors import StoredSpace
+    from vitsearch.storage.vectors import StoredSpace
 
     Ids = npt.NDArray[np.int64]
 

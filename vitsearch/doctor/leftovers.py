@@ -6,7 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING, cast
 
-from vitsearch.neighbour_files import BACKGROUND, MANIFEST, StaleCache, read_manifest
+from vitsearch.neighbours.files import BACKGROUND, MANIFEST, StaleCache, read_manifest
 from vitsearch.storage.layout import (
     LIBRARY_FILE,
     SEARCH_CACHE_FILES,
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from vitsearch.catalog import Catalog
+    from vitsearch.storage.catalog import Catalog
 
 # Heads and pictures are written without the lease, within milliseconds: an older temporary file is nobody's.
 _YOUNG_SECONDS = 60.0

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO
 
-    from vitsearch.database import Value
+    from vitsearch.storage.database import Value
 
 MAGIC = b"SQLite format 3\x00"
 # What `Database.open` chooses; assumed where the header is gone.

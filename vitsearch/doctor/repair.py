@@ -6,17 +6,17 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from vitsearch.catalog import Catalog
-from vitsearch.database import Database
 from vitsearch.doctor.caches import cache_state, is_cached
 from vitsearch.doctor.examine import bad_vectors, damaged_heads
 from vitsearch.doctor.findings import Repair
 from vitsearch.doctor.leftovers import abandoned
 from vitsearch.doctor.salvage import salvage
 from vitsearch.errors import LibraryDamaged, LibraryError, LibraryMissing
-from vitsearch.lease import lease
-from vitsearch.search_cache import SearchCache
+from vitsearch.neighbours.cache import SearchCache
+from vitsearch.storage.catalog import Catalog
+from vitsearch.storage.database import Database
 from vitsearch.storage.layout import SEARCH_CACHE_FILES, Layout, remove_made
+from vitsearch.storage.write_lock import lease
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

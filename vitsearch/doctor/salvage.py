@@ -9,19 +9,19 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
-from vitsearch.backbones.spec import Space
-from vitsearch.database import SCHEMA_VERSION, Database, held_alone
 from vitsearch.doctor.pages import INDEX_INTERIOR, INDEX_LEAF, TABLE_LEAF, BadPage, PageFile, Row
-from vitsearch.durable import sync_folder
 from vitsearch.errors import LibraryDamaged, LibraryError, LibraryTooNew
+from vitsearch.space import Space
+from vitsearch.storage.database import SCHEMA_VERSION, Database, held_alone
+from vitsearch.storage.durable import sync_folder
 from vitsearch.storage.layout import LIBRARY_FILE, Layout
-from vitsearch.vectors import NEW_GENERATION
+from vitsearch.storage.vectors import NEW_GENERATION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from vitsearch.database import Value
+    from vitsearch.storage.database import Value
 
 _ROWS_AT_ONCE = 500
 

@@ -10,19 +10,18 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from vitsearch.duplicates.candidates import (
+from vitsearch.duplicates.calibrate.library_thresholds import EarnedCutoffs, earned_cutoffs
+from vitsearch.duplicates.group.grouping import TIERS, DuplicateGroup, Link, Tier, group
+from vitsearch.duplicates.group.quality import jpeg_quality
+from vitsearch.duplicates.group.sidecars import Companions
+from vitsearch.duplicates.propose.candidates import (
     pairs_by_embedding,
     pairs_by_hash,
     pairs_by_time,
     united,
     walking_order,
 )
-from vitsearch.duplicates.companions import Companions
-from vitsearch.duplicates.earned import EarnedCutoffs, earned_cutoffs
-from vitsearch.duplicates.grouping import TIERS, DuplicateGroup, Link, Tier, group
-from vitsearch.duplicates.judging import Judge, looking_threads
-from vitsearch.duplicates.pairs import Pairs
-from vitsearch.duplicates.quality import jpeg_quality
+from vitsearch.duplicates.propose.pairs import Pairs
 from vitsearch.duplicates.tables import (
     copied_photos,
     files_of,
@@ -31,9 +30,10 @@ from vitsearch.duplicates.tables import (
     present_photos,
     told_apart,
 )
+from vitsearch.duplicates.verify.verifier import Judge, looking_threads
 from vitsearch.errors import BadQuery, UnreadablePhoto
+from vitsearch.paths import absolute_path, identity, names_of, real_path
 from vitsearch.records import UnreadableFile
-from vitsearch.scan import absolute_path, identity, names_of, real_path
 
 if TYPE_CHECKING:
     import os
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from vitsearch.duplicates.keep import Candidate
+    from vitsearch.duplicates.group.keep import Candidate
     from vitsearch.library import Library
 
     Ids = npt.NDArray[np.int64]

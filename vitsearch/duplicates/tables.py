@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 
-from vitsearch.catalog import Filter
-from vitsearch.database import value_to_path
-from vitsearch.duplicates.hashes import BYTES, unpacked
-from vitsearch.duplicates.keep import Candidate
+from vitsearch.duplicates.group.keep import Candidate
 from vitsearch.errors import BadQuery
+from vitsearch.photos.perceptual_hash import BYTES, unpacked
+from vitsearch.storage.catalog import Filter
+from vitsearch.storage.database import value_to_path
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from vitsearch.catalog import Catalog
-    from vitsearch.database import Value
-    from vitsearch.duplicates.hashes import Words
+    from vitsearch.photos.perceptual_hash import Words
+    from vitsearch.storage.catalog import Catalog
+    from vitsearch.storage.database import Value
 
     Ids = npt.NDArray[np.int64]
     # What `files_of` selects after the place, in the order of `Candidate`'s fields.

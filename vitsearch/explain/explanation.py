@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vitsearch.background import BackgroundSample
 from vitsearch.errors import BadQuery
 from vitsearch.explain.picture import draw_heads, draw_heat
-from vitsearch.heads.shelf import no_such_label
+from vitsearch.heads.store import no_such_label
+from vitsearch.neighbours.reference_sample import BackgroundSample
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     from PIL.Image import Image
 
-    from vitsearch.catalog import Catalog
     from vitsearch.explain.attention import AttentionModel, Gradient
     from vitsearch.heads.head import Head
+    from vitsearch.storage.catalog import Catalog
 
     Floats = npt.NDArray[np.float32]
 

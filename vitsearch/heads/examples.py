@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vitsearch.errors import HeadError
+from vitsearch.folders.scan import walk
 from vitsearch.heads.head import check_labels
 from vitsearch.records import FoundFile
-from vitsearch.scan import walk
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

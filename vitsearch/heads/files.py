@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from vitsearch.backbones.spec import Fit, Readout, Space
 from vitsearch.errors import HeadError
-from vitsearch.heads.atomic import write_atomically
 from vitsearch.heads.head import Head, Kind, Origin, is_printable
+from vitsearch.space import Fit, Readout, Space
+from vitsearch.storage.atomic import write_atomically
 from vitsearch.storage.layout import Layout
 
 if TYPE_CHECKING:

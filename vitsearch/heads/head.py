@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from vitsearch.backbones.spec import Space
+    from vitsearch.space import Space
 
 Kind = Literal["softmax", "sigmoid"]
 Origin = Literal["trained", "imported", "text", "examples"]

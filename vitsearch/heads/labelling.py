@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vitsearch.catalog import Filter
 from vitsearch.errors import BadQuery, HeadError, LibraryMissing
+from vitsearch.folders.scan import walk
+from vitsearch.heads.active_learning import next_to_label
 from vitsearch.heads.head import LabelProbability
-from vitsearch.heads.loop import next_to_label
-from vitsearch.heads.shelf import embed_present, no_such_label
-from vitsearch.matches import as_match, placed
+from vitsearch.heads.store import embed_present, no_such_label
+from vitsearch.paths import real_path
 from vitsearch.records import FoundFile, SearchResult, UnreadableFile
-from vitsearch.scan import real_path, walk
+from vitsearch.searching.matches import as_match, placed
+from vitsearch.storage.catalog import Filter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from vitsearch.catalog import Catalog
-    from vitsearch.embedding import Progress
+    from vitsearch.heads.active_learning import Question
     from vitsearch.heads.head import Head, Labelling
-    from vitsearch.heads.loop import Question
-    from vitsearch.heads.shelf import HeadShelf
+    from vitsearch.heads.store import HeadShelf
+    from vitsearch.indexing.embedding import Progress
     from vitsearch.records import EmbeddedFiles, Match
+    from vitsearch.storage.catalog import Catalog
 
     Ids = npt.NDArray[np.int64]
     Vectors = npt.NDArray[np.float32]

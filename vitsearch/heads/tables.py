@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from vitsearch.vectors import in_parts
+from vitsearch.storage.sql import in_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     import numpy.typing as npt
 
-    from vitsearch.database import Database
     from vitsearch.heads.head import Labelling
+    from vitsearch.storage.database import Database
 
     Ids = npt.NDArray[np.int64]
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from sklearn.linear_model import LogisticRegression
 
-    from vitsearch.backbones.spec import Space
     from vitsearch.heads.examples import LabelledRows
+    from vitsearch.space import Space
 
     Floats = npt.NDArray[np.float32]
 

@@ -18,8 +18,8 @@ from xml.parsers.expat import ExpatError, ParserCreate
 from xml.sax.saxutils import escape
 
 from vitsearch.errors import HeadError
-from vitsearch.heads.atomic import write_atomically
 from vitsearch.heads.head import check_labels
+from vitsearch.storage.atomic import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence

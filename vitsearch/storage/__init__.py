@@ -1,1 +1,1 @@
-"""What a library keeps on disk, and where."""
+"""What a library keeps: SQLite tables, vectors, files that are written whole or not at all."""

@@ -10,9 +10,20 @@ from fastapi import FastAPI
 
 from vitsearch import __version__
 from vitsearch.errors import VitsearchError
-from vitsearch.web import duplicates, grid, heatmap, indexing, labels, pages, photos, plans, search, uploads
-from vitsearch.web.answers import handle_errors
 from vitsearch.web.guard import Access, Guard
+from vitsearch.web.responses import handle_errors
+from vitsearch.web.routes import (
+    duplicates,
+    grid,
+    heatmap,
+    indexing,
+    labels,
+    pages,
+    photos,
+    plans,
+    search,
+    uploads,
+)
 from vitsearch.web.server import Server
 
 if TYPE_CHECKING:

@@ -13,17 +13,17 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from vitsearch.decoding.decoders import Decoders
+from vitsearch.decoding.thumbnails import Thumbnails
 from vitsearch.errors import LibraryBusy, LibraryMissing, VitsearchError
-from vitsearch.thumbnails import Thumbnails
-from vitsearch.web.answers import Conflict
-from vitsearch.web.duplicate_search import DuplicateSearch
-from vitsearch.web.events import Events
-from vitsearch.web.heat_maps import HeatMaps
-from vitsearch.web.index_runs import IndexRuns
-from vitsearch.web.known_vectors import KnownVectors
-from vitsearch.web.plan_store import PlanStore
-from vitsearch.web.readers import Readers, Remembered
-from vitsearch.web.upload_store import UploadStore
+from vitsearch.web.responses import Conflict
+from vitsearch.web.services.duplicate_search import DuplicateSearch
+from vitsearch.web.services.events import Events
+from vitsearch.web.services.heatmaps import HeatMaps
+from vitsearch.web.services.index_runs import IndexRuns
+from vitsearch.web.services.library_pool import Readers, Remembered
+from vitsearch.web.services.plan_store import PlanStore
+from vitsearch.web.services.query_vectors import KnownVectors
+from vitsearch.web.services.upload_store import UploadStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -98,7 +98,7 @@ class Server:
         threading.Thread(target=self._watch, name="vitsearch-watch", daemon=True).start()
 
     def _watch(self) -> None:
-        from vitsearch.watching import watch_folders
+        from vitsearch.folders.watching import watch_folders
 
         told = ""
         while not self._closing.is_set():

@@ -1,0 +1,141 @@
+"""Where a library's backbone comes from: the one that was given, or one that is loaded when it is first needed."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from vitsearch.errors import SpaceMismatch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from vitsearch.backbones.backbone import Backbone
+    from vitsearch.backbones.devices import Device
+    from vitsearch.space import Space
+
+
+class BackboneSource:
+    """Loads backbones for the library in `folder`, and keeps the last one; `given` replaces them all."""
+
+    def __init__(
+        self,
+        folder: Path,
+        given: Backbone | None,
+        *,
+        cache: Path | None,
+        device: Device,
+        batch_size: int | None,
+        notice: Callable[[str], None],
+    ) -> None:
+        self._folder = folder
+        self._given = given
+        self._loaded: Backbone | None = None
+        self._cache = cache
+        self._device: Device = device
+        self._batch_size = batch_size
+        self._notice = notice
+
+    @property
+    def cache_folder(self) -> Path:
+        """Where weights are kept."""
+        if self._cache is None:
+            import platformdirs
+
+            self._cache = platformdirs.user_cache_path("vitsearch", appauthor=False)
+        return self._cache
+
+    def named(self, model: str | None) -> Backbone:
+        """Load a model by name, or the default one."""
+        if self._given is not None:
+            return self._given
+        from vitsearch.backbones import load_backbone
+
+        self._loaded = load_backbone(
+            model,
+            cache=self.cache_folder,
+            device=self._device,
+            batch_size=self._batch_size,
+            notice=self._notice,
+        )
+        return self._loaded
+
+    def of_space(self, space: Space) -> Backbone:
+        """Load the model of a stored space, and nothing that differs from it.
+
+        Raises:
+            SpaceMismatch: the weights on this machine, or the backbone that was given, are of another space.
+
+        """
+        if self._given is not None and self._given.space == space:
+            return self._given
+        if space.is_imported:
+            raise SpaceMismatch(
+                f"the vectors of {space.model} were imported, and how it sees a photo is not known here: search for "
+                "photos that were imported, or compute vectors of new ones where those came from, and import them"
+            )
+        if self._given is not None:
+            raise SpaceMismatch(self._difference(space, self._given.space))
+        if self._loaded is None or self._loaded.space != space:
+            from vitsearch.backbones import load_for_space
+
+            self._loaded = load_for_space(
+                space,
+                cache=self.cache_folder,
+                device=self._device,
+                batch_size=self._batch_size,
+                notice=self._notice,
+            )
+        return self._loaded
+
+    def loader(self, space: Space) -> Callable[[], Backbone]:
+        """Return what loads the model of a space in another process, to which it travels pickled."""
+        if self._given is not None:
+            return partial(_itself, self._given)
+        from vitsearch.backbones import load_for_space
+
+        return partial(
+            load_for_space,
+            space,
+            cache=self.cache_folder,
+            device=self._device,
+            batch_size=self._batch_size,
+        )
+
+    def check(self, space: Space, model: str | None) -> None:
+        """Make sure that a library of this space can take photos of the named model, or of the given backbone.
+
+        Raises:
+            SpaceMismatch: they are of another model, or of other weights or preprocessing.
+
+        """
+        if self._given is None and model is not None and canonical(model) != space.model:
+            raise SpaceMismatch(
+                f"the library in {self._folder} was indexed with {space.model}, not {model}: leave --model away, or "
+                "add --change-model to embed every photo again"
+            )
+        if self._given is not None and self._given.space != space:
+            raise SpaceMismatch(self._difference(space, self._given.space))
+
+    def _difference(self, stored: Space, given: Space) -> str:
+        if stored.model != given.model:
+            return (
+                f"the library in {self._folder} was indexed with {stored.model}, not {given.model}: "
+                "use its own model"
+            )
+        return (
+            f"the library in {self._folder} was indexed with other weights or preprocessing of {stored.model}: "
+            "restore those, or index into another --library"
+        )
+
+
+def canonical(model: str) -> str:
+    """Return the name under which spaces know a model."""
+    from vitsearch.backbones import canonical_name
+
+    return canonical_name(model)
+
+
+def _itself(backbone: Backbone) -> Backbone:
+    return backbone

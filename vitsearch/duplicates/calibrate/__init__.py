@@ -1,0 +1,1 @@
+"""Thresholds, and the library's own photos that they are set on."""

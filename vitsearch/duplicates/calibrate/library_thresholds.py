@@ -1,0 +1,291 @@
+"""The cut-offs that a library has earned: measured once on a sample of its own photos, and kept beside it."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vitsearch.duplicates.calibrate.calibration import (
+    Calibration,
+    calibrate,
+    cutoffs_at,
+    evidence_of_copies,
+    strictness_of,
+)
+from vitsearch.duplicates.calibrate.edits import EDITS
+from vitsearch.duplicates.propose.candidates import (
+    HASH_DISTANCE,
+    NEIGHBOURS,
+    learned_whitening,
+    nearest_by_embedding,
+)
+from vitsearch.duplicates.tables import hashes_of, present_photos, told_apart
+from vitsearch.duplicates.verify.evidence import Cutoffs
+from vitsearch.duplicates.verify.verifier import Judge, looking_threads
+from vitsearch.errors import LibraryError, UnreadablePhoto
+from vitsearch.photos.perceptual_hash import in_all_orientations
+from vitsearch.storage.layout import Layout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+    from PIL.Image import Image
+
+    from vitsearch.duplicates.verify.evidence import Evidence
+    from vitsearch.library import Library
+
+    Ids = npt.NDArray[np.int64]
+    Pair = tuple[int, int]
+
+SAMPLE = 60
+EDITS_EACH = 4
+# Fewer photos say nothing about a library that is to grow.
+FEWEST = 30
+_GROWTH = 1.5
+# Edits are tried at this size: a third of a second would go into each full-size JPEG otherwise.
+_EDITED_SIDE = 640
+_BACKGROUND = 4096
+# A pair that is confirmed by this much, or by its hash too, is taken for a copy that the library holds.
+_CLEARLY = 0.5
+_HASHES_AGREE = 40
+# Of a library in whose sample no copies turn up, no less is expected: one photo in fifty.
+_FEWEST_COPIES = 0.02
+# How far, in units of strictness (0 the defaults, 1 perfection), a fitted tail is believed.
+_BEYOND = 1.0
+_VERSION = 2
+
+
+@dataclass(frozen=True, slots=True)
+class EarnedCutoffs:
+    """Cut-offs and where they come from: `calibration` is None where the library is too small to earn its own."""
+
+    cutoffs: Cutoffs
+    calibration: Calibration | None
+    photos: int
+
+    @property
+    def recall(self) -> dict[str, float]:
+        """The share of synthetic copies that were found, 0 to 1, by family of edits."""
+        if self.calibration is None:
+            return {}
+        families: dict[str, list[float]] = defaultdict(list)
+        for edit in EDITS:
+            if edit.name in self.calibration.recall:
+                families[edit.family].append(self.calibration.recall[edit.name])
+        return {family: sum(shares) / len(shares) for family, shares in families.items()}
+
+
+def earned_cutoffs(
+    library: Library,
+    *,
+    max_false_share: float,
+    on_progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> EarnedCutoffs:
+    """Return the cut-offs for this library and its space; they are measured anew when it has grown by half."""
+    ids = present_photos(library.catalog)
+    known = known_cutoffs(library, max_false_share=max_false_share)
+    if known is not None and known.photos / _GROWTH <= len(ids) <= known.photos * _GROWTH:
+        return known
+    if len(ids) < FEWEST:
+        return EarnedCutoffs(Cutoffs(), None, len(ids))
+    measured = _measured(library, ids, max_false_share, on_progress)
+    _keep(library, max_false_share, measured)
+    return measured
+
+
+def known_cutoffs(library: Library, *, max_false_share: float) -> EarnedCutoffs | None:
+    """Return the cut-offs that were measured last for the library's space, or None if there are none."""
+    entry = _read(library).get(_key(library, max_false_share))
+    try:
+        if entry is None:
+            return None
+        calibration = Calibration.from_json(json.dumps(entry["calibration"]))
+        return EarnedCutoffs(calibration.cutoffs, calibration, int(str(entry["photos"])))
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _measured(
+    library: Library, ids: Ids, max_false_share: float, on_progress: Callable[[int, int], None]
+) -> EarnedCutoffs:
+    neighbours = library.neighbours()
+    ids = np.intersect1d(ids, neighbours.ids(), assume_unique=True)
+    space, _ = _active(library)
+    background = library.catalog.background_ids(space, _BACKGROUND)
+    sample = background[np.isin(background, ids)][:SAMPLE]
+    judge = Judge(library.catalog)
+    pairs = _proposed(library, ids, sample)
+    judge.prepare({photo for pair in pairs for photo in pair} | set(sample.tolist()))
+    total = len(pairs) + len(sample)
+    with looking_threads(judge) as pool:
+        seen = []
+        for evidence in pool.map(lambda pair: _seen(judge, pair), sorted(pairs)):
+            seen.append(evidence)
+            on_progress(len(seen), total)
+        copies: dict[str, list[Evidence]] = defaultdict(list)
+        groups = [sample[start : start + 10].tolist() for start in range(0, len(sample), 10)]
+        for done, found in enumerate(pool.map(_copies, [judge] * len(groups), groups, range(len(groups))), 1):
+            for name, some in found.items():
+                copies[name] += some
+            on_progress(len(pairs) + min(10 * done, len(sample)), total)
+    apart = told_apart(library.catalog)
+    negatives, right = [], 0
+    for pair, evidence in zip(sorted(pairs), seen, strict=True):
+        if evidence is None:
+            continue
+        if pair not in apart and _is_copy(evidence):
+            right += 1
+        else:
+            negatives.append(evidence)
+    per_photo = len(ids) / max(1, len(sample))
+    # A pair is met from both of its ends.
+    proposed = max(1, round(len(pairs) * per_photo / 2))
+    copies_expected = max(right * per_photo / 2, _FEWEST_COPIES * len(ids))
+    calibration = _believed(
+        calibrate(
+            copies, negatives, max_false_share=max_false_share, proposed=proposed, right=copies_expected
+        ),
+        copies,
+        negatives,
+        proposed=proposed,
+        right=copies_expected,
+    )
+    return EarnedCutoffs(calibration.cutoffs, calibration, len(ids))
+
+
+def _believed(
+    calibration: Calibration,
+    copies: Mapping[str, Sequence[Evidence]],
+    negatives: Sequence[Evidence],
+    *,
+    proposed: int,
+    right: float,
+) -> Calibration:
+    """Go no further beyond the strongest pair of other photos than `_BEYOND`, and no further back than the defaults.
+
+    Where hardly any such pair can be aligned, a tail fitted to the few that can would reject most crops for nothing.
+    The share of wrong pairs is then the observed one.
+    """
+    strongest = max((strictness_of(seen) for seen in negatives), default=0.0)
+    limit = cutoffs_at(max(0.0, strongest + _BEYOND))
+    if calibration.cutoffs.share <= limit.share:
+        return calibration
+    mistaken = sum(seen.confirms(limit) for seen in negatives)
+    wrong = proposed * mistaken / max(1, len(negatives))
+    return replace(
+        calibration,
+        cutoffs=limit,
+        false_share=wrong / (wrong + right),
+        mistaken=mistaken,
+        recall={
+            name: sum(seen.confirms(limit) for seen in found) / len(found)
+            for name, found in copies.items()
+            if found
+        },
+    )
+
+
+def _proposed(library: Library, ids: Ids, sample: Ids) -> set[Pair]:
+    """The pairs with one photo of the sample that a search for duplicates would propose."""
+    neighbours = library.neighbours()
+    pairs: set[Pair] = set()
+    if not len(sample):
+        return pairs
+    nearest = nearest_by_embedding(sample, ids, neighbours, learned_whitening(ids, neighbours))
+    for photo, others in zip(sample.tolist(), nearest.tolist(), strict=True):
+        pairs.update(_pair(photo, other) for other in others)
+    hashed, words = hashes_of(library.catalog, ids)
+    chosen = np.isin(hashed, sample)
+    for photo, turned in zip(hashed[chosen].tolist(), in_all_orientations(words[chosen]), strict=True):
+        apart = np.min([np.bitwise_count(words ^ one).sum(axis=1) for one in turned], axis=0)
+        nearest_hashes = np.argsort(apart, kind="stable")[: NEIGHBOURS + 1]
+        others = hashed[nearest_hashes[apart[nearest_hashes] <= HASH_DISTANCE]].tolist()
+        pairs.update(_pair(photo, other) for other in others if other != photo)
+    return pairs
+
+
+def _seen(judge: Judge, pair: Pair) -> Evidence | None:
+    try:
+        return judge.look.compare(*pair)
+    except UnreadablePhoto:
+        return None
+
+
+def _copies(judge: Judge, photos: Sequence[int], seed: int) -> dict[str, list[Evidence]]:
+    images: list[Image] = []
+    for photo in photos:
+        try:
+            image = judge.pixels(photo, _EDITED_SIDE)
+        except UnreadablePhoto:
+            continue
+        factor = _EDITED_SIDE / min(image.size)
+        if factor < 1:
+            image = image.resize((round(image.width * factor), round(image.height * factor)))
+        images.append(image)
+    return evidence_of_copies(images, seed=seed, edits_each=EDITS_EACH)
+
+
+def _is_copy(seen: Evidence) -> bool:
+    if not seen.confirms(Cutoffs()):
+        return False
+    return strictness_of(seen) >= _CLEARLY or (
+        seen.hash_distance is not None and seen.hash_distance <= _HASHES_AGREE
+    )
+
+
+def _pair(first: int, second: int) -> Pair:
+    return (first, second) if first < second else (second, first)
+
+
+def _active(library: Library) -> tuple[int, str]:
+    active = library.catalog.active_space()
+    assert active is not None
+    space_id, space = active
+    return space_id, blake2b(space.to_json().encode(), digest_size=8).hexdigest()
+
+
+def _file(library: Library) -> Path:
+    return Layout.of(library.folder).cutoffs
+
+
+def _key(library: Library, max_false_share: float) -> str:
+    return f"{_active(library)[1]} {max_false_share:g}"
+
+
+def _read(library: Library) -> dict[str, dict[str, object]]:
+    """What is kept; a file that is missing, damaged or of another version keeps nothing."""
+    try:
+        document = json.loads(_file(library).read_text(encoding="utf-8"))
+        return dict(document["entries"]) if document["version"] == _VERSION else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _keep(library: Library, max_false_share: float, earned: EarnedCutoffs) -> None:
+    """Write it beside the library; where that is read-only, the next run measures again."""
+    assert earned.calibration is not None
+    entries = _read(library)
+    entries[_key(library, max_false_share)] = {
+        "photos": earned.photos,
+        "calibration": json.loads(earned.calibration.to_json()),
+    }
+    layout = Layout.of(library.folder)
+    try:
+        partial = layout.temporary(layout.cutoffs.name)
+    except LibraryError:
+        return
+    try:
+        with partial.open("x", encoding="utf-8") as file:
+            json.dump({"version": _VERSION, "entries": entries}, file, indent=1)
+        partial.replace(layout.cutoffs)
+    except OSError:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Plans, and moving files so that every move can be undone."""

@@ -1,0 +1,314 @@
+"""Carry a plan out, file by file, and put everything back.
+
+Nothing is deleted. Files that go are moved to a hidden trash folder on their own file system, so that a move is one
+rename that cannot fill a disk, and so that `undo` knows where they are: a desktop's trash would not tell us on most
+systems. Whoever wants the space empties that folder.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path  # noqa: TC003 - the HTTP API describes these records from their annotations
+from typing import TYPE_CHECKING
+
+from vitsearch.duplicates.attributes import attributes_of, may_give_back
+from vitsearch.duplicates.cleanup.journal import Journal, Step, check_journal
+from vitsearch.duplicates.cleanup.plans import read_plan
+from vitsearch.duplicates.cleanup.safe_move import finish, held, move, recover, settle
+from vitsearch.duplicates.renaming import discard
+from vitsearch.errors import FileDisturbed, PlanError
+from vitsearch.paths import identity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from vitsearch.duplicates.cleanup.plans import Plan, PlannedFile, PlannedGroup
+
+TRASH = ".vitsearch-trash"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one file: `text` says it in a few words, `done` whether it is as wished."""
+
+    path: Path
+    done: bool
+    text: str
+
+
+class ChangedFiles(PlanError):
+    """Files are not as the plan describes them; `changed` lists each one with the reason."""
+
+    def __init__(self, plan: Path, changed: Sequence[Outcome]) -> None:
+        first = changed[0]
+        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        super().__init__(
+            f"{first.path}{more}: {first.text} since {plan.name} was made. Nothing was done: make the plan again, or "
+            "take these files out of it"
+        )
+        self.changed = tuple(changed)
+
+
+def apply_plan(
+    path: Path, *, roots: Sequence[Path] | None = None, on_outcome: Callable[[Outcome], None] = lambda _: None
+) -> list[Outcome]:
+    """Carry out a plan; a second run finishes what an interrupted one began and repeats nothing.
+
+    `roots` are the folders that plans may speak of at all. First every file is compared with the plan, then each
+    one again right before its turn; a file that cannot be moved is reported, and the rest is done.
+
+    Raises:
+        ChangedFiles: files have changed since the plan was made; nothing was done.
+        PlanError: the plan is not sound, or another run is at work on it.
+
+    """
+    plan = _admitted(path, roots)
+    with Journal(path) as journal:
+        check_journal(journal, plan)
+        changed = [
+            outcome
+            for group in plan.groups
+            for file, is_kept in ((group.keep, True), *((file, False) for file in group.files))
+            if (outcome := _change(file, journal, kept=is_kept)) is not None
+        ]
+        if changed:
+            raise ChangedFiles(path, changed)
+        kept = frozenset(
+            identity(group.keep.path, group.keep.path.stat())
+            for group in plan.groups
+            if group.keep.path.exists()  # not if it has gone since it was compared: its own group is left alone
+        )
+        outcomes = []
+        for group in plan.groups:
+            for file in group.files:
+                outcomes.append(_apply(plan, group, file, journal, kept))
+                on_outcome(outcomes[-1])
+    return outcomes
+
+
+def undo_plan(
+    path: Path, *, roots: Sequence[Path] | None = None, on_outcome: Callable[[Outcome], None] = lambda _: None
+) -> list[Outcome]:
+    """Put back every file that a plan has moved, last one first, and take its links away.
+
+    Raises:
+        PlanError: the plan or its journal is not sound, or another run is at work on it.
+
+    """
+    plan = _admitted(path, roots)
+    outcomes = []
+    with Journal(path) as journal:
+        check_journal(journal, plan)
+        for step in reversed(list(journal.steps.values())):
+            if step.state != "undone":
+                outcomes.append(_undo(step, journal))
+                on_outcome(outcomes[-1])
+    return outcomes
+
+
+def _admitted(path: Path, roots: Sequence[Path] | None) -> Plan:
+    plan = read_plan(path)
+    for root in plan.roots if roots is not None else ():
+        if not any(root.resolve().is_relative_to(known.resolve()) for known in roots or ()):
+            raise PlanError(f"{path} names the root {root}, which is in no folder that this library knows")
+    return plan
+
+
+def _change(file: PlannedFile, journal: Journal, *, kept: bool) -> Outcome | None:
+    """Say how a file differs from the plan, or None; one that an earlier run moved is where the journal says."""
+    step = None if kept else journal.steps.get(file.path)
+    if step is not None and step.state != "undone":
+        return None
+    reason = _difference(file)
+    return None if reason is None else Outcome(file.path, done=False, text=reason)
+
+
+def _difference(file: PlannedFile) -> str | None:
+    try:
+        with held(file.path) as opened:
+            return None if opened.content() == file.content else "its content has changed"
+    except FileDisturbed as error:
+        return str(error)
+    except OSError as error:
+        return f"it cannot be read ({error.strerror or error})"
+
+
+def _apply(
+    plan: Plan,
+    group: PlannedGroup,
+    file: PlannedFile,
+    journal: Journal,
+    kept: frozenset[tuple[int, int] | str],
+) -> Outcome:
+    step = journal.steps.get(file.path)
+    if step is not None and step.state == "done":
+        return Outcome(file.path, done=True, text=_done_text(step))
+    try:
+        if step is None or step.state == "undone" or not _resumed(step):
+            refusal = _refusal(plan, group, file, kept)
+            if refusal is not None:
+                return Outcome(file.path, done=False, text=f"left alone: {refusal}")
+            step = _begun(plan, group, file)
+            journal.note(step, "begun")
+            move(step.path, step.target, content=step.content)
+        _leave_link(step)
+        journal.note(step, "done")
+    except (OSError, FileDisturbed) as error:
+        return _left_alone(file, error, journal)
+    return Outcome(file.path, done=True, text=_done_text(step))
+
+
+def _begun(plan: Plan, group: PlannedGroup, file: PlannedFile) -> Step:
+    target = _free_target(plan, file)
+    attributes = None
+    if file.path.lstat().st_dev != _device(target):
+        attributes = attributes_of(file.path)
+        if not may_give_back(attributes):
+            raise FileDisturbed(
+                "it belongs to another user, who could not be given it back from another drive"
+            )
+    return Step(file.path, target, group.keep.path, file.content, plan.action, attributes=attributes)
+
+
+def _device(path: Path) -> int:
+    """The file system that a path that is not there yet would be on."""
+    while not path.exists():
+        path = path.parent
+    return path.stat().st_dev
+
+
+def _left_alone(file: PlannedFile, error: OSError | FileDisturbed, journal: Journal) -> Outcome:
+    """Take back what was begun: where no link can be made, or its turn was disturbed, a file stays where it was."""
+    step = journal.steps.get(file.path)
+    if step is not None and step.state == "begun":
+        back = _undo(step, journal)
+        if not back.done and os.path.lexists(step.target):
+            return back
+    reason = str(error) if isinstance(error, FileDisturbed) else error.strerror or str(error)
+    return Outcome(file.path, done=False, text=f"left alone: {reason}")
+
+
+def _refusal(
+    plan: Plan, group: PlannedGroup, file: PlannedFile, kept: frozenset[tuple[int, int] | str]
+) -> str | None:
+    """The last look before a file is touched; what is in it is looked at when it has left its name."""
+    reason = _difference(group.keep)
+    if reason is not None:
+        return f"of the kept file {group.keep.path}, {reason}"
+    if not os.path.lexists(file.path):
+        return "it has gone"
+    if identity(file.path, file.path.lstat()) in kept:
+        return "it is a kept file under another name"
+    if plan.action in ("hardlink", "symlink") and file.content != group.keep.content:
+        return "it has not the same bytes as the kept file, so no link can stand for it: use trash or move"
+    try:
+        plan.root_of(file.path)
+    except PlanError as error:
+        return str(error)
+    return None
+
+
+def _resumed(step: Step) -> bool:
+    """Finish a move that was cut short; whether the file is at its target now."""
+    if _is_our_link(step, step.path):
+        return True
+    return finish(step.path, step.target, content=step.content)
+
+
+def _leave_link(step: Step) -> None:
+    if step.action == "hardlink" and not os.path.lexists(step.path):
+        os.link(step.keep, step.path)
+    elif step.action == "symlink" and not os.path.lexists(step.path):
+        step.path.symlink_to(step.keep)
+    settle(step.path.parent)
+
+
+def _is_our_link(step: Step, path: Path) -> bool:
+    """Whether a path is a link of ours, made for a file whose bytes are safe at the target."""
+    if not os.path.lexists(step.target) or not os.path.lexists(path):
+        return False
+    if step.action == "symlink":
+        return path.is_symlink() and path.readlink() == step.keep
+    if step.action == "hardlink":
+        return step.keep.exists() and path.samefile(step.keep) and not path.samefile(step.target)
+    return False
+
+
+def _undo(step: Step, journal: Journal) -> Outcome:
+    try:
+        # An apply was cut short, or an undo.
+        recover(step.path, step.target, content=step.content)
+        recover(step.target, step.path, content=step.content)
+        if not os.path.lexists(step.target):
+            return _undone_without_a_move(step, journal)
+        if _is_our_link(step, step.path):
+            discard(step.path, is_surplus=lambda path: _is_our_link(step, path))
+        same = finish(step.target, step.path, content=step.content) or move(
+            step.target,
+            step.path,
+            content=step.content,
+            attributes=step.attributes or attributes_of(step.target),
+        )
+        journal.note(step, "undone")
+        _remove_empty(step.target.parent)
+    except FileExistsError:
+        return Outcome(
+            step.path, done=False, text=f"another file is in its place now; it stays at {step.target}"
+        )
+    except FileDisturbed as error:
+        return Outcome(step.path, done=False, text=f"it was not put back from {step.target}: {error}")
+    except OSError as error:
+        return Outcome(step.path, done=False, text=f"it stays at {step.target}: {error.strerror or error}")
+    return Outcome(
+        step.path, done=True, text="put back" if same else "put back, with what was changed in it since"
+    )
+
+
+def _undone_without_a_move(step: Step, journal: Journal) -> Outcome:
+    if not os.path.lexists(step.path):
+        # Its drive may be away: another undo finds it when it is back.
+        return Outcome(step.path, done=False, text=f"it is neither here nor at {step.target}")
+    journal.note(step, "undone")
+    return Outcome(step.path, done=True, text="it was never moved")
+
+
+def _free_target(plan: Plan, file: PlannedFile) -> Path:
+    """Choose where a file goes: below the destination or its trash, at its own place below the root."""
+    root = plan.root_of(file.path)
+    relative = file.path.relative_to(root)
+    if plan.destination is not None:
+        wanted = plan.destination / relative
+    else:
+        home = _trash_home(file.path, root)
+        wanted = home / TRASH / file.path.relative_to(home)
+    target, number = wanted, 1
+    while os.path.lexists(target):
+        target = wanted.with_name(f"{wanted.stem}-{number}{wanted.suffix}")
+        number += 1
+    return target
+
+
+def _trash_home(path: Path, root: Path) -> Path:
+    """The outermost folder, at most the root, that is on the file's own file system."""
+    home = path.parent
+    device = home.stat().st_dev
+    while home != root and home.parent.stat().st_dev == device:
+        home = home.parent
+    return home
+
+
+def _remove_empty(folder: Path) -> None:
+    """Take away the empty folders that a trash leaves behind."""
+    while TRASH in folder.parts:
+        try:
+            folder.rmdir()
+        except OSError:
+            return
+        folder = folder.parent
+
+
+def _done_text(step: Step) -> str:
+    verb = {"trash": "moved to", "move": "moved to", "hardlink": "now a hard link; the file is at",
+            "symlink": "now a link; the file is at"}[step.action]  # fmt: skip
+    return f"{verb} {step.target}"

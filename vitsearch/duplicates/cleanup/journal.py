@@ -1,0 +1,170 @@
+"""What a run intends and has done, written before and after each step: any run can be finished or undone."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from vitsearch.duplicates.attributes import Attributes, attributes_document, parsed_attributes
+from vitsearch.duplicates.cleanup.plans import Action, one_of, parsed_hash, parsed_path, real_place
+from vitsearch.errors import PlanError
+from vitsearch.paths import real_path
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from vitsearch.duplicates.cleanup.plans import Plan
+
+State = Literal["begun", "done", "undone"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One file on its way: it moves from `path` to `target`, and a link to `keep` may take its place.
+
+    `attributes` are those it had before, which a copy on another file system may not all have kept.
+    """
+
+    path: Path
+    target: Path
+    keep: Path
+    content: str
+    action: Action
+    state: State = "begun"
+    attributes: Attributes | None = None
+
+
+class Journal:
+    """The journal beside a plan, `PLAN.journal`: one JSON object a line, the last one for a path counts.
+
+    Opening it locks the plan: two runs of one plan wait for nothing, the second one is refused.
+    """
+
+    def __init__(self, plan: Path) -> None:
+        self.path = plan.with_name(f"{plan.name}.journal")
+        self.steps: dict[Path, Step] = {}
+
+    def __enter__(self) -> Self:
+        from filelock import FileLock, Timeout
+
+        self._lock = FileLock(self.path.with_name(f"{self.path.name}.lock"), timeout=0)
+        try:
+            self._lock.acquire()
+            self._file = self.path.open("ab")
+        except Timeout:
+            raise PlanError(
+                f"another run is at work on this plan ({self.path}): wait for it to finish"
+            ) from None
+        except OSError as error:
+            raise PlanError(f"cannot write the journal {self.path}: {error.strerror or error}") from error
+        try:
+            self.steps = self._read()
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        self._file.close()
+        self._lock.release()
+
+    def note(self, step: Step, state: State) -> None:
+        """Record a step; it is on the disk when this returns.
+
+        Raises:
+            PlanError: the journal cannot be written, so nothing more may be done.
+
+        """
+        noted = replace(step, state=state)
+        values: dict[str, Any] = {
+            "path": str(noted.path),
+            "target": str(noted.target),
+            "keep": str(noted.keep),
+            "content": noted.content,
+            "action": noted.action,
+            "state": noted.state,
+        }
+        if noted.attributes is not None and state == "begun":
+            values["attributes"] = attributes_document(noted.attributes)
+        try:
+            self._file.write(json.dumps(values).encode("ascii") + b"\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise PlanError(f"cannot write the journal {self.path}: {error.strerror or error}") from error
+        self.steps[step.path] = noted
+
+    def _read(self) -> dict[Path, Step]:
+        lines = self.path.read_bytes().split(b"\n")
+        # A run that was killed while it wrote leaves half a line, of a step that had not begun.
+        if lines[-1]:
+            self._file.truncate(self.path.stat().st_size - len(lines[-1]))
+        return _parsed(self.path, lines[:-1])
+
+
+def read_steps(plan: Path) -> dict[Path, Step]:
+    """Return what the journal beside a plan says so far, also while a run is at work on it.
+
+    Raises:
+        PlanError: the journal is damaged.
+
+    """
+    path = plan.with_name(f"{plan.name}.journal")
+    return _parsed(path, path.read_bytes().split(b"\n")[:-1]) if path.exists() else {}
+
+
+def _parsed(path: Path, lines: Sequence[bytes]) -> dict[Path, Step]:
+    steps: dict[Path, Step] = {}
+    for number, line in enumerate(lines, 1):
+        try:
+            values = json.loads(line)
+            step = Step(
+                path=parsed_path(values["path"]),
+                target=parsed_path(values["target"]),
+                keep=parsed_path(values["keep"]),
+                content=parsed_hash(values["content"]),
+                action=one_of(values["action"], Action),
+                state=one_of(values["state"], State),
+                attributes=_attributes(values, steps),
+            )
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise PlanError(f"{path} is damaged at line {number}: nothing was done") from error
+        steps[step.path] = step
+    return steps
+
+
+def _attributes(values: dict[str, Any], steps: dict[Path, Step]) -> Attributes | None:
+    """The attributes that a step was begun with, which later lines on it leave out."""
+    if "attributes" in values:
+        return parsed_attributes(values["attributes"])
+    before = steps.get(Path(values["path"]))
+    return None if before is None or values["state"] == "begun" else before.attributes
+
+
+def check_journal(journal: Journal, plan: Plan) -> None:
+    """Check that a journal belongs to this plan: each step starts in a root and ends where the plan puts files.
+
+    Raises:
+        PlanError: it does not.
+
+    """
+    for step in journal.steps.values():
+        plan.root_of(step.path)
+        plan.root_of(step.keep)
+        if plan.destination is None or not _is_inside(step.target, plan.destination):
+            plan.root_of(step.target)
+
+
+def _is_inside(path: Path, folder: Path) -> bool:
+    """Whether a path lies in a folder, both as it is written and after links in it are followed."""
+    written = path.is_relative_to(folder) and ".." not in path.parts
+    return written and real_place(path).is_relative_to(real_path(folder))

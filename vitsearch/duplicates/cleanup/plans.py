@@ -1,0 +1,324 @@
+"""A clean-up plan: a JSON file that says what would be done, for a person to read and edit.
+
+A plan is input like any other. It is checked as a whole before anything happens: every path is absolute, lies in a
+folder that the plan names as a root (links in the path followed), and is mentioned once.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from blake3 import blake3
+
+from vitsearch.duplicates.group.sidecars import Companions, same_companions
+from vitsearch.errors import PlanError
+from vitsearch.paths import real_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from vitsearch.duplicates.group.grouping import DuplicateGroup
+
+Action = Literal["trash", "move", "hardlink", "symlink"]
+
+VERSION = 1
+_MAX_BYTES = 1 << 30
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedFile:
+    """A file as it was when the plan was made; `content` is the BLAKE3 of the whole file in hex."""
+
+    path: Path
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedGroup:
+    """The file that stays and those that go. `tier`, `score` and `reason` are there for the reader."""
+
+    keep: PlannedFile
+    files: tuple[PlannedFile, ...]
+    tier: str = ""
+    score: float = 0.0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do with the files of each group that are not kept.
+
+    `trash` moves them to a hidden folder of their root, `move` to `destination`; `hardlink` and `symlink` put them
+    into the trash too and leave a link to the kept file in their place. No file outside `roots` is touched.
+    """
+
+    action: Action
+    roots: tuple[Path, ...]
+    groups: tuple[PlannedGroup, ...]
+    destination: Path | None = None
+
+    def root_of(self, path: Path) -> Path:
+        """Return the innermost root that a path lies in.
+
+        Raises:
+            PlanError: it lies in none, as it is written or after links in it are followed.
+
+        """
+        written = [root for root in self.roots if path.is_relative_to(root)]
+        real = real_place(path)
+        if not written or ".." in path.parts:
+            raise PlanError(f"the plan names {path}, which is in none of its roots: nothing was done")
+        if not any(real.is_relative_to(real_path(root)) for root in self.roots):
+            raise PlanError(
+                f"the plan names {path}, which leads out of its roots to {real}: nothing was done"
+            )
+        return max(written, key=lambda root: len(root.parts))
+
+
+def make_plan(
+    groups: Iterable[DuplicateGroup],
+    action: Action,
+    *,
+    roots: Sequence[Path],
+    destination: Path | None = None,
+    notice: Callable[[str], None] = lambda _: None,
+) -> Plan:
+    """Plan to keep one file of each group; bursts are no duplicates and are left out.
+
+    A raw file or a video that belongs to a copy goes with it, as a group of its own, where the same bytes belong to
+    the kept file; links leave something in the copy's place, so that its companions stay. A file that lies behind a
+    link out of the roots is left out, and `notice` is told.
+
+    Raises:
+        PlanError: `move` without a destination.
+
+    """
+    reach = Plan(action, tuple(roots), (), destination)
+    planned = []
+    for group in groups:
+        files = _within_reach(group, reach, notice) if group.tier != "burst" else []
+        if len(files) > 1 and files[0].path == group.keep:
+            keep, *others = files
+            planned.append(PlannedGroup(keep, tuple(others), group.tier, round(group.score, 4), group.reason))
+    return plan_for(planned, action, roots=roots, destination=destination)
+
+
+def plan_for(
+    groups: Iterable[PlannedGroup],
+    action: Action,
+    *,
+    roots: Sequence[Path],
+    destination: Path | None = None,
+) -> Plan:
+    """Plan what `make_plan` does for groups that a person may have decided on, with the companions of their files.
+
+    Raises:
+        PlanError: as `make_plan`, or a group is a burst.
+
+    """
+    planned = list(groups)
+    for group in planned:
+        if group.tier == "burst":
+            raise PlanError(
+                f"{group.keep.path} and those beside it are a burst, whose photos are no duplicates"
+            )
+    companions = Companions()
+    if action in ("trash", "move"):
+        planned += [with_it for group in planned for with_it in _companions(group, companions)]
+    plan = Plan(action, tuple(roots), tuple(planned), destination)
+    check_plan(plan)
+    return plan
+
+
+def write_plan(plan: Plan, path: Path) -> None:
+    """Write a plan as indented JSON; a file that is there already stays.
+
+    Raises:
+        PlanError: the file exists, or cannot be written.
+
+    """
+    document = {
+        "version": VERSION,
+        "action": plan.action,
+        "destination": None if plan.destination is None else str(plan.destination),
+        "roots": [str(root) for root in plan.roots],
+        "groups": [
+            {
+                "tier": group.tier,
+                "score": group.score,
+                "reason": group.reason,
+                "keep": {"path": str(group.keep.path), "content": group.keep.content},
+                "files": [{"path": str(file.path), "content": file.content} for file in group.files],
+            }
+            for group in plan.groups
+        ],
+    }
+    # Names that are not UTF-8 hold surrogates, which JSON's escapes carry.
+    text = json.dumps(document, indent=2, ensure_ascii=True)
+    try:
+        with path.open("x", encoding="ascii") as file:
+            file.write(text + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except FileExistsError:
+        raise PlanError(f"{path} exists already: give the plan another name, or remove that file") from None
+    except OSError as error:
+        raise PlanError(f"cannot write the plan {path}: {error.strerror or error}") from error
+
+
+def read_plan(path: Path) -> Plan:
+    """Read and check a plan, which a person may have edited.
+
+    Raises:
+        PlanError: it cannot be read, is no plan, or names something it may not.
+
+    """
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise PlanError(f"{path} is too large for a plan")
+        document = json.loads(path.read_bytes())
+    except OSError as error:
+        raise PlanError(f"cannot read the plan {path}: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise PlanError(f"{path} is not a plan, it is not valid JSON: {error}") from error
+    try:
+        plan = _parsed(document)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise PlanError(f"{path} is not a plan that this version understands: {_hint(error)}") from error
+    check_plan(plan)
+    return plan
+
+
+def check_plan(plan: Plan) -> None:
+    """Check that a plan is sound in itself; no file is opened.
+
+    Raises:
+        PlanError: a path is not absolute, leaves the roots, or has two parts to play.
+
+    """
+    if (plan.destination is None) == (plan.action == "move"):
+        raise PlanError(
+            "a plan with the action move needs a destination folder"
+            if plan.action == "move"
+            else f"a plan with the action {plan.action} has no destination"
+        )
+    named = [*plan.roots, *([plan.destination] if plan.destination else [])]
+    for folder in named:
+        if not folder.is_absolute() or ".." in folder.parts:
+            raise PlanError(f"the plan names {folder}, which is not an absolute path: nothing was done")
+    seen: set[Path] = set()
+    for group in plan.groups:
+        for file in (group.keep, *group.files):
+            plan.root_of(file.path)
+            real = real_place(file.path)
+            if real in seen:
+                raise PlanError(f"the plan names {file.path} twice: it can only be kept or go once")
+            seen.add(real)
+
+
+def _within_reach(group: DuplicateGroup, reach: Plan, notice: Callable[[str], None]) -> list[PlannedFile]:
+    files = []
+    for file in group.files:
+        try:
+            reach.root_of(file.path)
+        except PlanError:
+            notice(f"left out of the plan: {file.path} lies outside of the indexed folders, behind a link")
+        else:
+            files.append(PlannedFile(file.path, file.content.hex()))
+    return files
+
+
+def _companions(group: PlannedGroup, companions: Companions) -> Iterator[PlannedGroup]:
+    twins: dict[Path, list[Path]] = {}
+    for file in group.files:
+        for twin, other in same_companions(group.keep.path, file.path, companions):
+            twins.setdefault(twin, []).append(other)
+    for twin, others in twins.items():
+        try:
+            content = content_hash(twin)
+            same = [other for other in others if content_hash(other) == content]
+        except OSError:
+            continue
+        if same:
+            yield PlannedGroup(
+                PlannedFile(twin, content),
+                tuple(PlannedFile(other, content) for other in same),
+                tier="exact",
+                score=1.0,
+                reason=f"belongs to {group.keep.path.name}",
+            )
+
+
+def content_hash(path: Path) -> str:
+    """Return the BLAKE3 of a file in hex, read in pieces."""
+    digest = blake3()
+    with path.open("rb", buffering=0) as file:
+        while piece := file.read(_CHUNK):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def real_place(path: Path) -> Path:
+    """Follow the links on the way to a file, but not the file itself."""
+    return real_path(path.parent) / path.name
+
+
+def _parsed(document: Any) -> Plan:  # noqa: ANN401 - whatever JSON holds
+    if document["version"] != VERSION:
+        raise ValueError(f"version {document['version']!r}")
+    return Plan(
+        action=one_of(document["action"], Action),
+        roots=tuple(parsed_path(root) for root in document["roots"]),
+        groups=tuple(
+            PlannedGroup(
+                keep=_file(group["keep"]),
+                files=tuple(_file(file) for file in group["files"]),
+                tier=str(group.get("tier", "")),
+                score=_finite(group.get("score", 0)),
+                reason=str(group.get("reason", "")),
+            )
+            for group in document["groups"]
+        ),
+        destination=None if document.get("destination") is None else parsed_path(document["destination"]),
+    )
+
+
+def _file(value: Any) -> PlannedFile:  # noqa: ANN401 - whatever JSON holds
+    return PlannedFile(parsed_path(value["path"]), parsed_hash(value["content"]))
+
+
+def one_of(value: Any, literal: Any) -> Any:  # noqa: ANN401 - whatever JSON holds, and one of its type's words
+    """Return a value that is one of the words of a `Literal`. Raises `ValueError` if it is none."""
+    if value not in get_args(literal):
+        raise ValueError(f"{value!r} is none of {', '.join(get_args(literal))}")
+    return value
+
+
+def parsed_hash(value: Any) -> str:  # noqa: ANN401 - whatever JSON holds
+    """Return a BLAKE3 in hex. Raises `ValueError` if it is none."""
+    if not isinstance(value, str) or len(bytes.fromhex(value)) != 32:
+        raise ValueError(f"content {value!r} is not a hash")
+    return value.lower()
+
+
+def _finite(value: Any) -> float:  # noqa: ANN401 - whatever JSON holds
+    if not math.isfinite(value):
+        raise ValueError(f"{value!r} is not a number")
+    return float(value)
+
+
+def parsed_path(value: Any) -> Path:  # noqa: ANN401 - whatever JSON holds
+    """Return a path. Raises `ValueError` if it is none."""
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ValueError(f"{value!r} is not a path")
+    return Path(value)
+
+
+def _hint(error: Exception) -> str:
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error)

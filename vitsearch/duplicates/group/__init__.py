@@ -1,0 +1,1 @@
+"""Confirmed pairs become groups, and each group gets a file to keep."""

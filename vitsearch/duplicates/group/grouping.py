@@ -1,0 +1,264 @@
+"""Groups that do not chain: each file of a group is confirmed against the one to keep."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal, get_args
+
+from vitsearch.duplicates.group.keep import Candidate, choose
+from vitsearch.duplicates.group.sidecars import are_companions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from vitsearch.duplicates.verify.evidence import Evidence
+
+    Pair = tuple[int, int]
+    Confirm = Callable[[int, int], "Link | None"]
+
+Tier = Literal["exact", "pixels", "near", "burst"]
+TIERS: tuple[Tier, ...] = get_args(Tier)
+"""From the same bytes to another shot of the same moment."""
+
+# Seconds between two shots of one moment.
+BURST_SECONDS = 10.0
+# In a crowd of look-alikes, only proposed links are followed: asking for all others would take for ever.
+_ASK_UP_TO = 64
+# A photo that shows less than this of another one's frame, of which it holds nothing else, is a part of it.
+_WHOLE = 0.97
+_CLEARLY_MORE = 1.1
+_NOT_A_THUMBNAIL = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What connects two photos (`first` < `second`): how surely, and what was seen. `score` is 0 to 1."""
+
+    first: int
+    second: int
+    tier: Tier
+    score: float
+    evidence: Evidence | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupedFile:
+    """A file of a group and its link to the kept one: `tier` and `score` say how it was confirmed."""
+
+    path: Path
+    photo: int
+    content: bytes
+    tier: Tier
+    score: float
+    evidence: Evidence | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateGroup:
+    """Files that show the same shot (or, in a burst, the same moment). `files` begins with the kept one.
+
+    `tier` is the weakest of the links to `keep`, and `score` the lowest of their scores: 1 for the same bytes or
+    pixels; for `near` the share of the picture that agrees times how closely; for a burst the cosine similarity.
+    """
+
+    tier: Tier
+    score: float
+    keep: Path
+    reason: str
+    files: tuple[GroupedFile, ...]
+
+
+def group(
+    files: Iterable[Candidate],
+    links: Iterable[Link],
+    *,
+    tiers: Collection[Tier] = TIERS,
+    rejected: Collection[Pair] = (),
+    prefer: Sequence[Path] = (),
+    confirm: Confirm | None = None,
+) -> list[DuplicateGroup]:
+    """Group files by the links between their photos.
+
+    `rejected` pairs of photos (smaller id first; an id with itself for the copies of one photo) are never grouped.
+    `confirm` is asked for a link that nobody proposed, when two photos are connected only through a third one.
+    Groups that are not bursts come first, each by its path; a file is in at most one of them.
+    """
+    places: dict[int, list[Candidate]] = defaultdict(list)
+    for file in files:
+        places[file.photo].append(file)
+    known = {
+        (link.first, link.second): link
+        for link in links
+        if link.tier in tiers and (link.first, link.second) not in rejected
+    }
+    stars = _Stars(places, known, tiers, frozenset(rejected), prefer, confirm or _nobody_knows)
+    groups = sorted(stars.groups(), key=lambda found: found.keep)
+    bursts = sorted(stars.bursts(), key=lambda found: found.keep)
+    return groups + bursts
+
+
+@dataclass(frozen=True, slots=True)
+class _Stars:
+    places: Mapping[int, list[Candidate]]
+    known: dict[Pair, Link]
+    tiers: Collection[Tier]
+    rejected: frozenset[Pair]
+    prefer: Sequence[Path]
+    confirm: Confirm
+
+    def groups(self) -> Iterable[DuplicateGroup]:
+        copies = {pair: link for pair, link in self.known.items() if link.tier != "burst"}
+        larger = _larger_frames(copies.values(), self.places)
+        asked: dict[Pair, Link | None] = dict(copies)
+        for component in _components(self.places, copies):
+            left = set(component)
+            confirm = self.confirm if len(component) <= _ASK_UP_TO else _nobody_knows
+            while left:
+                members, result = self._star(left, asked, larger, confirm)
+                left -= members
+                if result is not None:
+                    yield result
+
+    def bursts(self) -> Iterable[DuplicateGroup]:
+        shots = {pair: link for pair, link in self.known.items() if link.tier == "burst"}
+        for component in _components(self.places, shots):
+            left = set(component)
+            while len(left) > 1:
+                keep, reason = choose(
+                    [file for photo in left for file in self.places[photo]], prefer=self.prefer
+                )
+                linked = {photo: shots[pair] for photo in left if (pair := _pair(keep.photo, photo)) in shots}
+                left -= {keep.photo, *linked}
+                if linked:
+                    kept = GroupedFile(keep.path, keep.photo, keep.content, "burst", 1.0)
+                    others = [_grouped(self.places[photo][0], link) for photo, link in sorted(linked.items())]
+                    yield _finished([kept, *others], reason)
+
+    def _star(
+        self,
+        left: set[int],
+        asked: dict[Pair, Link | None],
+        larger: Mapping[int, set[int]],
+        confirm: Confirm,
+    ) -> tuple[set[int], DuplicateGroup | None]:
+        """Take one group, or one photo that belongs to none, out of the photos that are left."""
+        keep, reason = choose(
+            [
+                replace(file, part=not left.isdisjoint(larger.get(photo, ())))
+                for photo in sorted(left)
+                for file in self.places[photo]
+            ],
+            prefer=self.prefer,
+        )
+        grouped = [GroupedFile(keep.path, keep.photo, keep.content, "exact", 1.0)]
+        members = {keep.photo}
+        for photo in sorted(left):
+            link = None if photo == keep.photo else self._link(keep.photo, photo, asked, confirm)
+            if photo != keep.photo and link is None:
+                continue
+            members.add(photo)
+            for file in self.places[photo]:
+                if file.path != keep.path and not are_companions(file.path, keep.path):
+                    grouped += self._confirmed(keep, file, link)
+        return members, _finished(grouped, reason) if len(grouped) > 1 else None
+
+    def _confirmed(self, keep: Candidate, file: Candidate, link: Link | None) -> Iterable[GroupedFile]:
+        if link is not None:
+            yield _grouped(file, link)
+            return
+        tier: Tier = "exact" if file.content == keep.content else "pixels"
+        if tier in self.tiers and (keep.photo, keep.photo) not in self.rejected:
+            yield GroupedFile(file.path, file.photo, file.content, tier, 1.0)
+
+    def _link(self, first: int, second: int, asked: dict[Pair, Link | None], confirm: Confirm) -> Link | None:
+        pair = _pair(first, second)
+        if pair in self.rejected:
+            return None
+        if pair not in asked:
+            link = confirm(*pair)
+            asked[pair] = link if link is not None and link.tier in self.tiers else None
+        return asked[pair]
+
+
+def moments_apart(first: str | None, second: str | None) -> float | None:
+    """Seconds between two capture times in ISO 8601, or None where one is unknown."""
+    then, now = moment(first), moment(second)
+    return None if then is None or now is None else abs((now - then).total_seconds())
+
+
+def moment(taken: str | None) -> datetime | None:
+    """Read a capture time; cameras write a 30th of February, too, which is none."""
+    try:
+        return None if taken is None else datetime.fromisoformat(taken)
+    except ValueError:
+        return None
+
+
+def _larger_frames(links: Iterable[Link], places: Mapping[int, Sequence[Candidate]]) -> dict[int, set[int]]:
+    """For each photo that is a part of others (a crop of them), which ones."""
+    larger: dict[int, set[int]] = defaultdict(set)
+    for link in links:
+        seen = link.evidence
+        if seen is None or link.first not in places or link.second not in places:
+            continue
+        first, second = places[link.first][0], places[link.second][0]
+        if _is_part(seen.of_first, seen.of_second, seen.content_second, first, second):
+            larger[link.first].add(link.second)
+        if _is_part(seen.of_second, seen.of_first, seen.content_first, second, first):
+            larger[link.second].add(link.first)
+    return larger
+
+
+def _is_part(mine: float, others: float, others_content: float, part: Candidate, whole: Candidate) -> bool:
+    """Whether one photo shows only a part of what the other one shows; the first three are shares of frames."""
+    # A plain border around the other one is no picture that this one lacks.
+    if not mine >= _WHOLE > others or others_content <= _CLEARLY_MORE * others:
+        return False
+    # A screenshot shows the photo and more around it, but smaller, and not with the camera's own data.
+    if part.camera is not None and whole.camera is None:
+        return False
+    return whole.width * whole.height * others >= _NOT_A_THUMBNAIL * part.width * part.height * mine
+
+
+def _nobody_knows(_first: int, _second: int) -> None:
+    return None
+
+
+def _components(places: Mapping[int, list[Candidate]], links: Mapping[Pair, Link]) -> Iterable[list[int]]:
+    """Photos that are connected by links, and photos that lie in several places; the rest is left out."""
+    neighbours: dict[int, list[int]] = defaultdict(list)
+    for first, second in links:
+        if first in places and second in places:
+            neighbours[first].append(second)
+            neighbours[second].append(first)
+    seen: set[int] = set()
+    for start in sorted(places):
+        if start in seen or (start not in neighbours and len(places[start]) == 1):
+            continue
+        component, stack = [], [start]
+        seen.add(start)
+        while stack:
+            photo = stack.pop()
+            component.append(photo)
+            fresh = [other for other in neighbours[photo] if other not in seen]
+            seen.update(fresh)
+            stack += fresh
+        yield sorted(component)
+
+
+def _pair(first: int, second: int) -> Pair:
+    return (first, second) if first < second else (second, first)
+
+
+def _grouped(file: Candidate, link: Link) -> GroupedFile:
+    return GroupedFile(file.path, file.photo, file.content, link.tier, link.score, link.evidence)
+
+
+def _finished(files: Sequence[GroupedFile], reason: str) -> DuplicateGroup:
+    others = sorted(files[1:], key=lambda file: file.path)
+    tier = max((file.tier for file in others), key=TIERS.index)
+    score = min(file.score for file in others)
+    return DuplicateGroup(tier, score, files[0].path, reason, (files[0], *others))

@@ -1,0 +1,1 @@
+"""Which pairs of photos are worth a closer look."""

@@ -1,0 +1,1 @@
+"""Whether two photos show the same shot: geometry, agreement, motion."""

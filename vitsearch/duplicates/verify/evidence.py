@@ -1,0 +1,231 @@
+"""The second look at a pair of photos: what it found, and whether that makes them the same shot."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vitsearch.duplicates.verify.agreement import Agreement, compare
+from vitsearch.duplicates.verify.geometry import fit, full_frame
+from vitsearch.duplicates.verify.views import View
+from vitsearch.photos.perceptual_hash import ORIENTATIONS, distances, unpacked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from PIL.Image import Image
+
+    from vitsearch.duplicates.verify.geometry import Matrix
+
+# A view and its features take about 1 MB.
+_CACHED_VIEWS = 256
+_RIGHT_ANGLE = 90
+_WHOLE = 0.97
+
+
+@dataclass(frozen=True, slots=True)
+class Cutoffs:
+    """Where the second look draws its lines; `calibration` earns the first two on a library's own photos.
+
+    `share`, `closeness`: see `Agreement`. `overlap`: how much of the smaller photo must lie inside the other.
+    `inliers`: how many distinct features a transform must rest on before it is looked at.
+    `moved`: how much of the picture may lie elsewhere than the rest says.
+    `hash_distance`: up to here (of 255) the hash's orientation of the whole frame is tried first.
+    """
+
+    share: float = 0.82
+    closeness: float = 0.95
+    overlap: float = 0.7
+    inliers: int = 7
+    moved: float = 0.008
+    hash_distance: int = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known of a pair of photos; `transform` says what was done to the second one.
+
+    `cosine`: similarity of the embeddings. `hash_distance`: 0 to 255, the smallest over eight orientations.
+    `inliers`: features the transform rests on, 0 where the hash proposed it. The next five are `Agreement`'s.
+    `content_first`, `content_second`: how much of each frame is not a plain border, looked at where it is confirmed.
+    """
+
+    cosine: float | None = None
+    hash_distance: int | None = None
+    inliers: int = 0
+    share: float = 0.0
+    closeness: float = 0.0
+    of_first: float = 0.0
+    of_second: float = 0.0
+    moved: float = 0.0
+    content_first: float = 1.0
+    content_second: float = 1.0
+    transform: str = "none found"
+
+    @property
+    def score(self) -> float:
+        """One number, 0 to 1: the share of the picture that agrees times how closely it does."""
+        return max(0.0, self.share * self.closeness)
+
+    def confirms(self, cutoffs: Cutoffs) -> bool:
+        """Whether this is the same shot."""
+        return (
+            self.share >= cutoffs.share
+            and self.closeness >= cutoffs.closeness
+            and max(self.of_first, self.of_second) >= cutoffs.overlap
+            and self.moved <= cutoffs.moved
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Hypothesis:
+    orientation: int
+    matrix: Matrix
+    inliers: int
+
+
+class SecondLook:
+    """Compares photos pair by pair; photos are known by id, and views of them are kept while they are in use.
+
+    Threads may share it.
+    """
+
+    def __init__(
+        self,
+        pixels: Callable[[int], Image],
+        hashes: Callable[[int], bytes | None],
+        *,
+        cutoffs: Cutoffs | None = None,
+    ) -> None:
+        """`pixels` gives a photo's upright RGB image, decoded at any scale of at least 288 pixels' shorter side."""
+        self.cutoffs = cutoffs or Cutoffs()
+        self._pixels = pixels
+        self._hashes = hashes
+        self._views: OrderedDict[int, View] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def compare(self, first: int, second: int, *, cosine: float | None = None) -> Evidence:
+        """Look for a transform that turns the first photo into the second, and say how well it holds.
+
+        Raises:
+            UnreadablePhoto: what `pixels` raises.
+
+        """
+        return look(
+            self._view(first),
+            self._view(second),
+            hashes=(self._hashes(first), self._hashes(second)),
+            cosine=cosine,
+            cutoffs=self.cutoffs,
+        )
+
+    def _view(self, photo: int) -> View:
+        with self._lock:
+            view = self._views.get(photo)
+            if view is not None:
+                self._views.move_to_end(photo)
+                return view
+        view = View.of(self._pixels(photo))
+        with self._lock:
+            self._views[photo] = view
+            if len(self._views) > _CACHED_VIEWS:
+                self._views.popitem(last=False)
+        return view
+
+
+def look(
+    first: View,
+    second: View,
+    *,
+    hashes: tuple[bytes | None, bytes | None] = (None, None),
+    cosine: float | None = None,
+    cutoffs: Cutoffs | None = None,
+) -> Evidence:
+    """Compare two views: the whole frame as the hashes suggest, then local features, then those in the mirror."""
+    cutoffs = cutoffs or Cutoffs()
+    distance, orientation = _hash_distance(hashes)
+    best = Evidence(cosine=cosine, hash_distance=distance)
+    for attempt in ("hash", "features", "mirror"):
+        if attempt == "hash":
+            hypothesis = _by_hash(first, second, distance, orientation, cutoffs)
+        else:
+            hypothesis = _by_features(first, second, cutoffs, mirrored=attempt == "mirror")
+        if hypothesis is None:
+            continue
+        placed = second if hypothesis.orientation == 0 else second.turned(hypothesis.orientation)
+        agreement = compare(first.grey, placed.grey, hypothesis.matrix)
+        if agreement is None:
+            continue
+        found = _evidence(agreement, hypothesis, best)
+        if found.confirms(cutoffs):
+            return replace(found, content_first=first.content, content_second=second.content)
+        best = max(best, found, key=attrgetter("score"))
+    return best
+
+
+def _hash_distance(hashes: tuple[bytes | None, bytes | None]) -> tuple[int | None, int]:
+    first, second = hashes
+    if not first or not second:
+        return None, 0
+    distance, orientation = distances(unpacked([first]), unpacked([second]))
+    return int(distance[0]), int(orientation[0])
+
+
+def _by_hash(
+    first: View, second: View, distance: int | None, orientation: int, cutoffs: Cutoffs
+) -> _Hypothesis | None:
+    if distance is None or distance > cutoffs.hash_distance:
+        return None
+    height, width = second.grey.shape
+    shape = (width, height) if orientation & 4 else (height, width)
+    return _Hypothesis(orientation, full_frame(first.grey.shape, shape), 0)
+
+
+def _by_features(first: View, second: View, cutoffs: Cutoffs, *, mirrored: bool) -> _Hypothesis | None:
+    found = fit(first.features, second.mirrored if mirrored else second.features)
+    if found is None or found.inliers < cutoffs.inliers:
+        return None
+    return _Hypothesis(int(mirrored), found.matrix, found.inliers)
+
+
+def _evidence(agreement: Agreement, hypothesis: _Hypothesis, known: Evidence) -> Evidence:
+    return Evidence(
+        cosine=known.cosine,
+        hash_distance=known.hash_distance,
+        inliers=hypothesis.inliers,
+        share=agreement.share,
+        closeness=agreement.closeness,
+        of_first=agreement.of_first,
+        of_second=agreement.of_second,
+        moved=agreement.moved,
+        transform=_in_words(hypothesis, agreement),
+    )
+
+
+def _in_words(hypothesis: _Hypothesis, agreement: Agreement) -> str:
+    """Say what was done to the second photo."""
+    matrix = hypothesis.matrix
+    # Image rows count downwards: a positive angle turns clockwise. A mirrored photo was turned before it was mirrored.
+    angle = float(np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0])))
+    quarters = round(angle / _RIGHT_ANGLE)
+    rest = angle - quarters * _RIGHT_ANGLE
+    words = []
+    if hypothesis.inliers == 0:
+        words.append("same frame" if hypothesis.orientation == 0 else ORIENTATIONS[hypothesis.orientation])
+    else:
+        if quarters % 4:
+            words.append({1: "turned right", 2: "upside down", 3: "turned left"}[quarters % 4])
+        if hypothesis.orientation:
+            words.append("mirrored")
+    if abs(rest) >= 1:
+        words.append(f"straightened by {abs(rest):.0f} degrees")
+    if agreement.of_first < _WHOLE:
+        words.append(f"shows {agreement.of_first:.0%} of the other's frame")
+    if agreement.of_second < _WHOLE:
+        words.append(f"has {1 - agreement.of_second:.0%} around or over it that the other has not")
+    return ", ".join(words) or "same frame"

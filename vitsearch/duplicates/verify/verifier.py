@@ -1,0 +1,163 @@
+"""What a pair of a library's photos is to each other: the same pixels, the same shot, the same moment, or nothing."""
+
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from blake3 import blake3
+
+from vitsearch.decoding.decoders import Decoders
+from vitsearch.duplicates.group.grouping import BURST_SECONDS, TIERS, Link, Tier, moments_apart
+from vitsearch.duplicates.tables import shots_of
+from vitsearch.duplicates.verify.evidence import Cutoffs, Evidence, SecondLook
+from vitsearch.duplicates.verify.views import SHORT_SIDE
+from vitsearch.errors import UnreadablePhoto
+from vitsearch.photos.perceptual_hash import distances, unpacked
+from vitsearch.records import UnreadableFile
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+    from pathlib import Path
+
+    from PIL.Image import Image
+
+    from vitsearch.duplicates.tables import Shot
+    from vitsearch.storage.catalog import Catalog
+
+# Shots of one moment are alike; two cameras in one second, or a turn of the head, are not a burst.
+BURST_COSINE = 0.8
+# Two containers of the same pixels differ in their hashes only by the scale that a JPEG was decoded at.
+SAME_PIXELS_DISTANCE = 24
+
+
+@contextmanager
+def looking_threads(judge: Judge) -> Iterator[ThreadPoolExecutor]:
+    """Threads in which `judge` may look, one a decoder; at the end its decoders are gone, and it can look no more.
+
+    Each keeps a core busy: matrix products that spread over all cores cost thrice.
+    """
+    from threadpoolctl import threadpool_limits
+
+    with (
+        threadpool_limits(1, user_api="blas"),
+        ThreadPoolExecutor(judge.decoders.count, thread_name_prefix="vitsearch-look") as pool,
+        judge.decoders,
+    ):
+        yield pool
+
+
+class Judge:
+    """Judges pairs of photos by id, in `looking_threads`. Call `prepare` with the photos of the next pairs first."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        *,
+        cutoffs: Cutoffs | None = None,
+        tiers: Collection[Tier] = TIERS,
+        rejected: Collection[tuple[int, int]] = (),
+    ) -> None:
+        self._catalog = catalog
+        self.decoders = Decoders(os.cpu_count() or 2)
+        self._tiers = tiers
+        self._rejected = rejected
+        self._shots: dict[int, Shot] = {}
+        self._digests: dict[int, bytes] = {}
+        self._unreadable: dict[int, UnreadableFile] = {}
+        self._lock = threading.Lock()
+        self.look = SecondLook(self._small, self._hash, cutoffs=cutoffs)
+
+    @property
+    def unreadable(self) -> list[UnreadableFile]:
+        """The files that could not be read, by path."""
+        return sorted(self._unreadable.values(), key=lambda file: file.path)
+
+    def prepare(self, photos: Iterable[int]) -> None:
+        """Fetch what is stored of these photos, and forget the others."""
+        self._shots = shots_of(self._catalog, photos)
+
+    def judge(self, first: int, second: int, cosine: float | None) -> Link | None:
+        """Say what two photos are to each other, `first` < `second`; None: nothing, or nobody can tell.
+
+        Two capture times within `BURST_SECONDS` by one camera are two shots, however alike: never `near`.
+        """
+        if (first, second) in self._rejected or {first, second} & self._unreadable.keys():
+            return None
+        one, two = self._shots.get(first), self._shots.get(second)
+        if one is None or two is None or one.path is None or two.path is None:
+            return None
+        try:
+            if self._same_pixels(first, second, one, two):
+                evidence = Evidence(cosine, 0, 0, 1.0, 1.0, 1.0, 1.0, transform="same pixels")
+                return Link(first, second, "pixels", 1.0, evidence)
+            apart = moments_apart(one.taken, two.taken) if one.camera == two.camera else None
+            at_one_moment = apart is not None and apart <= BURST_SECONDS
+            if "near" in self._tiers and not (at_one_moment and apart):
+                evidence = self.look.compare(first, second, cosine=cosine)
+                if evidence.confirms(self.look.cutoffs):
+                    return Link(first, second, "near", evidence.score, evidence)
+        except UnreadablePhoto:
+            return None
+        if at_one_moment and cosine is not None and cosine >= BURST_COSINE:
+            return Link(
+                first, second, "burst", float(cosine), Evidence(cosine, transform=f"{apart:.0f} s apart")
+            )
+        return None
+
+    def confirm(self, first: int, second: int) -> Link | None:
+        """Do the same for a pair that nobody proposed, prepared or not; not while other threads look."""
+        self.prepare((first, second))
+        return self.judge(first, second, None)
+
+    def pixels(self, photo: int, min_side: int | None) -> Image:
+        """Decode a photo that was prepared, in full or with at least so many pixels on its shorter side.
+
+        Raises:
+            UnreadablePhoto: it cannot be read; it is noted and not tried again.
+
+        """
+        shot = self._shots.get(photo)
+        if (
+            shot is None or shot.path is None
+        ):  # its drive was taken out, or it was removed, since it was proposed
+            raise UnreadablePhoto(f"photo {photo}", "its file is not there any more")
+        path = shot.path
+        try:
+            with self.decoders.open(path) as opened:
+                return opened.pixels(min_side=min_side)
+        except UnreadablePhoto as error:
+            self._note(photo, path, error.reason)
+            raise
+
+    def _same_pixels(self, first: int, second: int, one: Shot, two: Shot) -> bool:
+        """Whether both decode to the same upright pixels; only what might is decoded in full."""
+        if not {"pixels", "near"} & set(self._tiers) or (one.width, one.height) != (two.width, two.height):
+            return False
+        if one.perceptual and two.perceptual:
+            distance, orientation = distances(unpacked([one.perceptual]), unpacked([two.perceptual]))
+            if distance[0] > SAME_PIXELS_DISTANCE or orientation[0]:
+                return False
+        elif one.perceptual or two.perceptual:
+            return False
+        return self._digest(first) == self._digest(second)
+
+    def _digest(self, photo: int) -> bytes:
+        digest = self._digests.get(photo)
+        if digest is None:
+            image = self.pixels(photo, None)
+            digest = self._digests[photo] = blake3(image.tobytes()).digest()
+        return digest
+
+    def _small(self, photo: int) -> Image:
+        return self.pixels(photo, SHORT_SIDE)
+
+    def _hash(self, photo: int) -> bytes | None:
+        return self._shots[photo].perceptual
+
+    def _note(self, photo: int, path: Path, reason: str) -> None:
+        with self._lock:
+            self._unreadable[photo] = UnreadableFile(path, reason)

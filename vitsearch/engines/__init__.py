@@ -1,0 +1,1 @@
+"""Beyond one machine: Parquet, Milvus, Ray and URLs. The core never imports them."""

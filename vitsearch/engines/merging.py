@@ -1,0 +1,264 @@
+"""Merge photos that were exported elsewhere, or embedded in other processes, into a library.
+
+A photo is known by its content: vectors that were computed elsewhere belong to whatever file here holds the same photo.
+A place on another machine is kept as an offline root, so that `roots relocate` can point it to where its photos are
+mounted here; a place that exists here is taken over only if its file is the one that was exported.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from vitsearch.decoding.decoders import Decoders
+from vitsearch.engines.parquet.reading import ImportedRow, RefusedRow
+from vitsearch.errors import StoreError, UnreadablePhoto
+from vitsearch.paths import is_offline, real_path
+from vitsearch.records import FoundFile, PhotoFacts
+from vitsearch.storage.catalog import ReadableFile
+from vitsearch.storage.database import path_to_value
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from vitsearch.decoding.decoders import ProtectedPhoto
+    from vitsearch.engines.portable import Place
+    from vitsearch.storage.catalog import Catalog, Root
+
+# Imported places are older than any walk: no file that vanishes here has "moved" to another machine.
+_BEFORE_ALL_RUNS = 0
+_REASONS = 100
+
+
+@dataclass
+class Tally:
+    """What a merge has come to so far."""
+
+    photos: int = 0
+    vectors: int = 0
+    here: int = 0
+    elsewhere: int = 0
+    taken: int = 0
+    refused: int = 0
+    reasons: list[RefusedRow] = field(default_factory=list)
+
+    def refuse(self, rows: Sequence[RefusedRow]) -> None:
+        """Count rows that are left out, and keep the first reasons."""
+        self.refused += len(rows)
+        self.reasons += rows[: _REASONS - len(self.reasons)]
+
+
+class Places:
+    """Where imported files are in this library."""
+
+    def __init__(self, catalog: Catalog, relocate: Mapping[str, str]) -> None:
+        self.offline: set[int] = set()
+        self._catalog = catalog
+        self._relocate = {old.rstrip("/\\"): new.rstrip("/\\") for old, new in relocate.items()}
+        self._roots = [(root, root.is_offline()) for root in catalog.roots()]
+        self._added: dict[str, tuple[Root, str] | None] = {}
+
+    def of(self, place: Place) -> tuple[Root, FoundFile, bool] | None:
+        """Return root, file and whether it is here; None for a file that should be here and is not."""
+        name = self._named(place.root)
+        found = self._known(Path(name), place.path)
+        if found is not None:
+            root, relative, offline = found
+            file = FoundFile(root.path, relative, place.size, place.mtime_ns)
+            if offline:
+                self.offline.add(root.id)
+                return root, file, False
+            return (root, file, True) if _is_same(file) else None
+        folder = Path(name)
+        file = FoundFile(folder, place.path, place.size, place.mtime_ns)
+        if any(root.path.is_relative_to(folder) for root, _ in self._roots):
+            return None  # it would absorb folders that are indexed here
+        here = not is_offline(folder)
+        if here and not _is_same(file):
+            return None
+        root, _ = self._catalog.add_root(folder)
+        self._roots.append((root, not here))
+        if not here:
+            self.offline.add(root.id)
+        return root, file, here
+
+    def _named(self, root: str) -> str:
+        for old, new in self._relocate.items():
+            if root == old or root.startswith((f"{old}/", f"{old}\\")):
+                return new + root[len(old) :]
+        return root
+
+    def _known(self, folder: Path, path: str) -> tuple[Root, str, bool] | None:
+        for root, offline in self._roots:
+            if folder.is_relative_to(root.path):
+                return root, (folder.relative_to(root.path) / path).as_posix(), offline
+            inner = folder / path
+            if root.path.is_relative_to(folder) and inner.is_relative_to(root.path):
+                return root, inner.relative_to(root.path).as_posix(), offline
+        return None
+
+
+def _is_same(file: FoundFile) -> bool:
+    try:
+        info = file.path.stat()
+    except (OSError, ValueError):
+        return False
+    return (info.st_size, info.st_mtime_ns) == (file.size, file.mtime_ns)
+
+
+class Merge:
+    """Puts batches of rows into the catalog."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        space_id: int,
+        places: Places,
+        *,
+        tally: Tally | None = None,
+        run: int = _BEFORE_ALL_RUNS,
+    ) -> None:
+        self.tally = tally or Tally()
+        self._catalog = catalog
+        self._space_id = space_id
+        self._places = places
+        self._run = run
+
+    def by_content(self, rows: Sequence[ImportedRow]) -> None:
+        """Store rows that carry their photo's hash, facts and places."""
+        known = self._known_facts([row.payload for row in rows if row.payload is not None])
+        located = {row.number: [self._places.of(place) for place in row.places] for row in rows}
+        holders = self._holders([each for found in located.values() for each in found if each])
+        ready: list[ReadableFile] = []
+        for row in rows:
+            assert row.payload is not None
+            assert row.facts is not None
+            facts, has_perceptual = known.get(row.payload, (None, False))
+            kept = []
+            for place, found in zip(row.places, located[row.number], strict=True):
+                if found is None:
+                    continue
+                root, file, here = found
+                if holders.setdefault((root.id, file.relative), row.payload) != row.payload:
+                    self.tally.taken += 1
+                    continue
+                kept.append((root.id, file, place.content, here))
+            stored = ReadableFile(
+                None,
+                FoundFile(Path(), "", 0, 0),
+                b"",
+                row.payload,
+                _filled(facts, row.facts),
+                None if has_perceptual else row.perceptual,
+                row.row.astype(np.float16),
+                row.norm,
+            )
+            ready += [
+                replace(stored, root=root, found=file, content=content) for root, file, content, _ in kept[:1]
+            ] or [stored]
+            ready += [
+                replace(stored, root=root, found=file, content=content, row=None)
+                for root, file, content, _ in kept[1:]
+            ]
+            self.tally.photos += 1
+            self.tally.here += any(here for *_, here in kept)
+            self.tally.elsewhere += bool(kept) and not any(here for *_, here in kept)
+        self.tally.vectors += self._catalog.store(self._run, self._space_id, ready, [])
+
+    def by_path(self, source: Path, rows: Sequence[ImportedRow]) -> None:
+        """Store rows that know only where their photo is: the file is read, not decoded."""
+        ready: list[ReadableFile] = []
+        count = max(2, os.cpu_count() or 2)
+        with ThreadPoolExecutor(count) as pool, Decoders(count) as decoders:
+            paths = [local_path(source, row) for row in rows]
+            outcomes = pool.map(partial(_outcome, decoders), paths)
+            for row, path, outcome in zip(rows, paths, outcomes, strict=True):
+                if isinstance(outcome, UnreadablePhoto):
+                    self.tally.refuse([RefusedRow(source, row.number, f"{path}: {outcome.reason}")])
+                    continue
+                photo, info = outcome
+                root = next((root for root in self._catalog.roots() if path.is_relative_to(root.path)), None)
+                if root is None:
+                    raise StoreError(
+                        f"{path} is in no folder of the library: name the folder that the photos are in with --root"
+                    )
+                found = FoundFile(
+                    root.path, path.relative_to(root.path).as_posix(), info.st_size, info.st_mtime_ns
+                )
+                row16 = row.row.astype(np.float16)
+                ready.append(
+                    ReadableFile(
+                        root.id, found, photo.content, photo.payload, photo.facts, None, row16, row.norm
+                    )
+                )
+        self.tally.photos += len(ready)
+        self.tally.here += len(ready)
+        self.tally.vectors += self._catalog.store(self._catalog.begin_run(), self._space_id, ready, [])
+
+    def _known_facts(self, payloads: Sequence[bytes]) -> dict[bytes, tuple[PhotoFacts, bool]]:
+        """What the library itself knows of these photos; it is believed before a file is."""
+        known: dict[bytes, tuple[PhotoFacts, bool]] = {}
+        for start in range(0, len(payloads), 900):
+            part = payloads[start : start + 900]
+            for payload, perceptual, *facts in self._catalog.database.rows(
+                "SELECT payload, perceptual IS NOT NULL, format, width, height, taken, camera, latitude, longitude, "
+                f"software FROM photos WHERE payload IN ({','.join('?' * len(part))})",
+                part,
+            ):
+                known[payload] = PhotoFacts(*facts), bool(perceptual)  # type: ignore[index,arg-type]
+        return known
+
+    def _holders(self, found: Sequence[tuple[Root, FoundFile, bool]]) -> dict[tuple[int, str], bytes]:
+        """The photos that already have these places: the library's own word wins."""
+        holders: dict[tuple[int, str], bytes] = {}
+        wanted: dict[int, list[str]] = {}
+        for root, file, _ in found:
+            wanted.setdefault(root.id, []).append(file.relative)
+        for root_id, paths in wanted.items():
+            for start in range(0, len(paths), 900):
+                part = paths[start : start + 900]
+                for relative, payload in zip(part, self._payloads_at(root_id, part), strict=True):
+                    if payload is not None:
+                        holders[root_id, relative] = payload
+        return holders
+
+    def _payloads_at(self, root: int, paths: Sequence[str]) -> list[bytes | None]:
+        values = [path_to_value(path) for path in paths]
+        rows = self._catalog.database.rows(
+            "SELECT f.path, p.payload FROM files f JOIN photos p ON p.id = f.photo "
+            f"WHERE f.root = ? AND f.path IN ({','.join('?' * len(values))})",
+            [root, *values],
+        )
+        at = cast("dict[str | bytes, bytes]", dict(rows))  # type: ignore[arg-type]
+        return [at.get(value) for value in values]
+
+
+def _filled(own: PhotoFacts | None, told: PhotoFacts) -> PhotoFacts:
+    if own is None:
+        return told
+    gaps = {
+        field.name: getattr(told, field.name) for field in fields(own) if getattr(own, field.name) is None
+    }
+    return replace(own, **gaps)
+
+
+def _outcome(decoders: Decoders, path: Path) -> tuple[ProtectedPhoto, os.stat_result] | UnreadablePhoto:
+    try:
+        info = path.stat()
+        with decoders.open(path) as photo:
+            return photo, info
+    except UnreadablePhoto as error:
+        return error
+    except (OSError, ValueError) as error:
+        return UnreadablePhoto(path, getattr(error, "strerror", None) or str(error))
+
+
+def local_path(file: Path, row: ImportedRow) -> Path:
+    """Return where a photo is that is named by its path alone: relative to the file that names it."""
+    return real_path(file.parent / str(row.path).removeprefix("file://"))

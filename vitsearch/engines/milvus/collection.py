@@ -1,0 +1,293 @@
+"""Milvus: the engine for libraries beyond one machine, or a file of its own through Milvus Lite.
+
+A collection holds the photos of one library in one space. The photo's hash is its primary key, so that bringing it
+twice replaces it. Every row carries a checksum of all that it says: a later export reads those and brings what differs.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Self
+
+from vitsearch.engines.milvus.rows import LONGEST_PATH, LONGEST_TEXT, MOST_FOLDERS
+from vitsearch.errors import SpaceMismatch, StoreError
+from vitsearch.space import Space
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from vitsearch.engines.milvus.address import Address
+    from vitsearch.engines.milvus.rows import Row
+
+# The most that Milvus returns to one request (its quota `limits.topK`).
+MOST_ROWS = 16_384
+_SPACE, _LIBRARY = "vitsearch.space", "vitsearch.library"
+_REFUSALS = ("auth", "permission", "privilege", "denied")
+_BREAKS = (
+    "connect",
+    "unavailable",
+    "timeout",
+    "timed out",
+    "deadline",
+    "socket",
+    "reset by peer",
+    "cancelled",
+)
+_BUILDING: Mapping[str, dict[str, int]] = {
+    "HNSW": {"M": 16, "efConstruction": 200},
+    "IVF_FLAT": {"nlist": 1024},
+    "IVF_SQ8": {"nlist": 1024},
+}
+
+
+class MilvusCollection:
+    """One collection, open. A context manager; each method raises `StoreError` in one line."""
+
+    def __init__(self, address: Address, *, timeout: float = 60.0) -> None:
+        """Connect. `timeout`: seconds that a request may take, retries included.
+
+        Raises:
+            StoreError: pymilvus is not installed, nobody answers there, or the user may not.
+
+        """
+        self.address = address
+        self._timeout = timeout
+        # It logs tracebacks of errors that are raised as well.
+        for name in ("pymilvus", "milvus_lite"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+        try:
+            from pymilvus import MilvusClient
+        except ImportError as error:
+            raise StoreError(
+                "Milvus needs its client: install it with `pip install 'vitsearch[milvus]'`"
+            ) from error
+        if address.is_file:
+            _check_folder(address.uri)
+        with self._plain_errors("reach"):
+            self._client = MilvusClient(
+                address.uri, token=address.token, db_name=address.database, timeout=min(timeout, 10.0)
+            )
+        self._index: dict[str, Any] | None = None
+        self._loaded = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *rest: object) -> None:
+        with self._plain_errors("close"):
+            self._client.close()
+        if self.address.is_file:
+            from milvus_lite.server_manager import server_manager_instance
+
+            server_manager_instance.release_server(self.address.uri)
+
+    def exists(self) -> bool:
+        """Whether the collection is there."""
+        return bool(self._call("has_collection"))
+
+    def space(self) -> Space:
+        """Return the space of the vectors in the collection.
+
+        Raises:
+            StoreError: there is no such collection, or vitsearch did not make it.
+
+        """
+        if not self.exists():
+            raise StoreError(
+                f"there is no collection {self.address.shown}: make it with `vitsearch export --to ADDRESS`"
+            )
+        try:
+            return Space.from_json(self._notes()[_SPACE])
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise StoreError(
+                f"the collection {self.address.shown} was not made by vitsearch: choose another name"
+            ) from error
+
+    def open_for(self, space: Space, library: int) -> None:
+        """Make the collection for the photos of a library, or check that it is that.
+
+        Raises:
+            SpaceMismatch: it holds vectors of another space.
+            StoreError: it holds photos of another library, or vitsearch did not make it.
+
+        """
+        if not self.exists():
+            self._create(space, library)
+        elif (found := self.space()) != space:
+            raise SpaceMismatch(
+                f"the collection {self.address.shown} holds vectors of {found.model} ({found.dimension} dimensions), "
+                f"the library those of {space.model} ({space.dimension}): choose another name for the collection"
+            )
+        elif self._notes().get(_LIBRARY) != str(library):
+            raise StoreError(
+                f"the collection {self.address.shown} holds the photos of another library: choose another name, or "
+                "bring the libraries together first, with `vitsearch import`"
+            )
+
+    def count(self, expression: str = "") -> int:
+        """Return how many photos the collection holds, or of those that fit an expression."""
+        rows = self._call("query", filter=expression, output_fields=["count(*)"], consistency_level="Strong")
+        return int(rows[0]["count(*)"])
+
+    def rows(self, expression: str, fields: Sequence[str], *, limit: int = MOST_ROWS) -> list[Row]:
+        """Return the rows that fit an expression, at most `limit`, as they are now."""
+        return list(
+            self._call(
+                "query",
+                filter=expression,
+                output_fields=list(fields),
+                limit=limit,
+                consistency_level="Strong",
+            )
+        )
+
+    def all_rows(self, expression: str, fields: Sequence[str]) -> Iterator[Row]:
+        """Yield all rows that fit an expression, however many."""
+        pages = self._call("query_iterator", filter=expression, output_fields=list(fields), batch_size=1000)
+        try:
+            while True:
+                with self._plain_errors("read from"):
+                    page = pages.next()
+                if not page:
+                    return
+                yield from page
+        finally:
+            pages.close()
+
+    def nearest(
+        self, query: npt.NDArray[np.float32], expression: str, fields: Sequence[str], *, limit: int
+    ) -> list[tuple[Row, float]]:
+        """Return the rows nearest to a unit query (d,) among those that fit an expression, with their cosine."""
+        hits = self._call(
+            "search",
+            data=[query.tolist()],
+            anns_field="vector",
+            filter=expression,
+            limit=limit,
+            output_fields=list(fields),
+            search_params={"metric_type": "IP", "params": self._effort(limit)},
+        )[0]
+        return [({"photo": hit.get("photo"), **hit["entity"]}, float(hit["distance"])) for hit in hits]
+
+    def put(self, rows: Sequence[Row]) -> None:
+        """Store rows in place of those with the same primary key."""
+        self._call("upsert", data=list(rows))
+
+    def delete(self, photos: Sequence[str]) -> None:
+        """Delete rows by primary key."""
+        self._call("delete", ids=list(photos))
+
+    def flush(self) -> None:
+        """Make what was written last on the server's disk."""
+        self._call("flush")
+
+    def _create(self, space: Space, library: int) -> None:
+        from pymilvus import DataType, MilvusClient
+
+        notes = {_SPACE: space.to_json(), _LIBRARY: str(library)}
+        # Milvus Lite keeps properties and drops the description; every Milvus keeps the description.
+        schema = MilvusClient.create_schema(
+            auto_id=False, enable_dynamic_field=False, description=json.dumps(notes)
+        )
+        text: dict[str, Any] = {"datatype": DataType.VARCHAR}
+        schema.add_field("photo", is_primary=True, max_length=64, **text)
+        schema.add_field("id", DataType.INT64)
+        schema.add_field("vector", DataType.FLOAT_VECTOR, dim=space.dimension)
+        schema.add_field("norm", DataType.FLOAT)
+        for name in ("width", "height"):
+            schema.add_field(name, DataType.INT32)
+        for name, longest in (("format", 64), ("taken", 64), ("camera", 1024), ("software", 1024)):
+            schema.add_field(name, max_length=longest, nullable=True, **text)
+        for name in ("latitude", "longitude"):
+            schema.add_field(name, DataType.DOUBLE, nullable=True)
+        # What `--in`, `--camera` and `--label` ask for.
+        schema.add_field("camera_lower", max_length=1024, nullable=True, **text)
+        lists: dict[str, Any] = {"datatype": DataType.ARRAY, "element_type": DataType.VARCHAR}
+        schema.add_field("folders", max_capacity=MOST_FOLDERS, max_length=LONGEST_PATH, **lists)
+        schema.add_field("labels", max_capacity=MOST_FOLDERS, max_length=LONGEST_PATH, **lists)
+        for name in ("files", "said"):  # JSON that is only read back
+            schema.add_field(name, max_length=LONGEST_TEXT, **text)
+        schema.add_field("checksum", max_length=32, **text)
+        index = MilvusClient.prepare_index_params()
+        index.add_index(
+            "vector",
+            index_type=self.address.index,
+            metric_type="IP",
+            params=_BUILDING.get(self.address.index, {}),
+        )
+        self._call(
+            "create_collection",
+            schema=schema,
+            index_params=index,
+            num_shards=self.address.shards,
+            properties=notes,
+        )
+
+    def _notes(self) -> dict[str, str]:
+        told = self._call("describe_collection")
+        try:
+            described = json.loads(told.get("description") or "{}")
+        except ValueError:
+            described = {}
+        return {**(described if isinstance(described, dict) else {}), **told.get("properties", {})}
+
+    def _effort(self, limit: int) -> dict[str, Any]:
+        if self._index is None:
+            self._index = self._call("describe_index", index_name="vector") or {}
+        kind = str(self._index.get("index_type", ""))
+        return {"ef": min(32_768, max(128, 2 * limit))} if kind.startswith("HNSW") else {}
+
+    def _call(self, method: str, **options: Any) -> Any:  # noqa: ANN401 - whatever pymilvus returns
+        if method in ("query", "query_iterator", "search") and not self._loaded:
+            self._call("load_collection")
+            self._loaded = True
+        with self._plain_errors("write to" if method in ("upsert", "delete", "flush") else "read from"):
+            return getattr(self._client, method)(self.address.collection, timeout=self._timeout, **options)
+
+    @contextmanager
+    def _plain_errors(self, doing: str) -> Iterator[None]:
+        import grpc
+        from pymilvus.exceptions import MilvusException
+
+        try:
+            yield
+        except (MilvusException, grpc.RpcError, ConnectionError, OSError, ValueError) as error:
+            text = _reason(error)
+            folded = f"{text} {type(error).__name__}".casefold()
+            if "open local milvus failed" in folded:
+                text, way = "it does not open", "another process uses it, or it is damaged"
+            elif any(word in folded for word in _REFUSALS):
+                way = (
+                    "check user and password (--token, or VITSEARCH_STORE_TOKEN), and what they may do there"
+                )
+            elif any(word in folded for word in _BREAKS):
+                way = "check address and network, then run the command again: it goes on where it stopped"
+            else:
+                way = "mend that, then run the command again: it goes on where it stopped"
+            raise StoreError(f"cannot {doing} {self.address.shown}: {text}; {way}") from error
+
+
+def _check_folder(file: str) -> None:
+    folder = os.path.dirname(file)  # noqa: PTH120
+    effective = os.access in os.supports_effective_ids
+    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=effective):
+        raise StoreError(f"cannot write to {file}: its folder does not exist or is not yours")
+
+
+def _reason(error: BaseException) -> str:
+    """What an error says; what the server said, where that is its cause."""
+    # pymilvus raises errors "from" themselves: no loop over causes.
+    for each in (error, error.__cause__):
+        details = getattr(each, "details", None)
+        if callable(details):
+            text = details()
+            break
+    else:
+        text = getattr(error, "message", None) or str(error)
+    return " ".join(str(text).split())[:200] or type(error).__name__

@@ -1,0 +1,187 @@
+"""Bring a library's photos into a Milvus collection: what is new, what changed, what has gone, and nothing else.
+
+The photos are compared in ranges of their hashes, so that memory stays small whatever the library's size, and a run
+that broke off leaves the ranges that it did as they should be.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from vitsearch.engines.milvus.collection import MOST_ROWS
+from vitsearch.engines.milvus.rows import checksum, row_of
+from vitsearch.errors import StoreError
+from vitsearch.heads.store import HeadShelf
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from vitsearch.engines.milvus.collection import MilvusCollection
+    from vitsearch.engines.milvus.rows import Row
+    from vitsearch.engines.portable import Selection
+    from vitsearch.library import Library
+
+_PHOTOS_A_RANGE = 4096
+_ROWS_AT_ONCE = 1000
+_ALL = 1 << 32
+# Of each range that changed, so many rows are read back whole.
+_READ_BACK = 32
+
+
+@dataclass(frozen=True, slots=True)
+class StoreReport:
+    """What an export to an engine did; `photos` is how many the collection holds of this selection now."""
+
+    to: str
+    photos: int
+    written: int
+    removed: int
+    unchanged: int
+    model: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """Hashes whose first 32 bits are from `low` to below `high`."""
+
+    low: int
+    high: int
+
+    @property
+    def expression(self) -> str:
+        below = f' and photo < "{self.high:08x}"' if self.high < _ALL else ""
+        return f'photo >= "{self.low:08x}"{below}'
+
+    def halves(self) -> tuple[_Range, _Range]:
+        middle = (self.low + self.high) // 2
+        return _Range(self.low, middle), _Range(middle, self.high)
+
+
+def export_milvus(
+    library: Library,
+    selection: Selection,
+    collection: MilvusCollection,
+    *,
+    whole: bool = True,
+    on_progress: Callable[[int, int], None] = lambda *_: None,
+) -> StoreReport:
+    """Make a collection hold these photos, with what the library's heads said of them, and check that it does.
+
+    With `whole` the collection's other photos are deleted. Run it again after an interruption.
+
+    Raises:
+        StoreError: the engine cannot be written to, or does not hold what was written.
+        SpaceMismatch: the collection holds vectors of another space.
+
+    """
+    started = time.monotonic()
+    collection.open_for(selection.space, selection.catalog.library_id())
+    run = _Run(library, selection, collection, whole=whole)
+    ranges = max(1, len(selection.ids) // _PHOTOS_A_RANGE)
+    edges = [_ALL * number // ranges for number in range(ranges + 1)]
+    for low, high in pairwise(edges):
+        run.bring(_Range(low, high))
+        on_progress(run.photos, len(selection.ids))
+    collection.flush()
+    held = collection.count()
+    if (held != run.photos) if whole else (held < run.photos):
+        raise StoreError(
+            f"the collection {collection.address.shown} holds {held:,} photos, not {run.photos:,}: is another export "
+            "under way? Run the command again"
+        )
+    return StoreReport(
+        to=collection.address.shown,
+        photos=run.photos,
+        written=run.written,
+        removed=run.removed,
+        unchanged=run.photos - run.written,
+        model=selection.space.model,
+        seconds=time.monotonic() - started,
+    )
+
+
+class _Run:
+    """One export, range by range."""
+
+    def __init__(
+        self, library: Library, selection: Selection, collection: MilvusCollection, *, whole: bool
+    ) -> None:
+        self.photos = self.written = self.removed = 0
+        self._selection = selection
+        self._collection = collection
+        self._whole = whole
+        shelf = HeadShelf(library)
+        self._tables = shelf.tables
+        self._versions = {name: shelf.get(name).version for name in shelf.names()}
+
+    def bring(self, part: _Range) -> None:
+        """Make the collection hold this range of the selection."""
+        ids = self._ids(part)
+        there = {row["photo"]: row["checksum"] for row in self._checksums(part)}
+        if max(len(ids), len(there)) >= MOST_ROWS:
+            for half in part.halves():
+                self.bring(half)
+            return
+        here: dict[str, str] = {}
+        changed: list[Row] = []
+        for row in self._rows(ids):
+            here[row["photo"]] = row["checksum"]
+            if there.get(row["photo"]) != row["checksum"]:
+                changed.append(row)
+            if len(changed) == _ROWS_AT_ONCE:
+                self._put(changed)
+                changed = []
+        self._put(changed)
+        gone = [photo for photo in there if photo not in here] if self._whole else []
+        for start in range(0, len(gone), _ROWS_AT_ONCE):
+            self._collection.delete(gone[start : start + _ROWS_AT_ONCE])
+        written = [photo for photo, own in here.items() if there.get(photo) != own]
+        self.photos += len(here)
+        self.written += len(written)
+        self.removed += len(gone)
+        if written or gone:
+            self._verify(part, here, written)
+
+    def _put(self, rows: list[Row]) -> None:
+        if rows:
+            self._collection.put(rows)
+
+    def _verify(self, part: _Range, here: dict[str, str], written: list[str]) -> None:
+        there = {row["photo"]: row["checksum"] for row in self._checksums(part)}
+        wrong = [photo for photo, own in here.items() if there.get(photo) != own]
+        if self._whole:
+            wrong += [photo for photo in there if photo not in here]
+        some = written[:: max(1, len(written) // _READ_BACK)][:_READ_BACK]
+        if some:
+            listed = ", ".join(f'"{photo}"' for photo in some)
+            back = self._collection.rows(f"photo in [{listed}]", ["*"])
+            wrong += [row["photo"] for row in back if checksum(row) != here[row["photo"]]]
+        if wrong:
+            raise StoreError(
+                f"the collection {self._collection.address.shown} does not hold what was written "
+                f"({len(wrong):,} photos, for example {wrong[0]}): is another export under way? Run the command again"
+            )
+
+    def _checksums(self, part: _Range) -> list[Row]:
+        return self._collection.rows(part.expression, ["photo", "checksum"])
+
+    def _ids(self, part: _Range) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        sql, values = "SELECT id FROM photos WHERE payload >= ?", [part.low.to_bytes(4, "big")]
+        if part.high < _ALL:
+            sql, values = f"{sql} AND payload < ?", [*values, part.high.to_bytes(4, "big")]
+        found = self._selection.catalog.database.rows(sql, values)
+        ids = np.fromiter((cast("int", row[0]) for row in found), np.int64, len(found))
+        return np.intersect1d(ids, self._selection.ids)
+
+    def _rows(self, ids: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Iterator[Row]:
+        for start in range(0, len(ids), _PHOTOS_A_RANGE):
+            part = ids[start : start + _PHOTOS_A_RANGE]
+            said = self._tables.labels_of(part, self._versions)
+            for photo in self._selection.photos(part):
+                yield row_of(photo, said.get(photo.id, ()))

@@ -1,0 +1,93 @@
+"""A photo as a row of a Milvus collection, within the limits that Milvus has, and a checksum of all that it says."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vitsearch.engines.portable import PortablePhoto
+    from vitsearch.heads.tables import Said
+
+    Row = dict[str, Any]
+
+FACTS = ("format", "width", "height", "taken", "camera", "latitude", "longitude", "software")
+FIELDS = ("photo", "id", *FACTS, "files")
+_CONTENT = (*FIELDS, "norm", "folders", "labels", "said")
+LONGEST_TEXT = 65_535
+LONGEST_PATH = 8_192
+MOST_FOLDERS = 4_096
+
+
+def row_of(photo: PortablePhoto, said: Sequence[Said]) -> Row:
+    """Return a photo as a row of a collection."""
+    facts = photo.facts
+    row: Row = {
+        "photo": photo.payload.hex(),
+        "id": photo.id,
+        "vector": photo.row.astype(np.float32),
+        "norm": float(np.float32(photo.norm)),
+        **{name: getattr(facts, name) for name in FACTS},
+        "camera_lower": ascii_lower(facts.camera) if facts.camera else None,
+        "folders": _folders(photo),
+        "labels": sorted(
+            {f"{each.head}/" for each in said if not each.by_person}
+            | {f"{each.head}/{each.label}" for each in said}
+        )[:MOST_FOLDERS],
+        "files": _fitting([[place.root, place.path] for place in photo.places]),
+        "said": _fitting(
+            [[each.head, each.label, each.probability, each.given, each.by_person] for each in said]
+        ),
+    }
+    row["checksum"] = checksum(row)
+    return row
+
+
+def checksum(row: Row) -> str:
+    """Return a hash of all that a row says, the same before and after its way through Milvus."""
+    told = {name: row[name] if not isinstance(row[name], float) else repr(row[name]) for name in _CONTENT}
+    told["norm"] = repr(float(np.float32(row["norm"])))
+    told["folders"], told["labels"] = list(row["folders"]), list(row["labels"])
+    digest = hashlib.blake2b(json.dumps(told, sort_keys=True).encode(), digest_size=16)
+    digest.update(np.asarray(row["vector"], "<f4").tobytes())
+    return digest.hexdigest()
+
+
+def ascii_lower(text: str) -> str:
+    """Lower the letters A to Z, as SQLite does."""
+    return text.encode().lower().decode()
+
+
+def folder_text(folder: str) -> str:
+    """A folder's name as Milvus takes it: bytes that are not UTF-8 become visible escapes."""
+    return folder.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def quoted(text: str) -> str:
+    """A text as a literal of Milvus's expressions."""
+    escapes = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+    return '"' + "".join(escapes.get(character, character) for character in text) + '"'
+
+
+def _folders(photo: PortablePhoto) -> list[str]:
+    """Every folder that a photo is in, at whatever depth."""
+    found: dict[str, None] = {}
+    for place in photo.places:
+        path = PurePosixPath(place.root.replace("\\", "/") if "\\" in place.root else place.root) / place.path
+        found.update((folder_text(str(folder)), None) for folder in path.parents)
+    return sorted(name for name in found if len(name.encode()) <= LONGEST_PATH)[:MOST_FOLDERS]
+
+
+def _fitting(values: list[list[Any]]) -> str:
+    """JSON text that is no longer than a field may be: the last values give way."""
+    text = json.dumps(values)
+    while len(text) > LONGEST_TEXT:
+        values = values[: max(1, len(values) * 3 // 4)] if len(values) > 1 else []
+        text = json.dumps(values)
+    return text

@@ -1,0 +1,1 @@
+"""A library as a Parquet file, and back."""

@@ -1,0 +1,129 @@
+"""Photos as they travel between libraries and engines: what is known of each, without this library's ids."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from vitsearch.errors import LibraryMissing
+from vitsearch.paths import absolute_path
+from vitsearch.records import PhotoFacts
+from vitsearch.storage.catalog import Filter
+from vitsearch.storage.database import value_to_path
+from vitsearch.storage.sql import in_parts
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator, Sequence
+
+    import numpy.typing as npt
+
+    from vitsearch.library import Library
+    from vitsearch.space import Space
+    from vitsearch.storage.catalog import Catalog
+
+    Ids = npt.NDArray[np.int64]
+
+# Photos read from SQLite at once: some ten megabytes with their vectors.
+PHOTOS_AT_ONCE = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A file that holds a photo: `root` and `path` (relative, with slashes) are text that may hold surrogates."""
+
+    root: str
+    path: str
+    size: int
+    mtime_ns: int
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PortablePhoto:
+    """All that is known of a photo: where it is, and `row`, (d,) float16, its unit vector in one space."""
+
+    id: int
+    payload: bytes
+    facts: PhotoFacts
+    perceptual: bytes | None
+    places: tuple[Place, ...]
+    row: npt.NDArray[np.float16]
+    norm: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Selection:
+    """The photos of a library that are to travel: those not missing, with a vector in the space that searches use."""
+
+    catalog: Catalog
+    space_id: int
+    space: Space
+    ids: Ids
+
+    @classmethod
+    def of(cls, library: Library, folders: Sequence[str | os.PathLike[str]] = ()) -> Selection:
+        """Choose all photos, or those below these folders; photos on drives that are not mounted are among them.
+
+        Raises:
+            LibraryMissing: nothing was indexed here yet.
+            LibraryError: a folder was never indexed.
+
+        """
+        catalog = library.catalog
+        active = catalog.active_space()
+        if active is None:
+            raise LibraryMissing(
+                f"the library in {library.folder} holds no photos yet: run `vitsearch index FOLDER`"
+            )
+        wanted = catalog.select(Filter(tuple(map(absolute_path, folders))))
+        return cls(catalog, *active, np.intersect1d(wanted, catalog.embedded_ids(active[0])))
+
+    def batches(self, *, size: int = PHOTOS_AT_ONCE) -> Iterator[list[PortablePhoto]]:
+        """Yield the photos in the order of their ids, each batch as it is in SQLite at that moment."""
+        for start in range(0, len(self.ids), size):
+            yield self.photos(self.ids[start : start + size])
+
+    def photos(self, ids: Ids) -> list[PortablePhoto]:
+        """Return these photos, as far as they are still there, in the order of their ids."""
+        places = self._places(ids)
+        known: dict[int, tuple[bytes, PhotoFacts, bytes | None]] = {}
+        for part in in_parts(ids):
+            for photo, payload, perceptual, *facts in self.catalog.database.rows(
+                "SELECT id, payload, perceptual, format, width, height, taken, camera, latitude, longitude, software "
+                f"FROM photos WHERE id IN ({','.join('?' * len(part))})",
+                part,
+            ):
+                told = PhotoFacts(*cast("tuple[str, int, int, str, str, float, float, str]", facts))
+                known[cast("int", photo)] = cast("bytes", payload), told, cast("bytes | None", perceptual)
+        found, rows, norms = self.catalog.embeddings(self.space_id, self.space.dimension, ids)
+        half = rows.astype(np.float16)  # as stored: nothing is rounded twice
+        order = np.argsort(found)
+        return [
+            PortablePhoto(
+                photo, *known[photo], tuple(places.get(photo, ())), half[index], float(norms[index])
+            )
+            for index in order.tolist()
+            if (photo := int(found[index])) in known
+        ]
+
+    def _places(self, ids: Ids) -> dict[int, list[Place]]:
+        roots = {root.id: str(root.path) for root in self.catalog.roots()}
+        places: dict[int, list[Place]] = {}
+        for part in in_parts(ids):
+            for photo, root, path, size, mtime_ns, content in self.catalog.database.rows(
+                "SELECT photo, root, path, size, mtime_ns, content FROM files "
+                f"WHERE missing = 0 AND photo IN ({','.join('?' * len(part))}) ORDER BY id",
+                part,
+            ):
+                place = Place(
+                    roots[cast("int", root)],
+                    value_to_path(path),
+                    cast("int", size),
+                    cast("int", mtime_ns),
+                    cast("bytes", content),
+                )
+                places.setdefault(cast("int", photo), []).append(place)
+        return places

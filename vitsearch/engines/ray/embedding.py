@@ -1,0 +1,225 @@
+"""Embed in Ray Data workers: on this machine or on a cluster, with the same code that reads, decodes and embeds here.
+
+Files travel to the workers in blocks. A worker writes what it makes of a block into one Parquet file, a shard, which is
+then merged into the library and removed. A worker that is lost costs its block, which another one does again; shards
+that were written when a run was interrupted are merged by the next.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from vitsearch.engines.merging import Merge, Places
+from vitsearch.engines.parquet.reading import VectorFile
+from vitsearch.engines.ray.workers import Block, BlockWorker, EmbeddedBlock
+from vitsearch.errors import StoreError
+from vitsearch.indexing.embedding import Progress
+from vitsearch.storage.layout import PRIVATE_FOLDER, SHARD_FILES, Layout, made_files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from vitsearch.backbones.backbone import Backbone
+    from vitsearch.records import FoundFile
+    from vitsearch.space import Space
+    from vitsearch.storage.catalog import Catalog
+
+# What the loss of a worker costs at most, and at least: the start of its decoders must not count.
+MOST_FILES_A_BLOCK, LEAST_FILES_A_BLOCK = 512, 64
+# So many blocks a worker: a run has news of itself, and no worker is left alone with a long last block.
+BLOCKS_A_WORKER = 8
+
+
+@dataclass(frozen=True, slots=True)
+class RayOptions:
+    """Where workers run.
+
+    `address` is a cluster's; without one they run here. `shards` is a folder that all of them see. Without
+    `files_a_block` it is chosen by how many files there are. With `verbose`, what workers say reaches this process.
+    """
+
+    address: str | None = None
+    shards: Path | None = None
+    workers: int | None = None
+    files_a_block: int | None = None
+    verbose: bool = False
+
+
+class RayEmbedder:
+    """Brings files into one space of a library by way of Ray: what `embedding.Embedder` does in this process."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        space_id: int,
+        space: Space,
+        load: Callable[[], Backbone],
+        folder: Path,
+        options: RayOptions,
+        *,
+        on_progress: Callable[[Progress], None] = lambda _: None,
+    ) -> None:
+        self.embedded = 0
+        self._catalog = catalog
+        self._space_id = space_id
+        self._space = space
+        self._load = load
+        # In a folder that others share, a private one of this library's: shards are deleted once they are merged.
+        self._layout = (
+            Layout(options.shards, options.shards / f"{PRIVATE_FOLDER}-{catalog.library_id():x}")
+            if options.shards
+            else Layout.of(folder)
+        )
+        self._shards = self._layout.shards
+        self._options = options
+        self._on_progress = on_progress
+        for left in made_files(self._shards, SHARD_FILES):
+            if left.suffix == ".parquet":
+                self._merge(left, run=0)
+
+    def run(
+        self,
+        run: int,
+        todo: Sequence[tuple[int | None, FoundFile]],
+        *,
+        urls: Mapping[Path, str] | None = None,
+    ) -> None:
+        """Embed and commit files, given with the ids of their roots; `urls` says which roots are URLs.
+
+        Raises:
+            StoreError: Ray is not installed, its cluster does not answer, or workers fail again and again.
+
+        """
+        if not todo:
+            return
+        self._layout.make_private(mode=0o777 if self._options.shards else 0o700)  # workers may be other users
+        try:
+            self._shards.mkdir(exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"cannot write to {self._shards}: {error.strerror or error}") from error
+        done = 0
+        self._on_progress(Progress("embed", 0, len(todo)))
+        with _connection(self._options) as workers:
+            blocks = _blocks(
+                todo, run, self._options.files_a_block or _files_a_block(len(todo), workers.count)
+            )
+            files = {block.name: len(block.files) for block in blocks}
+            for embedded in _embedded(blocks, workers, (self._load, str(self._shards), dict(urls or {}))):
+                self._merge(embedded.shard, run=run)
+                self._catalog.store(run, self._space_id, [], embedded.rejected)
+                done += files[embedded.name]
+                self._on_progress(Progress("embed", done, len(todo)))
+
+    def _merge(self, shard: Path, *, run: int) -> None:
+        """Bring one shard into the library and remove it."""
+        merge = Merge(self._catalog, self._space_id, Places(self._catalog, {}), run=run)
+        with VectorFile(shard) as file:
+            if file.space != self._space:
+                return
+            for rows, _ in file.batches():
+                merge.by_content(rows)
+        self.embedded += merge.tally.vectors
+        shard.unlink()
+
+
+@dataclass(frozen=True, slots=True)
+class _Workers:
+    """How many workers there are, and what each is given of its machine."""
+
+    count: int
+    cores: int
+    gpus: int
+
+    @classmethod
+    def of_cluster(cls, wanted: int | None) -> _Workers:
+        """One worker a GPU, or one a machine: it decodes and embeds in processes and threads of its own.
+
+        Without GPUs it gets all cores of the smallest machine, as Ray tells OpenMP to start no more threads than that.
+        Ray's workers run at a low priority, so that searches on their machines do not wait for them.
+        """
+        import ray
+
+        machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        gpus = sum(int(machine.get("GPU", 0)) for machine in machines)
+        cores = [int(machine["CPU"]) for machine in machines if machine.get("CPU", 0) >= 1]
+        if gpus:
+            return cls(wanted or gpus, 0, 1)
+        count = wanted or max(1, len(cores))
+        return cls(count, max(1, min(cores, default=1) * len(cores) // max(count, len(cores), 1)), 0)
+
+
+def _files_a_block(files: int, workers: int) -> int:
+    return max(LEAST_FILES_A_BLOCK, min(MOST_FILES_A_BLOCK, files // (workers * BLOCKS_A_WORKER)))
+
+
+def _blocks(todo: Sequence[tuple[int | None, FoundFile]], run: int, size: int) -> list[Block]:
+    return [
+        Block(f"block-{run}-{number}", todo[start : start + size])
+        for number, start in enumerate(range(0, len(todo), size))
+    ]
+
+
+@contextmanager
+def _connection(options: RayOptions) -> Iterator[_Workers]:
+    """Start Ray or join its cluster, unless that was done already, and leave it as it was found."""
+    try:
+        import ray
+    except ImportError as error:
+        raise StoreError("the engine needs Ray: install it with `pip install 'vitsearch[ray]'`") from error
+    started = not ray.is_initialized()
+    try:
+        with _plain_errors():
+            if started:
+                ray.init(
+                    address=options.address,
+                    include_dashboard=False if options.address is None else None,
+                    log_to_driver=options.verbose,
+                    logging_level="INFO" if options.verbose else "ERROR",
+                )
+            workers = _Workers.of_cluster(options.workers)
+        yield workers
+    finally:
+        if started:
+            ray.shutdown()
+
+
+def _embedded(
+    blocks: Sequence[Block], workers: _Workers, arguments: tuple[Any, ...]
+) -> Iterator[EmbeddedBlock]:
+    """Hand blocks to workers; yield each as it is finished."""
+    import ray.data
+
+    with _plain_errors():
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        rows = ray.data.from_items([block.packed() for block in blocks], override_num_blocks=len(blocks))
+        dataset = rows.map_batches(
+            BlockWorker,
+            fn_constructor_args=arguments,
+            batch_size=1,
+            compute=ray.data.ActorPoolStrategy(size=workers.count, max_tasks_in_flight_per_actor=2),
+            num_cpus=workers.cores or None,
+            num_gpus=workers.gpus or None,
+        )
+        for row in dataset.iter_rows():
+            yield EmbeddedBlock.unpacked(row)
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    import ray
+
+    try:
+        yield
+    except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError) as error:
+        raise StoreError(
+            f"Ray cannot go on: {_reason(error)}; mend that, then run the command again: it goes on where it stopped"
+        ) from error
+
+
+def _reason(error: BaseException) -> str:
+    """The last line of what happened: Ray puts the worker's traceback before it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[-1] if lines else type(error).__name__)[:300]

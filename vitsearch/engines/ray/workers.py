@@ -1,0 +1,145 @@
+"""What a worker of Ray does: the same reading, decoding and embedding as here, a block of files at a time.
+
+What becomes of a block is one Parquet file, a shard. This module does not import Ray, which calls it.
+"""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vitsearch.engines.parquet.writing import ShardWriter
+from vitsearch.engines.portable import Place, PortablePhoto
+from vitsearch.errors import UnreadablePhoto
+from vitsearch.indexing.embedding import Embedder
+from vitsearch.photos.photo import MAX_FILE_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import numpy.typing as npt
+
+    from vitsearch.backbones.backbone import Backbone
+    from vitsearch.records import FoundFile
+    from vitsearch.storage.catalog import ReadableFile, RejectedFile
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Files to embed, each with the id of its root, and the name of the shard that is made of them."""
+
+    name: str
+    files: Sequence[tuple[int | None, FoundFile]]
+
+    def packed(self) -> dict[str, Any]:
+        """Return the block as a row for Ray Data, whose columns hold no objects of ours."""
+        return {"name": self.name, "files": pickle.dumps(self.files)}
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedBlock:
+    """What became of a block: its shard, and the files that could not be read."""
+
+    name: str
+    shard: Path
+    rejected: Sequence[RejectedFile]
+
+    @classmethod
+    def unpacked(cls, row: Mapping[str, Any]) -> EmbeddedBlock:
+        """Read a row that a worker returned."""
+        rejected = pickle.loads(row["rejected"])  # noqa: S301 - from our own worker
+        return cls(str(row["name"]), Path(str(row["shard"])), rejected)
+
+
+class BlockWorker:
+    """Lives in a worker process: loads the model once, then turns blocks into shards.
+
+    `urls` says which roots are URLs: a path cannot hold one as it was written.
+    """
+
+    def __init__(self, load: Callable[[], Backbone], shards: str, urls: Mapping[Path, str]) -> None:
+        self._backbone = load()
+        self._shards = Path(shards)
+        self._urls = urls
+
+    def __call__(self, batch: dict[str, npt.NDArray[Any]]) -> dict[str, list[Any]]:
+        """Embed the blocks of a batch; return the shard of each and what could not be read."""
+        rows: dict[str, list[Any]] = {"name": [], "shard": [], "rejected": []}
+        for name, packed in zip(batch["name"], batch["files"], strict=True):
+            collected = _Collected()
+            embedder = Embedder(collected, 0, lambda: self._backbone, source=partial(_source, self._urls))
+            embedder.run(0, pickle.loads(packed))  # noqa: S301 - from the process that started us
+            shard = self._shards / f"{name}.parquet"
+            with ShardWriter(shard, self._backbone.space) as writer:
+                writer.write(collected.photos())
+            writer.partial.replace(shard)
+            rows["name"].append(name)
+            rows["shard"].append(str(shard))
+            rows["rejected"].append(pickle.dumps(collected.rejected))
+        return rows
+
+
+@dataclass
+class _Collected:
+    """Takes the place of a library's catalog in a worker: keeps what is read and embedded."""
+
+    readable: list[ReadableFile] = field(default_factory=list)
+    rejected: list[RejectedFile] = field(default_factory=list)
+    payloads: set[bytes] = field(default_factory=set)
+
+    def has_vector(self, payload: bytes, space: int) -> bool:
+        """Whether this block has the photo already."""
+        del space
+        return payload in self.payloads
+
+    def store(
+        self, run: int, space: int, readable: Sequence[ReadableFile], rejected: Sequence[RejectedFile]
+    ) -> int:
+        """Keep a batch."""
+        del run, space
+        self.readable += readable
+        self.rejected += rejected
+        self.payloads |= {file.payload for file in readable if file.row is not None}
+        return sum(file.row is not None for file in readable)
+
+    def photos(self) -> list[PortablePhoto]:
+        """Return the photos that were embedded, each with all of its files."""
+        files: dict[bytes, list[ReadableFile]] = {}
+        for file in self.readable:
+            files.setdefault(file.payload, []).append(file)
+        found = []
+        for payload, same in files.items():
+            first = next(file for file in same if file.row is not None)
+            assert first.row is not None
+            places = tuple(
+                Place(
+                    str(each.found.root),
+                    each.found.relative,
+                    each.found.size,
+                    each.found.mtime_ns,
+                    each.content,
+                )
+                for each in same
+            )
+            found.append(
+                PortablePhoto(0, payload, first.facts, first.perceptual, places, first.row, first.norm)
+            )
+        return found
+
+
+def _source(urls: Mapping[Path, str], found: FoundFile) -> Path | bytes:
+    """Where a file is, or what its URL gives."""
+    root = urls.get(found.root)
+    if root is None:
+        return found.path
+    import fsspec
+
+    url = f"{root}/{found.relative}"
+    try:
+        with fsspec.open(url, "rb") as file:
+            return bytes(file.read(MAX_FILE_BYTES))
+    except (OSError, ImportError, ValueError) as error:
+        raise UnreadablePhoto(url, str(error) or type(error).__name__) from error

@@ -1,0 +1,98 @@
+"""An index run over photos behind URLs, of any kind that fsspec opens."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from vitsearch.errors import LibraryError
+from vitsearch.photos.formats import EXTENSIONS
+from vitsearch.records import FoundFile, IndexReport, UnreadableFile
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vitsearch.engines.ray.embedding import RayEmbedder
+    from vitsearch.space import Space
+    from vitsearch.storage.catalog import Catalog
+
+
+def index_urls(
+    catalog: Catalog, space_id: int, space: Space, urls: Sequence[str], embedder: RayEmbedder
+) -> IndexReport:
+    """Bring the photos below these URLs (of any kind that fsspec opens) into the library.
+
+    A URL is a root that is not here: its photos are among the answers of a search once `roots relocate` says where they
+    are mounted. Photos that have gone from there stay as they are.
+
+    Raises:
+        LibraryError: a URL cannot be listed.
+
+    """
+    started = time.monotonic()
+    run = catalog.begin_run()
+    todo: list[tuple[int | None, FoundFile]] = []
+    unchanged = 0
+    roots = []
+    for url in urls:
+        root, below = catalog.add_root(Path(url))
+        if below:
+            raise LibraryError(f"{url} lies in {root.path}, which was indexed: name that")
+        roots.append(root)
+        known = catalog.known_files(root.id, "", space_id)
+        for found in _listed(url):
+            file = known.get(found.relative)
+            if file is None or file[2:4] != (found.size, found.mtime_ns) or not file[6]:
+                todo.append((root.id, found))
+            else:
+                unchanged += 1
+    embedder.run(run, todo, urls={Path(url): url.rstrip("/") for url in urls})
+    counts = [catalog.counts(root.id, "") for root in roots]
+    return IndexReport(
+        photos=catalog.count_photos([(root.id, "") for root in roots]),
+        files=sum(count.files for count in counts),
+        embedded=embedder.embedded,
+        unchanged=unchanged,
+        moved=0,
+        missing=sum(count.missing for count in counts),
+        pruned=0,
+        offline=0,
+        offline_roots=(),
+        unreadable=tuple(
+            UnreadableFile(root.path / path, reason)
+            for root in roots
+            for path, reason in catalog.unreadable(root.id, "")
+        ),
+        model=space.model,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _listed(url: str) -> list[FoundFile]:
+    """The photos below a URL, sorted by path."""
+    import fsspec
+
+    try:
+        system, base = fsspec.core.url_to_fs(url)
+        entries = system.find(base, detail=True)
+    except (OSError, ImportError, ValueError) as error:
+        raise LibraryError(f"cannot list {url}: {error}") from error
+    found = []
+    for name, told in entries.items():
+        path = PurePosixPath(name[len(base) :].lstrip("/"))
+        hidden = any(part.startswith(".") for part in path.parts)
+        if told.get("type") == "file" and path.suffix.lower() in EXTENSIONS and not hidden:
+            changed = next(
+                (told[key] for key in ("mtime", "LastModified", "last_modified", "updated") if key in told), 0
+            )
+            seconds = changed.timestamp() if hasattr(changed, "timestamp") else changed
+            usable = isinstance(seconds, (int, float))
+            found.append(
+                FoundFile(
+                    Path(url), str(path), int(told.get("size") or 0), int(seconds * 1e9) if usable else 0
+                )
+            )
+    if not found:
+        raise LibraryError(f"there are no photos below {url}: check the address")
+    return sorted(found, key=lambda each: each.relative)

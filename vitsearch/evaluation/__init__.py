@@ -1,0 +1,1 @@
+"""How well a model and the index serve a person's own photos."""

@@ -1,0 +1,160 @@
+"""How good a ranking is: k-NN accuracy, average precision and overlap, with 95 % confidence intervals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vitsearch.estimates import wilson_interval
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import numpy.typing as npt
+
+    Rows = npt.NDArray[np.float32]
+    Ids = npt.NDArray[np.int64]
+    Values = npt.NDArray[np.float64]
+
+KS = (1, 10, 20, 100)
+# DINO's k-NN evaluation (Caron et al., Emerging Properties in Self-Supervised Vision Transformers, 2021, section 3).
+TEMPERATURE = 0.07
+# The neighbours that a person sees first.
+SHOWN = 10
+
+_RESAMPLES = 2000
+_QUERIES_AT_ONCE = 256
+_RESAMPLED_AT_ONCE = 4_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure and its 95 % confidence interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def of_share(cls, hits: npt.NDArray[np.bool_]) -> Estimate:
+        """Estimate how often something holds from independent trials (n,), n > 0 (Wilson 1927)."""
+        value = float(np.mean(hits))
+        return cls(value, *wilson_interval(value, len(hits)))
+
+    @classmethod
+    def of_mean(cls, values: Values) -> Estimate:
+        """Estimate the mean of figures in 0..1 from independent ones (n,), n > 0.
+
+        The percentile bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, section 13.3). Where
+        all figures are equal it has nothing to go by, and the interval is that of as many trials of a share.
+        """
+        value = float(np.mean(values))
+        if np.ptp(values) == 0:
+            return cls(value, *wilson_interval(value, len(values)))
+        return cls(value, *bootstrap_interval(values))
+
+    @classmethod
+    def of_difference(cls, first: Values, second: Values) -> Estimate:
+        """Estimate how much higher the mean of (n,) figures is than that of others for the same n trials, n > 0."""
+        pairs = first - second
+        return cls(float(np.mean(pairs)), *bootstrap_interval(pairs))
+
+
+def bootstrap_interval(values: Values) -> tuple[float, float]:
+    """Return the 95 % percentile bootstrap interval of the mean of (n,) independent figures; always the same."""
+    random = np.random.default_rng(0)
+    step = max(1, _RESAMPLED_AT_ONCE // len(values))
+    means = np.concatenate(
+        [
+            values[random.integers(0, len(values), (min(step, _RESAMPLES - start), len(values)))].mean(axis=1)
+            for start in range(0, _RESAMPLES, step)
+        ]
+    )
+    low, high = np.quantile(means, (0.025, 0.975))
+    return float(low), float(high)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QueryScores:
+    """What each query found among all other photos.
+
+    `queries`: (q,) rows that were asked about. `nearest`: (q, SHOWN or fewer) rows, best first. `right`: by k, (q,)
+    bool, whether the weighted vote of the k nearest names the query's label; those k that there are neighbours for.
+    `precision`: (q,) average precision of the photos of the query's label, NaN where there is no other one.
+    """
+
+    queries: Ids
+    nearest: Ids
+    right: Mapping[int, npt.NDArray[np.bool_]]
+    precision: Values
+
+
+def score_queries(rows: Rows, labels: Ids | None, queries: Ids) -> QueryScores:
+    """Ask for the neighbours of some of these unit rows (n, d) among all others, n > 1.
+
+    `labels`: (n,) from 0, or None, which leaves `right` and `precision` empty. Equal scores keep the order of rows.
+    """
+    count = len(rows) - 1
+    ks = [k for k in KS if k <= count] if labels is not None else []
+    nearest = np.empty((len(queries), min(SHOWN, count)), np.int64)
+    right = {k: np.empty(len(queries), np.bool_) for k in ks}
+    precision = np.full(len(queries), np.nan)
+    for start, order, scores in _ranked(rows, queries):
+        part = slice(start, start + len(order))
+        nearest[part] = order[:, : nearest.shape[1]]
+        if labels is not None:
+            own = labels[queries[part]]
+            found = labels[order]
+            for k in ks:
+                right[k][part] = _votes(found[:, :k], scores[:, :k], int(labels.max()) + 1) == own
+            precision[part] = average_precision(found == own[:, None])
+    return QueryScores(queries, nearest, right, precision if labels is not None else precision[:0])
+
+
+def average_precision(relevant: npt.NDArray[np.bool_]) -> Values:
+    """Return the average precision of rankings (q, n), best first; NaN where nothing is relevant.
+
+    The mean over the relevant places of the share of relevant ones up to there (Manning et al., Introduction to
+    Information Retrieval, 2008, section 8.4).
+    """
+    found = np.cumsum(relevant, axis=1)
+    total = found[:, -1]
+    at_relevant = np.where(relevant, found / np.arange(1, relevant.shape[1] + 1), 0.0).sum(axis=1)
+    return np.asarray(np.where(total > 0, at_relevant / np.maximum(total, 1), np.nan), np.float64)
+
+
+def overlap(first: Ids, second: Ids) -> Values:
+    """Return the share of ids that two lists of neighbours (q, k) have in common, whatever their order: (q,)."""
+    shared = (first[:, :, None] == second[:, None, :]).any(axis=2)
+    return np.asarray(shared.mean(axis=1), np.float64)
+
+
+def agreement(first: Ids, second: Ids) -> Values:
+    """Return how alike two lists of neighbours (q, k) are, the best places counting most: (q,), 0 to 1.
+
+    Average overlap: the mean over every depth of the share in common (Webber, Moffat and Zobel, A Similarity Measure
+    for Indefinite Rankings, 2010, section 3).
+    """
+    depths = range(1, first.shape[1] + 1)
+    shares = [overlap(first[:, :depth], second[:, :depth]) for depth in depths]
+    return np.asarray(np.mean(shares, axis=0), np.float64)
+
+
+def _ranked(rows: Rows, queries: Ids) -> Iterator[tuple[int, Ids, Rows]]:
+    """Yield (first query's place, others best first (b, n - 1), their scores) for blocks of queries."""
+    for start in range(0, len(queries), _QUERIES_AT_ONCE):
+        block = queries[start : start + _QUERIES_AT_ONCE]
+        scores = rows[block] @ rows.T
+        scores[np.arange(len(block)), block] = -np.inf
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :-1]
+        yield start, order, np.take_along_axis(scores, order, axis=1)
+
+
+def _votes(found: Ids, scores: Rows, labels: int) -> Ids:
+    """Return the label (b,) with the most weight among neighbours' labels (b, k); of equals the first."""
+    weights = np.exp(scores.astype(np.float64) / TEMPERATURE)
+    places = found + labels * np.arange(len(found))[:, None]
+    votes = np.bincount(places.ravel(), weights.ravel(), minlength=labels * len(found))
+    return np.asarray(votes.reshape(len(found), labels).argmax(axis=1), np.int64)

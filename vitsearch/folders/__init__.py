@@ -1,0 +1,1 @@
+"""What lies in folders, and what changes there."""

@@ -1,0 +1,64 @@
+"""Labels for other programs: a CSV file, or keywords in sidecar files beside the photos."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vitsearch.errors import HeadError
+from vitsearch.heads.xmp import write_keywords
+from vitsearch.records import UnreadableFile
+from vitsearch.storage.atomic import write_atomically
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from vitsearch.heads.labelling import LabelledPhoto
+
+
+@dataclass(frozen=True, slots=True)
+class SidecarReport:
+    """How many sidecars were changed, and those that could not be."""
+
+    changed: int
+    failed: tuple[UnreadableFile, ...]
+
+
+def write_label_csv(labelled: Sequence[LabelledPhoto], file: Path) -> None:
+    """Write one line a photo and label: path, label, probability, rank (1 is the best), abstained (0 or 1).
+
+    Raises `HeadError` if the file cannot be written.
+    """
+    text = io.StringIO(newline="")
+    lines = csv.writer(text)
+    lines.writerow(("path", "label", "probability", "rank", "abstained"))
+    for photo in labelled:
+        for rank, best in enumerate(photo.labels, 1):
+            lines.writerow((photo.path, best.label, f"{best.probability:.6f}", rank, int(photo.abstained)))
+    try:
+        write_atomically(file, text.getvalue().encode("utf-8", "surrogateescape"))
+    except OSError as error:
+        raise HeadError(f"cannot write {file}: {error.strerror or error}") from error
+
+
+def write_sidecars(labelled: Sequence[LabelledPhoto]) -> SidecarReport:
+    """Add each photo's labels to the keywords of its sidecar: the best one, and each at least as likely as not.
+
+    A photo that the head abstained from gets none. Keywords that are there already stay: they may be a person's.
+    """
+    changed = 0
+    failed: list[UnreadableFile] = []
+    for photo in labelled:
+        if photo.abstained:
+            continue
+        keywords = [
+            best.label for rank, best in enumerate(photo.labels) if not rank or best.probability >= 0.5
+        ]
+        try:
+            changed += bool(write_keywords(photo.path, keywords).added)
+        except HeadError as error:
+            failed.append(UnreadableFile(photo.path, str(error)))
+    return SidecarReport(changed, tuple(failed))

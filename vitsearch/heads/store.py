@@ -1,0 +1,360 @@
+"""The heads of one library: made from its embeddings, kept as files beside them, and what they learn from."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vitsearch.errors import HeadError, HeadMissing
+from vitsearch.heads.active_learning import apply_corrections
+from vitsearch.heads.examples import (
+    LabelledRows,
+    labels_by_photo,
+    listing,
+    read_label_csv,
+    read_label_folders,
+)
+from vitsearch.heads.files import load_head, save_head
+from vitsearch.heads.head import check_labels, check_name
+from vitsearch.heads.tables import HeadTables
+from vitsearch.storage.layout import Layout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from vitsearch.heads.evaluation import Report
+    from vitsearch.heads.examples import LabelledFile
+    from vitsearch.heads.head import Head
+    from vitsearch.indexing.embedding import Progress
+    from vitsearch.library import Library
+    from vitsearch.records import UnreadableFile
+    from vitsearch.space import Space
+
+    OnProgress = Callable[[Progress], None]
+
+_SUFFIX = ".safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class ShelvedHead:
+    """A head as the library lists it: what it is, and how many photos it learnt from or was corrected on."""
+
+    name: str
+    labels: tuple[str, ...]
+    origin: str
+    kind: str
+    model: str
+    version: int
+    created: str
+    examples: int
+    corrections: int
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MadeHead:
+    """A head that was just made from photos.
+
+    `photos`: how many it learnt from; `report`: what cross-validation says, where there was one; `unreadable`:
+    examples that could not be read; `left_out`: stored examples whose embedding cannot be had any more;
+    `embedding_seconds`: what came before the fit.
+    """
+
+    head: Head
+    photos: int
+    report: Report | None
+    unreadable: tuple[UnreadableFile, ...]
+    left_out: int
+    embedding_seconds: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Gathered:
+    """Labelled photos with their embeddings; `labels` are those of the source, corrections not yet applied."""
+
+    labels: Mapping[int, tuple[str, ...]]
+    examples: LabelledRows
+    space: Space
+    unreadable: tuple[UnreadableFile, ...]
+    left_out: int
+    seconds: float
+
+
+class HeadShelf:
+    """The heads of a library, by name. Making one under a name that is taken gives it the next version."""
+
+    def __init__(self, library: Library) -> None:
+        self.library = library
+
+    @property
+    def tables(self) -> HeadTables:
+        """What the library remembers of its heads."""
+        return HeadTables(self.library.catalog.database)
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all heads, sorted; none in a library that does not exist yet."""
+        return tuple(sorted(path.name.removesuffix(_SUFFIX) for path in self._folder.glob(f"*{_SUFFIX}")))
+
+    def get(self, name: str) -> Head:
+        """Return a head. Raises `HeadMissing` if there is none of this name, `HeadError` if its file is damaged."""
+        path = self._existing(name)
+        return replace(load_head(path), name=name)
+
+    def describe(self, name: str) -> ShelvedHead:
+        """Return what `heads list` says of a head. Raises `HeadError` as `get` does."""
+        head = self.get(name)
+        examples, corrections = self.tables.examples(name), self.tables.examples(name, only_corrected=True)
+        return ShelvedHead(
+            name,
+            head.labels,
+            head.origin,
+            head.kind,
+            head.space.model,
+            head.version,
+            head.created,
+            len(examples),
+            len(corrections),
+            self._path(name),
+        )
+
+    def train(
+        self,
+        name: str,
+        *,
+        folder: Path | None = None,
+        csv: Path | None = None,
+        on_progress: OnProgress = lambda _: None,
+    ) -> MadeHead:
+        """Fit a head on the photos of a folder (subfolders are labels) or of a CSV file (path,label).
+
+        Without either, on the examples of last time. Corrections count in all cases. Raises `HeadError` when there
+        is too little to learn from.
+        """
+        from vitsearch.heads.training import train
+
+        gathered = self._gather(name, folder, csv, on_progress)
+        training = train(name, gathered.examples, space=gathered.space)
+        return self._made(training.head, gathered, training.report)
+
+    def from_examples(
+        self,
+        name: str,
+        *,
+        folder: Path | None = None,
+        csv: Path | None = None,
+        on_progress: OnProgress = lambda _: None,
+    ) -> MadeHead:
+        """Make a head of one or a few examples a label, given as for `train`. Raises `HeadError` likewise."""
+        from vitsearch.heads.few_shot import from_examples
+
+        gathered = self._gather(name, folder, csv, on_progress)
+        return self._made(from_examples(name, gathered.examples, space=gathered.space), gathered, None)
+
+    def from_text(
+        self,
+        name: str,
+        labels: Sequence[str],
+        *,
+        templates: Sequence[str] = (),
+        model: str | None = None,
+        notice: Callable[[str], None] = lambda _: None,
+    ) -> Head:
+        """Make a head of labels alone, with the text tower of `model` (the library's own by default).
+
+        Raises `NoTextTower` when that model sees only images, `HeadError` when a label or template cannot be used.
+        """
+        from vitsearch.backbones import pull
+        from vitsearch.heads.zero_shot import TEMPLATES, head_from_text
+
+        check_name(name)
+        check_labels(labels)
+        cache = self.library.cache_folder
+        space = self._own_space() if model is None else pull(model, cache=cache, notice=notice).spec.space
+        backbone = self.library.backbone(space)
+        return self._put(
+            head_from_text(name, labels, backbone, cache=cache, templates=templates or TEMPLATES)
+        )
+
+    def import_classifier(
+        self, name: str, model: str, *, notice: Callable[[str], None] = lambda _: None
+    ) -> Head:
+        """Make a head of the classifier that comes with a checkpoint. Raises as `import_head`."""
+        from vitsearch.heads.from_checkpoint import import_head
+
+        check_name(name)
+        return self._put(import_head(name, model, cache=self.library.cache_folder, notice=notice))
+
+    def load(self, file: Path, *, name: str | None = None) -> Head:
+        """Take in a head that `export` wrote, under its own name or another.
+
+        Raises `HeadError` if the file is no head, or the name is taken.
+        """
+        head = load_head(file)
+        head = replace(head, name=name or head.name)
+        if self._path(head.name).exists():
+            raise HeadError(
+                f"there is a head {head.name!r} already: delete it, or load this one under another --name"
+            )
+        return self._put(head)
+
+    def export(self, name: str, file: Path) -> None:
+        """Write a head to a safetensors file. Raises `HeadError` if it cannot."""
+        if file.suffix != _SUFFIX:
+            raise HeadError(f"{file} does not end in {_SUFFIX}: a head is exported to such a file only")
+        save_head(self.get(name), file)
+
+    def delete(self, name: str) -> None:
+        """Delete a head, its examples and its labels. Raises `HeadError` if there is none of this name."""
+        path = self._existing(name)
+        self.tables.forget(name)
+        path.unlink()
+
+    def correct(self, name: str, file: Path, labels: Sequence[str]) -> tuple[str, ...]:
+        """Say what a photo's labels under a head really are; `train` learns from it. Returns the labels that are new.
+
+        No label says that none fits. A head whose labels exclude each other takes exactly one. Raises `HeadError`
+        when a label cannot be one, `UnreadablePhoto` when the photo cannot be read.
+        """
+        from vitsearch.errors import UnreadablePhoto
+
+        self._check_correction(name, labels)
+        found = self.library.embed_files([file])
+        for failed in found.unreadable:
+            raise UnreadablePhoto(failed.path, failed.reason)
+        (photo,) = found.photos.values()
+        return self.correct_photo(name, photo, labels)
+
+    def correct_photo(self, name: str, photo: int, labels: Sequence[str]) -> tuple[str, ...]:
+        """Do what `correct` does for a photo of the library, by its id. Raises `HeadError` likewise."""
+        head = self._check_correction(name, labels)
+        given = tuple(dict.fromkeys(labels))
+        self.tables.correct(name, photo, given)
+        return tuple(label for label in given if label not in head.labels)
+
+    def _check_correction(self, name: str, labels: Sequence[str]) -> Head:
+        head = self.get(name)
+        given = tuple(dict.fromkeys(labels))
+        if given:
+            check_labels(given)
+        if head.kind == "softmax" and len(given) != 1:
+            raise HeadError(f"the labels of {name!r} exclude each other: give exactly one")
+        return head
+
+    def _gather(self, name: str, folder: Path | None, csv: Path | None, on_progress: OnProgress) -> _Gathered:
+        check_name(name)
+        started = time.perf_counter()
+        unreadable: tuple[UnreadableFile, ...] = ()
+        files = _read_source(folder, csv)
+        if files is None:
+            labels: Mapping[int, tuple[str, ...]] = self._stored_examples(name)
+        else:
+            embedded = self.library.embed_files([file.path for file in files], on_progress=on_progress)
+            unreadable = embedded.unreadable
+            photos = {
+                file.path: photo
+                for file in files
+                if (photo := embedded.photos.get(file.path.resolve())) is not None
+            }
+            labels = labels_by_photo(files, photos, several_labels=csv is not None)
+        merged = apply_corrections(labels, self.tables.examples(name, only_corrected=True))
+        space = self._own_space()
+        space_id = self.library.catalog.add_space(space)
+        wanted = np.array(sorted(merged), np.int64)
+        embed_present(self.library, space, wanted, on_progress)
+        ids, rows, _ = self.library.catalog.embeddings(space_id, space.dimension, wanted)
+        if not len(ids):
+            raise HeadError(f"no example of {name!r} is there any more: train it anew, with --from or --csv")
+        return _Gathered(
+            labels,
+            LabelledRows(rows, tuple(merged[photo] for photo in ids.tolist())),
+            space,
+            unreadable,
+            len(wanted) - len(ids),
+            time.perf_counter() - started,
+        )
+
+    def _stored_examples(self, name: str) -> dict[int, tuple[str, ...]]:
+        if not self.tables.examples(name):
+            raise HeadError(
+                f"{name!r} has no examples to learn from: give --from FOLDER with a subfolder a label, or --csv FILE"
+            )
+        return self.tables.given_examples(name)
+
+    def _made(self, head: Head, gathered: _Gathered, report: Report | None) -> MadeHead:
+        self.tables.replace_examples(head.name, gathered.labels)
+        return MadeHead(
+            self._put(head),
+            len(gathered.examples.labels),
+            report,
+            gathered.unreadable,
+            gathered.left_out,
+            gathered.seconds,
+        )
+
+    def _put(self, head: Head) -> Head:
+        """Save a head, as the next version of one that is there; its space becomes one of the library's."""
+        self.library.embed_files([], space=head.space)
+        path = self._path(head.name)
+        if path.exists():
+            head = replace(head, version=self.get(head.name).version + 1)
+        self._folder.mkdir(exist_ok=True)
+        save_head(head, path, library=self.library.folder)
+        return head
+
+    def _own_space(self) -> Space:
+        """The space that the library searches in; a library that does not exist yet is made, with the default model."""
+        self.library.embed_files([])
+        active = self.library.catalog.active_space()
+        assert active is not None
+        return active[1]
+
+    @property
+    def _folder(self) -> Path:
+        return Layout.of(self.library.folder).heads
+
+    def _path(self, name: str) -> Path:
+        check_name(name)
+        return self._folder / f"{name}{_SUFFIX}"
+
+    def _existing(self, name: str) -> Path:
+        path = self._path(name)
+        if name not in self.names():
+            near = get_close_matches(name, self.names(), n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "see `vitsearch heads list`"
+            raise HeadMissing(f"there is no head {name!r}: {hint}")
+        return path
+
+
+def embed_present(
+    library: Library, space: Space, photos: npt.NDArray[np.int64], on_progress: OnProgress
+) -> tuple[UnreadableFile, ...]:
+    """Embed those of these photo ids that have no vector in a space yet and whose files are here.
+
+    Returns the files that could not be read.
+    """
+    catalog = library.catalog
+    missing = np.setdiff1d(photos, catalog.embedded_ids(catalog.add_space(space)))
+    if not len(missing):
+        return ()
+    files = [row.paths[0] for row in catalog.photos(missing.tolist()).values() if row.paths]
+    return library.embed_files(files, space=space, on_progress=on_progress).unreadable
+
+
+def no_such_label(head: Head, label: str) -> HeadError:
+    """Say that a head does not have a label, and which it has."""
+    near = get_close_matches(label, head.labels, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"it has {listing(head.labels)}"
+    return HeadError(f"the head {head.name!r} has no label {label[:40]!r}: {hint}")
+
+
+def _read_source(folder: Path | None, csv: Path | None) -> tuple[LabelledFile, ...] | None:
+    if csv is not None:
+        return read_label_csv(csv)
+    return read_label_folders(folder) if folder is not None else None

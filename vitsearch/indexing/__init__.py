@@ -1,0 +1,1 @@
+"""Folders become committed vectors."""

@@ -1,0 +1,208 @@
+"""From files to committed vectors: decode ahead in processes, embed in batches, commit each batch."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+
+from vitsearch.decoding.decoders import Decoders
+from vitsearch.decoding.thumbnails import GRID_BOX
+from vitsearch.errors import UnreadablePhoto
+from vitsearch.storage.catalog import ReadableFile, RejectedFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from vitsearch.backbones.backbone import Backbone
+    from vitsearch.decoding.decoders import ProtectedPhoto
+    from vitsearch.decoding.thumbnails import KeptPictures
+    from vitsearch.records import FoundFile, PhotoFacts
+    from vitsearch.space import Space
+
+# Files that need no embedding (moved, copied, unreadable) are committed in groups of this many.
+_COMMIT_FILES = 256
+# So many files keep a decoding process busy for longer than it takes to start.
+_FILES_PER_PROCESS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is: `total` is None while the folders are still being walked."""
+
+    stage: Literal["scan", "embed"]
+    done: int
+    total: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A file that was read; `pixels` (h, w, 3) uint8 only where the photo has to be embedded."""
+
+    root: int | None
+    found: FoundFile
+    content: bytes
+    payload: bytes
+    facts: PhotoFacts
+    perceptual: bytes | None
+    pixels: npt.NDArray[np.uint8] | None
+
+
+class Destination(Protocol):
+    """Where an embedder puts what it makes: a library's catalog, or what stands in for one in another process."""
+
+    def has_vector(self, payload: bytes, space: int) -> bool:
+        """Whether a photo with this payload is stored and embedded in this space."""
+
+    def store(
+        self, run: int, space: int, readable: Sequence[ReadableFile], rejected: Sequence[RejectedFile]
+    ) -> int:
+        """Store one batch of read files; return how many vectors were added."""
+
+
+class Embedder:
+    """Brings files into one space of a library. A file whose root is None is embedded without being given a place.
+
+    With `pictures`, thumbnails for the grid are made in passing and kept there.
+    """
+
+    def __init__(
+        self,
+        catalog: Destination,
+        space: int,
+        backbone: Callable[[], Backbone],
+        *,
+        source: Callable[[FoundFile], Path | bytes] = lambda found: found.path,
+        workers: int | None = None,
+        pictures: KeptPictures | None = None,
+        on_progress: Callable[[Progress], None] = lambda _: None,
+    ) -> None:
+        self.embedded = 0
+        self.payloads: dict[Path, bytes] = {}
+        self.reasons: dict[Path, str] = {}
+        self._catalog = catalog
+        self._space = space
+        self._load = backbone
+        self._source = source
+        self._pictures = pictures
+        self._workers = workers or max(2, os.cpu_count() or 2)
+        self._on_progress = on_progress
+        # SQLite's connection is shared with the threads that wait for the decoders and look payloads up.
+        self._lock = threading.Lock()
+
+    def run(self, run: int, todo: Sequence[tuple[int | None, FoundFile]]) -> None:
+        """Embed and commit files, given with the ids of their roots, in order.
+
+        `embedded` counts the new vectors; `payloads` and `reasons` say what became of files without a root.
+        """
+        if not todo:
+            return
+        with Decoders(min(self._workers, 1 + len(todo) // _FILES_PER_PROCESS)) as decoders:
+            decoders.start()  # while the model is loaded
+            self._run(run, todo, decoders)
+
+    def _run(self, run: int, todo: Sequence[tuple[int | None, FoundFile]], decoders: Decoders) -> None:
+        backbone = self._load()
+        readable: list[_Read] = []
+        rejected: list[RejectedFile] = []
+        waiting = 0
+        self._on_progress(Progress("embed", 0, len(todo)))
+        for done, outcome in enumerate(self._read_ahead(backbone, decoders, todo), 1):
+            if isinstance(outcome, RejectedFile):
+                rejected.append(outcome)
+            else:
+                readable.append(outcome)
+                waiting += outcome.pixels is not None
+            if waiting >= backbone.batch_size or len(readable) + len(rejected) - waiting >= _COMMIT_FILES:
+                self._commit(run, backbone, readable, rejected)
+                readable, rejected, waiting = [], [], 0
+                self._on_progress(Progress("embed", done, len(todo)))
+        self._commit(run, backbone, readable, rejected)
+        self._on_progress(Progress("embed", len(todo), len(todo)))
+
+    def _read_ahead(
+        self, backbone: Backbone, decoders: Decoders, todo: Iterable[tuple[int | None, FoundFile]]
+    ) -> Iterator[_Read | RejectedFile]:
+        """Have files read and decoded, one thread a decoder, in order, never further ahead than two batches."""
+        ahead = 2 * backbone.batch_size + decoders.count
+        pending: deque[Future[_Read | RejectedFile]] = deque()
+        pool = ThreadPoolExecutor(decoders.count, thread_name_prefix="vitsearch-decode")
+        try:
+            for root, found in todo:
+                pending.append(pool.submit(self._read, backbone, decoders, root, found))
+                if len(pending) >= ahead:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            # Before the threads: a run that is interrupted does not wait for a photo that takes long.
+            decoders.close()
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _read(
+        self, backbone: Backbone, decoders: Decoders, root: int | None, found: FoundFile
+    ) -> _Read | RejectedFile:
+        try:
+            with decoders.open(self._source(found), name=str(found.path)) as photo:
+                with self._lock:
+                    known = self._catalog.has_vector(photo.payload, self._space)
+                perceptual, pixels = (None, None) if known else self._prepared(photo, backbone.space)
+        except UnreadablePhoto as error:
+            return RejectedFile(root, found, error.reason)
+        return _Read(root, found, photo.content, photo.payload, photo.facts, perceptual, pixels)
+
+    def _prepared(self, photo: ProtectedPhoto, space: Space) -> tuple[bytes, npt.NDArray[np.uint8]]:
+        """Decode for the model, and keep a thumbnail of the same pixels where pictures are kept."""
+        payload = photo.payload.hex()
+        if self._pictures is None or self._pictures.has_for_grid(payload):
+            return photo.prepared(space.preprocessing)
+        perceptual, pixels, small = photo.prepared_with_thumbnail(space.preprocessing, GRID_BOX)
+        if small is not None:
+            self._pictures.keep_for_grid(payload, small)
+        return perceptual, pixels
+
+    def _commit(
+        self, run: int, backbone: Backbone, readable: Sequence[_Read], rejected: list[RejectedFile]
+    ) -> None:
+        # The same photo twice in one batch is embedded once: the second file finds the first one's vector.
+        first = {file.payload: file for file in reversed(readable) if file.pixels is not None}
+        chosen = [file for file in readable if first.get(file.payload) is file]
+        embeddings = backbone.embed_batch(
+            _stacked([file.pixels for file in chosen if file.pixels is not None], backbone)
+        )
+        position = {id(file): index for index, file in enumerate(chosen)}
+        usable = np.isfinite(embeddings.norms) & (embeddings.norms > 0)
+        blank = {file.payload for file, fine in zip(chosen, usable, strict=True) if not fine}
+        ready = []
+        for file in readable:
+            index = position.get(id(file))
+            norm = float(embeddings.norms[index]) if index is not None else 0.0
+            if file.payload in blank:
+                rejected.append(RejectedFile(file.root, file.found, "the model gave no finite vector for it"))
+                continue
+            row = None if index is None else embeddings.rows[index].astype(np.float16)
+            ready.append(
+                ReadableFile(
+                    file.root, file.found, file.content, file.payload, file.facts, file.perceptual, row, norm
+                )
+            )
+        if ready or rejected:
+            with self._lock:
+                self.embedded += self._catalog.store(run, self._space, ready, rejected)
+        self.payloads.update((file.found.path, file.payload) for file in ready if file.root is None)
+        self.reasons.update((file.found.path, file.reason) for file in rejected if file.root is None)
+
+
+def _stacked(pixels: Sequence[npt.NDArray[np.uint8]], backbone: Backbone) -> npt.NDArray[np.uint8]:
+    if pixels:
+        return np.stack(pixels)
+    preprocessing = backbone.space.preprocessing
+    return np.empty((0, preprocessing.height, preprocessing.width, 3), np.uint8)

@@ -1,0 +1,107 @@
+"""What is ordinary in a library: a fixed random sample of it, and how that scores against one query."""
+
+from __future__ import annotations
+
+import secrets
+import zipfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from vitsearch.storage.catalog import Catalog
+
+    Vector = npt.NDArray[np.float32]
+    Ids = npt.NDArray[np.int64]
+
+BACKGROUND_SAMPLE = 4096
+# Equal vectors may differ by this much in score: FAISS and NumPy add up in another order.
+_SAME_SCORE = 1e-6
+# A background smaller than this says nothing about what is ordinary.
+_SMALLEST_BACKGROUND = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """How a fixed random sample of the library scores against one query: (m,) float32, ascending."""
+
+    scores: Vector
+
+    def percentile(self, score: float) -> float:
+        """Return the share of the background that scores lower, 0 to 100."""
+        if not len(self.scores):
+            return 100.0
+        lower = np.searchsorted(self.scores, np.float32(score - _SAME_SCORE), side="left")
+        return 100.0 * float(lower) / len(self.scores)
+
+    @property
+    def match_above(self) -> float | None:
+        """The score above which a photo stands out from the background, or None if the background cannot tell.
+
+        Tukey's upper fence (Exploratory Data Analysis, 1977, section 2D): the upper quartile plus 1.5 times the
+        distance between the quartiles.
+        """
+        if len(self.scores) < _SMALLEST_BACKGROUND:
+            return None
+        low, high = np.quantile(self.scores, (0.25, 0.75))
+        fence = float(high + 1.5 * (high - low))
+        return fence if fence < 1 else None  # among photos this varied no score could ever be above it
+
+
+@dataclass(frozen=True, slots=True)
+class BackgroundSample:
+    """The photos of the background, ids (m,) int64, and their vectors, rows (m, d) float32.
+
+    Reading them takes SQLite a tenth of a second, so that they are kept in a file beside the neighbours, under the
+    same generation.
+    """
+
+    ids: Ids
+    rows: Vector
+
+    @classmethod
+    def of(cls, catalog: Catalog, space: int, dimension: int) -> BackgroundSample:
+        """Read the sample from SQLite."""
+        ids, rows = catalog.vectors(space, dimension, catalog.background_ids(space, BACKGROUND_SAMPLE))
+        return cls(ids, rows.astype(np.float32))
+
+    @classmethod
+    def load(cls, path: Path, *, generation: int, dimension: int) -> BackgroundSample | None:
+        """Read what `save` wrote, or return None if there is nothing of this generation that is sound."""
+        try:
+            # A zip file: its checksums show damage.
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+                if int(stored["generation"]) != generation:
+                    return None
+                ids, rows = stored["ids"], stored["rows"]
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            return None
+        if ids.dtype != np.int64 or rows.dtype != np.float16 or rows.shape != (len(ids), dimension):
+            return None
+        return cls(ids, rows.astype(np.float32))
+
+    def save(self, path: Path, *, generation: int) -> None:
+        """Write the sample where `load` finds it; a reader sees the old file or the new one."""
+        temporary = path.with_name(f"{path.stem}-{secrets.token_hex(4)}.tmp")
+        try:
+            with temporary.open("xb") as file:
+                np.savez(file, generation=generation, ids=self.ids, rows=self.rows.astype(np.float16))
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def against(self, query: Vector, *, leave_out: Sequence[int] = ()) -> Background:
+        """Score the sample against a unit query (d,); photos of the query itself are left out."""
+        scores = np.vecdot(self.rows, query)  # BLAS would wait for its threads longer than this takes
+        for photo in leave_out:
+            keep = self.ids != photo
+            if not keep.all():
+                scores = np.where(keep, scores, np.float32(np.nan))
+        scores.sort()  # NaN comes last
+        return Background(scores[: len(scores) - int(np.isnan(scores).sum())])

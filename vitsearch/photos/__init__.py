@@ -1,0 +1,1 @@
+"""The bytes of one file become facts, hashes and upright pixels."""

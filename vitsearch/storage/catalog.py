@@ -1,0 +1,545 @@
+"""What the library knows: roots, files and photos, in SQLite, on top of its vectors."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from vitsearch.errors import LibraryError
+from vitsearch.paths import names_of
+from vitsearch.records import FoundFile, PhotoFacts
+from vitsearch.storage.database import Value, path_to_value, value_to_path
+from vitsearch.storage.sql import contained, in_parts
+from vitsearch.storage.vectors import NEW_GENERATION, VectorTables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import numpy.typing as npt
+
+    Ids = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A folder that is indexed, and the latest run that walked all of it."""
+
+    id: int
+    path: Path
+    last_run: int
+
+    def is_offline(self) -> bool:
+        """Whether the folder is absent, empty or unreadable: an unmounted drive looks like that."""
+        return is_offline(self.path)
+
+
+def is_offline(folder: Path) -> bool:
+    """Whether a folder is absent, empty or unreadable."""
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is None
+    except OSError:
+        return True
+
+
+KnownFile = tuple[str | bytes, int, int, int, int, int, int]
+"""A file row as the index run needs it: path, id, size, mtime_ns, missing, readable, has a vector.
+
+A plain tuple as SQLite gives it: a rescan asks for all rows of a root.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadableFile:
+    """A file that was read: what is stored of it and, where it was embedded, its vector.
+
+    `root` is None for a photo that is embedded without being given a place in the library.
+    `row`: (d,) float16, unit length, or None if the photo's vector is already stored.
+    """
+
+    root: int | None
+    found: FoundFile
+    content: bytes
+    payload: bytes
+    facts: PhotoFacts
+    perceptual: bytes | None
+    row: npt.NDArray[np.float16] | None
+    norm: float
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedFile:
+    """A file that could not be read, and why."""
+
+    root: int | None
+    found: FoundFile
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many files of a place are present and readable, missing, and unreadable."""
+
+    files: int
+    missing: int
+    unreadable: int
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoRow:
+    """A photo's facts and the places where it is: present files first seen first."""
+
+    id: int
+    facts: PhotoFacts
+    paths: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which photos a search is about. Dates are ISO text, compared by prefix; `camera` is part of its name.
+
+    `folders`: absolute, as a person wrote them. Photos are below such a folder by the path that they were found
+    under, or by that which the folder has once its links are followed.
+    """
+
+    folders: tuple[Path, ...] = ()
+    after: str | None = None
+    before: str | None = None
+    camera: str | None = None
+
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """The folders by all of their names. Links are followed on disk each time: ask once for many photos."""
+        return names_of(self.folders)
+
+    def __bool__(self) -> bool:
+        return bool(self.folders or self.after or self.before or self.camera)
+
+
+# Rows that are deleted in one transaction: readers and other writers wait for no more than that.
+_AT_ONCE = 2000
+
+# What a photo's metadata says, other than its pixels: the newest file that says something is believed.
+_EDITABLE = ("taken", "camera", "latitude", "longitude", "software", "perceptual")
+
+
+class Catalog(VectorTables):
+    """The tables of one library. Every method that writes is one short transaction."""
+
+    def roots(self) -> list[Root]:
+        """Return all roots, sorted by path."""
+        rows = self.database.rows("SELECT id, path, last_run FROM roots")
+        return sorted(
+            (Root(cast("int", i), Path(value_to_path(path)), cast("int", run)) for i, path, run in rows),
+            key=lambda root: root.path,
+        )
+
+    def add_root(self, folder: Path) -> tuple[Root, str]:
+        """Make sure that `folder` (absolute) is covered by a root; return that root and the subfolder below it.
+
+        A folder inside a known root becomes a part of that root, and known roots inside a new one are absorbed by
+        it, so that no file ever has two rows.
+        """
+        for root in self.roots():
+            if folder.is_relative_to(root.path):
+                inner = folder.relative_to(root.path).as_posix()
+                return root, "" if inner == "." else f"{inner}/"
+        with self.database.write():
+            new = self.database.run(
+                "INSERT INTO roots (path) VALUES (?) RETURNING id", [path_to_value(str(folder))]
+            ).fetchone()[0]
+            for root in self.roots():
+                if root.id != new and root.path.is_relative_to(folder):
+                    prefix = root.path.relative_to(folder).as_posix()
+                    self._move_files(root.id, new, f"{prefix}/")
+                    self.database.run("DELETE FROM roots WHERE id = ?", [root.id])
+        return Root(new, folder, 0), ""
+
+    def _move_files(self, old: int, new: int, prefix: str) -> None:
+        rows = self.database.rows("SELECT id, path FROM files WHERE root = ?", [old])
+        self.database.run_many(
+            "UPDATE files SET root = ?, path = ? WHERE id = ?",
+            [(new, path_to_value(prefix + value_to_path(path)), i) for i, path in rows],
+        )
+
+    def relocate_root(self, root: Root, folder: Path) -> None:
+        """Say that a root's files are now below `folder`; nothing is read again.
+
+        Raises:
+            LibraryError: the folder overlaps another root.
+
+        """
+        for other in self.roots():
+            overlaps = folder.is_relative_to(other.path) or other.path.is_relative_to(folder)
+            if other.id != root.id and overlaps:
+                raise LibraryError(f"{folder} overlaps the root {other.path}: forget that one first")
+        with self.database.write():
+            self.database.run("UPDATE roots SET path = ? WHERE id = ?", [path_to_value(str(folder)), root.id])
+
+    def forget_root(self, root: Root) -> Ids:
+        """Drop a root, its file rows, and the photos that were nowhere else; return the ids of those, (n,) int64."""
+        removed = self._delete_files("root = ?", [root.id])
+        # Last: as long as the root is known, a run that was cut short can be finished.
+        with self.database.write():
+            self.database.run("DELETE FROM roots WHERE id = ?", [root.id])
+        return np.array(removed, np.int64)
+
+    def library_id(self) -> int:
+        """Return a random number that tells this library from others; a copy of its folder has the same."""
+        with self.database.write():
+            self.database.run(
+                f"INSERT OR IGNORE INTO counters (name, value) VALUES ('library', {NEW_GENERATION})"
+            )
+        return cast("int", self.database.scalar("SELECT value FROM counters WHERE name = 'library'"))
+
+    def begin_run(self) -> int:
+        """Start an index run and return its number."""
+        with self.database.write():
+            self.database.run("UPDATE counters SET value = value + 1 WHERE name = 'run'")
+        return cast("int", self.database.scalar("SELECT value FROM counters WHERE name = 'run'"))
+
+    def known_files(self, root: int, below: str, space: int) -> dict[str, KnownFile]:
+        """Return the file rows below a subfolder of a root, by relative path."""
+        rows = self.database.rows(
+            "SELECT f.path, f.id, f.size, f.mtime_ns, f.missing, f.photo IS NOT NULL, v.id IS NOT NULL "
+            "FROM files f LEFT JOIN vectors v ON v.space = ? AND v.photo = f.photo WHERE f.root = ?",
+            [space, root],
+        )
+        files = cast("list[KnownFile]", rows)
+        known = {value if isinstance(value := file[0], str) else value_to_path(value): file for file in files}
+        return {path: file for path, file in known.items() if path.startswith(below)} if below else known
+
+    def photo_id(self, payload: bytes) -> int | None:
+        """Return the id of the photo with this payload, or None if the library has never seen it."""
+        return cast("int | None", self.database.scalar("SELECT id FROM photos WHERE payload = ?", [payload]))
+
+    def has_vector(self, payload: bytes, space: int) -> bool:
+        """Whether a photo with this payload is stored and embedded in this space."""
+        sql = "SELECT 1 FROM photos p JOIN vectors v ON v.space = ? AND v.photo = p.id WHERE p.payload = ?"
+        return self.database.scalar(sql, [space, payload]) is not None
+
+    def store(
+        self, run: int, space: int, readable: Sequence[ReadableFile], rejected: Sequence[RejectedFile]
+    ) -> int:
+        """Commit one batch of read files in one transaction; return how many vectors were added."""
+        added = 0
+        with self.database.write():
+            for file in readable:
+                photo = self._photo_id(file)
+                if file.row is not None:
+                    added += self.database.run(
+                        "INSERT OR IGNORE INTO vectors (space, photo, norm, vector) VALUES (?, ?, ?, ?)",
+                        [space, photo, file.norm, file.row.astype("<f2").tobytes()],
+                    ).rowcount
+                if file.root is not None:
+                    self._put_file(run, file.root, file.found, photo=photo, content=file.content)
+            for failed in rejected:
+                if failed.root is not None:
+                    self._put_file(run, failed.root, failed.found, reason=failed.reason)
+            if added:
+                self.database.run(f"UPDATE spaces SET generation = {NEW_GENERATION} WHERE id = ?", [space])
+        return added
+
+    def _photo_id(self, file: ReadableFile) -> int:
+        facts = file.facts
+        self.database.run(
+            "INSERT INTO photos (payload, format, width, height, taken, camera, latitude, longitude, "
+            "software, perceptual) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (payload) DO UPDATE SET "
+            # Metadata may be corrected at any time; a copy that was stripped of it takes nothing away.
+            + ", ".join(f"{name} = coalesce(excluded.{name}, {name})" for name in _EDITABLE),
+            [
+                file.payload,
+                facts.format,
+                facts.width,
+                facts.height,
+                facts.taken,
+                facts.camera,
+                facts.latitude,
+                facts.longitude,
+                facts.software,
+                file.perceptual,
+            ],
+        )
+        return cast("int", self.database.scalar("SELECT id FROM photos WHERE payload = ?", [file.payload]))
+
+    def _put_file(
+        self,
+        run: int,
+        root: int,
+        found: FoundFile,
+        *,
+        photo: int | None = None,
+        content: bytes | None = None,
+        reason: str | None = None,
+    ) -> None:
+        self.database.run(
+            "INSERT INTO files (root, path, photo, content, size, mtime_ns, reason, added_run) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (root, path) DO UPDATE SET photo = excluded.photo, "
+            "content = excluded.content, size = excluded.size, mtime_ns = excluded.mtime_ns, "
+            "reason = excluded.reason, missing = 0, "
+            "added_run = CASE WHEN photo IS excluded.photo THEN added_run ELSE excluded.added_run END",
+            [root, path_to_value(found.relative), photo, content, found.size, found.mtime_ns, reason, run],
+        )
+
+    def finish_walk(
+        self, run: int, root: Root, *, unseen: Sequence[int], returned: Sequence[int], whole: bool
+    ) -> int:
+        """Record the end of a complete walk: `unseen` file rows are not there any more, `returned` ones are again.
+
+        An unseen file whose photo has turned up at another path since the root's last complete walk has moved: its
+        old row is dropped. All others are marked missing and kept. Returns how many had moved.
+        """
+        moved: list[int] = []
+        with self.database.write():
+            # First of all: two copies that go together must not vouch for each other.
+            self.database.run_many("UPDATE files SET missing = 0 WHERE id = ?", [(i,) for i in returned])
+            self.database.run_many("UPDATE files SET missing = 1 WHERE id = ?", [(i,) for i in unseen])
+            for file in unseen:
+                newer = self.database.scalar(
+                    "SELECT n.id FROM files o JOIN files n ON n.photo = o.photo AND n.id <> o.id "
+                    "WHERE o.id = ? AND n.missing = 0 AND n.added_run > ? LIMIT 1",
+                    [file, root.last_run],
+                )
+                if newer is not None:
+                    moved.append(file)
+            self.database.run_many("DELETE FROM files WHERE id = ?", [(i,) for i in moved])
+            # Of a file that never could be read there is nothing to keep.
+            self.database.run_many("DELETE FROM files WHERE id = ? AND photo IS NULL", [(i,) for i in unseen])
+            if whole:
+                self.database.run("UPDATE roots SET last_run = ? WHERE id = ?", [run, root.id])
+        return len(moved)
+
+    def counts(self, root: int, below: str) -> Counts:
+        """Count the file rows below a subfolder of a root ("" for all of it)."""
+        place, values = _below(root, below)
+        rows = self.database.rows(
+            "SELECT count(*) FILTER (WHERE photo IS NOT NULL AND NOT missing), count(*) FILTER (WHERE missing), "
+            f"count(*) FILTER (WHERE photo IS NULL AND NOT missing) FROM files WHERE {place}",
+            values,
+        )
+        return Counts(*cast("tuple[int, int, int]", rows[0]))
+
+    def count_photos(self, places: Sequence[tuple[int, str]]) -> int:
+        """Count the distinct photos present below these (root id, subfolder) places."""
+        if not places:
+            return 0
+        parts = [_below(root, below) for root, below in places]
+        condition = " OR ".join(f"({place})" for place, _ in parts)
+        sql = f"SELECT count(DISTINCT photo) FROM files WHERE missing = 0 AND ({condition})"
+        return cast("int", self.database.scalar(sql, [value for _, values in parts for value in values]))
+
+    def unreadable(self, root: int, below: str) -> list[tuple[str, str]]:
+        """Return (relative path, reason) of the present files below a subfolder that could not be read."""
+        place, values = _below(root, below)
+        rows = self.database.rows(
+            f"SELECT path, reason FROM files WHERE photo IS NULL AND missing = 0 AND {place}", values
+        )
+        return [(value_to_path(path), str(reason)) for path, reason in rows]
+
+    def prune(self, places: Sequence[tuple[int, str]]) -> int:
+        """Delete the files missing below these (root id, subfolder) places and the photos that are nowhere else.
+
+        Returns how many photos went.
+        """
+        removed = 0
+        for root, below in places:
+            place, values = _below(root, below)
+            removed += len(self._delete_files(f"missing = 1 AND {place}", values))
+        return removed + self._delete_placeless_photos()
+
+    def _delete_files(self, condition: str, values: Sequence[Value]) -> list[int]:
+        """Delete file rows, and the photos that were nowhere else; return the ids of those.
+
+        Some a transaction: others get their turn, and a kill leaves nothing half done.
+        """
+        removed: list[int] = []
+        while True:
+            with self.database.write(check_references=False):
+                rows = self.database.rows(
+                    f"SELECT id, photo FROM files WHERE {condition} LIMIT {_AT_ONCE}", values
+                )
+                self.database.run(f"DELETE FROM files WHERE id IN ({','.join(str(row[0]) for row in rows)})")
+                removed += self._delete_if_placeless(
+                    {cast("int", photo) for _, photo in rows if photo is not None}
+                )
+            if len(rows) < _AT_ONCE:
+                return removed
+
+    def _delete_placeless_photos(self) -> int:
+        """Delete all photos that have no place, as those that were embedded without one."""
+        # Compared as arrays: a subquery for each of ten million photos, in no order, takes longer.
+        photos = self.database.ids("SELECT id FROM photos")
+        photos.sort()
+        placed = self.database.ids("SELECT photo FROM files WHERE photo IS NOT NULL ORDER BY photo")
+        doomed = photos[~contained(photos, placed)].tolist()
+        deleted = 0
+        for start in range(0, len(doomed), _AT_ONCE):
+            with self.database.write(check_references=False):
+                deleted += len(self._delete_if_placeless(doomed[start : start + _AT_ONCE]))
+        return deleted
+
+    def _delete_if_placeless(self, photos: Iterable[int]) -> list[int]:
+        """Delete those of these photos that have no place, and all that refers to them; return their ids.
+
+        Inside a write that does not check references: for each photo SQLite itself would look through all vectors and
+        labels for rows that refer to it.
+        """
+        rows = self.database.rows(
+            f"SELECT id FROM photos p WHERE id IN ({','.join(map(str, photos))}) "
+            "AND NOT EXISTS (SELECT 1 FROM files f WHERE f.photo = p.id) "
+            # What a head was trained on is kept: a person chose it.
+            "AND p.id NOT IN (SELECT photo FROM head_examples)"
+        )
+        doomed = [cast("int", row[0]) for row in rows]
+        ids = ",".join(map(str, doomed))
+        self.database.run(
+            f"UPDATE spaces SET generation = {NEW_GENERATION} "
+            f"WHERE EXISTS (SELECT 1 FROM vectors v WHERE v.space = spaces.id AND v.photo IN ({ids}))"
+        )
+        # With the space, so that SQLite uses the index that begins with it, and does not look through all vectors.
+        self.database.run(f"DELETE FROM vectors WHERE space IN (SELECT id FROM spaces) AND photo IN ({ids})")
+        for table, column in self._referring_to_photos():
+            if table != "vectors":
+                self.database.run(f"DELETE FROM {table} WHERE {column} IN ({ids})")
+        self.database.run(f"DELETE FROM photos WHERE id IN ({ids})")
+        return doomed
+
+    def _referring_to_photos(self) -> list[tuple[str, str]]:
+        """The tables and columns whose rows go with the photo that they refer to."""
+        rows = self.database.rows(
+            'SELECT t.name, k."from" FROM sqlite_schema t JOIN pragma_foreign_key_list(t.name) k '
+            "WHERE t.type = 'table' AND k.\"table\" = 'photos' AND k.on_delete = 'CASCADE'"
+        )
+        return cast("list[tuple[str, str]]", rows)
+
+    def photos(self, ids: Sequence[int]) -> dict[int, PhotoRow]:
+        """Return photos by id with the paths where they are present, offline roots left out."""
+        online = {root.id: root.path for root in self.roots() if not root.is_offline()}
+        places: dict[int, list[Path]] = {}
+        result: dict[int, PhotoRow] = {}
+        for part in in_parts(ids):
+            marks = ",".join("?" * len(part))
+            for photo, root, path in self.database.rows(
+                f"SELECT photo, root, path FROM files WHERE missing = 0 AND photo IN ({marks}) ORDER BY id",
+                part,
+            ):
+                if root in online:
+                    places.setdefault(cast("int", photo), []).append(
+                        online[cast("int", root)] / value_to_path(path)
+                    )
+            for row in self.database.rows(
+                "SELECT id, format, width, height, taken, camera, latitude, longitude, software "
+                f"FROM photos WHERE id IN ({marks})",
+                part,
+            ):
+                photo = cast("int", row[0])
+                facts = PhotoFacts(*cast("tuple[str, int, int, str, str, float, float, str]", row[1:]))
+                result[photo] = PhotoRow(photo, facts, tuple(places.get(photo, ())))
+        return result
+
+    def unchanged_photo(self, path: Path, space: int) -> int | None:
+        """Return the photo of a file that is stored with this size and time and embedded in this space, or None."""
+        try:
+            info = path.stat()
+        except OSError:
+            return None
+        for root in self.roots():
+            if path.is_relative_to(root.path):
+                relative = path_to_value(path.relative_to(root.path).as_posix())
+                return cast(
+                    "int | None",
+                    self.database.scalar(
+                        "SELECT f.photo FROM files f JOIN vectors v ON v.space = ? AND v.photo = f.photo "
+                        "WHERE f.root = ? AND f.path = ? AND f.size = ? AND f.mtime_ns = ?",
+                        [space, root.id, relative, info.st_size, info.st_mtime_ns],
+                    ),
+                )
+        return None
+
+    def select(self, criteria: Filter) -> Ids:
+        """Return the ids of the present photos that a filter keeps, (n,) int64, ascending."""
+        facts, values = _about_photos(criteria)
+        if not criteria.folders:
+            sql = "EXISTS (SELECT 1 FROM files f WHERE f.photo = p.id AND f.missing = 0)"
+            condition = " AND ".join([*facts, sql])
+            return self.database.ids(f"SELECT p.id FROM photos p WHERE {condition} ORDER BY p.id", values)
+        place, inside = self._inside(criteria.folders)
+        if facts:
+            place += f" AND EXISTS (SELECT 1 FROM photos p WHERE p.id = f.photo AND {' AND '.join(facts)})"
+        return self.database.ids(
+            "SELECT DISTINCT f.photo FROM files f "
+            f"WHERE f.photo IS NOT NULL AND f.missing = 0 AND {place} ORDER BY f.photo",
+            [*inside, *values],
+        )
+
+    def kept(self, criteria: Filter, photos: Sequence[int] | Ids) -> set[int]:
+        """Return those of these photos that `select` would return."""
+        facts, values = _about_photos(criteria)
+        place, inside = self._inside(criteria.folders) if criteria.folders else ("1", [])
+        found: list[tuple[Value, ...]] = []
+        for part in in_parts(photos):
+            conditions = [f"f.photo IN ({','.join('?' * len(part))})", "f.missing = 0", place, *facts]
+            found += self.database.rows(
+                "SELECT DISTINCT p.id FROM files f CROSS JOIN photos p ON p.id = f.photo "
+                f"WHERE {' AND '.join(conditions)}",
+                [*part, *inside, *values],
+            )
+        return {cast("int", row[0]) for row in found}
+
+    def _inside(self, folders: Sequence[Path]) -> tuple[str, list[Value]]:
+        """The SQL condition for "at or below one of these folders" and its values."""
+        places = [self._place(folder) for folder in folders]
+        return "(" + " OR ".join(sql for sql, _ in places) + ")", [v for _, some in places for v in some]
+
+    def _place(self, folder: Path) -> tuple[str, list[Value]]:
+        """The SQL condition for "at or below this folder" and its values."""
+        conditions, values = [], list[Value]()
+        places = names_of([folder])
+        for root in self.roots():
+            for place in places:
+                if root.path.is_relative_to(place):
+                    conditions.append("f.root = ?")
+                    values.append(root.id)
+                elif place.is_relative_to(root.path):
+                    condition, some = _below(root.id, f"{place.relative_to(root.path).as_posix()}/")
+                    conditions.append(condition)
+                    values += some
+        if not conditions:
+            raise LibraryError(f"{folder} is in no folder that was indexed: see `vitsearch roots list`")
+        return f"({' OR '.join(conditions)})", values
+
+
+def _about_photos(criteria: Filter) -> tuple[list[str], list[Value]]:
+    """The SQL conditions for a photo's facts and their values."""
+    conditions, values = [], list[Value]()
+    if criteria.after:
+        conditions.append("p.taken >= ?")
+        values.append(criteria.after)
+    if criteria.before:
+        conditions.append("p.taken < ?")
+        values.append(criteria.before)
+    if criteria.camera:
+        conditions.append("instr(lower(p.camera), lower(?)) > 0")
+        values.append(criteria.camera)
+    return conditions, values
+
+
+def _below(root: int, below: str) -> tuple[str, list[Value]]:
+    """The SQL condition for the files below a subfolder of a root, and its values.
+
+    Ranges, so that SQLite's index on (root, path) is used: all that is below `a/b/` comes before `a/b0`. Names that
+    are not UTF-8 are stored as BLOBs, which never equal text.
+    """
+    if not below:
+        return "root = ?", [root]
+    first = os.fsencode(below)
+    last = first[:-1] + bytes([first[-1] + 1])
+    ranges: list[Value] = [root, first, last]
+    sql = "(root = ? AND path >= ? AND path < ?)"
+    if isinstance(path_to_value(below), bytes):
+        return sql, ranges
+    return f"({sql} OR {sql})", [*ranges, root, below, last.decode()]

@@ -1,0 +1,106 @@
+"""How many photos, files and vectors a library holds.
+
+SQLite counts by reading all of an index: seconds at ten million photos, half a minute where it has to come from the
+disk. So a count that took long is kept in a file of its own for as long as the database's file is the same.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import zlib
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from vitsearch.errors import LibraryError
+from vitsearch.storage.catalog import Counts
+from vitsearch.storage.layout import Layout
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from vitsearch.storage.catalog import Catalog
+
+# A count that took less is made again each time.
+WORTH_KEEPING_SECONDS = 0.1
+# File systems tell times no finer than this: what changed later than so long ago may change again and look the same.
+_SETTLED_SECONDS = 3.0
+
+# What tells one state of the database's file from another: its size, time in ns, and number.
+State = list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryCounts:
+    """The files of each root, by its id; the photos that are present; the vectors in the space that searches use."""
+
+    roots: Mapping[int, Counts]
+    photos: int
+    vectors: int
+
+
+def library_counts(catalog: Catalog, *, worth_keeping: float = WORTH_KEEPING_SECONDS) -> LibraryCounts:
+    """Count, or return what was counted before and is still so; a count that took `worth_keeping` seconds is kept."""
+    database = catalog.database.path
+    layout = Layout.of(database.parent)
+    kept = layout.counts
+    state = _state(database)
+    known = _load(kept, state)
+    if known is not None:
+        return known
+    settled = time.time() - state[1] / 1e9 > _SETTLED_SECONDS
+    started = time.monotonic()
+    counts = _count(catalog)
+    if time.monotonic() - started >= worth_keeping and settled and _state(database) == state:
+        with suppress(OSError, LibraryError):  # a library that only may be read is counted each time
+            _save(layout, state, counts)
+    return counts
+
+
+def _count(catalog: Catalog) -> LibraryCounts:
+    roots = {root.id: catalog.counts(root.id, "") for root in catalog.roots()}
+    active = catalog.active_space()
+    return LibraryCounts(
+        roots=roots,
+        photos=catalog.count_photos([(root, "") for root in roots]),
+        vectors=catalog.count_vectors(active[0]) if active else 0,
+    )
+
+
+def _state(database: Path) -> State:
+    info = database.stat()
+    return [info.st_size, info.st_mtime_ns, info.st_ino]
+
+
+def _save(layout: Layout, state: State, counts: LibraryCounts) -> None:
+    fields = {
+        "state": state,
+        "roots": {str(root): asdict(found) for root, found in counts.roots.items()},
+        "photos": counts.photos,
+        "vectors": counts.vectors,
+    }
+    temporary = layout.temporary(layout.counts.name)
+    try:
+        with temporary.open("x", encoding="utf-8") as file:
+            file.write(json.dumps({"sum": _sum(fields), **fields}))
+        temporary.replace(layout.counts)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _load(path: Path, state: State) -> LibraryCounts | None:
+    """Return what `_save` wrote for this state, or None if there is nothing of the kind that is sound."""
+    try:
+        fields = json.loads(path.read_bytes())
+        if fields.pop("sum") != _sum(fields) or fields["state"] != state:
+            return None
+        roots = {int(root): Counts(**found) for root, found in fields["roots"].items()}
+        return LibraryCounts(roots, int(fields["photos"]), int(fields["vectors"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def _sum(fields: Mapping[str, object]) -> int:
+    return zlib.crc32(json.dumps(fields, sort_keys=True).encode())

@@ -1,0 +1,242 @@
+"""Open `library.db` safely: settings, versions, short write transactions, and errors in plain words."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from vitsearch.errors import LibraryBusy, LibraryDamaged, LibraryError, LibraryMissing, LibraryTooNew
+from vitsearch.storage.layout import Layout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
+
+SCHEMA_VERSION = 1
+_APPLICATION_ID = 0x76697473  # "vits"
+
+Value = str | bytes | int | float | None
+
+
+class Database:
+    """One SQLite file, in rollback-journal mode.
+
+    Not WAL: SQLite before 3.51.3 can corrupt a WAL database when two processes write and checkpoint at once, and
+    Python carries whatever SQLite it was built with. Write transactions here are one small batch each, so that
+    readers wait milliseconds; and a rollback journal works on network file systems too.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self.connection = connection
+
+    @classmethod
+    def open(cls, path: Path, *, create: bool = False, timeout: float = 30.0) -> Database:
+        """Open and, where needed, create or upgrade the database.
+
+        Raises:
+            LibraryMissing: there is no file and `create` is false.
+            LibraryTooNew: a later version of vitsearch wrote it.
+            LibraryDamaged: it is not an SQLite database, or not a library.
+            LibraryError: the folder cannot be written to.
+
+        """
+        fresh = not path.exists()
+        if fresh and not create:
+            raise LibraryMissing(
+                f"there is no library in {path.parent}: make one with `vitsearch index FOLDER`"
+            )
+        with _plain_errors(path):
+            # check_same_thread: decoding threads look payloads up, under a lock.
+            connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
+            try:
+                if fresh:
+                    connection.execute("PRAGMA page_size = 8192")  # 512 float16 values: seven rows a page
+                connection.execute("PRAGMA foreign_keys = ON")
+                connection.execute("PRAGMA synchronous = EXTRA")
+                # A transaction that outgrows the cache locks readers out before its commit; a batch never does so.
+                connection.execute("PRAGMA cache_size = -32768")
+                database = cls(path, connection)
+                database._bring_up_to_date()
+            except BaseException:
+                connection.close()
+                raise
+        return database
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.connection.close()
+
+    def rows(self, sql: str, parameters: Sequence[Value] = ()) -> list[tuple[Value, ...]]:
+        """Run a query and return all of its rows."""
+        with _plain_errors(self.path):
+            return self.connection.execute(sql, parameters).fetchall()
+
+    def scalar(self, sql: str, parameters: Sequence[Value] = ()) -> Value:
+        """Run a query and return the first column of its first row, or None."""
+        with _plain_errors(self.path):
+            row = self.connection.execute(sql, parameters).fetchone()
+        return row[0] if row else None
+
+    def ids(self, sql: str, parameters: Sequence[Value] = ()) -> npt.NDArray[np.int64]:
+        """Run a query and return its first column, whole numbers, without a Python object for each of them."""
+        import numpy as np
+
+        with _plain_errors(self.path):
+            rows = self.connection.execute(sql, parameters)
+            return np.fromiter((row[0] for row in rows), np.int64)
+
+    def run(self, sql: str, parameters: Sequence[Value] = ()) -> sqlite3.Cursor:
+        """Run one statement inside a `write` block."""
+        return self.connection.execute(sql, parameters)
+
+    def run_many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
+        """Run one statement for many rows inside a `write` block."""
+        self.connection.executemany(sql, rows)
+
+    @contextmanager
+    def write(self, *, check_references: bool = True) -> Iterator[None]:
+        """All or nothing: take the write lock at once, commit at the end, roll back on any error.
+
+        Without `check_references` the caller sees to it that no row refers to one that goes.
+
+        Raises:
+            LibraryBusy: another process kept the lock for longer than the timeout.
+            LibraryError: the disk is full or read-only.
+
+        """
+        with _plain_errors(self.path):
+            if not check_references:  # SQLite takes no notice of this inside a transaction
+                self.connection.execute("PRAGMA foreign_keys = OFF")
+            try:
+                self.connection.execute("BEGIN IMMEDIATE")
+                yield
+                self.connection.execute("COMMIT")
+            except BaseException:
+                if self.connection.in_transaction:
+                    self.connection.execute("ROLLBACK")
+                raise
+            finally:
+                self.connection.execute("PRAGMA foreign_keys = ON")
+
+    def damage(self) -> list[str]:
+        """Read all of the file and return what SQLite finds wrong with it, in its own words; [] if it is sound."""
+        try:
+            found = [str(row[0]) for row in self.rows("PRAGMA integrity_check(20)")]
+        except LibraryDamaged as error:
+            return [str(error.__cause__ or error)]
+        return [] if found == ["ok"] else found
+
+    def _bring_up_to_date(self) -> None:
+        version = self.connection.execute("PRAGMA user_version").fetchone()[0]
+        owner = self.connection.execute("PRAGMA application_id").fetchone()[0]
+        if version and owner != _APPLICATION_ID:
+            raise LibraryDamaged(f"{self.path} is an SQLite database but not a vitsearch library")
+        if version == SCHEMA_VERSION:
+            return
+        if version > SCHEMA_VERSION:
+            raise LibraryTooNew(
+                f"{self.path} was written by a later version of vitsearch (format {version}, this one reads "
+                f"{SCHEMA_VERSION}): upgrade with `pip install -U vitsearch`"
+            )
+        if version == 0 and self.connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+            raise LibraryDamaged(f"{self.path} is an SQLite database but not a vitsearch library")
+        # Imported here: only a new or an old library pays for it, not every search.
+        import sqlite_utils
+
+        from vitsearch.storage.migrations import migrations
+
+        if version:
+            self._back_up(version)
+        # One lock around all of it: a second process that opens the library meanwhile waits, then finds it done.
+        self.connection.execute("BEGIN IMMEDIATE")
+        try:
+            migrations.apply(sqlite_utils.Database(self.connection, execute_plugins=False))
+            self.connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            self.connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+            self.connection.execute("COMMIT")
+        except BaseException:
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+            raise
+
+    def _back_up(self, version: int) -> None:
+        layout = Layout.of(self.path.parent)
+        backup = layout.backups / f"{self.path.name}.format-{version}"
+        partial = layout.temporary(backup.name)
+        layout.backups.mkdir(mode=0o700, exist_ok=True)
+        copy = sqlite3.connect(partial)
+        try:
+            self.connection.backup(copy)
+        finally:
+            copy.close()
+        partial.replace(backup)
+
+
+@contextmanager
+def held_alone(path: Path) -> Iterator[None]:
+    """Keep all others from reading or writing a database, as far as a damaged file can be locked at all.
+
+    Raises:
+        LibraryBusy: another process is at work on it.
+
+    """
+    connection = sqlite3.connect(path, timeout=2.0, isolation_level=None)
+    try:
+        try:
+            connection.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            if "locked" in str(error) or "busy" in str(error):
+                raise LibraryBusy(f"{path} is in use by another process: stop that first") from error
+        except (sqlite3.Error, UnicodeDecodeError):
+            pass  # too damaged to be locked
+        yield
+    finally:
+        connection.close()
+
+
+@contextmanager
+def _plain_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.ProgrammingError, sqlite3.InterfaceError):
+        raise  # a mistake of ours, not of the file's
+    except UnicodeDecodeError as error:
+        # Python's own complaint about the text of SQLite's.
+        raise LibraryDamaged(f"{path} is damaged (its schema is no text): run `vitsearch doctor`") from error
+    except sqlite3.Error as error:
+        text = str(error)
+        if "locked" in text or "busy" in text:
+            raise LibraryBusy(
+                f"{path} is in use by another process: try again when it has finished"
+            ) from error
+        if "full" in text:
+            raise LibraryError(
+                f"the disk that holds {path} is full: make room and run the command again"
+            ) from error
+        if "readonly" in text or "unable to open" in text:
+            raise LibraryError(
+                f"cannot write to {path}: check its permissions, or choose --library"
+            ) from error
+        if isinstance(error, sqlite3.OperationalError) and "I/O" in text:
+            raise LibraryError(f"the disk that holds {path} reports an error ({text})") from error
+        raise LibraryDamaged(f"{path} is damaged ({text[:100]}): run `vitsearch doctor`") from error
+
+
+def path_to_value(path: str) -> str | bytes:
+    """Return what is stored for a path: text, or its raw bytes where the name is not UTF-8."""
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        return os.fsencode(path)
+    return path
+
+
+def value_to_path(value: Value) -> str:
+    """Return the path that `path_to_value` stored."""
+    return os.fsdecode(value) if isinstance(value, bytes) else str(value)

@@ -1,0 +1,274 @@
+"""All photos of a library at a glance: in sections, by what they can be narrowed down to, and one by one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path  # noqa: TC003 - the HTTP API describes these records from their annotations
+from typing import TYPE_CHECKING, Literal, cast
+
+import numpy as np
+
+from vitsearch.records import PhotoFacts
+from vitsearch.storage.database import value_to_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    import numpy.typing as npt
+
+    from vitsearch.storage.catalog import Catalog
+
+    Ids = npt.NDArray[np.int64]
+
+Arrangement = Literal["date", "folder", "label"]
+_MONTHS = "January February March April May June July August September October November December".split()
+# A thousand times wider than high is no photo; a layout must not break on one.
+_WIDEST = 1000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Photos that belong together, in a row. `key` is what the section is about, `title` how people say it."""
+
+    key: str
+    title: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Photos in the order of their sections: `ids` (n,) int64 and `ratios` (n,) float64, width by height."""
+
+    sections: tuple[Section, ...]
+    ids: Ids
+    ratios: npt.NDArray[np.float64]
+
+    @classmethod
+    def empty(cls) -> Grid:
+        """No photos at all."""
+        return cls((), np.empty(0, np.int64), np.empty(0))
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many present photos have something in common; `value` is what a filter takes."""
+
+    value: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facets:
+    """What a library can be narrowed down to. Folders count what is at or below them; months are newest first."""
+
+    folders: tuple[Count, ...]
+    cameras: tuple[Count, ...]
+    months: tuple[Count, ...]
+    undated: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedFile:
+    """One place of a photo, and whether it is there now: a file may be missing, or its whole drive offline."""
+
+    path: Path
+    bytes: int
+    mtime_ns: int
+    state: Literal["present", "missing", "offline"]
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoDetails:
+    """Everything that is stored of a photo. `payload` is the hash of what identifies it, in hex."""
+
+    photo: int
+    payload: str
+    facts: PhotoFacts
+    files: tuple[PlacedFile, ...]
+
+    @property
+    def present(self) -> Path | None:
+        """The first place where the photo is now."""
+        return next((file.path for file in self.files if file.state == "present"), None)
+
+
+class Listing:
+    """What a page that shows the whole library asks of a catalog; nothing here writes."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._database = catalog.database
+
+    def grid(
+        self,
+        by: Arrangement,
+        *,
+        among: Ids | None = None,
+        labels: Sequence[tuple[str, Ids]] = (),
+    ) -> Grid:
+        """Arrange the present photos (only those `among` these ids, where given) in sections.
+
+        By date: months, newest first, the undated last. By folder: as paths sort. By label: a section for each of
+        `labels` in turn, each photo in the first one that has it, and the rest last.
+        """
+        ids, taken, ratios = self._present(among)
+        if by == "folder":
+            titles, place = self._by_folder(ids)
+        elif by == "label":
+            titles, place = _by_label(ids, labels)
+        else:
+            titles, place = _by_month(taken)
+        order = np.argsort(place, kind="stable")
+        counts = np.bincount(place, minlength=len(titles)).tolist()
+        sections = tuple(
+            Section(key, title, count) for (key, title), count in zip(titles, counts, strict=True) if count
+        )
+        return Grid(sections, ids[order], ratios[order])
+
+    def facets(self) -> Facets:
+        """Count the present photos by folder, camera and month."""
+        folders: Counter[Path] = Counter()
+        roots = self._online()
+        for root, base, count in self._folders(list(roots)):
+            folder = roots[root] / base
+            folders[folder] += count
+            for parent in folder.parents if base else ():
+                if not parent.is_relative_to(roots[root]):
+                    break
+                folders[parent] += count
+        present = self._present_sql(list(roots))
+        cameras = self._counts(
+            f"SELECT camera, count(*) FROM photos p WHERE {present} AND camera IS NOT NULL GROUP BY camera",
+            roots,
+        )
+        months = self._counts(
+            f"SELECT substr(taken, 1, 7), count(*) FROM photos p WHERE {present} GROUP BY 1 ORDER BY 1 DESC",
+            roots,
+        )
+        return Facets(
+            tuple(Count(str(folder), count) for folder, count in sorted(folders.items())),
+            tuple(Count(str(value), count) for value, count in sorted(cameras, key=lambda row: -row[1])),
+            tuple(Count(str(value), count) for value, count in months if value),
+            sum(count for value, count in months if not value),
+        )
+
+    def details(self, photo: int) -> PhotoDetails | None:
+        """Return what is stored of one photo, or None if the library has no such photo, or no place for it."""
+        rows = self._database.rows(
+            "SELECT payload, format, width, height, taken, camera, latitude, longitude, software "
+            "FROM photos WHERE id = ?",
+            [photo],
+        )
+        files = self._files(photo)
+        if not rows or not files:
+            return None
+        payload, *facts = rows[0]
+        known = PhotoFacts(*cast("tuple[str, int, int, str, str, float, float, str]", tuple(facts)))
+        return PhotoDetails(photo, cast("bytes", payload).hex(), known, tuple(files))
+
+    def payload(self, photo: int) -> str | None:
+        """Return the payload hash of a photo that has a place in the library, in hex, or None."""
+        found = self._database.scalar(
+            "SELECT payload FROM photos p WHERE id = ? AND EXISTS (SELECT 1 FROM files f WHERE f.photo = p.id)",
+            [photo],
+        )
+        return cast("bytes", found).hex() if found is not None else None
+
+    def _files(self, photo: int) -> Iterable[PlacedFile]:
+        offline = {root.id: (root.path, root.is_offline()) for root in self._catalog.roots()}
+        found = []
+        for root, path, size, mtime_ns, missing in self._database.rows(
+            "SELECT root, path, size, mtime_ns, missing FROM files WHERE photo = ? ORDER BY id", [photo]
+        ):
+            base, away = offline[cast("int", root)]
+            state: Literal["present", "missing", "offline"] = (
+                "offline" if away else "missing" if missing else "present"
+            )
+            place = base / value_to_path(path)
+            found.append(PlacedFile(place, cast("int", size), cast("int", mtime_ns), state))
+        return found
+
+    def _present(self, among: Ids | None) -> tuple[Ids, list[str | None], npt.NDArray[np.float64]]:
+        """The present photos, newest first: ids, times and width by height."""
+        roots = self._online()
+        rows = self._database.rows(
+            f"SELECT id, taken, width, height FROM photos p WHERE {self._present_sql(list(roots))} "
+            "ORDER BY taken DESC, id DESC",
+            list(roots),
+        )
+        ids = np.fromiter((cast("int", row[0]) for row in rows), np.int64, len(rows))
+        width = np.fromiter((cast("int", row[2]) for row in rows), np.float64, len(rows))
+        height = np.fromiter((cast("int", row[3]) for row in rows), np.float64, len(rows))
+        ratios = np.clip(width / np.maximum(height, 1), 1 / _WIDEST, _WIDEST).round(3)
+        taken = cast("list[str | None]", [row[1] for row in rows])
+        if among is None:
+            return ids, taken, ratios
+        keep = np.isin(ids, among)
+        return ids[keep], [value for value, kept in zip(taken, keep, strict=True) if kept], ratios[keep]
+
+    def _by_folder(self, ids: Ids) -> tuple[list[tuple[str, str]], npt.NDArray[np.intp]]:
+        roots = self._online()
+        folder_of: dict[int, Path] = {}
+        known: dict[tuple[int, str], Path] = {}
+        for photo, root, path in self._database.rows(
+            f"SELECT photo, root, path FROM files WHERE missing = 0 AND photo IS NOT NULL AND root IN "
+            f"({_marks(roots)}) ORDER BY id DESC",
+            list(roots),
+        ):
+            base = value_to_path(path).rpartition("/")[0]
+            place = (cast("int", root), base)
+            if place not in known:
+                known[place] = roots[place[0]] / base
+            folder_of[cast("int", photo)] = known[place]
+        folders = sorted(set(known.values()))
+        number = {folder: index for index, folder in enumerate(folders)}
+        # A photo that came or went since its row was read goes last.
+        titles = [(str(folder), folder.name or str(folder)) for folder in folders] + [("", "Elsewhere")]
+        place_of = {photo: number[folder] for photo, folder in folder_of.items()}
+        last = len(folders)
+        return titles, np.fromiter((place_of.get(i, last) for i in ids.tolist()), np.intp, len(ids))
+
+    def _folders(self, roots: list[int]) -> Iterator[tuple[int, str, int]]:
+        """Root, folder below it and number of present photo files, for each folder that has any."""
+        counts: Counter[tuple[int, str]] = Counter()
+        for root, path in self._database.rows(
+            f"SELECT root, path FROM files WHERE missing = 0 AND photo IS NOT NULL AND root IN ({_marks(roots)})",
+            roots,
+        ):
+            counts[cast("int", root), value_to_path(path).rpartition("/")[0]] += 1
+        for (root_id, base), count in counts.items():
+            yield root_id, base, count
+
+    def _counts(self, sql: str, roots: Mapping[int, Path]) -> list[tuple[str | None, int]]:
+        return cast("list[tuple[str | None, int]]", self._database.rows(sql, list(roots)))
+
+    def _present_sql(self, roots: Sequence[int]) -> str:
+        return f"p.id IN (SELECT photo FROM files WHERE missing = 0 AND root IN ({_marks(roots)}))"
+
+    def _online(self) -> dict[int, Path]:
+        return {root.id: root.path for root in self._catalog.roots() if not root.is_offline()}
+
+
+def _by_month(taken: Sequence[str | None]) -> tuple[list[tuple[str, str]], npt.NDArray[np.intp]]:
+    months = [value[:7] if value else "" for value in taken]
+    order = {month: index for index, month in enumerate(sorted(set(months), reverse=True))}
+    titles = [(month, _month_title(month)) for month in order]
+    return titles, np.fromiter((order[month] for month in months), np.intp, len(months))
+
+
+def _month_title(month: str) -> str:
+    return f"{_MONTHS[int(month[5:]) - 1]} {month[:4]}" if month else "No date"
+
+
+def _by_label(
+    ids: Ids, labels: Sequence[tuple[str, Ids]]
+) -> tuple[list[tuple[str, str]], npt.NDArray[np.intp]]:
+    place = np.full(len(ids), len(labels), np.intp)
+    for index in range(len(labels) - 1, -1, -1):
+        place[np.isin(ids, labels[index][1])] = index
+    return [*((label, label) for label, _ in labels), ("", "No label")], place
+
+
+def _marks(values: Iterable[object]) -> str:
+    return ",".join("?" for _ in values)

@@ -1,0 +1,262 @@
+"""The spaces of a library and the vectors in them, in SQLite."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from vitsearch.errors import LibraryDamaged
+from vitsearch.space import Space
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy.typing as npt
+
+    from vitsearch.storage.database import Database, Value
+
+    Ids = npt.NDArray[np.int64]
+
+
+# Random and not a count: a cache must not look current to a library that was restored or begun anew beside it.
+NEW_GENERATION = "random() & 0x7fffffffffffffff"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSpace:
+    """A space of the library, whether searches use it, and how many photos have a vector in it."""
+
+    id: int
+    space: Space
+    active: bool
+    vectors: int
+
+
+class VectorTables:
+    """The tables `spaces` and `vectors`. Every method that writes is one short transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def active_space(self) -> tuple[int, Space] | None:
+        """Return the space that searches use, or None in a library that is still empty."""
+        rows = self.database.rows("SELECT id, description FROM spaces WHERE active = 1")
+        return (cast("int", rows[0][0]), self._space(rows[0][1])) if rows else None
+
+    def space(self, space: int) -> Space:
+        """Return the space with this id.
+
+        Raises:
+            LibraryDamaged: its description cannot be read.
+
+        """
+        return self._space(self.database.scalar("SELECT description FROM spaces WHERE id = ?", [space]))
+
+    def _space(self, text: Value) -> Space:
+        try:
+            return _parsed_space(str(text))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise LibraryDamaged(
+                f"{self.database.path} is damaged (a model's description): run `vitsearch doctor`"
+            ) from error
+
+    def spaces(self) -> list[StoredSpace]:
+        """Return all spaces of the library with the number of their vectors, the oldest first."""
+        rows = self.database.rows(
+            "SELECT id, description, active, (SELECT count(*) FROM vectors v WHERE v.space = s.id) "
+            "FROM spaces s ORDER BY id"
+        )
+        return [
+            StoredSpace(cast("int", i), self._space(text), bool(active), cast("int", count))
+            for i, text, active, count in rows
+        ]
+
+    def add_space(self, space: Space) -> int:
+        """Store a space if it is new and return its id."""
+        description = space.to_json()
+        with self.database.write():
+            self.database.run(
+                "INSERT OR IGNORE INTO spaces (description, model, dimension) VALUES (?, ?, ?)",
+                [description, space.model, space.dimension],
+            )
+        return cast("int", self.database.scalar("SELECT id FROM spaces WHERE description = ?", [description]))
+
+    def activate_space(self, space: int) -> None:
+        """Make a space the one that searches use."""
+        with self.database.write():
+            self.database.run("UPDATE spaces SET active = (id = ?)", [space])
+
+    def remove_space(self, space: int) -> int:
+        """Delete a space and its vectors; return how many there were."""
+        with self.database.write():
+            count = self.database.run("DELETE FROM vectors WHERE space = ?", [space]).rowcount
+            self.database.run("DELETE FROM spaces WHERE id = ?", [space])
+            self.database.run("DELETE FROM counters WHERE name IN (?, ?)", _counters(space))
+        return count
+
+    def note_embedding(self, space: int, photos: int, seconds: float) -> None:
+        """Remember that so many photos were embedded in this space in so many seconds."""
+        if not photos:
+            return
+        with self.database.write():
+            self.database.run_many(
+                "INSERT INTO counters VALUES (?, ?) "
+                "ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
+                list(zip(_counters(space), (photos, round(seconds * 1000)), strict=True)),
+            )
+
+    def embedding_rate(self, space: int) -> float | None:
+        """Return the photos a second that all runs together have embedded in this space, or None before the first."""
+        photos, milliseconds = (
+            cast("int | None", self.database.scalar("SELECT value FROM counters WHERE name = ?", [name]))
+            for name in _counters(space)
+        )
+        return 1000 * photos / milliseconds if photos and milliseconds else None
+
+    def drop_vectors(self, rows: Sequence[int]) -> None:
+        """Delete vectors by their row ids; the next index run computes them again."""
+        with self.database.write():
+            for part in in_parts(rows):
+                marks = ",".join("?" * len(part))
+                self.database.run(
+                    f"UPDATE spaces SET generation = {NEW_GENERATION} "
+                    f"WHERE id IN (SELECT space FROM vectors WHERE id IN ({marks}))",
+                    part,
+                )
+                self.database.run(f"DELETE FROM vectors WHERE id IN ({marks})", part)
+
+    def count_without_vector(self, space: int) -> int:
+        """Count the photos that are not known to be missing and have no vector in this space yet."""
+        sql = (
+            "SELECT count(DISTINCT photo) FROM files f WHERE missing = 0 AND photo IS NOT NULL "
+            "AND NOT EXISTS (SELECT 1 FROM vectors v WHERE v.space = ? AND v.photo = f.photo)"
+        )
+        return cast("int", self.database.scalar(sql, [space]))
+
+    def generation(self, space: int) -> int:
+        """Return the number that changes whenever the space's set of vectors does."""
+        return cast("int", self.database.scalar("SELECT generation FROM spaces WHERE id = ?", [space]))
+
+    def count_vectors(self, space: int, *, after: int = 0) -> int:
+        """Count the vectors of a space, all or those that were stored after the row with this id."""
+        if after:
+            sql = "SELECT count(*) FROM vectors NOT INDEXED WHERE space = ? AND id > ?"
+            return cast("int", self.database.scalar(sql, [space, after]))
+        return cast("int", self.database.scalar("SELECT count(*) FROM vectors WHERE space = ?", [space]))
+
+    def embedded_ids(self, space: int) -> Ids:
+        """Return the ids of all photos with a vector in this space, (n,) int64, ascending."""
+        return self.database.ids("SELECT photo FROM vectors WHERE space = ? ORDER BY photo", [space])
+
+    def vector_batches(
+        self, space: int, dimension: int, *, batch: int = 8192, after: int = 0
+    ) -> Iterator[tuple[Ids, npt.NDArray[np.float16]]]:
+        """Yield the vectors of a space as (ids (n,) int64, rows (n, d) float16), in the order of storage.
+
+        `after` leaves out those up to the row with this id. Each batch is a transaction of its own, so that a long
+        pass does not keep writers waiting.
+        """
+        last = after
+        while True:
+            # Not by the index on (space, photo): each batch would sort all that are left.
+            rows = self.database.rows(
+                "SELECT id, photo, vector FROM vectors NOT INDEXED WHERE id > ? AND space = ? ORDER BY id LIMIT ?",
+                [last, space, batch],
+            )
+            if not rows:
+                return
+            last = cast("int", rows[-1][0])
+            yield _unpacked([row[1:] for row in rows], dimension)
+
+    def newest_vectors(
+        self, space: int, dimension: int, limit: int, *, through: int | None = None
+    ) -> tuple[int, Ids, npt.NDArray[np.float16]]:
+        """Return the vectors stored last, up to the row with the id `through`: that row's id, ids (m,), rows (m, d).
+
+        The id is 0 where there are none.
+        """
+        bound = "" if through is None else "AND id <= ?"
+        rows = self.database.rows(
+            f"SELECT id, photo, vector FROM vectors NOT INDEXED WHERE space = ? {bound} ORDER BY id DESC LIMIT ?",
+            [space, *([] if through is None else [through]), limit],
+        )
+        newest = cast("int", rows[0][0]) if rows else 0
+        return newest, *_unpacked([row[1:] for row in rows], dimension)
+
+    def vectors(self, space: int, dimension: int, photos: Ids) -> tuple[Ids, npt.NDArray[np.float16]]:
+        """Return the stored vectors of these photos, as far as there are any: ids (m,) and rows (m, d) float16."""
+        found: list[tuple[Value, ...]] = []
+        for part in in_parts(photos):
+            marks = ",".join("?" * len(part))
+            found += self.database.rows(
+                f"SELECT photo, vector FROM vectors WHERE space = ? AND photo IN ({marks})",
+                [space, *part],
+            )
+        return _unpacked(found, dimension)
+
+    def embeddings(
+        self, space: int, dimension: int, photos: Ids
+    ) -> tuple[Ids, npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Return ids (m,), unit rows (m, d) float32 and norms (m,) float32 of these photos, as far as stored."""
+        found: list[tuple[Value, ...]] = []
+        for part in in_parts(photos):
+            marks = ",".join("?" * len(part))
+            found += self.database.rows(
+                f"SELECT photo, vector, norm FROM vectors WHERE space = ? AND photo IN ({marks})",
+                [space, *part],
+            )
+        ids, rows = _unpacked(found, dimension)
+        norms = np.fromiter((cast("float", row[2]) for row in found), np.float32, len(found))
+        return ids, rows.astype(np.float32), norms
+
+    def background_ids(self, space: int, limit: int) -> Ids:
+        """Return a fixed random sample of embedded photos: those with the smallest payload hashes."""
+        rows = self.database.rows(
+            "SELECT p.id FROM photos p CROSS JOIN vectors v ON v.space = ? AND v.photo = p.id "
+            "ORDER BY p.payload LIMIT ?",
+            [space, limit],
+        )
+        return np.array([row[0] for row in rows], np.int64)
+
+
+def _counters(space: int) -> list[str]:
+    """The names under which photos embedded in a space and the milliseconds of that are counted."""
+    return [f"embedded in space {space}", f"milliseconds in space {space}"]
+
+
+@cache
+def _parsed_space(text: str) -> Space:
+    return Space.from_json(text)
+
+
+def in_parts(ids: Sequence[int] | Ids) -> Iterator[list[int]]:
+    """Split ids so that each part fits SQLite's limit on parameters."""
+    numbers = [int(i) for i in ids]
+    for start in range(0, len(numbers), 900):
+        yield numbers[start : start + 900]
+
+
+def contained(some: Ids, others: Ids) -> npt.NDArray[np.bool_]:
+    """Whether each of some ids (n,) is among the others (m,), both ascending: (n,) bool.
+
+    NumPy's own sets would sort all of them again.
+    """
+    if not len(others):
+        return np.zeros(len(some), dtype=bool)
+    at = np.minimum(np.searchsorted(others, some), len(others) - 1)
+    found: npt.NDArray[np.bool_] = others[at] == some
+    return found
+
+
+def _unpacked(rows: Sequence[tuple[Value, ...]], dimension: int) -> tuple[Ids, npt.NDArray[np.float16]]:
+    ids = np.fromiter((cast("int", row[0]) for row in rows), np.int64, len(rows))
+    try:
+        blob = b"".join(cast("bytes", row[1]) for row in rows)
+    except TypeError:
+        blob = b""
+    if len(blob) != len(rows) * dimension * 2:
+        raise LibraryDamaged("a stored vector has the wrong length: run `vitsearch doctor`")
+    return ids, np.frombuffer(blob, "<f2").reshape(len(rows), dimension)

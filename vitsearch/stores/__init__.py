@@ -1,1 +1,0 @@
-"""Other places where the vectors of a library can live: Parquet files, and engines beyond one machine."""

@@ -1,0 +1,85 @@
+"""The filters that the grid and the search share: folder, dates, camera, label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+from fastapi import Depends, Query
+
+from vitsearch.errors import BadQuery
+from vitsearch.paths import absolute_path
+from vitsearch.storage.catalog import Filter
+from vitsearch.web.responses import Day, Folders, Words
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from vitsearch.library import Library
+
+    Ids = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowing:
+    """Which photos a request is about. Equal ones compare equal, so that answers can be remembered by them."""
+
+    folders: tuple[str, ...] = ()
+    after: str | None = None
+    before: str | None = None
+    camera: str | None = None
+    head: str | None = None
+    label: str | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.folders or self.after or self.before or self.camera or self.label)
+
+    @property
+    def criteria(self) -> Filter:
+        """The part that the catalog answers."""
+        return Filter(tuple(map(absolute_path, self.folders)), self.after, self.before, self.camera)
+
+    def with_label(self, library: Library) -> Ids | None:
+        """Return the ids (n,) of the photos that have the label, or None where none is asked for.
+
+        Raises:
+            HeadError: there is no such head or label.
+
+        """
+        if self.head is None or self.label is None:
+            return None
+        from vitsearch.heads.labelling import Labeller
+        from vitsearch.heads.store import HeadShelf
+
+        found = Labeller(HeadShelf(library), self.head).photos_with(self.label)
+        return np.array([photo for photo, _ in found], np.int64)
+
+    def among(self, library: Library) -> Ids | None:
+        """Return the ids (n,) of the photos that pass, or None where all do."""
+        labelled = self.with_label(library)
+        if not self.criteria:
+            return labelled
+        ids = library.catalog.select(self.criteria)
+        return ids if labelled is None else np.intersect1d(ids, labelled)
+
+
+async def _narrowing(
+    folder: Folders = [],  # noqa: B006 - FastAPI copies it
+    after: Day = None,
+    before: Day = None,
+    camera: Words = None,
+    head: Annotated[str | None, Query(max_length=200)] = None,
+    label: Annotated[str | None, Query(max_length=500)] = None,
+) -> Narrowing:
+    if label and not head:
+        raise BadQuery("a label belongs to a head: name it with head=")
+    if any("\0" in name or not Path(name).is_absolute() for name in folder):
+        raise BadQuery("a folder is named by its whole path")
+    return Narrowing(
+        tuple(folder), after or None, before or None, camera or None, head or None, label or None
+    )
+
+
+Narrowed = Annotated[Narrowing, Depends(_narrowing)]

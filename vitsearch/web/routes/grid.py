@@ -1,0 +1,243 @@
+"""The library at a glance: its state, what it can be narrowed down to, and the grid of all photos in columns."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from vitsearch import __version__
+from vitsearch.errors import LibraryMissing
+from vitsearch.jsonable import to_jsonable
+from vitsearch.records import LibraryStatus
+from vitsearch.storage.listing import Grid, Listing
+from vitsearch.web.filters import Narrowed
+from vitsearch.web.responses import Answer
+from vitsearch.web.routes.labels import label_sections
+from vitsearch.web.server import Served, Server
+from vitsearch.web.services.index_runs import RunProgress
+
+router = APIRouter(prefix="/api", tags=["library"])
+
+
+@dataclass(frozen=True, slots=True)
+class ServedStatus(LibraryStatus):
+    """The state of the library and of the server. `images` belongs into the addresses of pictures, as ?v=."""
+
+    has_text: bool = False
+    text_models: tuple[str, ...] = ()
+    indexing: RunProgress | None = None
+    version: str = __version__
+    generation: int = 0
+    images: str = ""
+    can_reveal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FolderCount:
+    """A folder and how many photo files are at or below it."""
+
+    path: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class CameraCount:
+    """A camera and how many photos it took."""
+
+    camera: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class MonthCount:
+    """A month, as 2024-05 ("" is no date), and how many photos are of it."""
+
+    month: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class LabelCount:
+    """A label and how many photos have it."""
+
+    label: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class HeadFacet:
+    """A head and its labels."""
+
+    name: str
+    labels: tuple[LabelCount, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PageFacets:
+    """What the library can be narrowed down to."""
+
+    folders: tuple[FolderCount, ...]
+    cameras: tuple[CameraCount, ...]
+    months: tuple[MonthCount, ...]
+    heads: tuple[HeadFacet, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GridSection:
+    """A section of the grid."""
+
+    key: str
+    title: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class GridColumns:
+    """All photos, section after section: ids, and width divided by height with three digits."""
+
+    generation: int
+    images: str
+    sections: tuple[GridSection, ...]
+    ids: tuple[int, ...]
+    ratios: tuple[float, ...]
+
+
+@router.get("/status", response_model=ServedStatus)
+def status(server: Served) -> Response:
+    """Say what the library holds and whether it is being indexed. A library that is still empty answers too."""
+    indexing = server.index_runs.progress()
+    try:
+        stamp = server.readers.stamp()
+        known = server.remembered.get(
+            "status", stamp, lambda: _library_status(server), patient=indexing is not None
+        )
+    except LibraryMissing:
+        known = _Known(LibraryStatus(server.settings.folder, None, None, 0, 0, 0, 0, 0), 0, has_text=False)
+    answer: dict[str, object] = {
+        **_fields(known.status),
+        "has_text": known.has_text,
+        "text_models": _text_models(),
+        "indexing": indexing,
+        "version": __version__,
+        "generation": known.generation,
+        "images": server.readers.images,
+        "can_reveal": server.reveal is not None,
+    }
+    return Answer(answer)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    status: LibraryStatus
+    generation: int
+    has_text: bool
+
+
+def _library_status(server: Server) -> _Known:
+    with server.readers.library() as library:
+        known = library.status()
+        active = library.catalog.active_space()
+        generation = library.catalog.generation(active[0]) if active else 0
+    return _Known(known, generation, known.model in _text_models())
+
+
+def _fields(value: object) -> dict[str, object]:
+    found = to_jsonable(value)
+    assert isinstance(found, dict)
+    return found
+
+
+def _text_models() -> tuple[str, ...]:
+    from vitsearch.backbones.registry import models_that_read_text
+
+    return models_that_read_text()
+
+
+@router.get("/facets", response_model=PageFacets)
+def facets(server: Served) -> Response:
+    """Count the present photos by folder, camera, month and label."""
+    stamp = server.readers.stamp()
+    found = server.remembered.get("facets", stamp, lambda: _facets(server), patient=server.index_runs.running)
+    return Answer(found)
+
+
+def _facets(server: Server) -> PageFacets:
+    with server.readers.library() as library:
+        known = Listing(library.catalog).facets()
+        heads = tuple(
+            HeadFacet(name, tuple(LabelCount(label, len(ids)) for label, ids in labels))
+            for name, labels in label_sections(library)
+        )
+    months = [MonthCount(month.value, month.count) for month in known.months]
+    if known.undated:
+        months.append(MonthCount("", known.undated))
+    return PageFacets(
+        tuple(FolderCount(folder.value, folder.count) for folder in known.folders),
+        tuple(CameraCount(camera.value, camera.count) for camera in known.cameras),
+        tuple(months),
+        heads,
+    )
+
+
+@router.get("/grid", response_model=GridColumns)
+def grid(
+    server: Served,
+    request: Request,
+    narrowing: Narrowed,
+    by: Annotated[Literal["date", "folder", "label"], Query()] = "date",
+) -> Response:
+    """Return all photos in columns, for a page that lays the whole grid out at once."""
+    stamp = server.readers.stamp()
+    columns = server.remembered.get(
+        ("grid", by, narrowing),
+        stamp,
+        lambda: _columns(server, narrowing, by),
+        patient=server.index_runs.running,
+    )
+    headers = {"etag": columns.etag, "cache-control": "no-cache", "vary": "accept-encoding"}
+    if request.headers.get("if-none-match") == columns.etag:
+        return Response(status_code=304, headers=headers)
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        return Response(
+            columns.packed, media_type="application/json", headers={**headers, "content-encoding": "gzip"}
+        )
+    return Response(gzip.decompress(columns.packed), media_type="application/json", headers=headers)
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """The answer, ready to be sent."""
+
+    packed: bytes
+    etag: str
+
+
+def _columns(server: Server, narrowing: Narrowed, by: Literal["date", "folder", "label"]) -> _Columns:
+    with server.readers.library() as library:
+        active = library.catalog.active_space()
+        if active is None:
+            return _packed(server, Grid.empty(), 0)
+        sections = dict(label_sections(library, narrowing.head)) if by == "label" and narrowing.head else {}
+        found = Listing(library.catalog).grid(
+            by, among=narrowing.among(library), labels=sections.get(narrowing.head or "", ())
+        )
+        return _packed(server, found, library.catalog.generation(active[0]))
+
+
+def _packed(server: Server, found: Grid, generation: int) -> _Columns:
+    columns = {
+        "generation": generation,
+        "images": server.readers.images,
+        "sections": to_jsonable(found.sections),
+        "ids": found.ids.tolist(),
+        "ratios": found.ratios.tolist(),
+    }
+    text = json.dumps(columns, separators=(",", ":")).encode("ascii")
+    # On one machine the time to pack counts more than the last tenth of the size.
+    return _Columns(gzip.compress(text, 3, mtime=0), f'"{blake2b(text, digest_size=12).hexdigest()}"')

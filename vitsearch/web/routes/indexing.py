@@ -1,0 +1,164 @@
+"""Folders and index runs: add, start, stop, watch, and what could not be read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Query
+from pydantic import BaseModel, Field
+from starlette.responses import Response, StreamingResponse
+
+from vitsearch.errors import LibraryError, LibraryMissing
+from vitsearch.folders.scan import SYSTEM_FOLDERS
+from vitsearch.records import RootInfo, UnreadableFile
+from vitsearch.web.responses import Answer, Limit, Offset
+from vitsearch.web.server import Served
+from vitsearch.web.services.chosen_folder import chosen_folder, is_there
+from vitsearch.web.services.events import event
+from vitsearch.web.services.index_runs import IndexState
+
+router = APIRouter(prefix="/api", tags=["indexing"])
+
+FolderText = Annotated[str, Field(min_length=1, max_length=4096)]
+
+
+class NewRoot(BaseModel):
+    """A folder of photos to be added: its whole path on the machine that the server runs on."""
+
+    folder: FolderText
+
+
+class IndexOrder(BaseModel):
+    """What to index: these folders, or all that are known. `retry` looks at unreadable files again."""
+
+    folders: Annotated[list[FolderText], Field(max_length=100)] = []
+    retry: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RootsAnswer:
+    """The folders that the library knows."""
+
+    roots: tuple[RootInfo, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FolderPlace:
+    """A folder and what to call it."""
+
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class FolderAnswer:
+    """A folder of the server's machine, and the folders in it."""
+
+    path: Path
+    parent: Path | None
+    folders: tuple[FolderPlace, ...]
+    shortcuts: tuple[FolderPlace, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableAnswer:
+    """The files that could not be read, and why."""
+
+    total: int
+    files: tuple[UnreadableFile, ...]
+
+
+@router.get("/roots", response_model=RootsAnswer)
+def roots(server: Served) -> Response:
+    """List the folders that the library knows."""
+    try:
+        with server.readers.library() as library:
+            return Answer(RootsAnswer(tuple(library.roots())))
+    except LibraryMissing:
+        return Answer(RootsAnswer(()))
+
+
+@router.post("/roots", response_model=IndexState, status_code=202)
+def add_root(server: Served, new: Annotated[NewRoot, Body()]) -> Response:
+    """Add a folder of photos, and index it."""
+    server.index_runs.start([chosen_folder(new.folder)])
+    return Answer(server.index_runs.state(), status_code=202)
+
+
+@router.get("/folders", response_model=FolderAnswer)
+def folders(server: Served, path: Annotated[str | None, Query(max_length=4096)] = None) -> Response:
+    """List the folders in a folder, for choosing one; names only, hidden ones left out."""
+    del server
+    folder = chosen_folder(path) if path else Path.home()
+    try:
+        inside = sorted(
+            (
+                entry
+                for entry in folder.iterdir()
+                if not entry.name.startswith(".")
+                and entry.name.casefold() not in SYSTEM_FOLDERS
+                and is_there(entry)
+            ),
+            key=lambda entry: entry.name.casefold(),
+        )
+    except OSError as error:
+        raise LibraryError(f"cannot look into {folder}: {error.strerror or error}") from error
+    home = Path.home()
+    shortcuts = [FolderPlace("Home", home)]
+    shortcuts += [
+        FolderPlace(place.name, place)
+        for place in (home / "Pictures", Path("/media"), Path("/Volumes"))
+        if is_there(place)
+    ]
+    return Answer(
+        FolderAnswer(
+            folder,
+            folder.parent if folder.parent != folder else None,
+            tuple(FolderPlace(entry.name, entry) for entry in inside),
+            tuple(shortcuts),
+        )
+    )
+
+
+@router.post("/index", response_model=IndexState, status_code=202)
+def start(server: Served, order: Annotated[IndexOrder | None, Body()] = None) -> Response:
+    """Start an index run, in a process of its own; after the one that is on, if one is."""
+    order = order or IndexOrder()
+    server.index_runs.start([chosen_folder(folder) for folder in order.folders], retry=order.retry)
+    return Answer(server.index_runs.state(), status_code=202)
+
+
+@router.get("/index", response_model=IndexState)
+def state(server: Served) -> Response:
+    """Say what the index run does, or how the latest one ended."""
+    return Answer(server.index_runs.state())
+
+
+@router.post("/index/stop", response_model=IndexState, status_code=202)
+def stop(server: Served) -> Response:
+    """Pause the run. What is done is kept, and the next run goes on from there."""
+    server.index_runs.stop()
+    return Answer(server.index_runs.state(), status_code=202)
+
+
+@router.get("/unreadable", response_model=UnreadableAnswer)
+def unreadable(server: Served, offset: Offset = 0, limit: Limit = 200) -> Response:
+    """List the files that could not be read."""
+    found: list[UnreadableFile] = []
+    with server.readers.library() as library:
+        for root in library.catalog.roots():
+            found += [
+                UnreadableFile(root.path / path, reason)
+                for path, reason in library.catalog.unreadable(root.id, "")
+            ]
+    return Answer(UnreadableAnswer(len(found), tuple(found[offset : offset + limit])))
+
+
+@router.get("/events", responses={200: {"content": {"text/event-stream": {}}}})
+async def events(server: Served) -> Response:
+    """Tell what happens, as server-sent events: progress, done, failed, changed; first `progress` or `idle`."""
+    progress = server.index_runs.progress()
+    first = event("idle", {}) if progress is None else event("progress", progress)
+    return StreamingResponse(server.events.stream(first), media_type="text/event-stream")

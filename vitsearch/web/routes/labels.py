@@ -1,0 +1,379 @@
+"""Labels: heads and their predictions, corrections, what to label next, and training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+from fastapi import APIRouter, Body, Query
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+
+from vitsearch.errors import BadQuery, HeadError
+from vitsearch.heads.evaluation import LabelReport
+from vitsearch.heads.labelling import Labeller
+from vitsearch.heads.store import HeadShelf
+from vitsearch.heads.tables import HeadTables
+from vitsearch.storage.listing import Listing
+from vitsearch.web.responses import Answer, Limit, Name, NotFound, Offset, PhotoId
+from vitsearch.web.server import Served
+from vitsearch.web.services.chosen_folder import chosen_folder
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from vitsearch.heads.evaluation import Report
+    from vitsearch.heads.head import Head
+    from vitsearch.library import Library
+
+    Ids = npt.NDArray[np.int64]
+
+router = APIRouter(prefix="/api/heads", tags=["labels"])
+
+Opinion = tuple[int, tuple[str, ...], float, bool]
+
+Labels = Annotated[list[Annotated[str, Field(max_length=500)]], Field(max_length=1000)]
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """The cross-validated share of photos whose labels were right, with its 95 % confidence interval."""
+
+    accuracy: float
+    interval: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class HeadAnswer:
+    """A head: what it is, how many photos it learnt from or was corrected on, and how good it was then."""
+
+    name: str
+    labels: tuple[str, ...]
+    origin: str
+    kind: str
+    model: str
+    version: int
+    created: str
+    examples: int
+    corrections: int
+    accuracy: float | None
+    interval: tuple[float, float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class DamagedHead:
+    """A head whose file cannot be read, and why."""
+
+    name: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeadsAnswer:
+    """All heads of the library; apart from them those whose files are damaged."""
+
+    heads: tuple[HeadAnswer, ...]
+    damaged: tuple[DamagedHead, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoLabel:
+    """A label that a head, or a person (`corrected`), gives to a photo."""
+
+    head: str
+    label: str
+    probability: float
+    corrected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LabelCount:
+    """A label and how many photos have it."""
+
+    label: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """A photo and its best label, or the label that was asked for; `corrected` ones are a person's word.
+
+    `labels` holds several only where a person named several, and none where a person said that none fits.
+    """
+
+    photo: int
+    path: Path
+    width: int
+    height: int
+    labels: tuple[str, ...]
+    probability: float
+    corrected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """A part of what a head says of the library. `total` counts all of them, `labels` all that are given."""
+
+    total: int
+    labels: tuple[LabelCount, ...]
+    predictions: tuple[Prediction, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NextPhotos:
+    """The photos that a head would learn most from, least sure first."""
+
+    photos: tuple[Prediction, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Corrected:
+    """Labels that the head does not have yet, and how many photos a person corrected so far."""
+
+    new_labels: tuple[str, ...]
+    corrections: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedAccuracy(Accuracy):
+    """The accuracy of a head, and that of each of its labels."""
+
+    labels: tuple[LabelReport, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A head that was trained (again): how good it was before, and how good it is now."""
+
+    version: int
+    photos: int
+    before: Accuracy | None
+    after: TrainedAccuracy
+
+
+@dataclass(frozen=True, slots=True)
+class MadeAnswer:
+    """A new head, and the accuracy of one that was trained."""
+
+    head: HeadAnswer
+    after: TrainedAccuracy | None
+
+
+class Correction(BaseModel):
+    """What the labels of a photo really are; none says that none of the head's fits."""
+
+    photo: Annotated[int, Field(ge=1, lt=2**63)]
+    labels: Labels
+
+
+class NewHead(BaseModel):
+    """A head to be made: from a folder whose subfolders are labels, or from words alone."""
+
+    name: Annotated[str, Field(max_length=200)]
+    folder: Annotated[str | None, Field(max_length=4096)] = None
+    labels: Labels | None = None
+
+
+@router.get("", response_model=HeadsAnswer)
+def heads(server: Served) -> Response:
+    """List the heads of the library."""
+    with server.readers.library() as library:
+        shelf = HeadShelf(library)
+        found: list[HeadAnswer] = []
+        damaged: list[DamagedHead] = []
+        for name in shelf.names():
+            try:
+                found.append(_described(shelf, name))
+            except HeadError as error:
+                damaged.append(DamagedHead(name, str(error)))
+        return Answer(HeadsAnswer(tuple(found), tuple(damaged)))
+
+
+@router.post("", response_model=MadeAnswer, status_code=201)
+def make(server: Served, new: Annotated[NewHead, Body()]) -> Response:
+    """Make a head from labelled photos (subfolders of a folder are the labels), or from words."""
+    if (new.folder is None) == (new.labels is None):
+        raise BadQuery("give a folder whose subfolders are labels, or the labels themselves")
+    after = None
+    folder = None if new.folder is None else chosen_folder(new.folder)
+    with server.model() as library:
+        shelf = HeadShelf(library)
+        if folder is not None:
+            made = shelf.train(new.name, folder=folder, on_progress=server.go_on)
+            assert made.report is not None
+            after = _trained(made.report)
+        else:
+            shelf.from_text(new.name, new.labels or [])
+        return Answer(MadeAnswer(_described(shelf, new.name), after), status_code=201)
+
+
+@router.get("/{name}/predictions", response_model=Predictions)
+def predictions(
+    server: Served,
+    name: Name,
+    label: Annotated[str | None, Query(max_length=500)] = None,
+    order: Literal["confidence", "doubt"] = "confidence",
+    offset: Offset = 0,
+    limit: Limit = 100,
+) -> Response:
+    """Say what the head thinks of the library's photos, surest or least sure first."""
+    with server.readers.library() as library:
+        labeller = Labeller(HeadShelf(library), name)
+        labeller.ask_about_new()
+        found = _opinions(library, labeller.head, label)
+        found.sort(key=lambda each: (each[2], each[0]), reverse=order == "confidence")
+        counts = HeadTables(library.catalog.database).given(name, labeller.head.version)
+        return Answer(
+            Predictions(
+                len(found),
+                tuple(LabelCount(each, len(counts.get(each, ()))) for each in labeller.head.labels),
+                _placed(library, found[offset : offset + limit]),
+            )
+        )
+
+
+@router.get("/{name}/next", response_model=NextPhotos)
+def next_photos(server: Served, name: Name, n: Annotated[int, Query(ge=1, le=500)] = 20) -> Response:
+    """Name the photos that the head would learn most from, least sure first, no two alike."""
+    with server.model() as library:
+        asked = Labeller(HeadShelf(library), name, on_progress=server.go_on).next(n)
+        found: list[Opinion] = [(each.photo, (each.label,), each.probability, False) for each in asked]
+        return Answer(NextPhotos(_placed(library, found)))
+
+
+@router.post("/{name}/corrections", response_model=Corrected)
+def correct(server: Served, name: Name, correction: Annotated[Correction, Body()]) -> Response:
+    """Say what the labels of a photo really are. Training learns from it."""
+    with server.readers.library() as library:
+        if Listing(library.catalog).payload(correction.photo) is None:
+            raise NotFound(f"the library has no photo {correction.photo}")
+        shelf = HeadShelf(library)
+        new = shelf.correct_photo(name, correction.photo, correction.labels)
+        return Answer(Corrected(new, shelf.describe(name).corrections))
+
+
+@router.delete("/{name}/corrections/{photo}", response_model=Corrected)
+def take_back(server: Served, name: Name, photo: PhotoId) -> Response:
+    """Forget what was said of a photo."""
+    with server.readers.library() as library:
+        shelf = HeadShelf(library)
+        shelf.get(name)
+        if not shelf.tables.take_back(name, photo):
+            raise NotFound(f"nothing was said of photo {photo} under {name!r}")
+        return Answer(Corrected((), shelf.describe(name).corrections))
+
+
+@router.post("/{name}/train", response_model=Trained)
+def train(server: Served, name: Name) -> Response:
+    """Train the head again on what it knows, corrections included, and say whether it has got better."""
+    with server.model() as library:
+        shelf = HeadShelf(library)
+        before = _accuracy(shelf.get(name))
+        made = shelf.train(name, on_progress=server.go_on)
+        assert made.report is not None
+        return Answer(Trained(made.head.version, made.photos, before, _trained(made.report)))
+
+
+def label_sections(library: Library, only: str | None = None) -> list[tuple[str, list[tuple[str, Ids]]]]:
+    """Return each head with its labels and the ids (n,) of the photos that have them, as far as heads were asked.
+
+    `only` names one head, which is asked about new photos first. Raises `HeadError` if there is none of this name.
+    """
+    shelf = HeadShelf(library)
+    found = []
+    for name in shelf.names() if only is None else (only,):
+        try:
+            head = shelf.get(name)
+        except HeadError:
+            if only is not None:
+                raise
+            continue  # a damaged file is reported where heads are listed
+        if only is not None:
+            Labeller(shelf, name).ask_about_new()
+        given = shelf.tables.given(name, head.version)
+        order = [*head.labels, *(label for label in given if label not in head.labels)]
+        found.append((name, [(label, np.array(given[label], np.int64)) for label in order if label in given]))
+    return found
+
+
+def labels_of(library: Library, photo: int) -> tuple[PhotoLabel, ...]:
+    """Return what heads say of a photo now, and what a person said."""
+    shelf = HeadShelf(library)
+    versions: dict[str, int] = {}
+    labels: list[PhotoLabel] = []
+    for name in shelf.names():
+        try:
+            versions[name] = shelf.get(name).version
+        except HeadError:
+            continue
+        said = shelf.tables.examples(name, only_corrected=True).get(photo)
+        if said is not None:
+            labels += [PhotoLabel(name, label, 1.0, corrected=True) for label in said]
+            del versions[name]
+    labels += [
+        PhotoLabel(head, label, round(probability, 4), corrected=False)
+        for head, label, probability, version, abstained in shelf.tables.said_of(photo)
+        if versions.get(head) == version and not abstained and probability >= _WORTH_SAYING
+    ]
+    return tuple(labels)
+
+
+_WORTH_SAYING = 0.2
+
+
+def _opinions(library: Library, head: Head, label: str | None) -> list[Opinion]:
+    """What is known of each photo, or of those that have a label: (id, labels, probability, corrected)."""
+    tables = HeadTables(library.catalog.database)
+    corrected = tables.examples(head.name, only_corrected=True)
+    if label is not None:
+        return [
+            (photo, corrected.get(photo, (label,)), probability, photo in corrected)
+            for photo, probability in tables.photos_with(head.name, head.version, label)
+        ]
+    said: list[Opinion] = [
+        (photo, (best,), probability, False)
+        for photo, best, probability, _ in tables.best(head.name, head.version)
+        if photo not in corrected
+    ]
+    return said + [(photo, labels, 1.0, True) for photo, labels in corrected.items()]
+
+
+def _placed(library: Library, found: list[Opinion]) -> tuple[Prediction, ...]:
+    rows = library.catalog.photos([photo for photo, *_ in found])
+    return tuple(
+        Prediction(
+            photo,
+            rows[photo].paths[0],
+            rows[photo].facts.width,
+            rows[photo].facts.height,
+            labels,
+            round(probability, 4),
+            corrected,
+        )
+        for photo, labels, probability, corrected in found
+        if photo in rows and rows[photo].paths
+    )
+
+
+def _described(shelf: HeadShelf, name: str) -> HeadAnswer:
+    known = shelf.describe(name)
+    accuracy = _accuracy(shelf.get(name))
+    values = {field.name: getattr(known, field.name) for field in fields(known) if field.name != "path"}
+    return HeadAnswer(
+        **values,
+        accuracy=accuracy.accuracy if accuracy else None,
+        interval=accuracy.interval if accuracy else None,
+    )
+
+
+def _accuracy(head: Head) -> Accuracy | None:
+    accuracy, interval = head.details.get("accuracy"), head.details.get("interval")
+    if not isinstance(accuracy, float) or not isinstance(interval, (list, tuple)) or len(interval) != 2:
+        return None
+    return Accuracy(accuracy, (float(interval[0]), float(interval[1])))
+
+
+def _trained(report: Report) -> TrainedAccuracy:
+    return TrainedAccuracy(report.accuracy, report.interval, report.labels)

@@ -1,0 +1,132 @@
+"""Clean-up plans: made from decisions on groups, looked at, carried out, and taken back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import filterfalse
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from fastapi import APIRouter, Body
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+
+from vitsearch.duplicates.cleanup.applying import ChangedFiles, Outcome, apply_plan, undo_plan
+from vitsearch.duplicates.cleanup.plans import PlannedFile, PlannedGroup, plan_for
+from vitsearch.errors import PlanError
+from vitsearch.paths import is_offline
+from vitsearch.web.responses import Answer, Name
+from vitsearch.web.server import Served, Server
+from vitsearch.web.services.plan_store import DamagedPlan, PlanAnswer
+
+if TYPE_CHECKING:
+    from vitsearch.duplicates.group.grouping import GroupedFile
+
+router = APIRouter(prefix="/api/plans", tags=["duplicates"])
+
+Position = Annotated[int, Field(ge=0, lt=100_000)]
+
+
+class Decision(BaseModel):
+    """Which file of a group of the latest search is kept and which go, by their positions in its `files`."""
+
+    group: Annotated[str, Field(pattern=r"^[0-9]+(-[0-9]+)*$", max_length=100_000)]
+    keep: Position
+    files: Annotated[list[Position], Field(min_length=1, max_length=100_000)]
+
+
+class NewPlan(BaseModel):
+    """What is to be done with the files that go. `destination` belongs to the action move."""
+
+    groups: Annotated[list[Decision], Field(min_length=1, max_length=100_000)]
+    action: Literal["trash", "move", "hardlink", "symlink"] = "trash"
+    destination: Annotated[str | None, Field(max_length=4096)] = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlansAnswer:
+    """All plans that were made on the page, the newest first; apart from them those whose files are damaged."""
+
+    plans: tuple[PlanAnswer, ...]
+    damaged: tuple[DamagedPlan, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What became of a plan and of each of its files."""
+
+    state: Literal["made", "applied", "partly", "undone"]
+    outcomes: tuple[Outcome, ...]
+
+
+@router.get("", response_model=PlansAnswer)
+def plans(server: Served) -> Response:
+    """List the plans that were made on the page."""
+    described, damaged = server.plans.describe_all()
+    return Answer(PlansAnswer(described, damaged))
+
+
+@router.post("", response_model=PlanAnswer, status_code=201)
+def make(server: Served, new: Annotated[NewPlan, Body()]) -> Response:
+    """Make a plan from decisions. No file is touched."""
+    roots = tuple(filterfalse(is_offline, _roots(server)))
+    if new.destination is not None and "\0" in new.destination:
+        raise PlanError("no folder has such a name")
+    groups = tuple(_group(server, decision) for decision in new.groups)
+    destination = Path(new.destination) if new.destination else None
+    plan = plan_for(groups, new.action, roots=roots, destination=destination)
+    return Answer(server.plans.describe(server.plans.add(plan)), status_code=201)
+
+
+@router.get("/{name}", response_model=PlanAnswer)
+def plan(server: Served, name: Name) -> Response:
+    """Show a plan."""
+    return Answer(server.plans.describe(name))
+
+
+@router.delete("/{name}", status_code=204)
+def delete(server: Served, name: Name) -> Response:
+    """Throw a plan away that was not carried out, or was undone."""
+    server.plans.delete(name)
+    return Response(status_code=204)
+
+
+@router.post("/{name}/apply", response_model=Done)
+def apply(server: Served, name: Name) -> Response:
+    """Carry a plan out. Nothing is deleted; a file that has changed since stops it before it begins (409)."""
+    path = server.plans.path(name)
+    try:
+        outcomes = apply_plan(path, roots=_roots(server))
+    except ChangedFiles as error:
+        return Answer({"error": str(error), "changed": error.changed}, status_code=409)
+    return _done(server, name, outcomes)
+
+
+@router.post("/{name}/undo", response_model=Done)
+def undo(server: Served, name: Name) -> Response:
+    """Put back everything that the plan has moved."""
+    return _done(server, name, undo_plan(server.plans.path(name), roots=_roots(server)))
+
+
+def _done(server: Server, name: str, outcomes: list[Outcome]) -> Response:
+    server.index_runs.start(tuple(filterfalse(is_offline, _roots(server))))
+    return Answer(Done(server.plans.describe(name).state, tuple(outcomes)))
+
+
+def _roots(server: Server) -> list[Path]:
+    with server.readers.library() as library:
+        return [root.path for root in library.catalog.roots()]
+
+
+def _group(server: Server, decision: Decision) -> PlannedGroup:
+    found = server.duplicates.group(decision.group)
+    chosen = [decision.keep, *decision.files]
+    if len(set(chosen)) < len(chosen) or max(chosen) >= len(found.files):
+        raise PlanError(f"the group {decision.group[:100]} has no such files, or one of them twice")
+    keep, *files = (_planned(found.files[position]) for position in chosen)
+    reason = found.reason if decision.keep == 0 else "chosen by hand"
+    return PlannedGroup(keep, tuple(files), found.tier, round(found.score, 4), reason)
+
+
+def _planned(file: GroupedFile) -> PlannedFile:
+    return PlannedFile(file.path, file.content.hex())

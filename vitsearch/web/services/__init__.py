@@ -1,0 +1,1 @@
+"""What the routes share and what lives longer than a request."""

@@ -1,0 +1,51 @@
+"""Heat maps over photos, drawn in this process: the first one loads PyTorch."""
+
+from __future__ import annotations
+
+import io
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from vitsearch.decoding.decoders import Decoders
+    from vitsearch.explain.attention import AttentionModel, Gradient
+    from vitsearch.space import Space
+
+_QUALITY = 88
+_SIDE = 1200
+
+
+class HeatMaps:
+    """Draws one at a time, with a model that is loaded when the first one is asked for."""
+
+    def __init__(self, decoders: Decoders) -> None:
+        self._decoders = decoders
+        self._turn = threading.Lock()
+        self._model: AttentionModel | None = None
+        self._space: Space | None = None
+
+    def draw(self, photo: Path, space: Space, *, cache: Path, gradient: Gradient | None) -> bytes:
+        """Return a photo with its heat map as JPEG: what raises a figure, given its gradient, or all it saw.
+
+        Raises:
+            ModelError: the model has no attention over the whole photo.
+            UnreadablePhoto: the photo cannot be decoded.
+
+        """
+        from vitsearch.explain.attention import AttentionModel
+        from vitsearch.explain.explanation import draw_rollout, draw_towards
+
+        with self._turn:
+            if self._model is None or self._space != space:
+                self._model, self._space = AttentionModel(space, cache=cache), space
+            with self._decoders.open(photo) as opened:
+                pixels = opened.pixels(min_side=_SIDE)
+            if gradient is None:
+                picture = draw_rollout(pixels, self._model)
+            else:
+                picture = draw_towards(pixels, self._model, gradient)
+        buffer = io.BytesIO()
+        picture.save(buffer, "JPEG", quality=_QUALITY)
+        return buffer.getvalue()

@@ -1,0 +1,165 @@
+"""The clean-up plans of a library that were made on the page: files in its folder of plans."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from vitsearch.duplicates.cleanup.journal import Step, read_steps
+from vitsearch.duplicates.cleanup.plans import Action, Plan, read_plan, write_plan
+from vitsearch.errors import PlanError
+from vitsearch.storage.layout import Layout
+from vitsearch.web.responses import Conflict, NotFound
+
+_NAME = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{8}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class PlanFile:
+    """A file of a plan, how large it is, and where it is now if it was moved."""
+
+    path: Path
+    bytes: int
+    moved_to: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlanGroup:
+    """The file that is kept and those that go."""
+
+    tier: str
+    reason: str
+    keep: PlanFile
+    files: tuple[PlanFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanAnswer:
+    """A plan and how far it was carried out. `bytes`: the size of the files that go."""
+
+    id: str
+    action: Action
+    destination: Path | None
+    created: str
+    state: Literal["made", "applied", "partly", "undone"]
+    bytes: int
+    groups: tuple[PlanGroup, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DamagedPlan:
+    """A plan that cannot be read, or whose journal cannot: why, and which file it is."""
+
+    id: str
+    error: str
+
+
+class PlanStore:
+    """Plans by id; an id is when the plan was made, and something random."""
+
+    def __init__(self, library: Path) -> None:
+        self._library = library
+
+    @property
+    def _folder(self) -> Path:
+        return Layout.of(self._library).plans
+
+    def add(self, plan: Plan) -> str:
+        """Keep a plan and return its id. Raises `PlanError` if it cannot be written."""
+        name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
+        Layout.of(self._library).make_private()
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise PlanError(f"cannot make the folder {self._folder}: {error.strerror or error}") from error
+        write_plan(plan, self._path(name))
+        return name
+
+    def names(self) -> list[str]:
+        """Return the ids of all plans, the newest first."""
+        return sorted(
+            (path.stem for path in self._folder.glob("*.json") if _NAME.fullmatch(path.stem)), reverse=True
+        )
+
+    def path(self, name: str) -> Path:
+        """Return where a plan is. Raises `NotFound` if there is none of this id."""
+        if not _NAME.fullmatch(name) or not self._path(name).is_file():
+            raise NotFound(f"there is no plan {name[:40]}")
+        return self._path(name)
+
+    def describe(self, name: str) -> PlanAnswer:
+        """Return a plan as the page shows it. Raises `NotFound`, or `PlanError` if its files are damaged."""
+        path = self.path(name)
+        plan, steps = read_plan(path), read_steps(path)
+        try:
+            created = datetime.strptime(name[:15], "%Y%m%d-%H%M%S").replace(tzinfo=UTC)
+        except ValueError as error:
+            raise PlanError(f"{path} is named by no date: no plan of the page has such a name") from error
+        groups = tuple(
+            PlanGroup(
+                group.tier,
+                group.reason,
+                _file(group.keep.path, None),
+                tuple(_file(file.path, steps.get(file.path)) for file in group.files),
+            )
+            for group in plan.groups
+        )
+        files = [file for group in groups for file in group.files]
+        return PlanAnswer(
+            name,
+            plan.action,
+            plan.destination,
+            created.isoformat(),
+            _state(list(steps.values()), len(files)),
+            sum(file.bytes for file in files),
+            groups,
+        )
+
+    def describe_all(self) -> tuple[tuple[PlanAnswer, ...], tuple[DamagedPlan, ...]]:
+        """Return all plans as the page shows them, the newest first, and those whose files are damaged."""
+        described: list[PlanAnswer] = []
+        damaged: list[DamagedPlan] = []
+        for name in self.names():
+            try:
+                described.append(self.describe(name))
+            except NotFound:  # thrown away meanwhile
+                continue
+            except PlanError as error:
+                damaged.append(DamagedPlan(name, str(error)))
+        return tuple(described), tuple(damaged)
+
+    def delete(self, name: str) -> None:
+        """Throw a plan away. Raises `Conflict` if files are where it has put them."""
+        path = self.path(name)
+        if self.describe(name).state not in ("made", "undone"):
+            raise Conflict("this plan was carried out: undo it first, or keep it so that it can be undone")
+        for file in (
+            path.with_name(f"{path.name}.journal.lock"),
+            path.with_name(f"{path.name}.journal"),
+            path,
+        ):
+            file.unlink(missing_ok=True)
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{name}.json"
+
+
+def _state(steps: list[Step], files: int) -> Literal["made", "applied", "partly", "undone"]:
+    if not steps:
+        return "made"
+    if all(step.state == "undone" for step in steps):
+        return "undone"
+    return "applied" if sum(step.state == "done" for step in steps) == files else "partly"
+
+
+def _file(path: Path, step: Step | None) -> PlanFile:
+    moved = step.target if step is not None and step.state == "done" else None
+    try:
+        size = (moved or path).lstat().st_size
+    except OSError:
+        size = 0  # it has gone, as the plan will say when it is applied
+    return PlanFile(path, size, moved)

@@ -1,0 +1,108 @@
+"""Images that were dropped on the page, kept for a while so that an address that holds a query can be gone back to."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from blake3 import blake3
+
+from vitsearch.errors import UnreadablePhoto, VitsearchError
+from vitsearch.storage.layout import UPLOAD_FILES, Layout, made_files
+from vitsearch.web.responses import NotFound
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from vitsearch.decoding.decoders import Decoders
+    from vitsearch.records import PhotoFacts
+
+MAX_PIXELS = 100_000_000
+_TOKEN = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_MOST = 200
+_MOST_BYTES = 512 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An image that was uploaded, upright size in pixels; `photo` is the id of the same picture in the library."""
+
+    token: str
+    width: int
+    height: int
+    photo: int | None = None
+
+
+class UploadStore:
+    """A library's folder of uploads: the newest images, named by their hash."""
+
+    def __init__(self, library: Path, decoders: Decoders) -> None:
+        self._layout = Layout.of(library)
+        self._folder = self._layout.uploads
+        self._decoders = decoders
+
+    def add(self, data: bytes) -> str:
+        """Keep an image; return its token.
+
+        Raises:
+            UnreadablePhoto: it is no image, or has more pixels than an upload may have.
+
+        """
+        self._header(data)
+        token = blake3(data).hexdigest()[:32]
+        path = self._folder / token
+        partial = path.with_name(f"{token}.{secrets.token_hex(4)}.partial")
+        self._layout.make_private()
+        try:
+            self._folder.mkdir(exist_ok=True)
+            with partial.open("xb") as file:
+                file.write(data)
+            partial.replace(path)
+        except OSError as error:
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
+            raise VitsearchError(f"cannot keep the image: {error.strerror or error}") from error
+        self._sweep()
+        return token
+
+    def path(self, token: str) -> Path:
+        """Return where an upload is.
+
+        Raises:
+            NotFound: it is not kept any more.
+
+        """
+        path = self._folder / token
+        if not _TOKEN.fullmatch(token) or not path.is_file():
+            raise NotFound("this image is not here any more: drop it on the page again")
+        return path
+
+    def header(self, token: str) -> tuple[bytes, PhotoFacts]:
+        """Return an upload's payload hash and what its header says. Raises `NotFound` as `path` does."""
+        return self._header(self.path(token))
+
+    def _sweep(self) -> None:
+        """Forget the oldest; a file of another name in this folder is not an upload and stays."""
+        kept: list[tuple[int, int, Path]] = []
+        for path in made_files(self._folder, UPLOAD_FILES):
+            with suppress(FileNotFoundError):  # another upload has just been put in its place
+                status = path.stat()
+                kept.append((status.st_mtime_ns, status.st_size, path))
+        total = 0
+        for number, (_, size, path) in enumerate(sorted(kept, reverse=True)):
+            total += size
+            if number >= _MOST or total > _MOST_BYTES:
+                path.unlink(missing_ok=True)
+
+    def _header(self, source: Path | bytes) -> tuple[bytes, PhotoFacts]:
+        with self._decoders.open(source, name="the image") as photo:
+            facts = photo.facts
+            if facts.width * facts.height > MAX_PIXELS:
+                raise UnreadablePhoto(
+                    "the image",
+                    f"it has {facts.width} x {facts.height} pixels, more than the limit of {MAX_PIXELS}",
+                )
+            return photo.payload, facts

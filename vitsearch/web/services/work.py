@@ -1,0 +1,41 @@
+"""What the server does in processes of its own."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from vitsearch.errors import LibraryBusy
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from vitsearch.duplicates.find import DuplicateReport
+    from vitsearch.records import IndexReport
+    from vitsearch.web.services.jobs import Report
+    from vitsearch.web.settings import LibrarySettings
+
+# A search that brings its cache up to date holds the lease for a moment.
+_TRIES = 20
+_PAUSE = 0.25
+
+
+def index_folders(
+    settings: LibrarySettings, folders: tuple[Path, ...], retry: bool, report: Report
+) -> IndexReport:
+    """Bring the library up to date with these folders, or with all that it knows."""
+    with settings.open() as library:
+        for _ in range(_TRIES):
+            try:
+                return library.index(folders, retry=retry, thumbnails=True, on_progress=report)
+            except LibraryBusy:
+                time.sleep(_PAUSE)
+        return library.index(folders, retry=retry, thumbnails=True, on_progress=report)
+
+
+def look_for_duplicates(settings: LibrarySettings, report: Report) -> DuplicateReport:
+    """Find the duplicates of the library, all tiers."""
+    from vitsearch.duplicates.find import find_duplicates
+
+    with settings.open() as library:
+        return find_duplicates(library, on_progress=report)
