@@ -14,11 +14,11 @@ from click.testing import CliRunner
 from conftest import MeanColour
 from PIL import Image
 from tiny_checkpoints import make_checkpoint
-from vitsearch.estimates import Estimate
 
 from vitsearch.backbones import Embeddings
 from vitsearch.cli import cli
 from vitsearch.errors import HeadError, LibraryError, VitsearchError
+from vitsearch.estimates import Estimate
 from vitsearch.evaluation.compare import Candidate, compare, distribution, find_photos, separation
 from vitsearch.evaluation.evaluate import score_labels
 from vitsearch.pages.comparison import verdict, write_comparison_page

@@ -10,7 +10,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-
 from vitsearch.duplicates.applying import apply_plan, undo_plan
 from vitsearch.duplicates.plans import Plan, PlannedFile, PlannedGroup, content_hash, write_plan
 

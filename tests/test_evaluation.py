@@ -11,10 +11,10 @@ import pytest
 from click.testing import CliRunner
 from conftest import MeanColour
 from PIL import Image
-from vitsearch.estimates import Estimate, bootstrap_interval
 
 from vitsearch.cli import cli
 from vitsearch.errors import HeadError, LibraryMissing
+from vitsearch.estimates import Estimate, bootstrap_interval
 from vitsearch.evaluation.evaluate import (
     evaluate_labels,
     evaluate_library,

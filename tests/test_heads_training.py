@@ -5,12 +5,8 @@ import pytest
 from labelled_clusters import DIMENSION, joined, make_clusters, make_space, unit
 
 from vitsearch.errors import HeadError
-from vitsearch.heads.evaluation import (
-    abstention_threshold,
-    calibration_error,
-    fit_temperature,
-    wilson_interval,
-)
+from vitsearch.estimates import wilson_interval
+from vitsearch.heads.evaluation import abstention_threshold, calibration_error, fit_temperature
 from vitsearch.heads.examples import LabelledRows
 from vitsearch.heads.folds import assign_folds, near_duplicate_groups
 from vitsearch.heads.training import train

@@ -6,10 +6,10 @@ import socket
 import time
 
 import pytest
-from vitsearch.photos.formats import looks_like_image
 
 from vitsearch.errors import VitsearchError
 from vitsearch.folders.scan import Skipped, walk
+from vitsearch.photos.formats import looks_like_image
 from vitsearch.records import FoundFile
 
 JPEG_HEAD = b"\xff\xd8\xff\xe0\x00\x10JFIF"

@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 from conftest import MeanColour, figures
+from vitsearch.neighbour_files import LITTER_SECONDS
+from vitsearch.watching import watch_folders
+from vitsearch.web.upload_store import UploadStore
 from web_client import web_client
 
 import vitsearch
@@ -19,10 +22,7 @@ from vitsearch.decoding.decoders import Decoders
 from vitsearch.doctor.repair import repair
 from vitsearch.errors import LibraryError
 from vitsearch.library import Library
-from vitsearch.neighbour_files import LITTER_SECONDS
 from vitsearch.storage.layout import MARK, Layout
-from vitsearch.watching import watch_folders
-from vitsearch.web.upload_store import UploadStore
 
 pytestmark = pytest.mark.trust
 

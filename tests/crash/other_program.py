@@ -16,9 +16,10 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from vitsearch.duplicates import renaming
 from vitsearch.duplicates.applying import apply_plan, undo_plan
 from vitsearch.duplicates.plans import Plan, PlannedFile, PlannedGroup, content_hash, write_plan
+
+from vitsearch.duplicates import renaming
 
 ACTIONS = ("trash", "move", "hardlink", "symlink")
 ACTS = ("save", "write", "rename", "delete")

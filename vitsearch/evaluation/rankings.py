@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vitsearch.estimates import wilson_interval
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     import numpy.typing as npt
 
+    from vitsearch.estimates import Values
+
     Rows = npt.NDArray[np.float32]
     Ids = npt.NDArray[np.int64]
-    Values = npt.NDArray[np.float64]
 
 KS = (1, 10, 20, 100)
 # DINO's k-NN evaluation (Caron et al., Emerging Properties in Self-Supervised Vision Transformers, 2021, section 3).
@@ -24,56 +23,7 @@ TEMPERATURE = 0.07
 # The neighbours that a person sees first.
 SHOWN = 10
 
-_RESAMPLES = 2000
 _QUERIES_AT_ONCE = 256
-_RESAMPLED_AT_ONCE = 4_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A figure and its 95 % confidence interval."""
-
-    value: float
-    low: float
-    high: float
-
-    @classmethod
-    def of_share(cls, hits: npt.NDArray[np.bool_]) -> Estimate:
-        """Estimate how often something holds from independent trials (n,), n > 0 (Wilson 1927)."""
-        value = float(np.mean(hits))
-        return cls(value, *wilson_interval(value, len(hits)))
-
-    @classmethod
-    def of_mean(cls, values: Values) -> Estimate:
-        """Estimate the mean of figures in 0..1 from independent ones (n,), n > 0.
-
-        The percentile bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, section 13.3). Where
-        all figures are equal it has nothing to go by, and the interval is that of as many trials of a share.
-        """
-        value = float(np.mean(values))
-        if np.ptp(values) == 0:
-            return cls(value, *wilson_interval(value, len(values)))
-        return cls(value, *bootstrap_interval(values))
-
-    @classmethod
-    def of_difference(cls, first: Values, second: Values) -> Estimate:
-        """Estimate how much higher the mean of (n,) figures is than that of others for the same n trials, n > 0."""
-        pairs = first - second
-        return cls(float(np.mean(pairs)), *bootstrap_interval(pairs))
-
-
-def bootstrap_interval(values: Values) -> tuple[float, float]:
-    """Return the 95 % percentile bootstrap interval of the mean of (n,) independent figures; always the same."""
-    random = np.random.default_rng(0)
-    step = max(1, _RESAMPLED_AT_ONCE // len(values))
-    means = np.concatenate(
-        [
-            values[random.integers(0, len(values), (min(step, _RESAMPLES - start), len(values)))].mean(axis=1)
-            for start in range(0, _RESAMPLES, step)
-        ]
-    )
-    low, high = np.quantile(means, (0.025, 0.975))
-    return float(low), float(high)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

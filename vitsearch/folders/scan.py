@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vitsearch.errors import VitsearchError
+from vitsearch.paths import identity
+from vitsearch.photos.formats import EXTENSIONS, SIGNATURE_BYTES, looks_like_image
 from vitsearch.records import FoundFile
 from vitsearch.storage.layout import OWN_PICTURES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from pathspec import PathSpec
     from pathspec.pattern import Pattern
@@ -39,16 +41,6 @@ SYSTEM_FOLDERS = frozenset(
     )
 )
 
-EXTENSIONS = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .webp .gif .tif .tiff .bmp .avif .heic .heif .hif .mpo".split()
-)
-
-# The first bytes of the formats that are read, so that a photo with a wrong or missing extension is found too.
-_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\x00", b"MM\x00*")
-_SIGNATURE_BYTES = 16
-_HEIF_BRANDS = frozenset(
-    (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis")
-)
 
 # Libraries name their own pictures by hashes: a shorter name is none of theirs.
 _OWN_NAME = 32
@@ -63,36 +55,6 @@ class Skipped:
 
     path: Path
     reason: str
-
-
-def real_path(path: str | os.PathLike[str]) -> Path:
-    """Return an absolute path without links. Unlike `Path.resolve` before Python 3.13 it takes a loop of links too."""
-    return Path(os.path.realpath(path))
-
-
-def absolute_path(path: str | os.PathLike[str]) -> Path:
-    """Return an absolute path as it is written: no link in it is followed, and `..` goes by what is written too."""
-    return Path(os.path.abspath(path))  # noqa: PTH100 - `Path.absolute` leaves `..` standing
-
-
-def names_of(folders: Iterable[Path]) -> tuple[Path, ...]:
-    """Return each of these folders as it is written and, where that differs, with its links followed."""
-    return tuple(dict.fromkeys(name for folder in folders for name in (folder, real_path(folder))))
-
-
-def identity(path: str | os.PathLike[str], status: os.stat_result) -> tuple[int, int] | str:
-    """Return what tells a file or folder from all others, whatever names it has; `status` is its own."""
-    # Some network file systems number nothing.
-    return (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(path)
-
-
-def looks_like_image(head: bytes) -> bool:
-    """Whether a file that starts with `head` (16 bytes) is of a format that is read here."""
-    if head.startswith(_SIGNATURES):
-        return True
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return True
-    return head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +148,7 @@ def _may_be_image(entry: os.DirEntry[str]) -> bool:
         return False
     try:
         with open(entry.path, "rb") as file:  # noqa: PTH123 - as above, Path objects are slow
-            return looks_like_image(file.read(_SIGNATURE_BYTES))
+            return looks_like_image(file.read(SIGNATURE_BYTES))
     except OSError:
         return False
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vitsearch.estimates import wilson_interval
 from vitsearch.heads.head import to_probabilities
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 _BINS = 15
 _KEPT_ACCURACY = 0.95
 _RARELY_RIGHT = 0.01
-_NORMAL_95 = 1.96
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +119,6 @@ def calibration_error(probabilities: npt.NDArray[np.floating], right: npt.NDArra
     sizes = np.bincount(bins, minlength=_BINS)
     gaps = np.bincount(bins, weights=right - probabilities, minlength=_BINS)
     return float(np.abs(gaps).sum() / max(1, sizes.sum()))
-
-
-def wilson_interval(share: float, count: int) -> tuple[float, float]:
-    """Return the 95 % confidence interval of a share seen in `count` independent trials (Wilson 1927)."""
-    spread = _NORMAL_95**2 / count
-    centre = (share + spread / 2) / (1 + spread)
-    half = _NORMAL_95 / (1 + spread) * math.sqrt(share * (1 - share) / count + spread / (4 * count))
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def make_report(

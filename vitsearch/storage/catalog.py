@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from vitsearch.errors import LibraryError
-from vitsearch.paths import names_of
+from vitsearch.paths import is_offline, names_of
 from vitsearch.records import FoundFile, PhotoFacts
 from vitsearch.storage.database import Value, path_to_value, value_to_path
 from vitsearch.storage.sql import contained, in_parts
@@ -35,15 +35,6 @@ class Root:
     def is_offline(self) -> bool:
         """Whether the folder is absent, empty or unreadable: an unmounted drive looks like that."""
         return is_offline(self.path)
-
-
-def is_offline(folder: Path) -> bool:
-    """Whether a folder is absent, empty or unreadable."""
-    try:
-        with os.scandir(folder) as entries:
-            return next(entries, None) is None
-    except OSError:
-        return True
 
 
 KnownFile = tuple[str | bytes, int, int, int, int, int, int]

@@ -10,6 +10,7 @@ import numpy as np
 
 from vitsearch.errors import LibraryDamaged
 from vitsearch.space import Space
+from vitsearch.storage.sql import in_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from vitsearch.storage.database import Database, Value
-
-    Ids = npt.NDArray[np.int64]
+    from vitsearch.storage.sql import Ids
 
 
 # Random and not a count: a cache must not look current to a library that was restored or begun anew beside it.
@@ -230,25 +230,6 @@ def _counters(space: int) -> list[str]:
 @cache
 def _parsed_space(text: str) -> Space:
     return Space.from_json(text)
-
-
-def in_parts(ids: Sequence[int] | Ids) -> Iterator[list[int]]:
-    """Split ids so that each part fits SQLite's limit on parameters."""
-    numbers = [int(i) for i in ids]
-    for start in range(0, len(numbers), 900):
-        yield numbers[start : start + 900]
-
-
-def contained(some: Ids, others: Ids) -> npt.NDArray[np.bool_]:
-    """Whether each of some ids (n,) is among the others (m,), both ascending: (n,) bool.
-
-    NumPy's own sets would sort all of them again.
-    """
-    if not len(others):
-        return np.zeros(len(some), dtype=bool)
-    at = np.minimum(np.searchsorted(others, some), len(others) - 1)
-    found: npt.NDArray[np.bool_] = others[at] == some
-    return found
 
 
 def _unpacked(rows: Sequence[tuple[Value, ...]], dimension: int) -> tuple[Ids, npt.NDArray[np.float16]]:

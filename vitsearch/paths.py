@@ -1,0 +1,40 @@
+"""Paths of files and folders, and what tells one file from another whatever its name."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def real_path(path: str | os.PathLike[str]) -> Path:
+    """Return an absolute path without links. Unlike `Path.resolve` before Python 3.13 it takes a loop of links too."""
+    return Path(os.path.realpath(path))
+
+
+def absolute_path(path: str | os.PathLike[str]) -> Path:
+    """Return an absolute path as it is written: no link in it is followed, and `..` goes by what is written too."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 - `Path.absolute` leaves `..` standing
+
+
+def names_of(folders: Iterable[Path]) -> tuple[Path, ...]:
+    """Return each of these folders as it is written and, where that differs, with its links followed."""
+    return tuple(dict.fromkeys(name for folder in folders for name in (folder, real_path(folder))))
+
+
+def identity(path: str | os.PathLike[str], status: os.stat_result) -> tuple[int, int] | str:
+    """Return what tells a file or folder from all others, whatever names it has; `status` is its own."""
+    # Some network file systems number nothing.
+    return (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(path)
+
+
+def is_offline(folder: Path) -> bool:
+    """Whether a folder is absent, empty or unreadable."""
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is None
+    except OSError:
+        return True

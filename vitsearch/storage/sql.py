@@ -1,0 +1,33 @@
+"""Questions to SQLite about many ids at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy.typing as npt
+
+    Ids = npt.NDArray[np.int64]
+
+
+def in_parts(ids: Sequence[int] | Ids) -> Iterator[list[int]]:
+    """Split ids so that each part fits SQLite's limit on parameters."""
+    numbers = [int(i) for i in ids]
+    for start in range(0, len(numbers), 900):
+        yield numbers[start : start + 900]
+
+
+def contained(some: Ids, others: Ids) -> npt.NDArray[np.bool_]:
+    """Whether each of some ids (n,) is among the others (m,), both ascending: (n,) bool.
+
+    NumPy's own sets would sort all of them again.
+    """
+    if not len(others):
+        return np.zeros(len(some), dtype=bool)
+    at = np.minimum(np.searchsorted(others, some), len(others) - 1)
+    found: npt.NDArray[np.bool_] = others[at] == some
+    return found
