@@ -37,6 +37,7 @@ check: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
 
 weights: .venv/installed
 	$(BIN)/vitsearch models pull clip-vit-base-patch16-int8

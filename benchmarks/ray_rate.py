@@ -23,7 +23,7 @@ import numpy as np
 from machine import print_machine
 from photo_sets import make_photos
 
-from vitsearch.engines.ray.embedding import RayOptions
+from vitsearch.engines.ray.embedding import RayEngine
 from vitsearch.folders.scan import FoundFile, walk
 from vitsearch.library import Library
 
@@ -128,7 +128,7 @@ def index(library: Path, photos: Path, engine: str, model: str) -> None:
     """One run."""
     expected = sum(isinstance(each, FoundFile) for each in walk(photos))
     with Library.open(library) as opened:
-        report = opened.index([photos], model=model, ray=RayOptions() if engine == "ray" else None)
+        report = opened.index([photos], model=model, engine=RayEngine() if engine == "ray" else None)
     assert report.files == expected, report
 
 

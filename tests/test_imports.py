@@ -8,6 +8,7 @@ from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 
+import grimp
 import pytest
 from conftest import MeanColour
 
@@ -190,3 +191,20 @@ from vitsearch.cli import cli
 cli.main(["--library", {str(tmp_path / "library")!r}, "search", {str(query)!r}, "--json"], standalone_mode=False)
 """
     assert loaded_by(code) & (LAZY - {"faiss"}) == set()
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    graph = grimp.build_graph("vitsearch", exclude_type_checking_imports=False, cache_dir=None)
+    assert sorted(graph.modules) == sorted(
+        module.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for module in MODULES
+    )
+    # Only what imports something inside a circle can be part of one: peel off what imports nothing that is left.
+    left = {module: set(graph.find_modules_directly_imported_by(module)) for module in graph.modules}
+    while free := {module for module, imported in left.items() if not imported & left.keys()}:
+        left = {module: imported for module, imported in left.items() if module not in free}
+    circle = {module: sorted(imported & left.keys()) for module, imported in left.items()}
+    assert circle == {}
+
+
+def test_the_root_of_the_package_holds_few_modules():
+    assert len([module for module in MODULES if module.count("/") == 1]) <= 12

@@ -12,7 +12,8 @@ from conftest import MeanColour, figures
 
 pytest.importorskip("ray", reason="Ray is not installed: `make test-ray` does it")
 
-from vitsearch.engines.ray.embedding import RayOptions
+from vitsearch.engines.ray.embedding import RayEngine
+from vitsearch.engines.urls import index_urls
 from vitsearch.errors import LibraryError
 from vitsearch.library import Library
 
@@ -26,7 +27,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
-SMALL = RayOptions(files_a_block=8)
+SMALL = RayEngine(files_a_block=8)
 
 
 @pytest.fixture(autouse=True)
@@ -76,17 +77,17 @@ def vectors(library):
 
 
 def test_the_library_is_the_one_that_threads_make(library, photos, plain):
-    report = library.index([photos], ray=SMALL)
+    report = library.index([photos], engine=SMALL)
     assert figures(report) == {"photos": 30, "files": 30, "embedded": 30, "unreadable": 1}
     assert report.unreadable[0].path == photos / "bad.jpg"
     assert vectors(library) == plain
     assert list((library.layout.shards).iterdir()) == []
-    assert figures(library.index([photos], ray=SMALL))["unchanged"] == 31
+    assert figures(library.index([photos], engine=SMALL))["unchanged"] == 31
 
 
 def test_a_worker_that_is_killed_loses_nothing(tmp_path, photos, plain):
     with Library.open(tmp_path / "library", backbone=DiesOnce(tmp_path / "died")) as library:
-        report = library.index([photos], ray=SMALL)
+        report = library.index([photos], engine=SMALL)
         assert (tmp_path / "died").exists()
         assert (report.photos, report.embedded) == (30, 30)
         assert vectors(library) == plain
@@ -94,8 +95,8 @@ def test_a_worker_that_is_killed_loses_nothing(tmp_path, photos, plain):
 
 def test_photos_below_a_url_are_embedded_once_and_found_where_they_are_mounted(library, photos, plain):
     url = f"file://{photos}"
-    assert figures(library.index([url], ray=SMALL))["embedded"] == 30
-    assert "embedded" not in figures(library.index([url], ray=SMALL))
+    assert figures(index_urls(library, [url], SMALL))["embedded"] == 30
+    assert "embedded" not in figures(index_urls(library, [url], SMALL))
     library.relocate_root(url, photos)
     assert vectors(library) == plain
     assert len(library.search(photos / "3.png", k=100).results) == 29
@@ -103,7 +104,7 @@ def test_photos_below_a_url_are_embedded_once_and_found_where_they_are_mounted(l
 
 def test_a_url_without_photos_and_a_url_without_ray_say_so(library, photos, tmp_path):
     with pytest.raises(LibraryError, match="no photos below"):
-        library.index([f"file://{tmp_path}/none"], ray=SMALL)
+        index_urls(library, [f"file://{tmp_path}/none"], SMALL)
     with pytest.raises(LibraryError, match="--engine ray"):
         library.index([f"file://{photos}"])
 

@@ -47,13 +47,13 @@ if TYPE_CHECKING:
     from vitsearch.backbones.backbone import Backbone
     from vitsearch.backbones.devices import Device
     from vitsearch.decoding.decoders import Decoders
-    from vitsearch.engines.milvus.search import MilvusSearch
-    from vitsearch.engines.ray.embedding import RayEmbedder, RayOptions
     from vitsearch.indexing.embedding import Progress
+    from vitsearch.indexing.engine import EmbeddingEngine, Target
     from vitsearch.neighbours.cache import SearchCache
     from vitsearch.neighbours.forecast import Forecast
     from vitsearch.neighbours.neighbours import Neighbours
     from vitsearch.records import Match
+    from vitsearch.searching.store import SearchStore
     from vitsearch.space import Space
 
     Vector = npt.NDArray[np.float32]
@@ -156,7 +156,7 @@ class Library:
         retry: bool = False,
         workers: int | None = None,
         thumbnails: bool = False,
-        ray: RayOptions | None = None,
+        engine: EmbeddingEngine | None = None,
         on_progress: Callable[[Progress], None] = lambda _: None,
     ) -> IndexReport:
         """Bring the library up to date with these folders, or with all folders that it knows.
@@ -164,8 +164,8 @@ class Library:
         `model` is used by the first run and checked by later ones. With `change_model` every photo is embedded again
         with `model`, beside the vectors that are there; searches go on with the old model until all is done.
         `prune` deletes what is missing; `retry` looks at unreadable files again; `thumbnails` keeps small pictures of
-        new photos for the web page. With `ray`, workers of Ray embed, and the folders may be URLs. A run that is
-        interrupted reports so and is continued by the next one.
+        new photos for the web page. With an `engine`, others than this process embed. A run that is interrupted reports
+        so and is continued by the next one.
 
         Raises:
             LibraryBusy: another run is indexing into this library.
@@ -180,44 +180,58 @@ class Library:
         with lease(self.folder):
             catalog = self._catalog(create=True)
             named = [os.fspath(folder) for folder in folders]
-            urls = [name for name in named if "://" in name]
-            if urls and (ray is None or len(urls) < len(named)):
+            if url := next((name for name in named if "://" in name), None):
                 raise LibraryError(
-                    f"{urls[0]} is a URL: index URLs with --engine ray, and folders in a run of their own"
+                    f"{url} is a URL: index URLs with --engine ray, and folders in a run of their own"
                 )
             chosen = [Path(name).absolute() for name in named] or [root.path for root in catalog.roots()]
             if not chosen:
                 raise LibraryError("no folder was indexed yet: name one, as in `vitsearch index ~/Pictures`")
-            if not urls:
-                check_folders(catalog, chosen)
-            if change_model:
-                space = self._backbones.named(model).space
-                space_id = catalog.add_space(space)
-            else:
-                space_id, space = self._space_for_index(catalog, model)
-            embedder = self._ray_embedder(catalog, space_id, space, ray, on_progress) if ray else None
-            if urls and embedder is not None:
-                from vitsearch.engines.urls import index_urls
-
-                report = index_urls(catalog, space_id, space, urls, embedder)
-            else:
-                run = IndexRun(
-                    catalog,
-                    space_id,
-                    lambda: self.backbone(space),
-                    workers=workers,
-                    retry=retry,
-                    embedder=embedder,
-                    pictures=KeptPictures(self.folder) if thumbnails else None,
-                    on_progress=on_progress,
-                )
-                report = run.execute(chosen, prune=prune)
-            if ray is None:  # a cluster says nothing of what this machine can do
+            check_folders(catalog, chosen)
+            space_id, space = self._space_for_index(catalog, model, change=change_model)
+            run = IndexRun(
+                catalog,
+                space_id,
+                lambda: self.backbone(space),
+                workers=workers,
+                retry=retry,
+                embedder=engine.open(self._target(catalog, space_id, space, on_progress)) if engine else None,
+                pictures=KeptPictures(self.folder) if thumbnails else None,
+                on_progress=on_progress,
+            )
+            report = run.execute(chosen, prune=prune)
+            if engine is None:  # another machine says nothing of what this one can do
                 catalog.note_embedding(space_id, report.embedded, report.seconds)
             self._search_cache(space_id, space).bring_up_to_date()
             if change_model:
                 self._change_space(space_id, space)
             return report
+
+    @contextmanager
+    def receiving_files(
+        self,
+        *,
+        model: str | None = None,
+        change_model: bool = False,
+        on_progress: Callable[[Progress], None] = lambda _: None,
+    ) -> Iterator[Target]:
+        """Hold the write lock while an engine stores vectors of files that no folder here holds.
+
+        `model` and `change_model` mean what they mean to `index`.
+
+        Raises:
+            LibraryBusy: another run is changing vectors.
+            SpaceMismatch: the library was indexed with another model.
+
+        """
+        self._make_folder()
+        with lease(self.folder):
+            catalog = self._catalog(create=True)
+            space_id, space = self._space_for_index(catalog, model, change=change_model)
+            yield self._target(catalog, space_id, space, on_progress)
+            self._search_cache(space_id, space).bring_up_to_date()
+            if change_model:
+                self._change_space(space_id, space)
 
     def embed_files(
         self,
@@ -278,7 +292,7 @@ class Library:
         distinct: bool = False,
         only_matches: bool = False,
         exact: bool = False,
-        store: MilvusSearch | None = None,
+        store: SearchStore | None = None,
     ) -> SearchResult:
         """Find the photos most like the examples (their mean direction), away from the counter-examples.
 
@@ -497,7 +511,12 @@ class Library:
             self._opened = Catalog(Database.open(self.layout.database, create=create))
         return self._opened
 
-    def _space_for_index(self, catalog: Catalog, model: str | None) -> tuple[int, Space]:
+    def _space_for_index(
+        self, catalog: Catalog, model: str | None, *, change: bool = False
+    ) -> tuple[int, Space]:
+        if change:
+            space = self._backbones.named(model).space
+            return catalog.add_space(space), space
         active = catalog.active_space()
         if active is None:
             space = self._backbones.named(model).space
@@ -507,18 +526,12 @@ class Library:
         self._backbones.check(active[1], model)
         return active
 
-    def _ray_embedder(
-        self,
-        catalog: Catalog,
-        space_id: int,
-        space: Space,
-        options: RayOptions,
-        on_progress: Callable[[Progress], None],
-    ) -> RayEmbedder:
-        from vitsearch.engines.ray.embedding import RayEmbedder
+    def _target(
+        self, catalog: Catalog, space_id: int, space: Space, on_progress: Callable[[Progress], None]
+    ) -> Target:
+        from vitsearch.indexing.engine import Target
 
-        load = self._backbones.loader(space)
-        return RayEmbedder(catalog, space_id, space, load, self.folder, options, on_progress=on_progress)
+        return Target(catalog, space_id, space, self._backbones.loader(space), self.folder, on_progress)
 
     def _change_space(self, space_id: int, space: Space) -> None:
         left = self.catalog.count_without_vector(space_id)

@@ -16,8 +16,11 @@ from vitsearch.cli.session import Session, device_option, json_option, pass_sess
 from vitsearch.errors import LibraryError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vitsearch.backbones.devices import Device
-    from vitsearch.engines.ray.embedding import RayOptions
+    from vitsearch.engines.ray.embedding import RayEngine
+    from vitsearch.indexing.embedding import Progress
     from vitsearch.library import Library
     from vitsearch.records import IndexReport
 
@@ -101,17 +104,23 @@ def index(
     with session.open(device=device, batch_size=batch_size) as library:
         quiet_natives = hidden_native_messages() if engine == "ray" and not verbose else nullcontext()
         with quiet_natives, progress_bar(quiet=as_json) as on_progress:
-            report = library.index(
-                folders,
-                model=model,
-                change_model=change_model,
-                prune=prune,
-                retry=retry,
-                workers=workers,
-                thumbnails=not missing_packages(),
-                ray=_ray(ray_address, shards, verbose=verbose) if engine == "ray" else None,
-                on_progress=on_progress,
-            )
+            ray = _ray(ray_address, shards, verbose=verbose) if engine == "ray" else None
+            if ray is not None and folders and all("://" in folder for folder in folders):
+                report = _index_urls(
+                    library, folders, ray, model=model, change_model=change_model, on_progress=on_progress
+                )
+            else:
+                report = library.index(
+                    folders,
+                    model=model,
+                    change_model=change_model,
+                    prune=prune,
+                    retry=retry,
+                    workers=workers,
+                    thumbnails=not missing_packages(),
+                    engine=ray,
+                    on_progress=on_progress,
+                )
         if as_json:
             print_json(report)
         else:
@@ -145,15 +154,31 @@ def _watch(library: Library, folders: list[Path], workers: int | None) -> None:
                 return
 
 
-def _ray(address: str | None, shards: str | None, *, verbose: bool) -> RayOptions:
+def _index_urls(
+    library: Library,
+    folders: tuple[str, ...],
+    engine: RayEngine,
+    *,
+    model: str | None,
+    change_model: bool,
+    on_progress: Callable[[Progress], None],
+) -> IndexReport:
+    from vitsearch.engines.urls import index_urls
+
+    return index_urls(
+        library, folders, engine, model=model, change_model=change_model, on_progress=on_progress
+    )
+
+
+def _ray(address: str | None, shards: str | None, *, verbose: bool) -> RayEngine:
     import os
 
-    from vitsearch.engines.ray.embedding import RayOptions
+    from vitsearch.engines.ray.embedding import RayEngine
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray's telemetry
     if not verbose:
         os.environ.setdefault("RAY_DATA_LOG_LEVEL", "ERROR")
-    return RayOptions(address, Path(shards).absolute() if shards else None, verbose=verbose)
+    return RayEngine(address, Path(shards).absolute() if shards else None, verbose=verbose)
 
 
 def _print_report(report: IndexReport) -> None:

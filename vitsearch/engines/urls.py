@@ -11,15 +11,22 @@ from vitsearch.photos.formats import EXTENSIONS
 from vitsearch.records import FoundFile, IndexReport, UnreadableFile
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from vitsearch.engines.ray.embedding import RayEmbedder
-    from vitsearch.space import Space
-    from vitsearch.storage.catalog import Catalog
+    from vitsearch.engines.ray.embedding import RayEmbedder, RayEngine
+    from vitsearch.indexing.embedding import Progress
+    from vitsearch.indexing.engine import Target
+    from vitsearch.library import Library
 
 
 def index_urls(
-    catalog: Catalog, space_id: int, space: Space, urls: Sequence[str], embedder: RayEmbedder
+    library: Library,
+    urls: Sequence[str],
+    engine: RayEngine,
+    *,
+    model: str | None = None,
+    change_model: bool = False,
+    on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> IndexReport:
     """Bring the photos below these URLs (of any kind that fsspec opens) into the library.
 
@@ -31,6 +38,12 @@ def index_urls(
 
     """
     started = time.monotonic()
+    with library.receiving_files(model=model, change_model=change_model, on_progress=on_progress) as target:
+        return _indexed(target, urls, engine.open(target), started)
+
+
+def _indexed(target: Target, urls: Sequence[str], embedder: RayEmbedder, started: float) -> IndexReport:
+    catalog = target.catalog
     run = catalog.begin_run()
     todo: list[tuple[int | None, FoundFile]] = []
     unchanged = 0
@@ -40,7 +53,7 @@ def index_urls(
         if below:
             raise LibraryError(f"{url} lies in {root.path}, which was indexed: name that")
         roots.append(root)
-        known = catalog.known_files(root.id, "", space_id)
+        known = catalog.known_files(root.id, "", target.space_id)
         for found in _listed(url):
             file = known.get(found.relative)
             if file is None or file[2:4] != (found.size, found.mtime_ns) or not file[6]:
@@ -64,7 +77,7 @@ def index_urls(
             for root in roots
             for path, reason in catalog.unreadable(root.id, "")
         ),
-        model=space.model,
+        model=target.space.model,
         seconds=time.monotonic() - started,
     )
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from vitsearch.backbones.backbone import Backbone
     from vitsearch.decoding.thumbnails import KeptPictures
-    from vitsearch.engines.ray.embedding import RayEmbedder
+    from vitsearch.indexing.engine import FileEmbedder
     from vitsearch.storage.catalog import Catalog, Root
 
 
@@ -106,7 +106,7 @@ class IndexRun:
         *,
         workers: int | None = None,
         retry: bool = False,
-        embedder: Embedder | RayEmbedder | None = None,
+        embedder: FileEmbedder | None = None,
         pictures: KeptPictures | None = None,
         on_progress: Callable[[Progress], None] = lambda _: None,
     ) -> None:
@@ -114,7 +114,7 @@ class IndexRun:
         self.space = space
         self.retry = retry
         self.on_progress = on_progress
-        self.embedder = embedder or Embedder(
+        self.embedder: FileEmbedder = embedder or Embedder(
             catalog, space, backbone, workers=workers, pictures=pictures, on_progress=on_progress
         )
 

@@ -19,13 +19,11 @@ from vitsearch.indexing.embedding import Progress
 from vitsearch.storage.layout import PRIVATE_FOLDER, SHARD_FILES, Layout, made_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from vitsearch.backbones.backbone import Backbone
+    from vitsearch.indexing.engine import Target
     from vitsearch.records import FoundFile
-    from vitsearch.space import Space
-    from vitsearch.storage.catalog import Catalog
 
 # What the loss of a worker costs at most, and at least: the start of its decoders must not count.
 MOST_FILES_A_BLOCK, LEAST_FILES_A_BLOCK = 512, 64
@@ -34,8 +32,8 @@ BLOCKS_A_WORKER = 8
 
 
 @dataclass(frozen=True, slots=True)
-class RayOptions:
-    """Where workers run.
+class RayEngine:
+    """Embeds in workers of Ray, and says where these run.
 
     `address` is a cluster's; without one they run here. `shards` is a folder that all of them see. Without
     `files_a_block` it is chosen by how many files there are. With `verbose`, what workers say reaches this process.
@@ -47,35 +45,29 @@ class RayOptions:
     files_a_block: int | None = None
     verbose: bool = False
 
+    def open(self, target: Target) -> RayEmbedder:
+        """Begin a run into this target; shards that an interrupted run left are merged first."""
+        return RayEmbedder(target, self)
+
 
 class RayEmbedder:
     """Brings files into one space of a library by way of Ray: what `embedding.Embedder` does in this process."""
 
     def __init__(
         self,
-        catalog: Catalog,
-        space_id: int,
-        space: Space,
-        load: Callable[[], Backbone],
-        folder: Path,
-        options: RayOptions,
-        *,
-        on_progress: Callable[[Progress], None] = lambda _: None,
+        target: Target,
+        engine: RayEngine,
     ) -> None:
         self.embedded = 0
-        self._catalog = catalog
-        self._space_id = space_id
-        self._space = space
-        self._load = load
+        self._target = target
         # In a folder that others share, a private one of this library's: shards are deleted once they are merged.
         self._layout = (
-            Layout(options.shards, options.shards / f"{PRIVATE_FOLDER}-{catalog.library_id():x}")
-            if options.shards
-            else Layout.of(folder)
+            Layout(engine.shards, engine.shards / f"{PRIVATE_FOLDER}-{target.catalog.library_id():x}")
+            if engine.shards
+            else Layout.of(target.folder)
         )
         self._shards = self._layout.shards
-        self._options = options
-        self._on_progress = on_progress
+        self._engine = engine
         for left in made_files(self._shards, SHARD_FILES):
             if left.suffix == ".parquet":
                 self._merge(left, run=0)
@@ -101,23 +93,25 @@ class RayEmbedder:
         except OSError as error:
             raise StoreError(f"cannot write to {self._shards}: {error.strerror or error}") from error
         done = 0
-        self._on_progress(Progress("embed", 0, len(todo)))
-        with _connection(self._options) as workers:
+        self._target.on_progress(Progress("embed", 0, len(todo)))
+        with _connection(self._engine) as workers:
             blocks = _blocks(
-                todo, run, self._options.files_a_block or _files_a_block(len(todo), workers.count)
+                todo, run, self._engine.files_a_block or _files_a_block(len(todo), workers.count)
             )
             files = {block.name: len(block.files) for block in blocks}
-            for embedded in _embedded(blocks, workers, (self._load, str(self._shards), dict(urls or {}))):
+            for embedded in _embedded(
+                blocks, workers, (self._target.load, str(self._shards), dict(urls or {}))
+            ):
                 self._merge(embedded.shard, run=run)
-                self._catalog.store(run, self._space_id, [], embedded.rejected)
+                self._target.catalog.store(run, self._target.space_id, [], embedded.rejected)
                 done += files[embedded.name]
-                self._on_progress(Progress("embed", done, len(todo)))
+                self._target.on_progress(Progress("embed", done, len(todo)))
 
     def _merge(self, shard: Path, *, run: int) -> None:
         """Bring one shard into the library and remove it."""
-        merge = Merge(self._catalog, self._space_id, Places(self._catalog, {}), run=run)
+        merge = Merge(self._target.catalog, self._target.space_id, Places(self._target.catalog, {}), run=run)
         with VectorFile(shard) as file:
-            if file.space != self._space:
+            if file.space != self._target.space:
                 return
             for rows, _ in file.batches():
                 merge.by_content(rows)
@@ -163,7 +157,7 @@ def _blocks(todo: Sequence[tuple[int | None, FoundFile]], run: int, size: int) -
 
 
 @contextmanager
-def _connection(options: RayOptions) -> Iterator[_Workers]:
+def _connection(engine: RayEngine) -> Iterator[_Workers]:
     """Start Ray or join its cluster, unless that was done already, and leave it as it was found."""
     try:
         import ray
@@ -174,12 +168,12 @@ def _connection(options: RayOptions) -> Iterator[_Workers]:
         with _plain_errors():
             if started:
                 ray.init(
-                    address=options.address,
-                    include_dashboard=False if options.address is None else None,
-                    log_to_driver=options.verbose,
-                    logging_level="INFO" if options.verbose else "ERROR",
+                    address=engine.address,
+                    include_dashboard=False if engine.address is None else None,
+                    log_to_driver=engine.verbose,
+                    logging_level="INFO" if engine.verbose else "ERROR",
                 )
-            workers = _Workers.of_cluster(options.workers)
+            workers = _Workers.of_cluster(engine.workers)
         yield workers
     finally:
         if started:

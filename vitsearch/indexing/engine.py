@@ -1,0 +1,49 @@
+"""What an engine is that embeds in place of this process: Ray workers, for example. The caller hands it in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from vitsearch.backbones.backbone import Backbone
+    from vitsearch.indexing.embedding import Progress
+    from vitsearch.records import FoundFile
+    from vitsearch.space import Space
+    from vitsearch.storage.catalog import Catalog
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where the vectors of a run go, and what makes them.
+
+    `load` loads the backbone of `space`; an engine calls it, or sends it to where it embeds. `folder` is the library's.
+    """
+
+    catalog: Catalog
+    space_id: int
+    space: Space
+    load: Callable[[], Backbone]
+    folder: Path
+    on_progress: Callable[[Progress], None]
+
+
+class FileEmbedder(Protocol):
+    """Embeds the files of one run and commits them."""
+
+    @property
+    def embedded(self) -> int:
+        """How many vectors were added."""
+
+    def run(self, run: int, todo: Sequence[tuple[int | None, FoundFile]]) -> None:
+        """Embed and commit files, given with the ids of their roots."""
+
+
+class EmbeddingEngine(Protocol):
+    """Something that embeds elsewhere what `indexing.embedding.Embedder` embeds in this process."""
+
+    def open(self, target: Target) -> FileEmbedder:
+        """Begin a run into this target; what an interrupted run left is brought in first."""

@@ -1,0 +1,40 @@
+"""What a store is that answers searches in place of the library's own vectors: Milvus, for example."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from vitsearch.records import Match
+    from vitsearch.searching.matches import MatchOptions
+    from vitsearch.space import Space
+
+
+class SearchStore(Protocol):
+    """Vectors of one space that can be searched."""
+
+    @property
+    def searched_space(self) -> Space:
+        """The space of the vectors."""
+
+    def vector(self, payload: bytes) -> npt.NDArray[np.float32] | None:
+        """Return the stored unit row (d,) float32 of a photo, or None."""
+
+    def find(
+        self,
+        query: npt.NDArray[np.float32],
+        own: Sequence[bytes],
+        options: MatchOptions,
+        *,
+        offline: Collection[Path] = (),
+    ) -> tuple[tuple[Match, ...], float | None]:
+        """Return the best matches of a unit query (d,), best first, and the score above which photos really match.
+
+        `own`: hashes of photos that are the query itself. Files below `offline` folders are left out.
+        """
