@@ -87,7 +87,7 @@ class RayEmbedder:
         """
         if not todo:
             return
-        self._layout.make_private(mode=0o777 if self._options.shards else 0o700)  # workers may be other users
+        self._layout.make_private(mode=0o777 if self._engine.shards else 0o700)  # workers may be other users
         try:
             self._shards.mkdir(exist_ok=True)
         except OSError as error:
