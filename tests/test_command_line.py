@@ -282,8 +282,8 @@ def test_a_library_that_is_not_there_is_one_line_for_every_question(program, mad
         (
             ("search", "{photos}/red.png", "--sheet", "/nowhere/sheet.png"),
             (
-                "cannot write the contact sheet /nowhere/sheet.png: [Errno 2] No such file or directory: "
-                "'/nowhere/sheet.png'; name a .png or .jpg file"
+                "cannot write the contact sheet /nowhere/sheet.png: No such file or directory; "
+                "name a .png or .jpg file"
             ),
         ),
         (

@@ -259,14 +259,19 @@ def test_leftovers_of_killed_runs_and_of_photos_that_are_gone_are_found_and_remo
         space / "rows-0badcafe.f16",
         space / "ids-0badcafe.i64",
         space / "manifest-0badcafe.tmp",
+        space / f".vitsearch-{'0b' * 8}.tmp",
         folder / ".vitsearch" / "neighbours" / "99" / "manifest.json",
         own / "temporary" / "library.db.0badcafe.tmp",
         own / "temporary" / "library.db.0badcafe.tmp-journal",
         own / "temporary" / "shade.safetensors.0badcafe.tmp",
         own / "uploads" / f"{'0b' * 16}.0badcafe.partial",
         own / "shards" / ".block-1-2.parquet.0badcafe.partial",
+        own / "shards" / f".vitsearch-{'0b' * 8}.tmp",
+        own / f".vitsearch-{'0b' * 8}.tmp",
+        folder / "heads" / f".vitsearch-{'0b' * 8}.tmp",
         folder / ".vitsearch" / "thumbnails" / "0b" / f"{'ad' * 31}-320.jpg",
         folder / ".vitsearch" / "thumbnails" / payload[:2] / f"{payload[2:]}-160.jpg.0badcafe.partial",
+        folder / ".vitsearch" / "thumbnails" / payload[:2] / f".vitsearch-{'0b' * 8}.tmp",
     ]
     stay = [
         folder / ".vitsearch" / "thumbnails" / payload[:2] / f"{payload[2:]}-320.jpg",
@@ -288,9 +293,9 @@ def test_leftovers_of_killed_runs_and_of_photos_that_are_gone_are_found_and_remo
     for path in leftovers + stay:
         os.utime(path, (old, old))
     assert wrong(folder) == {
-        "leftovers": ("note", "11 files of interrupted runs or of photos that are gone, 88 bytes")
+        "leftovers": ("note", "16 files of interrupted runs or of photos that are gone, 128 bytes")
     }
-    assert repair(folder).done == ("removed 11 files that nobody needs",)
+    assert repair(folder).done == ("removed 16 files that nobody needs",)
     assert [path for path in leftovers if path.exists()] == []
     assert not (folder / ".vitsearch" / "neighbours" / "99").exists()
     assert all(path.exists() for path in stay)

@@ -346,7 +346,13 @@ def test_only_the_files_that_count_stay(tmp_path, ids, rows):
 
 
 def test_the_litter_of_a_killed_run_goes_after_a_day_and_a_running_build_is_left_alone(tmp_path, ids, rows):
-    names = ["rows-old.f16", "ids-old.i64", "removed-old.bits", "cells-old.faiss", "manifest-old.tmp"]
+    names = [
+        "rows-old.f16",
+        "ids-old.i64",
+        "removed-old.bits",
+        "cells-old.faiss",
+        f".vitsearch-{'0b' * 8}.tmp",
+    ]
     for name in [*names, "rows-young.f16", "notes.txt"]:
         (tmp_path / name).write_bytes(b"1")
     for name in [*names, "notes.txt"]:
@@ -394,7 +400,7 @@ def test_a_build_whose_last_sync_fails_leaves_no_manifest_that_names_missing_fil
         raise OSError(errno.ENOSPC, "No space left on device", str(folder))
 
     with monkeypatch.context() as patch:
-        patch.setattr("vitsearch.neighbours.files.sync_folder", failing)
+        patch.setattr("vitsearch.storage.atomic.sync_folder", failing)
         with pytest.raises(OSError, match="No space left"):
             built(tmp_path, ids, rows)
     assert_finds(Neighbours.load(tmp_path, dimension=DIMENSION), ids, rows, queries, 3)

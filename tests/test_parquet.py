@@ -140,7 +140,9 @@ class TestExport:
         assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
     def test_what_a_killed_export_left_is_removed_by_the_next(self, indexed, tmp_path):
-        (tmp_path / ".out.parquet.00ff00ff.partial").write_bytes(b"PAR1 and half of it")
+        left = tmp_path / f".vitsearch-{'0f' * 8}.tmp"
+        left.write_bytes(b"half")
+        os.utime(left, (0, 0))
         exported(indexed, tmp_path / "out.parquet")
         assert [path.name for path in tmp_path.glob(".*")] == []
 

@@ -18,6 +18,7 @@ VitsearchError
 ├── PlanError              a clean-up plan that does not fit the files
 │   └── FileDisturbed      another program is at work on one of them
 ├── StoreError             a Parquet file or another engine cannot be written or read
+├── OutputError            a file that was asked for by name cannot be written, or must not be
 └── BadQuery               a search that cannot be answered as asked
 
 Each message is one line: what happened, to which file, and what to do next.
@@ -99,6 +100,10 @@ class FileDisturbed(PlanError):
 
 class StoreError(VitsearchError):
     """Photos cannot be brought to, or fetched from, a file or another engine."""
+
+
+class OutputError(VitsearchError):
+    """A file that a person asked for by name cannot be written, or would overwrite something."""
 
 
 class BadQuery(VitsearchError):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-from pathlib import Path
-from typing import Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from vitsearch.storage import atomic
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def read_note(path: Path) -> dict[str, Any]:
@@ -20,11 +23,6 @@ def read_note(path: Path) -> dict[str, Any]:
 
 def write_note(path: Path, content: dict[str, Any]) -> None:
     """Keep a note, whole or not at all; that it cannot be kept is no failure, for it can be made again."""
-    try:
+    with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(content, file)
-        Path(name).replace(path)
-    except OSError:
-        return
+        atomic.write(path, json.dumps(content).encode(), durable=False)

@@ -11,7 +11,7 @@ import click
 from vitsearch.cli.evaluate import interval
 from vitsearch.cli.output import plural, print_json, shown, size
 from vitsearch.cli.progress import progress_bar
-from vitsearch.cli.session import Session, device_option, json_option, pass_session
+from vitsearch.cli.session import Session, device_option, force_option, json_option, pass_session
 
 if TYPE_CHECKING:
     from vitsearch.backbones.devices import Device
@@ -38,6 +38,7 @@ _SHOWN_REASONS = 20
 @click.option(
     "--html", "page", type=click.Path(dir_okay=False), metavar="FILE", help="Write a self-contained page."
 )
+@force_option
 @device_option
 @json_option
 @pass_session
@@ -49,6 +50,7 @@ def compare(
     no_labels: bool,
     sample: int,
     page: str | None,
+    force: bool,
     device: Device,
     as_json: bool,
 ) -> None:
@@ -66,6 +68,7 @@ def compare(
     from vitsearch.evaluation.compare import compare as compare_models
     from vitsearch.evaluation.compare import find_photos
 
+    session.check_outputs((page, "page"), force=force)
     files = find_photos(folder.absolute(), most=sample, use_labels=not no_labels)
     candidates = _candidate(session, first, device), _candidate(session, second, device)
     with TemporaryDirectory(prefix="vitsearch-") as scratch, progress_bar(quiet=as_json) as on_progress:
@@ -77,7 +80,7 @@ def compare(
     if page:
         from vitsearch.pages.comparison import write_comparison_page
 
-        write_comparison_page(result, Path(page))
+        write_comparison_page(result, Path(page), force=force)
         click.echo(f"page: {shown(str(Path(page).absolute()))}", err=True)
 
 

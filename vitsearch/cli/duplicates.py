@@ -10,7 +10,7 @@ import click
 
 from vitsearch.cli.output import plural, print_json, shown
 from vitsearch.cli.progress import progress_bar
-from vitsearch.cli.session import Session, json_option, pass_session
+from vitsearch.cli.session import Session, force_option, json_option, pass_session
 from vitsearch.jsonable import to_jsonable
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ _NOT_THE_SAME = 3
     metavar="FILE",
     help="Write a page with both photos of each pair.",
 )
+@force_option
 @click.option(
     "--not-duplicates",
     "apart",
@@ -111,6 +112,7 @@ def duplicates(
     action: Action | None,
     destination: str | None,
     page: str | None,
+    force: bool,
     apart: tuple[str, ...],
     taken_back: tuple[str, ...],
     listing: bool,
@@ -152,6 +154,7 @@ def duplicates(
     if check is not None:
         _check(context, session, check, max_false_share, as_json=as_json)
         return
+    session.check_outputs((plan, "plan"), (page, "page"), force=force)
     with session.open() as library:
         if apart or taken_back or listing:
             _decide(library, apart, taken_back, listing=listing, as_json=as_json)
@@ -173,7 +176,7 @@ def duplicates(
     if page is not None:
         from vitsearch.pages.duplicates import write_page
 
-        write_page(report.groups, Path(page))
+        write_page(report.groups, Path(page), force=force)
         click.echo(f"page: {shown(str(Path(page).absolute()))}", err=True)
     _print(report, as_json=as_json, lines=lines)
 

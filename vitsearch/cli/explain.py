@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vitsearch.cli.output import print_json, shown
-from vitsearch.cli.session import Session, json_option, pass_session
+from vitsearch.cli.session import Session, force_option, json_option, pass_session
 
 if TYPE_CHECKING:
     from vitsearch.backbones import Space
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     help="What sets the photo apart from the rest of the library: the default where there is one.",
 )
 @click.option("--model", help="Another model than the library's. See `vitsearch models list`.")
+@force_option
 @json_option
 @pass_session
 def explain(
@@ -51,6 +52,7 @@ def explain(
     label: str | None,
     apart: bool,
     model: str | None,
+    force: bool,
     as_json: bool,
 ) -> None:
     """Draw what the model looked at in IMAGE, as a heat map over the photo.
@@ -74,6 +76,7 @@ def explain(
     if apart and model is not None:
         raise click.UsageError("--apart is about the library and its own model: leave --model away")
 
+    session.check_outputs((out, "picture"), inputs=[image], force=force)
     from vitsearch.decoding.decoders import Decoders
     from vitsearch.explain.attention import AttentionModel
     from vitsearch.explain.explanation import (
@@ -105,7 +108,7 @@ def explain(
         picture = draw_towards(photo, attention, gradient)
     else:
         picture = (draw_last_layer if layer == "last" else draw_rollout)(photo, attention)
-    save_picture(picture, Path(out))
+    save_picture(picture, Path(out), inputs=[Path(image)], force=force)
     path = Path(out).absolute()
     if as_json:
         rows, columns = attention.grid

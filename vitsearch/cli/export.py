@@ -9,7 +9,7 @@ import click
 
 from vitsearch.cli.output import plural, print_json, shown, size
 from vitsearch.cli.progress import counting_bar
-from vitsearch.cli.session import Session, json_option, pass_session, store_token_option
+from vitsearch.cli.session import Session, force_option, json_option, pass_session, store_token_option
 
 if TYPE_CHECKING:
     from vitsearch.engines.parquet.writing import ExportReport, Precision
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="How vectors are written. The library holds float16: float32 is for programs that need it.",
 )
+@force_option
 @store_token_option
 @json_option
 @pass_session
@@ -43,6 +44,7 @@ def export(
     folders: tuple[str, ...],
     shards: int,
     precision: Precision,
+    force: bool,
     token: str | None,
     as_json: bool,
 ) -> None:
@@ -63,7 +65,7 @@ def export(
     if target.startswith("milvus"):
         _export_milvus(session, target, token, folders, as_json=as_json)
     elif target.endswith(".parquet"):
-        _export_parquet(session, target, folders, shards, precision, as_json=as_json)
+        _export_parquet(session, target, folders, shards, precision, force=force, as_json=as_json)
     else:
         raise click.UsageError(
             f"{target!r} is neither a file name that ends in .parquet nor a milvus:// address"
@@ -98,10 +100,13 @@ def _export_parquet(
     shards: int,
     precision: Precision,
     *,
+    force: bool,
     as_json: bool,
 ) -> None:
-    from vitsearch.engines.parquet.writing import export_parquet
+    from vitsearch.engines.parquet.writing import export_parquet, shard_names
     from vitsearch.engines.portable import Selection
+
+    session.check_outputs(*((str(name), "photos") for name in shard_names(Path(target), shards)), force=force)
 
     with session.open() as library, counting_bar("writing", quiet=as_json) as on_progress:
         report = export_parquet(
@@ -109,6 +114,7 @@ def _export_parquet(
             Path(target).absolute(),
             shards=shards,
             precision=precision,
+            force=force,
             on_progress=on_progress,
         )
     if as_json:

@@ -19,7 +19,7 @@ from vitsearch.cli.head_report import (
 )
 from vitsearch.cli.output import plural, print_json, shown
 from vitsearch.cli.progress import progress_bar
-from vitsearch.cli.session import Session, device_option, json_option, pass_session
+from vitsearch.cli.session import Session, device_option, force_option, json_option, pass_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -251,13 +251,15 @@ def delete(session: Session, name: str) -> None:
 @heads.command()
 @click.argument("name")
 @click.argument("file", type=click.Path(dir_okay=False))
+@force_option
 @pass_session
-def export(session: Session, name: str, file: str) -> None:
+def export(session: Session, name: str, file: str, force: bool) -> None:
     """Write the head NAME to FILE (.safetensors), for another library or another program."""
     from vitsearch.heads.store import HeadShelf
 
+    session.check_outputs((file, "head"), force=force)
     with session.open() as library:
-        HeadShelf(library).export(name, Path(file))
+        HeadShelf(library).export(name, Path(file), force=force)
     click.echo(f"{shown(name)}: {shown(str(Path(file).absolute()))}")
 
 

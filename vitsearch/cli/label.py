@@ -9,7 +9,7 @@ import click
 
 from vitsearch.cli.output import plural, print_json, print_unreadable, shown
 from vitsearch.cli.progress import progress_bar
-from vitsearch.cli.session import Session, device_option, json_option, pass_session
+from vitsearch.cli.session import Session, device_option, force_option, json_option, pass_session
 
 if TYPE_CHECKING:
     from vitsearch.backbones.devices import Device
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 @click.option(
     "--csv", "table", type=click.Path(dir_okay=False), metavar="FILE", help="Write them to a CSV file."
 )
+@force_option
 @device_option
 @json_option
 @pass_session
@@ -37,6 +38,7 @@ def label(
     k: int,
     xmp: bool,
     table: str | None,
+    force: bool,
     device: Device,
     as_json: bool,
 ) -> None:
@@ -55,11 +57,12 @@ def label(
     from vitsearch.heads.labelling import Labeller
     from vitsearch.heads.store import HeadShelf
 
+    session.check_outputs((table, "table"), inputs=paths, force=force)
     with session.open(device=device) as library, progress_bar(quiet=as_json) as on_progress:
         labeller = Labeller(HeadShelf(library), name, on_progress=on_progress)
         result = labeller.label([Path(path) for path in paths], k=k)
     if table:
-        write_label_csv(result.labels, Path(table))
+        write_label_csv(result.labels, Path(table), force=force)
     sidecars = write_sidecars(result.labels) if xmp else None
     if as_json:
         extra = {"sidecars": sidecars} if sidecars else {}

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from vitsearch.cli.output import print_json, shown
-from vitsearch.cli.session import Session, device_option, json_option, pass_session, store_token_option
+from vitsearch.cli.session import (
+    Session,
+    device_option,
+    force_option,
+    json_option,
+    pass_session,
+    store_token_option,
+)
 
 if TYPE_CHECKING:
     from vitsearch.backbones.devices import Device
@@ -85,6 +92,7 @@ class Day(click.ParamType[str]):
 @click.option(
     "--html", "page", type=click.Path(dir_okay=False), metavar="FILE", help="Write a self-contained page."
 )
+@force_option
 @click.option("--open", "open_best", is_flag=True, help="Show the best match in the system's viewer.")
 @click.option("--paths", "only_paths", is_flag=True, help="Print bare paths, one a line.")
 @device_option
@@ -111,6 +119,7 @@ def search(
     token: str | None,
     sheet: str | None,
     page: str | None,
+    force: bool,
     open_best: bool,
     only_paths: bool,
     device: Device,
@@ -140,6 +149,12 @@ def search(
         )
     if not images and not text and label is None:
         raise click.UsageError("give an image, or words with --text, or --label with --head")
+    session.check_outputs(
+        (sheet, "sheet"),
+        (page, "page"),
+        inputs=(*(image for image in images if image != "-"), *counters),
+        force=force,
+    )
     examples: list[str | BinaryIO] = [sys.stdin.buffer if image == "-" else image for image in images]
     with session.open(device=device) as library, _store(store, token) as asked:
         if label is not None and head is not None:
@@ -175,12 +190,12 @@ def search(
     if sheet:
         from vitsearch.pages.contact_sheet import write_contact_sheet
 
-        write_contact_sheet(result, queries, Path(sheet))
+        write_contact_sheet(result, queries, Path(sheet), force=force)
         click.echo(f"contact sheet: {shown(str(Path(sheet).absolute()))}", err=True)
     if page:
         from vitsearch.pages.results import write_result_page
 
-        write_result_page(result, queries, Path(page))
+        write_result_page(result, queries, Path(page), force=force)
         click.echo(f"page: {shown(str(Path(page).absolute()))}", err=True)
     if open_best and result.results:
         click.launch(str(result.results[0].path))

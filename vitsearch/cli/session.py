@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from vitsearch.backbones.devices import Device
     from vitsearch.library import Library
+    from vitsearch.storage.own_files import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,36 @@ class Session:
             Path(library) if library else platformdirs.user_data_path("vitsearch", appauthor=False),
             Path(cache) if cache else platformdirs.user_cache_path("vitsearch", appauthor=False),
             debug,
+        )
+
+    def is_indexed(self, path: Path) -> bool:
+        """Whether the library knows the file at this path."""
+        from vitsearch.errors import LibraryError
+
+        try:
+            with self.open() as library:
+                return library.catalog.is_indexed(path.absolute())
+        except LibraryError:  # there is none, or it cannot be asked
+            return False
+
+    def check_outputs(
+        self, *named: tuple[str | None, Kind], inputs: Iterable[str] = (), force: bool = False
+    ) -> None:
+        """Check before any work that the files which options name can be written; `inputs` are those that are read.
+
+        Raises:
+            OutputError: one cannot, or what is there may not be overwritten.
+
+        """
+        from vitsearch.storage.outputs import Output, check_outputs
+
+        given = tuple(map(Path, inputs))
+        check_outputs(
+            *(
+                Output(Path(path), kind, given, force=force, is_indexed=self.is_indexed)
+                for path, kind in named
+                if path is not None
+            )
         )
 
     def open(self, *, device: Device = "auto", batch_size: int | None = None) -> Library:
@@ -55,6 +88,9 @@ device_option = click.option(
     default="auto",
     show_default=True,
     help="Where the model runs.",
+)
+force_option = click.option(
+    "--force", is_flag=True, help="Overwrite a file that is there, also one that vitsearch did not write."
 )
 store_token_option = click.option(
     "--token",

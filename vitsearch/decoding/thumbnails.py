@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import io
 import math
-import secrets
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from vitsearch.errors import LibraryError
+from vitsearch.storage import atomic
 from vitsearch.storage.layout import Layout
 
 if TYPE_CHECKING:
@@ -51,17 +51,10 @@ class KeptPictures:
     def keep(self, payload: str, kind: int | str, data: bytes) -> None:
         """Keep the JPEG bytes of a picture of a photo; readers see all of it or nothing."""
         path = self._path(payload, kind)
-        partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
-        try:
+        with suppress(OSError, LibraryError):  # a full or read-only disk costs time, not the picture
             self._layout.make_private()
             path.parent.mkdir(parents=True, exist_ok=True)
-            with partial.open("xb") as file:
-                file.write(data)
-            partial.replace(path)
-        except (OSError, LibraryError):
-            # A full or read-only disk costs time, not the picture.
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)
+            atomic.write(path, data, durable=False)
 
     def has_for_grid(self, payload: str) -> bool:
         """Whether the thumbnail that a grid shows is there."""

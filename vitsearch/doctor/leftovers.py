@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, cast
 
 from vitsearch.neighbours.files import BACKGROUND, MANIFEST, StaleCache, read_manifest
+from vitsearch.storage import atomic
 from vitsearch.storage.layout import (
     LIBRARY_FILE,
     SEARCH_CACHE_FILES,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from vitsearch.storage.catalog import Catalog
 
-# Heads and pictures are written without the lease, within milliseconds: an older temporary file is nobody's.
+# Pictures are written without the lease, within milliseconds.
 _YOUNG_SECONDS = 60.0
 
 
@@ -83,6 +84,9 @@ def _unfinished(layout: Layout) -> Iterator[Path]:
             named = pattern.fullmatch(path.name)
             if named is not None and named["partial"]:
                 yield path
+    places = (layout.private, layout.heads, layout.plans, layout.uploads, layout.shards)
+    for place in (*places, *layout.search_caches.glob("*/"), *layout.thumbnails.glob("*/")):
+        yield from atomic.abandoned(place)
 
 
 def _is_old(path: Path, now: float) -> bool:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, cast
 from vitsearch.doctor.pages import INDEX_INTERIOR, INDEX_LEAF, TABLE_LEAF, BadPage, PageFile, Row
 from vitsearch.errors import LibraryDamaged, LibraryError, LibraryTooNew
 from vitsearch.space import Space
+from vitsearch.storage.atomic import sync_folder
 from vitsearch.storage.database import SCHEMA_VERSION, Database, held_alone
-from vitsearch.storage.durable import sync_folder
 from vitsearch.storage.layout import LIBRARY_FILE, Layout
 from vitsearch.storage.vectors import NEW_GENERATION
 

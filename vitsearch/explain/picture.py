@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vitsearch.errors import VitsearchError
+from vitsearch.storage.outputs import Output, write_picture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,17 +97,15 @@ def draw_heads(photo: Image, maps: Floats, spec: BackboneSpec) -> Image:
     return _sheet(pictures, ["the photo", *(f"head {number}" for number in range(1, len(maps) + 1))])
 
 
-def save_picture(picture: Image, file: Path) -> None:
+def save_picture(picture: Image, file: Path, *, inputs: Sequence[Path] = (), force: bool = False) -> None:
     """Write a picture as PNG or JPEG, by the file's extension.
 
     Raises:
-        VitsearchError: the file cannot be written.
+        OutputError: the file cannot be written, is one of the `inputs`, or is a photo that vitsearch did not write and
+            `force` is not set.
 
     """
-    try:
-        picture.save(file)
-    except (OSError, ValueError) as error:
-        raise VitsearchError(f"cannot write the picture {file}: {error}; name a .png or .jpg file") from error
+    write_picture(picture, Output(file, "picture", inputs=inputs, force=force))
 
 
 def _patches_box(size: tuple[int, int], spec: BackboneSpec) -> Box:

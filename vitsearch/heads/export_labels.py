@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from vitsearch.errors import HeadError
 from vitsearch.heads.xmp import write_keywords
 from vitsearch.records import UnreadableFile
-from vitsearch.storage.atomic import write_atomically
+from vitsearch.storage.outputs import Output
+from vitsearch.storage.own_files import TABLE_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,21 +28,18 @@ class SidecarReport:
     failed: tuple[UnreadableFile, ...]
 
 
-def write_label_csv(labelled: Sequence[LabelledPhoto], file: Path) -> None:
+def write_label_csv(labelled: Sequence[LabelledPhoto], file: Path, *, force: bool = False) -> None:
     """Write one line a photo and label: path, label, probability, rank (1 is the best), abstained (0 or 1).
 
-    Raises `HeadError` if the file cannot be written.
+    Raises `OutputError` if the file cannot be written, or vitsearch did not write what is there and `force` is not set.
     """
     text = io.StringIO(newline="")
     lines = csv.writer(text)
-    lines.writerow(("path", "label", "probability", "rank", "abstained"))
+    lines.writerow(TABLE_COLUMNS)
     for photo in labelled:
         for rank, best in enumerate(photo.labels, 1):
             lines.writerow((photo.path, best.label, f"{best.probability:.6f}", rank, int(photo.abstained)))
-    try:
-        write_atomically(file, text.getvalue().encode("utf-8", "surrogateescape"))
-    except OSError as error:
-        raise HeadError(f"cannot write {file}: {error.strerror or error}") from error
+    Output(file, "table", force=force).write(text.getvalue().encode("utf-8", "surrogateescape"))
 
 
 def write_sidecars(labelled: Sequence[LabelledPhoto]) -> SidecarReport:

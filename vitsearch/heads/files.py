@@ -11,34 +11,34 @@ import numpy as np
 from vitsearch.errors import HeadError
 from vitsearch.heads.head import Head, Kind, Origin, is_printable
 from vitsearch.space import Fit, Readout, Space
-from vitsearch.storage.atomic import write_atomically
-from vitsearch.storage.layout import Layout
+from vitsearch.storage import atomic
+from vitsearch.storage.own_files import HEAD_MARK
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_FORMAT = "vitsearch-head"
 _FORMAT_VERSION = 1
 _LARGEST_FILE = 2**30
 _LARGEST_HEADER = 2**26
 
 
-def save_head(head: Head, path: Path, *, library: Path | None = None) -> None:
-    """Write a head to a file; a reader sees the old file or the whole new one. Raises `HeadError` if it cannot.
-
-    A head of a library is written in its private folder first, elsewhere beside its place.
-    """
-    from safetensors.numpy import save
-
-    content = save(
-        {"weight": np.ascontiguousarray(head.weight), "bias": np.ascontiguousarray(head.bias)},
-        metadata={_FORMAT: head_to_json(head)},
-    )
+def save_head(head: Head, path: Path) -> None:
+    """Write a head to a file; a reader sees the old file or the whole new one. Raises `HeadError` if it cannot."""
     try:
-        temporary = None if library is None else Layout.of(library).temporary(path.name)
-        write_atomically(path, content, temporary=temporary)
+        atomic.write(path, head_to_bytes(head))
     except OSError as error:
         raise HeadError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def head_to_bytes(head: Head) -> bytes:
+    """Return the content of a head's file."""
+    from safetensors.numpy import save
+
+    content: bytes = save(
+        {"weight": np.ascontiguousarray(head.weight), "bias": np.ascontiguousarray(head.bias)},
+        metadata={HEAD_MARK: head_to_json(head)},
+    )
+    return content
 
 
 def load_head(path: Path) -> Head:
@@ -55,7 +55,7 @@ def load_head(path: Path) -> Head:
             metadata = json.loads(file.read(header)).get("__metadata__", {})
             file.seek(0)
             tensors = load(file.read())
-        described = metadata[_FORMAT]
+        described = metadata[HEAD_MARK]
     except (
         OSError,
         ValueError,

@@ -18,10 +18,11 @@ from vitsearch.heads.examples import (
     read_label_csv,
     read_label_folders,
 )
-from vitsearch.heads.files import load_head, save_head
+from vitsearch.heads.files import head_to_bytes, load_head, save_head
 from vitsearch.heads.head import check_labels, check_name
 from vitsearch.heads.tables import HeadTables
 from vitsearch.storage.layout import Layout
+from vitsearch.storage.outputs import Output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -204,11 +205,14 @@ class HeadShelf:
             )
         return self._put(head)
 
-    def export(self, name: str, file: Path) -> None:
-        """Write a head to a safetensors file. Raises `HeadError` if it cannot."""
+    def export(self, name: str, file: Path, *, force: bool = False) -> None:
+        """Write a head to a safetensors file; `force` overwrites what another program wrote there.
+
+        Raises `HeadError` for another extension, `OutputError` if the file cannot be written.
+        """
         if file.suffix != _SUFFIX:
             raise HeadError(f"{file} does not end in {_SUFFIX}: a head is exported to such a file only")
-        save_head(self.get(name), file)
+        Output(file, "head", force=force).write(head_to_bytes(self.get(name)))
 
     def delete(self, name: str) -> None:
         """Delete a head, its examples and its labels. Raises `HeadError` if there is none of this name."""
@@ -305,7 +309,7 @@ class HeadShelf:
         if path.exists():
             head = replace(head, version=self.get(head.name).version + 1)
         self._folder.mkdir(exist_ok=True)
-        save_head(head, path, library=self.library.folder)
+        save_head(head, path)
         return head
 
     def _own_space(self) -> Space:

@@ -19,7 +19,7 @@ from xml.sax.saxutils import escape
 
 from vitsearch.errors import HeadError
 from vitsearch.heads.head import check_labels
-from vitsearch.storage.atomic import write_atomically
+from vitsearch.storage import atomic
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -104,7 +104,7 @@ def write_keywords(photo: Path, keywords: Sequence[str], *, remove: Collection[s
     edits = _edits(root, before, path, keywords, gone)
     if edits:
         try:
-            write_atomically(path, _splice(before, edits))
+            atomic.write(path, _splice(before, edits))
         except OSError as error:
             raise HeadError(f"cannot write {path}: {error.strerror or error}") from error
     return SidecarChange(path, added, removed)

@@ -27,7 +27,7 @@ import numpy as np
 from blake3 import blake3
 
 from vitsearch.errors import LibraryError
-from vitsearch.storage.durable import sync_folder
+from vitsearch.storage import atomic
 from vitsearch.storage.layout import SEARCH_CACHE_FILES, made_files
 
 if TYPE_CHECKING:
@@ -185,10 +185,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Make `manifest` the one that counts; all files that it names must be on disk already."""
     fields = asdict(manifest)
     text = json.dumps({"format": FORMAT, "sum": _fields_sum(fields), **fields}, indent=1)
-    temporary = folder / f"manifest-{secrets.token_hex(4)}.tmp"
-    write_file(temporary, text.encode())
-    temporary.replace(folder / MANIFEST)
-    sync_folder(folder)
+    atomic.write(folder / MANIFEST, text.encode())
 
 
 def _fields_sum(fields: dict[str, Any]) -> int:
@@ -253,6 +250,7 @@ def sweep(folder: Path, *, keep: Manifest, replaced: Manifest | None) -> None:
     kept = {MANIFEST, *keep.files}
     old = set(replaced.files) if replaced is not None else set()
     limit = time.time() - LITTER_SECONDS
+    atomic.remove_abandoned(folder, older_than=LITTER_SECONDS)
     for path in made_files(folder, SEARCH_CACHE_FILES):
         if path.name in kept or path.name == BACKGROUND:
             continue

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
 import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from vitsearch.storage import atomic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,13 +89,8 @@ class BackgroundSample:
 
     def save(self, path: Path, *, generation: int) -> None:
         """Write the sample where `load` finds it; a reader sees the old file or the new one."""
-        temporary = path.with_name(f"{path.stem}-{secrets.token_hex(4)}.tmp")
-        try:
-            with temporary.open("xb") as file:
-                np.savez(file, generation=generation, ids=self.ids, rows=self.rows.astype(np.float16))
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with atomic.replacing(path, durable=False) as file:
+            np.savez(file, generation=generation, ids=self.ids, rows=self.rows.astype(np.float16))
 
     def against(self, query: Vector, *, leave_out: Sequence[int] = ()) -> Background:
         """Score the sample against a unit query (d,); photos of the query itself are left out."""

@@ -6,9 +6,9 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Literal
 
 from vitsearch.decoding.decoders import Decoders
-from vitsearch.errors import VitsearchError
 from vitsearch.pages.markup import in_markup
 from vitsearch.pages.results import picture_address
+from vitsearch.storage.outputs import Output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,6 +24,7 @@ _PLOT_WIDTH, _PLOT_HEIGHT = 460, 130
 _PAGE = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
+<meta name="generator" content="vitsearch">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <title>{title}</title>
@@ -80,13 +81,15 @@ ol .wrong figure {{ border-color: var(--wrong); border-bottom-style: dashed; }}
 """
 
 
-def write_comparison_page(comparison: Comparison, file: Path) -> None:
+def write_comparison_page(comparison: Comparison, file: Path, *, force: bool = False) -> None:
     """Write a comparison as one HTML file: the queries on which the models differ most, first.
 
     Raises:
-        VitsearchError: the file cannot be written.
+        OutputError: the file cannot be written, or vitsearch did not write what is there and `force` is not set.
 
     """
+    output = Output(file, "page", force=force)
+    output.check()
     both = comparison.models
     with Decoders() as decoders:
         photos = _Photos(comparison, decoders)
@@ -102,10 +105,7 @@ def write_comparison_page(comparison: Comparison, file: Path) -> None:
         answers=drawn,
         answers_note=in_markup(_answers_note(comparison)),
     )
-    try:
-        file.write_text(page, encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise VitsearchError(f"cannot write the page {file}: {error.strerror or error}") from error
+    output.write_text(page)
 
 
 def verdict(comparison: Comparison) -> str:

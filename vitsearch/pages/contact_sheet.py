@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vitsearch.decoding.decoders import Decoders
-from vitsearch.errors import UnreadablePhoto, VitsearchError
+from vitsearch.errors import UnreadablePhoto
+from vitsearch.storage.outputs import Output, write_picture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,15 +42,19 @@ def thumbnail(path: Path, decoders: Decoders, *, side: int) -> Image:
     return image
 
 
-def write_contact_sheet(result: SearchResult, queries: Sequence[Path], file: Path) -> None:
+def write_contact_sheet(
+    result: SearchResult, queries: Sequence[Path], file: Path, *, force: bool = False
+) -> None:
     """Draw the query images and the matches, best first and 200 at most, into a PNG or JPEG (by the file's extension).
 
     Raises:
-        VitsearchError: the file cannot be written.
+        OutputError: the file cannot be written, or vitsearch did not write what is there and `force` is not set.
 
     """
     from PIL import Image, ImageDraw
 
+    output = Output(file, "sheet", inputs=queries, force=force)
+    output.check()
     captions = [("query", path.name, path) for path in queries]
     captions += [(f"{match.score:.3f}", match.path.name, match.path) for match in result.results]
     captions = captions[:MOST_CELLS]
@@ -66,12 +71,7 @@ def write_contact_sheet(result: SearchResult, queries: Sequence[Path], file: Pat
             _draw_cell(sheet, draw, (left, top), path, decoders, framed=framed)
             draw.text((left, top + CELL + 4), title, _FRAME if framed else _INK, font=_font(17))
             draw.text((left, top + CELL + 24), _fitted(draw, _drawable(name)), _FAINT, font=_font(13))
-    try:
-        sheet.save(file)
-    except (OSError, ValueError) as error:
-        raise VitsearchError(
-            f"cannot write the contact sheet {file}: {error}; name a .png or .jpg file"
-        ) from error
+    write_picture(sheet, output)
 
 
 def _draw_cell(

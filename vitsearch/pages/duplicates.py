@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vitsearch.decoding.decoders import Decoders
-from vitsearch.errors import VitsearchError
 from vitsearch.pages.markup import in_markup
 from vitsearch.pages.results import picture_address
+from vitsearch.storage.outputs import Output
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _HEAD = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
+<meta name="generator" content="vitsearch">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <title>Duplicates</title>
@@ -42,22 +43,26 @@ times how closely it does; for a burst the similarity of the embeddings.</p>
 """
 
 
-def write_page(groups: Sequence[DuplicateGroup], file: Path) -> None:
+def write_page(groups: Sequence[DuplicateGroup], file: Path, *, force: bool = False) -> None:
     """Write the groups as one HTML file that loads nothing from elsewhere.
 
     Raises:
-        VitsearchError: the file cannot be written.
+        OutputError: the file cannot be written, or vitsearch did not write what is there and `force` is not set.
 
     """
     count = len(groups)
-    try:
-        with file.open("w", encoding="utf-8", errors="backslashreplace") as page, Decoders() as decoders:
-            page.write(_HEAD.format(title=f"{count:,} {'group' if count == 1 else 'groups'} of duplicates"))
-            for group in groups:
-                page.writelines(_section(group, decoders))
-            page.write("</html>\n")
-    except OSError as error:
-        raise VitsearchError(f"cannot write the page {file}: {error.strerror or error}") from error
+    with Output(file, "page", force=force).open() as page, Decoders() as decoders:
+        for part in _parts(
+            groups, decoders, f"{count:,} {'group' if count == 1 else 'groups'} of duplicates"
+        ):
+            page.write(part.encode("utf-8", "backslashreplace"))
+
+
+def _parts(groups: Sequence[DuplicateGroup], decoders: Decoders, title: str) -> Iterator[str]:
+    yield _HEAD.format(title=title)
+    for group in groups:
+        yield from _section(group, decoders)
+    yield "</html>\n"
 
 
 def _section(group: DuplicateGroup, decoders: Decoders) -> Iterator[str]:

@@ -7,9 +7,10 @@ import io
 from typing import TYPE_CHECKING
 
 from vitsearch.decoding.decoders import Decoders
-from vitsearch.errors import UnreadablePhoto, VitsearchError
+from vitsearch.errors import UnreadablePhoto
 from vitsearch.pages.contact_sheet import thumbnail
 from vitsearch.pages.markup import in_markup
+from vitsearch.storage.outputs import Output
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +23,7 @@ _SIDE = 320
 _PAGE = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
+<meta name="generator" content="vitsearch">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <title>{title}</title>
@@ -45,15 +47,19 @@ img {{ display: block; width: 100%; height: 15rem; object-fit: contain; backgrou
 """
 
 
-def write_result_page(result: SearchResult, queries: Sequence[Path], file: Path) -> None:
+def write_result_page(
+    result: SearchResult, queries: Sequence[Path], file: Path, *, force: bool = False
+) -> None:
     """Write the query images and the matches, best first, as one HTML file.
 
     Matches below the score that stands out from the library's background are shown faintly.
 
     Raises:
-        VitsearchError: the file cannot be written.
+        OutputError: the file cannot be written, or vitsearch did not write what is there and `force` is not set.
 
     """
+    output = Output(file, "page", inputs=queries, force=force)
+    output.check()
     with Decoders() as decoders:
         items = [_item("query", path, "query", "", decoders) for path in queries]
         items += [_match_item(match, result.matches_above, decoders) for match in result.results]
@@ -64,10 +70,7 @@ def write_result_page(result: SearchResult, queries: Sequence[Path], file: Path)
         summary=in_markup(f"{len(result.results)} matches by {result.model}, best first"),
         items="\n".join(items),
     )
-    try:
-        file.write_text(page, encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise VitsearchError(f"cannot write the page {file}: {error.strerror or error}") from error
+    output.write_text(page)
 
 
 def _match_item(match: Match, floor: float | None, decoders: Decoders) -> str:

@@ -1,42 +1,153 @@
-"""Replace a file in one step: whoever reads it sees the old content or the new, also after a crash."""
+"""Write a file in one step: whoever reads it sees the old content or the new, also after a crash."""
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
-from typing import TYPE_CHECKING
-
-from vitsearch.storage.durable import sync_folder
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+TEMPORARY = re.compile(r"\.vitsearch-[0-9a-f]{16}\.tmp")
+"""The names of files that are being written. What a killed process left has such a name too."""
 
-def write_atomically(path: Path, content: bytes, *, temporary: Path | None = None) -> None:
-    """Write `content` to `path`, keeping the permissions of a file that is replaced. Raises `OSError`.
+_YOUNG_SECONDS = 60.0
+# File systems without hard links, or links that this user may not make.
+_NO_LINKS = frozenset((errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EACCES, errno.EMLINK, errno.EINVAL))
 
-    `temporary` is a new name on the same file system to write under first; it is one beside `path` otherwise.
+
+def write(path: Path, content: bytes, *, durable: bool = True, new: bool = False) -> None:
+    """Write `content` to `path` as `replacing` does. Raises `OSError`."""
+    with replacing(path, durable=durable, new=new) as file:
+        file.write(content)
+
+
+@contextmanager
+def replacing(path: Path, *, durable: bool = True, new: bool = False) -> Iterator[BinaryIO]:
+    """Yield a file that takes the place of `path` when the block ends, and goes without a trace if it fails.
+
+    The permissions of a file that is replaced are kept. `durable` waits until all of it is on disk, which a cache can
+    do without. With `new` a file that is there by then stays, and `FileExistsError` is raised. Raises `OSError`.
     """
-    # A short name of its own: next to a photo whose name is as long as names may be, there is no room for more.
-    temporary = temporary or path.parent / f".{secrets.token_hex(8)}.tmp"
+    draft = Draft(path)
     try:
-        # Not mkstemp: it makes files that only their owner can read, which a sidecar must not be.
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        if path.exists():
-            temporary.chmod(path.stat().st_mode & 0o7777)
-        try:
-            temporary.replace(path)
-        except OSError as error:
-            if error.errno != errno.EXDEV:
-                raise
-            # The folder of `path` is a link to another file system: there, only a name beside it can replace it.
-            write_atomically(path, content)
-            temporary.unlink()
+        yield draft.file
+        draft.finish(durable=durable)
+        draft.publish(new=new)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        draft.discard()
         raise
-    sync_folder(path.parent)
+    if durable:
+        sync_folder(path.parent)
+
+
+class Draft:
+    """A file under a name of its own beside `target`, which gets that name when it is published.
+
+    `file` is open for reading and writing, and locked for as long. For one file, `replacing` does all of it.
+    """
+
+    def __init__(self, target: Path) -> None:
+        # A short name: next to a photo whose name is as long as names may be, there is no room for more. A random one:
+        # two processes may be at work on one target. Not mkstemp: what it makes only its owner can read.
+        self.path = target.with_name(f".vitsearch-{secrets.token_hex(8)}.tmp")
+        self._target = target
+        self.file: BinaryIO = self.path.open("x+b")
+        _lock(self.file)
+
+    def finish(self, *, durable: bool = True) -> None:
+        """Close the file; `durable` waits until it is on disk. Raises `OSError`."""
+        try:
+            self.file.flush()
+            if durable:
+                os.fsync(self.file.fileno())
+        finally:
+            self.file.close()
+
+    def publish(self, *, new: bool = False) -> None:
+        """Give the finished file its name. Raises `OSError`; with `new`, `FileExistsError` if the name is taken."""
+        if new:
+            _name_if_free(self.path, self._target)
+            return
+        with suppress(FileNotFoundError):
+            self.path.chmod(self._target.stat().st_mode & 0o7777)
+        self.path.replace(self._target)
+
+    def discard(self) -> None:
+        """Remove the file, unless it was published."""
+        with suppress(OSError):  # a full disk: what was in the buffer is not wanted any more
+            self.file.close()
+        self.path.unlink(missing_ok=True)
+
+
+def _name_if_free(draft: Path, target: Path) -> None:
+    if os.name == "nt":
+        draft.rename(target)  # which never replaces a file there
+        return
+    try:
+        os.link(draft, target)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        # The name is taken in one step, and the content follows.
+        target.open("xb").close()
+        draft.replace(target)
+    else:
+        draft.unlink()
+
+
+def remove_abandoned(folder: Path, *, older_than: float = _YOUNG_SECONDS) -> None:
+    """Remove the drafts that killed processes left in a folder; what cannot be removed stays."""
+    for path in abandoned(folder, older_than=older_than):
+        with suppress(OSError):
+            path.unlink()
+
+
+def abandoned(folder: Path, *, older_than: float = _YOUNG_SECONDS) -> list[Path]:
+    """Return the drafts in a folder that no process writes any more, and that are some seconds old."""
+    try:
+        names = [name for name in os.listdir(folder) if TEMPORARY.fullmatch(name)]  # noqa: PTH208 - large folders
+    except OSError:
+        return []
+    return [folder / name for name in sorted(names) if _is_abandoned(folder / name, older_than)]
+
+
+def _is_abandoned(path: Path, older_than: float) -> bool:
+    try:
+        # A file from the future was written before the clock was set back.
+        if 0 <= time.time() - path.lstat().st_mtime < older_than or path.is_symlink():
+            return False
+        with path.open("rb") as file:
+            return _lock(file)
+    except OSError:
+        return False
+
+
+def _lock(file: BinaryIO) -> bool:
+    """Lock an open file as the one who writes it does; say whether nobody else has. The system frees the lock."""
+    try:
+        import fcntl
+    except ImportError:
+        return True  # Windows lets nobody remove a file that is open
+    try:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder (new, replaced, removed ones) are on disk. Raises `OSError`."""
+    if os.name == "nt":
+        return  # Windows cannot open a folder; its rename is journalled
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

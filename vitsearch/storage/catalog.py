@@ -432,6 +432,18 @@ class Catalog(VectorTables):
                 result[photo] = PhotoRow(photo, facts, tuple(places.get(photo, ())))
         return result
 
+    def is_indexed(self, path: Path) -> bool:
+        """Whether a walk has found a file at this absolute path, by this name or the one behind its links."""
+        for root in self.roots():
+            for place in names_of([path]):
+                for folder in names_of([root.path]):
+                    if place.is_relative_to(folder):
+                        relative = path_to_value(place.relative_to(folder).as_posix())
+                        sql = "SELECT 1 FROM files WHERE root = ? AND path = ?"
+                        if self.database.scalar(sql, [root.id, relative]) is not None:
+                            return True
+        return False
+
     def unchanged_photo(self, path: Path, space: int) -> int | None:
         """Return the photo of a file that is stored with this size and time and embedded in this space, or None."""
         try:

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from vitsearch.errors import LibraryError
+from vitsearch.storage import atomic
 from vitsearch.storage.catalog import Counts
 from vitsearch.storage.layout import Layout
 
@@ -81,13 +82,8 @@ def _save(layout: Layout, state: State, counts: LibraryCounts) -> None:
         "photos": counts.photos,
         "vectors": counts.vectors,
     }
-    temporary = layout.temporary(layout.counts.name)
-    try:
-        with temporary.open("x", encoding="utf-8") as file:
-            file.write(json.dumps({"sum": _sum(fields), **fields}))
-        temporary.replace(layout.counts)
-    finally:
-        temporary.unlink(missing_ok=True)
+    layout.make_private()
+    atomic.write(layout.counts, json.dumps({"sum": _sum(fields), **fields}).encode(), durable=False)
 
 
 def _load(path: Path, state: State) -> LibraryCounts | None:

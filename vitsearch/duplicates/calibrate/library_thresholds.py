@@ -30,6 +30,7 @@ from vitsearch.duplicates.verify.evidence import Cutoffs
 from vitsearch.duplicates.verify.verifier import Judge, looking_threads
 from vitsearch.errors import LibraryError, UnreadablePhoto
 from vitsearch.photos.perceptual_hash import in_all_orientations
+from vitsearch.storage import atomic
 from vitsearch.storage.layout import Layout
 
 if TYPE_CHECKING:
@@ -278,14 +279,6 @@ def _keep(library: Library, max_false_share: float, earned: EarnedCutoffs) -> No
         "calibration": json.loads(earned.calibration.to_json()),
     }
     layout = Layout.of(library.folder)
-    try:
-        partial = layout.temporary(layout.cutoffs.name)
-    except LibraryError:
-        return
-    try:
-        with partial.open("x", encoding="utf-8") as file:
-            json.dump({"version": _VERSION, "entries": entries}, file, indent=1)
-        partial.replace(layout.cutoffs)
-    except OSError:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
+    with suppress(OSError, LibraryError):
+        layout.make_private()
+        atomic.write(layout.cutoffs, json.dumps({"version": _VERSION, "entries": entries}, indent=1).encode())

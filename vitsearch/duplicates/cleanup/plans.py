@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -16,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from blake3 import blake3
 
 from vitsearch.duplicates.group.sidecars import Companions, same_companions
-from vitsearch.errors import PlanError
+from vitsearch.errors import OutputError, PlanError
 from vitsearch.paths import real_path
+from vitsearch.storage.outputs import Output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -162,14 +162,9 @@ def write_plan(plan: Plan, path: Path) -> None:
     # Names that are not UTF-8 hold surrogates, which JSON's escapes carry.
     text = json.dumps(document, indent=2, ensure_ascii=True)
     try:
-        with path.open("x", encoding="ascii") as file:
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-    except FileExistsError:
-        raise PlanError(f"{path} exists already: give the plan another name, or remove that file") from None
-    except OSError as error:
-        raise PlanError(f"cannot write the plan {path}: {error.strerror or error}") from error
+        Output(path, "plan").write_text(text + "\n")
+    except OutputError as error:
+        raise PlanError(str(error)) from error
 
 
 def read_plan(path: Path) -> Plan:

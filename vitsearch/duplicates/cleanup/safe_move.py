@@ -19,7 +19,7 @@ from vitsearch.duplicates.attributes import copy_attributes, restore_attributes
 from vitsearch.duplicates.cleanup.plans import content_hash
 from vitsearch.duplicates.renaming import aside_of, discard, rename_without_replacing, set_aside
 from vitsearch.errors import FileDisturbed
-from vitsearch.storage.durable import sync_folder
+from vitsearch.storage.atomic import sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

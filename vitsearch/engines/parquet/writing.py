@@ -7,16 +7,14 @@ other programs want; `files`, `norm` and the file's metadata are what another li
 from __future__ import annotations
 
 import os
-import re
-import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from vitsearch.errors import StoreError
-from vitsearch.storage.durable import sync_folder
-from vitsearch.storage.layout import made_files
+from vitsearch.errors import OutputError, StoreError
+from vitsearch.storage.outputs import Output, check_outputs
+from vitsearch.storage.own_files import PHOTOS_MARK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -28,14 +26,14 @@ if TYPE_CHECKING:
 
     from vitsearch.engines.portable import PortablePhoto, Selection
     from vitsearch.space import Space
+    from vitsearch.storage.atomic import Draft
 
 Precision = Literal["float16", "float32"]
 
-SPACE_KEY, FORMAT_KEY = b"vitsearch.space", b"vitsearch.format"
+SPACE_KEY, FORMAT_KEY = PHOTOS_MARK.encode(), b"vitsearch.format"
 FORMAT = 1
 # Rows that a reader has to hold at once: about 8 MB of vectors.
 ROWS_A_GROUP = 8192
-_MAGIC = b"PAR1"
 _TEXT_COLUMNS = ("model", "format", "camera", "software")
 
 
@@ -150,39 +148,44 @@ def export_parquet(
     *,
     shards: int = 1,
     precision: Precision = "float16",
+    force: bool = False,
     on_progress: Callable[[int, int], None] = lambda *_: None,
 ) -> ExportReport:
     """Write photos to one file, or to `shards` files of equal size; all appear at the end, complete, or none does.
+
+    `force` overwrites what another program wrote there.
 
     Raises:
         StoreError: pyarrow is not installed, or the files cannot be written.
 
     """
-    names = shard_names(target, shards)
+    outputs = [Output(name, "photos", force=force) for name in shard_names(target, shards)]
+    check_outputs(*outputs)
     bounds = np.linspace(0, len(selection.ids), shards + 1).astype(int)
-    finished: list[tuple[Path, Path]] = []
+    drafts: list[Draft] = []
     photos = 0
     try:
-        for name, start, end in zip(names, bounds[:-1], bounds[1:], strict=True):
-            with ShardWriter(name, selection.space, precision) as shard:
-                finished.append((shard.partial, name))
+        for output, start, end in zip(outputs, bounds[:-1], bounds[1:], strict=True):
+            drafts.append(output.draft())
+            with ShardWriter(drafts[-1], selection.space, precision) as shard:
                 for first in range(start, end, ROWS_A_GROUP):
                     batch = selection.photos(selection.ids[first : min(first + ROWS_A_GROUP, end)])
                     shard.write(batch)
                     photos += len(batch)
                     on_progress(photos, len(selection.ids))
-        for partial, name in finished:
-            partial.replace(name)
-        sync_folder(target.parent)
+        for output, draft in zip(outputs, drafts, strict=True):
+            output.publish(draft)
     except OSError as error:
         raise StoreError(
             f"cannot write {target}: {error.strerror or error}; make room there, or choose another place"
         ) from error
+    except OutputError as error:
+        raise StoreError(str(error)) from error
     finally:
-        for partial, _ in finished:
-            partial.unlink(missing_ok=True)
-    size = sum(name.stat().st_size for name in names)
-    return ExportReport(tuple(names), photos, selection.space.model, size)
+        for draft in drafts:
+            draft.discard()
+    size = sum(output.path.stat().st_size for output in outputs)
+    return ExportReport(tuple(output.path for output in outputs), photos, selection.space.model, size)
 
 
 def shard_names(target: Path, shards: int) -> list[Path]:
@@ -196,18 +199,16 @@ def shard_names(target: Path, shards: int) -> list[Path]:
 
 
 class ShardWriter:
-    """Writes one file under a name of its own, `partial`; a context manager that leaves it complete and on disk."""
+    """Writes one file as a draft; a context manager that leaves it complete and on disk."""
 
-    def __init__(self, target: Path, space: Space, precision: Precision = "float16") -> None:
-        _remove_left_behind(target)
-        self.partial = target.parent / f".{target.name}.{secrets.token_hex(4)}.partial"
+    def __init__(self, draft: Draft, space: Space, precision: Precision = "float16") -> None:
+        self._draft = draft
         self._space = space
         self._precision: Precision = precision
-        self._file = self.partial.open("xb")
         module: ModuleType = arrow("pyarrow.parquet")
         described = schema(space, precision)
         self._writer: pq.ParquetWriter = module.ParquetWriter(
-            self._file,
+            draft.file,
             described,
             # Vectors are noise to a compressor.
             compression={
@@ -226,13 +227,10 @@ class ShardWriter:
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         try:
             self._writer.close()  # also after an error: it would write to the closed file when it is collected
-            self._file.flush()
-            os.fsync(self._file.fileno())
+            self._draft.finish()
         except OSError:
             if kind is None:
                 raise
-        finally:
-            self._file.close()
 
 
 def _column_paths(described: pa.Schema) -> Iterator[str]:
@@ -243,16 +241,6 @@ def _column_paths(described: pa.Schema) -> Iterator[str]:
             yield "vector.list.element"
         else:
             yield field.name
-
-
-def _remove_left_behind(target: Path) -> None:
-    """Delete what a killed export to the same file left, known by its name (a random number) and its first bytes."""
-    named = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{8}}\.partial")
-    for path in made_files(target.parent, named):
-        with path.open("rb") as file:
-            begins = file.read(len(_MAGIC))
-        if begins in (_MAGIC, b""):
-            path.unlink(missing_ok=True)
 
 
 def _text(path: str) -> str:

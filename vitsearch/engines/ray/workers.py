@@ -16,6 +16,7 @@ from vitsearch.engines.portable import Place, PortablePhoto
 from vitsearch.errors import UnreadablePhoto
 from vitsearch.indexing.embedding import Embedder
 from vitsearch.photos.photo import MAX_FILE_BYTES
+from vitsearch.storage.atomic import Draft
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -73,9 +74,13 @@ class BlockWorker:
             embedder = Embedder(collected, 0, lambda: self._backbone, source=partial(_source, self._urls))
             embedder.run(0, pickle.loads(packed))  # noqa: S301 - from the process that started us
             shard = self._shards / f"{name}.parquet"
-            with ShardWriter(shard, self._backbone.space) as writer:
-                writer.write(collected.photos())
-            writer.partial.replace(shard)
+            draft = Draft(shard)
+            try:
+                with ShardWriter(draft, self._backbone.space) as writer:
+                    writer.write(collected.photos())
+                draft.publish()
+            finally:
+                draft.discard()
             rows["name"].append(name)
             rows["shard"].append(str(shard))
             rows["rejected"].append(pickle.dumps(collected.rejected))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from blake3 import blake3
 
 from vitsearch.errors import UnreadablePhoto, VitsearchError
+from vitsearch.storage import atomic
 from vitsearch.storage.layout import UPLOAD_FILES, Layout, made_files
 from vitsearch.web.responses import NotFound
 
@@ -54,16 +54,11 @@ class UploadStore:
         self._header(data)
         token = blake3(data).hexdigest()[:32]
         path = self._folder / token
-        partial = path.with_name(f"{token}.{secrets.token_hex(4)}.partial")
         self._layout.make_private()
         try:
             self._folder.mkdir(exist_ok=True)
-            with partial.open("xb") as file:
-                file.write(data)
-            partial.replace(path)
+            atomic.write(path, data, durable=False)
         except OSError as error:
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)
             raise VitsearchError(f"cannot keep the image: {error.strerror or error}") from error
         self._sweep()
         return token

@@ -1,0 +1,286 @@
+"""Files that a person asks for by name: contact sheets, pages, tables, exported heads and photos, plans.
+
+All of them are written here. An input of the command is never overwritten, nor anything that belongs to a library; a
+photo, video, sidecar, database, plan or table of labels only if vitsearch wrote it as a file of this kind, or if the
+person insists. A file appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import re
+import stat
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+
+from vitsearch.errors import OutputError
+from vitsearch.paths import real_path
+from vitsearch.photos.formats import looks_like_image
+from vitsearch.storage.atomic import Draft, remove_abandoned, sync_folder
+from vitsearch.storage.layout import LIBRARY_FILE, MARK, PRIVATE_FOLDER, Layout
+from vitsearch.storage.own_files import is_own
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from PIL.Image import Image
+
+    from vitsearch.storage.own_files import Kind
+
+_NAMES: dict[Kind, str] = {
+    "sheet": "the contact sheet",
+    "picture": "the picture",
+    "page": "the page",
+    "table": "the table",
+    "head": "the head",
+    "photos": "the photos to",
+    "plan": "the plan",
+}
+_ADVICE: dict[Kind, str] = {
+    "sheet": "; name a .png or .jpg file",
+    "picture": "; name a .png or .jpg file",
+    "photos": "; make room there, or choose another place",
+}
+_HEAD_BYTES = 512
+_STREAMS = ("/dev/std", "/dev/fd/", "/proc/")
+
+# What cameras and photo programs write beside the formats that are read here: raw files, other pictures, videos.
+_PHOTO_SIGNATURES = (
+    b"BM",
+    b"FUJIFILMCCD-RAW",
+    b"IIRO",
+    b"IIRS",
+    b"MMOR",
+    b"IIU\x00",
+    b"8BPS",
+    b"RIFF",
+    b"\x1aE\xdf\xa3",
+    b"\xff\x0a",
+    b"\x00\x00\x00\x0cJXL ",
+    b"\x00\x00\x00\x0cjP  ",
+)
+_MOVIE_ATOMS = frozenset((b"ftyp", b"moov", b"mdat", b"wide", b"skip", b"free"))
+_OTHERS: tuple[tuple[bytes, str], ...] = (
+    (b"SQLite format 3\x00", "a database"),
+    (b"PAR1", "a Parquet file"),
+    (b"\x89HDF", "a data file"),
+    (b"PK\x03\x04", "an archive"),
+)
+_EXTENSIONS = {
+    ".xmp": "a sidecar of a photo",
+    ".aae": "a sidecar of a photo",
+    ".journal": "what undo needs",
+    ".safetensors": "weights of a model",
+    ".ckpt": "weights of a model",
+    ".pt": "weights of a model",
+    ".pth": "weights of a model",
+    ".bin": "weights of a model",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One file that a command is to write at `path`, and what it must not overwrite.
+
+    `inputs` are the files that the command reads; `force` overwrites whatever else is there; `is_indexed` says of a
+    path whether a library knows the file.
+    """
+
+    path: Path
+    kind: Kind
+    inputs: Sequence[Path] = ()
+    force: bool = False
+    is_indexed: Callable[[Path], bool] = lambda _: False
+
+    def check(self) -> None:
+        """See to it that the file can be written, which is better known before the work than after it.
+
+        Raises:
+            OutputError: its folder is not there, or what is there may not be overwritten.
+
+        """
+        self._target()
+
+    def write(self, content: bytes) -> None:
+        """Write the whole file. Raises `OutputError` as `open` does."""
+        with self.open() as file:
+            file.write(content)
+
+    def write_text(self, text: str) -> None:
+        """Write a text in UTF-8; of names that are not, the odd bytes become escapes. Raises `OutputError`."""
+        self.write(text.encode("utf-8", "backslashreplace"))
+
+    @contextmanager
+    def open(self) -> Iterator[BinaryIO]:
+        """Yield the file to write to; it gets its name when the block has ended without an error.
+
+        Raises:
+            OutputError: it cannot be written, or what is there may not be overwritten.
+
+        """
+        try:
+            if self._is_stream():
+                with self.path.open("wb") as file:
+                    yield file
+                return
+            draft = self.draft()
+            try:
+                yield draft.file
+                draft.finish()
+                self.publish(draft)
+            except BaseException:
+                draft.discard()
+                raise
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def draft(self) -> Draft:
+        """Start a file that `publish` gives its name. Raises `OutputError`, `OSError`."""
+        if self._is_stream():
+            raise self._failed(OSError(errno.ESPIPE, "it is not a regular file"))
+        target = self._target()
+        remove_abandoned(target.parent)
+        return Draft(target)
+
+    def publish(self, draft: Draft) -> None:
+        """Give a finished draft its name, unless what is there by now must stay. Raises `OutputError`, `OSError`."""
+        for _ in range(3):
+            target = self._target()
+            try:
+                draft.publish(new=not target.exists())
+            except FileExistsError:
+                continue  # another program has just made it: see whose it is
+            sync_folder(target.parent)
+            return
+        raise OutputError(f"cannot write {self._name}: another program keeps making a file there")
+
+    @property
+    def _name(self) -> str:
+        return f"{_NAMES[self.kind]} {self.path}"
+
+    def _failed(self, error: OSError) -> OutputError:
+        return OutputError(
+            f"cannot write {self._name}: {error.strerror or error}{_ADVICE.get(self.kind, '')}"
+        )
+
+    def _is_stream(self) -> bool:
+        """Whether it is a terminal, a pipe or the like, which is written through and keeps nothing."""
+        if str(self.path).startswith(_STREAMS):
+            return True
+        try:
+            mode = self.path.stat().st_mode
+        except OSError:
+            return False
+        return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+    def _target(self) -> Path:
+        """Return where the file goes, links followed, or raise `OutputError` if it must not be written there."""
+        if self._is_stream():
+            return self.path
+        target = real_path(self.path)
+        if not target.parent.is_dir():
+            raise self._failed(OSError(errno.ENOENT, os.strerror(errno.ENOENT)))
+        if not os.path.lexists(target):
+            return target
+        if target.is_dir():
+            raise self._failed(OSError(errno.EISDIR, os.strerror(errno.EISDIR)))
+        refusal = self._refusal(target)
+        if refusal:
+            raise OutputError(f"cannot write {self._name}: {refusal}")
+        return target
+
+    def _refusal(self, target: Path) -> str:
+        """Say why an existing file must stay, or nothing."""
+        if any(_is_same(target, given) for given in self.inputs):
+            return "it is an input of this command; choose another name"
+        if _belongs_to_library(target):
+            return "it belongs to a library; choose another name"
+        if self.kind == "plan":
+            return "it exists already: give the plan another name, or remove that file"
+        if self.force or is_own(target, self.kind):
+            return ""
+        found = _worth_keeping(target) or ("an indexed photo" if self.is_indexed(self.path) else "")
+        return (
+            f"it is {found} that vitsearch did not write; choose another name, or add --force"
+            if found
+            else ""
+        )
+
+
+def check_outputs(*outputs: Output) -> None:
+    """Check each of the files that one command is to write, and that no two are the same.
+
+    Raises:
+        OutputError: one cannot be written.
+
+    """
+    seen: set[Path] = set()
+    for output in outputs:
+        output.check()
+        place = real_path(output.path)
+        if place in seen:
+            raise OutputError(
+                f"{output.path} is named twice: give each file that is to be written its own name"
+            )
+        seen.add(place)
+
+
+def write_picture(picture: Image, output: Output) -> None:
+    """Write a picture in the format that its extension names, marked as vitsearch's own where that is PNG or JPEG.
+
+    Raises:
+        OutputError: it cannot be written.
+
+    """
+    from PIL import Image as Images
+
+    from vitsearch.storage.own_files import sealed
+
+    output.check()
+    buffer = io.BytesIO()
+    try:
+        kind = Images.registered_extensions()[output.path.suffix.lower()]
+        picture.save(buffer, kind)
+    except (KeyError, ValueError, OSError) as error:
+        reason = f"unknown file extension: {output.path.suffix}" if isinstance(error, KeyError) else error
+        name = f"{_NAMES[output.kind]} {output.path}"
+        raise OutputError(f"cannot write {name}: {reason}{_ADVICE[output.kind]}") from error
+    output.write(sealed(buffer.getvalue()))
+
+
+def _is_same(target: Path, given: Path) -> bool:
+    try:
+        return target.samefile(given)
+    except OSError:
+        return real_path(given) == target
+
+
+def _belongs_to_library(target: Path) -> bool:
+    for folder in target.parents:
+        marks = (folder / LIBRARY_FILE, folder / PRIVATE_FOLDER / MARK, folder / MARK)
+        if any(mark.is_file() for mark in marks) and Layout.of(folder).owns(target):
+            return True
+    return False
+
+
+def _worth_keeping(path: Path) -> str:
+    """Say what a file is whose loss would hurt, or nothing. Only its first bytes and its extension count."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    if not head:
+        return ""
+    if looks_like_image(head[:16]) or head.startswith(_PHOTO_SIGNATURES) or head[4:8] in _MOVIE_ATOMS:
+        return "a photo or a video"
+    for signature, name in _OTHERS:
+        if head.startswith(signature):
+            return name
+    line = head.partition(b"\n")[0]
+    if re.search(rb"\bpath\b", line) and re.search(rb"\blabel\b", line):
+        return "a table of labels"
+    if b'"version"' in head and b'"action"' in head:
+        return "a plan"
+    return _EXTENSIONS.get(path.suffix.lower(), "")
