@@ -60,7 +60,7 @@ class UploadStore:
             atomic.write(path, data, durable=False)
         except OSError as error:
             raise VitsearchError(f"cannot keep the image: {error.strerror or error}") from error
-        self._sweep()
+        self._sweep(spared=path)
         return token
 
     def path(self, token: str) -> Path:
@@ -79,8 +79,8 @@ class UploadStore:
         """Return an upload's payload hash and what its header says. Raises `NotFound` as `path` does."""
         return self._header(self.path(token))
 
-    def _sweep(self) -> None:
-        """Forget the oldest; a file of another name in this folder is not an upload and stays."""
+    def _sweep(self, *, spared: Path) -> None:
+        """Forget the oldest, never the one that has just come; a file of another name is not an upload and stays."""
         kept: list[tuple[int, int, Path]] = []
         for path in made_files(self._folder, UPLOAD_FILES):
             with suppress(FileNotFoundError):  # another upload has just been put in its place
@@ -89,7 +89,7 @@ class UploadStore:
         total = 0
         for number, (_, size, path) in enumerate(sorted(kept, reverse=True)):
             total += size
-            if number >= _MOST or total > _MOST_BYTES:
+            if path != spared and (number >= _MOST or total > _MOST_BYTES):
                 path.unlink(missing_ok=True)
 
     def _header(self, source: Path | bytes) -> tuple[bytes, PhotoFacts]:
