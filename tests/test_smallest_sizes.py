@@ -20,7 +20,7 @@ from vitsearch.duplicates.find import find_duplicates
 from vitsearch.duplicates.verify import evidence
 from vitsearch.duplicates.verify.evidence import SecondLook
 from vitsearch.engines import merging
-from vitsearch.indexing import embedding
+from vitsearch.indexing.run import embedding
 from vitsearch.library import Library
 from vitsearch.photos.perceptual_hash import perceptual_hash
 from vitsearch.web import server
