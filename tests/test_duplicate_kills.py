@@ -17,7 +17,7 @@ SHM = Path("/dev/shm")
 CHILD = '''
 import json, os, sys
 from pathlib import Path
-from vitsearch.duplicates import renaming
+from vitsearch.duplicates.cleanup import renaming
 from vitsearch.duplicates.cleanup.applying import apply_plan, undo_plan
 from vitsearch.duplicates.cleanup.plans import Plan, PlannedFile, PlannedGroup, content_hash, write_plan
 from vitsearch.duplicates.cleanup.applying import TRASH, apply_plan, undo_plan

@@ -10,8 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from vitsearch.duplicates.applying import apply_plan, undo_plan
-from vitsearch.duplicates.plans import Plan, PlannedFile, PlannedGroup, content_hash, write_plan
+
+from vitsearch.duplicates.cleanup.applying import apply_plan, undo_plan
+from vitsearch.duplicates.cleanup.plans import Plan, PlannedFile, PlannedGroup, content_hash, write_plan
 
 SHM = Path("/dev/shm")
 NEEDS_TWO_FILE_SYSTEMS = pytest.mark.skipif(
@@ -66,6 +67,59 @@ def test_nor_while_it_moves_to_another_file_system_and_back(tmp_path, running, p
         )
     assert report["wrong"] == []
     assert sum(report["kinds"].values()) >= 3
+
+
+APPLY = """
+import sys
+from pathlib import Path
+from vitsearch.duplicates.cleanup.applying import apply_plan
+print("ready", flush=True)
+sys.stdin.readline()
+apply_plan(Path(sys.argv[1]))
+"""
+
+
+def test_two_plans_at_once_that_keep_what_the_other_moves_leave_one_photo_of_each_pair(tmp_path):
+    """Not even where no lock keeps them apart: two libraries, or two machines, with the same photos."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    pairs = [(photos / f"a{number}.jpg", photos / f"b{number}.jpg") for number in range(150)]
+    for number, pair in enumerate(pairs):
+        for path in pair:
+            path.write_bytes(b"%d " % number * 500)
+    plans = []
+    for turn, name in ((1, "first.json"), (-1, "second.json")):
+        groups = tuple(
+            PlannedGroup(PlannedFile(keep, content_hash(keep)), (PlannedFile(other, content_hash(other)),))
+            for keep, other in (pair[::turn] for pair in pairs)
+        )
+        plans.append(tmp_path / name)
+        write_plan(Plan("trash", (photos,), groups), plans[-1])
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-c", APPLY, plan], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for plan in plans
+    ]
+    for run in runs:
+        assert run.stdout.readline() == "ready\n"
+    for run in runs:
+        run.stdin.write("go\n")
+        run.stdin.flush()
+    for run in runs:
+        run.communicate(timeout=120)
+    assert [pair for pair in pairs if not any(path.exists() for path in pair)] == []
+    trash = photos / ".vitsearch-trash"
+    for pair in pairs:
+        assert sum(path.exists() for path in (*pair, *(trash / path.name for path in pair))) == 2
+
+
+@pytest.mark.parametrize("kind", ["save", "delete", "rename"])
+def test_a_group_is_left_alone_when_its_kept_file_changes_before_the_action(tmp_path, kind):
+    """At every point: no copy is gone whose kept file had changed or gone before it was moved."""
+    report = disturbed(tmp_path / "here", tmp_path / "there", "each", "trash", "apply", kind, "keep.jpg", 0)
+    assert report["wrong"] == []
+    assert report["kinds"]["os.rename"] >= 1
 
 
 @pytest.mark.parametrize("seed", [1])

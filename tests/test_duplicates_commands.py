@@ -15,6 +15,7 @@ from PIL import Image
 from vitsearch.cli import cli
 from vitsearch.duplicates.calibrate.edits import EDITS
 from vitsearch.errors import BadQuery, PlanError, UnreadablePhoto
+from vitsearch.storage.write_lock import photos_lease
 
 CAT = SAMPLES / "animals" / "cat-1.jpg"
 
@@ -162,6 +163,22 @@ def test_a_plan_whose_files_have_changed_stops_with_a_list_and_does_nothing(libr
     assert f"{photos}/small.jpg: its content has changed" in done.stderr
     assert f"{photos}/sub/cat.jpg: it has gone" in done.stderr
     assert "Nothing was done" in done.stderr
+    assert state(photos) == before
+
+
+@pytest.mark.trust
+@pytest.mark.parametrize("command", ["apply", "undo"])
+def test_a_plan_is_refused_in_one_line_while_another_is_at_work_on_the_same_photos(
+    library, photos, tmp_path, run, command
+):
+    library.index([photos])
+    plan = tmp_path / "plan.json"
+    assert run("duplicates", "--plan", plan).returncode == 0
+    before = state(photos)
+    with photos_lease(library.folder):
+        done = run(command, plan)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "another plan is being applied or undone" in done.stderr
     assert state(photos) == before
 
 

@@ -14,6 +14,7 @@ from vitsearch.duplicates.cleanup.documents import report_document
 from vitsearch.duplicates.find import find_duplicates, group_name
 from vitsearch.jsonable import to_jsonable
 from vitsearch.library import Library
+from vitsearch.storage.write_lock import photos_lease
 
 CHOSEN = ("animals/cat-1.jpg", "animals/bird-1.jpg", "nature/bee-1.jpg")
 
@@ -119,6 +120,17 @@ def test_a_plan_is_shown_then_carried_out_then_taken_back(client, place):
     assert client.delete(f"/api/plans/{plan['id']}").status_code == 204
     assert client.get(f"/api/plans/{plan['id']}").status_code == 404
     wait(client, "/api/index")
+
+
+@pytest.mark.trust
+def test_a_plan_waits_for_one_that_is_at_work_on_the_same_photos(client, place):
+    plan = plan_for(client, groups(client)[CATS]).json()
+    with photos_lease(place / "library"):
+        for verb in ("apply", "undo"):
+            answer = client.post(f"/api/plans/{plan['id']}/{verb}")
+            assert (answer.status_code, "another plan is being applied" in answer.text) == (409, True)
+    assert client.get(f"/api/plans/{plan['id']}").json()["state"] == "made"
+    assert client.delete(f"/api/plans/{plan['id']}").status_code == 204
 
 
 def test_another_file_may_be_kept_than_the_one_that_was_proposed(client, place):

@@ -16,10 +16,9 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from vitsearch.duplicates.applying import apply_plan, undo_plan
-from vitsearch.duplicates.plans import Plan, PlannedFile, PlannedGroup, content_hash, write_plan
-
-from vitsearch.duplicates import renaming
+from vitsearch.duplicates.cleanup import renaming
+from vitsearch.duplicates.cleanup.applying import apply_plan, undo_plan
+from vitsearch.duplicates.cleanup.plans import Plan, PlannedFile, PlannedGroup, content_hash, write_plan
 
 ACTIONS = ("trash", "move", "hardlink", "symlink")
 ACTS = ("save", "write", "rename", "delete")
@@ -96,6 +95,7 @@ def act(kind: str, path: Path, trial: Trial, number: int) -> dict:
     changed = kind in ("save", "rename", "delete", "write") and (there or before != after)
     return {
         "changed": changed,
+        "in place": [str(trial.photos / name) for name in NAMES if (trial.photos / name).exists()],
         "saved": [text.decode() for text in after - before],
         "destroyed": [text.decode() for text in before - after | (own if kind != "rename" else set())],
     }
@@ -175,11 +175,19 @@ def round_of(base: Path, elsewhere: Path, number: int, choice: tuple) -> dict | 
         wrong.append(error)
     if expected - trial.versions():
         wrong.append("bytes lost")
+    if running == "apply" and name == "keep.jpg" and not trial.is_linked:
+        wrong += _moved_without_a_kept_file(told, trial)
     # Whatever happened, undo takes back what it can and loses nothing either.
     undo_plan(trial.plan)
     if expected - trial.versions():
         wrong.append("bytes lost by the undo that followed")
     return {"event": told["event"], "wrong": wrong, "told": told}
+
+
+def _moved_without_a_kept_file(told: dict, trial: Trial) -> list[str]:
+    """The copies that were where they belong when the kept file changed, and were moved on its account nevertheless."""
+    before = {str(path) for path, done, _ in told.get("outcomes", []) if done}
+    return [f"{path} was moved after its kept file had changed" for path in before & set(told["in place"])]
 
 
 def rounds_at_random(base: Path, elsewhere: Path, rounds: int, seed: int) -> dict:

@@ -9,6 +9,7 @@ import click
 
 from vitsearch.cli.output import plural, print_json, shown
 from vitsearch.cli.session import Session, json_option, pass_session
+from vitsearch.storage.write_lock import photos_lease
 
 if TYPE_CHECKING:
     from vitsearch.duplicates.cleanup.applying import Outcome
@@ -32,7 +33,7 @@ def apply(context: click.Context, session: Session, plan: str, as_json: bool) ->
     from vitsearch.duplicates.cleanup.applying import ChangedFiles, apply_plan
 
     try:
-        with session.open() as library:
+        with session.open() as library, photos_lease(library.folder):
             outcomes = apply_plan(
                 Path(plan).absolute(),
                 roots=[root.path for root in library.catalog.roots()],
@@ -57,7 +58,7 @@ def undo(context: click.Context, session: Session, plan: str, as_json: bool) -> 
     """
     from vitsearch.duplicates.cleanup.applying import undo_plan
 
-    with session.open() as library:
+    with session.open() as library, photos_lease(library.folder):
         outcomes = undo_plan(
             Path(plan).absolute(),
             roots=[root.path for root in library.catalog.roots()],

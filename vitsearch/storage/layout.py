@@ -84,6 +84,11 @@ class Layout:
         return self.home / _LOCK
 
     @property
+    def photos_lock(self) -> Path:
+        """What a process locks that moves photos."""
+        return self.private / "photos.lock"
+
+    @property
     def heads(self) -> Path:
         """The folder of trained heads."""
         return self.home / _HEADS

@@ -1,4 +1,4 @@
-"""One process at a time may change the vectors of a library."""
+"""One process at a time may change the vectors of a library, and one may move its photos."""
 
 from __future__ import annotations
 
@@ -26,23 +26,46 @@ def lease(folder: Path, *, prepare: bool = True) -> Iterator[None]:
         LibraryError: the library's folder cannot be written to.
 
     """
-    from filelock import FileLock, Timeout
-
     layout = Layout.of(folder)
     if prepare:
         layout.make_private()
-    lock = FileLock(layout.lock, timeout=0)
+    busy = f"another run is changing the library in {folder}: wait for it to finish, then try again"
+    with _locked(layout.lock, busy):
+        if prepare:
+            adopt_earlier_files(layout)
+        yield
+
+
+@contextmanager
+def photos_lease(folder: Path) -> Iterator[None]:
+    """Hold the right to move photos of a library; the operating system frees it when the process dies.
+
+    Two plans at once, one of which keeps what the other moves, would leave no photo where it was.
+
+    Raises:
+        LibraryBusy: another process holds it.
+        LibraryError: the library's folder cannot be written to.
+
+    """
+    layout = Layout.of(folder)
+    layout.make_private()
+    busy = f"another plan is being applied or undone in the library in {folder}: wait for it to finish, then try again"
+    with _locked(layout.photos_lock, busy):
+        yield
+
+
+@contextmanager
+def _locked(path: Path, busy: str) -> Iterator[None]:
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path, timeout=0)
     try:
         lock.acquire()
     except Timeout:
-        raise LibraryBusy(
-            f"another run is changing the library in {folder}: wait for it to finish, then try again"
-        ) from None
+        raise LibraryBusy(busy) from None
     except OSError as error:
-        raise LibraryError(f"cannot write to {folder}: {error.strerror or error}") from error
+        raise LibraryError(f"cannot write to {path.parent}: {error.strerror or error}") from error
     try:
-        if prepare:
-            adopt_earlier_files(layout)
         yield
     finally:
         lock.release()

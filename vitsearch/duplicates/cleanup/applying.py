@@ -8,22 +8,24 @@ systems. Whoever wants the space empties that folder.
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003 - the HTTP API describes these records from their annotations
 from typing import TYPE_CHECKING
 
-from vitsearch.duplicates.attributes import attributes_of, may_give_back
+from vitsearch.duplicates.cleanup.attributes import attributes_of, may_give_back
 from vitsearch.duplicates.cleanup.journal import Journal, Step, check_journal
 from vitsearch.duplicates.cleanup.plans import read_plan
+from vitsearch.duplicates.cleanup.renaming import discard
 from vitsearch.duplicates.cleanup.safe_move import finish, held, move, recover, settle
-from vitsearch.duplicates.renaming import discard
 from vitsearch.errors import FileDisturbed, PlanError
 from vitsearch.paths import identity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from vitsearch.duplicates.cleanup.plans import Plan, PlannedFile, PlannedGroup
+    from vitsearch.duplicates.cleanup.safe_move import HeldFile
 
 TRASH = ".vitsearch-trash"
 
@@ -145,18 +147,44 @@ def _apply(
     if step is not None and step.state == "done":
         return Outcome(file.path, done=True, text=_done_text(step))
     try:
-        if step is None or step.state == "undone" or not _resumed(step):
-            refusal = _refusal(plan, group, file, kept)
-            if refusal is not None:
-                return Outcome(file.path, done=False, text=f"left alone: {refusal}")
-            step = _begun(plan, group, file)
-            journal.note(step, "begun")
-            move(step.path, step.target, content=step.content)
-        _leave_link(step)
-        journal.note(step, "done")
+        with _kept(group.keep) as keep:
+            if step is None or step.state == "undone" or not _resumed(step):
+                _check(plan, group, file, kept)
+                step = _begun(plan, group, file)
+                journal.note(step, "begun")
+                move(step.path, step.target, content=step.content)
+            _check_still_kept(group.keep, keep)
+            _leave_link(step, keep)
+            journal.note(step, "done")
     except (OSError, FileDisturbed) as error:
         return _left_alone(file, error, journal)
     return Outcome(file.path, done=True, text=_done_text(step))
+
+
+@contextmanager
+def _kept(file: PlannedFile) -> Iterator[HeldFile]:
+    """Hold the kept file open, as it was when the plan was made. Raises `FileDisturbed`."""
+    with ExitStack() as stack:
+        try:
+            opened = stack.enter_context(held(file.path))
+            reason = None if opened.content() == file.content else "its content has changed"
+        except FileDisturbed as error:
+            reason = str(error)
+        except OSError as error:
+            reason = f"it cannot be read ({error.strerror or error})"
+        if reason is not None:
+            raise FileDisturbed(f"of the kept file {file.path}, {reason}")
+        yield opened
+
+
+def _check_still_kept(file: PlannedFile, opened: HeldFile) -> None:
+    """The kept file is still there after another has been moved on its account.
+
+    Of two runs that each move away what the other keeps, whatever locks they hold, the one that looks later finds its
+    kept file gone: it puts back what it has moved.
+    """
+    if not opened.is_at(file.path):
+        raise FileDisturbed(f"of the kept file {file.path}, it has changed or gone at that moment")
 
 
 def _begun(plan: Plan, group: PlannedGroup, file: PlannedFile) -> Step:
@@ -189,24 +217,22 @@ def _left_alone(file: PlannedFile, error: OSError | FileDisturbed, journal: Jour
     return Outcome(file.path, done=False, text=f"left alone: {reason}")
 
 
-def _refusal(
+def _check(
     plan: Plan, group: PlannedGroup, file: PlannedFile, kept: frozenset[tuple[int, int] | str]
-) -> str | None:
+) -> None:
     """The last look before a file is touched; what is in it is looked at when it has left its name."""
-    reason = _difference(group.keep)
-    if reason is not None:
-        return f"of the kept file {group.keep.path}, {reason}"
     if not os.path.lexists(file.path):
-        return "it has gone"
+        raise FileDisturbed("it has gone")
     if identity(file.path, file.path.lstat()) in kept:
-        return "it is a kept file under another name"
+        raise FileDisturbed("it is a kept file under another name")
     if plan.action in ("hardlink", "symlink") and file.content != group.keep.content:
-        return "it has not the same bytes as the kept file, so no link can stand for it: use trash or move"
+        raise FileDisturbed(
+            "it has not the same bytes as the kept file, so no link can stand for it: use trash or move"
+        )
     try:
         plan.root_of(file.path)
     except PlanError as error:
-        return str(error)
-    return None
+        raise FileDisturbed(str(error)) from None
 
 
 def _resumed(step: Step) -> bool:
@@ -216,9 +242,13 @@ def _resumed(step: Step) -> bool:
     return finish(step.path, step.target, content=step.content)
 
 
-def _leave_link(step: Step) -> None:
+def _leave_link(step: Step, keep: HeldFile) -> None:
     if step.action == "hardlink" and not os.path.lexists(step.path):
         os.link(step.keep, step.path)
+        linked = step.path.lstat()
+        if not os.path.samestat(linked, keep.status):
+            discard(step.path, is_surplus=lambda path: os.path.samestat(path.lstat(), linked))
+            raise FileDisturbed(f"of the kept file {step.keep}, it was replaced at that moment")
     elif step.action == "symlink" and not os.path.lexists(step.path):
         step.path.symlink_to(step.keep)
     settle(step.path.parent)

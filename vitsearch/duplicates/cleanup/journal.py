@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from vitsearch.duplicates.attributes import Attributes, attributes_document, parsed_attributes
+from vitsearch.duplicates.cleanup.attributes import Attributes, attributes_document, parsed_attributes
 from vitsearch.duplicates.cleanup.plans import Action, one_of, parsed_hash, parsed_path, real_place
 from vitsearch.errors import PlanError
 from vitsearch.paths import real_path

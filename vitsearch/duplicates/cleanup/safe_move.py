@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from blake3 import blake3
 
-from vitsearch.duplicates.attributes import copy_attributes, restore_attributes
+from vitsearch.duplicates.cleanup.attributes import copy_attributes, restore_attributes
 from vitsearch.duplicates.cleanup.plans import content_hash
-from vitsearch.duplicates.renaming import aside_of, discard, rename_without_replacing, set_aside
+from vitsearch.duplicates.cleanup.renaming import aside_of, discard, rename_without_replacing, set_aside
 from vitsearch.errors import FileDisturbed
 from vitsearch.storage.atomic import sync_folder
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from vitsearch.duplicates.attributes import Attributes
+    from vitsearch.duplicates.cleanup.attributes import Attributes
 
 _CHUNK = 1 << 20
 

@@ -15,6 +15,7 @@ from vitsearch.duplicates.cleanup.applying import ChangedFiles, Outcome, apply_p
 from vitsearch.duplicates.cleanup.plans import PlannedFile, PlannedGroup, plan_for
 from vitsearch.errors import PlanError
 from vitsearch.paths import is_offline
+from vitsearch.storage.write_lock import photos_lease
 from vitsearch.web.responses import Answer, Name
 from vitsearch.web.server import Served, Server
 from vitsearch.web.services.plan_store import DamagedPlan, PlanAnswer
@@ -96,7 +97,8 @@ def apply(server: Served, name: Name) -> Response:
     """Carry a plan out. Nothing is deleted; a file that has changed since stops it before it begins (409)."""
     path = server.plans.path(name)
     try:
-        outcomes = apply_plan(path, roots=_roots(server))
+        with photos_lease(server.settings.folder):
+            outcomes = apply_plan(path, roots=_roots(server))
     except ChangedFiles as error:
         return Answer({"error": str(error), "changed": error.changed}, status_code=409)
     return _done(server, name, outcomes)
@@ -105,7 +107,10 @@ def apply(server: Served, name: Name) -> Response:
 @router.post("/{name}/undo", response_model=Done)
 def undo(server: Served, name: Name) -> Response:
     """Put back everything that the plan has moved."""
-    return _done(server, name, undo_plan(server.plans.path(name), roots=_roots(server)))
+    path = server.plans.path(name)
+    with photos_lease(server.settings.folder):
+        outcomes = undo_plan(path, roots=_roots(server))
+    return _done(server, name, outcomes)
 
 
 def _done(server: Server, name: str, outcomes: list[Outcome]) -> Response:
