@@ -10,7 +10,9 @@ from conftest import SAMPLES, MeanColour
 from PIL import Image
 from web_client import wait, web_client
 
+from vitsearch.duplicates.cleanup.applying import apply_plan, undo_plan
 from vitsearch.duplicates.cleanup.documents import report_document
+from vitsearch.duplicates.cleanup.journal import Journal
 from vitsearch.duplicates.find import find_duplicates, group_name
 from vitsearch.jsonable import to_jsonable
 from vitsearch.library import Library
@@ -131,6 +133,24 @@ def test_a_plan_waits_for_one_that_is_at_work_on_the_same_photos(client, place):
             assert (answer.status_code, "another plan is being applied" in answer.text) == (409, True)
     assert client.get(f"/api/plans/{plan['id']}").json()["state"] == "made"
     assert client.delete(f"/api/plans/{plan['id']}").status_code == 204
+
+
+@pytest.mark.trust
+def test_a_plan_that_is_at_work_cannot_be_deleted(client, place):
+    plan = plan_for(client, groups(client)[CATS]).json()
+    path = place / f"library/plans/{plan['id']}.json"
+    asked = []
+
+    def delete_meanwhile(outcome):
+        asked.append(client.delete(f"/api/plans/{plan['id']}").status_code)
+
+    with Journal(path):  # it has begun, and moved nothing yet
+        assert client.delete(f"/api/plans/{plan['id']}").status_code == 409
+    apply_plan(path, on_outcome=delete_meanwhile)
+    undo_plan(path, on_outcome=delete_meanwhile)
+    assert asked == [409, 409]
+    assert client.delete(f"/api/plans/{plan['id']}").status_code == 204
+    assert list(path.parent.glob(f"{path.name}*")) == []
 
 
 def test_another_file_may_be_kept_than_the_one_that_was_proposed(client, place):

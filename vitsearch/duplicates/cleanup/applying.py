@@ -65,9 +65,7 @@ def apply_plan(
         PlanError: the plan is not sound, or another run is at work on it.
 
     """
-    plan = _admitted(path, roots)
-    with Journal(path) as journal:
-        check_journal(journal, plan)
+    with _opened(path, roots) as (plan, journal):
         changed = [
             outcome
             for group in plan.groups
@@ -98,15 +96,33 @@ def undo_plan(
         PlanError: the plan or its journal is not sound, or another run is at work on it.
 
     """
-    plan = _admitted(path, roots)
     outcomes = []
-    with Journal(path) as journal:
-        check_journal(journal, plan)
+    with _opened(path, roots) as (_, journal):
         for step in reversed(list(journal.steps.values())):
             if step.state != "undone":
                 outcomes.append(_undo(step, journal))
                 on_outcome(outcomes[-1])
     return outcomes
+
+
+@contextmanager
+def _opened(path: Path, roots: Sequence[Path] | None) -> Iterator[tuple[Plan, Journal]]:
+    """Read and check a plan, and lock it with its journal."""
+    before = _version(path)
+    plan = _admitted(path, roots)
+    with Journal(path) as journal:
+        if _version(path) != before:
+            raise PlanError(f"{path} was changed or deleted at this moment: nothing was done, try again")
+        check_journal(journal, plan)
+        yield plan, journal
+
+
+def _version(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _admitted(path: Path, roots: Sequence[Path] | None) -> Plan:

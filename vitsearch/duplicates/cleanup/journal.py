@@ -47,11 +47,12 @@ class Journal:
     def __init__(self, plan: Path) -> None:
         self.path = plan.with_name(f"{plan.name}.journal")
         self.steps: dict[Path, Step] = {}
+        self.lock = plan.with_name(f"{plan.name}.journal.lock")
 
     def __enter__(self) -> Self:
         from filelock import FileLock, Timeout
 
-        self._lock = FileLock(self.path.with_name(f"{self.path.name}.lock"), timeout=0)
+        self._lock = FileLock(self.lock, timeout=0)
         try:
             self._lock.acquire()
             self._file = self.path.open("ab")

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from vitsearch.duplicates.cleanup.journal import Step, read_steps
+from vitsearch.duplicates.cleanup.journal import Journal, Step, read_steps
 from vitsearch.duplicates.cleanup.plans import Action, Plan, read_plan, write_plan
 from vitsearch.errors import PlanError
 from vitsearch.storage.layout import Layout
@@ -133,15 +133,22 @@ class PlanStore:
         return tuple(described), tuple(damaged)
 
     def delete(self, name: str) -> None:
-        """Throw a plan away. Raises `Conflict` if files are where it has put them."""
+        """Throw a plan away.
+
+        Raises:
+            Conflict: files are where it has put them.
+            PlanError: a run is at work on it, or its files are damaged.
+
+        """
         path = self.path(name)
-        if self.describe(name).state not in ("made", "undone"):
-            raise Conflict("this plan was carried out: undo it first, or keep it so that it can be undone")
-        for file in (
-            path.with_name(f"{path.name}.journal.lock"),
-            path.with_name(f"{path.name}.journal"),
-            path,
-        ):
+        with Journal(path) as journal:
+            if self.describe(name).state not in ("made", "undone"):
+                raise Conflict(
+                    "this plan was carried out: undo it first, or keep it so that it can be undone"
+                )
+            path.unlink(missing_ok=True)
+        # A run that had read the plan before finds it gone when it gets the lock.
+        for file in (journal.path, journal.lock):
             file.unlink(missing_ok=True)
 
     def _path(self, name: str) -> Path:
