@@ -432,6 +432,82 @@ def test_a_copy_behind_a_link_out_of_the_roots_is_left_out_of_a_plan_with_a_line
     ]
 
 
+@pytest.mark.trust
+@pytest.mark.parametrize(("action", "link"), [("trash", f"photos/{TRASH}"), ("move", "moved/sub")])
+def test_what_undo_could_not_take_back_is_left_alone(photos, tmp_path, action, link):
+    """Undo takes nothing from behind a link out of the plan's folders, so that nothing goes there."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / link).parent.mkdir(exist_ok=True)
+    (tmp_path / link).symlink_to(tmp_path / "elsewhere")
+    before = tree(photos)
+    plan = plan_for(photos, action)
+    outcomes = apply_plan(plan)
+    behind = [outcome for outcome in outcomes if not outcome.done]
+    assert len(behind) == (3 if action == "trash" else 2)
+    assert all("from where undo takes nothing back" in outcome.text for outcome in behind)
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert all(outcome.done for outcome in undo_plan(plan))
+    assert tree(photos) == before
+
+
+# Files may not grow beyond so many bytes, as on a disk that is full then.
+WITH_LITTLE_ROOM = """
+import resource, runpy, signal, sys
+room = int(sys.argv[1])
+sys.argv = sys.argv[2:]
+from pathlib import Path
+import filelock
+from vitsearch.duplicates.cleanup.applying import apply_plan
+from vitsearch.duplicates.cleanup.plans import read_plan, write_plan
+from vitsearch.errors import PlanError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+try:
+    write_plan(read_plan(Path(sys.argv[0])), Path(sys.argv[1])) if sys.argv[1:] else apply_plan(Path(sys.argv[0]))
+except PlanError as error:
+    print(error)
+"""
+
+
+def with_little_room(room: int, *paths: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", WITH_LITTLE_ROOM, str(room), *map(str, paths)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.trust
+@pytest.mark.skipif(os.name == "nt", reason="limits the size of files as POSIX does")
+def test_a_full_disk_leaves_no_half_plan_in_the_way_of_the_next_try(photos, tmp_path):
+    plan, other = plan_for(photos, "trash"), tmp_path / "other.json"
+    before = sorted(path.name for path in tmp_path.iterdir())
+    assert "cannot write the plan" in with_little_room(100, plan, other)
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+    write_plan(read_plan(plan), other)
+    assert read_plan(other) == read_plan(plan)
+
+
+@pytest.mark.trust
+@pytest.mark.skipif(os.name == "nt", reason="limits the size of files as POSIX does")
+@pytest.mark.parametrize("room", [0, 100, 700])
+def test_a_journal_that_does_not_fit_is_left_whole_and_the_plan_can_be_tried_again(photos, tmp_path, room):
+    before = tree(photos)
+    plan = plan_for(photos, "trash")
+    said = with_little_room(room, plan)
+    assert said.startswith("cannot write the journal")
+    journal = plan.with_name(f"{plan.name}.journal").read_bytes()
+    assert journal == b"" or journal.endswith(b"\n")
+    assert len({(path.read_bytes()) for path in photos.rglob("*.jpg")}) == 3
+    assert all(outcome.done for outcome in apply_plan(plan))
+    assert all(outcome.done for outcome in undo_plan(plan))
+    assert tree(photos) == before
+
+
 def test_names_that_are_not_utf8_survive_the_plan_and_the_journal(photos):
     strange = Path(os.fsdecode(os.fsencode(photos) + b"/caf\xe9.jpg"))
     strange.write_bytes(b"one" * 1000)

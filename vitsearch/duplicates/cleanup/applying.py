@@ -14,8 +14,8 @@ from pathlib import Path  # noqa: TC003 - the HTTP API describes these records f
 from typing import TYPE_CHECKING
 
 from vitsearch.duplicates.cleanup.attributes import attributes_of, may_give_back
-from vitsearch.duplicates.cleanup.journal import Journal, Step, check_journal
-from vitsearch.duplicates.cleanup.plans import read_plan
+from vitsearch.duplicates.cleanup.journal import Journal, Step, check_journal, check_target
+from vitsearch.duplicates.cleanup.plans import read_plan, real_place
 from vitsearch.duplicates.cleanup.renaming import discard
 from vitsearch.duplicates.cleanup.safe_move import finish, held, move, recover, settle
 from vitsearch.errors import FileDisturbed, PlanError
@@ -205,6 +205,13 @@ def _check_still_kept(file: PlannedFile, opened: HeldFile) -> None:
 
 def _begun(plan: Plan, group: PlannedGroup, file: PlannedFile) -> Step:
     target = _free_target(plan, file)
+    try:
+        check_target(target, plan)
+    except PlanError:
+        place = real_place(target)
+        raise FileDisturbed(
+            f"{target} is behind a link, at {place}, from where undo takes nothing back"
+        ) from None
     attributes = None
     if file.path.lstat().st_dev != _device(target):
         attributes = attributes_of(file.path)

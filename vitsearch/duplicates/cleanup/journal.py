@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -46,8 +47,8 @@ class Journal:
 
     def __init__(self, plan: Path) -> None:
         self.path = plan.with_name(f"{plan.name}.journal")
-        self.steps: dict[Path, Step] = {}
         self.lock = plan.with_name(f"{plan.name}.journal.lock")
+        self.steps: dict[Path, Step] = {}
 
     def __enter__(self) -> Self:
         from filelock import FileLock, Timeout
@@ -55,12 +56,13 @@ class Journal:
         self._lock = FileLock(self.lock, timeout=0)
         try:
             self._lock.acquire()
-            self._file = self.path.open("ab")
+            self._file = self.path.open("ab", buffering=0)
         except Timeout:
             raise PlanError(
                 f"another run is at work on this plan ({self.path}): wait for it to finish"
             ) from None
         except OSError as error:
+            self._lock.release()
             raise PlanError(f"cannot write the journal {self.path}: {error.strerror or error}") from error
         try:
             self.steps = self._read()
@@ -97,12 +99,23 @@ class Journal:
         if noted.attributes is not None and state == "begun":
             values["attributes"] = attributes_document(noted.attributes)
         try:
-            self._file.write(json.dumps(values).encode("ascii") + b"\n")
-            self._file.flush()
-            os.fsync(self._file.fileno())
+            self._append(json.dumps(values).encode("ascii") + b"\n")
         except OSError as error:
             raise PlanError(f"cannot write the journal {self.path}: {error.strerror or error}") from error
         self.steps[step.path] = noted
+
+    def _append(self, line: bytes) -> None:
+        before = os.fstat(self._file.fileno()).st_size
+        try:
+            rest = memoryview(line)
+            while rest:
+                rest = rest[self._file.write(rest) :]
+            os.fsync(self._file.fileno())
+        except OSError:
+            # A full disk leaves half a line, which must not become the start of a later one.
+            with suppress(OSError):
+                self._file.truncate(before)
+            raise
 
     def _read(self) -> dict[Path, Step]:
         lines = self.path.read_bytes().split(b"\n")
@@ -161,8 +174,18 @@ def check_journal(journal: Journal, plan: Plan) -> None:
     for step in journal.steps.values():
         plan.root_of(step.path)
         plan.root_of(step.keep)
-        if plan.destination is None or not _is_inside(step.target, plan.destination):
-            plan.root_of(step.target)
+        check_target(step.target, plan)
+
+
+def check_target(target: Path, plan: Plan) -> None:
+    """Check that a file that is moved to `target` can be taken back from there.
+
+    Raises:
+        PlanError: it is in none of the places that the plan names, as it is written or behind a link.
+
+    """
+    if plan.destination is None or not _is_inside(target, plan.destination):
+        plan.root_of(target)
 
 
 def _is_inside(path: Path, folder: Path) -> bool:
