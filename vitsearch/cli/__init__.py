@@ -21,7 +21,7 @@ from vitsearch.cli.importing import import_
 from vitsearch.cli.index import index
 from vitsearch.cli.label import label
 from vitsearch.cli.models import models
-from vitsearch.cli.output import shown
+from vitsearch.cli.output import say, say_traceback, say_warning, shown
 from vitsearch.cli.roots import roots
 from vitsearch.cli.search import search
 from vitsearch.cli.serve import serve
@@ -89,18 +89,25 @@ def main() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no error
     # Pillow warns of damaged metadata in a photo; that is no news for a person.
     warnings.filterwarnings("ignore", module=r"PIL\.")
+    sys.excepthook = say_traceback
+    warnings.showwarning = say_warning
     try:
         status = cli.main(prog_name="vitsearch", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        # An argument that a message quotes may hold line ends too, which say() cannot tell from those of the message.
+        setattr(error, "message", shown(error.message))  # noqa: B010 - declared final, and changed all the same
+        told = io.StringIO()
+        error.show(told)
+        for line in told.getvalue().splitlines():
+            say(line, err=True)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("stopped", err=True)
+        say("stopped", err=True)
         sys.exit(130)
     except VitsearchError as error:
         if debug:
             raise
-        click.echo(f"vitsearch: {shown(str(error))}", err=True)
+        say(f"vitsearch: {shown(str(error))}", err=True)
         sys.exit(1)
     except BrokenPipeError:
         # The reader (head, say) has what it wanted; keep Python from complaining about it at exit.
@@ -109,6 +116,6 @@ def main() -> None:
     except OSError as error:
         if debug:
             raise
-        click.echo(f"vitsearch: {shown(str(error))}", err=True)
+        say(f"vitsearch: {shown(str(error))}", err=True)
         sys.exit(1)
     sys.exit(status if isinstance(status, int) else 0)

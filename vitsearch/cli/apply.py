@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vitsearch.cli.output import plural, print_json, shown
+from vitsearch.cli.output import plural, print_json, say, shown
 from vitsearch.cli.session import Session, json_option, pass_session
 from vitsearch.storage.write_lock import photos_lease
 
@@ -41,7 +41,7 @@ def apply(context: click.Context, session: Session, plan: str, as_json: bool) ->
             )
     except ChangedFiles as error:
         for outcome in error.changed:
-            click.echo(f"{shown(str(outcome.path))}: {outcome.text}", err=True)
+            say(f"{shown(str(outcome.path))}: {outcome.text}", err=True)
         raise
     _finish(context, outcomes, "moved", as_json=as_json)
 
@@ -68,7 +68,7 @@ def undo(context: click.Context, session: Session, plan: str, as_json: bool) -> 
 
 
 def _show(outcome: Outcome) -> None:
-    click.echo(f"{shown(str(outcome.path))}: {shown(outcome.text)}")
+    say(f"{shown(str(outcome.path))}: {shown(outcome.text)}")
 
 
 def _silent(_outcome: Outcome) -> None:
@@ -79,6 +79,6 @@ def _finish(context: click.Context, outcomes: list[Outcome], verb: str, *, as_js
     if as_json:
         print_json({"files": outcomes})
     left = sum(not outcome.done for outcome in outcomes)
-    click.echo(f"{plural(len(outcomes) - left, 'file')} {verb}, {left:,} left alone", err=True)
+    say(f"{plural(len(outcomes) - left, 'file')} {verb}, {left:,} left alone", err=True)
     if left:
         context.exit(1)

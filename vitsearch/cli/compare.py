@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vitsearch.cli.evaluate import interval
-from vitsearch.cli.output import plural, print_json, shown, size
+from vitsearch.cli.output import plural, print_json, say, shown, size
 from vitsearch.cli.progress import progress_bar
 from vitsearch.cli.session import Session, device_option, force_option, json_option, pass_session
 
@@ -81,7 +81,7 @@ def compare(
         from vitsearch.pages.comparison import write_comparison_page
 
         write_comparison_page(result, Path(page), force=force)
-        click.echo(f"page: {shown(str(Path(page).absolute()))}", err=True)
+        say(f"page: {shown(str(Path(page).absolute()))}", err=True)
 
 
 def _candidate(session: Session, model: str, device: Device) -> Candidate:
@@ -90,7 +90,7 @@ def _candidate(session: Session, model: str, device: Device) -> Candidate:
     from vitsearch.evaluation.compare import Candidate
 
     def notice(line: str) -> None:
-        click.echo(line, err=True)
+        say(line, err=True)
 
     backbone = load_backbone(model, cache=session.cache_folder, device=device, notice=notice)
     spec = describe(model, cache=session.cache_folder).spec
@@ -103,15 +103,15 @@ def _print_comparison(result: Comparison) -> None:
 
     both = result.models
     labels = f", {plural(len(set(result.labels)), 'label')}" if result.labels else ""
-    click.echo(f"{plural(result.photos, 'photo')}{labels}\n")
+    say(f"{plural(result.photos, 'photo')}{labels}\n")
     width = max(28, *(len(shown(side.model)) + 2 for side in both))
-    click.echo(f"{'':<30}" + "".join(f"{shown(side.model):<{width}}" for side in both))
+    say(f"{'':<30}" + "".join(f"{shown(side.model):<{width}}" for side in both))
     for name, texts in _rows(both):
-        click.echo(f"{name:<30}" + "".join(f"{text:<{width}}" for text in texts))
-    click.echo(f"{'same ten nearest':<30}{interval(result.overlap)}")
-    click.echo(f"\n{shown(verdict(result))}")
+        say(f"{name:<30}" + "".join(f"{text:<{width}}" for text in texts))
+    say(f"{'same ten nearest':<30}{interval(result.overlap)}")
+    say(f"\n{shown(verdict(result))}")
     for item in result.unreadable[:_SHOWN_REASONS]:
-        click.echo(f"left out: {shown(str(item.path))}: {shown(item.reason)}", err=True)
+        say(f"left out: {shown(str(item.path))}: {shown(item.reason)}", err=True)
 
 
 def _rows(both: tuple[ModelScores, ModelScores]) -> list[tuple[str, list[str]]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vitsearch.cli.output import plural, print_json, shown
+from vitsearch.cli.output import plural, print_json, say, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ def remember(library: Library, groups: Sequence[str]) -> None:
     from vitsearch.duplicates.tables import tell_apart
 
     told = sum(tell_apart(library.catalog, photos) for photos in _photos_of(library, groups))
-    click.echo(f"remembered: {plural(told, 'pair')} of photos told apart", err=True)
+    say(f"remembered: {plural(told, 'pair')} of photos told apart", err=True)
 
 
 def take_back(library: Library, groups: Sequence[str]) -> None:
@@ -29,7 +29,7 @@ def take_back(library: Library, groups: Sequence[str]) -> None:
     from vitsearch.duplicates.tables import take_back
 
     taken = sum(take_back(library.catalog, photos) for photos in _photos_of(library, groups))
-    click.echo(f"taken back: {plural(taken, 'pair')} of photos may be duplicates again", err=True)
+    say(f"taken back: {plural(taken, 'pair')} of photos may be duplicates again", err=True)
 
 
 def show(library: Library, *, as_json: bool) -> None:
@@ -50,10 +50,10 @@ def show(library: Library, *, as_json: bool) -> None:
     if as_json:
         print_json({"told_apart": listed})
     for pair in listed if not as_json else ():
-        click.echo(f"group {pair['group']}")
+        say(f"group {pair['group']}")
         for path in pair["files"]:
-            click.echo(f"  {shown(str(path))}")
-    click.echo(f"{plural(len(pairs), 'pair')} of photos told apart", err=True)
+            say(f"  {shown(str(path))}")
+    say(f"{plural(len(pairs), 'pair')} of photos told apart", err=True)
 
 
 def _photos_of(library: Library, groups: Sequence[str]) -> list[list[int]]:

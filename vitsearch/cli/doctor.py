@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vitsearch.cli.output import print_json, shown
+from vitsearch.cli.output import print_json, say, shown
 from vitsearch.cli.session import Session, json_option, pass_session
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def doctor(context: click.Context, session: Session, repair: bool, as_json: bool
         )
     else:
         for line in mended.done if mended else ():
-            click.echo(shown(line))
+            say(shown(line))
         _print(examination)
     if not examination.sound:
         context.exit(1)
@@ -59,15 +59,13 @@ def _print(examination: Examination) -> None:
     width = max(len(shown(finding.check)) for finding in examination.findings)
     for finding in examination.findings:
         advice = f": {finding.advice}" if finding.advice else ""
-        click.echo(
-            f"{finding.state:<5}  {shown(finding.check):<{width}}  {shown(finding.text)}{shown(advice)}"
-        )
+        say(f"{finding.state:<5}  {shown(finding.check):<{width}}  {shown(finding.text)}{shown(advice)}")
         if finding.check in _ITEMISED:
             _print_items(finding)
 
 
 def _print_items(finding: Finding) -> None:
     for item in finding.items[:_SHOWN_ITEMS]:
-        click.echo(f"         {shown(item)}")
+        say(f"         {shown(item)}")
     if len(finding.items) > _SHOWN_ITEMS:
-        click.echo(f"         and {len(finding.items) - _SHOWN_ITEMS:,} more (all with --json)")
+        say(f"         and {len(finding.items) - _SHOWN_ITEMS:,} more (all with --json)")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vitsearch.cli.output import plural, print_json, shown
+from vitsearch.cli.output import plural, print_json, say, shown
 from vitsearch.cli.progress import progress_bar
 from vitsearch.cli.session import Session, force_option, json_option, pass_session
 from vitsearch.jsonable import to_jsonable
@@ -177,7 +177,7 @@ def duplicates(
         from vitsearch.pages.duplicates import write_page
 
         write_page(report.groups, Path(page), force=force)
-        click.echo(f"page: {shown(str(Path(page).absolute()))}", err=True)
+        say(f"page: {shown(str(Path(page).absolute()))}", err=True)
     _print(report, as_json=as_json, lines=lines)
 
 
@@ -201,7 +201,7 @@ def _print(report: DuplicateReport, *, as_json: bool, lines: bool) -> None:
         print_json(report_document(report))
     for found in report.groups if not as_json else ():
         if lines:
-            click.echo(json.dumps(to_jsonable(group_document(found))))
+            say(json.dumps(to_jsonable(group_document(found))))
         else:
             _print_group(found)
     _summarise(report)
@@ -227,9 +227,9 @@ def _check(
             }
         )
     elif result.tier is not None:
-        click.echo(f"{result.tier} {result.score:.3f}: {result.evidence.transform}")
+        say(f"{result.tier} {result.score:.3f}: {result.evidence.transform}")
     else:
-        click.echo("not the same shot")
+        say("not the same shot")
     if result.tier is None:
         context.exit(_NOT_THE_SAME)
 
@@ -256,11 +256,11 @@ def _write_plan(
         action,
         roots=[root.path for root in library.catalog.roots() if not root.is_offline()],
         destination=Path(destination).absolute() if destination else None,
-        notice=lambda line: click.echo(shown(line), err=True),
+        notice=lambda line: say(shown(line), err=True),
     )
     write_plan(made, path)
     files = sum(len(group.files) for group in made.groups)
-    click.echo(
+    say(
         f"plan: {shown(str(path))} ({action} {plural(files, 'file')}); read it, then run `vitsearch apply` on it",
         err=True,
     )
@@ -269,26 +269,26 @@ def _write_plan(
 def _print_group(found: DuplicateGroup) -> None:
     from vitsearch.duplicates.find import group_name
 
-    click.echo(f"{found.tier} {found.score:.3f}  group {group_name(found)}")
+    say(f"{found.tier} {found.score:.3f}  group {group_name(found)}")
     keep, *others = found.files
-    click.echo(f"  keep   {shown(str(keep.path))}  ({shown(found.reason)})")
+    say(f"  keep   {shown(str(keep.path))}  ({shown(found.reason)})")
     for file in others:
         note = f", {file.evidence.transform}" if file.evidence is not None and file.tier != "pixels" else ""
-        click.echo(f"  {file.tier:6} {shown(str(file.path))}  ({file.score:.3f}{note})")
+        say(f"  {file.tier:6} {shown(str(file.path))}  ({file.score:.3f}{note})")
 
 
 def _summarise(report: DuplicateReport) -> None:
     for file in report.skipped:
-        click.echo(f"left out: {shown(str(file.path))}: {file.reason}", err=True)
+        say(f"left out: {shown(str(file.path))}: {file.reason}", err=True)
     counts = {tier: sum(found.tier == tier for found in report.groups) for tier in _TIERS}
     told = ", ".join(f"{count:,} {tier}" for tier, count in counts.items() if count)
-    click.echo(
+    say(
         f"{plural(len(report.groups), 'group')} among {plural(report.photos, 'photo')}"
         + (f": {told}" if told else ""),
         err=True,
     )
     if report.earned is not None:
-        click.echo(_stated(report.earned), err=True)
+        say(_stated(report.earned), err=True)
 
 
 def _stated(earned: EarnedCutoffs) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vitsearch.cli.output import plural, print_json, shown
+from vitsearch.cli.output import plural, print_json, say, shown
 from vitsearch.cli.progress import progress_bar
 from vitsearch.cli.session import Session, device_option, json_option, pass_session
 
@@ -74,31 +74,31 @@ def interval(estimate: Estimate | None) -> str:
 
 
 def _print_evaluation(result: Evaluation) -> None:
-    click.echo(f"{result.model}, {plural(result.photos, 'photo')} in the library")
+    say(f"{result.model}, {plural(result.photos, 'photo')} in the library")
     if result.labels is not None:
         _print_labels(result.labels)
     elif result.copies:
         _print_copies(result.copies)
     elif result.photos:
-        click.echo("none of the photos tried is there to be copied: mount their drive", err=True)
+        say("none of the photos tried is there to be copied: mount their drive", err=True)
     if result.index_recall is not None:
-        click.echo(f"{'index recall@10':<24}{interval(result.index_recall)}")
+        say(f"{'index recall@10':<24}{interval(result.index_recall)}")
     if result.unlabelled:
-        click.echo(f"left out: {plural(result.unlabelled, 'photo')} without a label", err=True)
+        say(f"left out: {plural(result.unlabelled, 'photo')} without a label", err=True)
     for item in result.unreadable:
-        click.echo(f"left out: {shown(str(item.path))}: {shown(item.reason)}", err=True)
+        say(f"left out: {shown(str(item.path))}: {shown(item.reason)}", err=True)
 
 
 def _print_labels(scores: LabelScores) -> None:
-    click.echo(f"{plural(scores.photos, 'labelled photo')}, {plural(scores.labels, 'label')}\n")
+    say(f"{plural(scores.photos, 'labelled photo')}, {plural(scores.labels, 'label')}\n")
     for row in scores.knn:
-        click.echo(f"{f'{row.k}-NN accuracy':<24}{interval(row.accuracy)}")
-    click.echo(f"{'mean average precision':<24}{interval(scores.mean_average_precision)}")
-    click.echo(f"{'linear probe accuracy':<24}{interval(scores.linear_probe)}")
+        say(f"{f'{row.k}-NN accuracy':<24}{interval(row.accuracy)}")
+    say(f"{'mean average precision':<24}{interval(scores.mean_average_precision)}")
+    say(f"{'linear probe accuracy':<24}{interval(scores.linear_probe)}")
     if scores.no_probe:
-        click.echo(f"no linear probe: {shown(scores.no_probe)}", err=True)
+        say(f"no linear probe: {shown(scores.no_probe)}", err=True)
     if scores.near_duplicates:
-        click.echo(
+        say(
             f"{plural(scores.near_duplicates, 'photo')} have a near duplicate among the others: the k-NN figures are a "
             "little flattering",
             err=True,
@@ -106,7 +106,7 @@ def _print_labels(scores: LabelScores) -> None:
 
 
 def _print_copies(families: tuple[FamilyScores, ...]) -> None:
-    click.echo(f"\n{'copies':<24}{'original is the first':<28}{'among the first ten':<28}cosine")
+    say(f"\n{'copies':<24}{'original is the first':<28}{'among the first ten':<28}cosine")
     for family in families:
         name = f"{family.family} ({family.copies})"
-        click.echo(f"{name:<24}{interval(family.first):<28}{interval(family.in_ten):<28}{family.cosine:.3f}")
+        say(f"{name:<24}{interval(family.first):<28}{interval(family.in_ten):<28}{family.cosine:.3f}")

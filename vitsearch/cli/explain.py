@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vitsearch.cli.output import print_json, shown
+from vitsearch.cli.output import print_json, say, shown
 from vitsearch.cli.session import Session, force_option, json_option, pass_session
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def explain(
             }
         )
     else:
-        click.echo(shown(str(path)))
+        say(shown(str(path)))
 
 
 def _apart_if_possible(library: Library) -> Gradient | None:
@@ -132,7 +132,7 @@ def _apart_if_possible(library: Library) -> Gradient | None:
     try:
         return apart_gradient(library.catalog)
     except (BadQuery, LibraryMissing):
-        click.echo("showing attention alone: there is no library of enough photos to compare with", err=True)
+        say("showing attention alone: there is no library of enough photos to compare with", err=True)
         return None
 
 
@@ -142,7 +142,7 @@ def _space(session: Session, library: Library, model: str | None) -> Space:
     from vitsearch.errors import LibraryMissing
 
     def notice(line: str) -> None:
-        click.echo(line, err=True)
+        say(line, err=True)
 
     if model is None:
         try:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vitsearch.cli.output import plural, print_json, shown, size
+from vitsearch.cli.output import plural, print_json, say, shown, size
 from vitsearch.cli.progress import counting_bar
 from vitsearch.cli.session import Session, force_option, json_option, pass_session, store_token_option
 
@@ -89,8 +89,8 @@ def _export_milvus(
         print_json(report)
         return
     parts = [f"{report.written:,} written", f"{report.unchanged:,} unchanged", f"{report.removed:,} removed"]
-    click.echo(f"{plural(report.photos, 'photo')}: {', '.join(parts)}")
-    click.echo(f"{shown(report.to)}, {report.model}, {report.seconds:.1f} s", err=True)
+    say(f"{plural(report.photos, 'photo')}: {', '.join(parts)}")
+    say(f"{shown(report.to)}, {report.model}, {report.seconds:.1f} s", err=True)
 
 
 def _export_parquet(
@@ -124,6 +124,6 @@ def _export_parquet(
 
 
 def _print_report(report: ExportReport) -> None:
-    click.echo(f"{plural(report.photos, 'photo')}, {report.model}, {size(report.bytes)}")
+    say(f"{plural(report.photos, 'photo')}, {report.model}, {size(report.bytes)}")
     for file in report.files:
-        click.echo(shown(str(file)))
+        say(shown(str(file)))

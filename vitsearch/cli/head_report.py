@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-import click
-
-from vitsearch.cli.output import plural, print_json, print_unreadable, shown
+from vitsearch.cli.output import plural, print_json, print_unreadable, say, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,28 +65,24 @@ def show_head(head: Head, *, as_json: bool) -> None:
 
 def print_made(head: Head, origin: str) -> None:
     """Say what a new head knows and how to use it."""
-    click.echo(f"{shown(head.name)}: {plural(len(head.labels), 'label')} {origin}, version {head.version}")
-    click.echo(f"use it with `vitsearch label --head {shown(head.name)}`", err=True)
+    say(f"{shown(head.name)}: {plural(len(head.labels), 'label')} {origin}, version {head.version}")
+    say(f"use it with `vitsearch label --head {shown(head.name)}`", err=True)
 
 
 def print_report(report: Report) -> None:
     """Print the figures of a report, its weakest labels and what is confused most often."""
-    click.echo(f"macro-F1 {report.macro_f1:.3f}, calibration error {report.calibration_error:.3f}")
-    click.echo(
-        f"sure enough of {report.kept:.0%} of the photos; of those, {report.kept_accuracy:.1%} are right"
-    )
+    say(f"macro-F1 {report.macro_f1:.3f}, calibration error {report.calibration_error:.3f}")
+    say(f"sure enough of {report.kept:.0%} of the photos; of those, {report.kept_accuracy:.1%} are right")
     worst = sorted(report.labels, key=lambda label: label.f1)[:SHOWN_LABELS]
     width = min(40, max(5, *(len(label.label) for label in worst)))
-    click.echo(f"\n{'label':<{width}}  photos  precision  recall")
+    say(f"\n{'label':<{width}}  photos  precision  recall")
     for label in worst:
         name = label.label if len(label.label) <= width else f"{label.label[: width - 1]}…"
-        click.echo(
-            f"{shown(name):<{width}}  {label.photos:>6,}  {label.precision:>9.2f}  {label.recall:>6.2f}"
-        )
+        say(f"{shown(name):<{width}}  {label.photos:>6,}  {label.precision:>9.2f}  {label.recall:>6.2f}")
     if len(report.labels) > len(worst):
-        click.echo(f"and {len(report.labels) - len(worst):,} labels that do better (all with --json)")
+        say(f"and {len(report.labels) - len(worst):,} labels that do better (all with --json)")
     for line in _mistakes(report.labels, report.confusion):
-        click.echo(line)
+        say(line)
 
 
 def _mistakes(labels: Sequence[LabelReport], confusion: Sequence[Sequence[int]]) -> list[str]:
@@ -110,7 +104,7 @@ def print_left_out(made: MadeHead) -> None:
     """Name photos that could not be read, and count examples that are gone."""
     print_unreadable(made.unreadable)
     if made.left_out:
-        click.echo(
+        say(
             f"left out {plural(made.left_out, 'example')} of last time that cannot be found any more: train anew with "
             "--from or --csv to have them back",
             err=True,

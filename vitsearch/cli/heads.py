@@ -17,7 +17,7 @@ from vitsearch.cli.head_report import (
     report_as_json,
     show_head,
 )
-from vitsearch.cli.output import plural, print_json, shown
+from vitsearch.cli.output import plural, print_json, say, shown
 from vitsearch.cli.progress import progress_bar
 from vitsearch.cli.session import Session, device_option, force_option, json_option, pass_session
 
@@ -92,12 +92,12 @@ def train(
         print_json(made_as_json(made) | report_as_json(report))
         return
     low, high = report.interval
-    click.echo(
+    say(
         f"{shown(name)}: {plural(len(made.head.labels), 'label')}, {plural(made.photos, 'photo')}, "
         f"accuracy {report.accuracy:.3f} ({low:.3f} to {high:.3f})"
     )
     print_report(report)
-    click.echo(
+    say(
         f"version {made.head.version}, {made.head.space.model}, {made.embedding_seconds:.1f} s for the photos, "
         f"{report.seconds:.1f} s for the head",
         err=True,
@@ -197,12 +197,12 @@ def list_heads(session: Session, as_json: bool) -> None:
         return
     width = max((len(head.name) for head in found), default=0)
     for head in found:
-        click.echo(
+        say(
             f"{shown(head.name):<{width}}  {head.origin:<8}  {plural(len(head.labels), 'label')}, "
             f"version {head.version}, {shown(head.model)}"
         )
     if not found:
-        click.echo("no heads yet: see `vitsearch heads --help`", err=True)
+        say("no heads yet: see `vitsearch heads --help`", err=True)
 
 
 @heads.command()
@@ -233,7 +233,7 @@ def show(session: Session, name: str, as_json: bool) -> None:
     del facts["details"]
     for fact, value in facts.items():
         text = f"{value:.4g}" if isinstance(value, float) else shown(str(value))
-        click.echo(f"{fact.replace('_', ' '):<18} {text}")
+        say(f"{fact.replace('_', ' '):<18} {text}")
 
 
 @heads.command()
@@ -245,7 +245,7 @@ def delete(session: Session, name: str) -> None:
 
     with session.open() as library:
         HeadShelf(library).delete(name)
-    click.echo(f"deleted {shown(name)}")
+    say(f"deleted {shown(name)}")
 
 
 @heads.command()
@@ -260,7 +260,7 @@ def export(session: Session, name: str, file: str, force: bool) -> None:
     session.check_outputs((file, "head"), force=force)
     with session.open() as library:
         HeadShelf(library).export(name, Path(file), force=force)
-    click.echo(f"{shown(name)}: {shown(str(Path(file).absolute()))}")
+    say(f"{shown(name)}: {shown(str(Path(file).absolute()))}")
 
 
 @heads.command()
@@ -296,9 +296,9 @@ def next_photos(session: Session, name: str, count: int, device: Device, as_json
         print_json({"head": name, "photos": photos})
         return
     for photo in photos:
-        click.echo(f"{photo.probability:6.1%}  {shown(photo.label)}  {shown(str(photo.path))}")
+        say(f"{photo.probability:6.1%}  {shown(photo.label)}  {shown(str(photo.path))}")
     if not photos:
-        click.echo("every photo of the library has a label from you", err=True)
+        say("every photo of the library has a label from you", err=True)
 
 
 @heads.command()
@@ -345,8 +345,8 @@ def correct(
         )
         return
     said = ", ".join(labels) if labels else "none of the labels"
-    click.echo(f"{shown(image)}: {shown(said)}")
-    click.echo(
+    say(f"{shown(image)}: {shown(said)}")
+    say(
         f"{plural(corrections, 'correction')}; learn from them with `vitsearch heads train {shown(name)}`",
         err=True,
     )
@@ -378,4 +378,4 @@ def _make(
 
 
 def _notice(line: str) -> None:
-    click.echo(line, err=True)
+    say(line, err=True)

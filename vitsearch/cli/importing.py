@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vitsearch.cli.output import plural, print_json, shown
+from vitsearch.cli.output import plural, print_json, say, shown
 from vitsearch.cli.progress import counting_bar
 from vitsearch.cli.session import Session, json_option, pass_session
 
@@ -90,30 +90,30 @@ def import_(
 
 
 def _print_report(report: ImportReport) -> None:
-    click.echo(f"{plural(report.photos, 'photo')}: {report.vectors:,} new vectors of {report.model}")
+    say(f"{plural(report.photos, 'photo')}: {report.vectors:,} new vectors of {report.model}")
     if report.elsewhere:
-        click.echo(f"{plural(report.elsewhere, 'photo')} only in folders that are not here:", err=True)
+        say(f"{plural(report.elsewhere, 'photo')} only in folders that are not here:", err=True)
         for path in report.offline_roots:
-            click.echo(f"  {shown(str(path))}", err=True)
-        click.echo("where they are mounted here: `vitsearch roots relocate OLD NEW`", err=True)
+            say(f"  {shown(str(path))}", err=True)
+        say("where they are mounted here: `vitsearch roots relocate OLD NEW`", err=True)
     unplaced = report.photos - report.here - report.elsewhere
     if unplaced:
-        click.echo(
+        say(
             f"{plural(unplaced, 'photo')} without a file here yet: run `vitsearch index FOLDER`, which embeds "
             "nothing again",
             err=True,
         )
     if report.taken:
-        click.echo(
+        say(
             f"{plural(report.taken, 'place')} held by another photo already: if two machines have a folder of the same "
             "name, import again with --relocate OLD=NEW",
             err=True,
         )
     if not report.searched:
-        click.echo("searches go on with the library's own model: --change-model changes that", err=True)
+        say("searches go on with the library's own model: --change-model changes that", err=True)
     if report.refused:
-        click.echo(f"{plural(report.refused, 'row')} left out:", err=True)
+        say(f"{plural(report.refused, 'row')} left out:", err=True)
         for row in report.reasons[:_SHOWN]:
-            click.echo(f"  {shown(str(row.file))} row {row.row}: {shown(row.reason)}", err=True)
+            say(f"  {shown(str(row.file))} row {row.row}: {shown(row.reason)}", err=True)
         if report.refused > _SHOWN:
-            click.echo(f"  and {report.refused - _SHOWN:,} more", err=True)
+            say(f"  and {report.refused - _SHOWN:,} more", err=True)

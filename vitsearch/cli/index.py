@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vitsearch.cli.output import hidden_native_messages, plural, print_json, print_unreadable, shown
+from vitsearch.cli.output import hidden_native_messages, plural, print_json, print_unreadable, say, shown
 from vitsearch.cli.progress import progress_bar
 from vitsearch.cli.serve import missing_packages
 from vitsearch.cli.session import Session, device_option, json_option, pass_session
@@ -129,7 +129,7 @@ def index(
             _watch(library, [Path(folder) for folder in folders], workers)
             return
     if report.interrupted:
-        click.echo("stopped: run `vitsearch index` to go on from here", err=True)
+        say("stopped: run `vitsearch index` to go on from here", err=True)
         sys.exit(130)
 
 
@@ -140,13 +140,13 @@ def _watch(library: Library, folders: list[Path], workers: int | None) -> None:
     def watched() -> list[Path]:
         return folders or [root.path for root in library.catalog.roots()]
 
-    click.echo("watching for changes; stop with Ctrl-C", err=True)
+    say("watching for changes; stop with Ctrl-C", err=True)
     with suppress(KeyboardInterrupt):
         for changed in watch_folders(watched, library=library.folder):
             try:
                 report = library.index(changed, workers=workers, thumbnails=not missing_packages())
             except LibraryError as error:
-                click.echo(f"vitsearch: {shown(str(error))}", err=True)
+                say(f"vitsearch: {shown(str(error))}", err=True)
                 continue
             if report.embedded or report.moved or report.unreadable or report.missing:
                 _print_report(report)
@@ -189,9 +189,9 @@ def _print_report(report: IndexReport) -> None:
         parts.append(f"{report.missing:,} missing")
     if report.pruned:
         parts.append(f"{report.pruned:,} pruned")
-    click.echo(f"{plural(report.photos, 'photo')} in {plural(report.files, 'file')}: {', '.join(parts)}")
+    say(f"{plural(report.photos, 'photo')} in {plural(report.files, 'file')}: {', '.join(parts)}")
     rate = f", {report.embedded / report.seconds:.1f} photos/s" if report.embedded and report.seconds else ""
-    click.echo(f"{report.model}, {report.seconds:.1f} s{rate}", err=True)
+    say(f"{report.model}, {report.seconds:.1f} s{rate}", err=True)
     for path in report.offline_roots:
-        click.echo(f"offline, left as it is: {shown(str(path))}", err=True)
+        say(f"offline, left as it is: {shown(str(path))}", err=True)
     print_unreadable(report.unreadable)

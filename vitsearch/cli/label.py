@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vitsearch.cli.output import plural, print_json, print_unreadable, shown
+from vitsearch.cli.output import plural, print_json, print_unreadable, say, shown
 from vitsearch.cli.progress import progress_bar
 from vitsearch.cli.session import Session, device_option, force_option, json_option, pass_session
 
@@ -86,22 +86,22 @@ def _print_labels(result: LabelResult) -> None:
     for photo in result.labels:
         mark = "?" if photo.abstained else " "
         best = ", ".join(f"{shown(each.label)} {each.probability:.1%}" for each in photo.labels)
-        click.echo(f"{mark} {shown(str(photo.path))}  {best}")
+        say(f"{mark} {shown(str(photo.path))}  {best}")
 
 
 def _print_notes(result: LabelResult, sidecars: SidecarReport | None, table: str | None) -> None:
     unsure = sum(photo.abstained for photo in result.labels)
-    click.echo(
+    say(
         f"{plural(len(result.labels), 'file')} labelled by {shown(result.head)} (version {result.version}), "
         f"unsure of {unsure:,}",
         err=True,
     )
     if result.offline:
-        click.echo(f"left out {plural(result.offline, 'photo')} on drives that are not mounted", err=True)
+        say(f"left out {plural(result.offline, 'photo')} on drives that are not mounted", err=True)
     print_unreadable(result.unreadable)
     if table:
-        click.echo(f"table: {shown(str(Path(table).absolute()))}", err=True)
+        say(f"table: {shown(str(Path(table).absolute()))}", err=True)
     if sidecars:
-        click.echo(f"{plural(sidecars.changed, 'sidecar')} changed", err=True)
+        say(f"{plural(sidecars.changed, 'sidecar')} changed", err=True)
         for failed in sidecars.failed:
-            click.echo(f"  {shown(str(failed.path))}: {shown(failed.reason)}", err=True)
+            say(f"  {shown(str(failed.path))}: {shown(failed.reason)}", err=True)

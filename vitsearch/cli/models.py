@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vitsearch.cli.output import print_json, shown
+from vitsearch.cli.output import print_json, say, shown
 from vitsearch.cli.session import Session, json_option, pass_session
 
 if TYPE_CHECKING:
@@ -60,9 +60,7 @@ def list_models(session: Session, as_json: bool) -> None:
     width = max(len(row.name) for row in rows)
     for row in rows:
         marks = ", ".join(mark for mark, holds in (("reads text", row.text), ("here", row.cached)) if holds)
-        click.echo(
-            f"{row.name:<{width}}  {row.dimension:>4}  {row.source}" + (f"  ({marks})" if marks else "")
-        )
+        say(f"{row.name:<{width}}  {row.dimension:>4}  {row.source}" + (f"  ({marks})" if marks else ""))
 
 
 @models.command()
@@ -84,7 +82,7 @@ def pull(session: Session, model: str, as_json: bool) -> None:
     """Fetch the weights of MODEL, so that later runs need no network."""
     from vitsearch.backbones import pull as fetch
 
-    described = fetch(model, cache=session.cache_folder, notice=lambda line: click.echo(line, err=True))
+    described = fetch(model, cache=session.cache_folder, notice=lambda line: say(line, err=True))
     _print_description(described, as_json=as_json)
 
 
@@ -95,7 +93,7 @@ def remove(session: Session, model: str) -> None:
     """Delete the library's vectors of MODEL, after a change to another one."""
     with session.open() as library:
         removed = library.remove_model(model)
-    click.echo(f"removed {removed:,} vectors of {shown(model)}")
+    say(f"removed {removed:,} vectors of {shown(model)}")
 
 
 def _print_description(described: ModelDescription, *, as_json: bool) -> None:
@@ -129,4 +127,4 @@ def _print_description(described: ModelDescription, *, as_json: bool) -> None:
     for name, value in facts.items():
         text = ("yes" if value else "no") if isinstance(value, bool) else str(value)
         if text:
-            click.echo(f"{name.replace('_', ' '):<14} {shown(text)}")
+            say(f"{name.replace('_', ' '):<14} {shown(text)}")

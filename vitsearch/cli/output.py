@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
+import traceback
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -15,10 +17,48 @@ from vitsearch.jsonable import to_jsonable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from types import TracebackType
 
     from vitsearch.records import UnreadableFile
 
 _SHOWN_REASONS = 20
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print one line; whatever in it could act on a terminal, or pass for another line, becomes visible escapes.
+
+    Line ends around the text are the command's own, and stay.
+    """
+    line = text.strip("\n")
+    before, after = text[: len(text) - len(text.lstrip("\n"))], text[len(text.rstrip("\n")) :] if line else ""
+    click.echo(f"{before}{shown(line)}{after}", err=err)
+
+
+def say_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print a traceback as Python does, with nothing in it that a terminal would act on: it quotes names too."""
+    for part in traceback.format_exception(kind, error, trace):
+        for line in part.splitlines():
+            say(line, err=True)
+
+
+def say_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,  # noqa: ARG001 - Python's own function has these too
+    line: str | None = None,  # noqa: ARG001
+) -> None:
+    """Print what a library warns of, in one line."""
+    say(f"{filename}:{lineno}: {category.__name__}: {message}", err=True)
+
+
+class SafeFormatter(logging.Formatter):
+    """Writes log records with nothing in them that a terminal would act on."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the lines of a record."""
+        return "\n".join(map(shown, super().format(record).splitlines()))
 
 
 def print_json(value: object) -> None:
@@ -68,11 +108,11 @@ def print_unreadable(unreadable: Sequence[UnreadableFile]) -> None:
     """List files that could not be read, with reasons, on stderr."""
     if not unreadable:
         return
-    click.echo(f"{plural(len(unreadable), 'file')} could not be read:", err=True)
+    say(f"{plural(len(unreadable), 'file')} could not be read:", err=True)
     for item in unreadable[:_SHOWN_REASONS]:
-        click.echo(f"  {shown(str(item.path))}: {shown(item.reason)}", err=True)
+        say(f"  {shown(str(item.path))}: {shown(item.reason)}", err=True)
     if len(unreadable) > _SHOWN_REASONS:
-        click.echo(f"  and {len(unreadable) - _SHOWN_REASONS:,} more (all with --json)", err=True)
+        say(f"  and {len(unreadable) - _SHOWN_REASONS:,} more (all with --json)", err=True)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from vitsearch.cli.output import plural, print_json, shown
+from vitsearch.cli.output import plural, print_json, say, shown
 from vitsearch.cli.session import Session, json_option, pass_session
 
 
@@ -31,7 +31,7 @@ def list_roots(session: Session, as_json: bool) -> None:
             notes.append(f"{info.unreadable:,} unreadable")
         if not info.online:
             notes.append("offline")
-        click.echo(f"{shown(str(info.path))}  ({', '.join(notes)})")
+        say(f"{shown(str(info.path))}  ({', '.join(notes)})")
 
 
 @roots.command()
@@ -45,7 +45,7 @@ def relocate(session: Session, old: str, new: str) -> None:
     """
     with session.open() as library:
         library.relocate_root(old, new)
-    click.echo(f"{shown(old)} is now {shown(new)}")
+    say(f"{shown(old)} is now {shown(new)}")
 
 
 @roots.command()
@@ -58,4 +58,4 @@ def forget(session: Session, folder: str) -> None:
     """
     with session.open() as library:
         removed = library.forget_root(folder)
-    click.echo(f"forgot {shown(folder)} and {plural(removed, 'photo')}")
+    say(f"forgot {shown(folder)} and {plural(removed, 'photo')}")

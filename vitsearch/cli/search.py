@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from vitsearch.cli.output import print_json, shown
+from vitsearch.cli.output import print_json, say, shown
 from vitsearch.cli.session import (
     Session,
     device_option,
@@ -181,22 +181,19 @@ def search(
     if as_json:
         print_json(result)
     elif only_paths:
-        for match in result.results:
-            path = str(match.path)
-            # A program gets the bytes of a name, a terminal nothing that it would act on.
-            click.echo(shown(path) if sys.stdout.isatty() else path.encode("utf-8", "surrogateescape"))
+        _print_paths(result)
     else:
         _print_table(result)
     if sheet:
         from vitsearch.pages.contact_sheet import write_contact_sheet
 
         write_contact_sheet(result, queries, Path(sheet), force=force)
-        click.echo(f"contact sheet: {shown(str(Path(sheet).absolute()))}", err=True)
+        say(f"contact sheet: {shown(str(Path(sheet).absolute()))}", err=True)
     if page:
         from vitsearch.pages.results import write_result_page
 
         write_result_page(result, queries, Path(page), force=force)
-        click.echo(f"page: {shown(str(Path(page).absolute()))}", err=True)
+        say(f"page: {shown(str(Path(page).absolute()))}", err=True)
     if open_best and result.results:
         click.launch(str(result.results[0].path))
 
@@ -217,7 +214,7 @@ def _search_label(
     from vitsearch.heads.store import HeadShelf
 
     labeller = Labeller(HeadShelf(library), head)
-    return labeller.search(label, k=k, criteria=criteria, notice=lambda line: click.echo(line, err=True))
+    return labeller.search(label, k=k, criteria=criteria, notice=lambda line: say(line, err=True))
 
 
 def _store(address: str | None, token: str | None) -> AbstractContextManager[MilvusSearch | None]:
@@ -229,12 +226,22 @@ def _store(address: str | None, token: str | None) -> AbstractContextManager[Mil
     return MilvusSearch(Address.parse(address, token=token))
 
 
+def _print_paths(result: SearchResult) -> None:
+    for match in result.results:
+        path = str(match.path)
+        # A program gets the bytes of a name, a terminal nothing that it would act on.
+        if sys.stdout.isatty():
+            say(path)
+        else:
+            click.echo(path.encode("utf-8", "surrogateescape"))
+
+
 def _print_table(result: SearchResult) -> None:
     floor = result.matches_above
     for match in result.results:
         copies = f"  (+{len(match.other_paths)} more)" if match.other_paths else ""
-        click.echo(f"{match.score:6.3f}  {match.percentile:5.1f} %  {shown(str(match.path))}{copies}")
+        say(f"{match.score:6.3f}  {match.percentile:5.1f} %  {shown(str(match.path))}{copies}")
     if not result.results:
-        click.echo("no photo matches", err=True)
+        say("no photo matches", err=True)
     elif floor is not None and result.results[0].score < floor:
-        click.echo(f"nothing here stands out: a real match would score above {floor:.3f}", err=True)
+        say(f"nothing here stands out: a real match would score above {floor:.3f}", err=True)

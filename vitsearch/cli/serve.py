@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vitsearch.cli.output import SafeFormatter, say
 from vitsearch.cli.session import Session, device_option, pass_session
 from vitsearch.errors import VitsearchError
 
@@ -67,13 +68,15 @@ def serve(
     from vitsearch.web.serving import bind, run_server
     from vitsearch.web.settings import LibrarySettings
 
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    handler = logging.StreamHandler()
+    handler.setFormatter(SafeFormatter("%(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
     settings = LibrarySettings(session.library_folder.absolute(), session.cache_folder, device)
     bound = bind(host, port, token=token)
     link = bound.link
-    click.echo(f"vitsearch is at {link}", err=True)
+    say(f"vitsearch is at {link}", err=True)
     if not bound.access.is_local:
-        click.echo("everybody who has this link can see your photos; it is not encrypted", err=True)
+        say("everybody who has this link can see your photos; it is not encrypted", err=True)
 
     def started() -> None:
         if open_page:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vitsearch.cli.output import say
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -74,7 +76,7 @@ class Session:
             cache=self.cache_folder,
             device=device,
             batch_size=batch_size,
-            notice=lambda line: click.echo(line, err=True),
+            notice=lambda line: say(line, err=True),
         )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vitsearch.cli.output import duration, plural, print_json, shown, size
+from vitsearch.cli.output import duration, plural, print_json, say, shown, size
 from vitsearch.cli.session import Session, json_option, pass_session
 
 if TYPE_CHECKING:
@@ -26,24 +26,24 @@ def status(session: Session, as_json: bool) -> None:
             {**{field.name: getattr(state, field.name) for field in fields(state)}, "forecast": forecasts}
         )
         return
-    click.echo(f"library     {shown(str(state.folder))}")
-    click.echo(
+    say(f"library     {shown(str(state.folder))}")
+    say(
         f"model       {state.model or 'none yet'}"
         + (f" ({state.dimension} dimensions)" if state.model else "")
     )
-    click.echo(f"photos      {state.photos:,} in {plural(state.files, 'file')}, {state.vectors:,} vectors")
+    say(f"photos      {state.photos:,} in {plural(state.files, 'file')}, {state.vectors:,} vectors")
     if state.missing or state.unreadable:
-        click.echo(f"not here    {state.missing:,} missing, {state.unreadable:,} unreadable")
+        say(f"not here    {state.missing:,} missing, {state.unreadable:,} unreadable")
     current = "current" if state.cache_current else "to be brought up to date by the next search"
-    click.echo(
+    say(
         f"on disk     database {size(state.database_bytes)}, index {size(state.neighbours_bytes)} ({current})"
     )
     if state.thumbnails_bytes:
-        click.echo(f"thumbnails  {size(state.thumbnails_bytes)} (made again when they are deleted)")
+        say(f"thumbnails  {size(state.thumbnails_bytes)} (made again when they are deleted)")
     for root in state.roots:
-        click.echo(f"folder      {shown(str(root.path))}" + ("" if root.online else "  (offline)"))
+        say(f"folder      {shown(str(root.path))}" + ("" if root.online else "  (offline)"))
     for one in forecasts:
-        click.echo(f"{f'at {one.photos:,}':<15} {_needs(one)}")
+        say(f"{f'at {one.photos:,}':<15} {_needs(one)}")
 
 
 def _needs(forecast: Forecast) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 
 from vitsearch.errors import HeadError
 from vitsearch.folders.scan import walk
+from vitsearch.heads.csv_cells import from_cell
 from vitsearch.heads.head import check_labels
 from vitsearch.records import FoundFile
 
@@ -102,10 +103,10 @@ def read_label_csv(path: Path) -> tuple[LabelledFile, ...]:
             for line in lines:
                 if not line["path"] or line["label"] is None:
                     raise HeadError(f"{path}, line {lines.line_num}: a path or a label is missing")
-                photo = path.parent / line["path"]
+                photo = path.parent / from_cell(line["path"])
                 if not photo.is_file():
                     raise HeadError(f"{path}, line {lines.line_num}: there is no file {photo}")
-                labelled.append(LabelledFile(photo, line["label"].strip() or None))
+                labelled.append(LabelledFile(photo, from_cell(line["label"].strip()) or None))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise HeadError(f"cannot read {path} ({error}): it must be a CSV file in UTF-8") from error
     check_labels(sorted({item.label for item in labelled if item.label is not None}))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vitsearch.errors import HeadError
+from vitsearch.heads.csv_cells import to_cell
 from vitsearch.heads.xmp import write_keywords
 from vitsearch.records import UnreadableFile
 from vitsearch.storage.outputs import Output
@@ -31,14 +32,24 @@ class SidecarReport:
 def write_label_csv(labelled: Sequence[LabelledPhoto], file: Path, *, force: bool = False) -> None:
     """Write one line a photo and label: path, label, probability, rank (1 is the best), abstained (0 or 1).
 
-    Raises `OutputError` if the file cannot be written, or vitsearch did not write what is there and `force` is not set.
+    No cell is one that a spreadsheet evaluates. Raises `OutputError` if the file cannot be written, or vitsearch did
+    not write what is there and `force` is not set.
     """
     text = io.StringIO(newline="")
     lines = csv.writer(text)
     lines.writerow(TABLE_COLUMNS)
     for photo in labelled:
+        path = to_cell(str(photo.path))
         for rank, best in enumerate(photo.labels, 1):
-            lines.writerow((photo.path, best.label, f"{best.probability:.6f}", rank, int(photo.abstained)))
+            lines.writerow(
+                (
+                    path,
+                    to_cell(best.label),
+                    f"{best.probability:.6f}",
+                    rank,
+                    int(photo.abstained),
+                )
+            )
     Output(file, "table", force=force).write(text.getvalue().encode("utf-8", "surrogateescape"))
 
 

@@ -111,6 +111,7 @@ def run_server(
     app = create_app(settings, access=bound.access, reveal=reveal, watch=watch)
     config = uvicorn.Config(
         app,
+        log_config=None,  # the caller's: its own formatter lets control characters through
         log_level="warning",
         access_log=False,
         server_header=False,
