@@ -20,7 +20,6 @@ from vitsearch.duplicates.find import find_duplicates
 from vitsearch.duplicates.verify import evidence
 from vitsearch.duplicates.verify.evidence import SecondLook
 from vitsearch.engines import merging
-from vitsearch.indexing.run import embedding
 from vitsearch.library import Library
 from vitsearch.photos.perceptual_hash import perceptual_hash
 from vitsearch.web import server
@@ -173,7 +172,7 @@ def test_more_threads_than_decoders_wait_their_turn(photos):
 
 
 def test_a_library_is_the_same_when_it_is_made_photo_by_photo(indexed, photos, tmp_path, monkeypatch):
-    monkeypatch.setattr(embedding, "_COMMIT_FILES", 1)
+    monkeypatch.setattr("vitsearch.indexing.embedding._COMMIT_FILES", 1)
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
     with Library.open(tmp_path / "own", backbone=MeanColour(batch_size=1)) as library:
         report = library.index([photos], workers=1)
