@@ -48,11 +48,13 @@ def batch(root: int, folder: Path, start: int, count: int) -> list[ReadableFile]
     files = []
     for offset, row in enumerate(rows):
         number = start + offset
-        payload = number.to_bytes(8, "big") + source.bytes(24)
+        photo_hash = number.to_bytes(8, "big") + source.bytes(24)
         found = FoundFile(folder, f"{number // 1000:04}/{number:07}.jpg", 2_000_000 + number, number)
         facts = PhotoFacts("JPEG", 4000, 3000, "2024-05-01T12:00:00", "A camera", None, None, None)
         files.append(
-            ReadableFile(root, found, payload, payload, facts, source.bytes(32), row.astype(np.float16), 1.0)
+            ReadableFile(
+                root, found, photo_hash, photo_hash, facts, source.bytes(32), row.astype(np.float16), 1.0
+            )
         )
     return files
 

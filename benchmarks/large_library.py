@@ -70,11 +70,11 @@ def _add(library: Library, place: Path, pictures: list[Path], count: int) -> Non
         with catalog.database.write():
             run_many = catalog.database.run_many
             run_many(
-                "INSERT INTO photos (id, payload, format, width, height, taken, camera) VALUES (?,?,?,?,?,?,?)",
+                "INSERT INTO photos (id, photo_hash, format, width, height, taken, camera) VALUES (?,?,?,?,?,?,?)",
                 photos,
             )
             run_many(
-                "INSERT INTO files (root, path, photo, content, size, mtime_ns, added_run) VALUES (?,?,?,?,?,?,1)",
+                "INSERT INTO files (root, path, photo, file_hash, size, mtime_ns, added_run) VALUES (?,?,?,?,?,?,1)",
                 files,
             )
             run_many("INSERT INTO vectors (space, photo, norm, vector) VALUES (?, ?, 1.0, ?)", vectors)

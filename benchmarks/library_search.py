@@ -135,7 +135,7 @@ def search(library: Library, queries: np.ndarray) -> None:
     cold.search(queries[:64], K, exact=True)  # reads all rows
     neighbours = current(library)
     space_id, space = active(library)
-    ids = [library.catalog.photo_id(library_payload(path)) for path in files]
+    ids = [library.catalog.photo_id(library_photo_hash(path)) for path in files]
     rows = library.catalog.vectors(space_id, space.dimension, np.array(ids))
     order = np.argsort(rows[0])
     vectors = rows[1][order][np.searchsorted(rows[0][order], ids)].astype(np.float32)
@@ -143,7 +143,7 @@ def search(library: Library, queries: np.ndarray) -> None:
     print(f"operating point {point}")
     runs: dict[str, Callable[[int], object]] = {
         "Library.search": lambda index: library.search(files[index], k=K),
-        "reading the example": lambda index: library_payload(files[index]),
+        "reading the example": lambda index: library_photo_hash(files[index]),
         "Neighbours.search": lambda index: neighbours.search(
             vectors[index][None], K + 8, exclude=np.array([ids[index]])
         ),
@@ -263,7 +263,7 @@ def merge_and_forget(library: Library) -> None:
     photos = [
         ImportedRow(
             number=number,
-            payload=secrets.token_bytes(32),
+            photo_hash=secrets.token_bytes(32),
             path=None,
             facts=PhotoFacts("JPEG", 4032, 3024),
             perceptual=None,
@@ -278,7 +278,7 @@ def merge_and_forget(library: Library) -> None:
         for start in range(0, MERGED, 1000):
             merge.by_content(photos[start : start + 1000])
     neighbours = current(library)
-    added = library.catalog.photo_id(photos[7].payload)
+    added = library.catalog.photo_id(photos[7].photo_hash)
     assert neighbours.search(rows[7:8], 1)[1][0, 0] == added
     seconds = in_turns({"": lambda index: neighbours.search(rows[index][None], K)}, 100)[""]
     print(f"Neighbours.search with {MERGED:,} rows in no cell yet: {spread(seconds)}")
@@ -299,12 +299,12 @@ def current(library: Library) -> Neighbours:
     return library._search_cache(*active(library)).current()  # noqa: SLF001
 
 
-def library_payload(path: Path) -> bytes:
+def library_photo_hash(path: Path) -> bytes:
     """Read an example file as a search does."""
     from vitsearch.searching.queries import QueryImage
 
     with QueryImage.open(path, decoders=None) as query:
-        return query.photo.payload
+        return query.photo.photo_hash
 
 
 def in_turns(runs: dict[str, Callable[[int], object]], count: int) -> dict[str, list[float]]:

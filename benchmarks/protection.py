@@ -41,7 +41,11 @@ class _UnprotectedPhoto:
 
     def __init__(self, path: Path) -> None:
         self._photo = read_photo(path)
-        self.content, self.payload, self.facts = self._photo.content, self._photo.payload, self._photo.facts
+        self.content, self.photo_hash, self.facts = (
+            self._photo.content,
+            self._photo.photo_hash,
+            self._photo.facts,
+        )
 
     def prepared(self, preprocessing: Preprocessing) -> tuple[bytes, npt.NDArray[np.uint8]]:
         image = self._photo.pixels(min_side=preprocessing.decode_side)

@@ -154,15 +154,15 @@ def contents(folder: Path) -> dict[bytes, tuple[object, np.ndarray]]:
     """Return facts and files of each photo of a library, and its vector (d,), by the hash of its content."""
     with Library.open(folder) as library:
         rows = library.catalog.database.rows(
-            "SELECT p.payload, p.format, p.width, p.height, p.taken, p.camera, p.perceptual, "
-            "(SELECT group_concat(f.path || f.size || ' ' || f.mtime_ns || hex(f.content)) "
+            "SELECT p.photo_hash, p.format, p.width, p.height, p.taken, p.camera, p.perceptual, "
+            "(SELECT group_concat(f.path || f.size || ' ' || f.mtime_ns || hex(f.file_hash)) "
             "FROM (SELECT * FROM files ORDER BY path) f WHERE f.photo = p.id), v.vector "
             "FROM photos p JOIN vectors v ON v.photo = p.id"
         )
     found = {}
-    for payload, *facts, blob in rows:
+    for photo_hash, *facts, blob in rows:
         row = np.frombuffer(blob, "<f2").astype(np.float32)
-        found[payload] = tuple(facts), row / np.linalg.norm(row)
+        found[photo_hash] = tuple(facts), row / np.linalg.norm(row)
     return found
 
 

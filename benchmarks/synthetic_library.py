@@ -85,7 +85,7 @@ def make_library(
     """
     until = time.monotonic() + 60 * minutes
     root = folder / "photos"
-    payloads = _write_queries(root / "queries")
+    photo_hashes = _write_queries(root / "queries")
     database = Database.open(folder / LIBRARY_FILE, create=True)
     catalog = Catalog(database)
     space_id = catalog.add_space(space or Stored(widening.base.shape[1]).space)
@@ -101,7 +101,7 @@ def make_library(
         rows = block.astype("<f2")
         for start in range(0, len(block), BATCH):
             part = rows[start : start + BATCH]
-            facts = _facts(first + start, len(part), payloads, photos)
+            facts = _facts(first + start, len(part), photo_hashes, photos)
             _insert(connection, space_id, root_id, part, facts)
         made = first + len(block)
         if time.monotonic() > until:
@@ -112,8 +112,8 @@ def make_library(
     return int(made)
 
 
-def _facts(first: int, count: int, payloads: list[tuple[Path, bytes]], photos: int) -> Iterator[Row]:
-    """Yield id, payload, time, camera, random bytes and path of photos; every so many is a query's."""
+def _facts(first: int, count: int, photo_hashes: list[tuple[Path, bytes]], photos: int) -> Iterator[Row]:
+    """Yield id, photo_hash, time, camera, random bytes and path of photos; every so many is a query's."""
     random = np.random.default_rng(first)
     noise = random.bytes(count * 128)
     minutes = random.integers(20 * 365 * 24 * 60, size=count)
@@ -122,12 +122,12 @@ def _facts(first: int, count: int, payloads: list[tuple[Path, bytes]], photos: i
     for index in range(count):
         number = first + index
         some = noise[index * 128 : index * 128 + 128]
-        path, payload = f"{number // PER_FOLDER:05}/IMG_{number:08}.jpg", some[:32]
+        path, photo_hash = f"{number // PER_FOLDER:05}/IMG_{number:08}.jpg", some[:32]
         if number % apart == 0 and number // apart < QUERIES:
-            place, payload = payloads[number // apart]
+            place, photo_hash = photo_hashes[number // apart]
             path = f"queries/{place.name}"
         taken = (FIRST_DAY + timedelta(minutes=int(minutes[index]))).strftime("%Y-%m-%dT%H:%M:%S")
-        yield number + 1, payload, taken, CAMERAS[cameras[index]], some[32:64], some[64:], path
+        yield number + 1, photo_hash, taken, CAMERAS[cameras[index]], some[32:64], some[64:], path
 
 
 def _insert(
@@ -135,16 +135,19 @@ def _insert(
 ) -> None:
     known = list(facts)
     connection.executemany(
-        "INSERT INTO photos (id, payload, format, width, height, taken, camera, perceptual) "
+        "INSERT INTO photos (id, photo_hash, format, width, height, taken, camera, perceptual) "
         "VALUES (?, ?, 'JPEG', 4032, 3024, ?, ?, ?)",
-        [(photo, payload, taken, camera, hashes) for photo, payload, taken, camera, _, hashes, _ in known],
+        [
+            (photo, photo_hash, taken, camera, hashes)
+            for photo, photo_hash, taken, camera, _, hashes, _ in known
+        ],
     )
     connection.executemany(
         "INSERT INTO vectors (space, photo, norm, vector) VALUES (?, ?, 10.0, ?)",
         [(space, one[0], row.tobytes()) for one, row in zip(known, rows, strict=True)],
     )
     connection.executemany(
-        "INSERT INTO files (root, path, photo, content, size, mtime_ns, added_run) "
+        "INSERT INTO files (root, path, photo, file_hash, size, mtime_ns, added_run) "
         "VALUES (?, ?, ?, ?, 3000000, 1700000000000000000, 1)",
         [(root, path, photo, content) for photo, _, _, _, content, _, path in known],
     )
@@ -153,13 +156,13 @@ def _insert(
 def _write_queries(folder: Path) -> list[tuple[Path, bytes]]:
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(5)
-    payloads = []
+    photo_hashes = []
     for number in range(QUERIES):
         path = folder / f"query-{number:02}.jpg"
         small = Image.fromarray(random.integers(256, size=(12, 16, 3), dtype=np.uint8))
         small.resize((1024, 768), Image.Resampling.BICUBIC).save(path, quality=90)
-        payloads.append((path, read_photo(path).payload))
-    return payloads
+        photo_hashes.append((path, read_photo(path).photo_hash))
+    return photo_hashes
 
 
 def main() -> None:

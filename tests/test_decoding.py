@@ -79,7 +79,11 @@ def test_a_photo_is_the_same_as_if_it_were_decoded_here():
             here = read_photo(path)
             image = here.pixels(min_side=SQUARE.decode_side)
             with decoders.open(path) as there:
-                assert (there.content, there.payload, there.facts) == (here.content, here.payload, here.facts)
+                assert (there.content, there.photo_hash, there.facts) == (
+                    here.content,
+                    here.photo_hash,
+                    here.facts,
+                )
                 hashed, pixels = there.prepared(SQUARE)
             assert hashed == perceptual_hash(image)
             np.testing.assert_array_equal(pixels, prepare(image, SQUARE))
@@ -239,7 +243,7 @@ def test_a_search_with_decoders_survives_what_it_is_given(tmp_path, hostile, pic
             with pytest.raises(UnreadablePhoto) as caught:
                 library.search(io.BytesIO(PHOTO.read_bytes() + word.encode()))
             assert caught.value.reason == REASONS[word]
-        (match,) = library.search(PHOTO, counters=[tmp_path / "photos/a.png"], include_self=True).results
+        (match,) = library.search(PHOTO, negatives=[tmp_path / "photos/a.png"], include_self=True).results
         assert match.path == tmp_path / "photos/a.png"
         assert library.search(PHOTO, crop=(10, 10, 50, 50)).results[0].path == match.path
 

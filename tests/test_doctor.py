@@ -18,7 +18,7 @@ from vitsearch.errors import LibraryBusy, LibraryDamaged, LibraryMissing, Librar
 from vitsearch.heads.store import HeadShelf
 from vitsearch.library import Library
 from vitsearch.storage.listing import Listing
-from vitsearch.storage.write_lock import lease
+from vitsearch.storage.write_lock import write_lock
 
 PAGE = 8192
 
@@ -71,7 +71,7 @@ def contents(folder):
         "head_examples",
         "photo_labels",
         "not_duplicates",
-        "counters",
+        "settings",
     )
     found = {table: sql(folder, f"SELECT * FROM {table} ORDER BY 1, 2") for table in tables}
     found["spaces"] = sql(folder, "SELECT id, description, model, dimension, active FROM spaces")
@@ -254,7 +254,7 @@ def test_leftovers_of_killed_runs_and_of_photos_that_are_gone_are_found_and_remo
     own = folder / ".vitsearch"
     (space,) = (own / "neighbours").iterdir()
     with Library.open(folder) as library:
-        payload = Listing(library.catalog).payload(40)
+        photo_hash = Listing(library.catalog).photo_hash(40)
     leftovers = [
         space / "rows-0badcafe.f16",
         space / "ids-0badcafe.i64",
@@ -270,11 +270,11 @@ def test_leftovers_of_killed_runs_and_of_photos_that_are_gone_are_found_and_remo
         own / f".vitsearch-{'0b' * 8}.tmp",
         folder / "heads" / f".vitsearch-{'0b' * 8}.tmp",
         folder / ".vitsearch" / "thumbnails" / "0b" / f"{'ad' * 31}-320.jpg",
-        folder / ".vitsearch" / "thumbnails" / payload[:2] / f"{payload[2:]}-160.jpg.0badcafe.partial",
-        folder / ".vitsearch" / "thumbnails" / payload[:2] / f".vitsearch-{'0b' * 8}.tmp",
+        folder / ".vitsearch" / "thumbnails" / photo_hash[:2] / f"{photo_hash[2:]}-160.jpg.0badcafe.partial",
+        folder / ".vitsearch" / "thumbnails" / photo_hash[:2] / f".vitsearch-{'0b' * 8}.tmp",
     ]
     stay = [
-        folder / ".vitsearch" / "thumbnails" / payload[:2] / f"{payload[2:]}-320.jpg",
+        folder / ".vitsearch" / "thumbnails" / photo_hash[:2] / f"{photo_hash[2:]}-320.jpg",
         folder / ".vitsearch" / "thumbnails" / "of mine" / "cat-320.jpg",
         folder / "notes of mine.txt",
         folder / "heads" / ".feed.tmp",
@@ -332,7 +332,7 @@ def test_unreadable_photos_are_listed_with_their_reasons_and_offline_folders_are
 
 
 def test_a_repair_waits_for_no_run_that_is_changing_the_library(folder):
-    with lease(folder):
+    with write_lock(folder):
         with pytest.raises(LibraryBusy):
             repair(folder)
         assert wrong(folder) == {"leftovers": ("note", "another run is changing the library: not looked at")}
@@ -429,7 +429,7 @@ def test_an_id_is_not_given_again_after_a_salvage(folder, photos, picture):
 def test_a_library_of_an_older_format_is_salvaged_into_a_new_one(folder, monkeypatch):
     sql(folder, "UPDATE files SET reason = 'x' WHERE id = 1")
     before = contents(folder)
-    columns = "id, payload, format, width, height, taken, camera, latitude, longitude, software"
+    columns = "id, photo_hash, format, width, height, taken, camera, latitude, longitude, software"
     sql(folder, f"CREATE TABLE older AS SELECT {columns} FROM photos")
     root, older = pages_of(folder, "photos"), pages_of(folder, "older")
     connection = sqlite3.connect(folder / "library.db")

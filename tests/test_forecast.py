@@ -9,7 +9,7 @@ from conftest import MeanColour
 from vitsearch.library import Library
 from vitsearch.neighbours.forecast import forecasts, index_bytes, measured_multiply_rate, new_database_bytes
 from vitsearch.neighbours.neighbours import Neighbours
-from vitsearch.neighbours.reference_sample import BackgroundSample
+from vitsearch.neighbours.reference_sample import ReferenceSample
 from vitsearch.neighbours.sizing import CellShape
 from vitsearch.records import FoundFile, PhotoFacts
 from vitsearch.storage.catalog import Catalog, ReadableFile
@@ -67,7 +67,7 @@ def test_a_library_that_knows_itself_is_forecast_by_its_own_size():
 def test_the_size_of_a_small_index_is_forecast_exactly_but_for_its_manifest(tmp_path, dimension):
     rows = unit_rows(600, dimension)
     Neighbours.build(dimension, [(np.arange(600), rows)], folder=tmp_path, generation=1)
-    BackgroundSample(np.arange(600), rows).save(tmp_path / "background.npz", generation=1)
+    ReferenceSample(np.arange(600), rows).save(tmp_path / "background.npz", generation=1)
     assert 0 <= folder_bytes(tmp_path) - index_bytes(600, dimension) < 2000
 
 

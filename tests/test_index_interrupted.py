@@ -77,7 +77,7 @@ def stored_vectors(folder):
     """Payload and vector of every photo of a library."""
     with Library.open(folder) as library:
         rows = library.catalog.database.rows(
-            "SELECT p.payload, v.vector FROM vectors v JOIN photos p ON p.id = v.photo ORDER BY p.payload"
+            "SELECT p.photo_hash, v.vector FROM vectors v JOIN photos p ON p.id = v.photo ORDER BY p.photo_hash"
         )
         assert library.catalog.database.scalar("PRAGMA integrity_check") == "ok"
     return rows

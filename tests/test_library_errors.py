@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import MeanColour, figures, places
+from earlier_formats import as_format_1
 
 from vitsearch.errors import (
     LibraryDamaged,
@@ -24,7 +25,6 @@ from vitsearch.errors import (
 from vitsearch.library import Library
 from vitsearch.photos.photo import read_photo
 from vitsearch.space import Preprocessing
-from vitsearch.storage import database
 
 COLOURS = ["red", "lime", "blue", "white", "yellow", "cyan"]
 
@@ -110,7 +110,7 @@ def test_a_library_of_a_later_version_is_refused_and_left_as_it_is(folder, photo
     kind, message = refusals(folder, photos)
     assert kind is LibraryTooNew
     assert message == (
-        f"{folder / 'library.db'} was written by a later version of vitsearch (format 99, this one reads 1): "
+        f"{folder / 'library.db'} was written by a later version of vitsearch (format 99, this one reads 2): "
         "upgrade with `pip install -U vitsearch`"
     )
     assert (folder / "library.db").read_bytes() == before
@@ -384,11 +384,15 @@ def test_a_mutated_database_ends_in_a_clear_line_or_an_answer(folder, photos, se
                 question()
 
 
-def test_an_older_library_is_backed_up_before_it_is_upgraded(folder, photos, monkeypatch):
+def test_an_older_library_is_backed_up_and_upgraded_and_answers_the_same(folder, photos):
+    query = photos / "red.png"
+    with Library.open(folder, backbone=MeanColour()) as library:
+        answer = library.search(query, include_self=True)
+    as_format_1(folder / "library.db")
     before = contents(folder / "library.db")
-    monkeypatch.setattr(database, "SCHEMA_VERSION", 2)
     with Library.open(folder, backbone=MeanColour()) as library:
         assert library.status().photos == 6
+        assert library.search(query, include_self=True) == answer
     assert contents(folder / ".vitsearch/backups/library.db.format-1") == before
     with Library.open(folder, backbone=MeanColour()) as library:
         assert figures(library.index()) == {"photos": 6, "files": 6, "unchanged": 6}

@@ -187,7 +187,7 @@ class TestSearch:
         assert len(both(red)) == 9
         assert len(both(red, k=3)) == 3
         assert len(both(red, include_self=True)) == 10
-        assert len(both(red, photos / "warm/gold.jpg", counters=[photos / "cold/blue.jpg"])) == 8
+        assert len(both(red, photos / "warm/gold.jpg", negatives=[photos / "cold/blue.jpg"])) == 8
         assert len(both(red, folders=[photos / "warm"])) == 5
         assert len(both(red, folders=[photos.parent])) == 9
         assert len(both(red, folders=[photos / "warm", photos / "cold"])) == 9

@@ -60,7 +60,7 @@ def vectors(library):
     """Every stored vector by its photo's hash."""
     return dict(
         library.catalog.database.rows(
-            "SELECT p.payload, v.vector FROM vectors v JOIN photos p ON p.id = v.photo ORDER BY p.payload"
+            "SELECT p.photo_hash, v.vector FROM vectors v JOIN photos p ON p.id = v.photo ORDER BY p.photo_hash"
         )
     )
 

@@ -1,4 +1,4 @@
-"""Which bytes of a file are the photo: notes written into it leave the payload alone, what is seen does not."""
+"""Which bytes of a file are the photo: notes written into it leave the photo hash alone, what is seen does not."""
 
 import io
 import struct
@@ -11,7 +11,7 @@ from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
 from vitsearch.photos.photo import parse_photo
-from vitsearch.photos.photo_hash import payload_parts
+from vitsearch.photos.photo_hash import photo_hash_parts
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 LAB = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
@@ -32,8 +32,8 @@ def encoded(kind, image=None, **options):
     return buffer.getvalue()
 
 
-def payload(data):
-    return parse_photo(data, name="it").payload
+def photo_hash(data):
+    return parse_photo(data, name="it").photo_hash
 
 
 def exif(**tags):
@@ -60,7 +60,7 @@ def with_chunk(png, name, body):
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-def test_ratings_keywords_and_captions_leave_the_payload_alone(kind):
+def test_ratings_keywords_and_captions_leave_the_photo_hash_alone(kind):
     plain = encoded(kind)
     tagged = [
         encoded(kind, exif=exif(rating=5)),
@@ -72,10 +72,10 @@ def test_ratings_keywords_and_captions_leave_the_payload_alone(kind):
         encoded(kind, exif=exif(rating=4), **({"xmp": XMP} if kind != "PNG" else {})),
     ]
     assert len({parse_photo(data, name="it").content for data in [plain, *tagged]}) == 6
-    assert {payload(data) for data in tagged} == {payload(plain)}
+    assert {photo_hash(data) for data in tagged} == {photo_hash(plain)}
 
 
-def test_comments_iptc_and_several_blocks_of_a_jpeg_leave_the_payload_alone():
+def test_comments_iptc_and_several_blocks_of_a_jpeg_leave_the_photo_hash_alone():
     plain = encoded("JPEG")
     for data in (
         encoded("JPEG", comment=b"a caption"),
@@ -85,11 +85,11 @@ def test_comments_iptc_and_several_blocks_of_a_jpeg_leave_the_payload_alone():
         ),
         plain[:2] + b"\xff\xff" + segment(0xFE, b"after fill bytes") + plain[2:],
     ):
-        assert payload(data) == payload(plain)
+        assert photo_hash(data) == photo_hash(plain)
 
 
 @pytest.mark.parametrize("name", [b"tEXt", b"zTXt", b"iTXt", b"tIME"])
-def test_the_notes_of_a_png_leave_the_payload_alone_wherever_they_stand(name):
+def test_the_notes_of_a_png_leave_the_photo_hash_alone_wherever_they_stand(name):
     plain = encoded("PNG")
     body = {
         b"tEXt": b"Comment\0hello",
@@ -98,25 +98,25 @@ def test_the_notes_of_a_png_leave_the_payload_alone_wherever_they_stand(name):
         b"tIME": struct.pack(">HBBBBB", 2024, 5, 17, 1, 2, 3),
     }[name]
     before_the_end = plain[:-12] + chunk(name, body) + plain[-12:]
-    assert payload(with_chunk(plain, name, body)) == payload(before_the_end) == payload(plain)
+    assert photo_hash(with_chunk(plain, name, body)) == photo_hash(before_the_end) == photo_hash(plain)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "AVIF"])
 def test_other_pixels_are_another_photo(kind):
-    assert payload(encoded(kind)) != payload(encoded(kind, scene(40)))
+    assert photo_hash(encoded(kind)) != photo_hash(encoded(kind, scene(40)))
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 def test_another_orientation_is_another_photo(kind):
-    payloads = {payload(encoded(kind, exif=exif(orientation=number))) for number in range(1, 9)}
-    assert len(payloads) == 8
-    assert payload(encoded(kind)) in payloads
+    photo_hashes = {photo_hash(encoded(kind, exif=exif(orientation=number))) for number in range(1, 9)}
+    assert len(photo_hashes) == 8
+    assert photo_hash(encoded(kind)) in photo_hashes
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 def test_another_colour_profile_is_another_photo(kind):
     data = [encoded(kind), encoded(kind, icc_profile=SRGB), encoded(kind, icc_profile=LAB)]
-    assert len({payload(each) for each in data}) == 3
+    assert len({photo_hash(each) for each in data}) == 3
 
 
 def test_another_palette_or_transparency_is_another_photo():
@@ -124,22 +124,22 @@ def test_another_palette_or_transparency_is_another_photo():
     other = image.copy()
     other.putpalette([0, 0, 0, 255, 255, 255, 9, 9, 9, 80, 80, 80])
     data = [encoded("PNG", image), encoded("PNG", other), encoded("PNG", image, transparency=1)]
-    assert len({payload(each) for each in data}) == 3
+    assert len({photo_hash(each) for each in data}) == 3
 
 
 def test_the_same_file_under_another_format_is_another_photo():
-    assert len({payload(encoded(kind)) for kind in ("PNG", "WEBP", "BMP", "TIFF")}) == 4
+    assert len({photo_hash(encoded(kind)) for kind in ("PNG", "WEBP", "BMP", "TIFF")}) == 4
 
 
 @pytest.mark.parametrize("kind", ["GIF", "BMP", "TIFF", "AVIF"])
 def test_formats_that_are_not_split_are_taken_whole(kind):
     data = encoded(kind)
-    assert payload_parts(data) == [data]
+    assert photo_hash_parts(data) == [data]
 
 
 def test_the_parts_of_a_file_are_its_own_bytes_without_the_notes():
     jpeg = encoded("JPEG", exif=exif(rating=5), comment=b"hello")
-    parts = [bytes(part) for part in payload_parts(jpeg)]
+    parts = [bytes(part) for part in photo_hash_parts(jpeg)]
     assert [part[:2] for part in parts] == [
         b"\xff\xe0",
         b"\xff\xdb",
@@ -149,9 +149,9 @@ def test_the_parts_of_a_file_are_its_own_bytes_without_the_notes():
         b"\xff\xda",
     ]
     png = encoded("PNG", pnginfo=note("Comment", "hello"))
-    assert [bytes(part)[4:8] for part in payload_parts(png)] == [b"IHDR", b"IDAT", b"IEND"]
+    assert [bytes(part)[4:8] for part in photo_hash_parts(png)] == [b"IHDR", b"IDAT", b"IEND"]
     webp = encoded("WEBP", exif=exif(rating=5), icc_profile=SRGB)
-    assert [bytes(part)[:4] for part in payload_parts(webp)] == [b"ICCP", b"VP8L"]
+    assert [bytes(part)[:4] for part in photo_hash_parts(webp)] == [b"ICCP", b"VP8L"]
 
 
 def note(key, value):
@@ -163,14 +163,14 @@ def note(key, value):
 def test_a_thumbnail_inside_the_exif_block_is_a_note():
     plain = encoded("JPEG")
     thumbnail = encoded("JPEG", scene(90))
-    assert payload(with_segment(plain, 0xE1, b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0" + thumbnail)) == payload(
-        plain
-    )
+    assert photo_hash(
+        with_segment(plain, 0xE1, b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0" + thumbnail)
+    ) == photo_hash(plain)
 
 
 def test_what_stands_behind_the_end_of_a_jpeg_belongs_to_it():
     data = encoded("JPEG")
-    assert payload(data + b"a second frame") != payload(data)
+    assert photo_hash(data + b"a second frame") != photo_hash(data)
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_what_stands_behind_the_end_of_a_jpeg_belongs_to_it():
     ],
 )
 def test_files_whose_structure_is_damaged_are_taken_whole(data):
-    assert payload_parts(data) == [data]
+    assert photo_hash_parts(data) == [data]
 
 
 SEEDS = [
@@ -205,7 +205,7 @@ SEEDS = [
 
 def assert_parts_stand_in_the_file_in_order(data):
     position = 0
-    for part in payload_parts(data):
+    for part in photo_hash_parts(data):
         position = data.index(bytes(part), position) + len(part)
 
 

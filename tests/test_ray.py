@@ -69,8 +69,8 @@ def plain(tmp_path, photos):
 
 def vectors(library):
     rows = library.catalog.database.rows(
-        "SELECT p.payload, v.vector, f.path FROM vectors v JOIN photos p ON p.id = v.photo "
-        "JOIN files f ON f.photo = p.id ORDER BY p.payload, f.path"
+        "SELECT p.photo_hash, v.vector, f.path FROM vectors v JOIN photos p ON p.id = v.photo "
+        "JOIN files f ON f.photo = p.id ORDER BY p.photo_hash, f.path"
     )
     assert rows
     return rows

@@ -11,7 +11,7 @@ from PIL import Image, ImageColor
 
 from vitsearch.errors import BadQuery, NoTextTower, UnreadablePhoto
 from vitsearch.library import Library
-from vitsearch.neighbours.reference_sample import BackgroundSample
+from vitsearch.neighbours.reference_sample import ReferenceSample
 from vitsearch.searching.matches import query_direction
 
 # No two of them score alike against any of them or pink: the order is known beyond rounding.
@@ -120,7 +120,7 @@ def test_several_examples_are_searched_for_by_their_mean_direction(indexed, phot
 
 def test_counter_examples_pull_away_by_half_their_mean(indexed, photos):
     result = indexed.search(
-        photos / "fuchsia.png", counters=[photos / "royalblue.png", photos / "aqua.png"], k=100
+        photos / "fuchsia.png", negatives=[photos / "royalblue.png", photos / "aqua.png"], k=100
     )
     direction = seen("fuchsia") - 0.5 * (seen("royalblue") + seen("aqua")) / 2
     assert_answer(result, ranking(direction, [name for name in COLOURS if name != "fuchsia"]))
@@ -352,7 +352,7 @@ def test_the_background_is_a_fixed_sample_whatever_the_order_of_indexing(tmp_pat
             found = catalog.photos([int(photo) for photo in catalog.background_ids(space, 4)])
             samples.append({row.paths[0].name for row in found.values()})
             assert len(samples[-1]) == 4
-            sample = BackgroundSample.of(catalog, space, 13)
+            sample = ReferenceSample.of(catalog, space, 13)
             scores = sample.against(seen("red").astype(np.float32)).scores
             assert sorted(scores) == list(scores)
             assert len(scores) == 10
@@ -390,12 +390,12 @@ def test_an_image_may_come_from_an_open_file(indexed, photos):
 def test_paths_may_be_text_and_relative(indexed, photos, monkeypatch):
     monkeypatch.chdir(photos)
     assert (
-        indexed.search("red.png", counters=["aqua.png"], folders=["."]).results
-        == indexed.search(photos / "red.png", counters=[photos / "aqua.png"], folders=[photos]).results
+        indexed.search("red.png", negatives=["aqua.png"], folders=["."]).results
+        == indexed.search(photos / "red.png", negatives=[photos / "aqua.png"], folders=[photos]).results
     )
 
 
-@pytest.mark.parametrize("role", ["example", "counter-example"])
+@pytest.mark.parametrize("role", ["example", "negative example"])
 def test_a_query_that_cannot_be_read_is_named_with_the_reason(indexed, photos, tmp_path, role):
     (tmp_path / "empty.jpg").touch()
     (tmp_path / "text.jpg").write_text("hello")
@@ -410,9 +410,9 @@ def test_a_query_that_cannot_be_read_is_named_with_the_reason(indexed, photos, t
         (tmp_path / "pipe.jpg", "it is not a regular file"),
         (tmp_path / "half.png", "it is truncated (image file is truncated)"),
     ):
-        examples, counters = ([path], []) if role == "example" else ([], [path])
+        examples, negatives = ([path], []) if role == "example" else ([], [path])
         with pytest.raises(UnreadablePhoto) as caught:
-            indexed.search(photos / "red.png", *examples, counters=counters)
+            indexed.search(photos / "red.png", *examples, negatives=negatives)
         assert str(caught.value) == f"cannot read {path}: {reason}"
 
 
@@ -423,7 +423,7 @@ def test_an_open_file_that_cannot_be_read_is_called_standard_input(indexed):
 
 
 def test_a_question_without_an_image_or_words_is_refused(indexed):
-    for question in ({}, {"text": ""}, {"counters": ["red.png"]}):
+    for question in ({}, {"text": ""}, {"negatives": ["red.png"]}):
         with pytest.raises(BadQuery, match="there is nothing to search for: give an image or --text"):
             indexed.search(**question)
 

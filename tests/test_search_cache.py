@@ -13,10 +13,10 @@ from benchmarks.concurrent_access import make
 from vitsearch.errors import LibraryError
 from vitsearch.library import Library
 from vitsearch.neighbours.neighbours import Neighbours, StaleCache
-from vitsearch.neighbours.reference_sample import BackgroundSample
+from vitsearch.neighbours.reference_sample import ReferenceSample
 from vitsearch.searching.matches import MatchOptions
 from vitsearch.storage.catalog import Filter
-from vitsearch.storage.write_lock import lease
+from vitsearch.storage.write_lock import write_lock
 
 
 @pytest.fixture
@@ -104,10 +104,8 @@ def test_the_background_is_read_from_sqlite_once_and_again_when_the_library_has_
     library, photos, picture, monkeypatch, tmp_path
 ):
     reads = []
-    read = BackgroundSample.of
-    monkeypatch.setattr(
-        BackgroundSample, "of", lambda *arguments: reads.append(arguments) or read(*arguments)
-    )
+    read = ReferenceSample.of
+    monkeypatch.setattr(ReferenceSample, "of", lambda *arguments: reads.append(arguments) or read(*arguments))
     library.index([photos])
     expected = library.search(photos / "03.png", k=4)
     assert library.search(photos / "03.png", k=4) == expected
@@ -135,8 +133,8 @@ def test_a_damaged_background_is_read_again(library, photos, harm):
         assert other.search(photos / "03.png") == expected
     space_id, space = library.catalog.active_space()
     generation = library.catalog.generation(space_id)
-    assert BackgroundSample.load(path, generation=generation, dimension=space.dimension) is not None
-    assert BackgroundSample.load(path, generation=generation + 1, dimension=space.dimension) is None
+    assert ReferenceSample.load(path, generation=generation, dimension=space.dimension) is not None
+    assert ReferenceSample.load(path, generation=generation + 1, dimension=space.dimension) is None
     assert not list(cache_folder(library).glob("*.tmp"))
 
 
@@ -311,7 +309,7 @@ def test_a_large_cache_is_mended_for_one_search_where_another_run_changes_the_li
     query = vector_of(large, 5)
     expected = ask(large, query)
     give_the_row_of(large, expected[1][0], 5)
-    with Library.open(large.folder) as other, lease(large.folder):
+    with Library.open(large.folder) as other, write_lock(large.folder):
         assert ask(other, query) == expected
         assert ask(other, query) == expected
         assert not is_sound(other)
@@ -329,7 +327,7 @@ def test_an_answer_of_a_cache_that_is_behind_is_not_taken_for_damage(large, monk
     query = vector_of(large, 5)
     expected = ask(large, query)
     monkeypatch.setattr(Neighbours, "build", lambda *_, **__: pytest.fail("the cache was built again"))
-    with Library.open(large.folder) as other, lease(large.folder):
+    with Library.open(large.folder) as other, write_lock(large.folder):
         space_id, _ = large.catalog.active_space()
         ((row,),) = large.catalog.database.rows(
             "SELECT id FROM vectors WHERE space = ? AND photo = ?", [space_id, expected[1][0]]

@@ -19,7 +19,7 @@ from vitsearch.cli import cli
 from vitsearch.cli.session import Session
 from vitsearch.errors import LibraryBusy, LibraryError, VitsearchError
 from vitsearch.library import Library
-from vitsearch.storage.write_lock import lease
+from vitsearch.storage.write_lock import write_lock
 from vitsearch.web.services.chosen_folder import chosen_folder, is_there
 from vitsearch.web.services.work import index_folders
 from vitsearch.web.serving import bind
@@ -144,7 +144,7 @@ def test_a_run_by_somebody_else_is_said_to_be_in_the_way(tmp_path, photos, monke
     with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
         library.index([photos])
     settings = LibrarySettings(tmp_path / "library", backbone=MeanColour())
-    with lease(tmp_path / "library"), pytest.raises(LibraryBusy, match="another run"):
+    with write_lock(tmp_path / "library"), pytest.raises(LibraryBusy, match="another run"):
         index_folders(settings, (), False, lambda _: None)
 
 

@@ -1,4 +1,4 @@
-"""Search on the web page: by photos, uploads and regions, with counter-examples and filters."""
+"""Search on the web page: by photos, uploads and regions, with negative examples and filters."""
 
 import json
 import time
@@ -188,6 +188,6 @@ def test_counter_examples_are_neither_named_in_the_query_nor_left_out_as_on_the_
     options = {"photo": ids["red"], "not": f"photo:{ids['blue']}", "k": 100}
     answer = client.get("/api/search", params=options).json()
     del answer["seconds"]
-    wanted = to_jsonable(library.search(photos / "red.png", counters=[photos / "blue.png"], k=100))
+    wanted = to_jsonable(library.search(photos / "red.png", negatives=[photos / "blue.png"], k=100))
     assert "blue.png" in [match["path"].rsplit("/")[-1] for match in answer["results"]]
     assert answer == json.loads(json.dumps(wanted))

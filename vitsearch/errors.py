@@ -47,7 +47,7 @@ class LibraryMissing(LibraryError):
 
 
 class LibraryBusy(LibraryError):
-    """Another process holds the lease or the database lock."""
+    """Another process holds the write lock or the database lock."""
 
 
 class LibraryDamaged(LibraryError):

@@ -36,7 +36,7 @@ from vitsearch.storage.catalog import Catalog, Counts, Filter, Root
 from vitsearch.storage.counts import LibraryCounts, library_counts
 from vitsearch.storage.database import Database
 from vitsearch.storage.layout import Layout
-from vitsearch.storage.write_lock import lease
+from vitsearch.storage.write_lock import write_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -177,7 +177,7 @@ class Library:
         from vitsearch.indexing.run import IndexRun, check_folders
 
         self._make_folder()
-        with lease(self.folder):
+        with write_lock(self.folder):
             catalog = self._catalog(create=True)
             named = [os.fspath(folder) for folder in folders]
             if url := next((name for name in named if "://" in name), None):
@@ -225,7 +225,7 @@ class Library:
 
         """
         self._make_folder()
-        with lease(self.folder):
+        with write_lock(self.folder):
             catalog = self._catalog(create=True)
             space_id, space = self._space_for_index(catalog, model, change=change_model)
             yield self._target(catalog, space_id, space, on_progress)
@@ -269,10 +269,12 @@ class Library:
             except OSError as error:
                 unreadable.append(UnreadableFile(path, error.strerror or str(error)))
         if new:
-            with lease(self.folder):
+            with write_lock(self.folder):
                 embedder = Embedder(catalog, space_id, lambda: self.backbone(wanted), on_progress=on_progress)
                 embedder.run(catalog.begin_run(), [(None, found) for found in new])
-            photos |= {path: catalog.photo_id(payload) for path, payload in embedder.payloads.items()}
+            photos |= {
+                path: catalog.photo_id(photo_hash) for path, photo_hash in embedder.photo_hashes.items()
+            }
             unreadable += [UnreadableFile(path, reason) for path, reason in embedder.reasons.items()]
         known = {path: photo for path, photo in photos.items() if photo is not None}
         return EmbeddedFiles(space_id, known, tuple(unreadable))
@@ -281,7 +283,7 @@ class Library:
         self,
         *examples: Example,
         text: str | None = None,
-        counters: Sequence[str | os.PathLike[str]] = (),
+        negatives: Sequence[str | os.PathLike[str]] = (),
         k: int = 10,
         crop: Crop | None = None,
         folders: Sequence[str | os.PathLike[str]] = (),
@@ -294,7 +296,7 @@ class Library:
         exact: bool = False,
         store: SearchStore | None = None,
     ) -> SearchResult:
-        """Find the photos most like the examples (their mean direction), away from the counter-examples.
+        """Find the photos most like the examples (their mean direction), away from the negative examples.
 
         An example is a path or an open binary file. `crop` is x, y, width, height in pixels of the single upright
         example. The filters keep photos below `folders`, taken from `after` on and before `before` (ISO dates), with
@@ -322,8 +324,8 @@ class Library:
         vectors = [query.vector for query in queries]
         if text:
             vectors.append(self.backbone(space).embed_texts([text]).rows[0])
-        away = [self._embedded_query(path, space, known_row, None).vector for path in counters]
-        own = [] if include_self or crop else [query.payload for query in queries]
+        away = [self._embedded_query(path, space, known_row, None).vector for path in negatives]
+        own = [] if include_self or crop else [query.photo_hash for query in queries]
         options = MatchOptions(
             k=k,
             criteria=Filter(tuple(map(absolute_path, folders)), after, before, camera),
@@ -372,7 +374,7 @@ class Library:
 
     @contextmanager
     def receiving(self, space: Space, *, use: bool = False) -> Iterator[tuple[Catalog, int]]:
-        """Hold the lease while vectors of a space, new or known, are stored; then bring the search cache up to date.
+        """Hold the write lock while vectors of a space are stored; then bring the search cache up to date.
 
         Yields the catalog and the space's id. Searches use the space afterwards if `use` says so or there was none.
 
@@ -381,7 +383,7 @@ class Library:
 
         """
         self._make_folder()
-        with lease(self.folder):
+        with write_lock(self.folder):
             catalog = self._catalog(create=True)
             space_id = catalog.add_space(space)
             yield catalog, space_id
@@ -423,14 +425,14 @@ class Library:
             raise LibraryError(f"{folder} does not exist: mount its drive, then relocate")
         catalog = (
             self.catalog
-        )  # before the lease: its lock file would make the folder of a library that is not there
-        with lease(self.folder):
+        )  # before the write lock: its lock file would make the folder of a library that is not there
+        with write_lock(self.folder):
             catalog.relocate_root(self._known_root(old), folder)
 
     def forget_root(self, folder: str | os.PathLike[str]) -> int:
         """Drop a folder from the library, and the photos that were nowhere else; return how many went."""
         catalog = self.catalog
-        with lease(self.folder):
+        with write_lock(self.folder):
             active = catalog.active_space()
             before = catalog.generation(active[0]) if active else 0
             removed = catalog.forget_root(self._known_root(folder))
@@ -446,7 +448,7 @@ class Library:
 
         """
         catalog = self.catalog
-        with lease(self.folder):
+        with write_lock(self.folder):
             spaces = [stored for stored in catalog.spaces() if stored.space.model == canonical(model)]
             if not spaces:
                 raise LibraryError(
@@ -561,18 +563,20 @@ class Library:
         self, example: Example, space: Space, known_row: Callable[[bytes], Vector | None], crop: Crop | None
     ) -> EmbeddedQuery:
         with QueryImage.open(example, decoders=self._decoders) as query:
-            payload = query.photo.payload
+            photo_hash = query.photo.photo_hash
             # A photo that is stored is its own embedding: no model has to be loaded.
-            stored = known_row(payload) if crop is None else None
+            stored = known_row(photo_hash) if crop is None else None
             if stored is not None:
-                return EmbeddedQuery(query.name, payload, stored)
+                return EmbeddedQuery(query.name, photo_hash, stored)
             # Before the model is loaded: what is wrong with the image is said at once.
             image = query.pixels(min_side=space.preprocessing.decode_side, crop=crop)
         backbone = self.backbone(space)
-        return EmbeddedQuery(query.name, payload, backbone.embed_batch(backbone.prepare(image)[None]).rows[0])
+        return EmbeddedQuery(
+            query.name, photo_hash, backbone.embed_batch(backbone.prepare(image)[None]).rows[0]
+        )
 
-    def _stored_row(self, space_id: int, space: Space, payload: bytes) -> Vector | None:
-        known = self.catalog.photo_id(payload)
+    def _stored_row(self, space_id: int, space: Space, photo_hash: bytes) -> Vector | None:
+        known = self.catalog.photo_id(photo_hash)
         if known is None:
             return None
         _, rows = self.catalog.vectors(space_id, space.dimension, np.array([known]))

@@ -126,7 +126,7 @@ def test_examples_counter_examples_and_filters_are_in_the_address(page: Page, ph
     page.until(lambda: f"photo={photo}" in page.driver.current_url, "the search")
     page.one(".tile[data-photo]")
     page.press(RIGHT, RIGHT, "-")
-    page.until(lambda: "not=photo" in page.driver.current_url, "the counter-example")
+    page.until(lambda: "not=photo" in page.driver.current_url, "the negative example")
     assert page.one(".chip.against", "Away from")
     page.click("button", "Filter")
     folder = page.one('select[aria-label="Folder"]')

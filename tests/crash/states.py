@@ -47,20 +47,20 @@ def state(workshop: Workshop) -> dict:
         return found | {"rows": {}}
     queries = {
         "roots": "SELECT path FROM roots",
-        "files": "SELECT r.path, f.path, hex(p.payload), hex(f.content), f.size, f.missing, f.reason FROM files f "
+        "files": "SELECT r.path, f.path, hex(p.photo_hash), hex(f.file_hash), f.size, f.missing, f.reason FROM files f "
         "JOIN roots r ON r.id = f.root LEFT JOIN photos p ON p.id = f.photo",
-        "photos": "SELECT hex(payload), format, width, height, taken, camera, hex(perceptual) FROM photos",
+        "photos": "SELECT hex(photo_hash), format, width, height, taken, camera, hex(perceptual) FROM photos",
         "active": "SELECT model FROM spaces WHERE active",
-        "examples": "SELECT e.head, hex(p.payload), e.label, e.corrected FROM head_examples e "
+        "examples": "SELECT e.head, hex(p.photo_hash), e.label, e.corrected FROM head_examples e "
         "JOIN photos p ON p.id = e.photo",
     }
     found["rows"] = {name: sorted(map(str, rows_of(library, sql))) for name, sql in queries.items()}
-    for model, payload, vector, norm in rows_of(
+    for model, photo_hash, vector, norm in rows_of(
         library,
-        "SELECT s.model, hex(p.payload), v.vector, v.norm FROM vectors v JOIN spaces s ON s.id = v.space "
+        "SELECT s.model, hex(p.photo_hash), v.vector, v.norm FROM vectors v JOIN spaces s ON s.id = v.space "
         "JOIN photos p ON p.id = v.photo",
     ):
-        found["vectors"][model, payload] = (np.frombuffer(vector, "<f2").astype(np.float32), norm)
+        found["vectors"][model, photo_hash] = (np.frombuffer(vector, "<f2").astype(np.float32), norm)
     return found
 
 

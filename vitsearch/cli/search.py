@@ -65,7 +65,7 @@ class Day(click.ParamType[str]):
     "-k", "k", type=click.IntRange(1, 100_000), default=10, show_default=True, help="How many matches."
 )
 @click.option(
-    "--not", "counters", multiple=True, type=click.Path(), metavar="IMAGE", help="Away from this image."
+    "--not", "negatives", multiple=True, type=click.Path(), metavar="IMAGE", help="Away from this image."
 )
 @click.option("--crop", type=CropBox(), help="Search for this region of the image, in pixels.")
 @click.option(
@@ -105,7 +105,7 @@ def search(
     label: str | None,
     head: str | None,
     k: int,
-    counters: tuple[str, ...],
+    negatives: tuple[str, ...],
     crop: tuple[int, int, int, int] | None,
     folders: tuple[str, ...],
     after: str | None,
@@ -141,7 +141,7 @@ def search(
     """
     if (label is None) != (head is None):
         raise click.UsageError("--label and --head go together")
-    if label is not None and (images or text or counters or crop):
+    if label is not None and (images or text or negatives or crop):
         raise click.UsageError("--label stands alone: leave images, --text, --not and --crop away")
     if label is not None and (include_self or distinct or only_matches or exact):
         raise click.UsageError(
@@ -152,7 +152,7 @@ def search(
     session.check_outputs(
         (sheet, "sheet"),
         (page, "page"),
-        inputs=(*(image for image in images if image != "-"), *counters),
+        inputs=(*(image for image in images if image != "-"), *negatives),
         force=force,
     )
     examples: list[str | BinaryIO] = [sys.stdin.buffer if image == "-" else image for image in images]
@@ -164,7 +164,7 @@ def search(
             result = library.search(
                 *examples,
                 text=text,
-                counters=counters,
+                negatives=negatives,
                 k=k,
                 crop=crop,
                 folders=folders,

@@ -103,7 +103,7 @@ class ProtectedPhoto:
         self.name = name
         self._process = process
         self._source = source
-        self.content, self.payload, self.facts = self._twice(self._open)
+        self.content, self.photo_hash, self.facts = self._twice(self._open)
         self._is_open = True
 
     def prepared(self, preprocessing: Preprocessing) -> tuple[bytes, npt.NDArray[np.uint8]]:
@@ -216,10 +216,10 @@ def _understood_thumbnail(fields: Fields, data: bytes, box: tuple[int, int] | No
 
 
 def _understood_header(fields: Fields, _: bytes) -> tuple[bytes, bytes, PhotoFacts]:
-    content, payload = bytes.fromhex(fields["content"]), bytes.fromhex(fields["payload"])
+    content, photo_hash = bytes.fromhex(fields["content"]), bytes.fromhex(fields["photo_hash"])
     facts = PhotoFacts(**fields["facts"])
-    if len(content) != _HASH_BYTES or len(payload) != _HASH_BYTES:
+    if len(content) != _HASH_BYTES or len(photo_hash) != _HASH_BYTES:
         raise ValueError("a hash of another length")
     if any(not isinstance(getattr(facts, name), kind) for name, kind in _FACTS.items()):
         raise TypeError("facts of other types")
-    return content, payload, facts
+    return content, photo_hash, facts

@@ -1,7 +1,7 @@
 """Small upright pictures of a library's photos, made once and kept beside the database.
 
 An index run makes those for the grid from the pixels that it has decoded anyway; all others are made when asked for.
-They are named by what a photo shows (its payload hash), so that they stay right whatever happens to ids and paths.
+They are named by what a photo shows (its photo hash), so that they stay right whatever happens to ids and paths.
 """
 
 from __future__ import annotations
@@ -35,37 +35,37 @@ GRID_BOX = (_GRID_HEIGHT * _WIDEST, _GRID_HEIGHT)
 
 
 class KeptPictures:
-    """A library's folder of thumbnails: JPEG files, by payload hash and height. A cache: delete it at will."""
+    """A library's folder of thumbnails: JPEG files, by photo hash and height. A cache: delete it at will."""
 
     def __init__(self, library: Path) -> None:
         self._layout = Layout.of(library)
         self.folder = self._layout.thumbnails
 
-    def cached(self, payload: str, kind: int | str) -> bytes | None:
+    def cached(self, photo_hash: str, kind: int | str) -> bytes | None:
         """Return a picture that was kept before: a thumbnail by its height, another by the name of its kind."""
         try:
-            return self._path(payload, kind).read_bytes()
+            return self._path(photo_hash, kind).read_bytes()
         except OSError:
             return None
 
-    def keep(self, payload: str, kind: int | str, data: bytes) -> None:
+    def keep(self, photo_hash: str, kind: int | str, data: bytes) -> None:
         """Keep the JPEG bytes of a picture of a photo; readers see all of it or nothing."""
-        path = self._path(payload, kind)
+        path = self._path(photo_hash, kind)
         with suppress(OSError, LibraryError):  # a full or read-only disk costs time, not the picture
             self._layout.make_private()
             path.parent.mkdir(parents=True, exist_ok=True)
             atomic.write(path, data, durable=False)
 
-    def has_for_grid(self, payload: str) -> bool:
+    def has_for_grid(self, photo_hash: str) -> bool:
         """Whether the thumbnail that a grid shows is there."""
-        return self._path(payload, _GRID_HEIGHT).exists()
+        return self._path(photo_hash, _GRID_HEIGHT).exists()
 
-    def keep_for_grid(self, payload: str, image: Image) -> None:
+    def keep_for_grid(self, photo_hash: str, image: Image) -> None:
         """Keep an upright image within `GRID_BOX` as the thumbnail that a grid shows."""
-        self.keep(payload, _GRID_HEIGHT, _encoded(image, _QUALITY))
+        self.keep(photo_hash, _GRID_HEIGHT, _encoded(image, _QUALITY))
 
-    def _path(self, payload: str, kind: int | str) -> Path:
-        return self.folder / payload[:2] / f"{payload[2:]}-{kind}.jpg"
+    def _path(self, photo_hash: str, kind: int | str) -> Path:
+        return self.folder / photo_hash[:2] / f"{photo_hash[2:]}-{kind}.jpg"
 
 
 class Thumbnails(KeptPictures):
@@ -75,19 +75,19 @@ class Thumbnails(KeptPictures):
         super().__init__(library)
         self._decoders = decoders
 
-    def make(self, payload: str, height: int, photo: Path) -> bytes:
+    def make(self, photo_hash: str, height: int, photo: Path) -> bytes:
         """Make a thumbnail of a photo file (again), keep it, and return its JPEG bytes.
 
         Raises:
             UnreadablePhoto: the file cannot be decoded.
 
         """
-        made = self.cached(payload, height)
+        made = self.cached(photo_hash, height)
         if made is not None:  # while this one waited for its turn
             return made
         with self._decoders.open(photo) as opened:
             data = _encoded(_scaled(opened, height), _QUALITY)
-        self.keep(payload, height, data)
+        self.keep(photo_hash, height, data)
         return data
 
     def view(self, photo: Path) -> bytes:

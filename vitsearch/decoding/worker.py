@@ -76,7 +76,7 @@ class _Worker:
             self._photo = read_photo(path)
         return {
             "content": self._photo.content.hex(),
-            "payload": self._photo.payload.hex(),
+            "photo_hash": self._photo.photo_hash.hex(),
             "facts": asdict(self._photo.facts),
         }
 

@@ -16,7 +16,7 @@ from vitsearch.heads.files import load_head
 from vitsearch.storage.catalog import Catalog
 from vitsearch.storage.database import Database, value_to_path
 from vitsearch.storage.layout import Layout
-from vitsearch.storage.write_lock import lease
+from vitsearch.storage.write_lock import write_lock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -215,7 +215,7 @@ def _is_unfinished(plan: Path) -> bool:
 def _leftovers(folder: Path, catalog: Catalog) -> Finding:
     copies = [path.name for path in kept_copies(folder)]
     try:
-        with lease(folder, prepare=False):
+        with write_lock(folder, prepare=False):
             found = abandoned(folder, catalog)
     except LibraryBusy:
         return Finding(

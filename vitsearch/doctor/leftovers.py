@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
     from vitsearch.storage.catalog import Catalog
 
-# Pictures are written without the lease, within milliseconds.
+# Pictures are written without the write lock, within milliseconds.
 _YOUNG_SECONDS = 60.0
 
 
 def abandoned(folder: Path, catalog: Catalog) -> list[Path]:
-    """Return the files that can go, sorted. Holding the lease makes sure that no run still needs one.
+    """Return the files that can go, sorted. Holding the write lock makes sure that no run still needs one.
 
     Only what vitsearch itself made is ever named, all of it in the library's private folder.
     """
@@ -68,7 +68,7 @@ def _thumbnails(layout: Layout, catalog: Catalog) -> Iterator[Path]:
     folder = layout.thumbnails
     if not folder.is_dir() or folder.is_symlink():
         return
-    pictured = {cast("bytes", row[0]).hex() for row in catalog.database.rows("SELECT payload FROM photos")}
+    pictured = {cast("bytes", row[0]).hex() for row in catalog.database.rows("SELECT photo_hash FROM photos")}
     for part in folder.iterdir():
         for path in made_files(part, THUMBNAIL_FILES):
             named = THUMBNAIL_FILES.fullmatch(path.name)

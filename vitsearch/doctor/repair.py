@@ -16,7 +16,7 @@ from vitsearch.neighbours.cache import SearchCache
 from vitsearch.storage.catalog import Catalog
 from vitsearch.storage.database import Database
 from vitsearch.storage.layout import SEARCH_CACHE_FILES, Layout, remove_made
-from vitsearch.storage.write_lock import lease
+from vitsearch.storage.write_lock import write_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ def repair(folder: Path) -> Repair:
     """
     if not Layout.of(folder).database.exists():
         raise LibraryMissing(f"there is no library in {folder}: make one with `vitsearch index FOLDER`")
-    with lease(folder):
+    with write_lock(folder):
         report = salvage(folder) if _needs_salvage(folder) else None
         done = [] if report is None else [_said(report)]
         database = Database.open(Layout.of(folder).database)

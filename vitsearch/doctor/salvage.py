@@ -83,7 +83,7 @@ class _Table:
 
 
 def salvage(folder: Path) -> SalvageReport:
-    """Replace a library's damaged database by a new one that holds what can be read. Needs the lease.
+    """Replace a library's damaged database by a new one that holds what can be read. Needs the write lock.
 
     The new file is complete and on disk before it takes the old one's name; the damaged file gets another name
     before that. A kill at any point leaves one of the two in place.
@@ -210,6 +210,10 @@ def _is_of_kind(value: Value, kind: str) -> bool:
     return True
 
 
+# What tables were called before.
+_RENAMED = {"negatives": "settings"}
+
+
 def _old_schema(pages: PageFile) -> tuple[dict[str, int], list[int]]:
     """Where each table and each index begins in the old file, as its schema says; empty where that is lost."""
     tables: dict[str, int] = {}
@@ -218,7 +222,8 @@ def _old_schema(pages: PageFile) -> tuple[dict[str, int], list[int]]:
         for row in _readable_rows(pages, number):
             if len(row.values) == 5 and isinstance(row.values[3], int):
                 if row.values[0] == "table":
-                    tables[str(row.values[1])] = row.values[3]
+                    name = str(row.values[1])
+                    tables[_RENAMED.get(name, name)] = row.values[3]
                 elif row.values[0] == "index":
                     indexes.append(row.values[3])
     return tables, indexes
@@ -276,7 +281,7 @@ def _guessed(pages: PageFile, stray: list[int], tables: list[_Table]) -> Iterato
     """Rows of pages whose table is not known: they go where their columns fit, if that is one place only.
 
     A page of an index looks like one of a table without rowids. The indexes of a library hold whole numbers and
-    payloads only, so that a row with a text in it is not taken for one of theirs.
+    photo_hashes only, so that a row with a text in it is not taken for one of theirs.
     """
     names = {table.name for table in tables}
     for number in stray:
@@ -339,7 +344,7 @@ def _drop_orphans(database: Database, tables: list[_Table]) -> dict[str, int]:
 def _make_consistent(database: Database, highest: int) -> None:
     """Restore what holds between rows: run numbers go up, ids are not given twice, one space is searched, if any."""
     database.run(
-        "UPDATE counters SET value = max(value, (SELECT coalesce(max(added_run), 0) FROM files), "
+        "UPDATE settings SET value = max(value, (SELECT coalesce(max(added_run), 0) FROM files), "
         "(SELECT coalesce(max(last_run), 0) FROM roots)) WHERE name = 'run'"
     )
     database.run("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'photos'", [highest])

@@ -76,7 +76,7 @@ def files_of(catalog: Catalog, photos: Iterable[int]) -> list[Candidate]:
     found = []
     for part in _parts(photos):
         for row in catalog.database.rows(
-            "SELECT f.root, f.path, p.id, f.content, f.size, f.mtime_ns, p.format, p.width, p.height, p.taken, "
+            "SELECT f.root, f.path, p.id, f.file_hash, f.size, f.mtime_ns, p.format, p.width, p.height, p.taken, "
             "p.camera, p.software FROM files f JOIN photos p ON p.id = f.photo "
             f"WHERE f.missing = 0 AND p.id IN ({_marks(part)})",
             part,

@@ -132,20 +132,20 @@ class Merge:
 
     def by_content(self, rows: Sequence[ImportedRow]) -> None:
         """Store rows that carry their photo's hash, facts and places."""
-        known = self._known_facts([row.payload for row in rows if row.payload is not None])
+        known = self._known_facts([row.photo_hash for row in rows if row.photo_hash is not None])
         located = {row.number: [self._places.of(place) for place in row.places] for row in rows}
         holders = self._holders([each for found in located.values() for each in found if each])
         ready: list[ReadableFile] = []
         for row in rows:
-            assert row.payload is not None
+            assert row.photo_hash is not None
             assert row.facts is not None
-            facts, has_perceptual = known.get(row.payload, (None, False))
+            facts, has_perceptual = known.get(row.photo_hash, (None, False))
             kept = []
             for place, found in zip(row.places, located[row.number], strict=True):
                 if found is None:
                     continue
                 root, file, here = found
-                if holders.setdefault((root.id, file.relative), row.payload) != row.payload:
+                if holders.setdefault((root.id, file.relative), row.photo_hash) != row.photo_hash:
                     self.tally.taken += 1
                     continue
                 kept.append((root.id, file, place.content, here))
@@ -153,7 +153,7 @@ class Merge:
                 None,
                 FoundFile(Path(), "", 0, 0),
                 b"",
-                row.payload,
+                row.photo_hash,
                 _filled(facts, row.facts),
                 None if has_perceptual else row.perceptual,
                 row.row.astype(np.float16),
@@ -194,24 +194,24 @@ class Merge:
                 row16 = row.row.astype(np.float16)
                 ready.append(
                     ReadableFile(
-                        root.id, found, photo.content, photo.payload, photo.facts, None, row16, row.norm
+                        root.id, found, photo.content, photo.photo_hash, photo.facts, None, row16, row.norm
                     )
                 )
         self.tally.photos += len(ready)
         self.tally.here += len(ready)
         self.tally.vectors += self._catalog.store(self._catalog.begin_run(), self._space_id, ready, [])
 
-    def _known_facts(self, payloads: Sequence[bytes]) -> dict[bytes, tuple[PhotoFacts, bool]]:
+    def _known_facts(self, photo_hashes: Sequence[bytes]) -> dict[bytes, tuple[PhotoFacts, bool]]:
         """What the library itself knows of these photos; it is believed before a file is."""
         known: dict[bytes, tuple[PhotoFacts, bool]] = {}
-        for start in range(0, len(payloads), 900):
-            part = payloads[start : start + 900]
-            for payload, perceptual, *facts in self._catalog.database.rows(
-                "SELECT payload, perceptual IS NOT NULL, format, width, height, taken, camera, latitude, longitude, "
-                f"software FROM photos WHERE payload IN ({','.join('?' * len(part))})",
+        for start in range(0, len(photo_hashes), 900):
+            part = photo_hashes[start : start + 900]
+            for photo_hash, perceptual, *facts in self._catalog.database.rows(
+                "SELECT photo_hash, perceptual IS NOT NULL, format, width, height, taken, camera, latitude, longitude, "
+                f"software FROM photos WHERE photo_hash IN ({','.join('?' * len(part))})",
                 part,
             ):
-                known[payload] = PhotoFacts(*facts), bool(perceptual)  # type: ignore[index,arg-type]
+                known[photo_hash] = PhotoFacts(*facts), bool(perceptual)  # type: ignore[index,arg-type]
         return known
 
     def _holders(self, found: Sequence[tuple[Root, FoundFile, bool]]) -> dict[tuple[int, str], bytes]:
@@ -223,15 +223,15 @@ class Merge:
         for root_id, paths in wanted.items():
             for start in range(0, len(paths), 900):
                 part = paths[start : start + 900]
-                for relative, payload in zip(part, self._payloads_at(root_id, part), strict=True):
-                    if payload is not None:
-                        holders[root_id, relative] = payload
+                for relative, photo_hash in zip(part, self._photo_hashes_at(root_id, part), strict=True):
+                    if photo_hash is not None:
+                        holders[root_id, relative] = photo_hash
         return holders
 
-    def _payloads_at(self, root: int, paths: Sequence[str]) -> list[bytes | None]:
+    def _photo_hashes_at(self, root: int, paths: Sequence[str]) -> list[bytes | None]:
         values = [path_to_value(path) for path in paths]
         rows = self._catalog.database.rows(
-            "SELECT f.path, p.payload FROM files f JOIN photos p ON p.id = f.photo "
+            "SELECT f.path, p.photo_hash FROM files f JOIN photos p ON p.id = f.photo "
             f"WHERE f.root = ? AND f.path IN ({','.join('?' * len(values))})",
             [root, *values],
         )

@@ -46,7 +46,7 @@ class PortablePhoto:
     """All that is known of a photo: where it is, and `row`, (d,) float16, its unit vector in one space."""
 
     id: int
-    payload: bytes
+    photo_hash: bytes
     facts: PhotoFacts
     perceptual: bytes | None
     places: tuple[Place, ...]
@@ -91,13 +91,13 @@ class Selection:
         places = self._places(ids)
         known: dict[int, tuple[bytes, PhotoFacts, bytes | None]] = {}
         for part in in_parts(ids):
-            for photo, payload, perceptual, *facts in self.catalog.database.rows(
-                "SELECT id, payload, perceptual, format, width, height, taken, camera, latitude, longitude, software "
-                f"FROM photos WHERE id IN ({','.join('?' * len(part))})",
+            for photo, photo_hash, perceptual, *facts in self.catalog.database.rows(
+                "SELECT id, photo_hash, perceptual, format, width, height, taken, camera, latitude, longitude, "
+                f"software FROM photos WHERE id IN ({','.join('?' * len(part))})",
                 part,
             ):
                 told = PhotoFacts(*cast("tuple[str, int, int, str, str, float, float, str]", facts))
-                known[cast("int", photo)] = cast("bytes", payload), told, cast("bytes | None", perceptual)
+                known[cast("int", photo)] = cast("bytes", photo_hash), told, cast("bytes | None", perceptual)
         found, rows, norms = self.catalog.embeddings(self.space_id, self.space.dimension, ids)
         half = rows.astype(np.float16)  # as stored: nothing is rounded twice
         order = np.argsort(found)
@@ -114,7 +114,7 @@ class Selection:
         places: dict[int, list[Place]] = {}
         for part in in_parts(ids):
             for photo, root, path, size, mtime_ns, content in self.catalog.database.rows(
-                "SELECT photo, root, path, size, mtime_ns, content FROM files "
+                "SELECT photo, root, path, size, mtime_ns, file_hash FROM files "
                 f"WHERE missing = 0 AND photo IN ({','.join('?' * len(part))}) ORDER BY id",
                 part,
             ):

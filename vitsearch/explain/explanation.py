@@ -9,7 +9,7 @@ import numpy as np
 from vitsearch.errors import BadQuery
 from vitsearch.explain.picture import draw_heads, draw_heat
 from vitsearch.heads.store import no_such_label
-from vitsearch.neighbours.reference_sample import BackgroundSample
+from vitsearch.neighbours.reference_sample import ReferenceSample
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -76,7 +76,7 @@ def apart_gradient(catalog: Catalog) -> Gradient:
     rows = np.empty((0, 1), np.float32)
     if active is not None:
         space_id, space = active
-        rows = BackgroundSample.of(catalog, space_id, space.dimension).rows
+        rows = ReferenceSample.of(catalog, space_id, space.dimension).rows
     if len(rows) < _FEWEST_OTHERS:
         raise BadQuery(
             f"the library holds {len(rows)} photos, too few to set one apart from: index more, or leave --apart away"

@@ -50,7 +50,7 @@ class _Read:
     root: int | None
     found: FoundFile
     content: bytes
-    payload: bytes
+    photo_hash: bytes
     facts: PhotoFacts
     perceptual: bytes | None
     pixels: npt.NDArray[np.uint8] | None
@@ -59,8 +59,8 @@ class _Read:
 class Destination(Protocol):
     """Where an embedder puts what it makes: a library's catalog, or what stands in for one in another process."""
 
-    def has_vector(self, payload: bytes, space: int) -> bool:
-        """Whether a photo with this payload is stored and embedded in this space."""
+    def has_vector(self, photo_hash: bytes, space: int) -> bool:
+        """Whether a photo with this photo hash is stored and embedded in this space."""
 
     def store(
         self, run: int, space: int, readable: Sequence[ReadableFile], rejected: Sequence[RejectedFile]
@@ -86,7 +86,7 @@ class Embedder:
         on_progress: Callable[[Progress], None] = lambda _: None,
     ) -> None:
         self.embedded = 0
-        self.payloads: dict[Path, bytes] = {}
+        self.photo_hashes: dict[Path, bytes] = {}
         self.reasons: dict[Path, str] = {}
         self._catalog = catalog
         self._space = space
@@ -95,13 +95,13 @@ class Embedder:
         self._pictures = pictures
         self._workers = workers or max(2, os.cpu_count() or 2)
         self._on_progress = on_progress
-        # SQLite's connection is shared with the threads that wait for the decoders and look payloads up.
+        # SQLite's connection is shared with the threads that wait for the decoders and look photo_hashes up.
         self._lock = threading.Lock()
 
     def run(self, run: int, todo: Sequence[tuple[int | None, FoundFile]]) -> None:
         """Embed and commit files, given with the ids of their roots, in order.
 
-        `embedded` counts the new vectors; `payloads` and `reasons` say what became of files without a root.
+        `embedded` counts the new vectors; `photo_hashes` and `reasons` say what became of files without a root.
         """
         if not todo:
             return
@@ -153,51 +153,58 @@ class Embedder:
         try:
             with decoders.open(self._source(found), name=str(found.path)) as photo:
                 with self._lock:
-                    known = self._catalog.has_vector(photo.payload, self._space)
+                    known = self._catalog.has_vector(photo.photo_hash, self._space)
                 perceptual, pixels = (None, None) if known else self._prepared(photo, backbone.space)
         except UnreadablePhoto as error:
             return RejectedFile(root, found, error.reason)
-        return _Read(root, found, photo.content, photo.payload, photo.facts, perceptual, pixels)
+        return _Read(root, found, photo.content, photo.photo_hash, photo.facts, perceptual, pixels)
 
     def _prepared(self, photo: ProtectedPhoto, space: Space) -> tuple[bytes, npt.NDArray[np.uint8]]:
         """Decode for the model, and keep a thumbnail of the same pixels where pictures are kept."""
-        payload = photo.payload.hex()
-        if self._pictures is None or self._pictures.has_for_grid(payload):
+        photo_hash = photo.photo_hash.hex()
+        if self._pictures is None or self._pictures.has_for_grid(photo_hash):
             return photo.prepared(space.preprocessing)
         perceptual, pixels, small = photo.prepared_with_thumbnail(space.preprocessing, GRID_BOX)
         if small is not None:
-            self._pictures.keep_for_grid(payload, small)
+            self._pictures.keep_for_grid(photo_hash, small)
         return perceptual, pixels
 
     def _commit(
         self, run: int, backbone: Backbone, readable: Sequence[_Read], rejected: list[RejectedFile]
     ) -> None:
         # The same photo twice in one batch is embedded once: the second file finds the first one's vector.
-        first = {file.payload: file for file in reversed(readable) if file.pixels is not None}
-        chosen = [file for file in readable if first.get(file.payload) is file]
+        first = {file.photo_hash: file for file in reversed(readable) if file.pixels is not None}
+        chosen = [file for file in readable if first.get(file.photo_hash) is file]
         embeddings = backbone.embed_batch(
             _stacked([file.pixels for file in chosen if file.pixels is not None], backbone)
         )
         position = {id(file): index for index, file in enumerate(chosen)}
         usable = np.isfinite(embeddings.norms) & (embeddings.norms > 0)
-        blank = {file.payload for file, fine in zip(chosen, usable, strict=True) if not fine}
+        blank = {file.photo_hash for file, fine in zip(chosen, usable, strict=True) if not fine}
         ready = []
         for file in readable:
             index = position.get(id(file))
             norm = float(embeddings.norms[index]) if index is not None else 0.0
-            if file.payload in blank:
+            if file.photo_hash in blank:
                 rejected.append(RejectedFile(file.root, file.found, "the model gave no finite vector for it"))
                 continue
             row = None if index is None else embeddings.rows[index].astype(np.float16)
             ready.append(
                 ReadableFile(
-                    file.root, file.found, file.content, file.payload, file.facts, file.perceptual, row, norm
+                    file.root,
+                    file.found,
+                    file.content,
+                    file.photo_hash,
+                    file.facts,
+                    file.perceptual,
+                    row,
+                    norm,
                 )
             )
         if ready or rejected:
             with self._lock:
                 self.embedded += self._catalog.store(run, self._space, ready, rejected)
-        self.payloads.update((file.found.path, file.payload) for file in ready if file.root is None)
+        self.photo_hashes.update((file.found.path, file.photo_hash) for file in ready if file.root is None)
         self.reasons.update((file.found.path, file.reason) for file in rejected if file.root is None)
 
 

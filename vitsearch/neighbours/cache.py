@@ -11,10 +11,10 @@ import numpy as np
 from vitsearch.errors import LibraryDamaged, LibraryError
 from vitsearch.neighbours.files import BACKGROUND
 from vitsearch.neighbours.neighbours import Neighbours, StaleCache
-from vitsearch.neighbours.reference_sample import BackgroundSample
+from vitsearch.neighbours.reference_sample import ReferenceSample
 from vitsearch.storage.layout import SEARCH_CACHE_FILES, Layout, remove_made
 from vitsearch.storage.sql import contained
-from vitsearch.storage.write_lock import lease
+from vitsearch.storage.write_lock import write_lock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +48,7 @@ class SearchCache:
         self._folder = Layout.of(library).search_cache(space_id)
         self._scratch: TemporaryDirectory[str] | None = None
         self._loaded: Neighbours | None = None
-        self._sample: tuple[int, BackgroundSample] | None = None
+        self._sample: tuple[int, ReferenceSample] | None = None
 
     def current(self) -> Neighbours:
         """Return the neighbours, as current as can be had at once.
@@ -90,7 +90,7 @@ class SearchCache:
         """Build the cache that is in use again, because it is not what SQLite says."""
         self._loaded = self._brought_up_to_date(None, distrusted=self._loaded)
 
-    def background(self) -> BackgroundSample:
+    def background(self) -> ReferenceSample:
         """Return the sample of the library that scores are put against, of the same age as the neighbours."""
         generation = self.current().generation if self._loaded is None else self._loaded.generation
         if self._sample is None or self._sample[0] != generation:
@@ -105,7 +105,7 @@ class SearchCache:
             return True
 
     def bring_up_to_date(self, *, distrusted: Neighbours | None = None) -> None:
-        """Add what SQLite has and the cache has not, remove the rest, and save. Needs the lease.
+        """Add what SQLite has and the cache has not, remove the rest, and save. Needs the write lock.
 
         A cache that is still the one that is `distrusted` is built again.
         """
@@ -124,7 +124,7 @@ class SearchCache:
         self.background()
 
     def follow_removal(self, photos: Ids, *, since: int) -> None:
-        """Remove photos (n,) that have just gone from SQLite, and save. Needs the lease.
+        """Remove photos (n,) that have just gone from SQLite, and save. Needs the write lock.
 
         `since` is the generation before they went. A cache of that one need not be compared with all that is stored.
         """
@@ -167,7 +167,7 @@ class SearchCache:
         self, saved: Neighbours | None, *, distrusted: Neighbours | None = None
     ) -> Neighbours:
         try:
-            with lease(self._library):
+            with write_lock(self._library):
                 self.bring_up_to_date(distrusted=distrusted)
         except LibraryDamaged:
             raise
@@ -187,11 +187,11 @@ class SearchCache:
         self._scratch = TemporaryDirectory(prefix="vitsearch-", ignore_cleanup_errors=True)
         return Path(self._scratch.name)
 
-    def _read_background(self, generation: int) -> BackgroundSample:
+    def _read_background(self, generation: int) -> ReferenceSample:
         path = self._folder / BACKGROUND
-        sample = BackgroundSample.load(path, generation=generation, dimension=self._space.dimension)
+        sample = ReferenceSample.load(path, generation=generation, dimension=self._space.dimension)
         if sample is None:
-            sample = BackgroundSample.of(self._catalog, self.space_id, self._space.dimension)
+            sample = ReferenceSample.of(self._catalog, self.space_id, self._space.dimension)
             if self._folder.is_dir() and self._catalog.generation(self.space_id) == generation:
                 with suppress(OSError):  # where it cannot be kept it is read again
                     sample.save(path, generation=generation)

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vitsearch.neighbours.neighbours import APPROXIMATE_FROM
-from vitsearch.neighbours.reference_sample import BACKGROUND_SAMPLE
+from vitsearch.neighbours.reference_sample import REFERENCE_SAMPLE
 from vitsearch.neighbours.sizing import KMEANS_ROUNDS, SAMPLE_QUERIES, CellShape
 
 ENOUGH_PHOTOS = 1000
@@ -72,7 +72,7 @@ def forecasts(
             photos=size,
             database_bytes=_database_bytes(size, dimension, known=photos, known_bytes=database_bytes),
             index_bytes=index_bytes(size, dimension),
-            memory_bytes=BASE_MEMORY + _cell_bytes(size, dimension) + BACKGROUND_SAMPLE * dimension * 4,
+            memory_bytes=BASE_MEMORY + _cell_bytes(size, dimension) + REFERENCE_SAMPLE * dimension * 4,
             mapped_bytes=size * dimension * 2,
             build_seconds=_build_seconds(size, dimension, speed),
             embed_seconds=(size - photos) / rate if rate else None,
@@ -83,7 +83,7 @@ def forecasts(
 
 def index_bytes(photos: int, dimension: int) -> int:
     """Return the bytes of the neighbours' files."""
-    sample = min(photos, BACKGROUND_SAMPLE)
+    sample = min(photos, REFERENCE_SAMPLE)
     return photos * (2 * dimension + 8) + _cell_bytes(photos, dimension) + sample * (2 * dimension + 8)
 
 

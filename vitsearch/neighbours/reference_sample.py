@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Vector = npt.NDArray[np.float32]
     Ids = npt.NDArray[np.int64]
 
-BACKGROUND_SAMPLE = 4096
+REFERENCE_SAMPLE = 4096
 # Equal vectors may differ by this much in score: FAISS and NumPy add up in another order.
 _SAME_SCORE = 1e-6
 # A background smaller than this says nothing about what is ordinary.
@@ -42,7 +42,7 @@ class Background:
         return 100.0 * float(lower) / len(self.scores)
 
     @property
-    def match_above(self) -> float | None:
+    def outlier_threshold(self) -> float | None:
         """The score above which a photo stands out from the background, or None if the background cannot tell.
 
         Tukey's upper fence (Exploratory Data Analysis, 1977, section 2D): the upper quartile plus 1.5 times the
@@ -56,7 +56,7 @@ class Background:
 
 
 @dataclass(frozen=True, slots=True)
-class BackgroundSample:
+class ReferenceSample:
     """The photos of the background, ids (m,) int64, and their vectors, rows (m, d) float32.
 
     Reading them takes SQLite a tenth of a second, so that they are kept in a file beside the neighbours, under the
@@ -67,13 +67,13 @@ class BackgroundSample:
     rows: Vector
 
     @classmethod
-    def of(cls, catalog: Catalog, space: int, dimension: int) -> BackgroundSample:
+    def of(cls, catalog: Catalog, space: int, dimension: int) -> ReferenceSample:
         """Read the sample from SQLite."""
-        ids, rows = catalog.vectors(space, dimension, catalog.background_ids(space, BACKGROUND_SAMPLE))
+        ids, rows = catalog.vectors(space, dimension, catalog.background_ids(space, REFERENCE_SAMPLE))
         return cls(ids, rows.astype(np.float32))
 
     @classmethod
-    def load(cls, path: Path, *, generation: int, dimension: int) -> BackgroundSample | None:
+    def load(cls, path: Path, *, generation: int, dimension: int) -> ReferenceSample | None:
         """Read what `save` wrote, or return None if there is nothing of this generation that is sound."""
         try:
             # A zip file: its checksums show damage.

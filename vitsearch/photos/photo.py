@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, SupportsFloat
 from blake3 import blake3
 
 from vitsearch.errors import UnreadablePhoto
-from vitsearch.photos.photo_hash import payload_parts
+from vitsearch.photos.photo_hash import photo_hash_parts
 from vitsearch.records import PhotoFacts
 
 if TYPE_CHECKING:
@@ -38,12 +38,12 @@ _EXIF_IFD, _GPS_IFD, _DATE_ORIGINAL = 0x8769, 0x8825, 0x9003
 class PhotoFile:
     """A file that was read and whose header was understood; `pixels` decodes it.
 
-    `content` is the 32-byte BLAKE3 of the whole file, `payload` that of its image data and orientation alone:
+    `content` is the 32-byte BLAKE3 of the whole file, `photo_hash` that of its image data and orientation alone:
     an edit of metadata changes the first and not the second.
     """
 
     content: bytes
-    payload: bytes
+    photo_hash: bytes
     facts: PhotoFacts
     name: str
     _image: Image
@@ -107,10 +107,10 @@ def parse_photo(data: bytes, *, name: str) -> PhotoFile:
         software=_text(exif.get(_SOFTWARE)),
         **_position(exif),
     )
-    payload = blake3(bytes([orientation]))
-    for part in payload_parts(data):
-        payload.update(part)
-    return PhotoFile(blake3(data).digest(), payload.digest(), facts, name, image, orientation)
+    photo_hash = blake3(bytes([orientation]))
+    for part in photo_hash_parts(data):
+        photo_hash.update(part)
+    return PhotoFile(blake3(data).digest(), photo_hash.digest(), facts, name, image, orientation)
 
 
 def _opened(data: bytes, name: str) -> Image:

@@ -1,7 +1,7 @@
 """Which bytes of a file are the photo itself, and which are notes about it.
 
 A rating, a keyword or a caption written into a file must not make it a new photo. So EXIF, XMP, IPTC and comments are
-left out of the payload, and everything that changes what is seen (image data, colour profile, transparency) stays in.
+left out of the hash, and everything that changes what is seen (image data, colour profile, transparency) stays in.
 Formats that cannot be split simply are taken whole; damaged files too.
 """
 
@@ -22,7 +22,7 @@ _JPEG_NOTES = frozenset((0xE1, 0xED, 0xFE))
 _JPEG_START_OF_SCAN = 0xDA
 
 
-def payload_parts(data: bytes) -> list[memoryview]:
+def photo_hash_parts(data: bytes) -> list[memoryview]:
     """Return the slices of `data` that make up the photo itself, in order; the whole of it where that is unclear."""
     view = memoryview(data)
     try:

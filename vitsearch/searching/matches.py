@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from vitsearch.neighbours.neighbours import Neighbours
-    from vitsearch.neighbours.reference_sample import BackgroundSample
+    from vitsearch.neighbours.reference_sample import ReferenceSample
     from vitsearch.storage.catalog import Catalog, Filter, PhotoRow
 
     Vector = npt.NDArray[np.float32]
     Ids = npt.NDArray[np.int64]
 
-# How much a counter-example pulls away, against 1 for the examples (Rocchio's gamma; Manning et al., Introduction to
+# How much a negative example pulls away, against 1 for the examples (Rocchio's gamma; Manning et al., Introduction to
 # Information Retrieval, section 9.1.1, advises less weight for negative feedback).
-_COUNTER_WEIGHT = 0.5
+_NEGATIVE_WEIGHT = 0.5
 # Two results this similar show the same picture to a person: `distinct` keeps the better one.
 _SAME_PICTURE = 0.95
 # In a library larger than this a filter is first tried on so many of the nearest photos.
@@ -33,19 +33,19 @@ _LOOK_FIRST_FROM = 20_000
 _LOOK_FIRST = 512
 
 
-def query_direction(examples: Sequence[Vector], counters: Sequence[Vector] = ()) -> Vector:
-    """Combine unit rows (d,) into one query: the mean of the examples, away from the mean of the counter-examples.
+def query_direction(examples: Sequence[Vector], negatives: Sequence[Vector] = ()) -> Vector:
+    """Combine unit rows (d,) into one query: the mean of the examples, away from the mean of the negative examples.
 
     Raises:
-        BadQuery: examples and counter-examples cancel out.
+        BadQuery: examples and negative examples cancel out.
 
     """
     direction = np.mean(examples, axis=0)
-    if counters:
-        direction = direction - _COUNTER_WEIGHT * np.mean(counters, axis=0)
+    if negatives:
+        direction = direction - _NEGATIVE_WEIGHT * np.mean(negatives, axis=0)
     length = float(np.linalg.norm(direction))
     if length < 1e-6:
-        raise BadQuery("the examples and counter-examples cancel each other out: leave one of them away")
+        raise BadQuery("the examples and negative examples cancel each other out: leave one of them away")
     return np.asarray(direction / length, np.float32)
 
 
@@ -63,14 +63,14 @@ class MatchOptions:
 
 
 def find_matches(
-    query: Vector, catalog: Catalog, neighbours: Neighbours, sample: BackgroundSample, options: MatchOptions
+    query: Vector, catalog: Catalog, neighbours: Neighbours, sample: ReferenceSample, options: MatchOptions
 ) -> tuple[tuple[Match, ...], float | None]:
     """Return the best matches of a unit query (d,), best first, and the score above which photos really match.
 
     Photos that are missing, or only on roots that are offline, are never among them.
     """
     background = sample.against(query, leave_out=options.leave_out)
-    floor = background.match_above
+    floor = background.outlier_threshold
     matches: list[Match] = []
     for photo, score in _nearest_kept(query, catalog, neighbours, options):
         if options.only_matches and floor is not None and score < floor:

@@ -30,7 +30,7 @@ class EmbeddedQuery:
     """An example with the hash of its image data, 32 bytes, and its unit vector, (d,) float32."""
 
     name: str
-    payload: bytes
+    photo_hash: bytes
     vector: npt.NDArray[np.float32]
 
 

@@ -23,7 +23,7 @@ class SearchStore(Protocol):
     def searched_space(self) -> Space:
         """The space of the vectors."""
 
-    def vector(self, payload: bytes) -> npt.NDArray[np.float32] | None:
+    def vector(self, photo_hash: bytes) -> npt.NDArray[np.float32] | None:
         """Return the stored unit row (d,) float32 of a photo, or None."""
 
     def find(

@@ -55,7 +55,7 @@ class ReadableFile:
     root: int | None
     found: FoundFile
     content: bytes
-    payload: bytes
+    photo_hash: bytes
     facts: PhotoFacts
     perceptual: bytes | None
     row: npt.NDArray[np.float16] | None
@@ -183,15 +183,15 @@ class Catalog(VectorTables):
         """Return a random number that tells this library from others; a copy of its folder has the same."""
         with self.database.write():
             self.database.run(
-                f"INSERT OR IGNORE INTO counters (name, value) VALUES ('library', {NEW_GENERATION})"
+                f"INSERT OR IGNORE INTO settings (name, value) VALUES ('library', {NEW_GENERATION})"
             )
-        return cast("int", self.database.scalar("SELECT value FROM counters WHERE name = 'library'"))
+        return cast("int", self.database.scalar("SELECT value FROM settings WHERE name = 'library'"))
 
     def begin_run(self) -> int:
         """Start an index run and return its number."""
         with self.database.write():
-            self.database.run("UPDATE counters SET value = value + 1 WHERE name = 'run'")
-        return cast("int", self.database.scalar("SELECT value FROM counters WHERE name = 'run'"))
+            self.database.run("UPDATE settings SET value = value + 1 WHERE name = 'run'")
+        return cast("int", self.database.scalar("SELECT value FROM settings WHERE name = 'run'"))
 
     def known_files(self, root: int, below: str, space: int) -> dict[str, KnownFile]:
         """Return the file rows below a subfolder of a root, by relative path."""
@@ -204,14 +204,16 @@ class Catalog(VectorTables):
         known = {value if isinstance(value := file[0], str) else value_to_path(value): file for file in files}
         return {path: file for path, file in known.items() if path.startswith(below)} if below else known
 
-    def photo_id(self, payload: bytes) -> int | None:
-        """Return the id of the photo with this payload, or None if the library has never seen it."""
-        return cast("int | None", self.database.scalar("SELECT id FROM photos WHERE payload = ?", [payload]))
+    def photo_id(self, photo_hash: bytes) -> int | None:
+        """Return the id of the photo with this photo hash, or None if the library has never seen it."""
+        return cast(
+            "int | None", self.database.scalar("SELECT id FROM photos WHERE photo_hash = ?", [photo_hash])
+        )
 
-    def has_vector(self, payload: bytes, space: int) -> bool:
-        """Whether a photo with this payload is stored and embedded in this space."""
-        sql = "SELECT 1 FROM photos p JOIN vectors v ON v.space = ? AND v.photo = p.id WHERE p.payload = ?"
-        return self.database.scalar(sql, [space, payload]) is not None
+    def has_vector(self, photo_hash: bytes, space: int) -> bool:
+        """Whether a photo with this photo hash is stored and embedded in this space."""
+        sql = "SELECT 1 FROM photos p JOIN vectors v ON v.space = ? AND v.photo = p.id WHERE p.photo_hash = ?"
+        return self.database.scalar(sql, [space, photo_hash]) is not None
 
     def store(
         self, run: int, space: int, readable: Sequence[ReadableFile], rejected: Sequence[RejectedFile]
@@ -238,12 +240,12 @@ class Catalog(VectorTables):
     def _photo_id(self, file: ReadableFile) -> int:
         facts = file.facts
         self.database.run(
-            "INSERT INTO photos (payload, format, width, height, taken, camera, latitude, longitude, "
-            "software, perceptual) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (payload) DO UPDATE SET "
+            "INSERT INTO photos (photo_hash, format, width, height, taken, camera, latitude, longitude, "
+            "software, perceptual) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (photo_hash) DO UPDATE SET "
             # Metadata may be corrected at any time; a copy that was stripped of it takes nothing away.
             + ", ".join(f"{name} = coalesce(excluded.{name}, {name})" for name in _EDITABLE),
             [
-                file.payload,
+                file.photo_hash,
                 facts.format,
                 facts.width,
                 facts.height,
@@ -255,7 +257,9 @@ class Catalog(VectorTables):
                 file.perceptual,
             ],
         )
-        return cast("int", self.database.scalar("SELECT id FROM photos WHERE payload = ?", [file.payload]))
+        return cast(
+            "int", self.database.scalar("SELECT id FROM photos WHERE photo_hash = ?", [file.photo_hash])
+        )
 
     def _put_file(
         self,
@@ -268,9 +272,9 @@ class Catalog(VectorTables):
         reason: str | None = None,
     ) -> None:
         self.database.run(
-            "INSERT INTO files (root, path, photo, content, size, mtime_ns, reason, added_run) "
+            "INSERT INTO files (root, path, photo, file_hash, size, mtime_ns, reason, added_run) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (root, path) DO UPDATE SET photo = excluded.photo, "
-            "content = excluded.content, size = excluded.size, mtime_ns = excluded.mtime_ns, "
+            "file_hash = excluded.file_hash, size = excluded.size, mtime_ns = excluded.mtime_ns, "
             "reason = excluded.reason, missing = 0, "
             "added_run = CASE WHEN photo IS excluded.photo THEN added_run ELSE excluded.added_run END",
             [root, path_to_value(found.relative), photo, content, found.size, found.mtime_ns, reason, run],

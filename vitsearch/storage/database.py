@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _APPLICATION_ID = 0x76697473  # "vits"
 
 Value = str | bytes | int | float | None
@@ -52,7 +52,7 @@ class Database:
                 f"there is no library in {path.parent}: make one with `vitsearch index FOLDER`"
             )
         with _plain_errors(path):
-            # check_same_thread: decoding threads look payloads up, under a lock.
+            # check_same_thread: decoding threads look photo_hashes up, under a lock.
             connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
             try:
                 if fresh:

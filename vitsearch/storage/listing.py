@@ -80,10 +80,10 @@ class PlacedFile:
 
 @dataclass(frozen=True, slots=True)
 class PhotoDetails:
-    """Everything that is stored of a photo. `payload` is the hash of what identifies it, in hex."""
+    """Everything that is stored of a photo. `photo_hash` is the hash of what identifies it, in hex."""
 
     photo: int
-    payload: str
+    photo_hash: str
     facts: PhotoFacts
     files: tuple[PlacedFile, ...]
 
@@ -156,21 +156,21 @@ class Listing:
     def details(self, photo: int) -> PhotoDetails | None:
         """Return what is stored of one photo, or None if the library has no such photo, or no place for it."""
         rows = self._database.rows(
-            "SELECT payload, format, width, height, taken, camera, latitude, longitude, software "
+            "SELECT photo_hash, format, width, height, taken, camera, latitude, longitude, software "
             "FROM photos WHERE id = ?",
             [photo],
         )
         files = self._files(photo)
         if not rows or not files:
             return None
-        payload, *facts = rows[0]
+        photo_hash, *facts = rows[0]
         known = PhotoFacts(*cast("tuple[str, int, int, str, str, float, float, str]", tuple(facts)))
-        return PhotoDetails(photo, cast("bytes", payload).hex(), known, tuple(files))
+        return PhotoDetails(photo, cast("bytes", photo_hash).hex(), known, tuple(files))
 
-    def payload(self, photo: int) -> str | None:
-        """Return the payload hash of a photo that has a place in the library, in hex, or None."""
+    def photo_hash(self, photo: int) -> str | None:
+        """Return the photo hash of a photo that has a place in the library, in hex, or None."""
         found = self._database.scalar(
-            "SELECT payload FROM photos p WHERE id = ? AND EXISTS (SELECT 1 FROM files f WHERE f.photo = p.id)",
+            "SELECT photo_hash FROM photos p WHERE id = ? AND EXISTS (SELECT 1 FROM files f WHERE f.photo = p.id)",
             [photo],
         )
         return cast("bytes", found).hex() if found is not None else None

@@ -94,3 +94,11 @@ def m001_first_schema(db: Database) -> None:
         CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
         INSERT INTO counters VALUES ('run', 0);
     """)
+
+
+@migrations()
+def m002_names_of_the_field(db: Database) -> None:
+    """Hashes and settings are called what they are."""
+    db.execute("ALTER TABLE photos RENAME COLUMN payload TO photo_hash")
+    db.execute("ALTER TABLE files RENAME COLUMN content TO file_hash")
+    db.execute("ALTER TABLE counters RENAME TO settings")

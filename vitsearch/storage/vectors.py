@@ -94,7 +94,7 @@ class VectorTables:
         with self.database.write():
             count = self.database.run("DELETE FROM vectors WHERE space = ?", [space]).rowcount
             self.database.run("DELETE FROM spaces WHERE id = ?", [space])
-            self.database.run("DELETE FROM counters WHERE name IN (?, ?)", _counters(space))
+            self.database.run("DELETE FROM settings WHERE name IN (?, ?)", _settings(space))
         return count
 
     def note_embedding(self, space: int, photos: int, seconds: float) -> None:
@@ -103,16 +103,16 @@ class VectorTables:
             return
         with self.database.write():
             self.database.run_many(
-                "INSERT INTO counters VALUES (?, ?) "
+                "INSERT INTO settings VALUES (?, ?) "
                 "ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
-                list(zip(_counters(space), (photos, round(seconds * 1000)), strict=True)),
+                list(zip(_settings(space), (photos, round(seconds * 1000)), strict=True)),
             )
 
     def embedding_rate(self, space: int) -> float | None:
         """Return the photos a second that all runs together have embedded in this space, or None before the first."""
         photos, milliseconds = (
-            cast("int | None", self.database.scalar("SELECT value FROM counters WHERE name = ?", [name]))
-            for name in _counters(space)
+            cast("int | None", self.database.scalar("SELECT value FROM settings WHERE name = ?", [name]))
+            for name in _settings(space)
         )
         return 1000 * photos / milliseconds if photos and milliseconds else None
 
@@ -213,16 +213,16 @@ class VectorTables:
         return ids, rows.astype(np.float32), norms
 
     def background_ids(self, space: int, limit: int) -> Ids:
-        """Return a fixed random sample of embedded photos: those with the smallest payload hashes."""
+        """Return a fixed random sample of embedded photos: those with the smallest photo hashes."""
         rows = self.database.rows(
             "SELECT p.id FROM photos p CROSS JOIN vectors v ON v.space = ? AND v.photo = p.id "
-            "ORDER BY p.payload LIMIT ?",
+            "ORDER BY p.photo_hash LIMIT ?",
             [space, limit],
         )
         return np.array([row[0] for row in rows], np.int64)
 
 
-def _counters(space: int) -> list[str]:
+def _settings(space: int) -> list[str]:
     """The names under which photos embedded in a space and the milliseconds of that are counted."""
     return [f"embedded in space {space}", f"milliseconds in space {space}"]
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def lease(folder: Path, *, prepare: bool = True) -> Iterator[None]:
+def write_lock(folder: Path, *, prepare: bool = True) -> Iterator[None]:
     """Hold the right to change vectors; the operating system frees it when the process dies.
 
     Then the private folder is there, with the files in it that an earlier version kept elsewhere, unless `prepare` is

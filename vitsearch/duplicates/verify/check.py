@@ -41,7 +41,7 @@ def check_files(first: Path, second: Path, *, cutoffs: Cutoffs | None = None) ->
         size = (one.facts.width, one.facts.height)
         could_be_equal = size == (two.facts.width, two.facts.height)
         left, right = (photo.pixels(min_side=None if could_be_equal else SHORT_SIDE) for photo in (one, two))
-    if one.payload == two.payload or (left.size == right.size and left.tobytes() == right.tobytes()):
+    if one.photo_hash == two.photo_hash or (left.size == right.size and left.tobytes() == right.tobytes()):
         return FileCheck(first, second, "pixels", 1.0, same)
     hashes = (perceptual_hash(left), perceptual_hash(right))
     seen = look(View.of(left), View.of(right), hashes=hashes, cutoffs=cutoffs)

@@ -172,9 +172,9 @@ class _Run:
         return self._collection.rows(part.expression, ["photo", "checksum"])
 
     def _ids(self, part: _Range) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-        sql, values = "SELECT id FROM photos WHERE payload >= ?", [part.low.to_bytes(4, "big")]
+        sql, values = "SELECT id FROM photos WHERE photo_hash >= ?", [part.low.to_bytes(4, "big")]
         if part.high < _ALL:
-            sql, values = f"{sql} AND payload < ?", [*values, part.high.to_bytes(4, "big")]
+            sql, values = f"{sql} AND photo_hash < ?", [*values, part.high.to_bytes(4, "big")]
         found = self._selection.catalog.database.rows(sql, values)
         ids = np.fromiter((cast("int", row[0]) for row in found), np.int64, len(found))
         return np.intersect1d(ids, self._selection.ids)

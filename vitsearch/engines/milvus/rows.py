@@ -29,7 +29,7 @@ def row_of(photo: PortablePhoto, said: Sequence[Said]) -> Row:
     """Return a photo as a row of a collection."""
     facts = photo.facts
     row: Row = {
-        "photo": photo.payload.hex(),
+        "photo": photo.photo_hash.hex(),
         "id": photo.id,
         "vector": photo.row.astype(np.float32),
         "norm": float(np.float32(photo.norm)),

@@ -11,7 +11,7 @@ import numpy as np
 
 from vitsearch.engines.milvus.collection import MOST_ROWS, MilvusCollection
 from vitsearch.engines.milvus.rows import FACTS, FIELDS, ascii_lower, folder_text, quoted
-from vitsearch.neighbours.reference_sample import BACKGROUND_SAMPLE, Background
+from vitsearch.neighbours.reference_sample import REFERENCE_SAMPLE, Background
 from vitsearch.records import Match, PhotoFacts, SearchResult
 from vitsearch.searching.matches import as_match, distinct, placed
 from vitsearch.storage.catalog import PhotoRow
@@ -36,9 +36,9 @@ class MilvusSearch(MilvusCollection):
         super().__init__(address, timeout=timeout)
         self.searched_space = self.space()
 
-    def vector(self, payload: bytes) -> Vector | None:
+    def vector(self, photo_hash: bytes) -> Vector | None:
         """Return the stored unit row (d,) float32 of a photo, or None."""
-        rows = self.rows(f"photo == {quoted(payload.hex())}", ["vector"])
+        rows = self.rows(f"photo == {quoted(photo_hash.hex())}", ["vector"])
         return np.asarray(rows[0]["vector"], np.float32) if rows else None
 
     def find(
@@ -49,7 +49,7 @@ class MilvusSearch(MilvusCollection):
         `own`: hashes of photos that are the query itself. Places below `offline` roots are left out.
         """
         background = self._background(query, own)
-        floor = background.match_above
+        floor = background.outlier_threshold
         found = self._nearest_present(query, own, options, offline)
         if options.only_matches and floor is not None:
             found = [(photo, score) for photo, score in found if score >= floor]
@@ -83,11 +83,11 @@ class MilvusSearch(MilvusCollection):
     def _background(self, query: Vector, own: Sequence[bytes]) -> Background:
         """How the library's fixed random sample, the photos with the smallest hashes, scores against a query."""
         count = max(1, self.count())
-        share = min(1.0, (BACKGROUND_SAMPLE + _SPARE) / count)
+        share = min(1.0, (REFERENCE_SAMPLE + _SPARE) / count)
         bound = f"photo < {quoted(f'{int(share * ((1 << 32) - 1)):08x}')}" if share < 1 else ""
-        hits = self.nearest(query, bound, ["photo"], limit=BACKGROUND_SAMPLE + 3 * _SPARE)
-        sample = sorted((row["photo"], score) for row, score in hits)[:BACKGROUND_SAMPLE]
-        left_out = {payload.hex() for payload in own}
+        hits = self.nearest(query, bound, ["photo"], limit=REFERENCE_SAMPLE + 3 * _SPARE)
+        sample = sorted((row["photo"], score) for row, score in hits)[:REFERENCE_SAMPLE]
+        left_out = {photo_hash.hex() for photo_hash in own}
         scores = [score for photo, score in sample if photo not in left_out]
         return Background(np.sort(np.array(scores, np.float32)))
 
@@ -96,7 +96,7 @@ class MilvusSearch(MilvusCollection):
     ) -> list[tuple[PhotoRow, float]]:
         conditions = expression(options.criteria)
         if own:
-            conditions.append(f"photo not in [{', '.join(quoted(payload.hex()) for payload in own)}]")
+            conditions.append(f"photo not in [{', '.join(quoted(photo_hash.hex()) for photo_hash in own)}]")
         fields = [*FIELDS, "vector"] if options.distinct else list(FIELDS)
         width = options.k + 8
         places = options.criteria.places

@@ -37,12 +37,12 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 class ImportedRow:
     """One row that is as it should be.
 
-    `payload` is None where the file knows only the photo's `path`. `row`: (d,) float32, unit length.
+    `photo_hash` is None where the file knows only the photo's `path`. `row`: (d,) float32, unit length.
     """
 
     number: int
     path: str | None
-    payload: bytes | None
+    photo_hash: bytes | None
     facts: PhotoFacts | None
     perceptual: bytes | None
     places: tuple[Place, ...]
@@ -145,7 +145,7 @@ class VectorFile:
         return ImportedRow(
             number=number,
             path=fields.get("path"),
-            payload=bytes.fromhex(fields["photo"]) if own else None,
+            photo_hash=bytes.fromhex(fields["photo"]) if own else None,
             facts=_facts(fields) if own else None,
             perceptual=fields.get("perceptual") if own else None,
             places=tuple(filter(None, map(_place, fields.get("files") or ()))) if own else (),

@@ -115,7 +115,7 @@ def table(photos: Sequence[PortablePhoto], space: Space, precision: Precision = 
     ]
     facts = [photo.facts for photo in photos]
     columns = {
-        "photo": [photo.payload.hex() for photo in photos],
+        "photo": [photo.photo_hash.hex() for photo in photos],
         "path": [
             _text(os.path.join(p.places[0].root, p.places[0].path)) if p.places else None  # noqa: PTH118 - may be a URL
             for p in photos

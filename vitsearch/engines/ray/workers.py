@@ -93,12 +93,12 @@ class _Collected:
 
     readable: list[ReadableFile] = field(default_factory=list)
     rejected: list[RejectedFile] = field(default_factory=list)
-    payloads: set[bytes] = field(default_factory=set)
+    photo_hashes: set[bytes] = field(default_factory=set)
 
-    def has_vector(self, payload: bytes, space: int) -> bool:
+    def has_vector(self, photo_hash: bytes, space: int) -> bool:
         """Whether this block has the photo already."""
         del space
-        return payload in self.payloads
+        return photo_hash in self.photo_hashes
 
     def store(
         self, run: int, space: int, readable: Sequence[ReadableFile], rejected: Sequence[RejectedFile]
@@ -107,16 +107,16 @@ class _Collected:
         del run, space
         self.readable += readable
         self.rejected += rejected
-        self.payloads |= {file.payload for file in readable if file.row is not None}
+        self.photo_hashes |= {file.photo_hash for file in readable if file.row is not None}
         return sum(file.row is not None for file in readable)
 
     def photos(self) -> list[PortablePhoto]:
         """Return the photos that were embedded, each with all of its files."""
         files: dict[bytes, list[ReadableFile]] = {}
         for file in self.readable:
-            files.setdefault(file.payload, []).append(file)
+            files.setdefault(file.photo_hash, []).append(file)
         found = []
-        for payload, same in files.items():
+        for photo_hash, same in files.items():
             first = next(file for file in same if file.row is not None)
             assert first.row is not None
             places = tuple(
@@ -130,7 +130,7 @@ class _Collected:
                 for each in same
             )
             found.append(
-                PortablePhoto(0, payload, first.facts, first.perceptual, places, first.row, first.norm)
+                PortablePhoto(0, photo_hash, first.facts, first.perceptual, places, first.row, first.norm)
             )
         return found
 

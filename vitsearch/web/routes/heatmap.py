@@ -47,9 +47,9 @@ def heatmap(
     if details is None or path is None:
         raise NotFound(f"the library has no photo {photo}, or no file of it is there now")
     kind = f"seen-{blake2b(space.to_json().encode(), digest_size=6).hexdigest()}"
-    data = server.thumbnails.cached(details.payload, kind) if gradient is None else None
+    data = server.thumbnails.cached(details.photo_hash, kind) if gradient is None else None
     if data is None:
         data = server.heat_maps.draw(path, space, cache=cache, gradient=gradient)
         if gradient is None:
-            server.thumbnails.keep(details.payload, kind, data)
+            server.thumbnails.keep(details.photo_hash, kind, data)
     return Response(data, media_type="image/jpeg", headers={"cache-control": "private, max-age=600"})

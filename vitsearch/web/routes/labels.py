@@ -247,7 +247,7 @@ def next_photos(server: Served, name: Name, n: Annotated[int, Query(ge=1, le=500
 def correct(server: Served, name: Name, correction: Annotated[Correction, Body()]) -> Response:
     """Say what the labels of a photo really are. Training learns from it."""
     with server.readers.library() as library:
-        if Listing(library.catalog).payload(correction.photo) is None:
+        if Listing(library.catalog).photo_hash(correction.photo) is None:
             raise NotFound(f"the library has no photo {correction.photo}")
         shelf = HeadShelf(library)
         new = shelf.correct_photo(name, correction.photo, correction.labels)

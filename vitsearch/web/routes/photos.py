@@ -126,12 +126,12 @@ async def thumbnail(
     """Return the photo upright and small, as JPEG: 160, 320 or 640 pixels high."""
     if height not in HEIGHTS:
         raise BadQuery(f"thumbnails are {', '.join(map(str, HEIGHTS))} pixels high")
-    payload, kept = await run_in_threadpool(_kept, server, photo, height)
-    etag = f'"{payload[:24]}-{height}"'
+    photo_hash, kept = await run_in_threadpool(_kept, server, photo, height)
+    etag = f'"{photo_hash[:24]}-{height}"'
     if request.headers.get("if-none-match") == etag:
         return _unchanged(server, etag, v)
     if kept is None:
-        kept = await server.made(lambda: server.thumbnails.make(payload, height, _present(server, photo)))
+        kept = await server.made(lambda: server.thumbnails.make(photo_hash, height, _present(server, photo)))
     return _picture(server, kept, etag, v)
 
 
@@ -140,8 +140,8 @@ async def view(
     server: Served, request: Request, photo: PhotoId, v: Annotated[str, Query(max_length=64)] = ""
 ) -> Response:
     """Return the photo upright for the whole screen, as JPEG with no side longer than 2048 pixels."""
-    payload = await run_in_threadpool(_payload, server, photo)
-    etag = f'"{payload[:24]}-view"'
+    photo_hash = await run_in_threadpool(_photo_hash, server, photo)
+    etag = f'"{photo_hash[:24]}-view"'
     if request.headers.get("if-none-match") == etag:
         return _unchanged(server, etag, v)
     data = await server.made(lambda: server.thumbnails.view(_present(server, photo)))
@@ -171,16 +171,16 @@ def _details(listing: Listing, photo: int) -> PhotoDetails:
 
 
 def _kept(server: Server, photo: int, height: int) -> tuple[str, bytes | None]:
-    payload = _payload(server, photo)
-    return payload, server.thumbnails.cached(payload, height)
+    photo_hash = _photo_hash(server, photo)
+    return photo_hash, server.thumbnails.cached(photo_hash, height)
 
 
-def _payload(server: Server, photo: int) -> str:
+def _photo_hash(server: Server, photo: int) -> str:
     with server.readers.library() as library:
-        payload = Listing(library.catalog).payload(photo)
-    if payload is None:
+        photo_hash = Listing(library.catalog).photo_hash(photo)
+    if photo_hash is None:
         raise NotFound(f"the library has no photo {photo}")
-    return payload
+    return photo_hash
 
 
 def _present(server: Server, photo: int) -> Path:

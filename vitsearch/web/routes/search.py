@@ -49,7 +49,7 @@ def search(
     narrowing: Narrowed,
     photo: PhotoIds = [],  # noqa: B006 - FastAPI copies it
     upload: Annotated[list[Annotated[str, Query(pattern=_UPLOAD)]], Query(max_length=20)] = [],  # noqa: B006
-    counters: Annotated[
+    negatives: Annotated[
         list[Annotated[str, Query(pattern=_COUNTER)]], Query(alias="not", max_length=20)
     ] = [],  # noqa: B006
     crop: Annotated[str | None, Query(pattern=_CROP)] = None,
@@ -58,7 +58,7 @@ def search(
     distinct: bool = False,
     only_matches: bool = False,
 ) -> Response:
-    """Find the photos most like the examples, away from the counter-examples, among those that pass the filters.
+    """Find the photos most like the examples, away from the negative examples, among those that pass the filters.
 
     `photo` and `upload` may be repeated, and so may `not` (photo:ID or upload:TOKEN). `crop` is x, y, width and height
     in upright pixels of the single example. With a label and no example, the photos that have it, most probable
@@ -70,7 +70,7 @@ def search(
             raise BadQuery(
                 "there is nothing to search for: choose a photo, drop an image, or say what to look for"
             )
-        if counters or crop is not None or distinct or only_matches:
+        if negatives or crop is not None or distinct or only_matches:
             raise BadQuery(
                 "not, crop, distinct and only_matches go with an example or words: a label alone has no use for them"
             )
@@ -87,7 +87,7 @@ def search(
             examples.append(asked.text(text))
         away = [
             asked.photo(int(name[6:]), None) if name.startswith("photo:") else asked.upload(name[7:], None)
-            for name in counters
+            for name in negatives
         ]
         with server.readers.library() as library:
             if library.catalog.active_space() != asked.active:
@@ -164,17 +164,17 @@ class _Asked:
                 raise NotFound(
                     f"no file of photo {photo} is there now: mount its drive, or run `vitsearch index`"
                 )
-            vector = self._embedded(details.payload, path, crop)
+            vector = self._embedded(details.photo_hash, path, crop)
         return _Example(str(details.files[0].path), vector, photo)
 
     def upload(self, token: str, crop: Crop | None) -> _Example:
         """An upload, or a region of it."""
-        payload, _ = self._server.uploads.header(token)
+        photo_hash, _ = self._server.uploads.header(token)
         with self._server.readers.library() as library:
-            known = library.catalog.photo_id(payload)
+            known = library.catalog.photo_id(photo_hash)
             stored = self._stored(library, known) if known is not None and crop is None else None
         if stored is None:
-            stored = self._embedded(payload.hex(), self._server.uploads.path(token), crop)
+            stored = self._embedded(photo_hash.hex(), self._server.uploads.path(token), crop)
         return _Example("an uploaded image", stored, known)
 
     def text(self, text: str) -> _Example:
@@ -191,7 +191,7 @@ class _Asked:
         _, rows = library.catalog.vectors(self._space_id, self._space.dimension, np.array([photo]))
         return np.asarray(rows[0], np.float32) if len(rows) else None
 
-    def _embedded(self, payload: str, path: Path, crop: Crop | None) -> Vector:
+    def _embedded(self, photo_hash: str, path: Path, crop: Crop | None) -> Vector:
         space = self._space
 
         def embed() -> Vector:
@@ -203,4 +203,4 @@ class _Asked:
                 row: Vector = backbone.embed_batch(backbone.prepare(image)[None]).rows[0]
             return row
 
-        return self._server.vectors.get((self._space_id, payload, crop), embed)
+        return self._server.vectors.get((self._space_id, photo_hash, crop), embed)

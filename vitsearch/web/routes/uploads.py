@@ -40,9 +40,9 @@ def _kept(server: Server, data: bytes) -> Upload:
 
 
 def _described(server: Server, token: str) -> Upload:
-    payload, facts = server.uploads.header(token)
+    photo_hash, facts = server.uploads.header(token)
     known = None
     if Layout.of(server.settings.folder).database.exists():
         with server.readers.library() as library:
-            known = library.catalog.photo_id(payload)
+            known = library.catalog.photo_id(photo_hash)
     return Upload(token, facts.width, facts.height, known)

@@ -76,7 +76,7 @@ class UploadStore:
         return path
 
     def header(self, token: str) -> tuple[bytes, PhotoFacts]:
-        """Return an upload's payload hash and what its header says. Raises `NotFound` as `path` does."""
+        """Return an upload's photo hash and what its header says. Raises `NotFound` as `path` does."""
         return self._header(self.path(token))
 
     def _sweep(self, *, spared: Path) -> None:
@@ -100,4 +100,4 @@ class UploadStore:
                     "the image",
                     f"it has {facts.width} x {facts.height} pixels, more than the limit of {MAX_PIXELS}",
                 )
-            return photo.payload, facts
+            return photo.photo_hash, facts

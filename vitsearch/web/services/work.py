@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from vitsearch.web.services.jobs import Report
     from vitsearch.web.settings import LibrarySettings
 
-# A search that brings its cache up to date holds the lease for a moment.
+# A search that brings its cache up to date holds the write lock for a moment.
 _TRIES = 20
 _PAUSE = 0.25
 
