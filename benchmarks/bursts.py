@@ -23,7 +23,7 @@ import numpy as np
 from machine import print_machine
 from PIL import Image
 
-from vitsearch.duplicates.verify.evidence import Cutoffs, Evidence, look
+from vitsearch.duplicates.verify.evidence import Evidence, Thresholds, look
 from vitsearch.duplicates.verify.views import View
 from vitsearch.photos.perceptual_hash import perceptual_hash
 
@@ -103,8 +103,8 @@ def main() -> None:
         pairs = film_pairs(source) if source.suffix in FILMS else picture_pairs(source)
         for name, first, second in pairs:
             shot, copy = saved(first), saved(first.reduce(2), quality=50)
-            confirmed = seen(shot, saved(second)).confirms(Cutoffs())
-            rows[name].append((confirmed, seen(shot, copy).confirms(Cutoffs()), changed(first, second)))
+            confirmed = seen(shot, saved(second)).confirms(Thresholds())
+            rows[name].append((confirmed, seen(shot, copy).confirms(Thresholds()), changed(first, second)))
         for name, found in rows.items():
             same = [share for confirmed, _, share in found if confirmed]
             note = f" (at most {max(same):.1%} of the pixels differ)" if same else ""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from vitsearch.duplicates.tables import copied_photos, present_photos, tell_apart
+from vitsearch.duplicates.tables import copied_photos, dismiss, present_photos
 from vitsearch.library import Library
 from vitsearch.photos.photo import read_photo
 from vitsearch.records import FoundFile, PhotoFacts
@@ -124,7 +124,7 @@ def decide(folder: Path, stop: Event, say: Callable[[str], None]) -> None:
     catalog = Catalog(Database.open(folder / "library.db"))
     clock, number = Clock(), 1
     while not stop.is_set():
-        clock.time(lambda number=number: tell_apart(catalog, [number, number + 1]))
+        clock.time(lambda number=number: dismiss(catalog, [number, number + 1]))
         number += 2
         time.sleep(0.05)
     say(f"a decision is stored          {clock}")

@@ -27,7 +27,7 @@ from vitsearch.duplicates.calibrate.calibration import strictness_of
 from vitsearch.duplicates.calibrate.edits import EDITS, Edit
 from vitsearch.duplicates.propose.candidates import pairs_by_embedding, pairs_by_hash, united, walking_order
 from vitsearch.duplicates.tables import files_of, hashes_of, present_photos
-from vitsearch.duplicates.verify.verifier import Judge, looking_threads
+from vitsearch.duplicates.verify.verifier import Verifier, verifying_threads
 from vitsearch.photos.perceptual_hash import in_all_orientations
 
 if TYPE_CHECKING:
@@ -168,10 +168,12 @@ def second_look(library: Library, copies: np.ndarray, originals: np.ndarray) -> 
         for copy, original in (ends, ends[::-1]):
             if copy in rows and original in columns:
                 asked.append((copy, original, float(pairs.cosines[pair])))
-    judge = Judge(library.catalog)
-    judge.prepare(ids.tolist())
-    with looking_threads(judge) as pool:
-        found = pool.map(lambda ask: strictness_of(judge.look.compare(ask[1], ask[0], cosine=ask[2])), asked)
+    verifier = Verifier(library.catalog)
+    verifier.prepare(ids.tolist())
+    with verifying_threads(verifier) as pool:
+        found = pool.map(
+            lambda ask: strictness_of(verifier.look.compare(ask[1], ask[0], cosine=ask[2])), asked
+        )
         for (copy, original, _), score in zip(asked, found, strict=True):
             scores[rows[copy], columns[original]] = score
     return scores
@@ -185,7 +187,7 @@ def report(chosen: dict[str, Scores], reported: dict[str, Scores], edits: Sequen
     print_table({name: scores.cutoff() for name, scores in reported.items()}, reported, edits)
 
 
-def print_table(cutoffs: dict[str, float], reported: dict[str, Scores], edits: Sequence[Edit]) -> None:
+def print_table(thresholds: dict[str, float], reported: dict[str, Scores], edits: Sequence[Edit]) -> None:
     """Print recall per edit and family, and the precision that came out."""
     names = list(reported)
     rows = {edit.name: [edit.name] for edit in edits}
@@ -198,11 +200,11 @@ def print_table(cutoffs: dict[str, float], reported: dict[str, Scores], edits: S
     print("\n| edit | " + " | ".join(names) + " |\n|---|" + "---|" * len(names))
     for row, members in rows.items():
         if members:
-            cells = [f"{reported[name].recall(members, cutoffs[name]):.3f}" for name in names]
+            cells = [f"{reported[name].recall(members, thresholds[name]):.3f}" for name in names]
             print(f"| {row} | " + " | ".join(cells) + " |")
-    cells = [f"{reported[name].precision(cutoffs[name]):.5f}" for name in names]
+    cells = [f"{reported[name].precision(thresholds[name]):.5f}" for name in names]
     print("| precision that came out | " + " | ".join(cells) + " |")
-    print("| cut-off | " + " | ".join(f"{cutoffs[name]:.3f}" for name in names) + " |")
+    print("| cut-off | " + " | ".join(f"{thresholds[name]:.3f}" for name in names) + " |")
 
 
 def main() -> None:

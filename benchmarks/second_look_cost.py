@@ -19,7 +19,7 @@ from vitsearch import Library
 from vitsearch.backbones import load_backbone
 from vitsearch.duplicates.propose.candidates import pairs_by_embedding, pairs_by_hash, united, walking_order
 from vitsearch.duplicates.tables import hashes_of, present_photos
-from vitsearch.duplicates.verify.verifier import Judge, looking_threads
+from vitsearch.duplicates.verify.verifier import Verifier, verifying_threads
 from vitsearch.photos.photo import read_photo
 
 _SIDE = 224
@@ -60,14 +60,14 @@ def main() -> None:
             [pairs_by_embedding(ids, neighbours), pairs_by_hash(*hashes_of(library.catalog, ids))], neighbours
         )
         proposing = (processor_time() - start) / len(ids) * 1000
-        judge = Judge(library.catalog)
+        verifier = Verifier(library.catalog)
         start = processor_time()
-        judge.prepare(ids.tolist())
+        verifier.prepare(ids.tolist())
         order = walking_order(pairs)
-        with looking_threads(judge) as pool:
+        with verifying_threads(verifier) as pool:
             links = list(
                 pool.map(
-                    judge.judge,
+                    verifier.verify,
                     pairs.first[order].tolist(),
                     pairs.second[order].tolist(),
                     pairs.cosines[order].tolist(),

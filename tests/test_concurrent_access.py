@@ -9,7 +9,7 @@ import pytest
 from conftest import MeanColour, figures, places
 
 from benchmarks.concurrent_access import Clock, batch, make
-from vitsearch.duplicates.tables import tell_apart, told_apart
+from vitsearch.duplicates.tables import dismiss, dismissed_pairs
 from vitsearch.heads.store import HeadShelf
 from vitsearch.library import Library
 from vitsearch.storage import catalog as catalog_module
@@ -54,7 +54,7 @@ def test_decisions_corrections_and_searches_go_on_while_photos_are_indexed(folde
 
     def at_work():
         with Library.open(folder, backbone=MeanColour()) as other:
-            tell_apart(other.catalog, [3, 7])
+            dismiss(other.catalog, [3, 7])
             HeadShelf(other).correct("shade", first, ["light"])
             return len(places(other, first))
 
@@ -62,7 +62,7 @@ def test_decisions_corrections_and_searches_go_on_while_photos_are_indexed(folde
     with Library.open(folder, backbone=backbone) as library:
         assert library.index().embedded == 12
         assert backbone.answers == [40]
-        assert told_apart(library.catalog) == {(3, 7)}
+        assert dismissed_pairs(library.catalog) == {(3, 7)}
         assert HeadShelf(library).tables.examples("shade", only_corrected=True) == {1: ("light",)}
 
 
@@ -94,8 +94,8 @@ def test_what_is_forgotten_goes_in_short_transactions_and_leaves_no_row_behind(f
     monkeypatch.setattr(catalog_module, "_AT_ONCE", 7)
     with Library.open(folder, backbone=MeanColour(model="other")) as library:
         library.index(model="other", change_model=True)
-        tell_apart(library.catalog, [30, 31])
-        tell_apart(library.catalog, [2, 31])
+        dismiss(library.catalog, [30, 31])
+        dismiss(library.catalog, [2, 31])
         for path in (photos / "light").iterdir():
             path.unlink()
         HeadShelf(library).delete("shade")
@@ -146,7 +146,7 @@ def test_nobody_waits_a_second_while_a_library_of_twenty_thousand_photos_is_inde
     while time.monotonic() < deadline:
         reads.time(lambda: catalog.photos(list(range(1, 11))))
         number = len(decisions.waits) + 1
-        decisions.time(lambda number=number: tell_apart(catalog, [number, number + 1]))
+        decisions.time(lambda number=number: dismiss(catalog, [number, number + 1]))
     stop.set()
     writer.join()
     catalog.database.close()

@@ -13,7 +13,7 @@ from conftest import MeanColour, figures, places
 
 from vitsearch.doctor.examine import examine
 from vitsearch.doctor.repair import repair
-from vitsearch.duplicates.tables import tell_apart
+from vitsearch.duplicates.tables import dismiss
 from vitsearch.errors import LibraryBusy, LibraryDamaged, LibraryMissing, LibraryTooNew
 from vitsearch.heads.store import HeadShelf
 from vitsearch.library import Library
@@ -40,7 +40,7 @@ def folder(tmp_path, photos):
         shelf = HeadShelf(library)
         shelf.from_examples("shade", folder=photos)
         shelf.correct("shade", photos / "dark" / "00.png", ["light"])
-        tell_apart(library.catalog, [3, 7])
+        dismiss(library.catalog, [3, 7])
     return tmp_path / "library"
 
 

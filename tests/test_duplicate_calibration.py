@@ -1,4 +1,4 @@
-"""Cut-offs that are earned: stricter where the library's other photos come closer, with the recall they leave."""
+"""Cut-offs that are calibrated: stricter where the library's other photos come closer, with the recall they leave."""
 
 from pathlib import Path
 
@@ -9,19 +9,19 @@ from PIL import Image
 from vitsearch.duplicates.calibrate.calibration import (
     Calibration,
     calibrate,
-    cutoffs_at,
     evidence_of_copies,
     strictness_of,
+    thresholds_at,
 )
 from vitsearch.duplicates.calibrate.edits import EDITS
-from vitsearch.duplicates.verify.evidence import Cutoffs, Evidence
+from vitsearch.duplicates.verify.evidence import Evidence, Thresholds
 
 SAMPLES = Path(__file__).parent.parent / "sample_images"
 
 
 def seen(strictness: float) -> Evidence:
     """Evidence that passes exactly the cut-offs of this strictness."""
-    at = cutoffs_at(strictness)
+    at = thresholds_at(strictness)
     return Evidence(share=at.share, closeness=at.closeness, of_first=1.0, of_second=1.0)
 
 
@@ -40,11 +40,11 @@ COPIES = {
 
 
 def test_strictness_is_a_scale_of_cutoffs():
-    assert cutoffs_at(0) == Cutoffs()
+    assert thresholds_at(0) == Thresholds()
     for value in (-0.5, 0.0, 0.3, 0.9):
         assert strictness_of(seen(value)) == pytest.approx(value)
-        assert seen(value + 0.01).confirms(cutoffs_at(value))
-        assert not seen(value - 0.01).confirms(cutoffs_at(value))
+        assert seen(value + 0.01).confirms(thresholds_at(value))
+        assert not seen(value - 0.01).confirms(thresholds_at(value))
     assert strictness_of(Evidence()) == -10
     assert strictness_of(Evidence(share=1, closeness=1, of_first=0.5, of_second=0.5)) == -10
 
@@ -61,8 +61,8 @@ def test_cutoffs_are_stricter_where_other_photos_come_closer():
 
 
 def strictness_of_cutoffs(found: Calibration) -> float:
-    default = Cutoffs().share
-    return round((found.cutoffs.share - default) / (1 - default), 4)
+    default = Thresholds().share
+    return round((found.thresholds.share - default) / (1 - default), 4)
 
 
 def test_a_smaller_share_asks_for_stricter_cutoffs_and_costs_recall():
@@ -79,15 +79,17 @@ def test_the_estimate_is_borne_out_by_fresh_pairs():
     """Chosen on one sample, the cut-offs let through about the promised share of another, larger one."""
     known, fresh = negatives(highest=0.1), negatives(highest=0.1, count=200_000)
     found = calibrate(COPIES, known, max_false_share=0.05, proposed=200_000, right=2000)
-    wrong = sum(one.confirms(found.cutoffs) for one in fresh)
+    wrong = sum(one.confirms(found.thresholds) for one in fresh)
     assert wrong / (wrong + 2000) <= 0.1
 
 
 def test_recall_and_mistakes_are_counted_at_the_chosen_cutoffs():
     found = calibrate(COPIES, [Evidence()] * 50 + [seen(0.2)], max_false_share=0.5, proposed=51, right=10)
-    confirmed = [sum(one.confirms(found.cutoffs) for one in COPIES[name]) / 4 for name in ("light", "hard")]
+    confirmed = [
+        sum(one.confirms(found.thresholds) for one in COPIES[name]) / 4 for name in ("light", "hard")
+    ]
     assert found.recall == {"light": confirmed[0], "hard": confirmed[1]}
-    assert (found.negatives, found.mistaken) == (51, int(seen(0.2).confirms(found.cutoffs)))
+    assert (found.negatives, found.mistaken) == (51, int(seen(0.2).confirms(found.thresholds)))
 
 
 def test_where_nothing_is_strict_enough_the_strictest_is_taken_and_says_so():
@@ -116,5 +118,5 @@ def test_all_edits_are_tried_equally_often_and_the_same_seed_repeats_them():
     found = evidence_of_copies(images, edits_each=13)
     assert {name: len(evidence) for name, evidence in found.items()} == {edit.name: 1 for edit in EDITS}
     assert found == evidence_of_copies(images, edits_each=13)
-    confirmed = sum(evidence[0].confirms(Cutoffs()) for evidence in found.values())
+    confirmed = sum(evidence[0].confirms(Thresholds()) for evidence in found.values())
     assert confirmed >= len(EDITS) - 3

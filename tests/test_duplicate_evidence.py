@@ -8,12 +8,12 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
 from vitsearch.duplicates.calibrate.edits import EDITS
-from vitsearch.duplicates.verify.evidence import Cutoffs, SecondLook, look
+from vitsearch.duplicates.verify.evidence import GeometricVerifier, Thresholds, look
 from vitsearch.duplicates.verify.views import View
 from vitsearch.photos.perceptual_hash import perceptual_hash
 
 SAMPLES = Path(__file__).parent.parent / "sample_images"
-CUTOFFS = Cutoffs()
+CUTOFFS = Thresholds()
 # The hardest two edits leave a tenth and a quarter of the photo, which may show nothing but sky.
 EVERY_PHOTO = [edit for edit in EDITS if edit.name not in ("crop-10%", "crop-25%")]
 
@@ -23,9 +23,9 @@ def photo(name: str) -> Image.Image:
         return image.convert("RGB")
 
 
-def looked(first: Image.Image, second: Image.Image, *, cutoffs: Cutoffs = CUTOFFS):
+def looked(first: Image.Image, second: Image.Image, *, thresholds: Thresholds = CUTOFFS):
     hashes = (perceptual_hash(first), perceptual_hash(second))
-    return look(View.of(first), View.of(second), hashes=hashes, cutoffs=cutoffs)
+    return look(View.of(first), View.of(second), hashes=hashes, thresholds=thresholds)
 
 
 @pytest.mark.parametrize("name", ["nature/mountain-3.jpg", "travel/castle-2.jpg"])
@@ -180,7 +180,7 @@ def test_views_are_decoded_once_while_they_are_in_use():
         decoded.append(number)
         return images[number]
 
-    second_look = SecondLook(pixels, lambda number: perceptual_hash(images[number]))
+    second_look = GeometricVerifier(pixels, lambda number: perceptual_hash(images[number]))
     verdicts = {
         pair: second_look.compare(*pair, cosine=0.9).confirms(CUTOFFS) for pair in ((1, 2), (1, 3), (2, 3))
     }
@@ -191,7 +191,7 @@ def test_views_are_decoded_once_while_they_are_in_use():
 def test_stricter_cutoffs_confirm_less():
     original = photo("travel/castle-2.jpg")
     seen = looked(original, next(one for one in EDITS if one.name == "caption").apply(original, Random(0)))
-    assert seen.confirms(Cutoffs(share=0.5))
-    assert not seen.confirms(Cutoffs(moved=-0.01))
-    assert not seen.confirms(Cutoffs(closeness=1.01))
+    assert seen.confirms(Thresholds(share=0.5))
+    assert not seen.confirms(Thresholds(moved=-0.01))
+    assert not seen.confirms(Thresholds(closeness=1.01))
     assert np.isclose(seen.score, seen.share * seen.closeness)

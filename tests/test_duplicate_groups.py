@@ -6,7 +6,7 @@ import pytest
 
 from vitsearch.duplicates.group.grouping import DuplicateGroup, Link, group, moments_apart
 from vitsearch.duplicates.group.keep import Candidate, choose
-from vitsearch.duplicates.group.sidecars import are_companions
+from vitsearch.duplicates.group.sidecars import are_one_item
 from vitsearch.duplicates.verify.evidence import Evidence
 
 PHOTOS = Path("/photos")
@@ -127,9 +127,9 @@ def test_a_raw_file_and_its_picture_are_one_item():
     files = [file("IMG_1.DNG", 1, format="TIFF"), file("IMG_1.jpg", 2), file("IMG_2.jpg", 3, mtime_ns=1)]
     found = group(files, [near(1, 2), near(1, 3), near(2, 3)])
     assert brief(found) == [("near", 0.95, ["IMG_1.DNG", "IMG_2.jpg"])]
-    assert are_companions(PHOTOS / "a.NEF", PHOTOS / "A.jpg")
-    assert not are_companions(PHOTOS / "a.png", PHOTOS / "a.jpg")
-    assert not are_companions(PHOTOS / "a.nef", PHOTOS / "other" / "a.jpg")
+    assert are_one_item(PHOTOS / "a.NEF", PHOTOS / "A.jpg")
+    assert not are_one_item(PHOTOS / "a.png", PHOTOS / "a.jpg")
+    assert not are_one_item(PHOTOS / "a.nef", PHOTOS / "other" / "a.jpg")
 
 
 @pytest.mark.parametrize(
@@ -137,8 +137,8 @@ def test_a_raw_file_and_its_picture_are_one_item():
     [
         ({"width": 4000}, {"width": 2000}, "highest resolution (4000 x 300)"),
         ({"format": "PNG"}, {"format": "JPEG"}, "best format (PNG)"),
-        ({"companions": (PHOTOS / "zz-good.nef",)}, {"format": "PNG"}, "best format (raw)"),
-        ({"companions": (PHOTOS / "zz-good.mov",)}, {}, "camera's own data, not an edited copy"),
+        ({"sidecars": (PHOTOS / "zz-good.nef",)}, {"format": "PNG"}, "best format (raw)"),
+        ({"sidecars": (PHOTOS / "zz-good.mov",)}, {}, "camera's own data, not an edited copy"),
         ({"quality": 95}, {"quality": 60}, "highest JPEG quality (95)"),
         ({"camera": "Pixel 7"}, {"camera": None}, "camera's own data, not an edited copy"),
         ({}, {"software": "GIMP 2.10"}, "camera's own data, not an edited copy"),

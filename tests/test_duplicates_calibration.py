@@ -8,20 +8,24 @@ import pytest
 from conftest import SAMPLES, MeanColour
 from PIL import Image
 
-from vitsearch.duplicates.calibrate import library_thresholds as earned
+from vitsearch.duplicates.calibrate import library_thresholds as calibrated
 from vitsearch.duplicates.calibrate.edits import EDITS
-from vitsearch.duplicates.calibrate.library_thresholds import EarnedCutoffs, earned_cutoffs, known_cutoffs
-from vitsearch.duplicates.tables import tell_apart
-from vitsearch.duplicates.verify.evidence import Cutoffs
+from vitsearch.duplicates.calibrate.library_thresholds import (
+    CalibratedThresholds,
+    calibrated_thresholds,
+    known_thresholds,
+)
+from vitsearch.duplicates.tables import dismiss
+from vitsearch.duplicates.verify.evidence import Thresholds
 from vitsearch.library import Library
 
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch):
     """A few photos are enough to see how it works."""
-    monkeypatch.setattr(earned, "SAMPLE", 8)
-    monkeypatch.setattr(earned, "FEWEST", 12)
-    monkeypatch.setattr(earned, "EDITS_EACH", 2)
+    monkeypatch.setattr(calibrated, "SAMPLE", 8)
+    monkeypatch.setattr(calibrated, "FEWEST", 12)
+    monkeypatch.setattr(calibrated, "EDITS_EACH", 2)
 
 
 @pytest.fixture
@@ -34,10 +38,10 @@ def photos(tmp_path):
     return folder
 
 
-def measured(library: Library, share: float = 0.01) -> tuple[EarnedCutoffs, bool]:
+def measured(library: Library, share: float = 0.01) -> tuple[CalibratedThresholds, bool]:
     """Return the cut-offs, and whether they were measured for it."""
     steps = []
-    found = earned_cutoffs(
+    found = calibrated_thresholds(
         library, max_false_share=share, on_progress=lambda done, total: steps.append((done, total))
     )
     assert not steps or steps[-1][0] == steps[-1][1]
@@ -49,8 +53,8 @@ def test_cutoffs_are_measured_once_for_a_library_a_share_and_a_space(library, ph
     first, was_measured = measured(library)
     assert was_measured
     assert measured(library) == (first, False)
-    assert known_cutoffs(library, max_false_share=0.01) == first
-    assert known_cutoffs(library, max_false_share=0.2) is None
+    assert known_thresholds(library, max_false_share=0.01) == first
+    assert known_thresholds(library, max_false_share=0.2) is None
     assert measured(library, 0.2)[1]
     assert measured(library) == (first, False)
     library.close()
@@ -67,14 +71,14 @@ def test_what_was_measured_is_the_same_each_time_and_says_how_much_is_found(libr
     assert first.recall["codec"] == 1
     assert all(0 <= share <= 1 for share in first.recall.values())
     assert first.calibration.max_false_share == 0.01
-    assert first.calibration.false_share <= 0.01 or first.cutoffs.share > 0.98
+    assert first.calibration.false_share <= 0.01 or first.thresholds.share > 0.98
     library.layout.cutoffs.unlink()
     assert measured(library) == (first, True)
 
 
 def test_a_smaller_share_never_loosens_the_cutoffs(library, photos):
     library.index([photos])
-    loose, strict = measured(library, 0.2)[0].cutoffs, measured(library, 0.0001)[0].cutoffs
+    loose, strict = measured(library, 0.2)[0].thresholds, measured(library, 0.0001)[0].thresholds
     assert strict.share >= loose.share
     assert strict.closeness >= loose.closeness
 
@@ -100,7 +104,7 @@ def test_a_small_library_gets_the_default_cutoffs_and_says_so(library, photos):
         path.unlink()
     library.index([photos])
     found, was_measured = measured(library)
-    assert (found, was_measured) == (EarnedCutoffs(Cutoffs(), None, 11), False)
+    assert (found, was_measured) == (CalibratedThresholds(Thresholds(), None, 11), False)
     assert found.recall == {}
     assert not library.layout.cutoffs.exists()
 
@@ -111,10 +115,10 @@ def test_a_small_library_gets_the_default_cutoffs_and_says_so(library, photos):
 def test_a_damaged_file_is_measured_anew(library, photos, content):
     library.index([photos])
     library.layout.cutoffs.write_text(content)
-    assert known_cutoffs(library, max_false_share=0.01) is None
-    entries = {earned._key(library, 0.01): {"photos": 14, "calibration": content}}
-    library.layout.cutoffs.write_text(json.dumps({"version": earned._VERSION, "entries": entries}))
-    assert known_cutoffs(library, max_false_share=0.01) is None
+    assert known_thresholds(library, max_false_share=0.01) is None
+    entries = {calibrated._key(library, 0.01): {"photos": 14, "calibration": content}}
+    library.layout.cutoffs.write_text(json.dumps({"version": calibrated._VERSION, "entries": entries}))
+    assert known_thresholds(library, max_false_share=0.01) is None
 
 
 def test_a_library_that_cannot_be_written_to_is_measured_each_time(own_folder):
@@ -143,10 +147,10 @@ def test_photos_that_were_told_apart_are_counterexamples_however_alike(library, 
     library.index([photos])
     trusting, _ = measured(library)
     ids = library.neighbours().ids().tolist()
-    tell_apart(library.catalog, ids)
+    dismiss(library.catalog, ids)
     library.layout.cutoffs.unlink()
     doubting, _ = measured(library)
-    assert doubting.cutoffs.share > trusting.cutoffs.share
+    assert doubting.thresholds.share > trusting.thresholds.share
     assert doubting.calibration.negatives > trusting.calibration.negatives
 
 

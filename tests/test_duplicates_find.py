@@ -19,10 +19,10 @@ from vitsearch.duplicates.group.keep import Candidate
 from vitsearch.duplicates.group.quality import jpeg_quality
 from vitsearch.duplicates.propose import candidates
 from vitsearch.duplicates.propose.pairs import Pairs
-from vitsearch.duplicates.tables import files_of, hashes_of, present_photos, tell_apart, told_apart
+from vitsearch.duplicates.tables import dismiss, dismissed_pairs, files_of, hashes_of, present_photos
 from vitsearch.duplicates.verify import evidence
 from vitsearch.duplicates.verify.check import check_files
-from vitsearch.duplicates.verify.verifier import Judge
+from vitsearch.duplicates.verify.verifier import Verifier
 from vitsearch.errors import BadQuery, LibraryError, UnreadablePhoto
 from vitsearch.library import Library
 
@@ -99,7 +99,7 @@ def test_every_file_of_a_group_is_confirmed_against_the_kept_one(report):
         assert found.keep == found.files[0].path
         assert found.score == min(file.score for file in found.files)
         for file in found.files[1:]:
-            again = check_files(found.keep, file.path, cutoffs=report.earned.cutoffs)
+            again = check_files(found.keep, file.path, thresholds=report.calibrated.thresholds)
             assert again.tier == file.tier, (found.keep, file.path)
 
 
@@ -154,7 +154,7 @@ def test_a_photo_that_is_removed_while_it_is_looked_at_cannot_be_read(library, p
     library.index([photos])
     photo = int(present_photos(library.catalog)[0])
     with pytest.raises(UnreadablePhoto, match="not there any more"):
-        Judge(library.catalog).pixels(photo, None)
+        Verifier(library.catalog).pixels(photo, None)
 
 
 def test_every_fact_of_a_file_is_read_into_its_own_field(library, photos):
@@ -303,7 +303,7 @@ def test_photos_told_apart_stay_apart_until_a_new_one_joins(library, photos, tmp
     library.index([photos])
     (found,) = find_duplicates(library).groups
     name = group_name(found)
-    assert tell_apart(library.catalog, [int(photo) for photo in name.split("-")]) == 1
+    assert dismiss(library.catalog, [int(photo) for photo in name.split("-")]) == 1
     assert find_duplicates(library).groups == ()
 
     # Renamed, moved, touched and indexed again: still apart.
@@ -329,16 +329,16 @@ def test_copies_of_one_photo_can_be_wanted(library, photos):
     shutil.copy(photos / "cat.jpg", photos / "same.jpg")
     library.index([photos])
     (found,) = find_duplicates(library).groups
-    assert tell_apart(library.catalog, [int(group_name(found))]) == 1
+    assert dismiss(library.catalog, [int(group_name(found))]) == 1
     assert find_duplicates(library).groups == ()
-    assert len(told_apart(library.catalog)) == 1
+    assert len(dismissed_pairs(library.catalog)) == 1
 
 
 def test_a_photo_that_is_not_there_cannot_be_told_apart(library, photos):
     library.index([photos])
     with pytest.raises(BadQuery, match="the library has no photo 77"):
-        tell_apart(library.catalog, [1, 77])
-    assert told_apart(library.catalog) == frozenset()
+        dismiss(library.catalog, [1, 77])
+    assert dismissed_pairs(library.catalog) == frozenset()
 
 
 def test_what_cannot_be_asked_is_said(library, photos, tmp_path):

@@ -18,25 +18,25 @@ if TYPE_CHECKING:
 
 def remember(library: Library, groups: Sequence[str]) -> None:
     """Tell the photos of these groups apart: names of groups, or two or more paths."""
-    from vitsearch.duplicates.tables import tell_apart
+    from vitsearch.duplicates.tables import dismiss
 
-    told = sum(tell_apart(library.catalog, photos) for photos in _photos_of(library, groups))
+    told = sum(dismiss(library.catalog, photos) for photos in _photos_of(library, groups))
     say(f"remembered: {plural(told, 'pair')} of photos told apart", err=True)
 
 
-def take_back(library: Library, groups: Sequence[str]) -> None:
+def restore(library: Library, groups: Sequence[str]) -> None:
     """Let the photos of these groups be duplicates again."""
-    from vitsearch.duplicates.tables import take_back
+    from vitsearch.duplicates.tables import restore
 
-    taken = sum(take_back(library.catalog, photos) for photos in _photos_of(library, groups))
+    taken = sum(restore(library.catalog, photos) for photos in _photos_of(library, groups))
     say(f"taken back: {plural(taken, 'pair')} of photos may be duplicates again", err=True)
 
 
 def show(library: Library, *, as_json: bool) -> None:
-    """List the pairs that were told apart, each with a name that `take_back` understands."""
-    from vitsearch.duplicates.tables import files_of, told_apart
+    """List the pairs that were told apart, each with a name that `restore` understands."""
+    from vitsearch.duplicates.tables import dismissed_pairs, files_of
 
-    pairs = sorted(told_apart(library.catalog))
+    pairs = sorted(dismissed_pairs(library.catalog))
     paths: dict[int, list[Path]] = {}
     for file in files_of(library.catalog, {photo for pair in pairs for photo in pair}):
         paths.setdefault(file.photo, []).append(file.path)

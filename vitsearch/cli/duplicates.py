@@ -14,11 +14,11 @@ from vitsearch.cli.session import Session, force_option, json_option, pass_sessi
 from vitsearch.jsonable import to_jsonable
 
 if TYPE_CHECKING:
-    from vitsearch.duplicates.calibrate.library_thresholds import EarnedCutoffs
+    from vitsearch.duplicates.calibrate.library_thresholds import CalibratedThresholds
     from vitsearch.duplicates.cleanup.plans import Action
     from vitsearch.duplicates.find import DuplicateReport
     from vitsearch.duplicates.group.grouping import DuplicateGroup, Tier
-    from vitsearch.duplicates.verify.evidence import Cutoffs
+    from vitsearch.duplicates.verify.evidence import Thresholds
     from vitsearch.library import Library
 
 _TIERS: tuple[Tier, ...] = ("exact", "pixels", "near", "burst")
@@ -83,7 +83,7 @@ _NOT_THE_SAME = 3
 )
 @click.option(
     "--take-back",
-    "taken_back",
+    "restored",
     multiple=True,
     metavar="GROUP",
     help="These may be duplicates after all: what was said with --not-duplicates is forgotten.",
@@ -114,7 +114,7 @@ def duplicates(
     page: str | None,
     force: bool,
     apart: tuple[str, ...],
-    taken_back: tuple[str, ...],
+    restored: tuple[str, ...],
     listing: bool,
     check: tuple[str, str] | None,
     lines: bool,
@@ -146,7 +146,7 @@ def duplicates(
     if lines and as_json:
         raise click.UsageError("choose one of --json and --lines")
     finding = bool(tiers or between or folders or prefer or plan or page or lines)
-    if finding and (check is not None or apart or taken_back or listing):
+    if finding and (check is not None or apart or restored or listing):
         raise click.UsageError(
             "--check, --not-duplicates, --take-back and --told-apart look for nothing: leave away what says where to "
             "look and what to write"
@@ -156,8 +156,8 @@ def duplicates(
         return
     session.check_outputs((plan, "plan"), (page, "page"), force=force)
     with session.open() as library:
-        if apart or taken_back or listing:
-            _decide(library, apart, taken_back, listing=listing, as_json=as_json)
+        if apart or restored or listing:
+            _decide(library, apart, restored, listing=listing, as_json=as_json)
             return
         from vitsearch.duplicates.find import find_duplicates
 
@@ -182,14 +182,14 @@ def duplicates(
 
 
 def _decide(
-    library: Library, apart: tuple[str, ...], taken_back: tuple[str, ...], *, listing: bool, as_json: bool
+    library: Library, apart: tuple[str, ...], restored: tuple[str, ...], *, listing: bool, as_json: bool
 ) -> None:
     from vitsearch.cli import decisions
 
     if apart:
         decisions.remember(library, apart)
-    if taken_back:
-        decisions.take_back(library, taken_back)
+    if restored:
+        decisions.restore(library, restored)
     if listing or as_json:
         decisions.show(library, as_json=as_json)
 
@@ -214,7 +214,7 @@ def _check(
     from vitsearch.duplicates.verify.check import check_files
 
     first, second = (Path(file).absolute() for file in files)
-    result = check_files(first, second, cutoffs=_known_cutoffs(session, max_false_share))
+    result = check_files(first, second, thresholds=_known_thresholds(session, max_false_share))
     if as_json:
         print_json(
             {
@@ -234,16 +234,16 @@ def _check(
         context.exit(_NOT_THE_SAME)
 
 
-def _known_cutoffs(session: Session, max_false_share: float) -> Cutoffs | None:
-    from vitsearch.duplicates.calibrate.library_thresholds import known_cutoffs
+def _known_thresholds(session: Session, max_false_share: float) -> Thresholds | None:
+    from vitsearch.duplicates.calibrate.library_thresholds import known_thresholds
     from vitsearch.errors import LibraryMissing
 
     try:
         with session.open() as library:
-            known = known_cutoffs(library, max_false_share=max_false_share)
+            known = known_thresholds(library, max_false_share=max_false_share)
     except LibraryMissing:  # two files can be compared without a library
         return None
-    return None if known is None else known.cutoffs
+    return None if known is None else known.thresholds
 
 
 def _write_plan(
@@ -287,18 +287,18 @@ def _summarise(report: DuplicateReport) -> None:
         + (f": {told}" if told else ""),
         err=True,
     )
-    if report.earned is not None:
-        say(_stated(report.earned), err=True)
+    if report.calibrated is not None:
+        say(_stated(report.calibrated), err=True)
 
 
-def _stated(earned: EarnedCutoffs) -> str:
-    lines = f"agreement from {earned.cutoffs.share:.2f}, closeness from {earned.cutoffs.closeness:.3f}"
-    if earned.calibration is None:
-        return f"near: default cut-offs ({lines}); {plural(earned.photos, 'photo')} are too few to earn their own"
-    recall = ", ".join(f"{family} {share:.2f}" for family, share in earned.recall.items())
-    known = earned.calibration
+def _stated(calibrated: CalibratedThresholds) -> str:
+    lines = f"agreement from {calibrated.thresholds.share:.2f}, closeness from {calibrated.thresholds.closeness:.3f}"
+    if calibrated.calibration is None:
+        return f"near: default cut-offs ({lines}); {plural(calibrated.photos, 'photo')} are too few to earn their own"
+    recall = ", ".join(f"{family} {share:.2f}" for family, share in calibrated.recall.items())
+    known = calibrated.calibration
     return (
-        f"near: cut-offs earned on this library ({lines}): {known.mistaken} of {plural(known.negatives, 'pair')} of "
+        f"near: calibrated on this library ({lines}): {known.mistaken} of {plural(known.negatives, 'pair')} of "
         f"other photos pass them, and about {known.false_share:.2%} of the reported pairs may be wrong; found of "
         f"synthetic copies, once looked at: {recall}"
     )

@@ -1,4 +1,4 @@
-"""Find the duplicates of a library: propose pairs, judge them, group them."""
+"""Find the duplicates of a library: propose pairs, verifier them, group them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from vitsearch.duplicates.calibrate.library_thresholds import EarnedCutoffs, earned_cutoffs
+from vitsearch.duplicates.calibrate.library_thresholds import CalibratedThresholds, calibrated_thresholds
 from vitsearch.duplicates.group.grouping import TIERS, DuplicateGroup, Link, Tier, group
 from vitsearch.duplicates.group.quality import jpeg_quality
-from vitsearch.duplicates.group.sidecars import Companions
+from vitsearch.duplicates.group.sidecars import Sidecars
 from vitsearch.duplicates.propose.candidates import (
     pairs_by_embedding,
     pairs_by_hash,
@@ -24,13 +24,13 @@ from vitsearch.duplicates.propose.candidates import (
 from vitsearch.duplicates.propose.pairs import Pairs
 from vitsearch.duplicates.tables import (
     copied_photos,
+    dismissed_pairs,
     files_of,
     hashes_of,
     moments,
     present_photos,
-    told_apart,
 )
-from vitsearch.duplicates.verify.verifier import Judge, looking_threads
+from vitsearch.duplicates.verify.verifier import Verifier, verifying_threads
 from vitsearch.errors import BadQuery, UnreadablePhoto
 from vitsearch.paths import absolute_path, identity, names_of, real_path
 from vitsearch.records import UnreadableFile
@@ -67,13 +67,13 @@ class Progress:
 class DuplicateReport:
     """The groups that were found, and what that rests on.
 
-    `earned`: the cut-offs of the second look and how much they find; None where no second look was asked for.
+    `calibrated`: the cut-offs of the second look and how much they find; None where no second look was asked for.
     `photos`: how many were compared; `pairs`: how many pairs of them were judged; `skipped`: files that have gone,
     have changed since they were indexed, or cannot be read.
     """
 
     groups: tuple[DuplicateGroup, ...]
-    earned: EarnedCutoffs | None
+    calibrated: CalibratedThresholds | None
     photos: int
     pairs: int
     skipped: tuple[UnreadableFile, ...]
@@ -112,35 +112,42 @@ def find_duplicates(
     catalog = library.catalog
     on_progress(Progress("propose", 0, None))
     ids = present_photos(catalog, scope)
-    rejected = told_apart(catalog)
-    earned = None
+    rejected = dismissed_pairs(catalog)
+    calibrated = None
     if "near" in tiers:
-        earned = earned_cutoffs(
+        calibrated = calibrated_thresholds(
             library,
             max_false_share=max_false_share,
             on_progress=lambda done, total: on_progress(Progress("calibrate", done, total)),
         )
-    judge = Judge(catalog, cutoffs=None if earned is None else earned.cutoffs, tiers=tiers, rejected=rejected)
+    verifier = Verifier(
+        catalog,
+        thresholds=None if calibrated is None else calibrated.thresholds,
+        tiers=tiers,
+        rejected=rejected,
+    )
     pairs = _proposed(library, ids, tiers)
     if sides:
         pairs = _across(pairs, *(present_photos(catalog, (side,)) for side in sides))
     places = names_of(scope)
     # Grouping asks for pairs that nobody proposed, and may look at any photo again: the decoders serve it, too.
-    with looking_threads(judge) as pool:
-        links = _judged(judge, pool, pairs, on_progress)
+    with verifying_threads(verifier) as pool:
+        links = _verified(verifier, pool, pairs, on_progress)
         involved = {photo for link in links for photo in (link.first, link.second)}
         involved.update(np.intersect1d(copied_photos(catalog), ids).tolist())
         files, skipped = _checked(
             file for file in files_of(catalog, involved) if not scope or _is_below(file.path, places)
         )
         files = _described(files, links)
-        groups = _grouped(files, links, tiers, rejected, names_of(map(absolute_path, prefer)), judge.confirm)
+        groups = _grouped(
+            files, links, tiers, rejected, names_of(map(absolute_path, prefer)), verifier.confirm
+        )
         if sides:
             side_names = [names_of([side]) for side in sides]
             groups = [found for found in groups if _is_on_all(found, side_names)]
-        groups = [_seen_from_keep(found, judge) for found in groups]
-    skipped = sorted({*skipped, *judge.unreadable}, key=lambda file: file.path)
-    return DuplicateReport(tuple(groups), earned, len(ids), len(pairs), tuple(skipped))
+        groups = [_seen_from_keep(found, verifier) for found in groups]
+    skipped = sorted({*skipped, *verifier.unreadable}, key=lambda file: file.path)
+    return DuplicateReport(tuple(groups), calibrated, len(ids), len(pairs), tuple(skipped))
 
 
 def group_name(found: DuplicateGroup) -> str:
@@ -173,15 +180,15 @@ def _across(pairs: Pairs, first: Ids, second: Ids) -> Pairs:
     return pairs.chosen(there | back)
 
 
-def _judged(
-    judge: Judge, pool: Executor, pairs: Pairs, on_progress: Callable[[Progress], None]
+def _verified(
+    verifier: Verifier, pool: Executor, pairs: Pairs, on_progress: Callable[[Progress], None]
 ) -> list[Link]:
     links: list[Link] = []
     for start in range(0, len(pairs), _CHUNK):
         on_progress(Progress("look", start, len(pairs)))
         part = pairs.chosen(np.arange(start, min(start + _CHUNK, len(pairs))))
-        judge.prepare(np.unique(np.concatenate([part.first, part.second])).tolist())
-        found = pool.map(judge.judge, part.first.tolist(), part.second.tolist(), part.cosines.tolist())
+        verifier.prepare(np.unique(np.concatenate([part.first, part.second])).tolist())
+        found = pool.map(verifier.verify, part.first.tolist(), part.second.tolist(), part.cosines.tolist())
         links += [link for link in found if link is not None]
     on_progress(Progress("look", len(pairs), len(pairs)))
     return links
@@ -212,19 +219,19 @@ def _checked(files: Iterable[Candidate]) -> tuple[list[Candidate], list[Unreadab
 
 
 def _described(files: Iterable[Candidate], links: Iterable[Link]) -> list[Candidate]:
-    """Add what decides which file to keep and is not stored: JPEG quality, borders, companions."""
+    """Add what decides which file to keep and is not stored: JPEG quality, borders, sidecars."""
     shares: dict[int, float] = defaultdict(lambda: 1.0)
     for link in links:
         if link.tier == "near" and link.evidence is not None:
             shares[link.first] = link.evidence.content_first
             shares[link.second] = link.evidence.content_second
-    companions = Companions()
+    sidecars = Sidecars()
     return [
         replace(
             file,
             share=shares[file.photo],
             quality=jpeg_quality(file.path) if file.format == "JPEG" else None,
-            companions=companions.of(file.path),
+            sidecars=sidecars.of(file.path),
         )
         for file in files
     ]
@@ -273,16 +280,16 @@ def _grouped(
     ]
 
 
-def _seen_from_keep(found: DuplicateGroup, judge: Judge) -> DuplicateGroup:
+def _seen_from_keep(found: DuplicateGroup, verifier: Verifier) -> DuplicateGroup:
     """Let the evidence of each file say what was done to it, and not to the kept one."""
     keep = found.files[0]
     files = [keep]
     for file in found.files[1:]:
         if file.tier == "near" and file.photo < keep.photo and file.evidence is not None:
-            judge.prepare((keep.photo, file.photo))
+            verifier.prepare((keep.photo, file.photo))
             # What was seen from the other side holds where a file cannot be read a second time.
             with suppress(UnreadablePhoto):
-                seen = judge.look.compare(keep.photo, file.photo, cosine=file.evidence.cosine)
+                seen = verifier.look.compare(keep.photo, file.photo, cosine=file.evidence.cosine)
                 file = replace(file, evidence=seen)
         files.append(file)
     return replace(found, files=tuple(files))

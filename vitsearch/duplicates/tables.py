@@ -135,13 +135,13 @@ def moments(catalog: Catalog, photos: Ids) -> list[tuple[str, str | None, int]]:
     return sorted(cast("list[tuple[str, str | None, int]]", known), key=lambda row: (row[0], row[2]))
 
 
-def told_apart(catalog: Catalog) -> frozenset[tuple[int, int]]:
+def dismissed_pairs(catalog: Catalog) -> frozenset[tuple[int, int]]:
     """Return the pairs of photos that a person has told apart, the smaller id first."""
     rows = catalog.database.rows("SELECT first, second FROM not_duplicates")
     return frozenset(cast("tuple[int, int]", row) for row in rows)
 
 
-def told_apart_from(catalog: Catalog, photo: int) -> tuple[int, ...]:
+def dismissed_for(catalog: Catalog, photo: int) -> tuple[int, ...]:
     """Return the ids of the photos that a person has told apart from this one, ascending."""
     rows = catalog.database.rows(
         "SELECT second FROM not_duplicates WHERE first = ? UNION SELECT first FROM not_duplicates WHERE second = ?",
@@ -150,7 +150,7 @@ def told_apart_from(catalog: Catalog, photo: int) -> tuple[int, ...]:
     return tuple(sorted(cast("int", row[0]) for row in rows if row[0] != photo))
 
 
-def tell_apart(catalog: Catalog, photos: Collection[int]) -> int:
+def dismiss(catalog: Catalog, photos: Collection[int]) -> int:
     """Remember that no two of these photos are duplicates; a single one: that its copies are wanted.
 
     Returns how many pairs were not known yet.
@@ -167,8 +167,8 @@ def tell_apart(catalog: Catalog, photos: Collection[int]) -> int:
     return cast("int", after) - cast("int", before)
 
 
-def take_back(catalog: Catalog, photos: Collection[int]) -> int:
-    """Forget what `tell_apart` was told of these photos; returns how many pairs that were.
+def restore(catalog: Catalog, photos: Collection[int]) -> int:
+    """Forget what `dismiss` was told of these photos; returns how many pairs that were.
 
     Raises:
         BadQuery: the library has no photo with such an id.

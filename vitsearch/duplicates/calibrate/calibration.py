@@ -1,4 +1,4 @@
-"""Cut-offs that are earned on a library's own photos: synthetic copies must be found, other photos must not be.
+"""Cut-offs that are calibrated on a library's own photos: synthetic copies must be found, other photos must not be.
 
 Pairs of different photos that the embedding or the hash proposes are the negatives, so the hardest that the library
 has. How many of them would be confirmed is read off their scores, and beyond the highest of these off an exponential
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vitsearch.duplicates.calibrate.edits import EDITS
-from vitsearch.duplicates.verify.evidence import Cutoffs, look
+from vitsearch.duplicates.verify.evidence import Thresholds, look
 from vitsearch.duplicates.verify.views import View
 from vitsearch.photos.perceptual_hash import perceptual_hash
 
@@ -45,7 +45,7 @@ class Calibration:
     pass the cut-offs. `recall`: by edit, 0 to 1.
     """
 
-    cutoffs: Cutoffs
+    thresholds: Thresholds
     max_false_share: float
     false_share: float
     negatives: int
@@ -58,14 +58,15 @@ class Calibration:
 
     @classmethod
     def from_json(cls, text: str) -> Calibration:
-        """Rebuild a calibration from `to_json`'s text."""
-        fields = json.loads(text)
-        return cls(**{**fields, "cutoffs": Cutoffs(**fields["cutoffs"])})
+        """Rebuild a calibration from `to_json`'s text, or from what earlier versions wrote."""
+        fields = dict(json.loads(text))
+        thresholds = fields.pop("thresholds", None) or fields.pop("cutoffs")
+        return cls(**fields, thresholds=Thresholds(**thresholds))
 
 
-def cutoffs_at(strictness: float) -> Cutoffs:
+def thresholds_at(strictness: float) -> Thresholds:
     """Return cut-offs between the default ones (0) and those that only a perfect copy passes (1)."""
-    default = Cutoffs()
+    default = Thresholds()
     return replace(
         default,
         share=default.share + strictness * (1 - default.share),
@@ -74,8 +75,8 @@ def cutoffs_at(strictness: float) -> Cutoffs:
 
 
 def strictness_of(seen: Evidence) -> float:
-    """Return the strictest cut-offs that this evidence passes, as `cutoffs_at` counts; -10 if it passes none."""
-    default = Cutoffs()
+    """Return the strictest cut-offs that this evidence passes, as `thresholds_at` counts; -10 if it passes none."""
+    default = Thresholds()
     in_reach = replace(default, share=0.0, closeness=0.0)
     if seen.score == 0 or not seen.confirms(in_reach):
         return _NEVER
@@ -129,15 +130,15 @@ def calibrate(
     shares = [_false_share(scores, float(step), proposed=proposed, right=right) for step in steps]
     good = [index for index, share in enumerate(shares) if share <= max_false_share]
     index = good[0] if good else len(steps) - 1
-    cutoffs = cutoffs_at(float(steps[index]))
+    thresholds = thresholds_at(float(steps[index]))
     return Calibration(
-        cutoffs=cutoffs,
+        thresholds=thresholds,
         max_false_share=max_false_share,
         false_share=shares[index],
         negatives=len(negatives),
-        mistaken=sum(seen.confirms(cutoffs) for seen in negatives),
+        mistaken=sum(seen.confirms(thresholds) for seen in negatives),
         recall={
-            name: sum(seen.confirms(cutoffs) for seen in found) / len(found)
+            name: sum(seen.confirms(thresholds) for seen in found) / len(found)
             for name, found in copies.items()
             if found
         },

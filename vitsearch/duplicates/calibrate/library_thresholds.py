@@ -1,4 +1,4 @@
-"""The cut-offs that a library has earned: measured once on a sample of its own photos, and kept beside it."""
+"""The cut-offs that a library has calibrated: measured once on a sample of its own photos, and kept beside it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import numpy as np
 from vitsearch.duplicates.calibrate.calibration import (
     Calibration,
     calibrate,
-    cutoffs_at,
     evidence_of_copies,
     strictness_of,
+    thresholds_at,
 )
 from vitsearch.duplicates.calibrate.edits import EDITS
 from vitsearch.duplicates.propose.candidates import (
@@ -25,9 +25,9 @@ from vitsearch.duplicates.propose.candidates import (
     learned_whitening,
     nearest_by_embedding,
 )
-from vitsearch.duplicates.tables import hashes_of, present_photos, told_apart
-from vitsearch.duplicates.verify.evidence import Cutoffs
-from vitsearch.duplicates.verify.verifier import Judge, looking_threads
+from vitsearch.duplicates.tables import dismissed_pairs, hashes_of, present_photos
+from vitsearch.duplicates.verify.evidence import Thresholds
+from vitsearch.duplicates.verify.verifier import Verifier, verifying_threads
 from vitsearch.errors import LibraryError, UnreadablePhoto
 from vitsearch.photos.perceptual_hash import in_all_orientations
 from vitsearch.storage import atomic
@@ -65,10 +65,10 @@ _VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
-class EarnedCutoffs:
+class CalibratedThresholds:
     """Cut-offs and where they come from: `calibration` is None where the library is too small to earn its own."""
 
-    cutoffs: Cutoffs
+    thresholds: Thresholds
     calibration: Calibration | None
     photos: int
 
@@ -84,60 +84,62 @@ class EarnedCutoffs:
         return {family: sum(shares) / len(shares) for family, shares in families.items()}
 
 
-def earned_cutoffs(
+def calibrated_thresholds(
     library: Library,
     *,
     max_false_share: float,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
-) -> EarnedCutoffs:
+) -> CalibratedThresholds:
     """Return the cut-offs for this library and its space; they are measured anew when it has grown by half."""
     ids = present_photos(library.catalog)
-    known = known_cutoffs(library, max_false_share=max_false_share)
+    known = known_thresholds(library, max_false_share=max_false_share)
     if known is not None and known.photos / _GROWTH <= len(ids) <= known.photos * _GROWTH:
         return known
     if len(ids) < FEWEST:
-        return EarnedCutoffs(Cutoffs(), None, len(ids))
+        return CalibratedThresholds(Thresholds(), None, len(ids))
     measured = _measured(library, ids, max_false_share, on_progress)
     _keep(library, max_false_share, measured)
     return measured
 
 
-def known_cutoffs(library: Library, *, max_false_share: float) -> EarnedCutoffs | None:
+def known_thresholds(library: Library, *, max_false_share: float) -> CalibratedThresholds | None:
     """Return the cut-offs that were measured last for the library's space, or None if there are none."""
     entry = _read(library).get(_key(library, max_false_share))
     try:
         if entry is None:
             return None
         calibration = Calibration.from_json(json.dumps(entry["calibration"]))
-        return EarnedCutoffs(calibration.cutoffs, calibration, int(str(entry["photos"])))
+        return CalibratedThresholds(calibration.thresholds, calibration, int(str(entry["photos"])))
     except (ValueError, KeyError, TypeError):
         return None
 
 
 def _measured(
     library: Library, ids: Ids, max_false_share: float, on_progress: Callable[[int, int], None]
-) -> EarnedCutoffs:
+) -> CalibratedThresholds:
     neighbours = library.neighbours()
     ids = np.intersect1d(ids, neighbours.ids(), assume_unique=True)
     space, _ = _active(library)
     background = library.catalog.background_ids(space, _BACKGROUND)
     sample = background[np.isin(background, ids)][:SAMPLE]
-    judge = Judge(library.catalog)
+    verifier = Verifier(library.catalog)
     pairs = _proposed(library, ids, sample)
-    judge.prepare({photo for pair in pairs for photo in pair} | set(sample.tolist()))
+    verifier.prepare({photo for pair in pairs for photo in pair} | set(sample.tolist()))
     total = len(pairs) + len(sample)
-    with looking_threads(judge) as pool:
+    with verifying_threads(verifier) as pool:
         seen = []
-        for evidence in pool.map(lambda pair: _seen(judge, pair), sorted(pairs)):
+        for evidence in pool.map(lambda pair: _seen(verifier, pair), sorted(pairs)):
             seen.append(evidence)
             on_progress(len(seen), total)
         copies: dict[str, list[Evidence]] = defaultdict(list)
         groups = [sample[start : start + 10].tolist() for start in range(0, len(sample), 10)]
-        for done, found in enumerate(pool.map(_copies, [judge] * len(groups), groups, range(len(groups))), 1):
+        for done, found in enumerate(
+            pool.map(_copies, [verifier] * len(groups), groups, range(len(groups))), 1
+        ):
             for name, some in found.items():
                 copies[name] += some
             on_progress(len(pairs) + min(10 * done, len(sample)), total)
-    apart = told_apart(library.catalog)
+    apart = dismissed_pairs(library.catalog)
     negatives, right = [], 0
     for pair, evidence in zip(sorted(pairs), seen, strict=True):
         if evidence is None:
@@ -159,7 +161,7 @@ def _measured(
         proposed=proposed,
         right=copies_expected,
     )
-    return EarnedCutoffs(calibration.cutoffs, calibration, len(ids))
+    return CalibratedThresholds(calibration.thresholds, calibration, len(ids))
 
 
 def _believed(
@@ -176,14 +178,14 @@ def _believed(
     The share of wrong pairs is then the observed one.
     """
     strongest = max((strictness_of(seen) for seen in negatives), default=0.0)
-    limit = cutoffs_at(max(0.0, strongest + _BEYOND))
-    if calibration.cutoffs.share <= limit.share:
+    limit = thresholds_at(max(0.0, strongest + _BEYOND))
+    if calibration.thresholds.share <= limit.share:
         return calibration
     mistaken = sum(seen.confirms(limit) for seen in negatives)
     wrong = proposed * mistaken / max(1, len(negatives))
     return replace(
         calibration,
-        cutoffs=limit,
+        thresholds=limit,
         false_share=wrong / (wrong + right),
         mistaken=mistaken,
         recall={
@@ -213,18 +215,18 @@ def _proposed(library: Library, ids: Ids, sample: Ids) -> set[Pair]:
     return pairs
 
 
-def _seen(judge: Judge, pair: Pair) -> Evidence | None:
+def _seen(verifier: Verifier, pair: Pair) -> Evidence | None:
     try:
-        return judge.look.compare(*pair)
+        return verifier.look.compare(*pair)
     except UnreadablePhoto:
         return None
 
 
-def _copies(judge: Judge, photos: Sequence[int], seed: int) -> dict[str, list[Evidence]]:
+def _copies(verifier: Verifier, photos: Sequence[int], seed: int) -> dict[str, list[Evidence]]:
     images: list[Image] = []
     for photo in photos:
         try:
-            image = judge.pixels(photo, _EDITED_SIDE)
+            image = verifier.pixels(photo, _EDITED_SIDE)
         except UnreadablePhoto:
             continue
         factor = _EDITED_SIDE / min(image.size)
@@ -235,7 +237,7 @@ def _copies(judge: Judge, photos: Sequence[int], seed: int) -> dict[str, list[Ev
 
 
 def _is_copy(seen: Evidence) -> bool:
-    if not seen.confirms(Cutoffs()):
+    if not seen.confirms(Thresholds()):
         return False
     return strictness_of(seen) >= _CLEARLY or (
         seen.hash_distance is not None and seen.hash_distance <= _HASHES_AGREE
@@ -270,13 +272,13 @@ def _read(library: Library) -> dict[str, dict[str, object]]:
         return {}
 
 
-def _keep(library: Library, max_false_share: float, earned: EarnedCutoffs) -> None:
+def _keep(library: Library, max_false_share: float, calibrated: CalibratedThresholds) -> None:
     """Write it beside the library; where that is read-only, the next run measures again."""
-    assert earned.calibration is not None
+    assert calibrated.calibration is not None
     entries = _read(library)
     entries[_key(library, max_false_share)] = {
-        "photos": earned.photos,
-        "calibration": json.loads(earned.calibration.to_json()),
+        "photos": calibrated.photos,
+        "calibration": json.loads(calibrated.calibration.to_json()),
     }
     layout = Layout.of(library.folder)
     with suppress(OSError, LibraryError):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from vitsearch.duplicates.find import group_name
 
 if TYPE_CHECKING:
-    from vitsearch.duplicates.calibrate.library_thresholds import EarnedCutoffs
+    from vitsearch.duplicates.calibrate.library_thresholds import CalibratedThresholds
     from vitsearch.duplicates.find import DuplicateReport
     from vitsearch.duplicates.group.grouping import DuplicateGroup, GroupedFile
     from vitsearch.duplicates.verify.evidence import Evidence
@@ -17,7 +17,7 @@ def report_document(report: DuplicateReport) -> dict[str, object]:
     """Return what `duplicates --json` prints."""
     return {
         "groups": [group_document(found) for found in report.groups],
-        "cutoffs": cutoffs_document(report.earned),
+        "cutoffs": thresholds_document(report.calibrated),
         "photos": report.photos,
         "pairs": report.pairs,
         "skipped": report.skipped,
@@ -36,20 +36,23 @@ def group_document(found: DuplicateGroup) -> dict[str, object]:
     }
 
 
-def cutoffs_document(earned: EarnedCutoffs | None) -> dict[str, object] | None:
+def thresholds_document(calibrated: CalibratedThresholds | None) -> dict[str, object] | None:
     """Return the cut-offs of the second look and what they rest on, or None where there was no second look."""
-    if earned is None:
+    if calibrated is None:
         return None
-    known = {"share": round(earned.cutoffs.share, 4), "closeness": round(earned.cutoffs.closeness, 4)}
-    if earned.calibration is None:
+    known = {
+        "share": round(calibrated.thresholds.share, 4),
+        "closeness": round(calibrated.thresholds.closeness, 4),
+    }
+    if calibrated.calibration is None:
         return {"earned": False, **known}
     return {
         "earned": True,
         **known,
-        "max_false_share": earned.calibration.max_false_share,
-        "false_share": earned.calibration.false_share,
-        "other_pairs": earned.calibration.negatives,
-        "recall": {family: round(share, 4) for family, share in earned.recall.items()},
+        "max_false_share": calibrated.calibration.max_false_share,
+        "false_share": calibrated.calibration.false_share,
+        "other_pairs": calibrated.calibration.negatives,
+        "recall": {family: round(share, 4) for family, share in calibrated.recall.items()},
     }
 
 

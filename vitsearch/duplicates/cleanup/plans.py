@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from blake3 import blake3
 
-from vitsearch.duplicates.group.sidecars import Companions, same_companions
+from vitsearch.duplicates.group.sidecars import Sidecars, same_sidecars
 from vitsearch.errors import OutputError, PlanError
 from vitsearch.paths import real_path
 from vitsearch.storage.outputs import Output
@@ -92,7 +92,7 @@ def make_plan(
     """Plan to keep one file of each group; bursts are no duplicates and are left out.
 
     A raw file or a video that belongs to a copy goes with it, as a group of its own, where the same bytes belong to
-    the kept file; links leave something in the copy's place, so that its companions stay. A file that lies behind a
+    the kept file; links leave something in the copy's place, so that its sidecars stay. A file that lies behind a
     link out of the roots is left out, and `notice` is told.
 
     Raises:
@@ -116,7 +116,7 @@ def plan_for(
     roots: Sequence[Path],
     destination: Path | None = None,
 ) -> Plan:
-    """Plan what `make_plan` does for groups that a person may have decided on, with the companions of their files.
+    """Plan what `make_plan` does for groups that a person may have decided on, with the sidecars of their files.
 
     Raises:
         PlanError: as `make_plan`, or a group is a burst.
@@ -128,9 +128,9 @@ def plan_for(
             raise PlanError(
                 f"{group.keep.path} and those beside it are a burst, whose photos are no duplicates"
             )
-    companions = Companions()
+    sidecars = Sidecars()
     if action in ("trash", "move"):
-        planned += [with_it for group in planned for with_it in _companions(group, companions)]
+        planned += [with_it for group in planned for with_it in _sidecars(group, sidecars)]
     plan = Plan(action, tuple(roots), tuple(planned), destination)
     check_plan(plan)
     return plan
@@ -229,10 +229,10 @@ def _within_reach(group: DuplicateGroup, reach: Plan, notice: Callable[[str], No
     return files
 
 
-def _companions(group: PlannedGroup, companions: Companions) -> Iterator[PlannedGroup]:
+def _sidecars(group: PlannedGroup, sidecars: Sidecars) -> Iterator[PlannedGroup]:
     twins: dict[Path, list[Path]] = {}
     for file in group.files:
-        for twin, other in same_companions(group.keep.path, file.path, companions):
+        for twin, other in same_sidecars(group.keep.path, file.path, sidecars):
             twins.setdefault(twin, []).append(other)
     for twin, others in twins.items():
         try:

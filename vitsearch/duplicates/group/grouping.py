@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal, get_args
 
 from vitsearch.duplicates.group.keep import Candidate, choose
-from vitsearch.duplicates.group.sidecars import are_companions
+from vitsearch.duplicates.group.sidecars import are_one_item
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -161,7 +161,7 @@ class _Stars:
                 continue
             members.add(photo)
             for file in self.places[photo]:
-                if file.path != keep.path and not are_companions(file.path, keep.path):
+                if file.path != keep.path and not are_one_item(file.path, keep.path):
                     grouped += self._confirmed(keep, file, link)
         return members, _finished(grouped, reason) if len(grouped) > 1 else None
 

@@ -31,7 +31,7 @@ class Candidate:
     `content` is the hash of the whole file; `photo` the id of what it shows. `share` of its frame holds something
     (the rest is a plain border), `part` says that another file of the group shows more of the same shot. `quality`
     is a JPEG's, 1 to 100, where known. `taken` and `software` are EXIF's; `mtime_ns` is the file's own time.
-    `companions`: the raw file or the video that belong to it.
+    `sidecars`: the raw file or the video that belong to it.
     """
 
     path: Path
@@ -48,7 +48,7 @@ class Candidate:
     quality: int | None = None
     share: float = 1.0
     part: bool = False
-    companions: tuple[Path, ...] = ()
+    sidecars: tuple[Path, ...] = ()
 
 
 def choose(candidates: Sequence[Candidate], *, prefer: Sequence[Path] = ()) -> tuple[Candidate, str]:
@@ -106,7 +106,7 @@ def _best_format(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
 
 
 def _format_rank(file: Candidate) -> int:
-    if any(path.suffix.casefold() in RAW for path in (file.path, *file.companions)):
+    if any(path.suffix.casefold() in RAW for path in (file.path, *file.sidecars)):
         return 4
     return 3 if file.format in _LOSSLESS else _LOSSY.get(file.format, 0)
 
@@ -123,7 +123,7 @@ def _original(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
     marks = {
         id(file): (file.camera is not None)
         + (file.taken is not None)
-        + bool(file.companions)
+        + bool(file.sidecars)
         - 2 * _is_edited(file)
         for file in files
     }

@@ -1,6 +1,6 @@
 """Files that belong to a photo without being one: a raw file, or the video of a Live Photo, with the same name.
 
-A photo and its companions are one item. Companions are never duplicates of it; they go with a copy that goes, where
+A photo and its sidecars are one item. Sidecars are never duplicates of it; they go with a copy that goes, where
 the kept file has the very same companion, and stay otherwise.
 """
 
@@ -19,14 +19,14 @@ RAW = frozenset(
 VIDEO = frozenset((".mov", ".mp4"))
 
 
-class Companions:
-    """Looks companions up; each folder is listed once."""
+class Sidecars:
+    """Looks sidecars up; each folder is listed once."""
 
     def __init__(self) -> None:
         self._folders: dict[Path, dict[str, list[Path]]] = {}
 
     def of(self, path: Path) -> tuple[Path, ...]:
-        """The companions of a photo, sorted; none where its folder cannot be listed, and none of a raw file."""
+        """The sidecars of a photo, sorted; none where its folder cannot be listed, and none of a raw file."""
         if path.suffix.casefold() in RAW:
             return ()
         beside = self._listed(path.parent).get(path.stem.casefold(), [])
@@ -46,17 +46,17 @@ class Companions:
         return known
 
 
-def are_companions(first: Path, second: Path) -> bool:
+def are_one_item(first: Path, second: Path) -> bool:
     """Whether two files are one item: a raw file and the picture that the camera wrote beside it."""
     if first.parent != second.parent or first.stem.casefold() != second.stem.casefold():
         return False
     return (first.suffix.casefold() in RAW) != (second.suffix.casefold() in RAW)
 
 
-def same_companions(keep: Path, other: Path, companions: Companions) -> Iterable[tuple[Path, Path]]:
-    """The companions of a kept file and of a copy that have the same suffix: pairs that may hold the same bytes."""
-    kept = {file.suffix.casefold(): file for file in companions.of(keep)}
-    for file in companions.of(other):
+def same_sidecars(keep: Path, other: Path, sidecars: Sidecars) -> Iterable[tuple[Path, Path]]:
+    """The sidecars of a kept file and of a copy that have the same suffix: pairs that may hold the same bytes."""
+    kept = {file.suffix.casefold(): file for file in sidecars.of(keep)}
+    for file in sidecars.of(other):
         twin = kept.get(file.suffix.casefold())
         if twin is not None and twin != file:
             yield twin, file

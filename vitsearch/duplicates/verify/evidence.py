@@ -29,7 +29,7 @@ _WHOLE = 0.97
 
 
 @dataclass(frozen=True, slots=True)
-class Cutoffs:
+class Thresholds:
     """Where the second look draws its lines; `calibration` earns the first two on a library's own photos.
 
     `share`, `closeness`: see `Agreement`. `overlap`: how much of the smaller photo must lie inside the other.
@@ -72,13 +72,13 @@ class Evidence:
         """One number, 0 to 1: the share of the picture that agrees times how closely it does."""
         return max(0.0, self.share * self.closeness)
 
-    def confirms(self, cutoffs: Cutoffs) -> bool:
+    def confirms(self, thresholds: Thresholds) -> bool:
         """Whether this is the same shot."""
         return (
-            self.share >= cutoffs.share
-            and self.closeness >= cutoffs.closeness
-            and max(self.of_first, self.of_second) >= cutoffs.overlap
-            and self.moved <= cutoffs.moved
+            self.share >= thresholds.share
+            and self.closeness >= thresholds.closeness
+            and max(self.of_first, self.of_second) >= thresholds.overlap
+            and self.moved <= thresholds.moved
         )
 
 
@@ -89,7 +89,7 @@ class _Hypothesis:
     inliers: int
 
 
-class SecondLook:
+class GeometricVerifier:
     """Compares photos pair by pair; photos are known by id, and views of them are kept while they are in use.
 
     Threads may share it.
@@ -100,10 +100,10 @@ class SecondLook:
         pixels: Callable[[int], Image],
         hashes: Callable[[int], bytes | None],
         *,
-        cutoffs: Cutoffs | None = None,
+        thresholds: Thresholds | None = None,
     ) -> None:
         """`pixels` gives a photo's upright RGB image, decoded at any scale of at least 288 pixels' shorter side."""
-        self.cutoffs = cutoffs or Cutoffs()
+        self.thresholds = thresholds or Thresholds()
         self._pixels = pixels
         self._hashes = hashes
         self._views: OrderedDict[int, View] = OrderedDict()
@@ -121,7 +121,7 @@ class SecondLook:
             self._view(second),
             hashes=(self._hashes(first), self._hashes(second)),
             cosine=cosine,
-            cutoffs=self.cutoffs,
+            thresholds=self.thresholds,
         )
 
     def _view(self, photo: int) -> View:
@@ -144,17 +144,17 @@ def look(
     *,
     hashes: tuple[bytes | None, bytes | None] = (None, None),
     cosine: float | None = None,
-    cutoffs: Cutoffs | None = None,
+    thresholds: Thresholds | None = None,
 ) -> Evidence:
     """Compare two views: the whole frame as the hashes suggest, then local features, then those in the mirror."""
-    cutoffs = cutoffs or Cutoffs()
+    thresholds = thresholds or Thresholds()
     distance, orientation = _hash_distance(hashes)
     best = Evidence(cosine=cosine, hash_distance=distance)
     for attempt in ("hash", "features", "mirror"):
         if attempt == "hash":
-            hypothesis = _by_hash(first, second, distance, orientation, cutoffs)
+            hypothesis = _by_hash(first, second, distance, orientation, thresholds)
         else:
-            hypothesis = _by_features(first, second, cutoffs, mirrored=attempt == "mirror")
+            hypothesis = _by_features(first, second, thresholds, mirrored=attempt == "mirror")
         if hypothesis is None:
             continue
         placed = second if hypothesis.orientation == 0 else second.turned(hypothesis.orientation)
@@ -162,7 +162,7 @@ def look(
         if agreement is None:
             continue
         found = _evidence(agreement, hypothesis, best)
-        if found.confirms(cutoffs):
+        if found.confirms(thresholds):
             return replace(found, content_first=first.content, content_second=second.content)
         best = max(best, found, key=attrgetter("score"))
     return best
@@ -177,18 +177,18 @@ def _hash_distance(hashes: tuple[bytes | None, bytes | None]) -> tuple[int | Non
 
 
 def _by_hash(
-    first: View, second: View, distance: int | None, orientation: int, cutoffs: Cutoffs
+    first: View, second: View, distance: int | None, orientation: int, thresholds: Thresholds
 ) -> _Hypothesis | None:
-    if distance is None or distance > cutoffs.hash_distance:
+    if distance is None or distance > thresholds.hash_distance:
         return None
     height, width = second.grey.shape
     shape = (width, height) if orientation & 4 else (height, width)
     return _Hypothesis(orientation, full_frame(first.grey.shape, shape), 0)
 
 
-def _by_features(first: View, second: View, cutoffs: Cutoffs, *, mirrored: bool) -> _Hypothesis | None:
+def _by_features(first: View, second: View, thresholds: Thresholds, *, mirrored: bool) -> _Hypothesis | None:
     found = fit(first.features, second.mirrored if mirrored else second.features)
-    if found is None or found.inliers < cutoffs.inliers:
+    if found is None or found.inliers < thresholds.inliers:
         return None
     return _Hypothesis(int(mirrored), found.matrix, found.inliers)
 

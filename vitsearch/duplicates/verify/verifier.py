@@ -13,7 +13,7 @@ from blake3 import blake3
 from vitsearch.decoding.decoders import Decoders
 from vitsearch.duplicates.group.grouping import BURST_SECONDS, TIERS, Link, Tier, moments_apart
 from vitsearch.duplicates.tables import shots_of
-from vitsearch.duplicates.verify.evidence import Cutoffs, Evidence, SecondLook
+from vitsearch.duplicates.verify.evidence import Evidence, GeometricVerifier, Thresholds
 from vitsearch.duplicates.verify.views import SHORT_SIDE
 from vitsearch.errors import UnreadablePhoto
 from vitsearch.photos.perceptual_hash import distances, unpacked
@@ -35,8 +35,8 @@ SAME_PIXELS_DISTANCE = 24
 
 
 @contextmanager
-def looking_threads(judge: Judge) -> Iterator[ThreadPoolExecutor]:
-    """Threads in which `judge` may look, one a decoder; at the end its decoders are gone, and it can look no more.
+def verifying_threads(verifier: Verifier) -> Iterator[ThreadPoolExecutor]:
+    """Threads in which `verifier` may look, one a decoder; at the end its decoders are gone, and it can look no more.
 
     Each keeps a core busy: matrix products that spread over all cores cost thrice.
     """
@@ -44,20 +44,20 @@ def looking_threads(judge: Judge) -> Iterator[ThreadPoolExecutor]:
 
     with (
         threadpool_limits(1, user_api="blas"),
-        ThreadPoolExecutor(judge.decoders.count, thread_name_prefix="vitsearch-look") as pool,
-        judge.decoders,
+        ThreadPoolExecutor(verifier.decoders.count, thread_name_prefix="vitsearch-look") as pool,
+        verifier.decoders,
     ):
         yield pool
 
 
-class Judge:
-    """Judges pairs of photos by id, in `looking_threads`. Call `prepare` with the photos of the next pairs first."""
+class Verifier:
+    """Judges pairs of photos by id, in `verifying_threads`. Call `prepare` with the photos of the next pairs first."""
 
     def __init__(
         self,
         catalog: Catalog,
         *,
-        cutoffs: Cutoffs | None = None,
+        thresholds: Thresholds | None = None,
         tiers: Collection[Tier] = TIERS,
         rejected: Collection[tuple[int, int]] = (),
     ) -> None:
@@ -69,7 +69,7 @@ class Judge:
         self._digests: dict[int, bytes] = {}
         self._unreadable: dict[int, UnreadableFile] = {}
         self._lock = threading.Lock()
-        self.look = SecondLook(self._small, self._hash, cutoffs=cutoffs)
+        self.look = GeometricVerifier(self._small, self._hash, thresholds=thresholds)
 
     @property
     def unreadable(self) -> list[UnreadableFile]:
@@ -80,7 +80,7 @@ class Judge:
         """Fetch what is stored of these photos, and forget the others."""
         self._shots = shots_of(self._catalog, photos)
 
-    def judge(self, first: int, second: int, cosine: float | None) -> Link | None:
+    def verify(self, first: int, second: int, cosine: float | None) -> Link | None:
         """Say what two photos are to each other, `first` < `second`; None: nothing, or nobody can tell.
 
         Two capture times within `BURST_SECONDS` by one camera are two shots, however alike: never `near`.
@@ -98,7 +98,7 @@ class Judge:
             at_one_moment = apart is not None and apart <= BURST_SECONDS
             if "near" in self._tiers and not (at_one_moment and apart):
                 evidence = self.look.compare(first, second, cosine=cosine)
-                if evidence.confirms(self.look.cutoffs):
+                if evidence.confirms(self.look.thresholds):
                     return Link(first, second, "near", evidence.score, evidence)
         except UnreadablePhoto:
             return None
@@ -111,7 +111,7 @@ class Judge:
     def confirm(self, first: int, second: int) -> Link | None:
         """Do the same for a pair that nobody proposed, prepared or not; not while other threads look."""
         self.prepare((first, second))
-        return self.judge(first, second, None)
+        return self.verify(first, second, None)
 
     def pixels(self, photo: int, min_side: int | None) -> Image:
         """Decode a photo that was prepared, in full or with at least so many pixels on its shorter side.

@@ -11,8 +11,8 @@ from fastapi import APIRouter, Body, Query
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from vitsearch.duplicates.cleanup.documents import cutoffs_document, group_document
-from vitsearch.duplicates.tables import files_of, take_back, tell_apart
+from vitsearch.duplicates.cleanup.documents import group_document, thresholds_document
+from vitsearch.duplicates.tables import dismiss, files_of, restore
 from vitsearch.jsonable import to_jsonable
 from vitsearch.records import UnreadableFile
 from vitsearch.web.responses import Answer, Limit, Offset
@@ -123,7 +123,7 @@ def duplicates(
             "groups": shown,
             "photos": 0 if report is None else report.photos,
             "pairs": 0 if report is None else report.pairs,
-            "cutoffs": None if report is None else cutoffs_document(report.earned),
+            "cutoffs": None if report is None else thresholds_document(report.calibrated),
             "skipped": () if report is None else report.skipped,
         }
     )
@@ -141,14 +141,14 @@ def find(server: Served) -> Response:
 def not_duplicates(server: Served, told: Annotated[Photos, Body()]) -> Response:
     """Remember that no two of these photos are duplicates; no search shows them as such again."""
     with server.readers.library() as library:
-        return Answer(ToldApart(tell_apart(library.catalog, told.photos)))
+        return Answer(ToldApart(dismiss(library.catalog, told.photos)))
 
 
 @router.post("/not-duplicates/undo", response_model=ToldApart)
 def undo(server: Served, told: Annotated[Photos, Body()]) -> Response:
     """Take that back."""
     with server.readers.library() as library:
-        return Answer(ToldApart(take_back(library.catalog, told.photos)))
+        return Answer(ToldApart(restore(library.catalog, told.photos)))
 
 
 def _documents(library: Library, groups: list[DuplicateGroup]) -> list[object]:

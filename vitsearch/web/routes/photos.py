@@ -91,7 +91,7 @@ def captions(server: Served, ids: Annotated[str, Query(pattern=r"^[0-9]{1,18}(,[
 @router.get("/{photo}", response_model=PhotoAnswer)
 def facts(server: Served, photo: PhotoId) -> Response:
     """Say everything that is known of a photo."""
-    from vitsearch.duplicates.tables import told_apart_from
+    from vitsearch.duplicates.tables import dismissed_for
 
     with server.readers.library() as library:
         details = _details(Listing(library.catalog), photo)
@@ -110,7 +110,7 @@ def facts(server: Served, photo: PhotoId) -> Response:
                 PhotoFile(file.path, file.bytes, _iso(file.mtime_ns), file.state) for file in details.files
             ),
             labels_of(library, photo),
-            told_apart_from(library.catalog, photo),
+            dismissed_for(library.catalog, photo),
         )
     return Answer(answer)
 

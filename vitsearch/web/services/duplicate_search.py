@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from vitsearch.duplicates.find import group_name
-from vitsearch.duplicates.tables import told_apart
+from vitsearch.duplicates.tables import dismissed_pairs
 from vitsearch.web.responses import Conflict, NotFound
 from vitsearch.web.services.jobs import Job, JobProgress
 from vitsearch.web.services.work import look_for_duplicates
@@ -83,7 +83,7 @@ class DuplicateSearch:
         found = self.found
         if found is None:
             return []
-        apart = told_apart(library.catalog)
+        apart = dismissed_pairs(library.catalog)
         return [
             group
             for group in found.report.groups
