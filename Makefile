@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-timing test-all test-ray fuzz crash check weights clean
+.PHONY: demo test test-timing test-all test-ray test-gpu fuzz crash check weights clean
 
 demo: .venv/installed
 	$(BIN)/vitsearch --library demo/library index sample_images
@@ -28,6 +28,10 @@ fuzz: .venv/installed
 test-ray: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[ray]'
 	$(BIN)/python -m pytest -q -m ray
+
+# On a machine with a CUDA card and a torch that can use it.
+test-gpu: .venv/installed
+	$(BIN)/python -m pytest -q -m gpu tests/test_gpu.py
 
 # A thousand kills, a kill at every named write point, and every single write failing: a long run.
 crash: .venv/installed

@@ -65,7 +65,11 @@ RUNTIMES = [
     "vitsearch/backbones/openvino_export.py",
     "vitsearch/backbones/text_tower.py",
     "vitsearch/backbones/torch_runtime.py",
+    "vitsearch/backbones/accelerator.py",
     "vitsearch/backbones/class_token.py",
+    "vitsearch/backbones/fused_blocks.py",
+    "vitsearch/backbones/lanes.py",
+    "vitsearch/backbones/tuning.py",
     "vitsearch/backbones/vision_tower.py",
     "vitsearch/explain/attention.py",
 ]

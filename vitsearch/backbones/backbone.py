@@ -10,7 +10,7 @@ from vitsearch.backbones.preprocessing import prepare
 from vitsearch.errors import ModelError, NoTextTower
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -52,6 +52,8 @@ class Backbone(ABC):
     space: Space
     device: str
     batch_size: int
+    in_flight: int = 0
+    """How many batches may be started before the first one's result is asked for; 0 where that gains nothing."""
 
     @final
     def prepare(self, image: Image.Image) -> npt.NDArray[np.uint8]:
@@ -64,6 +66,20 @@ class Backbone(ABC):
     @abstractmethod
     def embed_batch(self, pixels: npt.NDArray[np.uint8]) -> Embeddings:
         """Embed prepared pixels, (n, height, width, 3) uint8. Any n, also 0."""
+
+    def start(self, images: Sequence[npt.NDArray[np.uint8]]) -> Callable[[], Embeddings]:
+        """Start to embed prepared images, each (height, width, 3) uint8, and return what waits for the result.
+
+        What waits raises what `embed_batch` raises, as may the start.
+        """
+        import numpy as np
+
+        height, width = self.space.preprocessing.height, self.space.preprocessing.width
+        embedded = self.embed_batch(np.stack(images) if images else np.empty((0, height, width, 3), np.uint8))
+        return lambda: embedded
+
+    def expect(self, count: int) -> None:  # noqa: B027 - most have nothing to prepare
+        """Be told that about so many images are coming: what pays only for many may be prepared now."""
 
     def embed_texts(self, texts: Sequence[str]) -> Embeddings:
         """Embed texts into the same space.

@@ -71,6 +71,8 @@ def only_class_token(model: torch.nn.Module, architecture: str, readout: Readout
     if names is None or readout not in ("cls", "projection"):
         return
     block: Any = [module for module in model.modules() if hasattr(module, names.norm)][-1]
+    if not hasattr(getattr(block, names.attention), names.output):
+        return  # transformers before 5.20 cuts the attention of some architectures into two modules
     attention = _ClassTokenAttention(getattr(block, names.attention), names)
     setattr(block, names.attention, attention)
     norm = getattr(block, names.norm)

@@ -204,7 +204,12 @@ def _open(spec: BackboneSpec, folder: Path, options: _Options) -> Backbone:
     from vitsearch.backbones.torch_runtime import open_torch
 
     return open_torch(
-        spec, folder, device=options.device, batch_size=options.batch_size, notice=options.notice
+        spec,
+        folder,
+        device=options.device,
+        cache=options.cache,
+        batch_size=options.batch_size,
+        notice=options.notice,
     )
 
 

@@ -1,4 +1,4 @@
-"""The torch runtime: the reference on the CPU, and the fast path on CUDA and MPS."""
+"""The torch runtime: the reference on the CPU, and on MPS; CUDA has one of its own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from vitsearch.backbones.accelerator import AcceleratorBackbone, is_out_of_memory
 from vitsearch.backbones.backbone import Backbone, Embeddings
 from vitsearch.backbones.vision_tower import load_tower
 from vitsearch.errors import ModelError
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
     from vitsearch.backbones.vision_tower import VisionTower
     from vitsearch.space import BackboneSpec
 
-_BATCH_SIZES = {"cpu": 8, "cuda": 128, "mps": 32}
+_BATCH_SIZES = {"cpu": 8, "mps": 32}
 
 
 class TorchBackbone(Backbone):
-    """A backbone that runs in torch: float32 on the CPU, autocast to half precision on CUDA and MPS."""
+    """A backbone that runs in torch: float32 on the CPU, autocast to half precision on MPS."""
 
     def __init__(
         self,
@@ -64,7 +65,7 @@ class TorchBackbone(Backbone):
             try:
                 rows.append(self._forward(chunk))
             except RuntimeError as error:
-                if not _is_out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
                 self._use_smaller_batches(len(chunk))
                 continue
@@ -94,11 +95,8 @@ class TorchBackbone(Backbone):
 
     def _forward(self, pixels: npt.NDArray[np.uint8]) -> torch.Tensor:
         batch = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))
-        if self.device == "cuda":
-            batch = batch.pin_memory()
-        batch = batch.to(self.device, non_blocking=self.device == "cuda")
         with torch.inference_mode(), _autocast(self.device):
-            return self._tower(batch)  # type: ignore[no-any-return]
+            return self._tower(batch.to(self.device))  # type: ignore[no-any-return]
 
     def _use_smaller_batches(self, tried: int) -> None:
         if tried == 1:
@@ -107,38 +105,34 @@ class TorchBackbone(Backbone):
             )
         self.batch_size = tried // 2
         self._notice(f"out of memory with {tried} images at a time: going on with {self.batch_size}")
-        if self.device == "cuda":
-            torch.cuda.empty_cache()
-        elif self.device == "mps":
+        if self.device == "mps":
             torch.mps.empty_cache()
 
 
 def open_torch(
-    spec: BackboneSpec, folder: Path, *, device: str, batch_size: int | None, notice: Callable[[str], None]
-) -> TorchBackbone:
-    """Load a checkpoint folder into torch on a device.
+    spec: BackboneSpec,
+    folder: Path,
+    *,
+    device: str,
+    cache: Path,
+    batch_size: int | None,
+    notice: Callable[[str], None],
+) -> Backbone:
+    """Load a checkpoint folder into torch on a device; on CUDA, on all devices that this process may see.
 
     Raises:
         WeightsUnavailable: the weights do not fit the configuration.
 
     """
     space = spec.space
-    tower = load_tower(folder, space.preprocessing, space.readout, spec.prefix_tokens)
-    return TorchBackbone(tower, spec, folder, device=device, batch_size=batch_size, notice=notice)
+    tower = load_tower(folder, space.preprocessing, space.readout, spec.prefix_tokens, fused=device == "cuda")
+    if device != "cuda":
+        return TorchBackbone(tower, spec, folder, device=device, batch_size=batch_size, notice=notice)
+    devices = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    return AcceleratorBackbone(
+        tower, spec, folder, devices=devices, cache=cache, batch_size=batch_size, notice=notice
+    )
 
 
 def _autocast(device: str) -> AbstractContextManager[object]:
-    if device == "cpu":
-        return nullcontext()
-    half = torch.bfloat16 if device == "cuda" and torch.cuda.is_bf16_supported() else torch.float16
-    return torch.autocast(device, dtype=half)
-
-
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    # MPS and the CPU allocator raise a bare RuntimeError.
-    said = str(error)
-    return (
-        isinstance(error, torch.OutOfMemoryError)
-        or "out of memory" in said
-        or "can't allocate memory" in said
-    )
+    return nullcontext() if device == "cpu" else torch.autocast(device, dtype=torch.float16)

@@ -11,6 +11,7 @@ from transformers.utils import logging as transformers_logging
 
 from vitsearch.backbones.architectures import read_config
 from vitsearch.backbones.class_token import only_class_token
+from vitsearch.backbones.fused_blocks import fuse
 from vitsearch.errors import WeightsUnavailable
 
 if TYPE_CHECKING:
@@ -41,9 +42,12 @@ class VisionTower(torch.nn.Module):
         preprocessing: Preprocessing,
         readout: Readout,
         prefix: int,
+        *,
+        takes_levels: bool = False,
     ) -> None:
         super().__init__()
         self.model = model
+        self.takes_levels = takes_levels
         self.architecture = architecture
         self.readout = readout
         self.prefix_tokens = prefix
@@ -55,7 +59,9 @@ class VisionTower(torch.nn.Module):
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return the readout of each image."""
-        values = pixels.permute(0, 3, 1, 2).to(torch.float32) * self.scale + self.shift
+        values = pixels.permute(0, 3, 1, 2)
+        if not self.takes_levels:
+            values = values.to(torch.float32) * self.scale + self.shift
         return self._read_out(values).float()
 
     def _read_out(self, values: torch.Tensor) -> torch.Tensor:
@@ -117,8 +123,12 @@ def load_tower(
     prefix_tokens: int,
     *,
     attention: Attention = "sdpa",
+    fused: bool = False,
 ) -> VisionTower:
     """Load a checkpoint folder's image tower in float32, in evaluation mode, on the CPU.
+
+    With `fused`, its blocks are replaced by those of `fused_blocks` where its architecture is known; then the tower
+    `takes_levels` and can be turned to half precision as a whole.
 
     Raises:
         WeightsUnavailable: the weights do not fit the configuration.
@@ -126,8 +136,12 @@ def load_tower(
     """
     model = load_vision_model(folder, attention=attention)
     architecture = str(read_config(folder)["model_type"])
-    only_class_token(model, architecture, readout)
-    tower = VisionTower(model, architecture, preprocessing, readout, prefix_tokens).eval()
+    is_fused = fused and fuse(model, architecture, readout, preprocessing)
+    if not is_fused:
+        only_class_token(model, architecture, readout)
+    tower = VisionTower(
+        model, architecture, preprocessing, readout, prefix_tokens, takes_levels=is_fused
+    ).eval()
     return tower.requires_grad_(requires_grad=False)
 
 

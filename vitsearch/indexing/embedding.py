@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from vitsearch.backbones.backbone import Backbone
+    from vitsearch.backbones.backbone import Backbone, Embeddings
     from vitsearch.decoding.decoders import ProtectedPhoto
     from vitsearch.decoding.thumbnails import KeptPictures
     from vitsearch.records import FoundFile, PhotoFacts
@@ -54,6 +54,17 @@ class _Read:
     facts: PhotoFacts
     perceptual: bytes | None
     pixels: npt.NDArray[np.uint8] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Files that were read, and the embeddings of those that were chosen, which `wait` waits for."""
+
+    done: int
+    readable: Sequence[_Read]
+    rejected: list[RejectedFile]
+    chosen: Sequence[_Read]
+    wait: Callable[[], Embeddings]
 
 
 class Destination(Protocol):
@@ -111,6 +122,8 @@ class Embedder:
 
     def _run(self, run: int, todo: Sequence[tuple[int | None, FoundFile]], decoders: Decoders) -> None:
         backbone = self._load()
+        backbone.expect(len(todo))
+        started: deque[_Batch] = deque()
         readable: list[_Read] = []
         rejected: list[RejectedFile] = []
         waiting = 0
@@ -122,17 +135,20 @@ class Embedder:
                 readable.append(outcome)
                 waiting += outcome.pixels is not None
             if waiting >= backbone.batch_size or len(readable) + len(rejected) - waiting >= _COMMIT_FILES:
-                self._commit(run, backbone, readable, rejected)
+                started.append(self._started(backbone, readable, rejected, done))
                 readable, rejected, waiting = [], [], 0
-                self._on_progress(Progress("embed", done, len(todo)))
-        self._commit(run, backbone, readable, rejected)
+                while len(started) > backbone.in_flight:
+                    self._commit(run, started[0])
+                    self._on_progress(Progress("embed", started.popleft().done, len(todo)))
+        for batch in (*started, self._started(backbone, readable, rejected, len(todo))):
+            self._commit(run, batch)
         self._on_progress(Progress("embed", len(todo), len(todo)))
 
     def _read_ahead(
         self, backbone: Backbone, decoders: Decoders, todo: Iterable[tuple[int | None, FoundFile]]
     ) -> Iterator[_Read | RejectedFile]:
         """Have files read and decoded, one thread a decoder, in order, never further ahead than two batches."""
-        ahead = 2 * backbone.batch_size + decoders.count
+        ahead = (2 + backbone.in_flight) * backbone.batch_size + decoders.count
         pending: deque[Future[_Read | RejectedFile]] = deque()
         pool = ThreadPoolExecutor(decoders.count, thread_name_prefix="vitsearch-decode")
         try:
@@ -169,20 +185,23 @@ class Embedder:
             self._pictures.keep_for_grid(photo_hash, small)
         return perceptual, pixels
 
-    def _commit(
-        self, run: int, backbone: Backbone, readable: Sequence[_Read], rejected: list[RejectedFile]
-    ) -> None:
+    def _started(
+        self, backbone: Backbone, readable: Sequence[_Read], rejected: list[RejectedFile], done: int
+    ) -> _Batch:
+        """Start to embed a batch; `done` files of the run were read up to here."""
         # The same photo twice in one batch is embedded once: the second file finds the first one's vector.
         first = {file.photo_hash: file for file in reversed(readable) if file.pixels is not None}
         chosen = [file for file in readable if first.get(file.photo_hash) is file]
-        embeddings = backbone.embed_batch(
-            _stacked([file.pixels for file in chosen if file.pixels is not None], backbone)
-        )
+        wait = backbone.start([file.pixels for file in chosen if file.pixels is not None])
+        return _Batch(done, readable, rejected, chosen, wait)
+
+    def _commit(self, run: int, batch: _Batch) -> None:
+        embeddings, chosen, rejected = batch.wait(), batch.chosen, batch.rejected
         position = {id(file): index for index, file in enumerate(chosen)}
         usable = np.isfinite(embeddings.norms) & (embeddings.norms > 0)
         blank = {file.photo_hash for file, fine in zip(chosen, usable, strict=True) if not fine}
         ready = []
-        for file in readable:
+        for file in batch.readable:
             index = position.get(id(file))
             norm = float(embeddings.norms[index]) if index is not None else 0.0
             if file.photo_hash in blank:
@@ -206,10 +225,3 @@ class Embedder:
                 self.embedded += self._catalog.store(run, self._space, ready, rejected)
         self.photo_hashes.update((file.found.path, file.photo_hash) for file in ready if file.root is None)
         self.reasons.update((file.found.path, file.reason) for file in rejected if file.root is None)
-
-
-def _stacked(pixels: Sequence[npt.NDArray[np.uint8]], backbone: Backbone) -> npt.NDArray[np.uint8]:
-    if pixels:
-        return np.stack(pixels)
-    preprocessing = backbone.space.preprocessing
-    return np.empty((0, preprocessing.height, preprocessing.width, 3), np.uint8)
