@@ -84,6 +84,7 @@ class Lane:
         self._slots: list[_Slot] = []
         self._turn = 0
         self._graph: _Graph | None = None
+        self._can_capture = True
         if self._is_cuda:
             self._copying, self._computing = (torch.cuda.Stream(self.device) for _ in range(2))  # type: ignore[no-untyped-call]
             self.use_half(torch.float16)
@@ -121,7 +122,7 @@ class Lane:
             RuntimeError: out of memory, as torch says it.
 
         """
-        if self._is_cuda and self._graph is None:
+        if self._is_cuda and self._graph is None and self._can_capture:
             with torch.cuda.device(self.device), torch.inference_mode():
                 self._graph = self._captured()
 
@@ -196,7 +197,8 @@ class Lane:
         slot.ticket = Ticket(fetch)
         return slot.ticket
 
-    def _captured(self) -> _Graph:
+    def _captured(self) -> _Graph | None:
+        """Capture the forward pass of a full batch; None where this tower cannot be captured."""
         pixels = torch.zeros((self.recipe.batch, *self._shape, 3), dtype=torch.uint8, device=self.device)
         with compiled_blocks(self.tower, self.recipe.compile):
             with torch.cuda.stream(self._computing):
@@ -204,8 +206,16 @@ class Lane:
                     self._run(pixels)
             torch.cuda.synchronize(self.device)
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, stream=self._computing):
-                rows = self._run(pixels)
+            try:
+                with torch.cuda.graph(graph, stream=self._computing):
+                    rows = self._run(pixels)
+            except RuntimeError as error:
+                # The end of a capture that failed fails too, and hides why.
+                for reason in (error, error.__context__):
+                    if isinstance(reason, torch.OutOfMemoryError):
+                        raise reason from None
+                self._can_capture = False
+                return None
         return _Graph(pixels, rows, graph.replay, graph)
 
     def _run(self, pixels: torch.Tensor) -> torch.Tensor:
