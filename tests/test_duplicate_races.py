@@ -69,12 +69,18 @@ def test_nor_while_it_moves_to_another_file_system_and_back(tmp_path, running, p
     assert sum(report["kinds"].values()) >= 3
 
 
+# Waits when it has compared all files with the plan, which is when it makes the trash.
 APPLY = """
 import sys
 from pathlib import Path
 from vitsearch.duplicates.cleanup.applying import apply_plan
-print("ready", flush=True)
-sys.stdin.readline()
+waited = []
+def wait(event, arguments):
+    if event == "os.mkdir" and not waited:
+        waited.append(event)
+        print("ready", flush=True)
+        sys.stdin.readline()
+sys.addaudithook(wait)
 apply_plan(Path(sys.argv[1]))
 """
 

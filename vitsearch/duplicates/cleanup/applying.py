@@ -266,6 +266,8 @@ def _resumed(step: Step) -> bool:
 
 
 def _leave_link(step: Step, keep: HeldFile) -> None:
+    if step.action in ("trash", "move"):
+        return
     if step.action == "hardlink" and not os.path.lexists(step.path):
         os.link(step.keep, step.path)
         linked = step.path.lstat()
