@@ -7,6 +7,8 @@ def as_format_1(path):
     """Give a new database the names that its tables and columns had in the first format."""
     connection = sqlite3.connect(path)
     connection.executescript("""
+        ALTER TABLE files DROP COLUMN file_system;
+        DROP TABLE file_systems;
         ALTER TABLE photos RENAME COLUMN photo_hash TO payload;
         ALTER TABLE files RENAME COLUMN file_hash TO content;
         ALTER TABLE settings RENAME TO counters;

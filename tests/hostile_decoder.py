@@ -5,6 +5,7 @@ No file is known that does so to the libraries of today; tomorrow's may come wit
 
 import ctypes
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -27,6 +28,8 @@ def hostile_decode(photo, *, min_side=None):
             pass
     if b"EXIT" in data:
         os._exit(1)
+    if b"KILL" in data:
+        os.kill(os.getpid(), signal.SIGKILL)
     if b"PRINT" in data:
         os.write(1, b"\xff" * 100)
     if b"LIE" in data:

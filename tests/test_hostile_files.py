@@ -346,7 +346,7 @@ def test_what_lies_behind_a_link_to_an_unmounted_drive_is_kept_in_mind_and_comes
     if how == "its folder is empty":
         (drive / "album").mkdir(parents=True)
     report = library.index()
-    assert figures(report) == {"photos": 1, "files": 1, "unchanged": 1, "missing": 2, "unreadable": 1}
+    assert figures(report) == {"photos": 1, "files": 1, "unchanged": 1, "offline": 2, "unreadable": 1}
     assert report.offline_roots == (root / "album", root / "single.png")
     assert places(library, root / "own.png") == [root / "own.png"]
     with pytest.raises(LibraryError) as caught:

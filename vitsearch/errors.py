@@ -30,12 +30,16 @@ class VitsearchError(Exception):
 
 
 class UnreadablePhoto(VitsearchError):
-    """A file that cannot be decoded; `reason` says why, without the path."""
+    """A file that cannot be decoded; `reason` says why, without the path.
 
-    def __init__(self, path: object, reason: str) -> None:
+    `passing`: the disk, the permissions or the memory of the moment were at fault and not what the file holds.
+    """
+
+    def __init__(self, path: object, reason: str, *, passing: bool = False) -> None:
         super().__init__(f"cannot read {path}: {reason}")
         self.path = path
         self.reason = reason
+        self.passing = passing
 
 
 class LibraryError(VitsearchError):

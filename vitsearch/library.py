@@ -413,7 +413,13 @@ class Library:
             counts = counted.roots.get(root.id, Counts(0, 0, 0))  # a run may just have added it
             infos.append(
                 RootInfo(
-                    root.id, root.path, not root.is_offline(), counts.files, counts.missing, counts.unreadable
+                    id=root.id,
+                    path=root.path,
+                    online=not root.is_offline(),
+                    files=counts.files,
+                    missing=counts.missing,
+                    unreadable=counts.unreadable,
+                    offline=counts.offline,
                 )
             )
         return infos

@@ -58,9 +58,9 @@ class IndexReport:
     """What an index run found and did.
 
     `photos`: distinct readable photos now present under the folders; `files`: their files; `embedded`: vectors
-    computed in this run; `unchanged`: files skipped by size and time; `moved`: files recognised by content at
-    a new path; `missing`: files known but not there; `offline`: files on roots that are absent or empty, left as
-    they are.
+    computed in this run; `unchanged`: readable files skipped by size and time; `moved`: files recognised by content at
+    a new path; `missing`: files known but not there; `offline`: files on roots, or on drives
+    inside of them, that are not there now, left as they are.
     """
 
     photos: int
@@ -118,7 +118,10 @@ class EmbeddedFiles:
 
 @dataclass(frozen=True, slots=True)
 class RootInfo:
-    """A folder that the library knows, with its counts."""
+    """A folder that the library knows, with its counts.
+
+    `offline`: files of a drive or network inside the folder that is not there now.
+    """
 
     id: int
     path: Path
@@ -126,6 +129,7 @@ class RootInfo:
     files: int
     missing: int
     unreadable: int
+    offline: int = 0
 
 
 @dataclass(frozen=True, slots=True)

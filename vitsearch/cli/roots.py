@@ -29,6 +29,8 @@ def list_roots(session: Session, as_json: bool) -> None:
             notes.append(f"{info.missing:,} missing")
         if info.unreadable:
             notes.append(f"{info.unreadable:,} unreadable")
+        if info.offline:
+            notes.append(f"{info.offline:,} on a drive that is not here")
         if not info.online:
             notes.append("offline")
         say(f"{shown(str(info.path))}  ({', '.join(notes)})")

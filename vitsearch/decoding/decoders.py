@@ -169,7 +169,7 @@ class ProtectedPhoto:
         try:
             return step()
         except ProcessDied as died:
-            raise UnreadablePhoto(self.name, died.reason) from None
+            raise UnreadablePhoto(self.name, died.reason, passing=died.by_system) from None
 
     def _decoded(
         self, request: Fields, understood: Callable[[Fields, bytes], Answer], *, most: int
@@ -196,7 +196,7 @@ class ProtectedPhoto:
         fields, answer = self._process.ask(request, data, most=most)
         if "unreadable" in fields:
             reason = "".join(character for character in str(fields["unreadable"]) if character.isprintable())
-            raise UnreadablePhoto(self.name, reason[:300])
+            raise UnreadablePhoto(self.name, reason[:300], passing=fields.get("passing") is True)
         try:
             return understood(fields, answer)
         except (KeyError, TypeError, ValueError):

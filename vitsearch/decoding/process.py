@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _LARGEST_MEMORY = 4 << 30
 _NONSENSE = "the decoder crashed on it (its answer makes no sense)"
+_KILLED = 9  # SIGKILL, which Windows does not have
 _TIMED_OUT = 1  # the exit status that Python's watchdog gives
 
 
@@ -45,10 +46,14 @@ class Limits:
 
 
 class ProcessDied(Exception):
-    """A decoding process ended in the middle of a request; `reason` says why, of the photo that it had."""
+    """A decoding process ended in the middle of a request; `reason` says why, of the photo that it had.
+
+    `by_system`: the system killed it, as when there is too little memory, and not something in the photo.
+    """
 
     def __init__(self, status: int, *, seconds: float, limits: Limits, reason: str | None = None) -> None:
         self.timed_out = status == _TIMED_OUT and seconds >= limits.seconds
+        self.by_system = status == -_KILLED
         self.reason = reason or _reason(status, limits, timed_out=self.timed_out)
         super().__init__(self.reason)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import math
 import os
 import sys
 import time
@@ -60,7 +61,7 @@ class _Worker:
                 return self._prepare(Preprocessing(**request["prepare"]), request["thumbnail"])
             return self._pixels(request["min_side"])
         except UnreadablePhoto as error:
-            return {"unreadable": self._reason(error)}, []
+            return self._refusal(error), []
         finally:
             faulthandler.cancel_dump_traceback_later()
 
@@ -102,10 +103,22 @@ class _Worker:
             raise EOFError
         return photo
 
-    def _reason(self, error: UnreadablePhoto) -> str:
-        if isinstance(error.__cause__, MemoryError):
-            return needs_memory(self._memory)
-        return error.reason
+    def _refusal(self, error: UnreadablePhoto) -> dict[str, Any]:
+        if not isinstance(error.__cause__, MemoryError):
+            return {"unreadable": error.reason, "passing": error.passing}
+        if _free_memory() >= self._memory:
+            return {"unreadable": needs_memory(self._memory), "passing": False}
+        # Fewer bytes were free than a photo may have: it did not come to its limit.
+        return {"unreadable": "there was too little memory for it", "passing": True}
+
+
+def _free_memory() -> float:
+    """How many bytes the system could give; without bounds where it does not say."""
+    try:
+        fields = Path("/proc/meminfo").read_text("ascii").partition("MemAvailable:")[2].split()
+        return 1024.0 * int(fields[0])
+    except (OSError, ValueError, IndexError):
+        return math.inf
 
 
 def _own_pipes() -> tuple[BinaryIO, BinaryIO]:

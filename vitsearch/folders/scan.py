@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vitsearch.errors import VitsearchError
+from vitsearch.folders.file_system import FileSystems
 from vitsearch.paths import identity
 from vitsearch.photos.formats import EXTENSIONS, SIGNATURE_BYTES, looks_like_image
 from vitsearch.records import FoundFile
@@ -57,6 +58,29 @@ class Skipped:
     reason: str
 
 
+class WalkNotes:
+    """What a walk learns of folders: the file system of each one that it entered, and which it had entered before.
+
+    Folders are named by their paths below the root, with a slash at the end; the root by "".
+    """
+
+    def __init__(self) -> None:
+        self.file_systems: dict[str, str | None] = {}
+        self.again: list[str] = []
+        self._systems = FileSystems()
+        self._real: dict[str, str] = {}
+
+    def enter(self, path: str, relative: str) -> None:
+        """Note a folder that is about to be looked at."""
+        parent, _, name = path.rpartition(os.sep)
+        above = self._real.get(parent)
+        # Links are followed one folder at a time: asking for the real path of each would take longer than the walk.
+        is_link = above is None or os.path.islink(path)  # noqa: PTH114 - as above, Path objects are slow
+        real = os.path.realpath(path) if is_link else os.path.join(above or "", name)  # noqa: PTH118
+        self._real[path] = real
+        self.file_systems[relative] = self._systems.of(real)
+
+
 @dataclass(frozen=True, slots=True)
 class _OpenFolder:
     """A folder whose entries are being looked at; the iterator remembers how far that has gone."""
@@ -66,10 +90,13 @@ class _OpenFolder:
     ignores: Ignores
 
 
-def walk(root: Path, *, below: str = "") -> Iterator[FoundFile | Skipped]:
+def walk(
+    root: Path, *, below: str = "", deep: bool = True, notes: WalkNotes | None = None
+) -> Iterator[FoundFile | Skipped]:
     """Yield every file below `root` that may be an image, sorted by path; what cannot be entered is a `Skipped`.
 
-    `below` narrows the walk to one subfolder ("2024/" for example); paths stay relative to `root`.
+    `below` narrows the walk to one subfolder ("2024/" for example); paths stay relative to `root`. Without `deep` no
+    other folder is entered; `notes` takes down what is learnt of those that are.
     Files with an image's extension are yielded whatever they hold; of the others, those that begin like an image.
     Hidden and system folders, and whatever `.vitsearchignore` files name (gitignore patterns), are left out.
     Symbolic links are followed, but no folder is entered twice. Only regular files are yielded, so that a pipe or
@@ -77,7 +104,7 @@ def walk(root: Path, *, below: str = "") -> Iterator[FoundFile | Skipped]:
     """
     visited: set[tuple[int, int] | str] = set()
     # A stack of open folders instead of recursion: paths of 4,000 characters nest deeper than Python's stack.
-    stack = [_open_folder(str(root / below), below, _ignores_above(root, below), visited)]
+    stack = [_open_folder(str(root / below), below, _ignores_above(root, below), visited, notes)]
     while stack:
         folder = stack[-1]
         if isinstance(folder, Skipped):
@@ -93,9 +120,9 @@ def walk(root: Path, *, below: str = "") -> Iterator[FoundFile | Skipped]:
             try:
                 if entry.is_dir():
                     inner = f"{relative}/"
-                    if name.casefold() in SYSTEM_FOLDERS or _ignored(inner, folder.ignores):
+                    if not deep or name.casefold() in SYSTEM_FOLDERS or _ignored(inner, folder.ignores):
                         continue
-                    stack.append(_open_folder(entry.path, inner, folder.ignores, visited))
+                    stack.append(_open_folder(entry.path, inner, folder.ignores, visited, notes))
                     break
                 info = entry.stat()
             except OSError as error:
@@ -114,14 +141,22 @@ def walk(root: Path, *, below: str = "") -> Iterator[FoundFile | Skipped]:
 
 
 def _open_folder(
-    path: str, relative: str, ignores: Ignores, visited: set[tuple[int, int] | str]
+    path: str,
+    relative: str,
+    ignores: Ignores,
+    visited: set[tuple[int, int] | str],
+    notes: WalkNotes | None,
 ) -> _OpenFolder | Skipped:
     try:
         info = os.stat(path)  # noqa: PTH116 - Path objects triple the time of a large walk
         folder = identity(path, info)
         if folder in visited:
+            if notes is not None:
+                notes.again.append(relative)
             return _OpenFolder(iter(()), relative, ignores)
         visited.add(folder)
+        if notes is not None:
+            notes.enter(path, relative)
         with os.scandir(path) as listing:
             entries = sorted(listing, key=attrgetter("name"))
     except OSError as error:

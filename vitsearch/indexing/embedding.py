@@ -99,6 +99,7 @@ class Embedder:
         self.embedded = 0
         self.photo_hashes: dict[Path, bytes] = {}
         self.reasons: dict[Path, str] = {}
+        self.unread: dict[Path, str] = {}
         self._catalog = catalog
         self._space = space
         self._load = backbone
@@ -112,7 +113,8 @@ class Embedder:
     def run(self, run: int, todo: Sequence[tuple[int | None, FoundFile]]) -> None:
         """Embed and commit files, given with the ids of their roots, in order.
 
-        `embedded` counts the new vectors; `photo_hashes` and `reasons` say what became of files without a root.
+        `embedded` counts the new vectors; `unread` says which files could not be read for no fault of theirs;
+        `photo_hashes` and `reasons` say what became of files without a root.
         """
         if not todo:
             return
@@ -172,7 +174,7 @@ class Embedder:
                     known = self._catalog.has_vector(photo.photo_hash, self._space)
                 perceptual, pixels = (None, None) if known else self._prepared(photo, backbone.space)
         except UnreadablePhoto as error:
-            return RejectedFile(root, found, error.reason)
+            return RejectedFile(root, found, error.reason, error.passing)
         return _Read(root, found, photo.content, photo.photo_hash, photo.facts, perceptual, pixels)
 
     def _prepared(self, photo: ProtectedPhoto, space: Space) -> tuple[bytes, npt.NDArray[np.uint8]]:
@@ -225,3 +227,4 @@ class Embedder:
                 self.embedded += self._catalog.store(run, self._space, ready, rejected)
         self.photo_hashes.update((file.found.path, file.photo_hash) for file in ready if file.root is None)
         self.reasons.update((file.found.path, file.reason) for file in rejected if file.root is None)
+        self.unread.update((file.found.path, file.reason) for file in rejected if file.passing)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from vitsearch.backbones.backbone import Backbone
@@ -37,6 +37,10 @@ class FileEmbedder(Protocol):
     @property
     def embedded(self) -> int:
         """How many vectors were added."""
+
+    @property
+    def unread(self) -> Mapping[Path, str]:
+        """The files that could not be read for no fault of theirs, each with the reason."""
 
     def run(self, run: int, todo: Sequence[tuple[int | None, FoundFile]]) -> None:
         """Embed and commit files, given with the ids of their roots."""

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import time
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from vitsearch.errors import LibraryError
-from vitsearch.folders.scan import Skipped, walk
+from vitsearch.folders.absence import SecondLook
+from vitsearch.folders.scan import Skipped, WalkNotes, walk
 from vitsearch.indexing.embedding import Embedder, Progress
 from vitsearch.paths import identity, real_path
 from vitsearch.records import FoundFile, IndexReport, UnreadableFile
+from vitsearch.storage.catalog import Seen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from vitsearch.backbones.backbone import Backbone
@@ -31,16 +33,34 @@ class _Scope:
     below: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Unseen:
+    """A known file that a walk did not find: its row, its path below the root, and where it was seen last."""
+
+    id: int
+    relative: str
+    file_system: str | None
+
+
 @dataclass
 class _Walked:
-    """What the walk over one scope found, compared with what the catalog knows."""
+    """What the walk over one scope found, compared with what the catalog knows.
+
+    `unseen` is what it did not find. A second look says which of that is `gone`, and which is `offline` because of the
+    folders and links `away`. `again` are folders that the walk had entered by another name. `on` says which files,
+    known and new, were seen on another file system than is stored.
+    """
 
     scope: _Scope
     todo: list[FoundFile] = field(default_factory=list)
     unchanged: int = 0
-    unseen: list[int] = field(default_factory=list)
+    unseen: list[_Unseen] = field(default_factory=list)
     returned: list[int] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
+    again: tuple[str, ...] = ()
+    on: dict[str, Seen] = field(default_factory=lambda: defaultdict(Seen))
+    gone: list[_Unseen] = field(default_factory=list)
+    offline: list[_Unseen] = field(default_factory=list)
     away: list[Path] = field(default_factory=list)
 
 
@@ -127,11 +147,8 @@ class IndexRun:
         """
         started = time.monotonic()
         scopes, offline = self._scopes(folders)
-        if prune and offline:
-            raise LibraryError(
-                f"{offline[0].path} is absent or empty, perhaps an unmounted drive: nothing was pruned. If it is "
-                "gone for good, use `vitsearch roots forget`"
-            )
+        if prune:
+            _refuse_to_prune(offline, ())
         run = self.catalog.begin_run()
         walked, moved, pruned, interrupted = [], 0, 0, False
         try:
@@ -141,17 +158,18 @@ class IndexRun:
                 scanned += len(walked[-1].todo) + walked[-1].unchanged
             self.embedder.run(run, [(walk.scope.root.id, found) for walk in walked for found in walk.todo])
             for result in walked:
-                moved += self._finish(run, result)
-            links = [link for result in walked for link in result.away]
-            if prune and links:
-                raise LibraryError(
-                    f"{links[0]} leads to {real_path(links[0])}, which is absent or empty, perhaps an unmounted drive: "
-                    "nothing was pruned. If it is gone for good, remove the link"
-                )
+                # A drive may have gone since the run began.
+                if result.scope.root.is_offline() and self._has_files(result.scope.root):
+                    offline.append(result.scope.root)
+                else:
+                    moved += self._finish(run, result)
             if prune:
-                pruned = self.catalog.prune([(scope.root.id, scope.below) for scope in scopes])
+                _refuse_to_prune(offline, [where for result in walked for where in result.away])
+                pruned = self.catalog.prune([file for result in walked for file in _still_gone(result)])
         except KeyboardInterrupt:
             interrupted = True
+        away = {root.id for root in offline}
+        scopes = [scope for scope in scopes if scope.root.id not in away]
         counts = [self.catalog.counts(scope.root.id, scope.below) for scope in scopes]
         return IndexReport(
             photos=self.catalog.count_photos([(scope.root.id, scope.below) for scope in scopes]),
@@ -161,7 +179,8 @@ class IndexRun:
             moved=moved,
             missing=sum(count.missing for count in counts),
             pruned=pruned,
-            offline=sum(self.catalog.counts(root.id, "").files for root in offline),
+            offline=sum(self.catalog.counts(root.id, "").files for root in offline)
+            + sum(count.offline for count in counts),
             offline_roots=(
                 *(root.path for root in offline),
                 *(link for result in walked for link in result.away),
@@ -178,8 +197,7 @@ class IndexRun:
         offline: list[Root] = []
         for folder in dict.fromkeys(map(real_path, folders)):
             root, below = self.catalog.add_root(folder)
-            counts = self.catalog.counts(root.id, "")
-            if root.is_offline() and (counts.files or counts.missing):
+            if root.is_offline() and self._has_files(root):
                 offline.append(root)
             else:
                 scopes.append(_Scope(root, below))
@@ -202,9 +220,10 @@ class IndexRun:
 
     def _walk(self, scope: _Scope, before: int) -> _Walked:
         known = self.catalog.known_files(scope.root.id, scope.below, self.space)
-        result = _Walked(scope)
+        systems = self.catalog.file_systems()
+        result, notes = _Walked(scope), WalkNotes()
         seen = 0
-        for found in walk(scope.root.path, below=scope.below):
+        for found in walk(scope.root.path, below=scope.below, notes=notes):
             if isinstance(found, Skipped):
                 result.skipped.append(found)
                 continue
@@ -212,32 +231,49 @@ class IndexRun:
             if not seen % 1000:
                 self.on_progress(Progress("scan", before + seen, None))
             file = known.pop(found.relative, None)
+            system = notes.file_systems[found.relative[: found.relative.rfind("/") + 1]]
             if file is None:
                 result.todo.append(found)
+                if system is not None:
+                    result.on[system].paths.append(found.relative)
                 continue
-            _, file_id, size, mtime_ns, missing, readable, has_vector = file
+            _, file_id, size, mtime_ns, missing, readable, has_vector, stored_system = file
+            if system is not None and systems.get(stored_system) != system:
+                result.on[system].files.append(file_id)
             # An unchanged file is read all the same if it has no vector yet, or is to be tried again.
             due = not has_vector and (readable or self.retry)
             if due or found.size != size or found.mtime_ns != mtime_ns:
                 result.todo.append(found)
-            elif missing:
+                continue
+            result.unchanged += readable
+            if missing:
                 result.returned.append(file_id)
-        # What lies below a folder that could not be entered was not looked for, so it is not missing.
-        closed = tuple(f"{skipped.path}{os.sep}" for skipped in result.skipped)
-        base = f"{scope.root.path}{os.sep}"
-        result.unchanged = seen - len(result.todo)
-        result.unseen = [
-            file[1] for path, file in known.items() if not closed or not f"{base}{path}".startswith(closed)
-        ]
-        result.away = _links_away(scope.root.path, known)
+        result.unseen = [_Unseen(file[1], path, systems.get(file[7])) for path, file in known.items()]
+        result.again = tuple(notes.again)
         return result
+
+    def _has_files(self, root: Root) -> bool:
+        counts = self.catalog.counts(root.id, "")
+        return bool(counts.files or counts.missing or counts.offline)
 
     def _finish(self, run: int, walked: _Walked) -> int:
         scope = walked.scope
+        look = SecondLook(scope.root.path)
+        away = set()
+        for file in walked.unseen:
+            verdict = look.at(file.relative, file.file_system)
+            if verdict.state == "gone" or file.relative.startswith(walked.again):
+                walked.gone.append(file)
+            elif verdict.state == "offline":
+                walked.offline.append(file)
+                away.add(verdict.where)
+        walked.away = sorted(away)
+        self.catalog.note_file_systems(scope.root, walked.on)
         return self.catalog.finish_walk(
             run,
             scope.root,
-            unseen=walked.unseen,
+            gone=[file.id for file in walked.gone],
+            offline=[file.id for file in walked.offline],
             returned=walked.returned,
             whole=not scope.below,
         )
@@ -249,25 +285,32 @@ class IndexRun:
             for scope in scopes
             for path, reason in self.catalog.unreadable(scope.root.id, scope.below)
         ]
-        return tuple(sorted(skipped + stored, key=lambda item: item.path))
+        # A file that was read before keeps its photo, and no reason is stored with it.
+        reasons = dict(self.embedder.unread)
+        reasons.update((item.path, item.reason) for item in skipped + stored)
+        return tuple(UnreadableFile(path, reasons[path]) for path in sorted(reasons))
 
 
-def _links_away(root: Path, unseen: Iterable[str]) -> list[Path]:
-    """Return the links on the way to files that were not found which lead to nothing or to an empty folder.
+def _refuse_to_prune(offline: Sequence[Root], away: Sequence[Path]) -> None:
+    """Raise `LibraryError` if a root is offline, or a link leads to what is."""
+    if offline:
+        raise LibraryError(
+            f"{offline[0].path} is absent or empty, perhaps an unmounted drive: nothing was pruned. If it is "
+            "gone for good, use `vitsearch roots forget`"
+        )
+    for link in away:
+        if link.is_symlink():
+            raise LibraryError(
+                f"{link} leads to {real_path(link)}, which is absent or empty, perhaps an unmounted drive: "
+                "nothing was pruned. If it is gone for good, remove the link"
+            )
 
-    A link to a folder on a drive that is not mounted looks like that, as does a root.
-    """
-    places = set(unseen)
-    for path in list(places):
-        while (path := path.rpartition("/")[0]) and path not in places:
-            places.add(path)
-    # `os.path.islink`: a folder that may not be looked into holds no link that can be seen, and raises nothing.
-    links = [root / place for place in sorted(places) if os.path.islink(root / place)]  # noqa: PTH114
-    return [link for link in links if _leads_to_nothing(link)]
 
-
-def _leads_to_nothing(link: Path) -> bool:
-    try:
-        return (link.is_dir() and next(link.iterdir(), None) is None) or not link.exists()
-    except OSError:
-        return True
+def _still_gone(walked: _Walked) -> list[int]:
+    """Look at all that is gone once more, right before it is forgotten."""
+    look = SecondLook(walked.scope.root.path)
+    return [
+        file.id
+        for file in walked.gone
+        if file.relative.startswith(walked.again) or look.at(file.relative, file.file_system).state == "gone"
+    ]

@@ -157,11 +157,11 @@ def _read_bytes(path: Path) -> bytes:
             data = file.read(before.st_size + 1)
             after = os.fstat(file.fileno())
     except OSError as error:
-        raise UnreadablePhoto(path, error.strerror or str(error)) from error
+        raise UnreadablePhoto(path, error.strerror or str(error), passing=True) from error
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or len(
         data
     ) != before.st_size:
-        raise UnreadablePhoto(path, "it changed while it was read")
+        raise UnreadablePhoto(path, "it changed while it was read", passing=True)
     return data
 
 

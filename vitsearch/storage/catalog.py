@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -17,7 +17,7 @@ from vitsearch.storage.sql import contained, in_parts
 from vitsearch.storage.vectors import NEW_GENERATION, VectorTables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -37,11 +37,22 @@ class Root:
         return is_offline(self.path)
 
 
-KnownFile = tuple[str | bytes, int, int, int, int, int, int]
-"""A file row as the index run needs it: path, id, size, mtime_ns, missing, readable, has a vector.
+# What `files.missing` says: 0, it is there; 1, it is gone; 2, it is on a drive that is not there now.
+OFFLINE = 2
+
+KnownFile = tuple[str | bytes, int, int, int, int, int, int, int | None]
+"""A file row as the index run needs it: path, id, size, mtime_ns, missing, readable, has a vector, file system.
 
 A plain tuple as SQLite gives it: a rescan asks for all rows of a root.
 """
+
+
+@dataclass
+class Seen:
+    """Files that were seen on one file system: known ones by their ids, new ones by their paths below the root."""
+
+    files: list[int] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +75,28 @@ class ReadableFile:
 
 @dataclass(frozen=True, slots=True)
 class RejectedFile:
-    """A file that could not be read, and why."""
+    """A file that could not be read, and why.
+
+    `passing`: what the file holds was not at fault, so that it is read again by the next run.
+    """
 
     root: int | None
     found: FoundFile
     reason: str
+    passing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many files of a place are present and readable, missing, and unreadable."""
+    """How many files of a place are present and readable, missing, and unreadable.
+
+    `offline`: those of a drive or network inside the place that is not there now.
+    """
 
     files: int
     missing: int
     unreadable: int
+    offline: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,13 +215,37 @@ class Catalog(VectorTables):
     def known_files(self, root: int, below: str, space: int) -> dict[str, KnownFile]:
         """Return the file rows below a subfolder of a root, by relative path."""
         rows = self.database.rows(
-            "SELECT f.path, f.id, f.size, f.mtime_ns, f.missing, f.photo IS NOT NULL, v.id IS NOT NULL "
+            "SELECT f.path, f.id, f.size, f.mtime_ns, f.missing, f.photo IS NOT NULL, v.id IS NOT NULL, f.file_system "
             "FROM files f LEFT JOIN vectors v ON v.space = ? AND v.photo = f.photo WHERE f.root = ?",
             [space, root],
         )
         files = cast("list[KnownFile]", rows)
         known = {value if isinstance(value := file[0], str) else value_to_path(value): file for file in files}
         return {path: file for path, file in known.items() if path.startswith(below)} if below else known
+
+    def file_systems(self) -> dict[int | None, str]:
+        """Return the names of the file systems that files were seen on, by their ids."""
+        return dict(
+            cast("list[tuple[int | None, str]]", self.database.rows("SELECT id, name FROM file_systems"))
+        )
+
+    def note_file_systems(self, root: Root, seen: Mapping[str, Seen]) -> None:
+        """Store on which file systems files were seen, by the names of these; some a transaction."""
+        for name, files in seen.items():
+            with self.database.write():
+                self.database.run("INSERT OR IGNORE INTO file_systems (name) VALUES (?)", [name])
+            system = self.database.scalar("SELECT id FROM file_systems WHERE name = ?", [name])
+            updates: list[tuple[str, list[tuple[Value, ...]]]] = [
+                ("id = ?", [(system, file) for file in files.files]),
+                ("root = ? AND path = ?", [(system, root.id, path_to_value(path)) for path in files.paths]),
+            ]
+            for condition, rows in updates:
+                for start in range(0, len(rows), _AT_ONCE):
+                    with self.database.write():
+                        self.database.run_many(
+                            f"UPDATE files SET file_system = ? WHERE {condition}",
+                            rows[start : start + _AT_ONCE],
+                        )
 
     def photo_id(self, photo_hash: bytes) -> int | None:
         """Return the id of the photo with this photo hash, or None if the library has never seen it."""
@@ -231,7 +274,9 @@ class Catalog(VectorTables):
                 if file.root is not None:
                     self._put_file(run, file.root, file.found, photo=photo, content=file.content)
             for failed in rejected:
-                if failed.root is not None:
+                if failed.root is not None and failed.passing:
+                    self._put_unread(run, failed.root, failed.found, failed.reason)
+                elif failed.root is not None:
                     self._put_file(run, failed.root, failed.found, reason=failed.reason)
             if added:
                 self.database.run(f"UPDATE spaces SET generation = {NEW_GENERATION} WHERE id = ?", [space])
@@ -280,20 +325,41 @@ class Catalog(VectorTables):
             [root, path_to_value(found.relative), photo, content, found.size, found.mtime_ns, reason, run],
         )
 
-    def finish_walk(
-        self, run: int, root: Root, *, unseen: Sequence[int], returned: Sequence[int], whole: bool
-    ) -> int:
-        """Record the end of a complete walk: `unseen` file rows are not there any more, `returned` ones are again.
+    def _put_unread(self, run: int, root: int, found: FoundFile, reason: str) -> None:
+        """Note a file that could not be read just now; one that was read before keeps its photo."""
+        # A size that no file has: the next run sees a change and reads it.
+        self.database.run(
+            "INSERT INTO files (root, path, size, mtime_ns, reason, added_run) VALUES (?, ?, -1, -1, ?, ?) "
+            "ON CONFLICT (root, path) DO UPDATE SET size = -1, mtime_ns = -1, reason = excluded.reason, missing = 0 "
+            "WHERE photo IS NULL",
+            [root, path_to_value(found.relative), reason, run],
+        )
 
-        An unseen file whose photo has turned up at another path since the root's last complete walk has moved: its
-        old row is dropped. All others are marked missing and kept. Returns how many had moved.
+    def finish_walk(
+        self,
+        run: int,
+        root: Root,
+        *,
+        gone: Sequence[int],
+        offline: Sequence[int],
+        returned: Sequence[int],
+        whole: bool,
+    ) -> int:
+        """Record the end of a complete walk: `gone` file rows are not there any more, `returned` ones are again.
+
+        A file that is gone and whose photo has turned up at another path since the root's last complete walk has moved:
+        its old row is dropped. All others are marked missing and kept; `offline` ones are marked, and kept whatever
+        comes. Returns how many had moved.
         """
         moved: list[int] = []
         with self.database.write():
             # First of all: two copies that go together must not vouch for each other.
             self.database.run_many("UPDATE files SET missing = 0 WHERE id = ?", [(i,) for i in returned])
-            self.database.run_many("UPDATE files SET missing = 1 WHERE id = ?", [(i,) for i in unseen])
-            for file in unseen:
+            self.database.run_many("UPDATE files SET missing = 1 WHERE id = ?", [(i,) for i in gone])
+            self.database.run_many(
+                f"UPDATE files SET missing = {OFFLINE} WHERE id = ?", [(i,) for i in offline]
+            )
+            for file in gone:
                 newer = self.database.scalar(
                     "SELECT n.id FROM files o JOIN files n ON n.photo = o.photo AND n.id <> o.id "
                     "WHERE o.id = ? AND n.missing = 0 AND n.added_run > ? LIMIT 1",
@@ -303,7 +369,7 @@ class Catalog(VectorTables):
                     moved.append(file)
             self.database.run_many("DELETE FROM files WHERE id = ?", [(i,) for i in moved])
             # Of a file that never could be read there is nothing to keep.
-            self.database.run_many("DELETE FROM files WHERE id = ? AND photo IS NULL", [(i,) for i in unseen])
+            self.database.run_many("DELETE FROM files WHERE id = ? AND photo IS NULL", [(i,) for i in gone])
             if whole:
                 self.database.run("UPDATE roots SET last_run = ? WHERE id = ?", [run, root.id])
         return len(moved)
@@ -312,11 +378,12 @@ class Catalog(VectorTables):
         """Count the file rows below a subfolder of a root ("" for all of it)."""
         place, values = _below(root, below)
         rows = self.database.rows(
-            "SELECT count(*) FILTER (WHERE photo IS NOT NULL AND NOT missing), count(*) FILTER (WHERE missing), "
-            f"count(*) FILTER (WHERE photo IS NULL AND NOT missing) FROM files WHERE {place}",
+            "SELECT count(*) FILTER (WHERE photo IS NOT NULL AND NOT missing), count(*) FILTER (WHERE missing = 1), "
+            f"count(*) FILTER (WHERE photo IS NULL AND NOT missing), count(*) FILTER (WHERE missing = {OFFLINE}) "
+            f"FROM files WHERE {place}",
             values,
         )
-        return Counts(*cast("tuple[int, int, int]", rows[0]))
+        return Counts(*cast("tuple[int, int, int, int]", rows[0]))
 
     def count_photos(self, places: Sequence[tuple[int, str]]) -> int:
         """Count the distinct photos present below these (root id, subfolder) places."""
@@ -335,15 +402,15 @@ class Catalog(VectorTables):
         )
         return [(value_to_path(path), str(reason)) for path, reason in rows]
 
-    def prune(self, places: Sequence[tuple[int, str]]) -> int:
-        """Delete the files missing below these (root id, subfolder) places and the photos that are nowhere else.
+    def prune(self, files: Sequence[int]) -> int:
+        """Delete these files, as far as they are marked missing, and the photos that are nowhere else.
 
         Returns how many photos went.
         """
         removed = 0
-        for root, below in places:
-            place, values = _below(root, below)
-            removed += len(self._delete_files(f"missing = 1 AND {place}", values))
+        for start in range(0, len(files), _AT_ONCE):
+            ids = ",".join(map(str, files[start : start + _AT_ONCE]))
+            removed += len(self._delete_files(f"missing = 1 AND id IN ({ids})", []))
         return removed + self._delete_placeless_photos()
 
     def _delete_files(self, condition: str, values: Sequence[Value]) -> list[int]:

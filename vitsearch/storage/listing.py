@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, cast
 import numpy as np
 
 from vitsearch.records import PhotoFacts
+from vitsearch.storage.catalog import OFFLINE
 from vitsearch.storage.database import value_to_path
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ class Listing:
         ):
             base, away = offline[cast("int", root)]
             state: Literal["present", "missing", "offline"] = (
-                "offline" if away else "missing" if missing else "present"
+                "offline" if away or missing == OFFLINE else "missing" if missing else "present"
             )
             place = base / value_to_path(path)
             found.append(PlacedFile(place, cast("int", size), cast("int", mtime_ns), state))

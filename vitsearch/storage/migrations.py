@@ -102,3 +102,12 @@ def m002_names_of_the_field(db: Database) -> None:
     db.execute("ALTER TABLE photos RENAME COLUMN payload TO photo_hash")
     db.execute("ALTER TABLE files RENAME COLUMN content TO file_hash")
     db.execute("ALTER TABLE counters RENAME TO settings")
+
+
+@migrations()
+def m003_file_systems(db: Database) -> None:
+    """Which file system each file was seen on last; what could not be read before is read once more."""
+    # `missing` is 2 for files on a drive or network that is not there now: they may be there.
+    db.execute("CREATE TABLE file_systems (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)")
+    db.execute("ALTER TABLE files ADD COLUMN file_system INTEGER REFERENCES file_systems(id)")
+    db.execute("UPDATE files SET size = -1, mtime_ns = -1 WHERE photo IS NULL")

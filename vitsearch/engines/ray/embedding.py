@@ -59,6 +59,7 @@ class RayEmbedder:
         engine: RayEngine,
     ) -> None:
         self.embedded = 0
+        self.unread: dict[Path, str] = {}
         self._target = target
         # In a folder that others share, a private one of this library's: shards are deleted once they are merged.
         self._layout = (
@@ -104,6 +105,9 @@ class RayEmbedder:
             ):
                 self._merge(embedded.shard, run=run)
                 self._target.catalog.store(run, self._target.space_id, [], embedded.rejected)
+                self.unread.update(
+                    (file.found.path, file.reason) for file in embedded.rejected if file.passing
+                )
                 done += files[embedded.name]
                 self._target.on_progress(Progress("embed", done, len(todo)))
 

@@ -147,4 +147,6 @@ def _source(urls: Mapping[Path, str], found: FoundFile) -> Path | bytes:
         with fsspec.open(url, "rb") as file:
             return bytes(file.read(MAX_FILE_BYTES))
     except (OSError, ImportError, ValueError) as error:
-        raise UnreadablePhoto(url, str(error) or type(error).__name__) from error
+        raise UnreadablePhoto(
+            url, str(error) or type(error).__name__, passing=isinstance(error, OSError)
+        ) from error
