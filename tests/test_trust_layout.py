@@ -12,17 +12,18 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 from conftest import MeanColour, figures
-from vitsearch.neighbour_files import LITTER_SECONDS
-from vitsearch.watching import watch_folders
-from vitsearch.web.upload_store import UploadStore
 from web_client import web_client
 
 import vitsearch
 from vitsearch.decoding.decoders import Decoders
 from vitsearch.doctor.repair import repair
 from vitsearch.errors import LibraryError
+from vitsearch.folders.watching import watch_folders
+from vitsearch.indexing.engine import Target
 from vitsearch.library import Library
+from vitsearch.neighbours.files import LITTER_SECONDS
 from vitsearch.storage.layout import MARK, Layout
+from vitsearch.web.services.upload_store import UploadStore
 
 pytestmark = pytest.mark.trust
 
@@ -158,7 +159,7 @@ def test_a_search_of_an_earlier_library_moves_its_cache_and_builds_none(library,
     library.close()
     as_earlier_versions_kept_it(library.folder)
     cached = (library.folder / "neighbours/1/manifest.json").read_bytes()
-    monkeypatch.setattr("vitsearch.neighbours.Neighbours.build", None)
+    monkeypatch.setattr("vitsearch.neighbours.neighbours.Neighbours.build", None)
     with Library.open(library.folder, backbone=MeanColour()) as again:
         assert again.search(photos / "red.png", include_self=True).results[0].path == photos / "red.png"
         assert (again.layout.search_cache(1) / "manifest.json").read_bytes() == cached
@@ -206,9 +207,9 @@ def test_names_that_vitsearch_did_not_make_stay_whatever_it_cleans_up(library, p
 
 
 def test_shards_of_somebody_else_in_a_shared_folder_are_neither_merged_nor_deleted(library, photos, tmp_path):
-    from vitsearch.ray_embedding import RayEmbedder, RayOptions
-    from vitsearch.stores.parquet import export_parquet
-    from vitsearch.stores.portable import Selection
+    from vitsearch.engines.parquet.writing import export_parquet
+    from vitsearch.engines.portable import Selection
+    from vitsearch.engines.ray.embedding import RayEngine
 
     library.index([photos])
     shared = tmp_path / "shared"
@@ -217,16 +218,15 @@ def test_shards_of_somebody_else_in_a_shared_folder_are_neither_merged_nor_delet
     export_parquet(Selection.of(library, ()), theirs)
     before = theirs.read_bytes()
     space_id, space = library.catalog.active_space()
-    embedder = RayEmbedder(
-        library.catalog, space_id, space, MeanColour, library.folder, RayOptions(shards=shared)
-    )
+    target = Target(library.catalog, space_id, space, MeanColour, library.folder, print)
+    embedder = RayEngine(shards=shared).open(target)
     assert embedder.embedded == 0
     assert theirs.read_bytes() == before
 
 
 def test_an_export_leaves_hidden_files_that_only_look_like_its_own(library, photos, tmp_path):
-    from vitsearch.stores.parquet import export_parquet
-    from vitsearch.stores.portable import Selection
+    from vitsearch.engines.parquet.writing import export_parquet
+    from vitsearch.engines.portable import Selection
 
     library.index([photos])
     mine = {tmp_path / f".out.parquet.{name}.partial": name.encode() for name in ("kept", "00ff00ff")}
