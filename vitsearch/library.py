@@ -36,6 +36,7 @@ from vitsearch.storage.catalog import Catalog, Counts, Filter, Root
 from vitsearch.storage.counts import LibraryCounts, library_counts
 from vitsearch.storage.database import Database
 from vitsearch.storage.layout import Layout
+from vitsearch.storage.private import make_folder
 from vitsearch.storage.write_lock import write_lock
 
 if TYPE_CHECKING:
@@ -509,7 +510,7 @@ class Library:
 
     def _make_folder(self) -> None:
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder)
         except OSError as error:
             raise LibraryError(f"cannot make the folder {self.folder}: {error.strerror or error}") from error
         self.layout.make_private()

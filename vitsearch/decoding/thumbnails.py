@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from vitsearch.errors import LibraryError
 from vitsearch.storage import atomic
 from vitsearch.storage.layout import Layout
+from vitsearch.storage.private import make_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,8 +54,8 @@ class KeptPictures:
         path = self._path(photo_hash, kind)
         with suppress(OSError, LibraryError):  # a full or read-only disk costs time, not the picture
             self._layout.make_private()
-            path.parent.mkdir(parents=True, exist_ok=True)
-            atomic.write(path, data, durable=False)
+            make_folder(path.parent)
+            atomic.write(path, data, durable=False, private=True)
 
     def has_for_grid(self, photo_hash: str) -> bool:
         """Whether the thumbnail that a grid shows is there."""

@@ -25,7 +25,7 @@ _LARGEST_HEADER = 2**26
 def save_head(head: Head, path: Path) -> None:
     """Write a head to a file; a reader sees the old file or the whole new one. Raises `HeadError` if it cannot."""
     try:
-        atomic.write(path, head_to_bytes(head))
+        atomic.write(path, head_to_bytes(head), private=True)
     except OSError as error:
         raise HeadError(f"cannot write {path}: {error.strerror or error}") from error
 

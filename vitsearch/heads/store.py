@@ -23,6 +23,7 @@ from vitsearch.heads.head import check_labels, check_name
 from vitsearch.heads.tables import HeadTables
 from vitsearch.storage.layout import Layout
 from vitsearch.storage.outputs import Output
+from vitsearch.storage.private import make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -308,7 +309,7 @@ class HeadShelf:
         path = self._path(head.name)
         if path.exists():
             head = replace(head, version=self.get(head.name).version + 1)
-        self._folder.mkdir(exist_ok=True)
+        make_folder(self._folder)
         save_head(head, path)
         return head
 

@@ -15,6 +15,7 @@ import numpy as np
 from vitsearch.neighbours.files import OperatingPoint, cheapest, expect_single_rows, give_back
 from vitsearch.neighbours.rotation import balancing_rotation
 from vitsearch.neighbours.sizing import KMEANS_ROUNDS, SAMPLE_QUERIES, CellShape
+from vitsearch.storage.private import create_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -364,6 +365,7 @@ class Cells:
 
         """
         try:
+            create_file(path)
             _faiss().write_index(self.index, str(path))
         except RuntimeError as error:  # FAISS's own words hold the line of its source
             path.unlink(missing_ok=True)

@@ -29,6 +29,7 @@ from blake3 import blake3
 from vitsearch.errors import LibraryError
 from vitsearch.storage import atomic
 from vitsearch.storage.layout import SEARCH_CACHE_FILES, made_files
+from vitsearch.storage.private import make_folder, opener
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -185,7 +186,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Make `manifest` the one that counts; all files that it names must be on disk already."""
     fields = asdict(manifest)
     text = json.dumps({"format": FORMAT, "sum": _fields_sum(fields), **fields}, indent=1)
-    atomic.write(folder / MANIFEST, text.encode())
+    atomic.write(folder / MANIFEST, text.encode(), private=True)
 
 
 def _fields_sum(fields: dict[str, Any]) -> int:
@@ -194,7 +195,7 @@ def _fields_sum(fields: dict[str, Any]) -> int:
 
 def write_file(path: Path, content: bytes) -> None:
     """Write a new file and wait until it is on disk."""
-    with path.open("xb") as file:
+    with open(path, "xb", opener=opener) as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
@@ -319,7 +320,7 @@ class RowFiles:
     @classmethod
     def create(cls, folder: Path, *, dimension: int) -> RowFiles:
         """Start two empty files under a name of their own."""
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         token = secrets.token_hex(4)
         rows, ids = f"rows-{token}.f16", f"ids-{token}.i64"
         for name in (rows, ids):

@@ -89,7 +89,7 @@ class ReferenceSample:
 
     def save(self, path: Path, *, generation: int) -> None:
         """Write the sample where `load` finds it; a reader sees the old file or the new one."""
-        with atomic.replacing(path, durable=False) as file:
+        with atomic.replacing(path, durable=False, private=True) as file:
             np.savez(file, generation=generation, ids=self.ids, rows=self.rows.astype(np.float16))
 
     def against(self, query: Vector, *, leave_out: Sequence[int] = ()) -> Background:

@@ -10,6 +10,8 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO
 
+from vitsearch.storage.private import opener
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -22,20 +24,25 @@ _YOUNG_SECONDS = 60.0
 _NO_LINKS = frozenset((errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EACCES, errno.EMLINK, errno.EINVAL))
 
 
-def write(path: Path, content: bytes, *, durable: bool = True, new: bool = False) -> None:
+def write(
+    path: Path, content: bytes, *, durable: bool = True, new: bool = False, private: bool = False
+) -> None:
     """Write `content` to `path` as `replacing` does. Raises `OSError`."""
-    with replacing(path, durable=durable, new=new) as file:
+    with replacing(path, durable=durable, new=new, private=private) as file:
         file.write(content)
 
 
 @contextmanager
-def replacing(path: Path, *, durable: bool = True, new: bool = False) -> Iterator[BinaryIO]:
+def replacing(
+    path: Path, *, durable: bool = True, new: bool = False, private: bool = False
+) -> Iterator[BinaryIO]:
     """Yield a file that takes the place of `path` when the block ends, and goes without a trace if it fails.
 
-    The permissions of a file that is replaced are kept. `durable` waits until all of it is on disk, which a cache can
-    do without. With `new` a file that is there by then stays, and `FileExistsError` is raised. Raises `OSError`.
+    The permissions of a file that is replaced are kept; a `private` one is its owner's alone. `durable` waits until all
+    of it is on disk, which a cache can do without. With `new` a file that is there by then stays, and `FileExistsError`
+    is raised. Raises `OSError`.
     """
-    draft = Draft(path)
+    draft = Draft(path, private=private)
     try:
         yield draft.file
         draft.finish(durable=durable)
@@ -53,12 +60,13 @@ class Draft:
     `file` is open for reading and writing, and locked for as long. For one file, `replacing` does all of it.
     """
 
-    def __init__(self, target: Path) -> None:
+    def __init__(self, target: Path, *, private: bool = False) -> None:
         # A short name: next to a photo whose name is as long as names may be, there is no room for more. A random one:
         # two processes may be at work on one target. Not mkstemp: what it makes only its owner can read.
         self.path = target.with_name(f".vitsearch-{secrets.token_hex(8)}.tmp")
         self._target = target
-        self.file: BinaryIO = self.path.open("x+b")
+        self._private = private
+        self.file: BinaryIO = open(self.path, "x+b", opener=opener if private else None)  # noqa: SIM115
         _lock(self.file)
 
     def finish(self, *, durable: bool = True) -> None:
@@ -75,8 +83,9 @@ class Draft:
         if new:
             _name_if_free(self.path, self._target)
             return
-        with suppress(FileNotFoundError):
-            self.path.chmod(self._target.stat().st_mode & 0o7777)
+        if not self._private:
+            with suppress(FileNotFoundError):
+                self.path.chmod(self._target.stat().st_mode & 0o7777)
         self.path.replace(self._target)
 
     def discard(self) -> None:

@@ -83,7 +83,9 @@ def _save(layout: Layout, state: State, counts: LibraryCounts) -> None:
         "vectors": counts.vectors,
     }
     layout.make_private()
-    atomic.write(layout.counts, json.dumps({"sum": _sum(fields), **fields}).encode(), durable=False)
+    atomic.write(
+        layout.counts, json.dumps({"sum": _sum(fields), **fields}).encode(), durable=False, private=True
+    )
 
 
 def _load(path: Path, state: State) -> LibraryCounts | None:

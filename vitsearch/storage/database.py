@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from vitsearch.errors import LibraryBusy, LibraryDamaged, LibraryError, LibraryMissing, LibraryTooNew
 from vitsearch.storage.layout import Layout
+from vitsearch.storage.private import create_file, make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -46,12 +47,16 @@ class Database:
             LibraryError: the folder cannot be written to.
 
         """
-        fresh = not path.exists()
-        if fresh and not create:
+        missing = not path.exists()
+        if missing and not create:
             raise LibraryMissing(
                 f"there is no library in {path.parent}: make one with `vitsearch index FOLDER`"
             )
         with _plain_errors(path):
+            fresh = missing or not path.stat().st_size
+            if missing:
+                with suppress(OSError):  # SQLite will say what is wrong
+                    create_file(path)
             # check_same_thread: decoding threads look photo_hashes up, under a lock.
             connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
             try:
@@ -169,7 +174,8 @@ class Database:
         layout = Layout.of(self.path.parent)
         backup = layout.backups / f"{self.path.name}.format-{version}"
         partial = layout.temporary(backup.name)
-        layout.backups.mkdir(mode=0o700, exist_ok=True)
+        make_folder(layout.backups)
+        create_file(partial)
         copy = sqlite3.connect(partial)
         try:
             self.connection.backup(copy)

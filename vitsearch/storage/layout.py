@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vitsearch.errors import LibraryError
+from vitsearch.storage.private import FOLDER_MODE, close_to_others, opener
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -150,7 +151,7 @@ class Layout:
             return path.name == _LOCK or path.name.startswith(LIBRARY_FILE)
         return path.parent in (self.heads, self.plans)
 
-    def make_private(self, *, mode: int = 0o700) -> Path:
+    def make_private(self, *, mode: int = FOLDER_MODE) -> Path:
         """Make and mark the private folder, readable by nobody else, unless it is there; return it.
 
         Raises:
@@ -163,9 +164,20 @@ class Layout:
                 private.mkdir(mode=mode, parents=True)
             if not (private / MARK).is_file():
                 _mark(private)
+                if mode == FOLDER_MODE:
+                    self._close_to_others()
         except OSError as error:
             raise LibraryError(f"cannot write to {private}: {error.strerror or error}") from error
         return private
+
+    def _close_to_others(self) -> None:
+        """Take what an earlier version made from other accounts, once: who opens it again afterwards means it."""
+        for path in (self.home, self.heads, self.plans):
+            close_to_others(path)
+            with suppress(OSError), os.scandir(path) as entries:
+                for entry in entries:
+                    if self.owns(path / entry.name):
+                        close_to_others(path / entry.name)
 
     def temporary(self, name: str) -> Path:
         """Return a new path in the private folder for a file that is to be renamed to `name` once it is whole.
@@ -176,7 +188,7 @@ class Layout:
         """
         self.make_private()
         try:
-            self.temporaries.mkdir(mode=0o700, exist_ok=True)
+            self.temporaries.mkdir(mode=FOLDER_MODE, exist_ok=True)
         except OSError as error:
             raise LibraryError(f"cannot write to {self.temporaries}: {error.strerror or error}") from error
         return self.temporaries / f"{name}.{secrets.token_hex(4)}.tmp"
@@ -216,7 +228,7 @@ def _mark(private: Path) -> None:
             "another --library"
         )
     # Another process may have been faster.
-    with suppress(FileExistsError), (private / MARK).open("x", encoding="utf-8") as file:
+    with suppress(FileExistsError), open(private / MARK, "x", encoding="utf-8", opener=opener) as file:
         file.write(_MARK_TEXT)
 
 

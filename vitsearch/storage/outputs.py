@@ -86,14 +86,15 @@ _EXTENSIONS = {
 class Output:
     """One file that a command is to write at `path`, and what it must not overwrite.
 
-    `inputs` are the files that the command reads; `force` overwrites whatever else is there; `is_indexed` says of a
-    path whether a library knows the file.
+    `inputs` are the files that the command reads; `force` overwrites whatever else is there; a `private` file is its
+    owner's alone; `is_indexed` says of a path whether a library knows the file.
     """
 
     path: Path
     kind: Kind
     inputs: Sequence[Path] = ()
     force: bool = False
+    private: bool = False
     is_indexed: Callable[[Path], bool] = lambda _: False
 
     def check(self) -> None:
@@ -144,7 +145,7 @@ class Output:
             raise self._failed(OSError(errno.ESPIPE, "it is not a regular file"))
         target = self._target()
         remove_abandoned(target.parent)
-        return Draft(target)
+        return Draft(target, private=self.private)
 
     def publish(self, draft: Draft) -> None:
         """Give a finished draft its name, unless what is there by now must stay. Raises `OutputError`, `OSError`."""

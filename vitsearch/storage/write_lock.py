@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from vitsearch.errors import LibraryBusy, LibraryError
 from vitsearch.storage.earlier_layout import adopt_earlier_files
 from vitsearch.storage.layout import Layout
+from vitsearch.storage.private import FILE_MODE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +59,7 @@ def photos_lease(folder: Path) -> Iterator[None]:
 def _locked(path: Path, busy: str) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
-    lock = FileLock(path, timeout=0)
+    lock = FileLock(path, timeout=0, mode=FILE_MODE)
     try:
         lock.acquire()
     except Timeout:

@@ -283,4 +283,5 @@ def _keep(library: Library, max_false_share: float, calibrated: CalibratedThresh
     layout = Layout.of(library.folder)
     with suppress(OSError, LibraryError):
         layout.make_private()
-        atomic.write(layout.cutoffs, json.dumps({"version": _VERSION, "entries": entries}, indent=1).encode())
+        content = json.dumps({"version": _VERSION, "entries": entries}, indent=1).encode()
+        atomic.write(layout.cutoffs, content, private=True)

@@ -46,6 +46,7 @@ class Journal:
     """
 
     def __init__(self, plan: Path) -> None:
+        self._plan = plan
         self.path = plan.with_name(f"{plan.name}.journal")
         self.lock = plan.with_name(f"{plan.name}.journal.lock")
         self.steps: dict[Path, Step] = {}
@@ -53,10 +54,12 @@ class Journal:
     def __enter__(self) -> Self:
         from filelock import FileLock, Timeout
 
-        self._lock = FileLock(self.lock, timeout=0)
+        self._lock = FileLock(self.lock, timeout=0, mode=self._mode())
         try:
             self._lock.acquire()
-            self._file = self.path.open("ab", buffering=0)
+            self._file = open(
+                self.path, "ab", buffering=0, opener=lambda path, flags: os.open(path, flags, self._mode())
+            )
         except Timeout:
             raise PlanError(
                 f"another run is at work on this plan ({self.path}): wait for it to finish"
@@ -75,6 +78,13 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._close()
+
+    def _mode(self) -> int:
+        """What a journal says is as private as the plan beside it."""
+        try:
+            return self._plan.stat().st_mode & 0o666
+        except OSError:
+            return 0o600
 
     def _close(self) -> None:
         self._file.close()

@@ -136,8 +136,8 @@ def plan_for(
     return plan
 
 
-def write_plan(plan: Plan, path: Path) -> None:
-    """Write a plan as indented JSON; a file that is there already stays.
+def write_plan(plan: Plan, path: Path, *, private: bool = False) -> None:
+    """Write a plan as indented JSON; a file that is there already stays; a `private` one is its owner's alone.
 
     Raises:
         PlanError: the file exists, or cannot be written.
@@ -162,7 +162,7 @@ def write_plan(plan: Plan, path: Path) -> None:
     # Names that are not UTF-8 hold surrogates, which JSON's escapes carry.
     text = json.dumps(document, indent=2, ensure_ascii=True)
     try:
-        Output(path, "plan").write_text(text + "\n")
+        Output(path, "plan", private=private).write_text(text + "\n")
     except OutputError as error:
         raise PlanError(str(error)) from error
 

@@ -13,6 +13,7 @@ from vitsearch.duplicates.cleanup.journal import Journal, Step, read_steps
 from vitsearch.duplicates.cleanup.plans import Action, Plan, read_plan, write_plan
 from vitsearch.errors import PlanError
 from vitsearch.storage.layout import Layout
+from vitsearch.storage.private import make_folder
 from vitsearch.web.responses import Conflict, NotFound
 
 _NAME = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{8}", re.ASCII)
@@ -73,10 +74,10 @@ class PlanStore:
         name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
         Layout.of(self._library).make_private()
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self._folder)
         except OSError as error:
             raise PlanError(f"cannot make the folder {self._folder}: {error.strerror or error}") from error
-        write_plan(plan, self._path(name))
+        write_plan(plan, self._path(name), private=True)
         return name
 
     def names(self) -> list[str]:

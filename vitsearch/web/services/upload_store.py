@@ -12,6 +12,7 @@ from blake3 import blake3
 from vitsearch.errors import UnreadablePhoto, VitsearchError
 from vitsearch.storage import atomic
 from vitsearch.storage.layout import UPLOAD_FILES, Layout, made_files
+from vitsearch.storage.private import make_folder
 from vitsearch.web.responses import NotFound
 
 if TYPE_CHECKING:
@@ -56,8 +57,8 @@ class UploadStore:
         path = self._folder / token
         self._layout.make_private()
         try:
-            self._folder.mkdir(exist_ok=True)
-            atomic.write(path, data, durable=False)
+            make_folder(self._folder)
+            atomic.write(path, data, durable=False, private=True)
         except OSError as error:
             raise VitsearchError(f"cannot keep the image: {error.strerror or error}") from error
         self._sweep(spared=path)
