@@ -39,6 +39,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(skip)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _no_trash_of_the_desktop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Photos of tests never get into the trash of whoever runs them: a file is where the folder of it would be made."""
+    in_the_way = tmp_path_factory.mktemp("data") / "file"
+    in_the_way.touch()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(in_the_way))
+        yield
+
+
 class MeanColour(Backbone):
     """A backbone whose vector is the mean colour of the four quarters: neighbours can be worked out by hand."""
 

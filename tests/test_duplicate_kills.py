@@ -36,6 +36,8 @@ def fresh(number):
         (photos / name).parent.mkdir(parents=True, exist_ok=True)
         (photos / name).write_bytes(content)
     keep, *rest = (PlannedFile(photos / name, content_hash(photos / name)) for name in CONTENTS)
+    if sys.argv[4:] == ["desktop"]:
+        os.environ["XDG_DATA_HOME"] = str(moved)
     plan = photos.parent / "plan.json"
     destination = moved if action == "move" else None
     write_plan(Plan(action, (photos,), (PlannedGroup(keep, tuple(rest)),), destination), plan)
@@ -48,6 +50,8 @@ def state(photos, moved):
             name = f"{folder.name if folder == photos else 'moved'}/{path.relative_to(folder)}"
             if path.is_symlink():
                 found[name] = "link to " + path.readlink().name
+            elif path.suffix == ".trashinfo":
+                found[name] = "says where it comes from"
             elif path.is_file():
                 found[name] = path.read_bytes().decode() + (" x2" if path.stat().st_nlink > 1 else "")
     return found
@@ -151,6 +155,17 @@ def test_a_kill_where_files_move_by_links_can_be_finished_or_undone(tmp_path, ac
     report = killed_everywhere(tmp_path, tmp_path / "moved", action, "by links")
     assert report["wrong"] == []
     assert_killed_before_each_change(report, ["os.link", "os.rename", "os.remove"], [])
+
+
+@pytest.mark.trust
+@pytest.mark.skipif(sys.platform != "linux", reason="the trash of Linux desktops")
+@pytest.mark.parametrize("action", ["trash", "symlink"])
+def test_a_kill_while_files_go_to_the_trash_of_the_desktop_can_be_finished_or_undone(tmp_path, action):
+    report = killed_everywhere(tmp_path, tmp_path / "data", action, "desktop")
+    assert report["wrong"] == []
+    assert "moved/Trash/files/copy.jpg" in report["after"]
+    # The note on where it comes from is opened for writing, and removed on the way back.
+    assert_killed_before_each_change(report, ["os.rename"], ["open"])
 
 
 @pytest.mark.skipif(

@@ -189,7 +189,10 @@ def test_a_file_that_is_left_alone_is_said_and_makes_the_status_one(library, pho
     call("duplicates", "--plan", plan, "--action", "hardlink")
     done = call("apply", plan, status=1)
     assert f"{photos}/small.jpg: left alone: it has not the same bytes" in done.stdout
-    assert done.stderr == "1 file moved, 1 left alone\n"
+    assert done.stderr == (
+        "1 file moved, 1 left alone\n"
+        f"they are in {photos / '.vitsearch-trash'}: delete that folder to free the space\n"
+    )
 
 
 def test_a_plan_never_overwrites_a_file_and_never_holds_a_burst(library, tmp_path, call):

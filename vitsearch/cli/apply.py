@@ -9,6 +9,7 @@ import click
 
 from vitsearch.cli.output import plural, print_json, say, shown
 from vitsearch.cli.session import Session, json_option, pass_session
+from vitsearch.duplicates.cleanup.trash import TRASH
 from vitsearch.storage.write_lock import photos_lease
 
 if TYPE_CHECKING:
@@ -24,9 +25,10 @@ def apply(context: click.Context, session: Session, plan: str, as_json: bool) ->
     """Carry out PLAN, which `duplicates --plan` wrote and you may have edited.
 
     First every file is compared with the plan; if one has changed, nothing is done and the list is shown. Kept files
-    are never touched and nothing is deleted: `trash` moves files to the hidden folder .vitsearch-trash at the top of
-    their indexed folder, which you empty yourself. A run that was interrupted is finished by the next one. Run
-    `vitsearch index` afterwards.
+    are never touched and nothing is deleted: `trash` moves files to the trash of your desktop on Linux, and to the
+    hidden folder .vitsearch-trash at the top of their indexed folder elsewhere, or where that trash is on another
+    drive. The last line says where they are; you empty it yourself. A run that was interrupted is finished by the next
+    one. Run `vitsearch index` afterwards.
 
     The exit status is 1 if a file was left alone.
     """
@@ -80,5 +82,8 @@ def _finish(context: click.Context, outcomes: list[Outcome], verb: str, *, as_js
         print_json({"files": outcomes})
     left = sum(not outcome.done for outcome in outcomes)
     say(f"{plural(len(outcomes) - left, 'file')} {verb}, {left:,} left alone", err=True)
+    for trash in sorted({outcome.trash for outcome in outcomes if outcome.trash is not None}):
+        how = "delete that folder" if trash.name == TRASH else "empty the trash of your desktop"
+        say(f"they are in {shown(str(trash))}: {how} to free the space", err=True)
     if left:
         context.exit(1)

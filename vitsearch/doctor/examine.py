@@ -9,8 +9,8 @@ import numpy as np
 from vitsearch.doctor.caches import cache_state, is_cached
 from vitsearch.doctor.findings import Examination, Finding
 from vitsearch.doctor.leftovers import abandoned, kept_copies
-from vitsearch.duplicates.cleanup.applying import TRASH
 from vitsearch.duplicates.cleanup.journal import read_steps
+from vitsearch.duplicates.cleanup.trash import TRASH
 from vitsearch.errors import HeadError, LibraryBusy, LibraryDamaged, LibraryError, LibraryMissing, PlanError
 from vitsearch.heads.files import load_head
 from vitsearch.storage.catalog import Catalog

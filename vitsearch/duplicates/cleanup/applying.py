@@ -1,8 +1,7 @@
 """Carry a plan out, file by file, and put everything back.
 
-Nothing is deleted. Files that go are moved to a hidden trash folder on their own file system, so that a move is one
-rename that cannot fill a disk, and so that `undo` knows where they are: a desktop's trash would not tell us on most
-systems. Whoever wants the space empties that folder.
+Nothing is deleted. Files that go are moved to a trash on their own file system, so that a move is one rename that
+cannot fill a disk, and `undo` knows where they are. Whoever wants the space empties that trash.
 """
 
 from __future__ import annotations
@@ -18,6 +17,14 @@ from vitsearch.duplicates.cleanup.journal import Journal, Step, check_journal, c
 from vitsearch.duplicates.cleanup.plans import read_plan, real_place
 from vitsearch.duplicates.cleanup.renaming import discard
 from vitsearch.duplicates.cleanup.safe_move import finish, held, move, recover, settle
+from vitsearch.duplicates.cleanup.trash import (
+    TRASH,
+    forget_in_trash,
+    free_target,
+    note_in_trash,
+    trash_folder,
+    trash_target,
+)
 from vitsearch.errors import FileDisturbed, PlanError
 from vitsearch.paths import identity
 
@@ -27,16 +34,18 @@ if TYPE_CHECKING:
     from vitsearch.duplicates.cleanup.plans import Plan, PlannedFile, PlannedGroup
     from vitsearch.duplicates.cleanup.safe_move import HeldFile
 
-TRASH = ".vitsearch-trash"
-
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one file: `text` says it in a few words, `done` whether it is as wished."""
+    """What became of one file: `text` says it in a few words, `done` whether it is as wished.
+
+    `trash` is the folder to empty for the space of one that was put into the trash.
+    """
 
     path: Path
     done: bool
     text: str
+    trash: Path | None = None
 
 
 class ChangedFiles(PlanError):
@@ -161,20 +170,24 @@ def _apply(
 ) -> Outcome:
     step = journal.steps.get(file.path)
     if step is not None and step.state == "done":
-        return Outcome(file.path, done=True, text=_done_text(step))
+        return _done(step)
     try:
         with _kept(group.keep) as keep:
             if step is None or step.state == "undone" or not _resumed(step):
                 _check(plan, group, file, kept)
+                if step is not None:
+                    _forget(step)
                 step = _begun(plan, group, file)
                 journal.note(step, "begun")
+                if step.action != "move":
+                    note_in_trash(step.target, step.path)
                 move(step.path, step.target, content=step.content)
             _check_still_kept(group.keep, keep)
             _leave_link(step, keep)
             journal.note(step, "done")
     except (OSError, FileDisturbed) as error:
         return _left_alone(file, error, journal)
-    return Outcome(file.path, done=True, text=_done_text(step))
+    return _done(step)
 
 
 @contextmanager
@@ -305,6 +318,7 @@ def _undo(step: Step, journal: Journal) -> Outcome:
             content=step.content,
             attributes=step.attributes or attributes_of(step.target),
         )
+        _forget(step)
         journal.note(step, "undone")
         _remove_empty(step.target.parent)
     except FileExistsError:
@@ -324,33 +338,23 @@ def _undone_without_a_move(step: Step, journal: Journal) -> Outcome:
     if not os.path.lexists(step.path):
         # Its drive may be away: another undo finds it when it is back.
         return Outcome(step.path, done=False, text=f"it is neither here nor at {step.target}")
+    _forget(step)
     journal.note(step, "undone")
-    return Outcome(step.path, done=True, text="it was never moved")
+    text = "it was never moved" if step.state == "begun" else "it was put back before"
+    return Outcome(step.path, done=True, text=text)
+
+
+def _forget(step: Step) -> None:
+    if step.action != "move":
+        forget_in_trash(step.target, step.path)
 
 
 def _free_target(plan: Plan, file: PlannedFile) -> Path:
-    """Choose where a file goes: below the destination or its trash, at its own place below the root."""
+    """Choose where a file goes: to the trash, or below the destination at its own place below the root."""
     root = plan.root_of(file.path)
-    relative = file.path.relative_to(root)
-    if plan.destination is not None:
-        wanted = plan.destination / relative
-    else:
-        home = _trash_home(file.path, root)
-        wanted = home / TRASH / file.path.relative_to(home)
-    target, number = wanted, 1
-    while os.path.lexists(target):
-        target = wanted.with_name(f"{wanted.stem}-{number}{wanted.suffix}")
-        number += 1
-    return target
-
-
-def _trash_home(path: Path, root: Path) -> Path:
-    """The outermost folder, at most the root, that is on the file's own file system."""
-    home = path.parent
-    device = home.stat().st_dev
-    while home != root and home.parent.stat().st_dev == device:
-        home = home.parent
-    return home
+    if plan.destination is None:
+        return trash_target(file.path, root)
+    return free_target(plan.destination / file.path.relative_to(root))
 
 
 def _remove_empty(folder: Path) -> None:
@@ -363,7 +367,8 @@ def _remove_empty(folder: Path) -> None:
         folder = folder.parent
 
 
-def _done_text(step: Step) -> str:
+def _done(step: Step) -> Outcome:
     verb = {"trash": "moved to", "move": "moved to", "hardlink": "now a hard link; the file is at",
             "symlink": "now a link; the file is at"}[step.action]  # fmt: skip
-    return f"{verb} {step.target}"
+    trash = None if step.action == "move" else trash_folder(step.target)
+    return Outcome(step.path, done=True, text=f"{verb} {step.target}", trash=trash)

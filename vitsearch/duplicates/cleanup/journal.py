@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from vitsearch.duplicates.cleanup.attributes import Attributes, attributes_document, parsed_attributes
 from vitsearch.duplicates.cleanup.plans import Action, one_of, parsed_hash, parsed_path, real_place
+from vitsearch.duplicates.cleanup.trash import is_in_desktop_trash
 from vitsearch.errors import PlanError
 from vitsearch.paths import real_path
 
@@ -194,6 +195,8 @@ def check_target(target: Path, plan: Plan) -> None:
         PlanError: it is in none of the places that the plan names, as it is written or behind a link.
 
     """
+    if plan.destination is None and is_in_desktop_trash(target):
+        return
     if plan.destination is None or not _is_inside(target, plan.destination):
         plan.root_of(target)
 

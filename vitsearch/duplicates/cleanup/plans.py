@@ -54,7 +54,7 @@ class PlannedGroup:
 class Plan:
     """What to do with the files of each group that are not kept.
 
-    `trash` moves them to a hidden folder of their root, `move` to `destination`; `hardlink` and `symlink` put them
+    `trash` moves them to the trash of their file system, `move` to `destination`; `hardlink` and `symlink` put them
     into the trash too and leave a link to the kept file in their place. No file outside `roots` is touched.
     """
 

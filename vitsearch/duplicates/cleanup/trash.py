@@ -1,0 +1,170 @@
+"""Where a plan puts files that go into the trash.
+
+On Linux that is the trash of the desktop, by the Trash specification 1.0 of freedesktop.org: file managers list what is
+in it, restore it and empty it. It is used where it lies on the file's own file system, so that a move is one rename
+that cannot fill a disk. Everywhere else a hidden folder at the top of the indexed folder serves: other systems do not
+say where their trash has put a file, and undo must know.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import sys
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote_from_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TRASH = ".vitsearch-trash"
+_FILES, _INFO = "files", "info"
+# Bytes: longer names have no room for a number and for `.trashinfo` where 255 are allowed.
+_LONGEST_NAME = 230
+
+
+def trash_target(path: Path, root: Path) -> Path:
+    """Choose a free place for a file in the trash; its folders are there then, or are in a folder that can be made."""
+    desktop = _desktop_trash(path)
+    if desktop is not None:
+        return _free(desktop / _FILES / path.name, taken=lambda target: _info_of(target).exists())
+    home = _outermost(path.parent, root)
+    return _free(home / TRASH / path.relative_to(home))
+
+
+def free_target(wanted: Path) -> Path:
+    """Return a path, with a number after its name if it is taken."""
+    return _free(wanted)
+
+
+def note_in_trash(target: Path, path: Path) -> None:
+    """Tell the desktop where a file comes from that will be at `target`, if that is in its trash. Raises `OSError`."""
+    if is_in_desktop_trash(target):
+        date = f"DeletionDate={datetime.now().astimezone():%Y-%m-%dT%H:%M:%S}\n"
+        with _info_of(target).open("x", encoding="ascii") as file:
+            file.write(_origin(target, path) + date)
+
+
+def forget_in_trash(target: Path, path: Path) -> None:
+    """Take back what `note_in_trash` has told, when the file is not there (any more)."""
+    if is_in_desktop_trash(target) and not os.path.lexists(target):
+        with suppress(OSError, UnicodeDecodeError):
+            info = _info_of(target)
+            # Another program may have taken the name for a file of its own.
+            if info.read_text(encoding="ascii").startswith(_origin(target, path)):
+                info.unlink()
+
+
+def is_in_desktop_trash(target: Path) -> bool:
+    """Whether a path is directly in the trash of a desktop (even one that is not there any more), not behind a link."""
+    files = target.parent
+    folder = files.parent
+    named = (
+        folder.name == "Trash"
+        or re.fullmatch(r"\.Trash-[0-9]+", folder.name) is not None
+        or (folder.parent.name == ".Trash" and folder.name.isdecimal())
+    )
+    return (
+        named
+        and files.name == _FILES
+        and not {"..", TRASH}.intersection(target.parts)
+        and not any(place.is_symlink() for place in (folder, files, folder / _INFO))
+    )
+
+
+def trash_folder(target: Path) -> Path | None:
+    """The folder to empty for the space of a file at `target`, or None if that is in no trash."""
+    if is_in_desktop_trash(target):
+        return target.parent.parent
+    for folder in target.parents:
+        if folder.name == TRASH:
+            return folder
+    return None
+
+
+def _desktop_trash(path: Path) -> Path | None:
+    """The desktop's trash for a file, made if need be; None where it is not on the file's own file system."""
+    if sys.platform != "linux" or len(os.fsencode(path.name)) > _LONGEST_NAME:
+        return None
+    try:
+        device = path.lstat().st_dev
+        home = _home_trash()
+        if _device_of(home) == device:
+            return _made(home, device)
+        top = _mount_point(path)
+        shared = top / ".Trash"
+        if shared.is_dir() and not shared.is_symlink() and shared.stat().st_mode & stat.S_ISVTX:
+            made = _made(shared / str(os.getuid()), device)
+            if made is not None:
+                return made
+        return _made(top / f".Trash-{os.getuid()}", device)
+    except OSError:
+        return None
+
+
+def _home_trash() -> Path:
+    named = Path(os.environ.get("XDG_DATA_HOME", ""))
+    return (named if named.is_absolute() else Path.home() / ".local" / "share") / "Trash"
+
+
+def _made(folder: Path, device: int) -> Path | None:
+    for place in (folder, folder / _FILES, folder / _INFO):
+        try:
+            place.mkdir(mode=0o700, parents=place == folder, exist_ok=True)
+            status = place.lstat()
+        except OSError:
+            return None
+        if not stat.S_ISDIR(status.st_mode) or status.st_dev != device or status.st_uid != os.getuid():
+            return None
+    return folder
+
+
+def _mount_point(path: Path) -> Path:
+    folder = Path(os.path.realpath(path.parent))
+    while not folder.is_mount() and folder != folder.parent:
+        folder = folder.parent
+    return folder
+
+
+def _origin(target: Path, path: Path) -> str:
+    # The home trash names a file by its whole path, the trash of a drive from the drive's top.
+    top = _top_of(target.parent.parent)
+    named = path if top is None or not path.is_relative_to(top) else path.relative_to(top)
+    return f"[Trash Info]\nPath={quote_from_bytes(os.fsencode(named), safe='/')}\n"
+
+
+def _top_of(folder: Path) -> Path | None:
+    """The top of the drive that a trash belongs to, or None if it is the trash of the home folder."""
+    if folder.name.startswith(".Trash-"):
+        return folder.parent
+    return folder.parent.parent if folder.parent.name == ".Trash" else None
+
+
+def _info_of(target: Path) -> Path:
+    return target.parent.parent / _INFO / f"{target.name}.trashinfo"
+
+
+def _device_of(path: Path) -> int:
+    while not os.path.lexists(path):
+        path = path.parent
+    return path.stat().st_dev
+
+
+def _free(wanted: Path, taken: Callable[[Path], bool] = lambda _: False) -> Path:
+    target, number = wanted, 1
+    while os.path.lexists(target) or taken(target):
+        target = wanted.with_name(f"{wanted.stem}-{number}{wanted.suffix}")
+        number += 1
+    return target
+
+
+def _outermost(folder: Path, root: Path) -> Path:
+    """The outermost folder, at most the root, that is on the same file system."""
+    device = folder.stat().st_dev
+    while folder != root and folder.parent.stat().st_dev == device:
+        folder = folder.parent
+    return folder
