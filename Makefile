@@ -3,15 +3,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-timing test-all test-ray test-gpu fuzz crash check weights clean
+.PHONY: demo format test test-timing test-all test-ray test-gpu fuzz crash check weights clean
 
 demo: .venv/installed
 	$(BIN)/vitsearch --library demo/library index sample_images
 	$(BIN)/vitsearch --library demo/library search sample_images/animals/cat-1.jpg -k 9 --sheet demo/contact-sheet.png
 	@echo "Look at demo/contact-sheet.png"
 
+# All tests, or some of them: make test T=tests/test_search.py
+T ?=
 test: .venv/installed weights
-	$(BIN)/python -m pytest -q -m "not timing and not slow and not fuzz and not crash and not ray"
+	$(BIN)/python -m pytest -q -m "not timing and not slow and not fuzz and not crash and not ray" $(T)
 
 # What needs a machine with nothing else to do, and what takes long.
 test-timing: .venv/installed
@@ -37,6 +39,10 @@ test-gpu: .venv/installed
 crash: .venv/installed
 	$(BIN)/python -m pytest -q -m crash tests/crash
 
+format: .venv/installed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
 check: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -48,7 +54,7 @@ weights: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[tests]'
 	touch $@
 
 clean:

@@ -38,7 +38,7 @@ OWNERS = {
     "rich": ["vitsearch/cli/*"],
     "click": ["vitsearch/cli/*"],
     "fastapi": ["vitsearch/web/*"],
-    "jinja2": ["vitsearch/web/*"],
+    "jinja2": ["vitsearch/pages/templating.py", "vitsearch/web/*"],
     "pydantic": ["vitsearch/web/*"],
     "starlette": ["vitsearch/web/*"],
     "uvicorn": ["vitsearch/web/*"],

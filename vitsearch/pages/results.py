@@ -4,47 +4,34 @@ from __future__ import annotations
 
 import base64
 import io
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from vitsearch.decoding.decoders import Decoders
 from vitsearch.errors import UnreadablePhoto
 from vitsearch.pages.contact_sheet import thumbnail
-from vitsearch.pages.markup import in_markup
+from vitsearch.pages.templating import template
 from vitsearch.storage.outputs import Output
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from vitsearch.records import Match, SearchResult
 
 _SIDE = 320
 
-_PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="generator" content="vitsearch">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>{title}</title>
-<style>
-:root {{ color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; }}
-body {{ margin: 2rem auto; padding: 0 1rem; max-width: 80rem; }}
-h1 {{ font-size: 1.25rem; }}
-ul {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: 1.25rem; padding: 0; }}
-li {{ list-style: none; }}
-img {{ display: block; width: 100%; height: 15rem; object-fit: contain; background: #8881; border-radius: .4rem; }}
-.query img {{ outline: 3px solid #d94614; }}
-.path {{ overflow-wrap: anywhere; font-size: .85em; opacity: .75; }}
-.weak {{ opacity: .55; }}
-</style>
-<h1>{title}</h1>
-<p>{summary}</p>
-<ul>
-{items}
-</ul>
-</html>
-"""
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """One picture of the page, with what stands below it; `picture` is made when the page is."""
+
+    kind: str
+    path: Path
+    title: str
+    facts: str
+    picture: Callable[[], str]
 
 
 def write_result_page(
@@ -60,36 +47,32 @@ def write_result_page(
     """
     output = Output(file, "page", inputs=queries, force=force)
     output.check()
+    names = ", ".join(path.name for path in queries)
     with Decoders() as decoders:
-        items = [_item("query", path, "query", "", decoders) for path in queries]
+        items = [
+            _Item("query", path, "query", "", partial(picture_address, path, decoders)) for path in queries
+        ]
         items += [_match_item(match, result.matches_above, decoders) for match in result.results]
-    page = _PAGE.format(
-        title=in_markup(
-            "Photos like " + ", ".join(path.name for path in queries) if queries else " ".join(result.query)
-        ),
-        summary=in_markup(f"{len(result.results)} matches by {result.model}, best first"),
-        items="\n".join(items),
-    )
+        page = template("results.html").render(
+            title=f"Photos like {names}" if queries else " ".join(result.query),
+            summary=f"{len(result.results)} matches by {result.model}, best first",
+            items=items,
+        )
     output.write_text(page)
 
 
-def _match_item(match: Match, floor: float | None, decoders: Decoders) -> str:
+def _match_item(match: Match, floor: float | None, decoders: Decoders) -> _Item:
     facts = " · ".join(
         part
         for part in (f"{match.width} x {match.height}", (match.taken or "")[:10], match.camera or "")
         if part
     )
-    weak = "weak" if floor is not None and match.score < floor else ""
-    title = f"{match.score:.3f} · above {match.percentile:.1f} % of the library"
-    return _item(weak, match.path, title, facts, decoders)
-
-
-def _item(kind: str, path: Path, title: str, facts: str, decoders: Decoders) -> str:
-    name = in_markup(str(path))
-    return (
-        f'<li class="{kind}"><img alt="{in_markup(path.name)}" src="{picture_address(path, decoders)}">'
-        f"<strong>{in_markup(title)}</strong><br>{in_markup(facts)}"
-        f'<div class="path">{name}</div></li>'
+    return _Item(
+        kind="weak" if floor is not None and match.score < floor else "",
+        path=match.path,
+        title=f"{match.score:.3f} · above {match.percentile:.1f} % of the library",
+        facts=facts,
+        picture=partial(picture_address, match.path, decoders),
     )
 
 
