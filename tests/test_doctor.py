@@ -401,8 +401,10 @@ def test_a_file_that_was_cut_short_gives_what_is_left(folder, photos):
     os.truncate(folder / "library.db", pages_of(folder, "head_examples")[0] * PAGE)
     repair(folder)
     after = contents(folder)
-    for table in ("roots", "photos", "files", "vectors", "head_examples"):
+    for table in ("roots", "photos", "vectors", "head_examples"):
         assert after[table] == before[table]
+    # The names of file systems lay behind the cut; the next run notes them again.
+    assert [row[:-1] for row in after["files"]] == [row[:-1] for row in before["files"]]
     with Library.open(folder, backbone=MeanColour()) as library:
         assert figures(library.index()) == {"photos": 40, "files": 40, "unchanged": 40}
 

@@ -425,8 +425,16 @@ class Library:
             )
         return infos
 
-    def relocate_root(self, old: str | os.PathLike[str], new: str | os.PathLike[str]) -> None:
-        """Say that a known folder is now at another path; no photo is read again."""
+    def relocate_root(
+        self, old: str | os.PathLike[str], new: str | os.PathLike[str], *, force: bool = False
+    ) -> None:
+        """Say that a known folder is now at another path; no photo is read again.
+
+        Raises:
+            LibraryError: the new folder does not exist, overlaps another one, or does not hold these photos: fewer than
+                half of a sample have the same names and sizes there. `force` leaves the sample out.
+
+        """
         folder = real_path(new)
         if not folder.is_dir():
             raise LibraryError(f"{folder} does not exist: mount its drive, then relocate")
@@ -434,7 +442,11 @@ class Library:
             self.catalog
         )  # before the write lock: its lock file would make the folder of a library that is not there
         with write_lock(self.folder):
-            catalog.relocate_root(self._known_root(old), folder)
+            root = self._known_root(old)
+            catalog.check_overlap(root, folder)
+            if not force:
+                _check_sample(catalog.sample_of_files(root), root, folder)
+            catalog.relocate_root(root, folder)
 
     def forget_root(self, folder: str | os.PathLike[str]) -> int:
         """Drop a folder from the library, and the photos that were nowhere else; return how many went."""
@@ -619,6 +631,23 @@ class Library:
             if root.path in (path, Path(folder)):
                 return root
         raise LibraryError(f"{path} is not a folder that was indexed: see `vitsearch roots list`")
+
+
+def _check_sample(files: Sequence[tuple[str, int]], root: Root, folder: Path) -> None:
+    """Raise `LibraryError` unless at least half of some files, given with their sizes, are in a folder."""
+
+    def is_there(relative: str, size: int) -> bool:
+        try:
+            return (folder / relative).stat().st_size == size
+        except OSError:
+            return False
+
+    found = sum(is_there(relative, size) for relative, size in files)
+    if 2 * found < len(files):
+        raise LibraryError(
+            f"{folder} does not hold the photos of {root.path}: of {len(files)} that were looked for, {found} are "
+            "there with their sizes; name the right folder, or use --force"
+        )
 
 
 def _folder_bytes(folder: Path) -> int:

@@ -39,14 +39,15 @@ def list_roots(session: Session, as_json: bool) -> None:
 @roots.command()
 @click.argument("old", type=click.Path())
 @click.argument("new", type=click.Path())
+@click.option("--force", is_flag=True, help="Do so although NEW does not hold these photos.")
 @pass_session
-def relocate(session: Session, old: str, new: str) -> None:
+def relocate(session: Session, old: str, new: str, force: bool) -> None:
     """Say that the folder OLD is now at NEW, for example on a drive that is mounted elsewhere.
 
-    No photo is read again.
+    No photo is read again. NEW is refused if it does not hold these photos, by the names and sizes of some of them.
     """
     with session.open() as library:
-        library.relocate_root(old, new)
+        library.relocate_root(old, new, force=force)
     say(f"{shown(old)} is now {shown(new)}")
 
 

@@ -75,16 +75,25 @@ class Decoders:
             process.start()
 
     @contextmanager
-    def open(self, source: Path | bytes, *, name: str | None = None) -> Iterator[ProtectedPhoto]:
+    def open(
+        self, source: Path | bytes, *, name: str | None = None, photo_hash: str | None = None
+    ) -> Iterator[ProtectedPhoto]:
         """Open a file, or the bytes of one that messages call `name`; a process is taken until the block ends.
 
+        With `photo_hash`, in hexadecimal digits, only a file that holds this photo is opened.
+
         Raises:
-            UnreadablePhoto: it cannot be read, is not an image, or costs more than a photo may.
+            UnreadablePhoto: it cannot be read, is not an image, costs more than a photo may, or holds another one.
 
         """
         process = self._idle.get()
         try:
-            yield ProtectedPhoto(process, source, name=name or str(source))
+            photo = ProtectedPhoto(process, source, name=name or str(source))
+            if photo_hash is not None and photo.photo_hash.hex() != photo_hash:
+                raise UnreadablePhoto(
+                    photo.name, "it holds another picture than when it was indexed: index its folder again"
+                )
+            yield photo
         finally:
             self._idle.put(process)
 
@@ -175,8 +184,8 @@ class ProtectedPhoto:
         self, request: Fields, understood: Callable[[Fields, bytes], Answer], *, most: int
     ) -> Answer:
         # Decoding uses up what was opened.
-        if not self._is_open:
-            self._open()
+        if not self._is_open and self._open()[1] != self.photo_hash:
+            raise UnreadablePhoto(self.name, "it changed while it was read", passing=True)
         self._is_open = False
         return self._ask(request, understood, most=most)
 

@@ -80,25 +80,25 @@ class Thumbnails(KeptPictures):
         """Make a thumbnail of a photo file (again), keep it, and return its JPEG bytes.
 
         Raises:
-            UnreadablePhoto: the file cannot be decoded.
+            UnreadablePhoto: the file cannot be decoded, or does not hold this photo (any more).
 
         """
         made = self.cached(photo_hash, height)
         if made is not None:  # while this one waited for its turn
             return made
-        with self._decoders.open(photo) as opened:
+        with self._decoders.open(photo, photo_hash=photo_hash) as opened:
             data = _encoded(_scaled(opened, height), _QUALITY)
         self.keep(photo_hash, height, data)
         return data
 
-    def view(self, photo: Path) -> bytes:
+    def view(self, photo: Path, *, photo_hash: str | None = None) -> bytes:
         """Return a photo for the whole screen, as JPEG with no side longer than 2048 pixels. It is not kept.
 
         Raises:
-            UnreadablePhoto: the file cannot be decoded.
+            UnreadablePhoto: the file cannot be decoded, or does not hold the photo with this hash.
 
         """
-        with self._decoders.open(photo) as opened:
+        with self._decoders.open(photo, photo_hash=photo_hash) as opened:
             return _encoded(_for_the_screen(opened), _VIEW_QUALITY)
 
 

@@ -323,11 +323,16 @@ def _drop_orphans(database: Database, tables: list[_Table]) -> dict[str, int]:
             Space.from_json(str(description))
         except (ValueError, TypeError, KeyError, AttributeError):
             database.run("DELETE FROM spaces WHERE id = ?", [space])
-    references = [
-        (table.name, *cast("tuple[str, str, str]", row[2:5]))
-        for table in tables
-        for row in database.rows(f"PRAGMA foreign_key_list({table.name})")
-    ]
+    references = []
+    for table in tables:
+        for row in database.rows(f"PRAGMA foreign_key_list({table.name})"):
+            parent, column, key = cast("tuple[str, str, str]", row[2:5])
+            if row[6] == "SET NULL":  # the row says as much without it
+                database.run(
+                    f"UPDATE {table.name} SET {column} = NULL WHERE {column} NOT IN (SELECT {key} FROM {parent})"
+                )
+            else:
+                references.append((table.name, parent, column, key))
     deleted = 1
     while deleted:
         deleted = sum(

@@ -13,11 +13,13 @@ from vitsearch.errors import LibraryError
 from vitsearch.paths import is_offline, names_of
 from vitsearch.records import FoundFile, PhotoFacts
 from vitsearch.storage.database import Value, path_to_value, value_to_path
-from vitsearch.storage.sql import contained, in_parts
-from vitsearch.storage.vectors import NEW_GENERATION, VectorTables
+from vitsearch.storage.decisions import bring_decisions_back, decisions_are_kept
+from vitsearch.storage.removal import ROWS_AT_ONCE, RemovalTables
+from vitsearch.storage.sql import in_parts
+from vitsearch.storage.vectors import NEW_GENERATION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -130,14 +132,14 @@ class Filter:
         return bool(self.folders or self.after or self.before or self.camera)
 
 
-# Rows that are deleted in one transaction: readers and other writers wait for no more than that.
-_AT_ONCE = 2000
+# So many files tell whether a folder is the one that it is said to be.
+_SAMPLED_FILES = 100
 
 # What a photo's metadata says, other than its pixels: the newest file that says something is believed.
 _EDITABLE = ("taken", "camera", "latitude", "longitude", "software", "perceptual")
 
 
-class Catalog(VectorTables):
+class Catalog(RemovalTables):
     """The tables of one library. Every method that writes is one short transaction."""
 
     def roots(self) -> list[Root]:
@@ -176,23 +178,32 @@ class Catalog(VectorTables):
             [(new, path_to_value(prefix + value_to_path(path)), i) for i, path in rows],
         )
 
-    def relocate_root(self, root: Root, folder: Path) -> None:
-        """Say that a root's files are now below `folder`; nothing is read again.
-
-        Raises:
-            LibraryError: the folder overlaps another root.
-
-        """
+    def check_overlap(self, root: Root, folder: Path) -> None:
+        """Raise `LibraryError` if a folder that a root is to be moved to overlaps another root."""
         for other in self.roots():
             overlaps = folder.is_relative_to(other.path) or other.path.is_relative_to(folder)
             if other.id != root.id and overlaps:
                 raise LibraryError(f"{folder} overlaps the root {other.path}: forget that one first")
+
+    def relocate_root(self, root: Root, folder: Path) -> None:
+        """Say that a root's files are now below `folder`, which `check_overlap` passes; nothing is read again."""
         with self.database.write():
             self.database.run("UPDATE roots SET path = ? WHERE id = ?", [path_to_value(str(folder)), root.id])
 
+    def sample_of_files(self, root: Root) -> list[tuple[str, int]]:
+        """Return the paths below a root and the sizes of some of its readable files, spread over all of them."""
+        among = "FROM files WHERE root = ? AND photo IS NOT NULL"
+        count = cast("int", self.database.scalar(f"SELECT count(*) {among}", [root.id]))
+        rows = self.database.rows(
+            f"SELECT path, size FROM (SELECT path, size, row_number() OVER (ORDER BY id) AS number {among}) "
+            f"WHERE number % {max(1, count // _SAMPLED_FILES)} = 0 LIMIT {_SAMPLED_FILES}",
+            [root.id],
+        )
+        return [(value_to_path(path), cast("int", size)) for path, size in rows]
+
     def forget_root(self, root: Root) -> Ids:
         """Drop a root, its file rows, and the photos that were nowhere else; return the ids of those, (n,) int64."""
-        removed = self._delete_files("root = ?", [root.id])
+        removed = self.delete_files("root = ?", [root.id])
         # Last: as long as the root is known, a run that was cut short can be finished.
         with self.database.write():
             self.database.run("DELETE FROM roots WHERE id = ?", [root.id])
@@ -240,11 +251,11 @@ class Catalog(VectorTables):
                 ("root = ? AND path = ?", [(system, root.id, path_to_value(path)) for path in files.paths]),
             ]
             for condition, rows in updates:
-                for start in range(0, len(rows), _AT_ONCE):
+                for start in range(0, len(rows), ROWS_AT_ONCE):
                     with self.database.write():
                         self.database.run_many(
                             f"UPDATE files SET file_system = ? WHERE {condition}",
-                            rows[start : start + _AT_ONCE],
+                            rows[start : start + ROWS_AT_ONCE],
                         )
 
     def photo_id(self, photo_hash: bytes) -> int | None:
@@ -264,8 +275,11 @@ class Catalog(VectorTables):
         """Commit one batch of read files in one transaction; return how many vectors were added."""
         added = 0
         with self.database.write():
+            awaited = decisions_are_kept(self.database)
             for file in readable:
                 photo = self._photo_id(file)
+                if awaited:
+                    bring_decisions_back(self.database, file.photo_hash, photo)
                 if file.row is not None:
                     added += self.database.run(
                         "INSERT OR IGNORE INTO vectors (space, photo, norm, vector) VALUES (?, ?, ?, ?)",
@@ -401,82 +415,6 @@ class Catalog(VectorTables):
             f"SELECT path, reason FROM files WHERE photo IS NULL AND missing = 0 AND {place}", values
         )
         return [(value_to_path(path), str(reason)) for path, reason in rows]
-
-    def prune(self, files: Sequence[int]) -> int:
-        """Delete these files, as far as they are marked missing, and the photos that are nowhere else.
-
-        Returns how many photos went.
-        """
-        removed = 0
-        for start in range(0, len(files), _AT_ONCE):
-            ids = ",".join(map(str, files[start : start + _AT_ONCE]))
-            removed += len(self._delete_files(f"missing = 1 AND id IN ({ids})", []))
-        return removed + self._delete_placeless_photos()
-
-    def _delete_files(self, condition: str, values: Sequence[Value]) -> list[int]:
-        """Delete file rows, and the photos that were nowhere else; return the ids of those.
-
-        Some a transaction: others get their turn, and a kill leaves nothing half done.
-        """
-        removed: list[int] = []
-        while True:
-            with self.database.write(check_references=False):
-                rows = self.database.rows(
-                    f"SELECT id, photo FROM files WHERE {condition} LIMIT {_AT_ONCE}", values
-                )
-                self.database.run(f"DELETE FROM files WHERE id IN ({','.join(str(row[0]) for row in rows)})")
-                removed += self._delete_if_placeless(
-                    {cast("int", photo) for _, photo in rows if photo is not None}
-                )
-            if len(rows) < _AT_ONCE:
-                return removed
-
-    def _delete_placeless_photos(self) -> int:
-        """Delete all photos that have no place, as those that were embedded without one."""
-        # Compared as arrays: a subquery for each of ten million photos, in no order, takes longer.
-        photos = self.database.ids("SELECT id FROM photos")
-        photos.sort()
-        placed = self.database.ids("SELECT photo FROM files WHERE photo IS NOT NULL ORDER BY photo")
-        doomed = photos[~contained(photos, placed)].tolist()
-        deleted = 0
-        for start in range(0, len(doomed), _AT_ONCE):
-            with self.database.write(check_references=False):
-                deleted += len(self._delete_if_placeless(doomed[start : start + _AT_ONCE]))
-        return deleted
-
-    def _delete_if_placeless(self, photos: Iterable[int]) -> list[int]:
-        """Delete those of these photos that have no place, and all that refers to them; return their ids.
-
-        Inside a write that does not check references: for each photo SQLite itself would look through all vectors and
-        labels for rows that refer to it.
-        """
-        rows = self.database.rows(
-            f"SELECT id FROM photos p WHERE id IN ({','.join(map(str, photos))}) "
-            "AND NOT EXISTS (SELECT 1 FROM files f WHERE f.photo = p.id) "
-            # What a head was trained on is kept: a person chose it.
-            "AND p.id NOT IN (SELECT photo FROM head_examples)"
-        )
-        doomed = [cast("int", row[0]) for row in rows]
-        ids = ",".join(map(str, doomed))
-        self.database.run(
-            f"UPDATE spaces SET generation = {NEW_GENERATION} "
-            f"WHERE EXISTS (SELECT 1 FROM vectors v WHERE v.space = spaces.id AND v.photo IN ({ids}))"
-        )
-        # With the space, so that SQLite uses the index that begins with it, and does not look through all vectors.
-        self.database.run(f"DELETE FROM vectors WHERE space IN (SELECT id FROM spaces) AND photo IN ({ids})")
-        for table, column in self._referring_to_photos():
-            if table != "vectors":
-                self.database.run(f"DELETE FROM {table} WHERE {column} IN ({ids})")
-        self.database.run(f"DELETE FROM photos WHERE id IN ({ids})")
-        return doomed
-
-    def _referring_to_photos(self) -> list[tuple[str, str]]:
-        """The tables and columns whose rows go with the photo that they refer to."""
-        rows = self.database.rows(
-            'SELECT t.name, k."from" FROM sqlite_schema t JOIN pragma_foreign_key_list(t.name) k '
-            "WHERE t.type = 'table' AND k.\"table\" = 'photos' AND k.on_delete = 'CASCADE'"
-        )
-        return cast("list[tuple[str, str]]", rows)
 
     def photos(self, ids: Sequence[int]) -> dict[int, PhotoRow]:
         """Return photos by id with the paths where they are present, offline roots left out."""

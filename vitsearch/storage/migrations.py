@@ -109,5 +109,21 @@ def m003_file_systems(db: Database) -> None:
     """Which file system each file was seen on last; what could not be read before is read once more."""
     # `missing` is 2 for files on a drive or network that is not there now: they may be there.
     db.execute("CREATE TABLE file_systems (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)")
-    db.execute("ALTER TABLE files ADD COLUMN file_system INTEGER REFERENCES file_systems(id)")
+    db.execute(
+        "ALTER TABLE files ADD COLUMN file_system INTEGER REFERENCES file_systems(id) ON DELETE SET NULL"
+    )
     db.execute("UPDATE files SET size = -1, mtime_ns = -1 WHERE photo IS NULL")
+
+
+@migrations()
+def m004_kept_decisions(db: Database) -> None:
+    """What people said of photos that are not in the library (any more), by the hashes of the photos."""
+    db.execute(
+        "CREATE TABLE kept_not_duplicates (first BLOB NOT NULL, second BLOB NOT NULL, "
+        "PRIMARY KEY (first, second)) WITHOUT ROWID"
+    )
+    db.execute("CREATE INDEX kept_not_duplicates_second ON kept_not_duplicates(second)")
+    db.execute(
+        "CREATE TABLE kept_head_examples (head TEXT NOT NULL, photo_hash BLOB NOT NULL, label TEXT NOT NULL, "
+        "corrected INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (photo_hash, head, label)) WITHOUT ROWID"
+    )

@@ -49,7 +49,9 @@ def heatmap(
     kind = f"seen-{blake2b(space.to_json().encode(), digest_size=6).hexdigest()}"
     data = server.thumbnails.cached(details.photo_hash, kind) if gradient is None else None
     if data is None:
-        data = server.heat_maps.draw(path, space, cache=cache, gradient=gradient)
+        data = server.heat_maps.draw(
+            path, space, photo_hash=details.photo_hash, cache=cache, gradient=gradient
+        )
         if gradient is None:
             server.thumbnails.keep(details.photo_hash, kind, data)
     return Response(data, media_type="image/jpeg", headers={"cache-control": "private, max-age=600"})

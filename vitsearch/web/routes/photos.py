@@ -144,7 +144,7 @@ async def view(
     etag = f'"{photo_hash[:24]}-view"'
     if request.headers.get("if-none-match") == etag:
         return _unchanged(server, etag, v)
-    data = await server.made(lambda: server.thumbnails.view(_present(server, photo)))
+    data = await server.made(lambda: server.thumbnails.view(_present(server, photo), photo_hash=photo_hash))
     return _picture(server, data, etag, v)
 
 

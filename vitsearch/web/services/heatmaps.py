@@ -26,12 +26,14 @@ class HeatMaps:
         self._model: AttentionModel | None = None
         self._space: Space | None = None
 
-    def draw(self, photo: Path, space: Space, *, cache: Path, gradient: Gradient | None) -> bytes:
+    def draw(
+        self, photo: Path, space: Space, *, photo_hash: str, cache: Path, gradient: Gradient | None
+    ) -> bytes:
         """Return a photo with its heat map as JPEG: what raises a figure, given its gradient, or all it saw.
 
         Raises:
             ModelError: the model has no attention over the whole photo.
-            UnreadablePhoto: the photo cannot be decoded.
+            UnreadablePhoto: the file cannot be decoded, or does not hold this photo (any more).
 
         """
         from vitsearch.explain.attention import AttentionModel
@@ -40,7 +42,7 @@ class HeatMaps:
         with self._turn:
             if self._model is None or self._space != space:
                 self._model, self._space = AttentionModel(space, cache=cache), space
-            with self._decoders.open(photo) as opened:
+            with self._decoders.open(photo, photo_hash=photo_hash) as opened:
                 pixels = opened.pixels(min_side=_SIDE)
             if gradient is None:
                 picture = draw_rollout(pixels, self._model)

@@ -1,0 +1,62 @@
+"""What people said of photos, kept by what the photos show (their hashes), so that it outlives the rows of a photo.
+
+A photo that is pruned and comes back has what was said of it again. Examples and corrections of heads keep their photo
+from being pruned; they are kept here when they come from elsewhere before their photo does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vitsearch.storage.sql import in_parts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vitsearch.storage.database import Database
+
+
+def decisions_are_kept(database: Database) -> bool:
+    """Whether anything waits for a photo to come back."""
+    sql = "SELECT EXISTS (SELECT 1 FROM kept_not_duplicates) OR EXISTS (SELECT 1 FROM kept_head_examples)"
+    return bool(database.scalar(sql))
+
+
+def keep_decisions(database: Database, photos: Sequence[int]) -> None:
+    """Keep what was decided of photos that are about to go. Inside a write."""
+    for part in in_parts(photos):
+        marks = ",".join("?" * len(part))
+        database.run(
+            "INSERT OR IGNORE INTO kept_not_duplicates SELECT min(a.photo_hash, b.photo_hash), "
+            "max(a.photo_hash, b.photo_hash) FROM not_duplicates n JOIN photos a ON a.id = n.first "
+            f"JOIN photos b ON b.id = n.second WHERE n.first IN ({marks}) OR n.second IN ({marks})",
+            [*part, *part],
+        )
+        database.run(
+            "INSERT OR IGNORE INTO kept_head_examples SELECT e.head, p.photo_hash, e.label, e.corrected "
+            f"FROM head_examples e JOIN photos p ON p.id = e.photo WHERE e.photo IN ({marks})",
+            part,
+        )
+
+
+def bring_decisions_back(database: Database, photo_hash: bytes, photo: int) -> None:
+    """Give a photo that is here (again) what is kept of it. Inside a write.
+
+    What was decided of two photos waits until both are here.
+    """
+    database.run(
+        "INSERT OR IGNORE INTO head_examples (head, photo, label, corrected) "
+        "SELECT head, ?, label, corrected FROM kept_head_examples WHERE photo_hash = ?",
+        [photo, photo_hash],
+    )
+    database.run("DELETE FROM kept_head_examples WHERE photo_hash = ?", [photo_hash])
+    for mine, other in (("first", "second"), ("second", "first")):
+        database.run(
+            "INSERT OR IGNORE INTO not_duplicates SELECT min(p.id, ?), max(p.id, ?) FROM kept_not_duplicates k "
+            f"JOIN photos p ON p.photo_hash = k.{other} WHERE k.{mine} = ?",
+            [photo, photo, photo_hash],
+        )
+        database.run(
+            f"DELETE FROM kept_not_duplicates WHERE {mine} = ? AND {other} IN (SELECT photo_hash FROM photos)",
+            [photo_hash],
+        )

@@ -1,0 +1,98 @@
+"""Forgetting files and photos: only what nothing refers to any more goes, and what people said of it is kept."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from vitsearch.storage.decisions import keep_decisions
+from vitsearch.storage.sql import contained
+from vitsearch.storage.vectors import NEW_GENERATION, VectorTables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from vitsearch.storage.database import Value
+
+# Rows that are deleted in one transaction: readers and other writers wait for no more than that.
+ROWS_AT_ONCE = 2000
+
+
+class RemovalTables(VectorTables):
+    """The tables of photos and files as far as rows go from them."""
+
+    def prune(self, files: Sequence[int]) -> int:
+        """Delete these files, as far as they are marked missing, and the photos that are nowhere else.
+
+        Returns how many photos went.
+        """
+        removed = 0
+        for start in range(0, len(files), ROWS_AT_ONCE):
+            ids = ",".join(map(str, files[start : start + ROWS_AT_ONCE]))
+            removed += len(self.delete_files(f"missing = 1 AND id IN ({ids})", []))
+        return removed + self._delete_placeless_photos()
+
+    def delete_files(self, condition: str, values: Sequence[Value]) -> list[int]:
+        """Delete file rows, and the photos that were nowhere else; return the ids of those.
+
+        Some a transaction: others get their turn, and a kill leaves nothing half done.
+        """
+        removed: list[int] = []
+        while True:
+            with self.database.write(check_references=False):
+                rows = self.database.rows(
+                    f"SELECT id, photo FROM files WHERE {condition} LIMIT {ROWS_AT_ONCE}", values
+                )
+                self.database.run(f"DELETE FROM files WHERE id IN ({','.join(str(row[0]) for row in rows)})")
+                removed += self._delete_if_placeless(
+                    {cast("int", photo) for _, photo in rows if photo is not None}
+                )
+            if len(rows) < ROWS_AT_ONCE:
+                return removed
+
+    def _delete_placeless_photos(self) -> int:
+        """Delete all photos that have no place, as those that were embedded without one."""
+        # Compared as arrays: a subquery for each of ten million photos, in no order, takes longer.
+        photos = self.database.ids("SELECT id FROM photos")
+        photos.sort()
+        placed = self.database.ids("SELECT photo FROM files WHERE photo IS NOT NULL ORDER BY photo")
+        doomed = photos[~contained(photos, placed)].tolist()
+        deleted = 0
+        for start in range(0, len(doomed), ROWS_AT_ONCE):
+            with self.database.write(check_references=False):
+                deleted += len(self._delete_if_placeless(doomed[start : start + ROWS_AT_ONCE]))
+        return deleted
+
+    def _delete_if_placeless(self, photos: Iterable[int]) -> list[int]:
+        """Delete those of these photos that have no place, and all that refers to them; return their ids.
+
+        Inside a write that does not check references: for each photo SQLite itself would look through all vectors and
+        labels for rows that refer to it.
+        """
+        rows = self.database.rows(
+            f"SELECT id FROM photos p WHERE id IN ({','.join(map(str, photos))}) "
+            "AND NOT EXISTS (SELECT 1 FROM files f WHERE f.photo = p.id) "
+            # What a head was trained on is kept: a person chose it.
+            "AND p.id NOT IN (SELECT photo FROM head_examples)"
+        )
+        doomed = [cast("int", row[0]) for row in rows]
+        ids = ",".join(map(str, doomed))
+        keep_decisions(self.database, doomed)
+        self.database.run(
+            f"UPDATE spaces SET generation = {NEW_GENERATION} "
+            f"WHERE EXISTS (SELECT 1 FROM vectors v WHERE v.space = spaces.id AND v.photo IN ({ids}))"
+        )
+        # With the space, so that SQLite uses the index that begins with it, and does not look through all vectors.
+        self.database.run(f"DELETE FROM vectors WHERE space IN (SELECT id FROM spaces) AND photo IN ({ids})")
+        for table, column in self._referring_to_photos():
+            if table != "vectors":
+                self.database.run(f"DELETE FROM {table} WHERE {column} IN ({ids})")
+        self.database.run(f"DELETE FROM photos WHERE id IN ({ids})")
+        return doomed
+
+    def _referring_to_photos(self) -> list[tuple[str, str]]:
+        """The tables and columns whose rows go with the photo that they refer to."""
+        rows = self.database.rows(
+            'SELECT t.name, k."from" FROM sqlite_schema t JOIN pragma_foreign_key_list(t.name) k '
+            "WHERE t.type = 'table' AND k.\"table\" = 'photos' AND k.on_delete = 'CASCADE'"
+        )
+        return cast("list[tuple[str, str]]", rows)
