@@ -17,30 +17,34 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 class Hub(ThreadingHTTPServer):
-    """Serves a folder as a repository and keeps a list of the files that were fetched."""
+    """Serves folders as the commits of a repository, the last one as its main branch; lists the files fetched."""
 
     daemon_threads = True
 
-    def __init__(self, repo_id: str, folder: Path, *, gated: bool) -> None:
+    def __init__(self, repo_id: str, commits: dict[str, Path], *, gated: bool) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.repo_id, self.folder, self.gated = repo_id, folder, gated
+        self.repo_id, self.commits, self.gated = repo_id, commits, gated
         self.fetched: list[str] = []
+        self.endpoint = f"http://127.0.0.1:{self.server_address[1]}"
 
     def answer(self, path: str) -> tuple[int, bytes, dict[str, str]]:
         """Return status, body and headers for a path of the hub's interface."""
-        file = self.folder / path.rpartition("/")[2]
+        latest = list(self.commits)[-1]
+        commit = next((part for part in path.split("/") if part in self.commits), latest)
+        folder = self.commits[commit]
+        file = folder / path.rpartition("/")[2]
         if self.gated:
             return 403, b"", {"X-Error-Code": "GatedRepo"}
         if path.startswith(f"/{self.repo_id}/resolve/") and file.is_file():
-            return 200, file.read_bytes(), {"ETag": f'"{_etag(file)}"', "X-Repo-Commit": COMMIT}
+            return 200, file.read_bytes(), {"ETag": f'"{_etag(file)}"', "X-Repo-Commit": commit}
         if path.startswith(f"/api/models/{self.repo_id}"):
             entries = [
                 {"type": "file", "path": path.name, "size": path.stat().st_size, "oid": _etag(path)}
-                for path in sorted(self.folder.iterdir())
+                for path in sorted(folder.iterdir())
             ]
             siblings = [{"rfilename": entry["path"]} for entry in entries]
             answer = (
-                entries if "/tree/" in path else {"id": self.repo_id, "sha": COMMIT, "siblings": siblings}
+                entries if "/tree/" in path else {"id": self.repo_id, "sha": commit, "siblings": siblings}
             )
             return 200, json.dumps(answer).encode(), {}
         return 404, b"", {"X-Error-Code": "RepoNotFound"}
@@ -74,11 +78,18 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def fake_hub(repo_id: str, folder: Path, *, gated: bool = False) -> Iterator[tuple[str, list[str]]]:
     """Serve a folder as a repository: (endpoint, the list of files that were fetched)."""
-    with Hub(repo_id, folder, gated=gated) as server:
+    with serving(Hub(repo_id, {COMMIT: folder}, gated=gated)) as hub:
+        yield hub.endpoint, hub.fetched
+
+
+@contextmanager
+def serving(hub: Hub) -> Iterator[Hub]:
+    """Run a hub in a thread."""
+    with hub as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_address[1]}", server.fetched
+            yield server
         finally:
             server.shutdown()
             thread.join()

@@ -545,7 +545,10 @@ class Library:
             catalog.activate_space(space_id)
             return space_id, space
         self._backbones.check(active[1], model)
-        return active
+        pinned = self._backbones.pinned(active[1])
+        if pinned.revision != active[1].revision:
+            catalog.add_space(pinned)
+        return active[0], pinned
 
     def _target(
         self, catalog: Catalog, space_id: int, space: Space, on_progress: Callable[[Progress], None]

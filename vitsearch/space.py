@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 Readout = Literal["cls", "projection", "pooled", "mean", "cls+mean", "cls+distillation"]
@@ -38,7 +38,9 @@ class Preprocessing:
 class Space:
     """Where vectors can be compared: two vectors may be compared only if their spaces are equal.
 
-    `fingerprint` is the hex BLAKE3 of the weights. Rows are always stored with unit length.
+    `fingerprint` is the hex BLAKE3 of the weights. Rows are always stored with unit length. `revision` is the commit of
+    the hub's repository that the weights came from, so that the same ones can be had again; "" where they came from
+    elsewhere. It says nothing of the vectors: spaces of two commits with the same weights are equal.
     """
 
     model: str
@@ -46,6 +48,7 @@ class Space:
     preprocessing: Preprocessing
     readout: Readout
     dimension: int
+    revision: str = field(default="", compare=False)
 
     @property
     def is_imported(self) -> bool:
@@ -53,8 +56,10 @@ class Space:
         return not self.fingerprint
 
     def to_json(self) -> str:
-        """Return a canonical JSON text: equal spaces give equal texts."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        """Return a canonical JSON text, without the revision: equal spaces give equal texts."""
+        fields = asdict(self)
+        del fields["revision"]
+        return json.dumps(fields, sort_keys=True, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> Space:

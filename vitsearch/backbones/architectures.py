@@ -165,6 +165,7 @@ def make_spec(checkpoint: Checkpoint, facts: Facts, *, cache: Path) -> BackboneS
         preprocessing=facts.preprocessing,
         readout=facts.readout,
         dimension=facts.dimension,
+        revision=checkpoint.revision,
     )
     return spec_in_space(space, facts, source=str(checkpoint.folder), license=checkpoint.license)
 

@@ -19,12 +19,16 @@ _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5", "*.msgpack")
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Weights that are here: `model` is the registry name, hub id or folder that they go by."""
+    """Weights that are here: `model` is the registry name, hub id or folder that they go by.
+
+    `revision` is the commit of the hub's repository, "" for weights from elsewhere.
+    """
 
     model: str
     folder: Path
     source: Source
     license: str
+    revision: str = ""
 
 
 def weight_files(folder: Path) -> tuple[Path, ...]:

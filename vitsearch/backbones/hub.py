@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from pathlib import Path
 
 from vitsearch.errors import UnknownModel, WeightsUnavailable
 
 PROBE_SECONDS = 2.0
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _WANTED = (
     "config.json",
     "preprocessor_config.json",
@@ -27,13 +29,13 @@ _WANTED = (
 )
 
 
-def cached_folder(repo_id: str) -> Path | None:
-    """Return the Hugging Face cache's snapshot of a repository's main branch, if its configuration is there."""
+def cached_folder(repo_id: str, revision: str = "") -> Path | None:
+    """Return the Hugging Face cache's snapshot of a commit, or of the main branch, if its configuration is there."""
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
     try:
-        found = try_to_load_from_cache(repo_id, "config.json")
+        found = try_to_load_from_cache(repo_id, "config.json", revision=revision or None)
     except HFValidationError:
         return None
     return Path(found).parent if isinstance(found, str) else None
@@ -71,8 +73,15 @@ def probe(repo_id: str, *, seconds: float = PROBE_SECONDS) -> int | None:
     return answers[0] if answers else None
 
 
-def download(repo_id: str) -> Path:
+def commit_of(snapshot: Path) -> str:
+    """Return the commit that a snapshot's folder is named by, or "" if it is named by none."""
+    return snapshot.name if _COMMIT.fullmatch(snapshot.name) else ""
+
+
+def download(repo_id: str, revision: str = "") -> Path:
     """Download what a checkpoint needs into the Hugging Face cache and return its snapshot's folder.
+
+    `revision` is a commit; without one it is the main branch's latest.
 
     The hub's own client shows its progress bars on stderr, unless HF_HUB_DISABLE_PROGRESS_BARS is set.
 
@@ -84,18 +93,19 @@ def download(repo_id: str) -> Path:
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
+    name = f"{repo_id} as of commit {revision[:12]}" if revision else repo_id
     if is_offline():
         raise WeightsUnavailable(
-            f"{repo_id} is not in the Hugging Face cache and the hub is switched off: unset HF_HUB_OFFLINE, "
+            f"{name} is not in the Hugging Face cache and the hub is switched off: unset HF_HUB_OFFLINE, "
             "or give a local folder with --model"
         )
     if probe(repo_id) is None:
         raise WeightsUnavailable(
-            f"{repo_id} is not in the Hugging Face cache and {constants.ENDPOINT} does not answer: connect once, "
+            f"{name} is not in the Hugging Face cache and {constants.ENDPOINT} does not answer: connect once, "
             "or give a local folder with --model"
         )
     try:
-        return Path(snapshot_download(repo_id, allow_patterns=list(_WANTED)))
+        return Path(snapshot_download(repo_id, revision=revision or None, allow_patterns=list(_WANTED)))
     except GatedRepoError as error:
         raise WeightsUnavailable(
             f"{repo_id} is gated: accept its licence at {constants.ENDPOINT}/{repo_id}, log in with `hf auth login`, "
@@ -109,6 +119,4 @@ def download(repo_id: str) -> Path:
         Exception
     ) as error:  # the hub's client raises its HTTP library's errors, which differ between its versions
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise WeightsUnavailable(
-            f"downloading {repo_id} from the hub failed ({reason}): try again"
-        ) from error
+        raise WeightsUnavailable(f"downloading {name} from the hub failed ({reason}): try again") from error

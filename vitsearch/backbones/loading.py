@@ -11,7 +11,7 @@ from vitsearch.backbones.checkpoint import fingerprint
 from vitsearch.backbones.devices import choose_device
 from vitsearch.backbones.graphs import remove_graphs
 from vitsearch.backbones.registry import MODELS, RegisteredModel, find_model
-from vitsearch.backbones.weights import choose_default, find_locally, is_cached, obtain
+from vitsearch.backbones.weights import choose_default, find_locally, is_cached, obtain, obtain_for_space
 from vitsearch.errors import DeviceUnavailable, ModelError, SpaceMismatch, WeightsUnavailable
 from vitsearch.space import Space
 
@@ -107,7 +107,7 @@ def load_for_space(
     ready = _open_graph(space, options)
     if ready is not None:
         return ready
-    checkpoint = obtain(space.model, cache=cache, notice=notice)
+    checkpoint = obtain_for_space(space, cache=cache, notice=notice)
     facts = read_facts(checkpoint.folder, fit=space.preprocessing.fit, readout=space.readout)
     spec = make_spec(checkpoint, facts, cache=cache)
     if spec.space != space:
@@ -121,14 +121,17 @@ def load_vision_model(space: Space, *, cache: Path) -> tuple[torch.nn.Module, Ba
     For CLIP the image model is the `vision_model` of what is returned.
 
     Raises:
+        SpaceMismatch: the weights on this machine are not those of the space.
         WeightsUnavailable, ModelError: as `load_backbone`.
 
     """
     from vitsearch.backbones import vision_tower
 
-    checkpoint = obtain(space.model, cache=cache, notice=_silent)
+    checkpoint = obtain_for_space(space, cache=cache, notice=_silent)
     facts = read_facts(checkpoint.folder, fit=space.preprocessing.fit, readout=space.readout)
     spec = make_spec(checkpoint, facts, cache=cache)
+    if space.fingerprint and spec.space.fingerprint != space.fingerprint:
+        raise SpaceMismatch(_difference(space, spec.space, checkpoint.folder))
     return vision_tower.load_vision_model(checkpoint.folder, attention="eager"), spec
 
 
@@ -248,7 +251,7 @@ def _open_graph(space: Space, options: _Options) -> Backbone | None:
 
 def _difference(wanted: Space, found: Space, folder: Path) -> str:
     ours, theirs = asdict(wanted), asdict(found)
-    name = next(name for name in ours if ours[name] != theirs[name])
+    name = next(name for name in ours if ours[name] != theirs[name] and name != "revision")
     return (
         f"{folder} is not the {wanted.model} that these vectors were made with: its {name} is {theirs[name]}, not "
         f"{ours[name]}; bring the same weights back, or index into a new library with --library"

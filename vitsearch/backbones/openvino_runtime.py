@@ -91,9 +91,9 @@ class OpenVINOBackbone(Backbone):
     def _load_texts(self) -> TextTower:
         from vitsearch.backbones.checkpoint import fingerprint
         from vitsearch.backbones.text_tower import TextTower
-        from vitsearch.backbones.weights import obtain
+        from vitsearch.backbones.weights import obtain_for_space
 
-        checkpoint = obtain(self.space.model, cache=self._cache, notice=self._notice)
+        checkpoint = obtain_for_space(self.space, cache=self._cache, notice=self._notice)
         if fingerprint(checkpoint.folder, cache=self._cache) != self.space.fingerprint:
             raise SpaceMismatch(
                 f"{checkpoint.folder} is not the {self.space.model} that these vectors were made with: bring the same "

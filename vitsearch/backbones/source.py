@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vitsearch.errors import SpaceMismatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from vitsearch.backbones.backbone import Backbone
     from vitsearch.backbones.devices import Device
@@ -88,6 +89,23 @@ class BackboneSource:
                 notice=self._notice,
             )
         return self._loaded
+
+    def pinned(self, space: Space) -> Space:
+        """Return a stored space with the commit that its weights came from, where that is found out only now."""
+        if self._given is not None or space.revision or space.is_imported or Path(space.model).is_absolute():
+            return space
+        from vitsearch.backbones.checkpoint import fingerprint
+        from vitsearch.backbones.weights import find_locally
+        from vitsearch.errors import ModelError
+
+        try:
+            found = find_locally(space.model, cache=self.cache_folder)
+            if found is None or not found.revision:
+                return space
+            same = fingerprint(found.folder, cache=self.cache_folder) == space.fingerprint
+        except ModelError:
+            return space
+        return replace(space, revision=found.revision) if same else space
 
     def loader(self, space: Space) -> Callable[[], Backbone]:
         """Return what loads the model of a space in another process, to which it travels pickled."""

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vitsearch.backbones import hub, wheel
-from vitsearch.backbones.checkpoint import Checkpoint, weight_files
+from vitsearch.backbones.checkpoint import Checkpoint, fingerprint, weight_files
 from vitsearch.backbones.registry import DEFAULT_MODEL, HUB_FREE_MODEL, find_model, unknown_model
 from vitsearch.errors import UnknownModel, WeightsUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from vitsearch.space import Space
 
 _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 _HTTP_ERROR = 400
@@ -46,8 +48,10 @@ def choose_default(*, cache: Path) -> DefaultChoice:
     )
 
 
-def find_locally(model: str, *, cache: Path) -> Checkpoint | None:
+def find_locally(model: str, *, cache: Path, revision: str = "") -> Checkpoint | None:
     """Return the checkpoint if its folder is on this machine already; asks no network and does not check the weights.
+
+    `revision` is a commit of the hub's repository; without one it is the latest that was fetched.
 
     Raises:
         UnknownModel: `model` can be no registry name, hub id or folder.
@@ -61,9 +65,11 @@ def find_locally(model: str, *, cache: Path) -> Checkpoint | None:
     if known is not None and known.hub_id is None:
         folder = wheel_folder(cache)
         return Checkpoint(name, folder, "vitsearch cache", known.license) if folder.is_dir() else None
-    snapshot = hub.cached_folder(known.hub_id if known and known.hub_id else model)
+    snapshot = hub.cached_folder(known.hub_id if known and known.hub_id else model, revision)
+    if snapshot is None:
+        return None
     licence = known.license if known else "see its model card"
-    return Checkpoint(name, snapshot, "Hugging Face cache", licence) if snapshot else None
+    return Checkpoint(name, snapshot, "Hugging Face cache", licence, hub.commit_of(snapshot))
 
 
 def canonical_name(model: str) -> str:
@@ -75,15 +81,32 @@ def canonical_name(model: str) -> str:
     return str(folder.resolve()) if folder.is_dir() else model
 
 
-def obtain(model: str, *, cache: Path, notice: Callable[[str], None]) -> Checkpoint:
+def obtain_for_space(space: Space, *, cache: Path, notice: Callable[[str], None]) -> Checkpoint:
+    """Return the checkpoint that a space's vectors were made with: what the hub has changed since counts for nothing.
+
+    Raises:
+        UnknownModel, WeightsUnavailable: as `obtain`.
+
+    """
+    if space.revision and not _usable(find_locally(space.model, cache=cache, revision=space.revision)):
+        latest = find_locally(space.model, cache=cache)
+        # A later commit need not have changed the weights.
+        if latest and _usable(latest) and fingerprint(latest.folder, cache=cache) == space.fingerprint:
+            return latest
+    return obtain(space.model, cache=cache, notice=notice, revision=space.revision)
+
+
+def obtain(model: str, *, cache: Path, notice: Callable[[str], None], revision: str = "") -> Checkpoint:
     """Return the model's checkpoint, downloading it if it is not on this machine yet.
+
+    `revision` is a commit of the hub's repository; without one it is the latest that was fetched, or that there is.
 
     Raises:
         UnknownModel: no registry name, hub id or folder is called this.
         WeightsUnavailable: the weights cannot be had, are damaged, or are pickled only.
 
     """
-    found = find_locally(model, cache=cache)
+    found = find_locally(model, cache=cache, revision=revision)
     if found is not None and (found.source == "folder" or _usable(found)):
         weight_files(found.folder)
         return found
@@ -97,9 +120,10 @@ def obtain(model: str, *, cache: Path, notice: Callable[[str], None]) -> Checkpo
         hub_id = known.hub_id if known and known.hub_id else model
         if found is not None and hub.probe(hub_id) is None:
             weight_files(found.folder)
-        notice(f"downloading {hub_id} from the Hugging Face hub")
-        weight_files(hub.download(hub_id))
-    fetched = find_locally(model, cache=cache)
+        at = f" as of commit {revision[:12]}" if revision else ""
+        notice(f"downloading {hub_id}{at} from the Hugging Face hub")
+        weight_files(hub.download(hub_id, revision))
+    fetched = find_locally(model, cache=cache, revision=revision)
     if fetched is None:
         raise WeightsUnavailable(f"{model} was downloaded but has no config.json: choose another model")
     return fetched

@@ -64,10 +64,10 @@ def head_from_text(
 
     Raises `NoTextTower` when the model sees only images, `HeadError` when a label or template cannot be used.
     """
-    from vitsearch.backbones.weights import obtain
+    from vitsearch.backbones.weights import obtain_for_space
 
     rows = _text_rows(labels, backbone, templates)
-    scale = read_text_scale(obtain(backbone.space.model, cache=cache, notice=_silent).folder)
+    scale = read_text_scale(obtain_for_space(backbone.space, cache=cache, notice=_silent).folder)
     return Head(
         name,
         tuple(labels),

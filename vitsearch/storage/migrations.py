@@ -127,3 +127,9 @@ def m004_kept_decisions(db: Database) -> None:
         "CREATE TABLE kept_head_examples (head TEXT NOT NULL, photo_hash BLOB NOT NULL, label TEXT NOT NULL, "
         "corrected INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (photo_hash, head, label)) WITHOUT ROWID"
     )
+
+
+@migrations()
+def m005_revisions(db: Database) -> None:
+    """The commit of the hub's repository that a model's weights came from."""
+    db.execute("ALTER TABLE spaces ADD COLUMN revision TEXT NOT NULL DEFAULT ''")

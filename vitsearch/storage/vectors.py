@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, cast
 
@@ -43,8 +43,8 @@ class VectorTables:
 
     def active_space(self) -> tuple[int, Space] | None:
         """Return the space that searches use, or None in a library that is still empty."""
-        rows = self.database.rows("SELECT id, description FROM spaces WHERE active = 1")
-        return (cast("int", rows[0][0]), self._space(rows[0][1])) if rows else None
+        rows = self.database.rows("SELECT id, description, revision FROM spaces WHERE active = 1")
+        return (cast("int", rows[0][0]), self._space(*rows[0][1:])) if rows else None
 
     def space(self, space: int) -> Space:
         """Return the space with this id.
@@ -53,11 +53,12 @@ class VectorTables:
             LibraryDamaged: its description cannot be read.
 
         """
-        return self._space(self.database.scalar("SELECT description FROM spaces WHERE id = ?", [space]))
+        rows = self.database.rows("SELECT description, revision FROM spaces WHERE id = ?", [space])
+        return self._space(*(rows[0] if rows else (None, "")))
 
-    def _space(self, text: Value) -> Space:
+    def _space(self, text: Value, revision: Value) -> Space:
         try:
-            return _parsed_space(str(text))
+            return replace(_parsed_space(str(text)), revision=str(revision))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise LibraryDamaged(
                 f"{self.database.path} is damaged (a model's description): run `vitsearch doctor`"
@@ -66,21 +67,25 @@ class VectorTables:
     def spaces(self) -> list[StoredSpace]:
         """Return all spaces of the library with the number of their vectors, the oldest first."""
         rows = self.database.rows(
-            "SELECT id, description, active, (SELECT count(*) FROM vectors v WHERE v.space = s.id) "
+            "SELECT id, description, revision, active, (SELECT count(*) FROM vectors v WHERE v.space = s.id) "
             "FROM spaces s ORDER BY id"
         )
         return [
-            StoredSpace(cast("int", i), self._space(text), bool(active), cast("int", count))
-            for i, text, active, count in rows
+            StoredSpace(cast("int", i), self._space(text, revision), bool(active), cast("int", count))
+            for i, text, revision, active, count in rows
         ]
 
     def add_space(self, space: Space) -> int:
-        """Store a space if it is new and return its id."""
+        """Store a space if it is new, or its revision if that was not known, and return its id."""
         description = space.to_json()
         with self.database.write():
             self.database.run(
                 "INSERT OR IGNORE INTO spaces (description, model, dimension) VALUES (?, ?, ?)",
                 [description, space.model, space.dimension],
+            )
+            self.database.run(
+                "UPDATE spaces SET revision = ? WHERE description = ? AND revision = ''",
+                [space.revision, description],
             )
         return cast("int", self.database.scalar("SELECT id FROM spaces WHERE description = ?", [description]))
 
