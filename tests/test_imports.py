@@ -30,7 +30,7 @@ OWNERS = {
     "sqlite3": ["vitsearch/storage/database.py"],
     "filelock": ["vitsearch/storage/write_lock.py", "vitsearch/duplicates/cleanup/journal.py"],
     "pi_heif": ["vitsearch/photos/photo.py"],
-    "pathspec": ["vitsearch/folders/scan.py"],
+    "pathspec": ["vitsearch/folders/ignoring.py"],
     "ray": ["vitsearch/engines/ray/embedding.py"],
     "pymilvus": ["vitsearch/engines/milvus/collection.py"],
     "milvus_lite": ["vitsearch/engines/milvus/collection.py"],

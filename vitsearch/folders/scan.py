@@ -9,8 +9,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vitsearch.errors import VitsearchError
 from vitsearch.folders.file_system import FileSystems
+from vitsearch.folders.ignoring import IGNORE_FILE, is_ignored, read_ignores
 from vitsearch.paths import identity
 from vitsearch.photos.formats import EXTENSIONS, SIGNATURE_BYTES, looks_like_image
 from vitsearch.records import FoundFile
@@ -19,13 +19,7 @@ from vitsearch.storage.layout import OWN_PICTURES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pathspec import PathSpec
-    from pathspec.pattern import Pattern
-
-    # For each folder with an ignore file: its path below the root, and its patterns.
-    Ignores = tuple[tuple[str, PathSpec[Pattern]], ...]
-
-IGNORE_FILE = ".vitsearchignore"
+    from vitsearch.folders.ignoring import Ignores
 
 # Folders that systems and photo programs keep for themselves: thumbnails, trash, versions.
 SYSTEM_FOLDERS = frozenset(
@@ -120,7 +114,7 @@ def walk(
             try:
                 if entry.is_dir():
                     inner = f"{relative}/"
-                    if not deep or name.casefold() in SYSTEM_FOLDERS or _ignored(inner, folder.ignores):
+                    if not deep or name.casefold() in SYSTEM_FOLDERS or is_ignored(inner, folder.ignores):
                         continue
                     stack.append(_open_folder(entry.path, inner, folder.ignores, visited, notes))
                     break
@@ -132,7 +126,7 @@ def walk(
             if (
                 stat.S_ISREG(info.st_mode)
                 and (name[name.rfind(".") :] in _SPELLINGS or _may_be_image(entry))
-                and not (folder.ignores and _ignored(relative, folder.ignores))
+                and not (folder.ignores and is_ignored(relative, folder.ignores))
                 and not (len(name) >= _OWN_NAME and OWN_PICTURES.search(relative))
             ):
                 yield FoundFile(root, relative, info.st_size, info.st_mtime_ns)
@@ -163,7 +157,7 @@ def _open_folder(
         return Skipped(Path(path), error.strerror or str(error))
     names = {entry.name for entry in entries}
     if IGNORE_FILE in names:
-        ignores = (*ignores, (relative, _read_ignores(Path(path) / IGNORE_FILE)))
+        ignores = (*ignores, (relative, read_ignores(Path(path) / IGNORE_FILE)))
     return _OpenFolder(iter(entries), relative, ignores)
 
 
@@ -192,24 +186,9 @@ def _ignores_above(root: Path, below: str) -> Ignores:
     """Read the ignore files of the folders that a walk of a subfolder does not pass through."""
     outer = [below[: end + 1] for end, character in enumerate(below) if character == "/"][:-1]
     paths = [(relative, root / relative / IGNORE_FILE) for relative in ("", *outer) if below]
-    return tuple((relative, _read_ignores(path)) for relative, path in paths if path.exists())
+    return tuple((relative, read_ignores(path)) for relative, path in paths if path.exists())
 
 
 def _extension(name: str) -> str:
     """The extension in small letters; `os.path.splitext` takes four times as long."""
     return f".{name.rpartition('.')[2].lower()}"
-
-
-def _read_ignores(path: Path) -> PathSpec[Pattern]:
-    from pathspec import PathSpec
-
-    if not path.is_file():
-        raise VitsearchError(f"cannot use {path}: it is not a regular file; mend or remove it")
-    try:
-        return PathSpec.from_lines("gitignore", path.read_text(encoding="utf-8").splitlines())
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise VitsearchError(f"cannot use {path}: {error}; mend or remove it") from error
-
-
-def _ignored(relative: str, ignores: Ignores) -> bool:
-    return any(spec.match_file(relative[len(base) :]) for base, spec in ignores)
