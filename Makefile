@@ -35,7 +35,8 @@ test-ray: .venv/installed
 test-gpu: .venv/installed
 	$(BIN)/python -m pytest -q -m gpu tests/test_gpu.py
 
-# A thousand kills, a kill at every named write point, and every single write failing: a long run.
+# A thousand kills, a kill at every named write point, every single write failing, and a thousand rounds beside another
+# program that saves, renames, deletes and unmounts the same photos: a long run.
 crash: .venv/installed
 	$(BIN)/python -m pytest -q -m crash tests/crash
 

@@ -24,6 +24,8 @@ class Ended:
     stderr: str
     survivors: list[str]
     trace: list[str]
+    # What another program did meanwhile, if it was asked to and the run came to that point.
+    meddled: dict | None = None
 
     @property
     def points(self) -> list[str]:
@@ -96,6 +98,7 @@ class Workshop:
             texts["stderr"],
             answer["survivors"],
             texts["trace"].splitlines(),
+            answer.get("meddled"),
         )
 
     def done(self, *arguments: object) -> Ended:
@@ -112,6 +115,10 @@ class Workshop:
     def keep(self, name: str) -> None:
         """Keep the trial's folder as it is, under a name."""
         shutil.copytree(self.trial, self._templates / name, symlinks=True)
+
+    def kept(self, name: str) -> Path:
+        """Where the trial's folder is as it was kept under a name."""
+        return self._templates / name
 
     def restore(self, name: str) -> None:
         """Put back what was kept."""

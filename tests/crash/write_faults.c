@@ -1,5 +1,6 @@
 /* A library for LD_PRELOAD that watches every change a process makes below one folder, whoever makes it: Python,
- * SQLite or FAISS. Before a chosen change it kills the process, or makes the change fail as a bad or full disk would.
+ * SQLite or FAISS. Before a chosen change it kills the process, makes the change fail as a bad or full disk would, or
+ * stops the process until it is told to go on, so that another program can do something at that very moment.
  * Each change is written to a trace as "number operation file", so that every point has a name. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -17,7 +18,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum action { WATCH, KILL, TORN, NO_SPACE, BROKEN, SHORT };
+enum action { WATCH, KILL, TORN, NO_SPACE, BROKEN, SHORT, STOP };
 enum verdict { GO, FAIL, HALF, HALF_AND_DIE };
 
 static char folder[PATH_MAX];
@@ -61,6 +62,10 @@ static enum verdict judge(const char *operation, const char *path, int grows, in
         errno = EIO;
         return FAIL;
     case SHORT: return writes ? HALF : GO;
+    case STOP:
+        /* This thread first, so that the change is made when the process goes on, not before. */
+        syscall(SYS_tkill, syscall(SYS_gettid), SIGSTOP);
+        return GO;
     default: return GO;
     }
 }

@@ -1,7 +1,8 @@
 """A process that has imported everything and forks a child for each run of the real command line.
 
 It reads one JSON request a line on stdin and answers one a line on stdout. A child is killed after `after` seconds, or
-by the library that is preloaded (write_faults.c) right before its `at`-th change below `folder`. Children write a
+by the library that is preloaded (write_faults.c) right before its `at`-th change below `folder`; or it is stopped there
+while this process does what another program may do (meddling.py), and goes on. Children write a
 trace: each change, and what they had told a person by then ("done 4": so many photos are stored; "embedded 4").
 """
 
@@ -17,7 +18,9 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-ACTIONS = {"watch": 0, "kill": 1, "torn": 2, "no space": 3, "broken": 4, "short": 5}
+from tests.crash.meddling import meddle
+
+ACTIONS = {"watch": 0, "kill": 1, "torn": 2, "no space": 3, "broken": 4, "short": 5, "stop": 6}
 IMPORTS = (
     "vitsearch.cli vitsearch.library vitsearch.indexing.run vitsearch.neighbours.cache vitsearch.duplicates.find "
     "vitsearch.duplicates.cleanup.applying vitsearch.heads.store vitsearch.heads.training vitsearch.doctor.repair "
@@ -43,8 +46,22 @@ def serve(request: dict) -> dict:
     child = os.fork()
     if not child:
         run(request)
-    status = wait(child, request.get("after"))
-    return {"status": os.waitstatus_to_exitcode(status), "survivors": survivors()}
+    if request.get("action") == "stop":
+        status, meddled = wait_and_meddle(child, request["meddle"])
+    else:
+        status, meddled = wait(child, request.get("after")), None
+    return {"status": os.waitstatus_to_exitcode(status), "survivors": survivors(), "meddled": meddled}
+
+
+def wait_and_meddle(child: int, wish: dict) -> tuple[int, dict | None]:
+    """Do what another program may do while the child is stopped; say what that was, unless it was never stopped."""
+    meddled = None
+    while True:
+        _, status = os.waitpid(child, os.WUNTRACED)
+        if not os.WIFSTOPPED(status):
+            return status, meddled
+        meddled = meddle(wish)
+        os.kill(child, signal.SIGCONT)
 
 
 def wait(child: int, after: float | None) -> int:
