@@ -11,7 +11,7 @@ import torch
 from tests.tiny_checkpoints import ARCHITECTURES, EDGE, make_checkpoint
 from vitsearch.backbones import load_backbone
 from vitsearch.backbones.accelerator import AcceleratorBackbone
-from vitsearch.backbones.architectures import READOUTS
+from vitsearch.backbones.families import FAMILIES
 from vitsearch.backbones.fused_blocks import FusedBlock, fused_blocks, use_fast_gelu
 from vitsearch.backbones.lanes import Recipe
 from vitsearch.backbones.tuning import choose_recipe, remembered
@@ -59,7 +59,7 @@ def cosines(a, b):
 
 
 @pytest.mark.parametrize(
-    ("architecture", "readout"), [(name, readout) for name in FUSED for readout in READOUTS[name]]
+    ("architecture", "readout"), [(name, readout) for name in FUSED for readout in FAMILIES[name].readouts]
 )
 def test_fused_blocks_compute_what_transformers_blocks_do(architecture, readout, checkpoints, cache):
     folder = checkpoints[architecture]

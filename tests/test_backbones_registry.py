@@ -24,8 +24,9 @@ from vitsearch.backbones import (
     pull,
     remove,
 )
-from vitsearch.backbones.architectures import READOUTS, read_facts
+from vitsearch.backbones.architectures import read_facts
 from vitsearch.backbones.devices import choose_device
+from vitsearch.backbones.families import FAMILIES
 from vitsearch.backbones.graphs import graph_folder
 from vitsearch.backbones.weights import wheel_folder
 from vitsearch.errors import DeviceUnavailable, ModelError, SpaceMismatch, UnknownModel, WeightsUnavailable
@@ -44,8 +45,8 @@ def test_registered_names_are_unique_and_every_one_can_be_described_without_its_
     assert len(set(names)) == len(names)
     for model in list_models():
         spec = model.facts
-        assert spec.architecture in READOUTS
-        assert spec.readout in READOUTS[spec.architecture]
+        assert spec.architecture in FAMILIES
+        assert spec.readout in FAMILIES[spec.architecture].readouts
         assert spec.patches == (spec.preprocessing.height // spec.patch_size) ** 2
 
 
@@ -109,7 +110,7 @@ def test_the_registrys_figures_are_those_of_the_architecture(name):
         assert facts.patch_size == config.patch_size
 
 
-@pytest.mark.parametrize("architecture", READOUTS)
+@pytest.mark.parametrize("architecture", FAMILIES)
 def test_a_configuration_that_says_nothing_means_transformers_own_defaults(architecture, tmp_path):
     from safetensors.numpy import save_file
 

@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
+from vitsearch.backbones.families import FAMILIES
+
 if TYPE_CHECKING:
+    from vitsearch.backbones.families.family import BlockNames
     from vitsearch.space import Readout
-
-
-@dataclass(frozen=True, slots=True)
-class _Names:
-    """What transformers calls the parts of a pre-norm block."""
-
-    norm: str
-    attention: str
-    output: str
-    heads: str
-
-
-_VIT = _Names("layernorm_before", "attention", "o_proj", "num_attention_heads")
-_DINOV2 = _Names("norm1", "attention", "o_proj", "num_attention_heads")
-_CLIP = _Names("layer_norm1", "self_attn", "out_proj", "num_heads")
-# Others have rotary or relative positions in their attention, or pool over all tokens.
-_BLOCKS = {
-    "vit": _VIT,
-    "deit": _VIT,
-    "dinov2": _DINOV2,
-    "dinov2_with_registers": _DINOV2,
-    "clip": _CLIP,
-    "clip_vision_model": _CLIP,
-}
 
 
 class _ClassTokenAttention(torch.nn.Module):
@@ -41,7 +19,7 @@ class _ClassTokenAttention(torch.nn.Module):
 
     tokens: torch.Tensor | None = None
 
-    def __init__(self, attention: Any, names: _Names) -> None:  # noqa: ANN401 - transformers' own module
+    def __init__(self, attention: Any, names: BlockNames) -> None:  # noqa: ANN401 - transformers' own module
         super().__init__()
         self.q_proj, self.k_proj, self.v_proj = attention.q_proj, attention.k_proj, attention.v_proj
         self.o_proj = getattr(attention, names.output)
@@ -67,7 +45,7 @@ def only_class_token(model: torch.nn.Module, architecture: str, readout: Readout
 
     Of twelve equal blocks that is seven hundredths of all work; the values stay the same.
     """
-    names = _BLOCKS.get(architecture)
+    names = FAMILIES[architecture].block
     if names is None or readout not in ("cls", "projection"):
         return
     block: Any = [module for module in model.modules() if hasattr(module, names.norm)][-1]

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.functional import gelu, linear, pad, scaled_dot_product_attention
 
+from vitsearch.backbones.families import FAMILIES
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -29,17 +31,6 @@ _QUERY, _KEY, _VALUE = (
 _OUTPUT = ("o_proj", "out_proj", "output.dense")
 _HEADS = ("num_attention_heads", "num_heads", "attention.num_attention_heads")
 _ACTIVATION = ("activation_fn", "activation")
-# Others have rotary or relative positions in their attention, or patches of their own.
-_ARCHITECTURES = (
-    "vit",
-    "deit",
-    "dinov2",
-    "dinov2_with_registers",
-    "clip",
-    "clip_vision_model",
-    "siglip",
-    "siglip_vision_model",
-)
 _GELU = ("GELUActivation", "PytorchGELUTanh", "GELUTanh", "NewGELUActivation", "FastGELUActivation")
 # Matrix units read rows in parts of sixteen bytes.
 _ROW = 8
@@ -163,10 +154,11 @@ def fuse(model: torch.nn.Module, architecture: str, readout: Readout, preprocess
         for name, module in parent.named_children()
         if isinstance(module, torch.nn.Conv2d)
     ]
-    known = architecture in _ARCHITECTURES and len(convolutions) == 1
+    family = FAMILIES[architecture]
+    known = family.fusible and len(convolutions) == 1
     if not known or not all(hasattr(block.mlp, "fc1") for _, _, block in parents):
         return False
-    last = len(parents) - 1 if readout in ("cls", "projection") and "siglip" not in architecture else None
+    last = len(parents) - 1 if readout in ("cls", "projection") and family.class_token else None
     for number, (parent, name, block) in enumerate(parents):
         setattr(parent, name, FusedBlock(block, only_class_token=number == last))
     parent, name, convolution = convolutions[0]

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from vitsearch.backbones.families import FAMILIES
 from vitsearch.errors import WeightsUnavailable
 from vitsearch.space import Preprocessing
 
@@ -58,16 +59,6 @@ _PROCESSORS = {
     "beit": _Defaults(224, None, BICUBIC, HALF, HALF, square=True),
     "convnext": _Defaults(384, None, BICUBIC, HALF, HALF, square=False),
     "dinov3vit": _Defaults(224, None, BILINEAR, IMAGENET_MEAN, IMAGENET_STD, square=True),
-}
-_PROCESSOR_OF_MODEL = {
-    "dinov2": "bit",
-    "dinov2_with_registers": "bit",
-    "dinov3_vit": "dinov3vit",
-    "clip_vision_model": "clip",
-    "siglip_vision_model": "siglip",
-    "siglip2_vision_model": "siglip2",
-    "swin": "vit",
-    "cvt": "convnext",
 }
 
 
@@ -250,4 +241,4 @@ def _processor_kind(settings: Mapping[str, Any], folder: Path) -> str:
         return named.lower()
     config = folder / "config.json"
     model_type = json.loads(config.read_text("utf-8")).get("model_type", "") if config.is_file() else ""
-    return _PROCESSOR_OF_MODEL.get(model_type, model_type)
+    return FAMILIES[model_type].processor if model_type in FAMILIES else model_type

@@ -8,6 +8,7 @@ import torch
 import transformers
 
 from vitsearch.backbones.architectures import read_config
+from vitsearch.backbones.families import FAMILIES
 from vitsearch.backbones.vision_tower import load_config, load_pretrained
 from vitsearch.errors import WeightsUnavailable
 
@@ -23,34 +24,35 @@ class TextTower:
     """The text side of a CLIP or SigLIP checkpoint, in float32 on one device."""
 
     def __init__(self, folder: Path, *, device: str) -> None:
-        self._architecture = str(read_config(folder)["model_type"])
+        family = FAMILIES[read_config(folder)["model_type"]]
+        assert family.text is not None
+        self._family = family.text
         config = load_config(folder)
         text = config.text_config
-        if self._architecture == "clip":
+        if family.projection_dim is not None:
             text.projection_dim = config.projection_dim
-        classes = {
-            "clip": transformers.CLIPTextModelWithProjection,
-            "siglip": transformers.SiglipTextModel,
-            "siglip2": transformers.Siglip2TextModel,
-        }
         try:
             self._tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError) as error:
             raise WeightsUnavailable(
                 f"{folder} has no tokenizer, so that it cannot answer text queries: get the checkpoint again"
             ) from error
-        self._model = load_pretrained(classes[self._architecture], folder, config=text).to(device)
+        self._model = load_pretrained(
+            getattr(transformers, self._family.model_class), folder, config=text
+        ).to(device)
         self._device = device
         self._length = text.max_position_embeddings
 
     def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Return one row per text, at least one: (n, d) float32, not normalised; long texts are cut."""
-        # SigLIP was trained on texts padded to their full length.
-        padding = True if self._architecture == "clip" else "max_length"
         tokens = self._tokenizer(
-            list(texts), padding=padding, truncation=True, max_length=self._length, return_tensors="pt"
+            list(texts),
+            padding=self._family.padding,
+            truncation=True,
+            max_length=self._length,
+            return_tensors="pt",
         ).to(self._device)
         with torch.inference_mode():
             output = self._model(**tokens)
-        rows = output.text_embeds if self._architecture == "clip" else output.pooler_output
+        rows = getattr(output, self._family.output)
         return rows.float().cpu().numpy()  # type: ignore[no-any-return]

@@ -11,6 +11,7 @@ from transformers.utils import logging as transformers_logging
 
 from vitsearch.backbones.architectures import read_config
 from vitsearch.backbones.class_token import only_class_token
+from vitsearch.backbones.families import FAMILIES
 from vitsearch.backbones.fused_blocks import fuse
 from vitsearch.errors import WeightsUnavailable
 
@@ -33,7 +34,6 @@ class VisionTower(torch.nn.Module):
     model: Any  # transformers' models share no type
     scale: torch.Tensor
     shift: torch.Tensor
-    positions: torch.Tensor
 
     def __init__(
         self,
@@ -48,72 +48,23 @@ class VisionTower(torch.nn.Module):
         super().__init__()
         self.model = model
         self.takes_levels = takes_levels
-        self.architecture = architecture
+        self.family = FAMILIES[architecture]
         self.readout = readout
         self.prefix_tokens = prefix
         mean, std = torch.tensor(preprocessing.mean), torch.tensor(preprocessing.std)
         self.register_buffer("scale", (1 / (255 * std)).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("shift", (-mean / std).view(1, 3, 1, 1), persistent=False)
-        if architecture.startswith("siglip2"):
-            self.register_buffer("positions", _naflex_positions(model, preprocessing), persistent=False)
+        if self.family.positions is not None:
+            positions = self.family.positions(model, preprocessing.height, preprocessing.width)
+            model.register_buffer("grid_positions", positions, persistent=False)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return the readout of each image."""
         values = pixels.permute(0, 3, 1, 2)
         if not self.takes_levels:
             values = values.to(torch.float32) * self.scale + self.shift
-        return self._read_out(values).float()
-
-    def _read_out(self, values: torch.Tensor) -> torch.Tensor:
-        if self.architecture == "cvt":
-            return self._cvt(values)
-        if self.architecture.startswith("siglip2"):
-            tokens, pooled = self._naflex(values)
-        elif self.architecture.startswith("clip"):
-            if self.readout == "projection":
-                projected: torch.Tensor = self.model(pixel_values=values).image_embeds
-                return projected
-            tokens, pooled = _outputs(self.model.vision_model, values)
-            # CLIP normalises only the class token of its last layer, and calls it pooled.
-            if self.readout == "cls":
-                return pooled
-        else:
-            tokens, pooled = _outputs(self.model, values)
-        if self.readout in ("pooled", "projection"):
-            return pooled
-        if self.readout == "cls":
-            return tokens[:, 0]
-        if self.readout == "cls+distillation":
-            return tokens[:, :2].flatten(1)
-        mean = tokens[:, self.prefix_tokens :].mean(dim=1)
-        return mean if self.readout == "mean" else torch.cat([tokens[:, 0], mean], dim=1)
-
-    def _cvt(self, values: torch.Tensor) -> torch.Tensor:
-        """Pool as `CvtForImageClassification` does before its classifier."""
-        output = self.model.cvt(pixel_values=values)
-        tokens = output.cls_token_value
-        if tokens is None:
-            tokens = output.last_hidden_state.flatten(2).transpose(1, 2)
-        normed: torch.Tensor = self.model.layernorm(tokens)
-        return normed.mean(dim=1)
-
-    def _naflex(self, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Run a NaFlex tower on a square grid, with all patches real: (tokens, pooled).
-
-        As `Siglip2VisionModel.forward`, whose position embeddings are resized image by image and cannot be exported.
-        """
-        patch = self.model.config.patch_size
-        n, channels, height, width = values.shape
-        grid = values.reshape(n, channels, height // patch, patch, width // patch, patch)
-        patches = grid.permute(0, 2, 4, 3, 5, 1).flatten(3).flatten(1, 2)
-        hidden = self.model.embeddings.patch_embedding(patches) + self.positions
-        tokens = self.model.post_layernorm(self.model.encoder(inputs_embeds=hidden).last_hidden_state)
-        return tokens, self.model.head(tokens)
-
-
-def _outputs(model: Any, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:  # noqa: ANN401
-    output = model(pixel_values=values)
-    return output.last_hidden_state, output.pooler_output
+        rows: torch.Tensor = self.family.read_out(self.model, values, self.readout, self.prefix_tokens)
+        return rows.float()
 
 
 def load_tower(
@@ -152,19 +103,17 @@ def load_vision_model(folder: Path, *, attention: Attention = "sdpa") -> torch.n
         WeightsUnavailable: the weights do not fit the configuration.
 
     """
-    architecture = str(read_config(folder)["model_type"])
+    family = FAMILIES[read_config(folder)["model_type"]]
     config = load_config(folder)
-    arguments: dict[str, Any] = {}
-    if architecture in ("vit", "deit"):
-        arguments["add_pooling_layer"] = False  # many checkpoints have none, and its readout is not offered
-    if architecture in ("clip", "siglip", "siglip2"):
+    if family.nested:
         projection = getattr(config, "projection_dim", None)
         config = config.vision_config
-        if architecture == "clip":
+        if family.projection_dim is not None:
             config.projection_dim = projection
-    if architecture != "cvt":
+    arguments = dict(family.model_arguments)
+    if family.chooses_attention:
         arguments["attn_implementation"] = attention
-    return load_pretrained(_model_class(architecture), folder, config=config, **arguments)
+    return load_pretrained(getattr(transformers, family.model_class), folder, config=config, **arguments)
 
 
 def load_config(folder: Path) -> Any:  # noqa: ANN401 - transformers carries no types
@@ -201,26 +150,6 @@ def load_pretrained(model_class: Any, folder: Path, **arguments: Any) -> torch.n
             f"the weights in {folder} lack {missing[0]} and {len(missing) - 1} others: it is not a whole checkpoint"
         )
     return model.eval()  # type: ignore[no-any-return]
-
-
-def _model_class(architecture: str) -> Any:  # noqa: ANN401 - transformers carries no types
-    if architecture.startswith("clip"):
-        return transformers.CLIPVisionModelWithProjection
-    if architecture.startswith("siglip2"):
-        return transformers.Siglip2VisionModel
-    if architecture.startswith("siglip"):
-        return transformers.SiglipVisionModel
-    # The norm before CvT's classifier lives in the classification model; its classifier is not used.
-    return transformers.CvtForImageClassification if architecture == "cvt" else transformers.AutoModel
-
-
-def _naflex_positions(model: Any, preprocessing: Preprocessing) -> torch.Tensor:  # noqa: ANN401
-    embeddings = model.embeddings
-    side, patch = embeddings.position_embedding_size, model.config.patch_size
-    rows, columns = preprocessing.height // patch, preprocessing.width // patch
-    table = embeddings.position_embedding.weight.detach().reshape(side, side, -1)
-    resized = embeddings.resize_positional_embeddings(table, torch.tensor([[rows, columns]]), rows * columns)
-    return torch.as_tensor(resized)
 
 
 @contextmanager

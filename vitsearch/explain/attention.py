@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from vitsearch.backbones import load_vision_model
+from vitsearch.backbones.families import FAMILIES
 from vitsearch.backbones.vision_tower import VisionTower
 from vitsearch.errors import ModelError, SpaceMismatch
 from vitsearch.explain.rollout import attention_rollout, weighted_rollout
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float32]
     Pixels = npt.NDArray[np.uint8]
     Gradient = Callable[[Floats, float], Floats]
-
-_WITHOUT_GLOBAL_ATTENTION = ("swin", "cvt")
-_NAFLEX = ("siglip2", "siglip2_vision_model")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,16 +136,8 @@ def _check(space: Space, spec: BackboneSpec) -> None:
             f"the weights of {space.model} on this machine are not those that its vectors were made with: bring the "
             "same weights back, or name a model with --model"
         )
-    if spec.architecture in _WITHOUT_GLOBAL_ATTENTION:
-        raise ModelError(
-            f"{space.model} attends within windows of a shrinking grid, so that there is no attention from the whole "
-            "photo to its patches: name a ViT, DeiT, DINO, BEiT, CLIP or SigLIP model with --model"
-        )
-    if spec.architecture in _NAFLEX:
-        raise ModelError(
-            f"{space.model} is of the NaFlex kind, whose patch grid has no fixed shape here: name a checkpoint with a "
-            "fixed input size, such as siglip2-base, with --model"
-        )
+    if reason := FAMILIES[spec.architecture].no_attention_map:
+        raise ModelError(f"{space.model} {reason}")
 
 
 def _watch_layers(model: Any, found: list[torch.Tensor]) -> list[Any]:  # noqa: ANN401 - see VisionTower
