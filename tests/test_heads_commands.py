@@ -58,6 +58,10 @@ def test_training_reports_its_figures(call, labelled):
     assert 6 <= made.pop("groups") <= 24
     low, high = made.pop("interval")
     assert 0 < low < high == 1
+    gate = made.pop("gate")
+    assert (gate["background"], gate["strangers"], gate["library"]) == (0, None, None)
+    assert 0 < gate["passed"]["low"] < gate["passed"]["value"] <= gate["passed"]["high"] <= 1
+    assert gate["accuracy"]["value"] == 1
     reasons = made.pop("unreadable")
     assert [item["path"] for item in reasons] == [str(broken)]
     # Few and easy photos leave these open; what they mean is tested with the reports themselves.
@@ -70,6 +74,7 @@ def test_training_reports_its_figures(call, labelled):
         "kind": "softmax",
         "model": "mean-colour",
         "version": 1,
+        "lacks": None,
         "photos": 24,
         "left_out": 0,
         "folds": 5,
@@ -99,16 +104,19 @@ def test_labels_come_as_json_text_table_and_keywords(call, labelled, photos, tmp
     said = {item["path"]: item for item in document["labels"]}
     assert set(said) == {str(path) for path in photos.glob("*/*.png")}
     for path, item in said.items():
-        assert set(item) == {"path", "labels", "abstained"}
+        assert set(item) == {"path", "labels", "abstained", "none"}
         assert [set(each) for each in item["labels"]] == [{"label", "probability"}] * 2
         assert item["labels"][0]["label"] == Path(path).parent.name
         assert Path(path + ".xmp").exists() == (not item["abstained"])
     sure = sum(not item["abstained"] for item in said.values())
     assert document["sidecars"] == {"changed": sure, "failed": []}
+    none = sum(item["none"] for item in said.values())
     with table.open(newline="", encoding="utf-8") as file:
-        assert len(list(csv.DictReader(file))) == 30
+        assert len(list(csv.DictReader(file))) == 2 * (15 - none) + none
     line = call("label", photos / "red" / "100.png", "--head", "colours")
-    assert re.fullmatch(rf"[ ?] {re.escape(str(photos))}/red/100\.png  red [\d.]+%, .*\n", line)
+    assert re.fullmatch(
+        rf"([ ?] {re.escape(str(photos))}/red/100\.png  red [\d.]+%, .*|- .* none of these)\n", line
+    )
 
 
 def test_labels_are_filled_in_also_where_the_head_abstains(call, labelled, tmp_path):
@@ -120,7 +128,8 @@ def test_labels_are_filled_in_also_where_the_head_abstains(call, labelled, tmp_p
     (item,) = json.loads(call("label", grey, "--head", "colours", "--json"))["labels"]
     assert item["abstained"] is True
     assert sorted(each["label"] for each in item["labels"]) == ["blue", "green", "red"]
-    assert call("label", grey, "--head", "colours").startswith(f"? {grey}")
+    assert item["none"] is True
+    assert call("label", grey, "--head", "colours") == f"- {grey}  none of these\n"
 
 
 def test_a_search_by_label_answers_like_any_search(call, labelled, photos, tmp_path):

@@ -170,11 +170,67 @@ def test_corrections_outlive_a_training_from_the_folder_that_was_wrong(shelf, la
     ]
 
 
-@pytest.mark.parametrize("labels", [[], ["red", "blue"]])
-def test_a_head_whose_labels_exclude_each_other_takes_exactly_one_as_correction(shelf, labelled, labels):
+def test_a_head_whose_labels_exclude_each_other_takes_one_at_most_as_correction(shelf, labelled):
     shelf.train("colours", folder=labelled)
-    with pytest.raises(HeadError, match="give exactly one"):
-        shelf.correct("colours", labelled / "red" / "0.png", labels)
+    with pytest.raises(HeadError, match="give one, or none of them"):
+        shelf.correct("colours", labelled / "red" / "0.png", ["red", "blue"])
+
+
+@pytest.mark.parametrize("way", ["train", "from_examples"])
+def test_a_head_learns_from_photos_of_which_a_person_said_none(shelf, labelled, tmp_path, way):
+    make = getattr(shelf, way)
+    make("colours", folder=labelled)
+    greys = []
+    for number in range(6):
+        quarters = (
+            np.random.default_rng(number).integers(110, 150, (2, 2, 1)).astype(np.uint8).repeat(3, axis=2)
+        )
+        path = tmp_path / f"grey {number}.png"
+        Image.fromarray(quarters).resize((64, 48), Image.Resampling.NEAREST).save(path)
+        greys.append(path)
+    for path in greys[:4]:
+        assert shelf.correct("colours", path, []) == ()
+    head = make("colours").head
+    assert (head.labels, head.kind) == (("blue", "green", "red"), "softmax")
+    assert head.gate is not None
+    assert head.gate.background == 4
+    said = Labeller(shelf, "colours").label([*greys[4:], labelled])
+    assert [item.path for item in said.labels if item.none] == greys[4:]
+    assert not any(item.abstained is False for item in said.labels if item.none)
+    assert "" not in {label for label, _ in shelf.tables.given("colours", head.version).items()}
+    red = {item.path for item in said.labels if item.path.parent.name == "red"}
+    assert len(shelf.tables.given("colours", head.version)["red"]) == len(red)
+
+
+def test_no_table_and_no_sidecar_gets_a_label_for_none_of_these(shelf, labelled, tmp_path):
+    shelf.train("colours", folder=labelled)
+    grey = tmp_path / "grey.png"
+    Image.new("RGB", (64, 48), (128, 128, 128)).save(grey)
+    (said,) = Labeller(shelf, "colours").label([grey]).labels
+    assert said.none
+    write_label_csv([said], tmp_path / "out.csv")
+    with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
+        (line,) = csv.DictReader(file)
+    assert line == {"path": str(grey), "label": "", "probability": "", "rank": "", "abstained": "1"}
+    assert write_sidecars([said]).changed == 0
+    assert not (tmp_path / "grey.png.xmp").exists()
+
+
+def test_the_library_at_large_teaches_what_is_none_of_the_labels(shelf, library, tmp_path):
+    paint_labels(tmp_path / "photos", count=30, start=100)
+    library.index([tmp_path / "photos"])
+    labelled = paint_labels(tmp_path / "labelled", count=10)
+    shutil.rmtree(labelled / "blue")
+    made = shelf.train("colours", folder=labelled)
+    assert made.head.gate is not None
+    assert made.head.gate.background >= 30, "blue photos are learned from, red and green ones dropped"
+    assert made.report is not None
+    assert made.report.gate is not None
+    assert made.report.gate.passed.value > 0.8
+    strangers = paint_labels(tmp_path / "new", count=20, start=300)
+    none = {item.path: item.none for item in Labeller(shelf, "colours").label([strangers]).labels}
+    assert np.mean([none[path] for path in (strangers / "blue").iterdir()]) >= 0.9
+    assert np.mean([none[path] for path in (strangers / "red").iterdir()]) <= 0.2
 
 
 def test_what_cannot_be_a_correction_is_refused(shelf, labelled, tmp_path):

@@ -10,7 +10,8 @@ from vitsearch.cli.output import plural, print_json, print_unreadable, say, show
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vitsearch.heads.evaluation import LabelReport, Report
+    from vitsearch.estimates import Estimate
+    from vitsearch.heads.evaluation import GateReport, LabelReport, Report
     from vitsearch.heads.head import Head
     from vitsearch.heads.store import MadeHead, ShelvedHead
 
@@ -28,6 +29,7 @@ def head_as_json(head: Head) -> dict[str, object]:
         "model": head.space.model,
         "version": head.version,
         "abstain_below": head.abstain_below,
+        "lacks": head.lacks,
     }
 
 
@@ -73,6 +75,8 @@ def print_report(report: Report) -> None:
     """Print the figures of a report, its weakest labels and what is confused most often."""
     say(f"macro-F1 {report.macro_f1:.3f}, calibration error {report.calibration_error:.3f}")
     say(f"sure enough of {report.kept:.0%} of the photos; of those, {report.kept_accuracy:.1%} are right")
+    if report.gate is not None:
+        _print_gate(report.gate)
     worst = sorted(report.labels, key=lambda label: label.f1)[:SHOWN_LABELS]
     width = min(40, max(5, *(len(label.label) for label in worst)))
     say(f"\n{'label':<{width}}  photos  precision  recall")
@@ -83,6 +87,26 @@ def print_report(report: Report) -> None:
         say(f"and {len(report.labels) - len(worst):,} labels that do better (all with --json)")
     for line in _mistakes(report.labels, report.confusion):
         say(line)
+
+
+def _print_gate(gate: GateReport) -> None:
+    """Print how well "none of these" is told."""
+    right = f"; of those, {_share(gate.accuracy)} are right" if gate.accuracy else ""
+    say(f"photos with one of these labels: {_share(gate.passed)} get one{right}")
+    if gate.library:
+        say(f"other photos of the library: {_share(gate.library)} get one, rightly or not")
+    if gate.strangers:
+        say(f"kinds like these that the library holds without a label: {_share(gate.strangers)} get one")
+    if gate.newcomers:
+        say(f"kinds like these that are new to it: {_share(gate.newcomers)} get one")
+    if not gate.background:
+        say(
+            "the library holds no other photos: index yours and train again, to tell better what is none of these"
+        )
+
+
+def _share(estimate: Estimate) -> str:
+    return f"{estimate.value:.1%} ({estimate.low:.1%} to {estimate.high:.1%})"
 
 
 def _mistakes(labels: Sequence[LabelReport], confusion: Sequence[Sequence[int]]) -> list[str]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vitsearch.backbones.devices import Device
+    from vitsearch.heads.head import Head
     from vitsearch.heads.store import MadeHead
 
 _Command = TypeVar("_Command", bound="Callable[..., object]")
@@ -66,16 +67,25 @@ def _source_options(command: _Command) -> _Command:
 @heads.command()
 @click.argument("name")
 @_source_options
+@click.option("--multi", is_flag=True, help="Labels do not exclude each other: a photo may have several.")
 @device_option
 @json_option
 @pass_session
 def train(
-    session: Session, name: str, folder: str | None, csv: str | None, device: Device, as_json: bool
+    session: Session,
+    name: str,
+    folder: str | None,
+    csv: str | None,
+    multi: bool,
+    device: Device,
+    as_json: bool,
 ) -> None:
     """Train the head NAME on labelled photos, and say how good it is.
 
     The figures are cross-validated: each photo is judged by a head that has seen neither it nor a near copy of it. A
-    CSV file may give a photo several labels, one a line, or an empty one; each label is then a question of its own.
+    CSV file may give a photo several labels, one a line: each label is then a question of its own, as with --multi. An
+    empty label says that none fits; from such photos, and from the library's other photos, the head learns what shows
+    none of its labels. Index the library first: the more of it there is, the better "none of these" is told.
     Without --from and --csv the head is trained again on what it knows, corrections included. Photos that the
     library knows are not embedded again.
 
@@ -85,7 +95,7 @@ def train(
       vitsearch heads train pets --csv pets.csv
       vitsearch heads train pets           again, after `vitsearch heads correct`
     """
-    made = _make("train", session, name, folder, csv, device=device, quiet=as_json)
+    made = _make("train", session, name, folder, csv, multi=multi, device=device, quiet=as_json)
     report = made.report
     assert report is not None
     if as_json:
@@ -222,6 +232,7 @@ def show(session: Session, name: str, as_json: bool) -> None:
         "dimension": head.space.dimension,
         "temperature": head.temperature,
         "abstain_below": head.abstain_below,
+        "none_of_these": _none_of_these(head),
         "details": dict(head.details),
     }
     if as_json:
@@ -352,6 +363,16 @@ def correct(
     )
 
 
+def _none_of_these(head: Head) -> str:
+    """Say in one line whether a head can tell photos that show none of its labels, and by what."""
+    if head.gate is None:
+        return head.lacks or ""
+    held = len(head.gate.examples)
+    background = f"learned from {plural(head.gate.background, 'other photo')}"
+    examples = f"holds the vectors of {plural(held, 'example')}" if held else "holds no vectors of examples"
+    return f"{background}, {examples}"
+
+
 def _make(
     way: str,
     session: Session,
@@ -359,6 +380,7 @@ def _make(
     folder: str | None,
     csv: str | None,
     *,
+    multi: bool = False,
     device: Device,
     quiet: bool,
 ) -> MadeHead:
@@ -368,13 +390,11 @@ def _make(
         raise click.UsageError("give --from or --csv, not both")
     with session.open(device=device) as library, progress_bar(quiet=quiet) as on_progress:
         shelf = HeadShelf(library)
-        make = shelf.train if way == "train" else shelf.from_examples
-        return make(
-            name,
-            folder=Path(folder).absolute() if folder is not None else None,
-            csv=Path(csv).absolute() if csv is not None else None,
-            on_progress=on_progress,
-        )
+        source = Path(folder).absolute() if folder is not None else None
+        table = Path(csv).absolute() if csv is not None else None
+        if way == "train":
+            return shelf.train(name, folder=source, csv=table, multi=multi, on_progress=on_progress)
+        return shelf.from_examples(name, folder=source, csv=table, on_progress=on_progress)
 
 
 def _notice(line: str) -> None:

@@ -44,7 +44,8 @@ def label(
 ) -> None:
     """Name the most probable labels of photos: of files, of those in folders, or of the whole library.
 
-    A photo of which the head is too unsure is marked "?": its labels are guesses, and no keyword is written. Photos
+    A photo of which the head is too unsure is marked "?": its labels are guesses, and no keyword is written. One that
+    shows none of the labels is marked "-", if the head can tell: trained heads can, and those from examples. Photos
     themselves are never written to. `vitsearch search --label LABEL --head HEAD` finds what was labelled.
 
     \b
@@ -72,6 +73,7 @@ def label(
                 "version": result.version,
                 "model": result.model,
                 "labels": result.labels,
+                "lacks": result.lacks,
                 "unreadable": result.unreadable,
                 "offline": result.offline,
                 **extra,
@@ -84,18 +86,26 @@ def label(
 
 def _print_labels(result: LabelResult) -> None:
     for photo in result.labels:
+        if photo.none:
+            say(f"- {shown(str(photo.path))}  none of these")
+            continue
         mark = "?" if photo.abstained else " "
         best = ", ".join(f"{shown(each.label)} {each.probability:.1%}" for each in photo.labels)
         say(f"{mark} {shown(str(photo.path))}  {best}")
 
 
 def _print_notes(result: LabelResult, sidecars: SidecarReport | None, table: str | None) -> None:
-    unsure = sum(photo.abstained for photo in result.labels)
+    none = sum(photo.none for photo in result.labels)
+    unsure = sum(photo.abstained for photo in result.labels) - none
     say(
-        f"{plural(len(result.labels), 'file')} labelled by {shown(result.head)} (version {result.version}), "
+        f"{plural(len(result.labels) - none, 'file')} labelled by {shown(result.head)} (version {result.version}), "
         f"unsure of {unsure:,}",
         err=True,
     )
+    if result.lacks is None:
+        say(f"none of these: {plural(none, 'photo')}", err=True)
+    else:
+        say(result.lacks, err=True)
     if result.offline:
         say(f"left out {plural(result.offline, 'photo')} on drives that are not mounted", err=True)
     print_unreadable(result.unreadable)

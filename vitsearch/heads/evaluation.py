@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vitsearch.estimates import wilson_interval
+from vitsearch.estimates import Estimate, wilson_interval
 from vitsearch.heads.head import to_probabilities
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from vitsearch.heads.gate_fit import FittedGate
     from vitsearch.heads.head import Kind
 
 _BINS = 15
@@ -35,13 +36,33 @@ class LabelReport:
 
 
 @dataclass(frozen=True, slots=True)
+class GateReport:
+    """What a gate does with photos that it was not fitted on; shares are 0 to 1, with 95 % confidence intervals.
+
+    `passed`: of the photos that have a label, those that it lets through; `accuracy`: of these, those whose best label
+    is right. `strangers`: of photos of a kind that the library holds and no label names, those that would be let
+    through, as told by each label in turn, left out of training; `newcomers`: the same of kinds that the library does
+    not hold yet. `library`: of the library's other photos, those let through, rightly or not. `background`: how many
+    photos the class "none" was learned from. What cannot be told is None.
+    """
+
+    background: int
+    passed: Estimate
+    accuracy: Estimate | None
+    strangers: Estimate | None
+    newcomers: Estimate | None
+    library: Estimate | None
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """Cross-validated figures: every photo was judged by a head that had seen neither it nor a near duplicate.
 
     `accuracy`: share of photos whose labels were all right (of a sigmoid head: at probability 0.5), with its 95 %
     confidence `interval`. `calibration_error`: expected calibration error over 15 bins. `confusion`: row i,
     column j counts photos of label i that were given label j; empty for a sigmoid head. `kept`: share of photos
-    not abstained from, and `kept_accuracy` the share of those whose best label is right.
+    not abstained from, and `kept_accuracy` the share of those whose best label is right. `gate`: of heads
+    that have one.
     """
 
     photos: int
@@ -57,6 +78,7 @@ class Report:
     kept: float
     kept_accuracy: float
     seconds: float
+    gate: GateReport | None = None
 
 
 def log_loss(
@@ -132,9 +154,14 @@ def make_report(
     groups: int,
     folds: int,
     c: float,
+    gate: FittedGate | None,
+    learned: npt.NDArray[np.bool_],
     seconds: float,
 ) -> Report:
-    """Measure held-out `logits` (n, c) against the truth `members` (n, c)."""
+    """Measure held-out `logits` (n, c) against the truth `members` (n, c).
+
+    `learned`: which rows of the gate's these are.
+    """
     probabilities = to_probabilities(logits / temperature, kind)
     best = probabilities.argmax(axis=1)
     confidence = probabilities[np.arange(len(best)), best]
@@ -158,7 +185,8 @@ def make_report(
         labels, members.sum(axis=0).tolist(), precision.tolist(), recall.tolist(), f1.tolist(), strict=True
     )
     accuracy = float((given == members).all(axis=1).mean())
-    kept = confidence >= abstain_below
+    passed = np.ones(len(best), np.bool_) if gate is None else gate.passed[learned]
+    kept = passed & (confidence >= abstain_below)
     return Report(
         photos=len(logits),
         groups=groups,
@@ -172,5 +200,25 @@ def make_report(
         confusion=confusion,
         kept=float(kept.mean()),
         kept_accuracy=float(best_right[kept].mean()) if kept.any() else 0.0,
+        gate=None
+        if gate is None
+        else _gate_report(gate, passed, best_right, np.asarray(members.any(axis=1), np.bool_)),
         seconds=seconds,
+    )
+
+
+def _gate_report(
+    gate: FittedGate,
+    passed: npt.NDArray[np.bool_],
+    right: npt.NDArray[np.bool_],
+    labelled: npt.NDArray[np.bool_],
+) -> GateReport:
+    through = passed & labelled
+    return GateReport(
+        gate.gate.background,
+        Estimate.of_share(passed[labelled]),
+        Estimate.of_share(right[through]) if through.any() else None,
+        Estimate.of_mean(gate.strangers) if len(gate.strangers) else None,
+        Estimate.of_mean(gate.newcomers) if len(gate.newcomers) else None,
+        Estimate.of_share(gate.of_sample) if len(gate.of_sample) else None,
     )

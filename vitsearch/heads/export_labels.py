@@ -32,14 +32,18 @@ class SidecarReport:
 def write_label_csv(labelled: Sequence[LabelledPhoto], file: Path, *, force: bool = False) -> None:
     """Write one line a photo and label: path, label, probability, rank (1 is the best), abstained (0 or 1).
 
-    No cell is one that a spreadsheet evaluates. Raises `OutputError` if the file cannot be written, or vitsearch did
-    not write what is there and `force` is not set.
+    A photo that shows none of the labels has one line, whose label, probability and rank are empty. No cell is one
+    that a spreadsheet evaluates. Raises `OutputError` if the file cannot be written, or vitsearch did not write what
+    is there and `force` is not set.
     """
     text = io.StringIO(newline="")
     lines = csv.writer(text)
     lines.writerow(TABLE_COLUMNS)
     for photo in labelled:
         path = to_cell(str(photo.path))
+        if photo.none:
+            lines.writerow((path, "", "", "", 1))
+            continue
         for rank, best in enumerate(photo.labels, 1):
             lines.writerow(
                 (
@@ -56,7 +60,8 @@ def write_label_csv(labelled: Sequence[LabelledPhoto], file: Path, *, force: boo
 def write_sidecars(labelled: Sequence[LabelledPhoto]) -> SidecarReport:
     """Add each photo's labels to the keywords of its sidecar: the best one, and each at least as likely as not.
 
-    A photo that the head abstained from gets none. Keywords that are there already stay: they may be a person's.
+    A photo that the head abstained from, or that shows none of the labels, gets none. Keywords that are there already
+    stay: they may be a person's.
     """
     changed = 0
     failed: list[UnreadableFile] = []

@@ -9,6 +9,7 @@ import numpy as np
 from vitsearch.errors import HeadError
 from vitsearch.heads.evaluation import abstention_threshold, fit_temperature
 from vitsearch.heads.folds import assign_folds, near_duplicate_groups
+from vitsearch.heads.gate_fit import fit_gate
 from vitsearch.heads.head import Head, to_probabilities
 
 if TYPE_CHECKING:
@@ -28,27 +29,43 @@ _ENOUGH_TO_CALIBRATE = 20
 _TEMPERATURE_OF_ONE = 0.1
 
 
-def from_examples(name: str, examples: LabelledRows, *, space: Space) -> Head:
+def from_examples(
+    name: str,
+    examples: LabelledRows,
+    *,
+    space: Space,
+    background: npt.NDArray[np.float32] | None = None,
+) -> Head:
     """Make a softmax head whose labels are the mean embeddings of their examples, one or more a label.
 
     Rows and prototypes are centred and prototypes get equal length (SimpleShot, Wang et al. 2019, section 3.2);
     from the second example on, directions in which photos of one label differ count less (linear discriminant with
     a shrunk covariance, Friedman 1989). Temperature and abstention come from held-out examples when there are
-    enough. Raises `HeadError` for a single label or a photo with several.
+    enough. `background` (m, d), other photos of the library, gives the head a gate, as in `train`; it learns from
+    examples without a label too. Raises `HeadError` for a single label or a photo with several.
     """
+    gated = background is not None
     names = examples.names()
     if len(names) == 1:
         raise HeadError(
             f"a single label {names[0][:40]!r} has nothing to be told from: add examples of another"
         )
-    if not examples.single_label():
+    if any(len(labels) > 1 or not (labels or gated) for labels in examples.labels):
         raise HeadError(
             "examples need exactly one label a photo: use `heads train` for photos with several or none"
         )
-    rows = examples.rows.astype(np.float64)
-    truth = examples.membership(names).argmax(axis=1)
+    members = examples.membership(names)
+    labelled = members.any(axis=1)
+    groups = near_duplicate_groups(examples.rows)
+    rows = examples.rows[labelled].astype(np.float64)
+    truth = members[labelled].argmax(axis=1)
     weight, bias = _fit(rows, truth, len(names))
-    temperature, abstain_below = _calibrate(rows, truth, len(names), near_duplicate_groups(examples.rows))
+    temperature, abstain_below = _calibrate(rows, truth, len(names), groups[labelled])
+    gate = None
+    if background is not None:
+        classes = np.where(labelled, members.argmax(axis=1), -1)
+        folds = assign_folds(np.where(labelled, classes, len(names)), groups, count=_FOLDS, seed=0)
+        gate = fit_gate(examples.rows, classes, folds, background).gate
     return Head(
         name,
         names,
@@ -59,6 +76,7 @@ def from_examples(name: str, examples: LabelledRows, *, space: Space) -> Head:
         "examples",
         temperature=temperature,
         abstain_below=abstain_below,
+        gate=gate,
         details={"photos": len(rows), "fewest": int(np.bincount(truth).min())},
     )
 

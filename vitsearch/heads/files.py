@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from vitsearch.errors import HeadError
+from vitsearch.heads.gate import Gate
 from vitsearch.heads.head import Head, Kind, Origin, is_printable
 from vitsearch.space import Fit, Readout, Space
 from vitsearch.storage import atomic
@@ -17,7 +18,10 @@ from vitsearch.storage.own_files import HEAD_MARK
 if TYPE_CHECKING:
     from pathlib import Path
 
+# Heads without a gate are written as ever, so that earlier versions read them.
 _FORMAT_VERSION = 1
+_FORMAT_WITH_GATE = 2
+_GATE_TENSORS = ("gate_weight", "gate_bias", "gate_examples")
 _LARGEST_FILE = 2**30
 _LARGEST_HEADER = 2**26
 
@@ -34,8 +38,12 @@ def head_to_bytes(head: Head) -> bytes:
     """Return the content of a head's file."""
     from safetensors.numpy import save
 
+    tensors: dict[str, Any] = {"weight": head.weight, "bias": head.bias}
+    if head.gate is not None:
+        gate = (head.gate.weight, head.gate.bias, head.gate.examples)
+        tensors |= dict(zip(_GATE_TENSORS, gate, strict=True))
     content: bytes = save(
-        {"weight": np.ascontiguousarray(head.weight), "bias": np.ascontiguousarray(head.bias)},
+        {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()},
         metadata={HEAD_MARK: head_to_json(head)},
     )
     return content
@@ -68,21 +76,27 @@ def load_head(path: Path) -> Head:
         raise HeadError(
             f"{path} is not a head that vitsearch saved ({_reason(error)}): export it again with `heads export`"
         ) from error
-    if set(tensors) != {"weight", "bias"}:
+    if set(tensors) not in ({"weight", "bias"}, {"weight", "bias", *_GATE_TENSORS}):
         raise HeadError(
             f"{path} holds {sorted(tensors)[:3]} where a weight and a bias belong: export it again"
         )
     try:
-        return head_from_json(described, weight=tensors["weight"], bias=tensors["bias"])
+        return head_from_json(described, **tensors)
     except HeadError as error:
         raise HeadError(f"{path}: {error}") from error
 
 
 def head_to_json(head: Head) -> str:
     """Return everything of a head but its weights, as JSON."""
+    gate = head.gate
+    described = (
+        {}
+        if gate is None
+        else {"gate": {"cut": gate.cut, "nearest": gate.nearest, "background": gate.background}}
+    )
     return json.dumps(
         {
-            "format_version": _FORMAT_VERSION,
+            "format_version": _FORMAT_VERSION if gate is None else _FORMAT_WITH_GATE,
             "name": head.name,
             "labels": head.labels,
             "kind": head.kind,
@@ -94,19 +108,29 @@ def head_to_json(head: Head) -> str:
             "created": head.created,
             "details": dict(head.details),
             "space": json.loads(head.space.to_json()),
+            **described,
         },
         ensure_ascii=False,
     )
 
 
-def head_from_json(text: str, *, weight: Any, bias: Any) -> Head:  # noqa: ANN401 - `Head` checks the arrays
-    """Rebuild a head from `head_to_json`'s text and its weights. Raises `HeadError` unless they make sense."""
+def head_from_json(
+    text: str,
+    *,
+    weight: Any,  # noqa: ANN401 - `Head` and `Gate` check the arrays
+    bias: Any,  # noqa: ANN401
+    **gate: Any,  # noqa: ANN401
+) -> Head:
+    """Rebuild a head from `head_to_json`'s text, its weights and its gate's tensors.
+
+    Raises `HeadError` unless they make sense.
+    """
     try:
         fields = json.loads(text)
-        if fields["format_version"] != _FORMAT_VERSION:
+        if fields["format_version"] != (_FORMAT_WITH_GATE if gate else _FORMAT_VERSION):
             raise HeadError(
-                f"the head is of format {fields['format_version']!r}, and this vitsearch reads "
-                f"{_FORMAT_VERSION}: update vitsearch"
+                f"the head is of format {fields['format_version']!r}, and this vitsearch reads {_FORMAT_VERSION} "
+                f"and, with a gate, {_FORMAT_WITH_GATE}: update vitsearch"
             )
         labels = tuple(_typed(label, str) for label in _typed(fields["labels"], list))
         return Head(
@@ -120,12 +144,24 @@ def head_from_json(text: str, *, weight: Any, bias: Any) -> Head:  # noqa: ANN40
             temperature=_number(fields["temperature"]),
             abstain_below=_number(fields["abstain_below"]),
             uses_norms=_typed(fields["uses_norms"], bool),
+            gate=_gate(fields["gate"], *(gate[name] for name in _GATE_TENSORS)) if gate else None,
             version=_typed(fields["version"], int),
             created=_printable(fields["created"]),
             details=_typed(fields["details"], dict),
         )
     except (ArithmeticError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise HeadError(f"the description of the head does not make sense ({_reason(error)})") from error
+
+
+def _gate(fields: Any, weight: Any, bias: Any, examples: Any) -> Gate:  # noqa: ANN401 - comes from a file
+    return Gate(
+        weight,
+        bias,
+        _number(fields["cut"]),
+        examples,
+        _number(fields["nearest"]),
+        _typed(fields["background"], int),
+    )
 
 
 def _space(fields: Any) -> Space:  # noqa: ANN401 - comes from a file

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from vitsearch.heads.gate import Gate
     from vitsearch.space import Space
 
 Kind = Literal["softmax", "sigmoid"]
@@ -38,10 +39,14 @@ class LabelProbability:
 
 @dataclass(frozen=True, slots=True)
 class Labelling:
-    """What a head says of one photo: its best labels, best first, and whether it is too unsure to be believed."""
+    """What a head says of one photo: its best labels, best first, and whether they are not to be believed.
+
+    `abstained`: the head is too unsure of them, or the photo shows none of its labels; `none`: the latter.
+    """
 
     labels: tuple[LabelProbability, ...]
     abstained: bool
+    none: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,22 +54,23 @@ class TopLabels:
     """The best labels of many photos as arrays; iterate for one `Labelling` a photo.
 
     `labels`: the head's label names. `indices`: (n, k) int64 into `labels`, best first. `probabilities`: (n, k)
-    float32. `abstained`: (n,) bool.
+    float32. `abstained`: (n,) bool, too unsure or none of the labels. `none`: (n,) bool, none of them.
     """
 
     labels: tuple[str, ...]
     indices: npt.NDArray[np.int64]
     probabilities: npt.NDArray[np.float32]
     abstained: npt.NDArray[np.bool_]
+    none: npt.NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def __iter__(self) -> Iterator[Labelling]:
-        rows = zip(self.indices.tolist(), self.probabilities.tolist(), self.abstained.tolist(), strict=True)
-        for indices, probabilities, abstained in rows:
+        columns = (self.indices, self.probabilities, self.abstained, self.none)
+        for indices, probabilities, abstained, none in zip(*(each.tolist() for each in columns), strict=True):
             named = zip(indices, probabilities, strict=True)
-            yield Labelling(tuple(LabelProbability(self.labels[i], p) for i, p in named), abstained)
+            yield Labelling(tuple(LabelProbability(self.labels[i], p) for i, p in named), abstained, none)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,8 +80,9 @@ class Head:
     `weight`: (c, d) float32; `bias`: (c,) float32. `kind` "softmax" means that a photo has exactly one of the
     labels, "sigmoid" that each label is a question of its own. Logits are divided by `temperature` before they
     become probabilities. A photo whose best probability is below `abstain_below` is abstained from.
-    `uses_norms`: the weights expect rows as long as the backbone gave them, not unit rows. `details` says how the
-    head was made, as JSON values; `created` is UTC in ISO 8601. Raises `HeadError` when the parts do not fit
+    `gate` knows what shows none of the labels; without one, every photo has a best label. `uses_norms`:
+    the weights expect rows as long as the backbone gave them, not unit rows. `details` says how the head was made,
+    as JSON values; `created` is UTC in ISO 8601. Raises `HeadError` when the parts do not fit
     together: no such head can exist.
     """
 
@@ -89,6 +96,7 @@ class Head:
     temperature: float = 1.0
     abstain_below: float = 0.0
     uses_norms: bool = False
+    gate: Gate | None = None
     version: int = 1
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     details: Mapping[str, object] = field(default_factory=dict)
@@ -111,6 +119,23 @@ class Head:
                 f"the head {self.name!r} has temperature {self.temperature} and abstains below "
                 f"{self.abstain_below}: the first must be above 0, the second 0 to 1; make it anew"
             )
+        if self.gate is not None and self.gate.weight.shape[1] != width:
+            raise HeadError(
+                f"the head {self.name!r} is for {width} dimensions and its gate for {self.gate.weight.shape[1]}; "
+                "make it anew"
+            )
+
+    @property
+    def lacks(self) -> str | None:
+        """What the head lacks to tell photos that show none of its labels, and how to have it; None if it can tell."""
+        if self.gate is not None:
+            return None
+        text = f"the head {self.name!r} cannot tell what shows none of its labels, and gives every photo one"
+        if self.origin in ("text", "imported"):
+            return f"{text}: it was not learned from photos of yours; a head that you train can"
+        return (
+            f"{text}: it comes from an earlier version; make it again with `heads train` or `from-examples`"
+        )
 
     def check_space(self, space: Space) -> None:
         """Raise `SpaceMismatch`, naming both, unless `space` is the one that this head was made for."""
@@ -153,7 +178,8 @@ class Head:
             probabilities = self.probabilities(rows[part], norms[part])
             indices[part] = _top_indices(probabilities, k)
             best[part] = np.take_along_axis(probabilities, indices[part], axis=1)
-        return TopLabels(self.labels, indices, best, best[:, 0] < self.abstain_below)
+        none = np.zeros(len(rows), np.bool_) if self.gate is None else ~self.gate.lets_through(rows)
+        return TopLabels(self.labels, indices, best, none | (best[:, 0] < self.abstain_below), none)
 
 
 def to_probabilities(logits: npt.NDArray[np.floating], kind: Kind) -> npt.NDArray[np.float32]:

@@ -43,18 +43,23 @@ _SPARE_QUESTIONS = 5
 
 @dataclass(frozen=True, slots=True)
 class LabelledPhoto:
-    """A file and what a head says of it: the best labels, best first, and whether it is too unsure to be believed."""
+    """A file and what a head says of it: the best labels, best first, and whether they are not to be believed.
+
+    `abstained`: the head is too unsure of them, or the photo shows none of its labels; `none`: the latter.
+    """
 
     path: Path
     labels: tuple[LabelProbability, ...]
     abstained: bool
+    none: bool
 
 
 @dataclass(frozen=True, slots=True)
 class LabelResult:
     """What a head says of many files.
 
-    `unreadable`: files that could not be read; `offline`: photos of the library on drives that are not mounted.
+    `unreadable`: files that could not be read; `offline`: photos of the library on drives that are not mounted;
+    `lacks`: what the head lacks to tell photos that show none of its labels, None if it can.
     """
 
     head: str
@@ -63,6 +68,7 @@ class LabelResult:
     labels: tuple[LabelledPhoto, ...]
     unreadable: tuple[UnreadableFile, ...] = ()
     offline: int = 0
+    lacks: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +210,13 @@ class Labeller:
     ) -> LabelResult:
         head = self.head
         return LabelResult(
-            head.name, head.version, head.space.model, tuple(labelled), unreadable, offline=offline
+            head.name,
+            head.version,
+            head.space.model,
+            tuple(labelled),
+            unreadable,
+            offline=offline,
+            lacks=head.lacks,
         )
 
     def _present(self) -> tuple[Mapping[int, tuple[Path, ...]], int]:
@@ -252,7 +264,7 @@ class Labeller:
 
 def _labelled(path: Path, labelling: Labelling, k: int) -> LabelledPhoto:
     best = tuple(LabelProbability(each.label, round(each.probability, 6)) for each in labelling.labels[:k])
-    return LabelledPhoto(path, best, labelling.abstained)
+    return LabelledPhoto(path, best, labelling.abstained, labelling.none)
 
 
 def _expanded(paths: Sequence[Path]) -> tuple[list[Path], list[UnreadableFile]]:

@@ -21,6 +21,7 @@ from vitsearch.heads.examples import (
 from vitsearch.heads.files import head_to_bytes, load_head, save_head
 from vitsearch.heads.head import check_labels, check_name
 from vitsearch.heads.tables import HeadTables
+from vitsearch.neighbours.reference_sample import REFERENCE_SAMPLE
 from vitsearch.storage.layout import Layout
 from vitsearch.storage.outputs import Output
 from vitsearch.storage.private import make_folder
@@ -79,10 +80,15 @@ class MadeHead:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Gathered:
-    """Labelled photos with their embeddings; `labels` are those of the source, corrections not yet applied."""
+    """Labelled photos with their embeddings; `labels` are those of the source, corrections not yet applied.
+
+    `background`: (m, d) float32, a random sample of the library's other photos. `again`: the source is the last one.
+    """
 
     labels: Mapping[int, tuple[str, ...]]
     examples: LabelledRows
+    background: npt.NDArray[np.float32]
+    again: bool
     space: Space
     unreadable: tuple[UnreadableFile, ...]
     left_out: int
@@ -132,17 +138,24 @@ class HeadShelf:
         *,
         folder: Path | None = None,
         csv: Path | None = None,
+        multi: bool = False,
         on_progress: OnProgress = lambda _: None,
     ) -> MadeHead:
         """Fit a head on the photos of a folder (subfolders are labels) or of a CSV file (path,label).
 
-        Without either, on the examples of last time. Corrections count in all cases. Raises `HeadError` when there
-        is too little to learn from.
+        Without either, on the examples of last time. Corrections count in all cases. `multi`: labels do not exclude
+        each other, even if no example has two. Raises `HeadError` when there is too little to learn from.
         """
         from vitsearch.heads.training import train
 
         gathered = self._gather(name, folder, csv, on_progress)
-        training = train(name, gathered.examples, space=gathered.space)
+        training = train(
+            name,
+            gathered.examples,
+            space=gathered.space,
+            background=gathered.background,
+            multi=multi or (gathered.again and self._is_multi(name)),
+        )
         return self._made(training.head, gathered, training.report)
 
     def from_examples(
@@ -157,7 +170,8 @@ class HeadShelf:
         from vitsearch.heads.few_shot import from_examples
 
         gathered = self._gather(name, folder, csv, on_progress)
-        return self._made(from_examples(name, gathered.examples, space=gathered.space), gathered, None)
+        head = from_examples(name, gathered.examples, space=gathered.space, background=gathered.background)
+        return self._made(head, gathered, None)
 
     def from_text(
         self,
@@ -224,7 +238,7 @@ class HeadShelf:
     def correct(self, name: str, file: Path, labels: Sequence[str]) -> tuple[str, ...]:
         """Say what a photo's labels under a head really are; `train` learns from it. Returns the labels that are new.
 
-        No label says that none fits. A head whose labels exclude each other takes exactly one. Raises `HeadError`
+        No label says that none fits. A head whose labels exclude each other takes one at most. Raises `HeadError`
         when a label cannot be one, `UnreadablePhoto` when the photo cannot be read.
         """
         from vitsearch.errors import UnreadablePhoto
@@ -248,8 +262,8 @@ class HeadShelf:
         given = tuple(dict.fromkeys(labels))
         if given:
             check_labels(given)
-        if head.kind == "softmax" and len(given) != 1:
-            raise HeadError(f"the labels of {name!r} exclude each other: give exactly one")
+        if head.kind == "softmax" and len(given) > 1:
+            raise HeadError(f"the labels of {name!r} exclude each other: give one, or none of them")
         return head
 
     def _gather(self, name: str, folder: Path | None, csv: Path | None, on_progress: OnProgress) -> _Gathered:
@@ -279,11 +293,24 @@ class HeadShelf:
         return _Gathered(
             labels,
             LabelledRows(rows, tuple(merged[photo] for photo in ids.tolist())),
+            self._background(space_id, space.dimension, wanted),
+            files is None,
             space,
             unreadable,
             len(wanted) - len(ids),
             time.perf_counter() - started,
         )
+
+    def _background(
+        self, space_id: int, dimension: int, examples: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.float32]:
+        """Return the vectors of the library's reference sample, without the examples."""
+        catalog = self.library.catalog
+        sample = np.setdiff1d(catalog.background_ids(space_id, REFERENCE_SAMPLE), examples)
+        return catalog.vectors(space_id, dimension, sample)[1].astype(np.float32)
+
+    def _is_multi(self, name: str) -> bool:
+        return name in self.names() and self.get(name).kind == "sigmoid"
 
     def _stored_examples(self, name: str) -> dict[int, tuple[str, ...]]:
         if not self.tables.examples(name):

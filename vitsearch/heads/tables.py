@@ -40,6 +40,11 @@ class Said:
     by_person: bool
 
 
+def _belief(labelling: Labelling) -> int:
+    """Return the column `abstained`: 0 where the labels count, 1 where the head is unsure, 2 for none of the labels."""
+    return 2 if labelling.none else int(labelling.abstained)
+
+
 class HeadTables:
     """The tables `head_examples` and `photo_labels` of one library.
 
@@ -93,7 +98,7 @@ class HeadTables:
                 "INSERT INTO photo_labels (head, photo, label, probability, version, abstained) "
                 "VALUES (?, ?, ?, ?, ?, ?)",
                 [
-                    (head, photo, best.label, best.probability, version, int(labelling.abstained))
+                    (head, photo, best.label, best.probability, version, _belief(labelling))
                     for photo, labelling in said
                     for best in labelling.labels
                 ],

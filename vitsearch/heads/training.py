@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +13,7 @@ from vitsearch.errors import HeadError
 from vitsearch.heads.evaluation import Report, abstention_threshold, fit_temperature, make_report
 from vitsearch.heads.examples import listing
 from vitsearch.heads.folds import assign_folds, near_duplicate_groups
+from vitsearch.heads.gate_fit import fit_gate
 from vitsearch.heads.head import Head, Kind, to_probabilities
 
 if TYPE_CHECKING:
@@ -52,39 +53,50 @@ def train(
     examples: LabelledRows,
     *,
     space: Space,
+    background: npt.NDArray[np.float32] | None = None,
+    multi: bool = False,
     groups: npt.NDArray[np.int64] | None = None,
     seed: int = 0,
 ) -> Training:
-    """Fit a head: softmax where every photo has exactly one label, else one independent sigmoid a label.
+    """Fit a head: softmax where no photo has two labels, else, or with `multi`, one independent sigmoid a label.
 
-    `groups` (n,) numbers the photos that must share a cross-validation fold; without it, near duplicates by their
-    cosine similarity do. C, temperature and the abstention threshold are chosen on out-of-fold predictions.
-    Raises `HeadError` when there is too little to learn from.
+    `background` (m, d): unit rows of other photos of the library, drawn at random, which may be few. With them the head
+    gets a gate, which learns what shows none of the labels, from examples without a label too. `groups` (n,) numbers
+    the photos that must share a cross-validation fold; without it, near duplicates by their cosine similarity do. C,
+    temperature and thresholds are chosen on out-of-fold predictions. Raises `HeadError` when there is too little to
+    learn from.
     """
     from threadpoolctl import threadpool_limits
 
     started = time.perf_counter()
     names = examples.names()
     members = examples.membership(names)
-    kind: Kind = "softmax" if examples.single_label() else "sigmoid"
+    kind = _kind(examples, names, multi=multi, gated=background is not None)
     if groups is None:
         groups = near_duplicate_groups(examples.rows)
-    _check_enough(names, members, groups, kind)
-
-    centre = examples.rows.mean(axis=0)
-    scale = np.float32(1 / max(1e-6, float(np.sqrt(((examples.rows - centre) ** 2).sum(axis=1).mean()))))
-    rows = (examples.rows - centre) * scale
+    strata = _strata(members)
     large = members.size > _MANY_LOGITS
     count = _FOLDS_WHEN_LARGE if large else _FOLDS
-    folds = assign_folds(_strata(members), groups, count=count, seed=seed)
+    folds = assign_folds(strata, groups, count=count, seed=seed)
+    # Labels that exclude each other have no place for a photo without one: only the gate learns from it.
+    learned = (strata < len(names)) | (kind == "sigmoid")
+    members, rows = members[learned], examples.rows[learned]
+    _check_enough(names, members, groups[learned], kind)
 
+    centre = rows.mean(axis=0)
+    scale = np.float32(1 / max(1e-6, float(np.sqrt(((rows - centre) ** 2).sum(axis=1).mean()))))
+    rows = (rows - centre) * scale
     with threadpool_limits(None if members.size * rows.shape[1] > _LARGE_PRODUCT else 1):
-        c, logits, temperature = _choose_c(rows, members, folds, kind, stride=2 if large else 1)
+        c, logits, temperature = _choose_c(rows, members, folds[learned], kind, stride=2 if large else 1)
         weight, bias = _Solver(kind).fit(rows, members, c)
     confidence = to_probabilities(logits / temperature, kind)
     best = confidence.argmax(axis=1)
     everyone = np.arange(len(best))
     abstain_below = abstention_threshold(confidence[everyone, best], members[everyone, best])
+    fitted = None
+    if background is not None:
+        classes = np.where(strata < len(names), strata, -1)
+        fitted = fit_gate(examples.rows, classes, folds, background)
     report = make_report(
         logits,
         members,
@@ -92,7 +104,9 @@ def train(
         labels=names,
         temperature=temperature,
         abstain_below=abstain_below,
-        groups=len(np.unique(groups)),
+        gate=fitted,
+        learned=learned,
+        groups=len(np.unique(groups[learned])),
         folds=count,
         c=c,
         seconds=time.perf_counter() - started,
@@ -108,18 +122,22 @@ def train(
         "trained",
         temperature=temperature,
         abstain_below=abstain_below,
+        gate=None if fitted is None else fitted.gate,
         details=_summary(report),
     )
     return Training(head, report)
 
 
+def _kind(examples: LabelledRows, names: tuple[str, ...], *, multi: bool, gated: bool) -> Kind:
+    most = max(len(labels) for labels in examples.labels)
+    alone = len(names) == 1 and not examples.single_label()
+    without = any(not labels for labels in examples.labels) and not gated
+    return "sigmoid" if multi or most > 1 or alone or without else "softmax"
+
+
 def _summary(report: Report) -> dict[str, object]:
     """Return the report's figures, without what is as long as the list of labels or its square."""
-    return {
-        each.name: getattr(report, each.name)
-        for each in fields(report)
-        if each.name not in ("labels", "confusion")
-    }
+    return {name: value for name, value in asdict(report).items() if name not in ("labels", "confusion")}
 
 
 def _check_enough(
