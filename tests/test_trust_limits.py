@@ -1,17 +1,30 @@
 """What comes from outside holds no more memory and time than is stated, at its limit and beyond it."""
 
+import os
 import re
+import signal
+import sys
 import time
+from contextlib import contextmanager
+from pathlib import Path
 
+import numpy as np
 import pytest
+from conftest import MeanColour
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pathspec import PathSpec
+from PIL import Image
 
-from vitsearch.errors import VitsearchError
+import vitsearch.decoding.process as process_module
+from vitsearch.decoding.decoders import Decoders
+from vitsearch.decoding.process import Limits
+from vitsearch.errors import BadQuery, HeadError, UnreadablePhoto, VitsearchError
 from vitsearch.folders import ignoring
 from vitsearch.folders.ignoring import IGNORE_FILE, is_ignored, read_ignores
 from vitsearch.folders.scan import walk
+from vitsearch.heads.xmp import read_keywords, write_keywords
+from vitsearch.searching.queries import QueryImage
 
 pytestmark = pytest.mark.trust
 
@@ -90,3 +103,121 @@ class TestIgnoreFiles:
         with pytest.raises(VitsearchError, match="more than 256 kB"):
             read_ignores(tmp_path / IGNORE_FILE)
         assert time.process_time() - started < 0.5
+
+
+@contextmanager
+def holding_at_most(megabytes):
+    """See to it that this process holds no more than so many bytes more within the block."""
+
+    def held(name):
+        return int(re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
+
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    before = held("VmRSS")
+    yield
+    assert held("VmHWM") - before < megabytes << 20
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="measured by /proc")
+class TestDecoders:
+    def test_a_decoder_that_is_stopped_is_ended_and_the_next_photo_gets_another(self, tmp_path, picture):
+        photo = picture(tmp_path / "a.png", "red")
+        with Decoders(limits=Limits(seconds=1)) as decoders:
+            with decoders.open(photo) as opened:
+                assert opened.pixels().size == (64, 48)
+            process = decoders._processes[0]._process
+            os.kill(process.pid, signal.SIGSTOP)
+            started = time.monotonic()
+            with pytest.raises(UnreadablePhoto, match="longer than 1 seconds"), decoders.open(photo):
+                pass
+            assert time.monotonic() - started < 10
+            assert process.poll() is not None
+            with decoders.open(photo) as opened:
+                assert opened.pixels().size == (64, 48)
+
+    def test_one_that_is_stopped_before_it_is_ready_is_ended_too(self, tmp_path, picture, monkeypatch):
+        photo = picture(tmp_path / "a.png", "red")
+        monkeypatch.setattr(process_module, "_START_SECONDS", 0.5)
+        with Decoders() as decoders:
+            os.kill(decoders._processes[0].start().pid, signal.SIGSTOP)
+            started = time.monotonic()
+            with pytest.raises(VitsearchError, match="does not start"), decoders.open(photo):
+                pass
+            assert time.monotonic() - started < 10
+
+    @pytest.mark.parametrize("size", [(9000, 9000), (30_000, 300)])
+    def test_a_view_is_scaled_in_the_process_that_decodes_it(self, tmp_path, size):
+        # A PNG cannot be decoded at a smaller scale: 243 MB of pixels.
+        Image.new("RGB", size, "teal").save(tmp_path / "large.png")
+        with Decoders() as decoders, decoders.open(tmp_path / "large.png") as photo:
+            with holding_at_most(60):
+                image = photo.pixels(box=(2048, 2048))
+            assert max(image.size) == 2048
+
+    def test_a_decoder_that_sends_more_than_it_was_asked_for_is_not_believed(self, tmp_path, picture):
+        photo = picture(tmp_path / "a.png", "red", size=(640, 480))
+        with Decoders() as decoders, decoders.open(photo) as opened:
+            asked = opened._process.ask
+
+            def larger(request, data=b"", **options):
+                return asked({**request, "box": None}, data, **options)
+
+            opened._process.ask = larger
+            with pytest.raises(UnreadablePhoto, match="makes no sense"):
+                opened.pixels(box=(64, 64))
+
+    def test_a_region_is_cut_out_and_prepared_in_the_process(self, tmp_path):
+        noise = np.random.default_rng(3).integers(0, 256, (300, 400, 3), np.uint8)
+        Image.fromarray(noise).save(tmp_path / "noise.png")
+        space = MeanColour().space
+        for crop in (None, (10, 20, 200, 150), (0, 0, 400, 300)):
+            with QueryImage.open(tmp_path / "noise.png", decoders=None) as query:
+                here = query.prepared(space.preprocessing, crop)
+            with Decoders() as decoders, QueryImage.open(tmp_path / "noise.png", decoders=decoders) as query:
+                there = query.prepared(space.preprocessing, crop)
+            np.testing.assert_array_equal(here, there)
+        with (
+            Decoders() as decoders,
+            QueryImage.open(tmp_path / "noise.png", decoders=decoders) as query,
+            pytest.raises(BadQuery, match="does not lie within"),
+        ):
+            query.prepared(space.preprocessing, (300, 0, 101, 10))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="measured by /proc")
+class TestSidecars:
+    def test_a_sidecar_beyond_a_limit_is_refused_and_stays(self, tmp_path, picture):
+        photo = picture(tmp_path / "a.png")
+        write_keywords(photo, ["cat"])
+        path = tmp_path / "a.png.xmp"
+        sound = path.read_bytes()
+        fill = b"<x:n/>" * 100_001
+        for content in (
+            sound.replace(b"<rdf:RDF", b"<!--" + b"x" * (8 << 20) + b"--><rdf:RDF"),
+            sound.replace(b"<rdf:Description", b"<x:more>" + fill + b"</x:more><rdf:Description", 1),
+        ):
+            path.write_bytes(content)
+            started = time.process_time()
+            with pytest.raises(HeadError, match=r"a\.png\.xmp"):
+                write_keywords(photo, ["dog"])
+            with pytest.raises(HeadError, match=r"a\.png\.xmp"):
+                read_keywords(photo)
+            assert time.process_time() - started < 5
+            assert path.read_bytes() == content
+
+    def test_a_sidecar_at_the_limit_costs_little_time_and_memory(self, tmp_path, picture):
+        photo = picture(tmp_path / "a.png")
+        write_keywords(photo, ["cat"])
+        path = tmp_path / "a.png.xmp"
+        sound = path.read_bytes()
+        for fill in (
+            b"<x:n/>" * 99_000,
+            b"<x:t>" + b"a&amp;" * 1_000_000 + b"</x:t>",
+            b"<x:t>" + b"a\n" * 3_500_000 + b"</x:t>",
+        ):
+            more = b"<x:more>" + fill + b"</x:more><rdf:Description"
+            path.write_bytes(sound.replace(b"<rdf:Description", more, 1))
+            started = time.process_time()
+            with holding_at_most(150):
+                assert read_keywords(photo) == ("cat",)
+            assert time.process_time() - started < 5

@@ -591,11 +591,8 @@ class Library:
             if stored is not None:
                 return EmbeddedQuery(query.name, photo_hash, stored)
             # Before the model is loaded: what is wrong with the image is said at once.
-            image = query.pixels(min_side=space.preprocessing.decode_side, crop=crop)
-        backbone = self.backbone(space)
-        return EmbeddedQuery(
-            query.name, photo_hash, backbone.embed_batch(backbone.prepare(image)[None]).rows[0]
-        )
+            pixels = query.prepared(space.preprocessing, crop)
+        return EmbeddedQuery(query.name, photo_hash, self.backbone(space).embed_batch(pixels[None]).rows[0])
 
     def _stored_row(self, space_id: int, space: Space, photo_hash: bytes) -> Vector | None:
         known = self.catalog.photo_id(photo_hash)

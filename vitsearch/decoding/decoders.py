@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from queue import LifoQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from vitsearch.decoding.messages import seconds_to_read
 from vitsearch.decoding.process import DecodingProcess, Limits, ProcessDied
 from vitsearch.errors import UnreadablePhoto
 from vitsearch.photos.grey_grid import GRID
@@ -115,14 +116,18 @@ class ProtectedPhoto:
         self.content, self.photo_hash, self.facts = self._twice(self._open)
         self._is_open = True
 
-    def prepared(self, preprocessing: Preprocessing) -> tuple[bytes, npt.NDArray[np.uint8]]:
+    def prepared(
+        self, preprocessing: Preprocessing, *, crop: tuple[int, int, int, int] | None = None
+    ) -> tuple[bytes, npt.NDArray[np.uint8]]:
         """Decode for a model: the perceptual hash, and the prepared pixels, (height, width, 3) uint8.
+
+        `crop` is the region that counts: x, y, width, height in pixels, within the photo.
 
         Raises:
             UnreadablePhoto: the image data is damaged, or needs more time or memory than a photo may.
 
         """
-        perceptual, pixels, _ = self._prepared(preprocessing, None)
+        perceptual, pixels, _ = self._prepared(preprocessing, None, crop)
         return perceptual, pixels
 
     def prepared_with_thumbnail(
@@ -136,10 +141,13 @@ class ProtectedPhoto:
             UnreadablePhoto: the image data is damaged, or needs more time or memory than a photo may.
 
         """
-        return self._prepared(preprocessing, box)
+        return self._prepared(preprocessing, box, None)
 
     def _prepared(
-        self, preprocessing: Preprocessing, box: tuple[int, int] | None
+        self,
+        preprocessing: Preprocessing,
+        box: tuple[int, int] | None,
+        crop: tuple[int, int, int, int] | None,
     ) -> tuple[bytes, npt.NDArray[np.uint8], Image | None]:
         shape = (preprocessing.height, preprocessing.width, 3)
         grid, most = GRID * GRID, GRID * GRID + math.prod(shape)
@@ -148,12 +156,14 @@ class ProtectedPhoto:
             pixels = np.frombuffer(data[grid:most], np.uint8).reshape(shape)
             return hash_of_grid(data[:grid]), pixels, _understood_thumbnail(fields, data[most:], box)
 
-        request = {"prepare": asdict(preprocessing), "thumbnail": box}
+        request = {"prepare": asdict(preprocessing), "thumbnail": box, "crop": crop}
         room = 3 * math.prod(box) if box else 0
         return self._twice(lambda: self._decoded(request, understood, most=most + room))
 
-    def pixels(self, *, min_side: int | None = None) -> Image:
+    def pixels(self, *, min_side: int | None = None, box: tuple[int, int] | None = None) -> Image:
         """Decode into an upright RGB image, as `PhotoFile.pixels` does.
+
+        With `box` (width, height) it is scaled down to fit in there by the process, so that this one never holds more.
 
         Raises:
             UnreadablePhoto: the image data is damaged, or needs more time or memory than a photo may.
@@ -162,9 +172,14 @@ class ProtectedPhoto:
         from PIL.Image import frombytes
 
         def understood(fields: Fields, data: bytes) -> Image:
-            return frombytes("RGB", (fields["width"], fields["height"]), data)
+            size = (fields["width"], fields["height"])
+            if box is not None and (size[0] > box[0] or size[1] > box[1]):
+                raise ValueError("an image that does not fit its box")
+            return frombytes("RGB", size, data)
 
-        return self._twice(lambda: self._decoded({"min_side": min_side}, understood, most=3 * MAX_PIXELS))
+        most = 3 * (MAX_PIXELS if box is None else math.prod(box))
+        request = {"min_side": min_side, "box": box}
+        return self._twice(lambda: self._decoded(request, understood, most=most))
 
     def _twice(self, step: Callable[[], Answer]) -> Answer:
         """Take a step, and once more in a new process where it kills one."""
@@ -192,7 +207,10 @@ class ProtectedPhoto:
     def _open(self) -> tuple[bytes, bytes, PhotoFacts]:
         if isinstance(self._source, bytes):
             return self._ask({"open": None, "name": self.name}, _understood_header, self._source)
-        return self._ask({"open": str(self._source)}, _understood_header)
+        more = 0.0
+        with suppress(OSError):  # the process says what is wrong
+            more = seconds_to_read(self._source)
+        return self._ask({"open": str(self._source)}, _understood_header, more_seconds=more)
 
     def _ask(
         self,
@@ -201,8 +219,9 @@ class ProtectedPhoto:
         data: bytes = b"",
         *,
         most: int = 0,
+        more_seconds: float = 0.0,
     ) -> Answer:
-        fields, answer = self._process.ask(request, data, most=most)
+        fields, answer = self._process.ask(request, data, most=most, more_seconds=more_seconds)
         if "unreadable" in fields:
             reason = "".join(character for character in str(fields["unreadable"]) if character.isprintable())
             raise UnreadablePhoto(self.name, reason[:300], passing=fields.get("passing") is True)

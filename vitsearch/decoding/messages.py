@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import json
 import struct
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _LENGTHS = struct.Struct("<II")
 _MOST_TEXT = 1 << 20
 OUT_OF_MEMORY = 86
 """The exit status of a process that ended itself because it held too much memory."""
+
+
+# A drive that reads one megabyte a second is slow, but it does not hang.
+_SLOWEST_READ = 1_000_000
+
+
+def seconds_to_read(path: Path) -> float:
+    """Return how long reading a file may take at most. Raises `OSError`."""
+    return path.stat().st_size / _SLOWEST_READ
 
 
 def needs_memory(limit: int) -> str:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,11 +17,15 @@ from vitsearch.decoding.messages import OUT_OF_MEMORY, needs_memory, receive, se
 from vitsearch.errors import VitsearchError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import IO
 
 _LARGEST_MEMORY = 4 << 30
 _NONSENSE = "the decoder crashed on it (its answer makes no sense)"
 _KILLED = 9  # SIGKILL, which Windows does not have
+# How much later than a process itself its owner notices that it takes too long; and how long one may take to start.
+_GRACE_SECONDS = 2.0
+_START_SECONDS = 60.0
 _TIMED_OUT = 1  # the exit status that Python's watchdog gives
 
 
@@ -91,23 +95,30 @@ class DecodingProcess:
                     ) from error
             return self._process
 
-    def ask(self, request: dict[str, Any], data: bytes = b"", *, most: int) -> tuple[dict[str, Any], bytes]:
+    def ask(
+        self, request: dict[str, Any], data: bytes = b"", *, most: int, more_seconds: float = 0.0
+    ) -> tuple[dict[str, Any], bytes]:
         """Send a request and wait for its answer, with at most so many bytes.
+
+        The process itself sees to it that it answers in time; one that cannot, because it was stopped, is ended soon
+        after. `more_seconds` are those that this request may take above the limit.
 
         Raises:
             ProcessDied: the process ended instead of answering, or did not make sense.
             Ended: `end` was called.
 
         """
-        pipes = self._pipes(self.start())
         begun = time.monotonic()
+        pipes = self._pipes(self.start())
         try:
-            send(pipes[0], request, data)
-            return receive(pipes[1], most=most)
+            with self._patience(self._limits.seconds + more_seconds) as ran_out:
+                send(pipes[0], request, data)
+                return receive(pipes[1], most=most)
         except (EOFError, OSError):
             status = self._discard(patience=0.5)
             if self._ended:
                 raise Ended from None
+            status = _TIMED_OUT if ran_out.is_set() else status
             raise ProcessDied(status, seconds=time.monotonic() - begun, limits=self._limits) from None
         except ValueError:
             raise self.distrusted() from None
@@ -137,7 +148,8 @@ class DecodingProcess:
         assert process.stdout is not None
         if not self._ready:
             try:
-                receive(process.stdout, most=0)
+                with self._patience(_START_SECONDS):
+                    receive(process.stdout, most=0)
             except (EOFError, OSError, ValueError):
                 status = self._discard(patience=0.5)
                 if self._ended:
@@ -148,6 +160,25 @@ class DecodingProcess:
                 ) from None
             self._ready = True
         return process.stdin, process.stdout
+
+    @contextmanager
+    def _patience(self, seconds: float) -> Iterator[threading.Event]:
+        """Kill the process if the block takes longer; the event that is yielded tells that this has happened."""
+        ran_out = threading.Event()
+        process = self._process
+
+        def run_out() -> None:
+            ran_out.set()
+            if process is not None:
+                process.kill()
+
+        timer = threading.Timer(seconds + _GRACE_SECONDS, run_out)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield ran_out
+        finally:
+            timer.cancel()
 
     def _started(self) -> subprocess.Popen[bytes]:
         # Not by `multiprocessing`: it would run a caller's script once more in the process, and wants semaphores.

@@ -106,17 +106,14 @@ def _scaled(photo: ProtectedPhoto, height: int) -> Image:
     """Decode a photo upright and scale it down to a height; what is smaller stays as it is."""
     # The scale at which a JPEG is decoded goes by its shorter side.
     side = math.ceil(height * min(1.0, photo.facts.width / photo.facts.height))
-    image = photo.pixels(min_side=side)
-    image.thumbnail((height * _WIDEST, height))
-    return image
+    return photo.pixels(min_side=side, box=(height * _WIDEST, height))
 
 
 def _for_the_screen(photo: ProtectedPhoto) -> Image:
     facts = photo.facts
     shrink = max(1.0, max(facts.width, facts.height) / VIEW_SIDE)
-    image = photo.pixels(min_side=math.ceil(min(facts.width, facts.height) / shrink))
-    image.thumbnail((VIEW_SIDE, VIEW_SIDE))
-    return image
+    side = math.ceil(min(facts.width, facts.height) / shrink)
+    return photo.pixels(min_side=side, box=(VIEW_SIDE, VIEW_SIDE))
 
 
 def _encoded(image: Image, quality: int) -> bytes:

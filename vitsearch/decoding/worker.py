@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 from vitsearch.backbones.preprocessing import fitted
-from vitsearch.decoding.messages import OUT_OF_MEMORY, needs_memory, receive, send
+from vitsearch.decoding.messages import OUT_OF_MEMORY, needs_memory, receive, seconds_to_read, send
 from vitsearch.errors import UnreadablePhoto
 from vitsearch.photos.grey_grid import grey_grid
 from vitsearch.photos.photo import MAX_FILE_BYTES, parse_photo, read_photo
@@ -22,8 +22,6 @@ from vitsearch.space import Preprocessing
 if TYPE_CHECKING:
     from vitsearch.photos.photo import PhotoFile
 
-# A drive that reads one megabyte a second is slow, but it does not hang.
-_SLOWEST_READ = 1_000_000
 _WATCH_SECONDS = 0.05
 
 
@@ -58,8 +56,10 @@ class _Worker:
             if "open" in request:
                 return self._open(request, data), []
             if "prepare" in request:
-                return self._prepare(Preprocessing(**request["prepare"]), request["thumbnail"])
-            return self._pixels(request["min_side"])
+                return self._prepare(
+                    Preprocessing(**request["prepare"]), request["thumbnail"], request["crop"]
+                )
+            return self._pixels(request["min_side"], request["box"])
         except UnreadablePhoto as error:
             return self._refusal(error), []
         finally:
@@ -72,8 +72,7 @@ class _Worker:
         else:
             path = Path(request["open"])
             with suppress(OSError):
-                patience = self._seconds + path.stat().st_size / _SLOWEST_READ
-                faulthandler.dump_traceback_later(patience, exit=True)
+                faulthandler.dump_traceback_later(self._seconds + seconds_to_read(path), exit=True)
             self._photo = read_photo(path)
         return {
             "content": self._photo.content.hex(),
@@ -82,10 +81,17 @@ class _Worker:
         }
 
     def _prepare(
-        self, preprocessing: Preprocessing, box: tuple[int, int] | None
+        self,
+        preprocessing: Preprocessing,
+        box: tuple[int, int] | None,
+        crop: tuple[int, int, int, int] | None,
     ) -> tuple[dict[str, Any], list[bytes]]:
         photo = self._opened()
-        image = photo.pixels(min_side=preprocessing.decode_side)
+        if crop is None:
+            image = photo.pixels(min_side=preprocessing.decode_side)
+        else:
+            left, top, width, height = crop
+            image = photo.pixels().crop((left, top, left + width, top + height))
         parts = [grey_grid(image).tobytes(), fitted(image, preprocessing).tobytes()]
         is_whole = image.size == (photo.facts.width, photo.facts.height)
         if box is None or not (is_whole or image.height >= box[1]):
@@ -93,8 +99,12 @@ class _Worker:
         image.thumbnail(box)
         return {"thumbnail": image.size}, [*parts, image.tobytes()]
 
-    def _pixels(self, min_side: int | None) -> tuple[dict[str, Any], list[bytes]]:
+    def _pixels(
+        self, min_side: int | None, box: tuple[int, int] | None
+    ) -> tuple[dict[str, Any], list[bytes]]:
         image = self._opened().pixels(min_side=min_side)
+        if box is not None:
+            image.thumbnail(box)
         return {"width": image.width, "height": image.height}, [image.tobytes()]
 
     def _opened(self) -> PhotoFile:

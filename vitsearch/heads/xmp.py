@@ -35,7 +35,9 @@ _OTHER_LISTS = (
 )
 _CONTAINERS = ((_RDF, "Bag"), (_RDF, "Seq"), (_RDF, "Alt"))
 
-_LARGEST_SIDECAR = 64 * 2**20
+# Sidecars with drawn masks have some megabytes; of one as large as this, 150 MB are in memory at most.
+_LARGEST_SIDECAR = 8 * 2**20
+_MOST_ELEMENTS = 100_000
 _DEEPEST = 200
 _START_TAG = re.compile(rb"<[^\s/>]+(?:\s+[^\s=]+\s*=\s*(?:\"[^\"]*\"|'[^']*'))*\s*(/?)>")
 
@@ -164,8 +166,11 @@ class _Outline:
         self._content = content
         self._open: list[_Element] = []
         self._root: _Element | None = None
+        self._count = 0
         self._parser = ParserCreate("utf-8", namespace_separator=" ")
         self._parser.namespace_prefixes = True
+        self._parser.buffer_text = True  # each piece of a text on its own would be copied again and again
+        self._parser.buffer_size = 1 << 16
         self._parser.StartElementHandler = self._start
         self._parser.EndElementHandler = self._end
         self._parser.CharacterDataHandler = self._text
@@ -181,7 +186,8 @@ class _Outline:
         uri, local, prefix = ([*name.split(" "), ""] if " " in name else ["", name, ""])[:3]
         start = self._parser.CurrentByteIndex
         tag = _START_TAG.match(self._content, start)
-        if tag is None or len(self._open) >= _DEEPEST:
+        self._count += 1
+        if tag is None or len(self._open) >= _DEEPEST or self._count > _MOST_ELEMENTS:
             raise ValueError(f"cannot follow its elements at byte {start}")
         element = _Element((uri, local), prefix, start, tag.end(), tag[1] == b"/")
         if self._open:

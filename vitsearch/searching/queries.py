@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from vitsearch.backbones.preprocessing import prepare
 from vitsearch.errors import BadQuery, UnreadablePhoto
-from vitsearch.photos.photo import MAX_FILE_BYTES, parse_photo, read_photo
+from vitsearch.photos.photo import MAX_FILE_BYTES, PhotoFile, parse_photo, read_photo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from vitsearch.decoding.decoders import Decoders, ProtectedPhoto
-    from vitsearch.photos.photo import PhotoFile
+    from vitsearch.space import Preprocessing
 
 Example = str | os.PathLike[str] | BinaryIO
 Crop = tuple[int, int, int, int]
@@ -77,14 +78,33 @@ class QueryImage:
             UnreadablePhoto: the image data is damaged.
 
         """
+        self._check(crop)
         if crop is None:
             return self.photo.pixels(min_side=min_side)
-        image = self.photo.pixels()
         left, top, width, height = crop
-        right, bottom = left + width, top + height
-        if width < 1 or height < 1 or left < 0 or top < 0 or right > image.width or bottom > image.height:
+        return self.photo.pixels().crop((left, top, left + width, top + height))
+
+    def prepared(self, preprocessing: Preprocessing, crop: Crop | None) -> npt.NDArray[np.uint8]:
+        """Return what a model is given, (height, width, 3) uint8; a decoding process hands over no more than that.
+
+        Raises:
+            BadQuery: the crop does not lie within the image.
+            UnreadablePhoto: the image data is damaged.
+
+        """
+        if isinstance(self.photo, PhotoFile):
+            return prepare(self.pixels(min_side=preprocessing.decode_side, crop=crop), preprocessing)
+        self._check(crop)
+        return self.photo.prepared(preprocessing, crop=crop)[1]
+
+    def _check(self, crop: Crop | None) -> None:
+        if crop is None:
+            return
+        facts = self.photo.facts
+        left, top, width, height = crop
+        inside = left + width <= facts.width and top + height <= facts.height
+        if width < 1 or height < 1 or left < 0 or top < 0 or not inside:
             raise BadQuery(
                 f"the crop {left},{top},{width},{height} does not lie within {self.photo.name} "
-                f"({image.width} x {image.height})"
+                f"({facts.width} x {facts.height})"
             )
-        return image.crop((left, top, right, bottom))

@@ -196,11 +196,9 @@ class _Asked:
 
         def embed() -> Vector:
             with self._server.decoders.open(path) as photo:
-                side = space.preprocessing.decode_side
-                image = QueryImage("the image", photo).pixels(min_side=side, crop=crop)
+                pixels = QueryImage("the image", photo).prepared(space.preprocessing, crop)
             with self._server.model() as library:
-                backbone = library.backbone(space)
-                row: Vector = backbone.embed_batch(backbone.prepare(image)[None]).rows[0]
+                row: Vector = library.backbone(space).embed_batch(pixels[None]).rows[0]
             return row
 
         return self._server.vectors.get((self._space_id, photo_hash, crop), embed)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _QUALITY = 88
 _SIDE = 1200
+# What a photo of any shape is scaled down to in the process that decodes it: 70 MB at most.
+_BOX = (4 * _SIDE, 4 * _SIDE)
 
 
 class HeatMaps:
@@ -43,7 +45,7 @@ class HeatMaps:
             if self._model is None or self._space != space:
                 self._model, self._space = AttentionModel(space, cache=cache), space
             with self._decoders.open(photo, photo_hash=photo_hash) as opened:
-                pixels = opened.pixels(min_side=_SIDE)
+                pixels = opened.pixels(min_side=_SIDE, box=_BOX)
             if gradient is None:
                 picture = draw_rollout(pixels, self._model)
             else:
