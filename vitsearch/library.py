@@ -32,9 +32,11 @@ from vitsearch.records import (
 )
 from vitsearch.searching.matches import MatchOptions, find_matches, query_direction
 from vitsearch.searching.queries import Crop, EmbeddedQuery, Example, QueryImage
+from vitsearch.storage.backup import back_up, back_up_daily, restore, write_backup
 from vitsearch.storage.catalog import Catalog, Counts, Filter, Root
 from vitsearch.storage.counts import LibraryCounts, library_counts
-from vitsearch.storage.database import Database
+from vitsearch.storage.database import Database, path_to_value
+from vitsearch.storage.erasing import Erased, doomed_at, erase_beside
 from vitsearch.storage.layout import Layout
 from vitsearch.storage.private import make_folder
 from vitsearch.storage.write_lock import write_lock
@@ -56,6 +58,9 @@ if TYPE_CHECKING:
     from vitsearch.records import Match
     from vitsearch.searching.store import SearchStore
     from vitsearch.space import Space
+    from vitsearch.storage.backup import Restored
+    from vitsearch.storage.erasing import Doomed
+    from vitsearch.storage.outputs import Output
 
     Vector = npt.NDArray[np.float32]
 
@@ -186,6 +191,10 @@ class Library:
                     f"{url} is a URL: index URLs with --engine ray, and folders in a run of their own"
                 )
             chosen = [Path(name).absolute() for name in named] or [root.path for root in catalog.roots()]
+            if prune:
+                back_up(catalog.database, self.layout)
+            else:
+                back_up_daily(catalog.database)
             if not chosen:
                 raise LibraryError("no folder was indexed yet: name one, as in `vitsearch index ~/Pictures`")
             check_folders(catalog, chosen)
@@ -454,10 +463,70 @@ class Library:
         with write_lock(self.folder):
             active = catalog.active_space()
             before = catalog.generation(active[0]) if active else 0
-            removed = catalog.forget_root(self._known_root(folder))
+            root = self._known_root(folder)
+            back_up(catalog.database, self.layout)
+            removed = catalog.forget_root(root)
             if active is not None:
                 self._search_cache(*active).follow_removal(removed, since=before)
             return len(removed)
+
+    def back_up(self, output: Output) -> int:
+        """Write labels, corrections, decisions and heads into one file; return how many of them there are.
+
+        Raises:
+            LibraryError: the library's folder cannot be written to.
+            OutputError: the file cannot be written, or must not be overwritten.
+
+        """
+        output.check()
+        new = self.layout.temporary("backup")
+        try:
+            count = write_backup(self.catalog.database, self.layout, new)
+            output.write(new.read_bytes())
+        finally:
+            new.unlink(missing_ok=True)
+        return count
+
+    def restore(self, backup: Path) -> Restored:
+        """Bring in the labels, corrections and decisions of a backup; what people said here stays as it is.
+
+        Those of photos that are not here yet wait for them. Heads are brought in by `heads.restoring`.
+
+        Raises:
+            LibraryError: the file is no backup, or a damaged one; nothing was changed.
+
+        """
+        self._make_folder()
+        with write_lock(self.folder):
+            return restore(self._catalog(create=True).database, backup)
+
+    def doomed(self, places: Iterable[str | os.PathLike[str]]) -> Doomed:
+        """Return what `erase` would remove for these files and folders, which need not exist any more.
+
+        Raises:
+            LibraryError: nothing is known of one of them.
+
+        """
+        return doomed_at(self.catalog, [absolute_path(place) for place in places])
+
+    def erase(self, places: Iterable[str | os.PathLike[str]]) -> Erased:
+        """Remove all that is known of photos: places, vectors, labels, decisions, pictures; backups included.
+
+        The photos themselves are not touched. Raises `LibraryError` as `doomed`.
+        """
+        catalog = self.catalog
+        with write_lock(self.folder):
+            doomed = self.doomed(places)
+            catalog.erase(doomed.photos, doomed.files)
+            roots = [path_to_value(str(root.path)) for root in catalog.roots()]
+            copies = erase_beside(self.layout, doomed, roots)
+            # Rows that a cache only marks as removed would still be on the disk.
+            for stored in catalog.spaces():
+                self._search_cache(stored.id, stored.space).delete()
+            active = catalog.active_space()
+            if active is not None:
+                self._search_cache(*active).bring_up_to_date()
+        return Erased(len(doomed.photos), len(doomed.files), copies, doomed.others)
 
     def remove_model(self, model: str) -> int:
         """Delete the vectors of a model that searches do not use any more; return how many there were.

@@ -10,6 +10,7 @@ import click
 
 from vitsearch import __version__
 from vitsearch.cli.apply import apply, undo
+from vitsearch.cli.backup import backup, erase, restore
 from vitsearch.cli.compare import compare
 from vitsearch.cli.doctor import doctor
 from vitsearch.cli.duplicates import duplicates
@@ -78,6 +79,9 @@ for command in (
     models,
     status,
     doctor,
+    backup,
+    restore,
+    erase,
 ):
     cli.add_command(command)
 

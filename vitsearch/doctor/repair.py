@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vitsearch.doctor.caches import cache_state, is_cached
 from vitsearch.doctor.examine import bad_vectors, damaged_heads
 from vitsearch.doctor.findings import Repair
 from vitsearch.doctor.leftovers import abandoned
-from vitsearch.doctor.salvage import salvage
+from vitsearch.doctor.salvage import salvage, set_aside
 from vitsearch.errors import LibraryDamaged, LibraryError, LibraryMissing
 from vitsearch.neighbours.cache import SearchCache
+from vitsearch.space import Space
+from vitsearch.storage import atomic
+from vitsearch.storage.atomic import sync_folder
+from vitsearch.storage.backup import back_up, backups, folders_in, heads_in, restore
 from vitsearch.storage.catalog import Catalog
-from vitsearch.storage.database import Database
-from vitsearch.storage.layout import SEARCH_CACHE_FILES, Layout, remove_made
+from vitsearch.storage.database import Database, value_to_path
+from vitsearch.storage.layout import LIBRARY_FILE, SEARCH_CACHE_FILES, Layout, remove_made
 from vitsearch.storage.write_lock import write_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from vitsearch.doctor.salvage import SalvageReport
 
@@ -41,11 +45,13 @@ def repair(folder: Path) -> Repair:
     if not Layout.of(folder).database.exists():
         raise LibraryMissing(f"there is no library in {folder}: make one with `vitsearch index FOLDER`")
     with write_lock(folder):
-        report = salvage(folder) if _needs_salvage(folder) else None
-        done = [] if report is None else [_said(report)]
-        database = Database.open(Layout.of(folder).database)
+        layout = Layout.of(folder)
+        report, done = _salvaged(layout) if _needs_salvage(folder) else (None, [])
+        database = Database.open(layout.database)
         try:
             catalog = Catalog(database)
+            if not done and (bad_vectors(catalog, catalog.spaces()) or damaged_heads(folder)):
+                back_up(database, layout)
             done += _drop_bad_vectors(catalog)
             done += _put_heads_aside(folder)
             done += _rebuild_caches(folder, catalog)
@@ -73,6 +79,55 @@ def _needs_salvage(folder: Path) -> bool:
     return False
 
 
+def _salvaged(layout: Layout) -> tuple[SalvageReport | None, list[str]]:
+    """Mend a damaged database; what people said and is lost in it comes back from the newest backup.
+
+    Raises:
+        LibraryDamaged: nothing of a library can be read from it, and there is no backup.
+
+    """
+    known = backups(layout)
+    try:
+        report = salvage(layout.folder)
+    except LibraryDamaged:
+        if not known:
+            raise
+        return None, [_begun_anew(layout, known[-1])]
+    done = [_said(report)]
+    if known and (report.unreadable or any(table.dropped for table in report.tables)):
+        database = Database.open(layout.database)
+        try:
+            found = restore(database, known[-1])
+        finally:
+            database.close()
+        done.append(f"restored {found.labels:,} labels and {found.decisions:,} decisions from {known[-1]}")
+    return report, done
+
+
+def _begun_anew(layout: Layout, backup: Path) -> str:
+    """Put a database of which nothing can be read aside, and begin a new one with what a backup holds."""
+    roots, space = folders_in(backup)
+    new = layout.temporary(LIBRARY_FILE)
+    database = Database.open(new, create=True)
+    try:
+        catalog = Catalog(database)
+        for root in roots:
+            catalog.add_root(Path(value_to_path(root)))
+        if space is not None:
+            catalog.activate_space(catalog.add_space(Space.from_json(space)))
+        found = restore(database, backup)
+    finally:
+        database.close()
+    kept = set_aside(layout)
+    new.replace(layout.database)
+    sync_folder(layout.home)
+    return (
+        f"nothing could be read from the database, which is {kept} now: began a new one with {found.labels:,} "
+        f"labels and {found.decisions:,} decisions from {backup}. Run `vitsearch index`, which looks at all photos "
+        "again"
+    )
+
+
 def _said(report: SalvageReport) -> str:
     saved = ", ".join(f"{table.saved:,} {table.name}" for table in report.tables if table.saved)
     dropped = sum(table.dropped for table in report.tables)
@@ -92,12 +147,29 @@ def _drop_bad_vectors(catalog: Catalog) -> Iterator[str]:
 
 
 def _put_heads_aside(folder: Path) -> Iterator[str]:
+    layout = Layout.of(folder)
     for path in damaged_heads(folder):
         number = 1
         while os.path.lexists(aside := path.with_name(f"{path.name}.damaged-{number}")):
             number += 1
         path.rename(aside)
-        yield f"put the damaged head {path.stem} aside as {aside}: make it anew with `vitsearch heads`"
+        if _head_from_backup(layout, path):
+            yield f"put the damaged head {path.stem} aside as {aside}, and restored it from a backup"
+        else:
+            yield f"put the damaged head {path.stem} aside as {aside}: make it anew with `vitsearch heads`"
+
+
+def _head_from_backup(layout: Layout, path: Path) -> bool:
+    """Write the newest sound file of a head that a backup has to its place; whether there is one."""
+    for backup in reversed(backups(layout)):
+        with suppress(LibraryError):
+            for name, content in heads_in(backup):
+                if name == path.stem:
+                    atomic.write(path, content, private=True)
+                    if path not in damaged_heads(layout.folder):
+                        return True
+                    path.unlink()
+    return False
 
 
 def _rebuild_caches(folder: Path, catalog: Catalog) -> Iterator[str]:

@@ -104,7 +104,7 @@ def salvage(folder: Path) -> SalvageReport:
                 f"nothing of a library can be read from {path}, so it was left as it is: move it away, then run "
                 "`vitsearch index FOLDER`"
             )
-        kept = _set_aside(layout)
+        kept = set_aside(layout)
         partial.replace(path)
         sync_folder(path.parent)
     except OSError as error:
@@ -361,7 +361,7 @@ def _make_consistent(database: Database, highest: int) -> None:
     )
 
 
-def _set_aside(layout: Layout) -> Path:
+def set_aside(layout: Layout) -> Path:
     """Give a damaged database a second name, and its journal, which belongs to no other file, only that one."""
     path, number = layout.database, 1
     layout.backups.mkdir(mode=0o700, exist_ok=True)

@@ -10,6 +10,7 @@ import numpy as np
 from vitsearch.duplicates.group.keep import Candidate
 from vitsearch.errors import BadQuery
 from vitsearch.photos.perceptual_hash import BYTES, unpacked
+from vitsearch.storage.backup import back_up_daily
 from vitsearch.storage.catalog import Filter
 from vitsearch.storage.database import value_to_path
 
@@ -160,6 +161,7 @@ def dismiss(catalog: Catalog, photos: Collection[int]) -> int:
 
     """
     pairs = _pairs_among(catalog, photos)
+    back_up_daily(catalog.database)
     with catalog.database.write():
         before = catalog.database.scalar("SELECT count(*) FROM not_duplicates")
         catalog.database.run_many("INSERT OR IGNORE INTO not_duplicates VALUES (?, ?)", pairs)
@@ -175,6 +177,7 @@ def restore(catalog: Catalog, photos: Collection[int]) -> int:
 
     """
     pairs = _pairs_among(catalog, photos)
+    back_up_daily(catalog.database)
     with catalog.database.write():
         before = catalog.database.scalar("SELECT count(*) FROM not_duplicates")
         catalog.database.run_many("DELETE FROM not_duplicates WHERE first = ? AND second = ?", pairs)

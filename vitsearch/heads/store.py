@@ -22,6 +22,7 @@ from vitsearch.heads.files import head_to_bytes, load_head, save_head
 from vitsearch.heads.head import check_labels, check_name
 from vitsearch.heads.tables import HeadTables
 from vitsearch.neighbours.reference_sample import REFERENCE_SAMPLE
+from vitsearch.storage.backup import back_up, back_up_daily
 from vitsearch.storage.layout import Layout
 from vitsearch.storage.outputs import Output
 from vitsearch.storage.private import make_folder
@@ -232,6 +233,7 @@ class HeadShelf:
     def delete(self, name: str) -> None:
         """Delete a head, its examples and its labels. Raises `HeadError` if there is none of this name."""
         path = self._existing(name)
+        back_up(self.library.catalog.database, self.library.layout)
         self.tables.forget(name)
         path.unlink()
 
@@ -333,6 +335,7 @@ class HeadShelf:
     def _put(self, head: Head) -> Head:
         """Save a head, as the next version of one that is there; its space becomes one of the library's."""
         self.library.embed_files([], space=head.space)
+        back_up_daily(self.library.catalog.database)
         path = self._path(head.name)
         if path.exists():
             head = replace(head, version=self.get(head.name).version + 1)

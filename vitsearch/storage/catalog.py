@@ -258,6 +258,20 @@ class Catalog(RemovalTables):
                             rows[start : start + ROWS_AT_ONCE],
                         )
 
+    def files_at(self, root: int, relative: str) -> list[int]:
+        """Return the id of the file row at a path below a root, if there is one."""
+        rows = self.database.rows(
+            "SELECT id FROM files WHERE root = ? AND path = ?", [root, path_to_value(relative)]
+        )
+        return [cast("int", row[0]) for row in rows]
+
+    def files_below(self, root: int, below: str) -> list[int]:
+        """Return the ids of the file rows below a subfolder of a root ("" for all of it)."""
+        place, values = _below(root, below)
+        return [
+            cast("int", row[0]) for row in self.database.rows(f"SELECT id FROM files WHERE {place}", values)
+        ]
+
     def photo_id(self, photo_hash: bytes) -> int | None:
         """Return the id of the photo with this photo hash, or None if the library has never seen it."""
         return cast(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 5
 _APPLICATION_ID = 0x76697473  # "vits"
+_BACKUP_ID = 0x76697462  # "vitb"
 
 Value = str | bytes | int | float | None
 
@@ -72,6 +73,30 @@ class Database:
                 connection.close()
                 raise
         return database
+
+    @classmethod
+    def open_backup(cls, path: Path, *, read_only: bool = False) -> Database:
+        """Open an existing file of a backup, which anyone may have written: nothing that it defines is ever run.
+
+        Raises:
+            LibraryDamaged: it is not an SQLite database.
+            LibraryError: it cannot be opened.
+
+        """
+        with _plain_errors(path):
+            connection = sqlite3.connect(path, isolation_level=None)
+            try:
+                connection.execute("PRAGMA trusted_schema = OFF")
+                connection.execute("PRAGMA cell_size_check = ON")
+                connection.execute("PRAGMA secure_delete = ON")
+                connection.execute(f"PRAGMA query_only = {'ON' if read_only else 'OFF'}")
+                _check_backup(connection, path, written_before=read_only)
+                if not read_only:
+                    connection.execute(f"PRAGMA application_id = {_BACKUP_ID}")
+            except BaseException:
+                connection.close()
+                raise
+        return cls(path, connection)
 
     def close(self) -> None:
         """Close the connection."""
@@ -182,6 +207,13 @@ class Database:
         finally:
             copy.close()
         partial.replace(backup)
+
+
+def _check_backup(connection: sqlite3.Connection, path: Path, *, written_before: bool) -> None:
+    owner = connection.execute("PRAGMA application_id").fetchone()[0]
+    others = connection.execute("SELECT count(*) FROM sqlite_schema WHERE type <> 'table'").fetchone()[0]
+    if others or (written_before and owner != _BACKUP_ID):
+        raise LibraryDamaged(f"{path} is an SQLite database but no backup of vitsearch")
 
 
 @contextmanager

@@ -60,3 +60,22 @@ def bring_decisions_back(database: Database, photo_hash: bytes, photo: int) -> N
             f"DELETE FROM kept_not_duplicates WHERE {mine} = ? AND {other} IN (SELECT photo_hash FROM photos)",
             [photo_hash],
         )
+
+
+def bring_all_decisions_back(database: Database) -> None:
+    """Give all photos that are here what is kept of them, where nothing was said of them here. Inside a write."""
+    database.run(
+        "INSERT INTO head_examples (head, photo, label, corrected) "
+        "SELECT k.head, p.id, k.label, k.corrected FROM kept_head_examples k "
+        "JOIN photos p ON p.photo_hash = k.photo_hash "
+        "WHERE NOT EXISTS (SELECT 1 FROM head_examples e WHERE e.head = k.head AND e.photo = p.id)"
+    )
+    database.run("DELETE FROM kept_head_examples WHERE photo_hash IN (SELECT photo_hash FROM photos)")
+    database.run(
+        "INSERT OR IGNORE INTO not_duplicates SELECT min(a.id, b.id), max(a.id, b.id) FROM kept_not_duplicates k "
+        "JOIN photos a ON a.photo_hash = k.first JOIN photos b ON b.photo_hash = k.second"
+    )
+    database.run(
+        "DELETE FROM kept_not_duplicates WHERE first IN (SELECT photo_hash FROM photos) "
+        "AND second IN (SELECT photo_hash FROM photos)"
+    )

@@ -11,6 +11,7 @@ import re
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from vitsearch.errors import LibraryError
@@ -38,6 +39,7 @@ SEARCH_CACHE_FILES = re.compile(
 THUMBNAIL_FILES = re.compile(rf"(?P<rest>[0-9a-f]{{62}})-[0-9a-z-]+\.jpg(?P<partial>\.{_TOKEN}\.partial)?")
 UPLOAD_FILES = re.compile(rf"[0-9a-f]{{32}}(?P<partial>\.{_TOKEN}\.partial)?")
 SHARD_FILES = re.compile(rf"(?P<partial>\.)?block-\d+-\d+\.parquet(?(partial)\.{_TOKEN}\.partial)")
+BACKUP_FILES = re.compile(rf"decisions-\d{{8}}-\d{{12}}-{_TOKEN}\.db")
 TEMPORARY_FILES = re.compile(rf".+\.{_TOKEN}\.tmp(-journal)?")
 # Pictures of a library that is kept among photos as earlier versions did, which a walk must not take for photos.
 OWN_PICTURES = re.compile(
@@ -178,6 +180,11 @@ class Layout:
                 for entry in entries:
                     if self.owns(path / entry.name):
                         close_to_others(path / entry.name)
+
+    def new_backup(self) -> Path:
+        """Return a name for a backup that is made now; their order is that of time."""
+        now = datetime.now(UTC)
+        return self.backups / f"decisions-{now:%Y%m%d-%H%M%S%f}-{secrets.token_hex(4)}.db"
 
     def temporary(self, name: str) -> Path:
         """Return a new path in the private folder for a file that is to be renamed to `name` once it is whole.

@@ -39,6 +39,7 @@ _NAMES: dict[Kind, str] = {
     "head": "the head",
     "photos": "the photos to",
     "plan": "the plan",
+    "backup": "the backup",
 }
 _ADVICE: dict[Kind, str] = {
     "sheet": "; name a .png or .jpg file",

@@ -14,11 +14,12 @@ from blake3 import blake3
 if TYPE_CHECKING:
     from pathlib import Path
 
-Kind = Literal["sheet", "picture", "page", "table", "head", "photos", "plan"]
+Kind = Literal["sheet", "picture", "page", "table", "head", "photos", "plan", "backup"]
 
 PAGE_MARK = '<meta name="generator" content="vitsearch">'
 TABLE_COLUMNS = ("path", "label", "probability", "rank", "abstained")
 HEAD_MARK = "vitsearch-head"
+BACKUP_MARK = b"vitb"  # SQLite's application id
 PHOTOS_MARK = "vitsearch.space"
 
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0\x00\x10JFIF"
@@ -48,6 +49,8 @@ def is_own(path: Path, kind: Kind) -> bool:
             return head.startswith(",".join(TABLE_COLUMNS).encode() + b"\r\n")
         if kind == "head":
             return f'"{HEAD_MARK}"'.encode() in head and head[8:9] == b"{"
+        if kind == "backup":
+            return head.startswith(b"SQLite format 3\x00") and head[68:72] == BACKUP_MARK
         if kind == "photos" and head.startswith(b"PAR1") and size > 12:
             file.seek(-8, 2)
             footer = int.from_bytes(file.read(4), "little")

@@ -9,7 +9,7 @@ from vitsearch.storage.sql import contained
 from vitsearch.storage.vectors import NEW_GENERATION, VectorTables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from vitsearch.storage.database import Value
 
@@ -30,6 +30,31 @@ class RemovalTables(VectorTables):
             ids = ",".join(map(str, files[start : start + ROWS_AT_ONCE]))
             removed += len(self.delete_files(f"missing = 1 AND id IN ({ids})", []))
         return removed + self._delete_placeless_photos()
+
+    def erase(self, photos: Mapping[int, bytes], files: Sequence[int]) -> None:
+        """Delete photos, given with their hashes, all that refers to them, what people said of them, and these files.
+
+        What they took on the disk is overwritten.
+        """
+        self.database.run("PRAGMA secure_delete = ON")
+        try:
+            for start in range(0, len(files), ROWS_AT_ONCE):
+                ids = ",".join(map(str, files[start : start + ROWS_AT_ONCE]))
+                with self.database.write(check_references=False):
+                    self.database.run(f"DELETE FROM files WHERE id IN ({ids})")
+            doomed = list(photos)
+            for start in range(0, len(doomed), ROWS_AT_ONCE):
+                part = doomed[start : start + ROWS_AT_ONCE]
+                with self.database.write(check_references=False):
+                    self._delete_photos(part)
+                    for photo in part:
+                        value = photos[photo]
+                        self.database.run("DELETE FROM kept_head_examples WHERE photo_hash = ?", [value])
+                        self.database.run(
+                            "DELETE FROM kept_not_duplicates WHERE first = ? OR second = ?", [value, value]
+                        )
+        finally:
+            self.database.run("PRAGMA secure_delete = OFF")
 
     def delete_files(self, condition: str, values: Sequence[Value]) -> list[int]:
         """Delete file rows, and the photos that were nowhere else; return the ids of those.
@@ -75,8 +100,13 @@ class RemovalTables(VectorTables):
             "AND p.id NOT IN (SELECT photo FROM head_examples)"
         )
         doomed = [cast("int", row[0]) for row in rows]
-        ids = ",".join(map(str, doomed))
         keep_decisions(self.database, doomed)
+        self._delete_photos(doomed)
+        return doomed
+
+    def _delete_photos(self, photos: Sequence[int]) -> None:
+        """Delete photos and all that refers to them. Inside a write that does not check references."""
+        ids = ",".join(map(str, photos))
         self.database.run(
             f"UPDATE spaces SET generation = {NEW_GENERATION} "
             f"WHERE EXISTS (SELECT 1 FROM vectors v WHERE v.space = spaces.id AND v.photo IN ({ids}))"
@@ -87,7 +117,6 @@ class RemovalTables(VectorTables):
             if table != "vectors":
                 self.database.run(f"DELETE FROM {table} WHERE {column} IN ({ids})")
         self.database.run(f"DELETE FROM photos WHERE id IN ({ids})")
-        return doomed
 
     def _referring_to_photos(self) -> list[tuple[str, str]]:
         """The tables and columns whose rows go with the photo that they refer to."""

@@ -1,0 +1,55 @@
+"""Heads out of a backup."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vitsearch.errors import HeadError
+from vitsearch.heads.files import load_head
+from vitsearch.heads.head import check_name
+from vitsearch.heads.store import HeadShelf
+from vitsearch.storage import atomic
+from vitsearch.storage.backup import heads_in
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from vitsearch.library import Library
+
+
+@dataclass(frozen=True, slots=True)
+class RestoredHeads:
+    """The names of heads that a backup brought, of those that are here already and stay, and of those without use."""
+
+    restored: tuple[str, ...]
+    kept: tuple[str, ...]
+    refused: tuple[str, ...]
+
+
+def restore_heads(library: Library, backup: Path) -> RestoredHeads:
+    """Bring in the heads of a backup that this library has none of the same name of.
+
+    Raises:
+        LibraryError: the file is no backup, or a damaged one.
+
+    """
+    shelf = HeadShelf(library)
+    here = set(shelf.names())
+    restored, kept, refused = [], [], []
+    for name, content in heads_in(backup):
+        if name in here:
+            kept.append(name)
+            continue
+        new = library.layout.temporary("head")
+        try:
+            check_name(name)
+            atomic.write(new, content, durable=False, private=True)
+            load_head(new)
+            shelf.load(new, name=name)
+            restored.append(name)
+        except HeadError:
+            refused.append(name)
+        finally:
+            new.unlink(missing_ok=True)
+    return RestoredHeads(tuple(restored), tuple(kept), tuple(refused))

@@ -1,0 +1,119 @@
+"""Removing all that a library knows of photos: rows, pictures, uploads and backups."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from vitsearch.errors import LibraryError
+from vitsearch.paths import names_of
+from vitsearch.storage.backup import erase_from_backups
+from vitsearch.storage.database import value_to_path
+from vitsearch.storage.layout import LIBRARY_FILE, THUMBNAIL_FILES, UPLOAD_FILES, Layout, made_files
+from vitsearch.storage.sql import in_parts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from vitsearch.storage.catalog import Catalog
+
+# Whole databases that upgrades and repairs have kept: nothing can be erased from a damaged one but all of it.
+_COPIES = re.compile(rf"{re.escape(LIBRARY_FILE)}\.(format-\d+(\.backup)?|damaged-\d+(-journal)?)")
+
+
+@dataclass(frozen=True, slots=True)
+class Doomed:
+    """What is to be erased: photos by id with their hashes, all of their files, and the unreadable files among them."""
+
+    photos: dict[int, bytes]
+    files: tuple[int, ...]
+    file_hashes: frozenset[bytes]
+    others: tuple[Path, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.photos or self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """How many photos and files were erased; `others` are further copies that the next run would find again."""
+
+    photos: int
+    files: int
+    copies: int
+    others: tuple[Path, ...]
+
+
+def doomed_at(catalog: Catalog, places: Sequence[Path]) -> Doomed:
+    """Return what is known of files and folders, present or not, and of all copies of the same photos.
+
+    Raises:
+        LibraryError: nothing is known of one of them.
+
+    """
+    named: set[int] = set()
+    for place in places:
+        found = _files_at(catalog, place)
+        if not found:
+            raise LibraryError(f"nothing is known of {place}: see `vitsearch roots list`")
+        named |= found
+    rows = [
+        row
+        for part in in_parts(sorted(named))
+        for row in catalog.database.rows(
+            f"SELECT DISTINCT p.id, p.photo_hash FROM files f JOIN photos p ON p.id = f.photo "
+            f"WHERE f.id IN ({_marks(part)})",
+            part,
+        )
+    ]
+    photos = dict(cast("list[tuple[int, bytes]]", rows))
+    files, others, hashes = set(named), [], set()
+    roots = {root.id: root.path for root in catalog.roots()}
+    for part in in_parts(sorted(photos)):
+        for file, root, path, content in catalog.database.rows(
+            f"SELECT id, root, path, file_hash FROM files WHERE photo IN ({_marks(part)})", part
+        ):
+            hashes.add(cast("bytes", content))
+            if file not in named:
+                others.append(roots[cast("int", root)] / value_to_path(path))
+            files.add(cast("int", file))
+    return Doomed(photos, tuple(sorted(files)), frozenset(hashes - {None}), tuple(sorted(others)))
+
+
+def erase_beside(layout: Layout, doomed: Doomed, roots: list[str | bytes]) -> int:
+    """Delete thumbnails, uploads and backups of photos; return how many copies of whole databases went with them."""
+    known = {photo.hex() for photo in doomed.photos.values()}
+    for part in {photo_hash[:2] for photo_hash in known}:
+        for path in made_files(layout.thumbnails / part, THUMBNAIL_FILES):
+            if part + path.name[:62] in known:
+                path.unlink(missing_ok=True)
+    uploads = {content.hex()[:32] for content in doomed.file_hashes}
+    for path in made_files(layout.uploads, UPLOAD_FILES):
+        if path.name[:32] in uploads:
+            path.unlink(missing_ok=True)
+    erase_from_backups(layout, list(doomed.photos.values()), roots)
+    copies = [*made_files(layout.home, _COPIES), *made_files(layout.backups, _COPIES)]
+    for path in copies:
+        path.unlink(missing_ok=True)
+    return len(copies)
+
+
+def _files_at(catalog: Catalog, place: Path) -> set[int]:
+    """The ids of the file rows at or below a path, by each of its names."""
+    found: set[int] = set()
+    for name in names_of([place]):
+        for root in catalog.roots():
+            if root.path.is_relative_to(name):
+                found.update(catalog.files_below(root.id, ""))
+            elif name.is_relative_to(root.path):
+                relative = name.relative_to(root.path).as_posix()
+                found.update(
+                    catalog.files_at(root.id, relative), catalog.files_below(root.id, f"{relative}/")
+                )
+    return found
+
+
+def _marks(values: Iterable[object]) -> str:
+    return ",".join("?" for _ in values)
