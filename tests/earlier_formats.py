@@ -7,6 +7,7 @@ def as_format_1(path):
     """Give a new database the names that its tables and columns had in the first format."""
     connection = sqlite3.connect(path)
     connection.executescript("""
+        ALTER TABLE spaces DROP COLUMN revision;
         ALTER TABLE files DROP COLUMN file_system;
         DROP TABLE file_systems;
         DROP TABLE kept_not_duplicates;

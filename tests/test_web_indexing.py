@@ -97,7 +97,10 @@ def test_the_command_makes_thumbnails_where_the_page_is_installed(
         Session, "open", lambda self, **_: Library.open(self.library_folder, backbone=MeanColour())
     )
     result = CliRunner().invoke(cli, ["--library", str(tmp_path / "library"), "index", str(photos)])
-    assert (result.exit_code, len(list((tmp_path / "library/thumbnails").rglob("*.jpg")))) == (0, made)
+    assert (result.exit_code, len(list((tmp_path / "library/.vitsearch/thumbnails").rglob("*.jpg")))) == (
+        0,
+        made,
+    )
 
 
 def test_a_run_is_stopped_and_the_next_one_goes_on_from_there(tmp_path, photos):
