@@ -78,7 +78,7 @@ def main() -> None:
         parser.error(f"{options.photos} has {len(photos)} photos: {needed} are needed")
     print_machine("vitsearch", "openvino", "watchfiles")
     for command, ready in (
-        (("serve", "--watch", "--port", "0"), r":\d+/"),
+        (("serve", "--watch", "--no-token", "--port", "0"), r":\d+/"),
         (("index", "--watch"), "watching"),
     ):
         with tempfile.TemporaryDirectory() as scratch:

@@ -171,7 +171,9 @@ def main() -> None:
         make_library(options.folder, options.photos)
     print_machine("fastapi", "uvicorn", "faiss-cpu")
     program = [sys.executable, "-m", "vitsearch", "--library", str(options.folder / "library")]
-    with subprocess.Popen([*program, "serve", "--port", "0"], stderr=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(
+        [*program, "serve", "--no-token", "--port", "0"], stderr=subprocess.PIPE, text=True
+    ) as server:
         assert server.stderr is not None
         port = int(re.search(r":(\d+)/", server.stderr.readline())[1])
         try:

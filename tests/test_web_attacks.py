@@ -497,8 +497,8 @@ def outside(folder):
 LAN = "192.168.1.10:8642"
 
 
-def test_with_a_token_other_users_of_the_same_machine_do_not_get_in(folder):
-    access = Access.to("127.0.0.1", 8642, token=True)
+def test_other_users_of_the_same_machine_do_not_get_in(folder):
+    access = Access.to("127.0.0.1", 8642)
     app = create_app(LibrarySettings(folder / "library", backbone=MeanColour()), access=access)
     host = {"host": "127.0.0.1:8642", "x-vitsearch": "1"}
     for method, path in (("GET", "/"), ("GET", "/api/grid"), ("POST", "/api/index")):
@@ -507,6 +507,39 @@ def test_with_a_token_other_users_of_the_same_machine_do_not_get_in(folder):
     assert ask(app, "GET", "/api/grid", {**host, "authorization": f"Bearer {access.token}"}).status == 200
     refused(ask(app, "GET", "/api/grid", {"host": LAN, "authorization": f"Bearer {access.token}"}), {403})
     app.state.server.close()
+
+
+# What other programs on localhost have set as cookies, before and after ours.
+ODD_COOKIES = [
+    "a", "=", "=x", ";", ";;", "a=", "a b=c", "a=b=c", 'a="b;c"', 'a="b', "a=\\", "a={}", 'a={"b": [1, 2]}',
+    "a[0]=1", "a=1,2", "a:b=c", "a/b=c", "(a)=b", "<a>=b", "a=é", "é=a", "$Version=1",
+    "path=/; expires=Thu, 01 Jan 1970", "a=" + "x" * 4000,
+]  # fmt: skip
+
+
+@pytest.mark.trust
+@pytest.mark.parametrize("odd", ODD_COOKIES)
+def test_a_cookie_of_another_program_never_locks_the_owner_out(outside, odd):
+    app, access = outside
+    ours = f"{access.cookie}={access.token}"
+    for cookie in (
+        f"{odd}; {ours}",
+        f"{ours}; {odd}",
+        f"{odd}; {ours}; {odd}",
+        f"{access.cookie}=old; {ours}",
+    ):
+        assert ask(app, "GET", "/api/status", {"host": LAN, "cookie": cookie}).status == 200, cookie
+    refused(ask(app, "GET", "/api/status", {"host": LAN, "cookie": f"{odd}; {access.cookie}=x"}), {401})
+
+
+@pytest.mark.trust
+def test_a_visit_from_the_file_that_opens_the_page_goes_on_from_the_page(outside):
+    app, access = outside
+    visit = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+    opened = ask(app, "GET", "/", {"host": LAN, **visit}, query=f"token={access.token}&photo=%22%3E1")
+    assert (opened.status, access.token in opened.body.decode()) == (200, False)
+    assert 'content="0; url=/?photo=%22%3E1"' in opened.body.decode()
+    assert access.token in opened.headers["set-cookie"]
 
 
 def knocks(access):

@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from urllib.request import urlopen
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 from click.testing import CliRunner
@@ -168,22 +169,33 @@ def serving(tmp_path, photos):
     ]
     with subprocess.Popen(program, stderr=subprocess.PIPE, text=True) as server:
         try:
-            yield server, re.search(r"http://127.0.0.1:\d+/", server.stderr.readline())[0]
+            yield (
+                server,
+                *re.search(r"(http://127.0.0.1:\d+/)\?token=(\S+)", server.stderr.readline()).groups(),
+            )
         finally:
             server.kill()
 
 
 def test_the_program_serves_tells_of_changes_and_stops_at_once(serving, tmp_path, photos, picture):
-    server, address = serving
+    server, address, token = serving
     end = time.monotonic() + 30
+
+    def ask(path, **headers):
+        return urlopen(Request(f"{address}{path}", headers=headers), timeout=20)
+
     while True:
         try:
-            assert json.load(urlopen(f"{address}api/status"))["photos"] == 40
+            assert json.load(ask("api/status", authorization=f"Bearer {token}"))["photos"] == 40
             break
+        except HTTPError:
+            raise
         except OSError:
             assert time.monotonic() < end
             time.sleep(0.1)
-    with urlopen(f"{address}api/events", timeout=20) as events:
+    with pytest.raises(HTTPError, match="401"):
+        ask("api/status")
+    with ask("api/events", authorization=f"Bearer {token}") as events:
         while not events.readline().startswith(b"event: idle"):
             pass
         time.sleep(1.5)

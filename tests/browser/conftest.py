@@ -191,7 +191,17 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
 @contextmanager
 def serving(library: Path) -> Iterator[str]:
     """Run the real server on a free port, and give its address."""
-    command = [sys.executable, "-m", "vitsearch", "--library", str(library), "serve", "--port", "0"]
+    command = [
+        sys.executable,
+        "-m",
+        "vitsearch",
+        "--library",
+        str(library),
+        "serve",
+        "--no-token",
+        "--port",
+        "0",
+    ]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

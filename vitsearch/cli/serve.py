@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import logging
+import tempfile
+import webbrowser
+from contextlib import ExitStack, contextmanager
+from html import escape
 from importlib.util import find_spec
+from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import click
@@ -13,7 +19,7 @@ from vitsearch.cli.session import Session, device_option, pass_session
 from vitsearch.errors import VitsearchError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from vitsearch.backbones.devices import Device
 
@@ -31,9 +37,10 @@ _NEEDED = ("fastapi", "uvicorn", "jinja2")
     help="Another address lets other machines in; they need the token in the link that is printed.",
 )
 @click.option(
-    "--token",
-    is_flag=True,
-    help="Ask for the token on this machine too: for one whose other users may not see your photos.",
+    "--token/--no-token",
+    default=True,
+    show_default=True,
+    help="Ask for the token in the link that is printed. Without it, every account of this machine is let in.",
 )
 @click.option("--open", "open_page", is_flag=True, help="Open the page in the browser.")
 @click.option(
@@ -52,18 +59,13 @@ def serve(
     Examples:
       vitsearch serve --open
       vitsearch serve --watch
-      vitsearch serve --host 0.0.0.0      for your other devices, with a token
-      vitsearch serve --token             on a machine that others have an account on
+      vitsearch serve --host 0.0.0.0      for your other devices
+      vitsearch serve --no-token          on a machine that nobody else has an account on
     """
     missing = missing_packages()
     if missing:
         raise VitsearchError(
             f"the web page needs {', '.join(missing)}: install it with `pip install 'vitsearch[web]'`"
-        )
-    if token and open_page:
-        raise click.UsageError(
-            "--open hands the link to the browser where other users of this machine can read it: "
-            "leave it out, and open the link that is printed"
         )
     from vitsearch.web.serving import bind, run_server
     from vitsearch.web.settings import LibrarySettings
@@ -78,16 +80,40 @@ def serve(
     if not bound.access.is_local:
         say("everybody who has this link can see your photos; it is not encrypted", err=True)
 
-    def started() -> None:
-        if open_page:
-            click.launch(link)
+    with ExitStack() as stack:
 
-    run_server(bound, settings, watch=watch, reveal=_reveal, on_start=started)
+        def started() -> None:
+            if open_page:  # in a thread: some browsers end only when their window is closed
+                way = stack.enter_context(_way_to(link)).as_uri()
+                Thread(target=_open, args=(way,), name="vitsearch-browser", daemon=True).start()
+
+        run_server(bound, settings, watch=watch, reveal=_reveal, on_start=started)
 
 
 def missing_packages() -> list[str]:
     """Return what the web page needs and this installation lacks."""
     return [package for package in _NEEDED if find_spec(package) is None]
+
+
+def _open(address: str) -> None:
+    if not webbrowser.open(address):
+        say("no browser could be started: open the link yourself", err=True)
+
+
+@contextmanager
+def _way_to(link: str) -> Iterator[Path]:
+    """Write a file that leads to the page and that nobody else can read.
+
+    Other accounts can see what a browser is started with: the link must not be part of that.
+    """
+    with tempfile.TemporaryDirectory(prefix="vitsearch-") as private:  # of mode 0700
+        path = Path(private) / "vitsearch.html"
+        path.write_text(
+            f'<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0; url={escape(link)}">'
+            "<title>vitsearch</title>",
+            encoding="utf-8",
+        )
+        yield path
 
 
 def _reveal(path: Path) -> None:

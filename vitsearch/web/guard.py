@@ -12,17 +12,18 @@ import re
 import secrets
 import socket
 from dataclasses import dataclass, field
-from http.cookies import CookieError, SimpleCookie
+from html import escape
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.responses import RedirectResponse
+from starlette.responses import HTMLResponse, RedirectResponse
 
 from vitsearch.web.responses import refusal
 
 if TYPE_CHECKING:
+    from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 CHANGE_HEADER = "x-vitsearch"
@@ -37,6 +38,7 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
     "manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+_ONWARDS = '<!doctype html><meta http-equiv="refresh" content="0; url={}"><title>vitsearch</title>'
 _HEADERS = {
     "content-security-policy": _POLICY,
     "x-content-type-options": "nosniff",
@@ -58,8 +60,8 @@ class Access:
     names: frozenset[str] = field(default=_LOOPBACK)
 
     @classmethod
-    def to(cls, host: str, port: int, *, token: bool = False) -> Access:
-        """Give access to a server bound to `host`: with a new token from elsewhere, and where `token` asks for it."""
+    def to(cls, host: str, port: int, *, token: bool = True) -> Access:
+        """Give access to a server bound to `host` with a new token; without one only on this machine, if so wanted."""
         if host in _LOOPBACK:
             return cls(host, port, secrets.token_urlsafe(32) if token else None)
         own = socket.gethostname().lower()
@@ -144,7 +146,7 @@ class Guard:
         token = self._access.token
         if token is None:
             return None
-        if _same(_cookie(headers, self._access.cookie), token):
+        if any(_same(value, token) for value in _cookies(headers, self._access.cookie)):
             return None
         if _same(headers.get("authorization"), f"Bearer {token}"):
             return None
@@ -153,7 +155,12 @@ class Guard:
         if scope["method"] == "GET" and not scope["path"].startswith("/api/") and _same(given, token):
             rest = urlencode(query, doseq=True)
             # To the page itself: a path taken from the address could lead elsewhere.
-            answer = RedirectResponse(f"/?{rest}" if rest else "/", status_code=303)
+            target = f"/?{rest}" if rest else "/"
+            answer: Response
+            if headers.get("sec-fetch-site") in (None, "none", "same-origin"):
+                answer = RedirectResponse(target, status_code=303)
+            else:  # from the file that opens the page: a redirect would go on as a visit from there, without the cookie
+                answer = HTMLResponse(_ONWARDS.format(escape(target)))
             answer.set_cookie(self._access.cookie, token, httponly=True, samesite="strict", path="/")
             return answer
         return refusal(401, "open the link with the token that `vitsearch serve` printed")
@@ -208,12 +215,10 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _cookie(headers: Headers, name: str) -> str | None:
-    try:
-        found = SimpleCookie(headers.get("cookie", "")).get(name)
-    except CookieError:
-        return None
-    return found.value if found is not None else None
+def _cookies(headers: Headers, name: str) -> list[str]:
+    """Return the values of our cookie, whatever other programs on localhost have set beside it."""
+    pairs = (pair.partition("=") for text in headers.getlist("cookie") for pair in text.split(";"))
+    return [value.strip().strip('"') for key, _, value in pairs if key.strip() == name]
 
 
 def _same(given: str | None, secret: str) -> bool:

@@ -56,8 +56,8 @@ def _own_address() -> str:
     return socket.gethostname()
 
 
-def bind(host: str, port: int, *, token: bool = False) -> Bound:
-    """Take an address. With `token`, this machine's own users need it too.
+def bind(host: str, port: int, *, token: bool = True) -> Bound:
+    """Take an address. Without `token`, every account of this machine is let in.
 
     Raises:
         VitsearchError: it is taken already, or is not of this machine.
