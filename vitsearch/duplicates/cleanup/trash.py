@@ -107,7 +107,9 @@ def _desktop_trash(path: Path) -> Path | None:
 
 
 def _home_trash() -> Path:
-    named = Path(os.environ.get("XDG_DATA_HOME", ""))
+    import platformdirs
+
+    named = platformdirs.user_data_path()
     return (named if named.is_absolute() else Path.home() / ".local" / "share") / "Trash"
 
 
