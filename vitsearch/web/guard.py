@@ -16,6 +16,7 @@ from html import escape
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlencode
 
+from anyio import current_time, fail_after
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 CHANGE_HEADER = "x-vitsearch"
 MAX_BODY = 1 << 20
 MAX_UPLOAD = 64 << 20
+# How long a body may take to arrive, from when it is waited for.
+BODY_SECONDS = 10.0
+UPLOAD_SECONDS = 120.0
 _UPLOADS = "/api/uploads"
 _MAX_QUERY = 8192
 _READING = frozenset(("GET", "HEAD"))
@@ -177,13 +181,29 @@ class BodyTooLarge(HTTPException):
         super().__init__(413, _too_large(limit))
 
 
+class BodyTooSlow(HTTPException):
+    """A body did not arrive in its time."""
+
+    def __init__(self) -> None:
+        super().__init__(408, "the request did not arrive in time", headers={"connection": "close"})
+
+
 def _bounded(receive: Receive, limit: int) -> Receive:
-    """Count what really arrives: a length may be missing, or a lie."""
-    seen = 0
+    """Count what really arrives, a length may be missing, or a lie; and do not wait for it for ever."""
+    seconds = UPLOAD_SECONDS if limit == MAX_UPLOAD else BODY_SECONDS
+    seen, deadline, complete = 0, None, False
 
     async def counted() -> Message:
-        nonlocal seen
-        message = await receive()
+        nonlocal seen, deadline, complete
+        if complete:
+            return await receive()  # it tells when the other side has gone
+        deadline = current_time() + seconds if deadline is None else deadline
+        try:
+            with fail_after(deadline - current_time()):
+                message = await receive()
+        except TimeoutError:
+            raise BodyTooSlow from None
+        complete = not message.get("more_body", False)
         seen += len(message.get("body", b""))
         if seen > limit:
             raise BodyTooLarge(limit)

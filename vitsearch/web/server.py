@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 # Pictures that are made at once: for each, a whole photo may be in memory.
 _MOST_MAKERS = 4
+_MOST_UPLOADS = 2
 # Seconds: how long closing waits for the model, and how soon folders are watched again that could not be.
 _LAST_WORDS = 1.0
 _WATCH_AGAIN = 30.0
@@ -56,6 +57,9 @@ class Server:
         # One more, so that an upload does not wait for a screen full of thumbnails.
         self.decoders = Decoders(makers + 1)
         self._makers = CapacityLimiter(makers)
+        # Uploads that are received at a time, each in memory until it is stored.
+        self.uploading = CapacityLimiter(_MOST_UPLOADS)
+        self.drawing = CapacityLimiter(1)
         self.duplicates = DuplicateSearch(settings, self.events)
         self.plans = PlanStore(settings.folder)
         self.heat_maps = HeatMaps(self.decoders)

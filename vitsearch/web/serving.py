@@ -13,12 +13,15 @@ import uvicorn
 
 from vitsearch.errors import VitsearchError
 from vitsearch.web.app import create_app
+from vitsearch.web.connections import Connection
 from vitsearch.web.guard import Access
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
     from types import FrameType
+
+    from starlette.types import ASGIApp
 
     from vitsearch.web.server import Server
     from vitsearch.web.settings import LibrarySettings
@@ -99,6 +102,21 @@ class _Uvicorn(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
+def server_config(app: ASGIApp) -> uvicorn.Config:
+    """Return how an application is served: with limits on what a connection may hold."""
+    return uvicorn.Config(
+        app,
+        http=Connection,
+        log_config=None,  # the caller's: its own formatter lets control characters through
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_LAST_ANSWERS,
+        lifespan="on",
+        ws="none",
+    )
+
+
 def run_server(
     bound: Bound,
     settings: LibrarySettings,
@@ -109,16 +127,7 @@ def run_server(
 ) -> None:
     """Serve a library until Ctrl-C; with `watch`, index what changes in its folders."""
     app = create_app(settings, access=bound.access, reveal=reveal, watch=watch)
-    config = uvicorn.Config(
-        app,
-        log_config=None,  # the caller's: its own formatter lets control characters through
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=_LAST_ANSWERS,
-        lifespan="on",
-        ws="none",
-    )
+    config = server_config(app)
     shared: Server = app.state.server
     shared.decoders.start()
     server = _Uvicorn(config, shared, on_start)

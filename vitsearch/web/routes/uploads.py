@@ -17,9 +17,10 @@ router = APIRouter(prefix="/api/uploads", tags=["search"])
 @router.post("", response_model=Upload, status_code=201)
 async def upload(server: Served, request: Request) -> Response:
     """Take an image, the body as it is (no form). The token that comes back stands for it in a search."""
-    # The guard counts what arrives.
-    data = await request.body()
-    return Answer(await run_in_threadpool(_kept, server, data), status_code=201)
+    async with server.uploading:
+        # The guard counts what arrives, and how long it takes.
+        data = await request.body()
+        return Answer(await run_in_threadpool(_kept, server, data), status_code=201)
 
 
 @router.get("/{token}", response_model=Upload)
