@@ -18,7 +18,7 @@ from vitsearch.decoding.decoders import Decoders
 from vitsearch.duplicates import find, tables
 from vitsearch.duplicates.find import find_duplicates
 from vitsearch.duplicates.verify import evidence
-from vitsearch.duplicates.verify.evidence import SecondLook
+from vitsearch.duplicates.verify.evidence import GeometricVerifier
 from vitsearch.engines import merging
 from vitsearch.library import Library
 from vitsearch.photos.perceptual_hash import perceptual_hash
@@ -152,7 +152,7 @@ def test_views_are_right_with_room_for_one(monkeypatch):
         Image.open(SAMPLES / name).convert("RGB")
         for name in ("animals/cat-1.jpg", "copies/cat-1-mirrored.jpg", "animals/dog-1.jpg")
     ]
-    look = SecondLook(images.__getitem__, lambda number: perceptual_hash(images[number]))
+    look = GeometricVerifier(images.__getitem__, lambda number: perceptual_hash(images[number]))
     pairs = [(0, 1), (0, 2), (1, 2), (0, 1)]
     with ThreadPoolExecutor(4) as threads:
         confirmed = list(
