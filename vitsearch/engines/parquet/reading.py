@@ -28,6 +28,9 @@ _ROWS_AT_ONCE = 2048
 # How far a row that calls itself a unit vector may be from one: float16 rounds to 0.0005.
 _UNIT_TOLERANCE = 0.01
 _LARGEST_DIMENSION = 32_768
+# What a column may hold for each of its bytes in the file; 8 million values are nothing.
+_VALUES_A_BYTE, _FEW_VALUES = 8, 8_000_000
+_LARGEST_SIDE, _LARGEST_NUMBER = 2**31, 2**63
 _NAMES = 200  # characters kept of a format, camera or program
 _DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -79,8 +82,10 @@ class VectorFile:
             self._file: pq.ParquetFile = module.ParquetFile(path)
             described = self._file.schema_arrow
             self.rows: int = self._file.metadata.num_rows
-        except (OSError, pa.ArrowException) as error:
+            size = path.stat().st_size
+        except (OSError, ValueError, MemoryError, pa.ArrowException) as error:
             raise StoreError(f"cannot read {path}: {_first_line(error)}") from error
+        self._check_expansion(size)
         metadata = described.metadata or {}
         self.columns = set(described.names)
         self.space = self._space(metadata)
@@ -123,12 +128,17 @@ class VectorFile:
                         sound.append(self._row(number + index, fields, rows[index]))
                 number += len(values)
                 yield sound, refused
-        except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        except (OSError, MemoryError, pa.ArrowException, UnicodeDecodeError) as error:
             raise StoreError(f"{self.path} is damaged: {_first_line(error)}") from error
 
     def _problem(self, fields: dict[str, Any], row: npt.NDArray[np.float32]) -> str | None:
         if self.space is None:
-            return None if isinstance(fields.get("path"), str) and fields["path"] else "it has no path"
+            path = fields.get("path")
+            return (
+                None
+                if isinstance(path, str) and path and "\0" not in path
+                else "it has no path that a file can have"
+            )
         if not isinstance(fields["photo"], str) or not _HASH.fullmatch(fields["photo"]):
             return "its photo hash is not 64 hexadecimal digits"
         if abs(float(np.linalg.norm(row)) - 1) > _UNIT_TOLERANCE:
@@ -153,14 +163,32 @@ class VectorFile:
             norm=float(norm) if usable and norm is not None else length,
         )
 
+    def _check_expansion(self, size: int) -> None:
+        """Refuse a file that would fill the memory: vectors hardly compress, and neither do hashes of photos."""
+        metadata = self._file.metadata
+        if self.rows > size:
+            raise StoreError(
+                f"{self.path} claims {self.rows:,} rows in {size:,} bytes: it is not what it says"
+            )
+        for group in range(metadata.num_row_groups):
+            described = metadata.row_group(group)
+            for number in range(described.num_columns):
+                column = described.column(number)
+                most = max(_FEW_VALUES, column.total_compressed_size * _VALUES_A_BYTE)
+                if column.num_values > most:
+                    raise StoreError(
+                        f"{self.path} claims {column.num_values:,} values of {column.path_in_schema.split('.')[0]} in "
+                        f"{column.total_compressed_size:,} bytes: it is not what it says"
+                    )
+
     def _space(self, metadata: dict[bytes, bytes]) -> Space | None:
         if SPACE_KEY not in metadata:
             return None
-        if not metadata.get(FORMAT_KEY, b"1").isdigit() or int(metadata.get(FORMAT_KEY, b"1")) > FORMAT:
+        if metadata.get(FORMAT_KEY, b"1") != str(FORMAT).encode():
             raise StoreError(f"{self.path} was written by a later version of vitsearch: upgrade this one")
         try:
-            return Space.from_json(metadata[SPACE_KEY].decode())
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            return _checked_space(Space.from_json(metadata[SPACE_KEY].decode()))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
             raise StoreError(
                 f"{self.path} does not say what model its vectors are of (its metadata is damaged)"
             ) from error
@@ -200,12 +228,28 @@ class VectorFile:
         return str(name)[:_NAMES] if name else None
 
 
+def _checked_space(space: Space) -> Space:
+    """Return a space whose fields are of their types. Raises `TypeError`, `ValueError`."""
+    pre = space.preprocessing
+    texts = (space.model, space.fingerprint, space.readout, pre.fit)
+    wholes = (space.dimension, pre.height, pre.width, pre.resize, pre.resample)
+    if any(type(text) is not str for text in texts) or any(type(whole) is not int for whole in wholes):
+        raise TypeError("a field has another type")
+    if not 1 < space.dimension <= _LARGEST_DIMENSION or max(map(abs, wholes)) >= _LARGEST_SIDE:
+        raise ValueError("a number makes no sense")
+    if len(pre.mean) != 3 or len(pre.std) != 3 or not np.isfinite([*pre.mean, *pre.std]).all():
+        raise ValueError("mean and std are three numbers each")
+    return space
+
+
 _FACTS = ("format", "width", "height", "taken", "camera", "latitude", "longitude", "software")
 
 
 def _facts(fields: dict[str, Any]) -> PhotoFacts | None:
     width, height = fields.get("width"), fields.get("height")
-    if not isinstance(width, int) or not isinstance(height, int) or width < 1 or height < 1:
+    if not isinstance(width, int) or not isinstance(height, int):
+        return None
+    if not (0 < width < _LARGEST_SIDE and 0 < height < _LARGEST_SIDE):
         return None
 
     def text(name: str) -> str | None:
@@ -243,6 +287,8 @@ def _place(fields: dict[str, Any] | None) -> Place | None:
         return None
     content, size, time = fields.get("content"), fields.get("size"), fields.get("modified_ns")
     if not isinstance(size, int) or not isinstance(time, int) or not _HASH.fullmatch(str(content)):
+        return None
+    if not (0 <= size < _LARGEST_NUMBER and -_LARGEST_NUMBER <= time < _LARGEST_NUMBER):
         return None
     return Place(root, path, size, time, bytes.fromhex(str(content)))
 
