@@ -152,6 +152,19 @@ def test_what_people_said_is_backed_up_before_prune_and_forget_and_once_a_day(sa
     assert len(backups(layout)) == 3  # the same is written once
 
 
+def test_where_nothing_was_said_nothing_is_backed_up_and_an_empty_backup_can_be_carried(
+    library, photos, tmp_path
+):
+    library.index([photos])
+    (photos / "red.png").unlink()
+    assert library.index(prune=True).pruned == 1
+    library.forget_root(photos)
+    assert backups(library.layout) == []
+    assert list(library.layout.temporaries.iterdir()) == []
+    assert library.back_up(Output(tmp_path / "nothing", "backup")) == 0
+    assert library.restore(tmp_path / "nothing").labels == 0
+
+
 def test_backups_are_rotated_and_the_newest_stays(said, photos, monkeypatch):
     monkeypatch.setattr("vitsearch.storage.backup._KEPT", 3)
     tables = HeadTables(said.catalog.database)

@@ -79,8 +79,8 @@ def write_backup(database: Database, layout: Layout, path: Path) -> int:
                 backup.run(table)
             for name, sql in _COPIED.items():
                 rows = database.rows(sql)
-                marks = ",".join("?" * len(rows[0])) if rows else ""
-                backup.run_many(f"INSERT INTO {name} VALUES ({marks})", rows)
+                if rows:
+                    backup.run_many(f"INSERT INTO {name} VALUES ({','.join('?' * len(rows[0]))})", rows)
                 written += len(rows) if name in ("examples", "not_duplicates") else 0
             for head in sorted(layout.heads.glob("*.safetensors")):
                 backup.run("INSERT INTO heads VALUES (?, ?)", [head.stem, head.read_bytes()])
