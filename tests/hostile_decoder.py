@@ -17,8 +17,8 @@ main = worker.main
 read = worker.read_photo
 
 
-def hostile_decode(photo, *, min_side=None):
-    data = photo._image.fp.getvalue() if photo._image.fp else b""
+def hostile_decode(photo, *, min_side=None, colours="sRGB"):
+    data = getattr(photo._picture, "_data", b"")
     if b"CRASH" in data:
         ctypes.string_at(0)
     if b"HANG" in data:
@@ -39,7 +39,7 @@ def hostile_decode(photo, *, min_side=None):
         ctypes.string_at(0)
     if b"SLOW" in data:
         time.sleep(0.4)
-    return decode(photo, min_side=min_side)
+    return decode(photo, min_side=min_side, colours=colours)
 
 
 def answers():

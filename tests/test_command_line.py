@@ -209,6 +209,8 @@ def test_an_index_run_as_json_is_one_document_with_the_promised_fields(program, 
         ],
         "model": "mean-colour",
         "interrupted": False,
+        "left_out": [],
+        "remarks": [],
     }
 
 

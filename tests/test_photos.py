@@ -259,6 +259,7 @@ def test_facts_are_the_date_the_camera_the_place_and_the_software():
             latitude=-33.86,
             longitude=-70.5,
             software="GIMP 2.10",
+            taken_from="EXIF",
         )
 
 
@@ -270,9 +271,9 @@ def test_the_date_of_change_stands_in_for_a_missing_date():
 @pytest.mark.parametrize(
     ("make", "model", "camera"),
     [
-        ("NIKON", "Z 6", "NIKON Z 6"),
+        ("NIKON", "Z 6", "Nikon Z 6"),
         ("Canon", "Canon EOS", "Canon EOS"),
-        ("canon", "CANON EOS", "CANON EOS"),
+        ("canon", "CANON EOS", "Canon EOS"),
         ("", "PowerShot", "PowerShot"),
         ("Leica", "", "Leica"),
         ("  ", " ", None),
@@ -412,7 +413,7 @@ except Exception as error:
     assert done.stdout == "cannot read it: it is not an image in a format that is read here\n"
 
 
-@pytest.mark.parametrize("kind", ["EPS", "ICO", "PCX", "TGA", "PPM", "JPEG2000"])
+@pytest.mark.parametrize("kind", ["EPS", "ICO", "PCX", "TGA", "DDS", "SGI", "PDF"])
 def test_formats_that_are_not_on_the_list_are_not_even_tried(kind):
     assert reason(encoded(scene(), kind)) == "it is not an image in a format that is read here"
 
@@ -473,12 +474,14 @@ def test_a_decompression_bomb_is_refused_by_its_header_alone():
     assert time.process_time() - started < 0.2
 
 
-def test_a_png_whose_notes_unpack_without_end_is_refused():
+def test_a_png_whose_notes_unpack_without_end_costs_neither_the_picture_nor_time():
     body = b"note\0\0" + zlib.compress(bytes(200_000_000), 9)
     chunk = b"zTXt" + body
     png = encoded(scene(8, 8), "PNG")
     data = png[:33] + struct.pack(">I", len(body)) + chunk + struct.pack(">I", zlib.crc32(chunk)) + png[33:]
-    assert "too large" in reason(data).lower()
+    started = time.process_time()
+    assert difference(parse_photo(data, name="it").pixels(), scene(8, 8)) == 0
+    assert time.process_time() - started < 0.2
 
 
 def test_a_file_larger_than_the_limit_is_refused_unread(tmp_path):

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from vitsearch.errors import VitsearchError
-from vitsearch.folders.scan import Skipped, walk
+from vitsearch.folders.scan import Passed, Skipped, walk
 from vitsearch.photos.formats import looks_like_image
 from vitsearch.records import FoundFile
 
@@ -80,10 +80,35 @@ def test_files_that_neither_look_nor_are_named_like_images_are_left_out(tmp_path
     assert found(tmp_path) == []
 
 
-def test_documents_videos_and_raw_files_are_left_out_by_name(tmp_path):
-    for name in ("a.txt", "b.mp4", "c.PDF", "d.dng", "e.xmp", "f.svg"):
+def test_documents_and_videos_are_left_out_by_name(tmp_path):
+    for name in ("a.txt", "b.mp4", "c.PDF", "e.xmp", "f.svg"):
         touch(tmp_path / name, JPEG_HEAD)
     assert found(tmp_path) == []
+
+
+def test_what_is_left_out_is_counted_by_kind(tmp_path):
+    for name in (
+        "a.txt",
+        "b.mp4",
+        "c.MOV",
+        "d.mp3",
+        "e.xmp",
+        "Thumbs.db",
+        "f.dng",
+        "g.JPG",
+        "g.CR2",
+        ".hidden",
+    ):
+        touch(tmp_path / name, b"")
+    passed = [(item.path.name, item.kind) for item in walk(tmp_path) if isinstance(item, Passed)]
+    assert found(tmp_path) == ["f.dng", "g.JPG"]
+    assert passed == [
+        ("a.txt", "file that is no image"),
+        ("b.mp4", "video"),
+        ("c.MOV", "video"),
+        ("d.mp3", "sound"),
+        ("g.CR2", "raw file beside its photo"),
+    ]
 
 
 @pytest.mark.parametrize(

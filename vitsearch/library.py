@@ -19,6 +19,7 @@ from vitsearch.errors import (
     BadQuery,
     LibraryError,
     LibraryMissing,
+    SpaceMismatch,
 )
 from vitsearch.paths import absolute_path, real_path
 from vitsearch.records import (
@@ -158,6 +159,7 @@ class Library:
         *,
         model: str | None = None,
         change_model: bool = False,
+        upgrade: bool = False,
         prune: bool = False,
         retry: bool = False,
         workers: int | None = None,
@@ -168,9 +170,11 @@ class Library:
         """Bring the library up to date with these folders, or with all folders that it knows.
 
         `model` is used by the first run and checked by later ones. With `change_model` every photo is embedded again
-        with `model`, beside the vectors that are there; searches go on with the old model until all is done.
-        `prune` deletes what is missing; `retry` looks at unreadable files again; `thumbnails` keeps small pictures of
-        new photos for the web page. With an `engine`, others than this process embed. A run that is interrupted reports
+        with `model`, beside the vectors that are there; searches go on with the old model until all is done. `upgrade`
+        does the same with the library's own model, for one that was made before colour profiles were followed and
+        photos of all formats known by their image data alone. `prune` deletes what is missing; `retry` looks at
+        unreadable files again; `thumbnails` keeps small pictures of new photos for the web page. With an `engine`,
+        others than this process embed. A run that is interrupted reports
         so and is continued by the next one.
 
         Raises:
@@ -198,6 +202,8 @@ class Library:
             if not chosen:
                 raise LibraryError("no folder was indexed yet: name one, as in `vitsearch index ~/Pictures`")
             check_folders(catalog, chosen)
+            if upgrade:
+                model, change_model = self._upgraded_model(catalog, model), True
             space_id, space = self._space_for_index(catalog, model, change=change_model)
             run = IndexRun(
                 catalog,
@@ -300,6 +306,8 @@ class Library:
         after: str | None = None,
         before: str | None = None,
         camera: str | None = None,
+        keyword: str | None = None,
+        rating: int | None = None,
         include_self: bool = False,
         distinct: bool = False,
         only_matches: bool = False,
@@ -310,7 +318,8 @@ class Library:
 
         An example is a path or an open binary file. `crop` is x, y, width, height in pixels of the single upright
         example. The filters keep photos below `folders`, taken from `after` on and before `before` (ISO dates), with
-        `camera` in the camera's name. A `store` answers in place of the library, which need not exist then.
+        `camera` in the camera's name, with this `keyword`, and of this `rating` (1 to 5) or a better one. A `store`
+        answers in place of the library, which need not exist then.
 
         Raises:
             LibraryMissing: nothing was indexed here yet.
@@ -326,6 +335,10 @@ class Library:
             known_row = partial(self._stored_row, space_id, space)
         if k < 1:
             raise BadQuery(f"k is {k}: ask for at least one match")
+        if store is not None and (keyword or rating is not None):
+            raise BadQuery(
+                "a store does not hold keywords and ratings: search the library, or leave them away"
+            )
         if not examples and not text:
             raise BadQuery("there is nothing to search for: give an image or --text")
         if crop is not None and len(examples) != 1:
@@ -335,10 +348,10 @@ class Library:
         if text:
             vectors.append(self.backbone(space).embed_texts([text]).rows[0])
         away = [self._embedded_query(path, space, known_row, None).vector for path in negatives]
-        own = [] if include_self or crop else [query.photo_hash for query in queries]
+        own = [] if include_self or crop else [photo_hash for query in queries for photo_hash in query.hashes]
         options = MatchOptions(
             k=k,
-            criteria=Filter(tuple(map(absolute_path, folders)), after, before, camera),
+            criteria=Filter(tuple(map(absolute_path, folders)), after, before, camera, keyword, rating),
             exact=exact,
             distinct=distinct,
             only_matches=only_matches,
@@ -626,6 +639,18 @@ class Library:
 
         return Target(catalog, space_id, space, self._backbones.loader(space), self.folder, on_progress)
 
+    def _upgraded_model(self, catalog: Catalog, model: str | None) -> str | None:
+        """The model of the library, to be used in the way of this version."""
+        active = catalog.active_space()
+        if active is None or model is not None:
+            return model
+        if active[1].is_imported:
+            raise SpaceMismatch(
+                f"the vectors of {active[1].model} were imported: compute new ones where those came "
+                "from, and import them"
+            )
+        return active[1].model
+
     def _change_space(self, space_id: int, space: Space) -> None:
         left = self.catalog.count_without_vector(space_id)
         if left:
@@ -654,14 +679,15 @@ class Library:
         self, example: Example, space: Space, known_row: Callable[[bytes], Vector | None], crop: Crop | None
     ) -> EmbeddedQuery:
         with QueryImage.open(example, decoders=self._decoders) as query:
-            photo_hash = query.photo.photo_hash
+            hashes = query.photo.hashes
             # A photo that is stored is its own embedding: no model has to be loaded.
-            stored = known_row(photo_hash) if crop is None else None
+            rows = map(known_row, hashes) if crop is None else ()
+            stored = next((row for row in rows if row is not None), None)
             if stored is not None:
-                return EmbeddedQuery(query.name, photo_hash, stored)
+                return EmbeddedQuery(query.name, hashes, stored)
             # Before the model is loaded: what is wrong with the image is said at once.
             pixels = query.prepared(space.preprocessing, crop)
-        return EmbeddedQuery(query.name, photo_hash, self.backbone(space).embed_batch(pixels[None]).rows[0])
+        return EmbeddedQuery(query.name, hashes, self.backbone(space).embed_batch(pixels[None]).rows[0])
 
     def _stored_row(self, space_id: int, space: Space, photo_hash: bytes) -> Vector | None:
         known = self.catalog.photo_id(photo_hash)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path  # noqa: TC003 - the HTTP API describes these records from their annotations
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+DateSource = Literal["EXIF", "XMP", "IPTC", "name"]
 
 
 class FoundFile(NamedTuple):
@@ -32,7 +35,9 @@ class FoundFile(NamedTuple):
 class PhotoFacts:
     """What a photo's header says, as seen upright.
 
-    `taken` is local camera time in ISO 8601 (no zone: cameras rarely know it); positions are degrees.
+    `taken` is local camera time in ISO 8601, `taken_from` says where that date was found ("name": in the file's
+    name), and `utc_offset` is that of the place, as "+02:00", where it is known. Positions are degrees, `altitude`
+    metres above the sea. `rating` is 1 to 5, or -1 for a rejected photo.
     """
 
     format: str
@@ -43,6 +48,13 @@ class PhotoFacts:
     latitude: float | None = None
     longitude: float | None = None
     software: str | None = None
+    taken_from: DateSource | None = None
+    utc_offset: str | None = None
+    altitude: float | None = None
+    lens: str | None = None
+    rating: int | None = None
+    keywords: tuple[str, ...] = ()
+    caption: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +65,18 @@ class UnreadableFile:
     reason: str
 
 
+LeftOutKind = Literal["video", "sound", "raw file beside its photo", "file that is no image"]
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Files of one kind that a run came upon and did not take: how many, and some of them."""
+
+    kind: LeftOutKind
+    count: int
+    examples: tuple[Path, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class IndexReport:
     """What an index run found and did.
@@ -60,7 +84,8 @@ class IndexReport:
     `photos`: distinct readable photos now present under the folders; `files`: their files; `embedded`: vectors
     computed in this run; `unchanged`: readable files skipped by size and time; `moved`: files recognised by content at
     a new path; `missing`: files known but not there; `offline`: files on roots, or on drives
-    inside of them, that are not there now, left as they are.
+    inside of them, that are not there now, left as they are; `left_out`: files that are no photos; `remarks`: photos of
+    this run with notes that could not be read.
     """
 
     photos: int
@@ -76,6 +101,8 @@ class IndexReport:
     model: str
     seconds: float
     interrupted: bool = False
+    left_out: tuple[LeftOut, ...] = ()
+    remarks: tuple[UnreadableFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

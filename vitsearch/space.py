@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 Readout = Literal["cls", "projection", "pooled", "mean", "cls+mean", "cls+distillation"]
 Fit = Literal["crop", "squeeze", "pad"]
+Colours = Literal["stored", "sRGB"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,8 @@ class Preprocessing:
     With the fit "crop" the shortest edge becomes `resize` pixels and the centre `height` x `width` is cut out. With
     "squeeze" the whole frame is resized whatever its proportions, to a shortest edge of `resize`, which is larger than
     the input where a checkpoint cuts a margin off. With "pad" the whole frame is kept in its proportions. `resample`
-    is a Pillow filter number; `mean` and `std` apply to values in 0..1.
+    is a Pillow filter number; `mean` and `std` apply to values in 0..1. `colours` are converted to sRGB by the photo's
+    profile, or taken as they are stored, as all were when the libraries were made that say nothing of it.
     """
 
     height: int
@@ -27,6 +29,7 @@ class Preprocessing:
     resample: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    colours: Colours = "sRGB"
 
     @property
     def decode_side(self) -> int:
@@ -59,7 +62,13 @@ class Space:
         """Return a canonical JSON text, without the revision: equal spaces give equal texts."""
         fields = asdict(self)
         del fields["revision"]
+        if self.preprocessing.colours == "stored":  # as it was written before there was another way
+            del fields["preprocessing"]["colours"]
         return json.dumps(fields, sort_keys=True, separators=(",", ":"))
+
+    def with_colours(self, colours: Colours) -> Space:
+        """Return the space of the same model that sees colours in this way."""
+        return replace(self, preprocessing=replace(self.preprocessing, colours=colours))
 
     @classmethod
     def from_json(cls, text: str) -> Space:
@@ -67,7 +76,7 @@ class Space:
         fields: dict[str, Any] = json.loads(text)
         pre = fields.pop("preprocessing")
         pre["mean"], pre["std"] = tuple(pre["mean"]), tuple(pre["std"])
-        return cls(preprocessing=Preprocessing(**pre), **fields)
+        return cls(preprocessing=Preprocessing(**{"colours": "stored", **pre}), **fields)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from vitsearch.backbones.architectures import make_spec, read_facts, spec_in_space
@@ -110,6 +110,7 @@ def load_for_space(
     checkpoint = obtain_for_space(space, cache=cache, notice=notice)
     facts = read_facts(checkpoint.folder, fit=space.preprocessing.fit, readout=space.readout)
     spec = make_spec(checkpoint, facts, cache=cache)
+    spec = replace(spec, space=spec.space.with_colours(space.preprocessing.colours))
     if spec.space != space:
         raise SpaceMismatch(_difference(space, spec.space, checkpoint.folder))
     return _open(spec, checkpoint.folder, options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -71,6 +72,8 @@ class BackboneSource:
         """
         if self._given is not None and self._given.space == space:
             return self._given
+        if self._given is not None and _same_but_for_colours(self._given.space, space):
+            return _seeing(self._given, space)
         if space.is_imported:
             raise SpaceMismatch(
                 f"the vectors of {space.model} were imported, and how it sees a photo is not known here: search for "
@@ -110,7 +113,7 @@ class BackboneSource:
     def loader(self, space: Space) -> Callable[[], Backbone]:
         """Return what loads the model of a space in another process, to which it travels pickled."""
         if self._given is not None:
-            return partial(_itself, self._given)
+            return partial(_itself, self.of_space(space))
         from vitsearch.backbones import load_for_space
 
         return partial(
@@ -133,7 +136,7 @@ class BackboneSource:
                 f"the library in {self._folder} was indexed with {space.model}, not {model}: leave --model away, or "
                 "add --change-model to embed every photo again"
             )
-        if self._given is not None and self._given.space != space:
+        if self._given is not None and not _same_but_for_colours(self._given.space, space):
             raise SpaceMismatch(self._difference(space, self._given.space))
 
     def _difference(self, stored: Space, given: Space) -> str:
@@ -153,6 +156,18 @@ def canonical(model: str) -> str:
     from vitsearch.backbones import canonical_name
 
     return canonical_name(model)
+
+
+def _same_but_for_colours(one: Space, two: Space) -> bool:
+    """Whether one model makes the vectors of both: how colours are brought to it is no part of the weights."""
+    return one.with_colours(two.preprocessing.colours) == two
+
+
+def _seeing(backbone: Backbone, space: Space) -> Backbone:
+    """Return a backbone that prepares photos as a library was made with."""
+    seeing = copy(backbone)
+    seeing.space = space
+    return seeing
 
 
 def _itself(backbone: Backbone) -> Backbone:

@@ -74,7 +74,7 @@ def _photo(library: Library, path: Path) -> int:
     from vitsearch.errors import BadQuery
 
     with Decoders() as decoders, decoders.open(path) as opened:
-        photo = library.catalog.photo_id(opened.photo_hash)
+        photo = library.catalog.photo_id(*opened.hashes)
     if photo is None:
         raise BadQuery(f"{path} is not in the library: run `vitsearch index` first")
     return photo

@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 @click.option(
     "--change-model", is_flag=True, help="Embed every photo again with --model; searches go on meanwhile."
 )
+@click.option(
+    "--upgrade",
+    is_flag=True,
+    help="Embed every photo again as this version sees it, with its colour profile; searches go on meanwhile.",
+)
 @click.option("--prune", is_flag=True, help="Delete what the library knows of files that are gone.")
 @click.option("--retry", is_flag=True, help="Look again at files that could not be read.")
 @click.option("--watch", is_flag=True, help="Go on, and index what comes, changes or goes, until Ctrl-C.")
@@ -57,7 +62,9 @@ if TYPE_CHECKING:
     metavar="FOLDER",
     help="Where workers put what they made; all of them must see it. Default: in the library.",
 )
-@click.option("-v", "--verbose", is_flag=True, help="With --engine ray: show what Ray itself has to say.")
+@click.option(
+    "-v", "--verbose", is_flag=True, help="Name photos whose notes are damaged, and show what Ray has to say."
+)
 @json_option
 @pass_session
 def index(
@@ -65,6 +72,7 @@ def index(
     folders: tuple[str, ...],
     model: str | None,
     change_model: bool,
+    upgrade: bool,
     prune: bool,
     retry: bool,
     watch: bool,
@@ -97,10 +105,12 @@ def index(
         raise click.UsageError("--watch goes on for ever, and --json prints one document: choose one")
     if workers is not None and engine == "ray":
         raise click.UsageError("--workers goes without Ray, which sees to its own")
-    if (prune or retry) and any("://" in folder for folder in folders):
-        raise click.UsageError("--prune and --retry are for folders, not for URLs")
-    if (ray_address or shards or verbose) and engine != "ray":
-        raise click.UsageError("--ray-address, --shards and --verbose go with --engine ray")
+    if (prune or retry or upgrade) and any("://" in folder for folder in folders):
+        raise click.UsageError("--prune, --retry and --upgrade are for folders, not for URLs")
+    if upgrade and change_model:
+        raise click.UsageError("--upgrade keeps the model, and --change-model changes it: choose one")
+    if (ray_address or shards) and engine != "ray":
+        raise click.UsageError("--ray-address and --shards go with --engine ray")
     with session.open(device=device, batch_size=batch_size) as library:
         quiet_natives = hidden_native_messages() if engine == "ray" and not verbose else nullcontext()
         with quiet_natives, progress_bar(quiet=as_json) as on_progress:
@@ -114,6 +124,7 @@ def index(
                     folders,
                     model=model,
                     change_model=change_model,
+                    upgrade=upgrade,
                     prune=prune,
                     retry=retry,
                     workers=workers,
@@ -124,7 +135,7 @@ def index(
         if as_json:
             print_json(report)
         else:
-            _print_report(report)
+            _print_report(report, verbose=verbose)
         if watch and not report.interrupted:
             _watch(library, [Path(folder) for folder in folders], workers)
             return
@@ -181,7 +192,7 @@ def _ray(address: str | None, shards: str | None, *, verbose: bool) -> RayEngine
     return RayEngine(address, Path(shards).absolute() if shards else None, verbose=verbose)
 
 
-def _print_report(report: IndexReport) -> None:
+def _print_report(report: IndexReport, *, verbose: bool = False) -> None:
     parts = [f"{report.embedded:,} new", f"{report.unchanged:,} unchanged"]
     if report.moved:
         parts.append(f"{report.moved:,} moved")
@@ -195,3 +206,22 @@ def _print_report(report: IndexReport) -> None:
     for path in report.offline_roots:
         say(f"offline, left as it is: {shown(str(path))}", err=True)
     print_unreadable(report.unreadable)
+    if report.left_out:
+        kinds = ", ".join(_counted(item.count, item.kind) for item in report.left_out)
+        click.echo(f"left out: {kinds}", err=True)
+    if report.remarks and not verbose:
+        click.echo(
+            f"{plural(len(report.remarks), 'photo')} with notes that could not be read: -v names them",
+            err=True,
+        )
+    for remark in report.remarks if verbose else ():
+        click.echo(f"{shown(str(remark.path))}: {remark.reason}", err=True)
+
+
+def _counted(count: int, kind: str) -> str:
+    """Return "1 video", "2 files that are no images" and their like."""
+    if count == 1:
+        return f"1 {kind}"
+    many = {"sound": "sounds", "file that is no image": "files that are no images"}
+    many["raw file beside its photo"] = "raw files beside their photos"
+    return f"{count:,} {many.get(kind, kind + 's')}"

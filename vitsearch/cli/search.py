@@ -76,6 +76,8 @@ class Day(click.ParamType[str]):
 )
 @click.option("--before", type=Day(), help="Only photos taken before this date.")
 @click.option("--camera", help="Only photos of cameras with this in their name.")
+@click.option("--keyword", help="Only photos with this keyword in their XMP or IPTC.")
+@click.option("--rating", type=click.IntRange(1, 5), help="Only photos rated with so many stars or more.")
 @click.option("--include-self", is_flag=True, help="Keep the query itself among the matches.")
 @click.option("--distinct", is_flag=True, help="Leave out near copies of better matches.")
 @click.option(
@@ -111,6 +113,8 @@ def search(
     after: str | None,
     before: str | None,
     camera: str | None,
+    keyword: str | None,
+    rating: int | None,
     include_self: bool,
     distinct: bool,
     only_matches: bool,
@@ -158,7 +162,7 @@ def search(
     examples: list[str | BinaryIO] = [sys.stdin.buffer if image == "-" else image for image in images]
     with session.open(device=device) as library, _store(store, token) as asked:
         if label is not None and head is not None:
-            within = _filter(folders, after, before, camera)
+            within = _filter(folders, after, before, camera, keyword, rating)
             result = _search_label(library, asked, label, head, k=k, criteria=within)
         else:
             result = library.search(
@@ -171,6 +175,8 @@ def search(
                 after=after,
                 before=before,
                 camera=camera,
+                keyword=keyword,
+                rating=rating,
                 include_self=include_self,
                 distinct=distinct,
                 only_matches=only_matches,
@@ -198,11 +204,18 @@ def search(
         click.launch(str(result.results[0].path))
 
 
-def _filter(folders: tuple[str, ...], after: str | None, before: str | None, camera: str | None) -> Filter:
+def _filter(
+    folders: tuple[str, ...],
+    after: str | None,
+    before: str | None,
+    camera: str | None,
+    keyword: str | None,
+    rating: int | None,
+) -> Filter:
     from vitsearch.paths import absolute_path
     from vitsearch.storage.catalog import Filter
 
-    return Filter(tuple(map(absolute_path, folders)), after, before, camera)
+    return Filter(tuple(map(absolute_path, folders)), after, before, camera, keyword, rating)
 
 
 def _search_label(

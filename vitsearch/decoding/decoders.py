@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from queue import LifoQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from PIL.Image import Image
 
-    from vitsearch.space import Preprocessing
+    from vitsearch.space import Colours, Preprocessing
 
 Answer = TypeVar("Answer")
 Fields = dict[str, Any]
@@ -35,10 +35,25 @@ _FACTS: dict[str, type | tuple[type, ...]] = {
     "format": str,
     "width": int,
     "height": int,
-    **dict.fromkeys(("taken", "camera", "software"), (str, type(None))),
-    **dict.fromkeys(("latitude", "longitude"), (float, type(None))),
+    **dict.fromkeys(
+        ("taken", "camera", "software", "taken_from", "utc_offset", "lens", "caption"), (str, type(None))
+    ),
+    **dict.fromkeys(("latitude", "longitude", "altitude"), (float, type(None))),
+    "rating": (int, type(None)),
+    "keywords": tuple,
 }
 _HASH_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """What a process says of a file that it has opened, checked."""
+
+    content: bytes
+    photo_hash: bytes
+    earlier_hash: bytes | None
+    facts: PhotoFacts
+    remarks: tuple[str, ...]
 
 
 class Decoders:
@@ -90,7 +105,7 @@ class Decoders:
         process = self._idle.get()
         try:
             photo = ProtectedPhoto(process, source, name=name or str(source))
-            if photo_hash is not None and photo.photo_hash.hex() != photo_hash:
+            if photo_hash is not None and bytes.fromhex(photo_hash) not in photo.hashes:
                 raise UnreadablePhoto(
                     photo.name, "it holds another picture than when it was indexed: index its folder again"
                 )
@@ -113,8 +128,38 @@ class ProtectedPhoto:
         self.name = name
         self._process = process
         self._source = source
-        self.content, self.photo_hash, self.facts = self._twice(self._open)
+        self._header = self._twice(self._open)
         self._is_open = True
+
+    @property
+    def content(self) -> bytes:
+        """The hash of the whole file, 32 bytes."""
+        return self._header.content
+
+    @property
+    def photo_hash(self) -> bytes:
+        """The hash of image data and orientation, 32 bytes."""
+        return self._header.photo_hash
+
+    @property
+    def earlier_hash(self) -> bytes | None:
+        """What libraries made before call the same photo, where that is something else."""
+        return self._header.earlier_hash
+
+    @property
+    def hashes(self) -> tuple[bytes, ...]:
+        """The hashes by which libraries may know the photo, the present one first."""
+        return (self.photo_hash,) if self.earlier_hash is None else (self.photo_hash, self.earlier_hash)
+
+    @property
+    def facts(self) -> PhotoFacts:
+        """What the header says."""
+        return self._header.facts
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Which notes beside the picture could not be read."""
+        return self._header.remarks
 
     def prepared(
         self, preprocessing: Preprocessing, *, crop: tuple[int, int, int, int] | None = None
@@ -160,7 +205,9 @@ class ProtectedPhoto:
         room = 3 * math.prod(box) if box else 0
         return self._twice(lambda: self._decoded(request, understood, most=most + room))
 
-    def pixels(self, *, min_side: int | None = None, box: tuple[int, int] | None = None) -> Image:
+    def pixels(
+        self, *, min_side: int | None = None, box: tuple[int, int] | None = None, colours: Colours = "sRGB"
+    ) -> Image:
         """Decode into an upright RGB image, as `PhotoFile.pixels` does.
 
         With `box` (width, height) it is scaled down to fit in there by the process, so that this one never holds more.
@@ -178,7 +225,7 @@ class ProtectedPhoto:
             return frombytes("RGB", size, data)
 
         most = 3 * (MAX_PIXELS if box is None else math.prod(box))
-        request = {"min_side": min_side, "box": box}
+        request = {"min_side": min_side, "box": box, "colours": colours}
         return self._twice(lambda: self._decoded(request, understood, most=most))
 
     def _twice(self, step: Callable[[], Answer]) -> Answer:
@@ -199,12 +246,12 @@ class ProtectedPhoto:
         self, request: Fields, understood: Callable[[Fields, bytes], Answer], *, most: int
     ) -> Answer:
         # Decoding uses up what was opened.
-        if not self._is_open and self._open()[1] != self.photo_hash:
+        if not self._is_open and self._open().photo_hash != self.photo_hash:
             raise UnreadablePhoto(self.name, "it changed while it was read", passing=True)
         self._is_open = False
         return self._ask(request, understood, most=most)
 
-    def _open(self) -> tuple[bytes, bytes, PhotoFacts]:
+    def _open(self) -> _Header:
         if isinstance(self._source, bytes):
             return self._ask({"open": None, "name": self.name}, _understood_header, self._source)
         more = 0.0
@@ -243,11 +290,16 @@ def _understood_thumbnail(fields: Fields, data: bytes, box: tuple[int, int] | No
     return frombytes("RGB", (width, height), data)
 
 
-def _understood_header(fields: Fields, _: bytes) -> tuple[bytes, bytes, PhotoFacts]:
-    content, photo_hash = bytes.fromhex(fields["content"]), bytes.fromhex(fields["photo_hash"])
-    facts = PhotoFacts(**fields["facts"])
-    if len(content) != _HASH_BYTES or len(photo_hash) != _HASH_BYTES:
+def _understood_header(fields: Fields, _: bytes) -> _Header:
+    earlier = fields["earlier_hash"]
+    hashes = [bytes.fromhex(fields["content"]), bytes.fromhex(fields["photo_hash"])]
+    hashes += [bytes.fromhex(earlier)] if earlier is not None else []
+    facts = PhotoFacts(**{**fields["facts"], "keywords": tuple(fields["facts"]["keywords"])})
+    remarks = tuple(fields["remarks"])
+    if any(len(each) != _HASH_BYTES for each in hashes):
         raise ValueError("a hash of another length")
     if any(not isinstance(getattr(facts, name), kind) for name, kind in _FACTS.items()):
         raise TypeError("facts of other types")
-    return content, photo_hash, facts
+    if any(not isinstance(text, str) or not text.isprintable() for text in (*facts.keywords, *remarks)):
+        raise TypeError("words of another type")
+    return _Header(hashes[0], hashes[1], hashes[2] if earlier is not None else None, facts, remarks)

@@ -26,6 +26,7 @@ _KILLED = 9  # SIGKILL, which Windows does not have
 # How much later than a process itself its owner notices that it takes too long; and how long one may take to start.
 _GRACE_SECONDS = 2.0
 _START_SECONDS = 60.0
+_PIPE_SIZE = 1 << 20
 _TIMED_OUT = 1  # the exit status that Python's watchdog gives
 
 
@@ -189,16 +190,12 @@ class DecodingProcess:
             f"program.main({self._limits.seconds}, {self._limits.memory})"
         )
         options = ["-I", "-S", "-B", "-W", "ignore", "-X", f"utf8={sys.flags.utf8_mode}"]
-        return subprocess.Popen(  # noqa: S603
-            [sys.executable, *options, "-c", code],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # libtiff writes what it thinks of a damaged file there
-            # Ctrl-C and Ctrl-Z in a terminal are for the run; a closed pipe tells the process when that is gone.
-            process_group=None if sys.platform == "win32" else 0,
-            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-            pipesize=1 << 20,
-        )
+        command = [sys.executable, *options, "-c", code]
+        try:
+            return _popen(command, pipesize=_PIPE_SIZE)
+        except PermissionError:
+            # Linux gives each user so many large pipes (64 MB of them by default), and smaller ones do too.
+            return _popen(command, pipesize=-1)
 
     def _discard(self, *, patience: float) -> int:
         """Wait a little for a dying process, kill it otherwise, and return its exit status."""
@@ -215,6 +212,19 @@ class DecodingProcess:
             with suppress(OSError):
                 pipe.close()  # type: ignore[union-attr]
         return status
+
+
+def _popen(command: list[str], *, pipesize: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # libtiff writes what it thinks of a damaged file there
+        # Ctrl-C and Ctrl-Z in a terminal are for the run; a closed pipe tells the process when that is gone.
+        process_group=None if sys.platform == "win32" else 0,
+        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        pipesize=pipesize,
+    )
 
 
 def _reason(status: int, limits: Limits, *, timed_out: bool) -> str:

@@ -21,6 +21,7 @@ from vitsearch.space import Preprocessing
 
 if TYPE_CHECKING:
     from vitsearch.photos.photo import PhotoFile
+    from vitsearch.space import Colours
 
 _WATCH_SECONDS = 0.05
 
@@ -59,7 +60,7 @@ class _Worker:
                 return self._prepare(
                     Preprocessing(**request["prepare"]), request["thumbnail"], request["crop"]
                 )
-            return self._pixels(request["min_side"], request["box"])
+            return self._pixels(request["min_side"], request["box"], request["colours"])
         except UnreadablePhoto as error:
             return self._refusal(error), []
         finally:
@@ -74,10 +75,13 @@ class _Worker:
             with suppress(OSError):
                 faulthandler.dump_traceback_later(self._seconds + seconds_to_read(path), exit=True)
             self._photo = read_photo(path)
+        earlier = self._photo.earlier_hash
         return {
             "content": self._photo.content.hex(),
             "photo_hash": self._photo.photo_hash.hex(),
+            "earlier_hash": earlier.hex() if earlier is not None else None,
             "facts": asdict(self._photo.facts),
+            "remarks": self._photo.remarks,
         }
 
     def _prepare(
@@ -88,10 +92,10 @@ class _Worker:
     ) -> tuple[dict[str, Any], list[bytes]]:
         photo = self._opened()
         if crop is None:
-            image = photo.pixels(min_side=preprocessing.decode_side)
+            image = photo.pixels(min_side=preprocessing.decode_side, colours=preprocessing.colours)
         else:
             left, top, width, height = crop
-            image = photo.pixels().crop((left, top, left + width, top + height))
+            image = photo.pixels(colours=preprocessing.colours).crop((left, top, left + width, top + height))
         parts = [grey_grid(image).tobytes(), fitted(image, preprocessing).tobytes()]
         is_whole = image.size == (photo.facts.width, photo.facts.height)
         if box is None or not (is_whole or image.height >= box[1]):
@@ -100,9 +104,9 @@ class _Worker:
         return {"thumbnail": image.size}, [*parts, image.tobytes()]
 
     def _pixels(
-        self, min_side: int | None, box: tuple[int, int] | None
+        self, min_side: int | None, box: tuple[int, int] | None, colours: Colours
     ) -> tuple[dict[str, Any], list[bytes]]:
-        image = self._opened().pixels(min_side=min_side)
+        image = self._opened().pixels(min_side=min_side, colours=colours)
         if box is not None:
             image.thumbnail(box)
         return {"width": image.width, "height": image.height}, [image.tobytes()]

@@ -23,13 +23,14 @@ from vitsearch.paths import is_offline, real_path
 from vitsearch.records import FoundFile, PhotoFacts
 from vitsearch.storage.catalog import ReadableFile
 from vitsearch.storage.database import path_to_value
+from vitsearch.storage.facts import FACTS_SQL, facts_from
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from vitsearch.decoding.decoders import ProtectedPhoto
     from vitsearch.engines.portable import Place
-    from vitsearch.storage.catalog import Catalog, Root
+from vitsearch.storage.catalog import Catalog, Root
 
 # Imported places are older than any walk: no file that vanishes here has "moved" to another machine.
 _BEFORE_ALL_RUNS = 0
@@ -207,11 +208,11 @@ class Merge:
         for start in range(0, len(photo_hashes), 900):
             part = photo_hashes[start : start + 900]
             for photo_hash, perceptual, *facts in self._catalog.database.rows(
-                "SELECT photo_hash, perceptual IS NOT NULL, format, width, height, taken, camera, latitude, longitude, "
-                f"software FROM photos WHERE photo_hash IN ({','.join('?' * len(part))})",
+                f"SELECT photo_hash, perceptual IS NOT NULL, {FACTS_SQL} FROM photos "
+                f"WHERE photo_hash IN ({','.join('?' * len(part))})",
                 part,
             ):
-                known[photo_hash] = PhotoFacts(*facts), bool(perceptual)  # type: ignore[index,arg-type]
+                known[photo_hash] = facts_from(facts), bool(perceptual)  # type: ignore[index]
         return known
 
     def _holders(self, found: Sequence[tuple[Root, FoundFile, bool]]) -> dict[tuple[int, str], bytes]:

@@ -9,9 +9,9 @@ import numpy as np
 
 from vitsearch.errors import LibraryMissing
 from vitsearch.paths import absolute_path
-from vitsearch.records import PhotoFacts
 from vitsearch.storage.catalog import Filter
 from vitsearch.storage.database import value_to_path
+from vitsearch.storage.facts import FACTS_SQL, facts_from
 from vitsearch.storage.sql import in_parts
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from vitsearch.library import Library
+    from vitsearch.records import PhotoFacts
     from vitsearch.space import Space
     from vitsearch.storage.catalog import Catalog
 
@@ -92,11 +93,11 @@ class Selection:
         known: dict[int, tuple[bytes, PhotoFacts, bytes | None]] = {}
         for part in in_parts(ids):
             for photo, photo_hash, perceptual, *facts in self.catalog.database.rows(
-                "SELECT id, photo_hash, perceptual, format, width, height, taken, camera, latitude, longitude, "
-                f"software FROM photos WHERE id IN ({','.join('?' * len(part))})",
+                f"SELECT id, photo_hash, perceptual, {FACTS_SQL} FROM photos "
+                f"WHERE id IN ({','.join('?' * len(part))})",
                 part,
             ):
-                told = PhotoFacts(*cast("tuple[str, int, int, str, str, float, float, str]", facts))
+                told = facts_from(facts)
                 known[cast("int", photo)] = cast("bytes", photo_hash), told, cast("bytes | None", perceptual)
         found, rows, norms = self.catalog.embeddings(self.space_id, self.space.dimension, ids)
         half = rows.astype(np.float16)  # as stored: nothing is rounded twice

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from vitsearch.folders.file_system import FileSystems
 from vitsearch.folders.scan import Skipped, walk
+from vitsearch.records import FoundFile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -122,7 +123,7 @@ class SecondLook:
                 if isinstance(item, Skipped):
                     with suppress(ValueError):
                         found.add(item.path.relative_to(self._root).as_posix())
-                else:
+                elif isinstance(item, FoundFile):
                     found.add(item.relative)
             known = self._found[folder] = frozenset(found)
         return known

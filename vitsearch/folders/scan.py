@@ -7,19 +7,30 @@ import stat
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from vitsearch.folders.file_system import FileSystems
 from vitsearch.folders.ignoring import IGNORE_FILE, is_ignored, read_ignores
 from vitsearch.paths import identity
-from vitsearch.photos.formats import EXTENSIONS, SIGNATURE_BYTES, looks_like_image
+from vitsearch.photos.formats import (
+    EXTENSIONS,
+    RAW_EXTENSIONS,
+    SIDECAR_EXTENSIONS,
+    SIGNATURE_BYTES,
+    SOUND_EXTENSIONS,
+    VIDEO_EXTENSIONS,
+    looks_like_image,
+)
 from vitsearch.records import FoundFile
 from vitsearch.storage.layout import OWN_PICTURES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from vitsearch.folders.ignoring import Ignores
+    from vitsearch.records import LeftOutKind
+
+_IMAGE: Literal["image"] = "image"
 
 # Folders that systems and photo programs keep for themselves: thumbnails, trash, versions.
 SYSTEM_FOLDERS = frozenset(
@@ -36,6 +47,8 @@ SYSTEM_FOLDERS = frozenset(
     )
 )
 
+
+_SYSTEM_FILES = frozenset(("thumbs.db", "desktop.ini", "ehthumbs.db"))
 
 # Libraries name their own pictures by hashes: a shorter name is none of theirs.
 _OWN_NAME = 32
@@ -76,23 +89,38 @@ class WalkNotes:
 
 
 @dataclass(frozen=True, slots=True)
+class Passed:
+    """A file that is not taken for a photo, and what it is: "video", "raw file beside its photo" and so on."""
+
+    path: Path
+    kind: LeftOutKind
+
+
+@dataclass(frozen=True, slots=True)
 class _OpenFolder:
-    """A folder whose entries are being looked at; the iterator remembers how far that has gone."""
+    """A folder whose entries are being looked at; the iterator remembers how far that has gone.
+
+    `shots`: the stems, in small letters, of the photos in it that are not raw, as far as there are raw files too.
+    """
 
     entries: Iterator[os.DirEntry[str]]
     relative: str
     ignores: Ignores
+    shots: frozenset[str] = frozenset()
 
 
 def walk(
     root: Path, *, below: str = "", deep: bool = True, notes: WalkNotes | None = None
-) -> Iterator[FoundFile | Skipped]:
-    """Yield every file below `root` that may be an image, sorted by path; what cannot be entered is a `Skipped`.
+) -> Iterator[FoundFile | Skipped | Passed]:
+    """Yield every file below `root`, sorted by path: one that may be an image, or one that is passed over, and why.
+
+    What cannot be entered is a `Skipped`.
 
     `below` narrows the walk to one subfolder ("2024/" for example); paths stay relative to `root`. Without `deep` no
     other folder is entered; `notes` takes down what is learnt of those that are.
     Files with an image's extension are yielded whatever they hold; of the others, those that begin like an image.
-    Hidden and system folders, and whatever `.vitsearchignore` files name (gitignore patterns), are left out.
+    A raw file beside a photo with its name is the same shot and passed over. Hidden files, hidden and system folders,
+    and whatever `.vitsearchignore` files name (gitignore patterns), are left out without a word.
     Symbolic links are followed, but no folder is entered twice. Only regular files are yielded, so that a pipe or
     a device is never opened.
     """
@@ -123,15 +151,28 @@ def walk(
                 if _extension(name) in EXTENSIONS:
                     yield Skipped(Path(entry.path), error.strerror or str(error))
                 continue
-            if (
-                stat.S_ISREG(info.st_mode)
-                and (name[name.rfind(".") :] in _SPELLINGS or _may_be_image(entry))
-                and not (folder.ignores and is_ignored(relative, folder.ignores))
-                and not (len(name) >= _OWN_NAME and OWN_PICTURES.search(relative))
-            ):
+            known = _known(entry, folder, relative) if stat.S_ISREG(info.st_mode) else None
+            if known == _IMAGE:
                 yield FoundFile(root, relative, info.st_size, info.st_mtime_ns)
+            elif known is not None:
+                yield Passed(Path(entry.path), known)
         else:
             stack.pop()
+
+
+def _known(
+    entry: os.DirEntry[str], folder: _OpenFolder, relative: str
+) -> LeftOutKind | Literal["image"] | None:
+    """What a regular file is: an image, something that a run counts, or nothing to speak of."""
+    name = entry.name
+    is_own = len(name) >= _OWN_NAME and OWN_PICTURES.search(relative)
+    if is_own or (folder.ignores and is_ignored(relative, folder.ignores)):
+        return None
+    if folder.shots and _is_sidecar(name, folder.shots):
+        return "raw file beside its photo"
+    if name[name.rfind(".") :] in _SPELLINGS or _may_be_image(entry):
+        return _IMAGE
+    return _kind(name)
 
 
 def _open_folder(
@@ -158,14 +199,46 @@ def _open_folder(
     names = {entry.name for entry in entries}
     if IGNORE_FILE in names:
         ignores = (*ignores, (relative, read_ignores(Path(path) / IGNORE_FILE)))
-    return _OpenFolder(iter(entries), relative, ignores)
+    return _OpenFolder(iter(entries), relative, ignores, _shots(names))
+
+
+def _shots(names: Iterable[str]) -> frozenset[str]:
+    """The stems of the photos among these files, where there is a raw file that may be the same shot."""
+    split = [
+        (stem.casefold(), f".{ending.lower()}")
+        for stem, _, ending in (name.rpartition(".") for name in names)
+    ]
+    if not any(ending in RAW_EXTENSIONS for _, ending in split):
+        return frozenset()
+    return frozenset(stem for stem, ending in split if ending in EXTENSIONS and ending not in RAW_EXTENSIONS)
+
+
+def _is_sidecar(name: str, shots: frozenset[str]) -> bool:
+    stem, _, ending = name.rpartition(".")
+    return f".{ending.lower()}" in RAW_EXTENSIONS and stem.casefold() in shots
+
+
+def _kind(name: str) -> LeftOutKind | None:
+    """What a file that is no photo is by its name; None for notes beside photos and what systems keep in folders."""
+    extension = _extension(name)
+    if extension in VIDEO_EXTENSIONS:
+        return "video"
+    if extension in SOUND_EXTENSIONS:
+        return "sound"
+    if extension in SIDECAR_EXTENSIONS or name.casefold() in _SYSTEM_FILES:
+        return None
+    return "file that is no image"
 
 
 # Files whose names say that they are no photo are not opened: a walk over 100,000 files stays a walk.
-_OTHER_EXTENSIONS = frozenset(
-    ".txt .md .html .json .xml .xmp .csv .pdf .mp4 .mov .avi .mkv .mp3 .wav .zip .gz .tar .py .js .css .db "
-    ".ini .log .aae .thm .dng .cr2 .cr3 .nef .arw .orf .rw2 .raf .svg .psd .doc .docx .xls .xlsx .exe .dll "
-    ".so".split()
+_OTHER_EXTENSIONS = (
+    VIDEO_EXTENSIONS
+    | SOUND_EXTENSIONS
+    | SIDECAR_EXTENSIONS
+    | frozenset(
+        ".txt .md .html .json .xml .csv .pdf .zip .gz .tar .py .js .css .db .ini .log .svg .doc .docx .xls .xlsx .exe "
+        ".dll .so".split()
+    )
 )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vitsearch.errors import BadQuery, HeadError, LibraryMissing
-from vitsearch.folders.scan import walk
+from vitsearch.folders.scan import Skipped, walk
 from vitsearch.heads.active_learning import next_to_label
 from vitsearch.heads.head import LabelProbability
 from vitsearch.heads.store import embed_present, no_such_label
@@ -276,7 +276,7 @@ def _expanded(paths: Sequence[Path]) -> tuple[list[Path], list[UnreadableFile]]:
             for found in walk(path):
                 if isinstance(found, FoundFile):
                     files.append(found.path)
-                else:
+                elif isinstance(found, Skipped):
                     skipped.append(UnreadableFile(found.path, found.reason))
         elif path.exists():
             files.append(path)

@@ -54,6 +54,7 @@ class _Read:
     facts: PhotoFacts
     perceptual: bytes | None
     pixels: npt.NDArray[np.uint8] | None
+    earlier_hash: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +71,8 @@ class _Batch:
 class Destination(Protocol):
     """Where an embedder puts what it makes: a library's catalog, or what stands in for one in another process."""
 
-    def has_vector(self, photo_hash: bytes, space: int) -> bool:
-        """Whether a photo with this photo hash is stored and embedded in this space."""
+    def has_vector(self, hashes: Sequence[bytes], space: int) -> bool:
+        """Whether a photo with one of these hashes is stored and embedded in this space."""
 
     def store(
         self, run: int, space: int, readable: Sequence[ReadableFile], rejected: Sequence[RejectedFile]
@@ -100,6 +101,7 @@ class Embedder:
         self.photo_hashes: dict[Path, bytes] = {}
         self.reasons: dict[Path, str] = {}
         self.unread: dict[Path, str] = {}
+        self.remarks: dict[Path, str] = {}
         self._catalog = catalog
         self._space = space
         self._load = backbone
@@ -170,12 +172,15 @@ class Embedder:
     ) -> _Read | RejectedFile:
         try:
             with decoders.open(self._source(found), name=str(found.path)) as photo:
+                photo_hash, earlier = identity_in(backbone.space, photo.photo_hash, photo.earlier_hash)
                 with self._lock:
-                    known = self._catalog.has_vector(photo.photo_hash, self._space)
+                    hashes = [photo_hash] if earlier is None else [photo_hash, earlier]
+                    known = self._catalog.has_vector(hashes, self._space)
                 perceptual, pixels = (None, None) if known else self._prepared(photo, backbone.space)
+                self.remarks.update((found.path, remark) for remark in photo.remarks)
         except UnreadablePhoto as error:
             return RejectedFile(root, found, error.reason, error.passing)
-        return _Read(root, found, photo.content, photo.photo_hash, photo.facts, perceptual, pixels)
+        return _Read(root, found, photo.content, photo_hash, photo.facts, perceptual, pixels, earlier)
 
     def _prepared(self, photo: ProtectedPhoto, space: Space) -> tuple[bytes, npt.NDArray[np.uint8]]:
         """Decode for the model, and keep a thumbnail of the same pixels where pictures are kept."""
@@ -220,6 +225,7 @@ class Embedder:
                     file.perceptual,
                     row,
                     norm,
+                    file.earlier_hash,
                 )
             )
         if ready or rejected:
@@ -228,3 +234,13 @@ class Embedder:
         self.photo_hashes.update((file.found.path, file.photo_hash) for file in ready if file.root is None)
         self.reasons.update((file.found.path, file.reason) for file in rejected if file.root is None)
         self.unread.update((file.found.path, file.reason) for file in rejected if file.passing)
+
+
+def identity_in(space: Space, photo_hash: bytes, earlier: bytes | None) -> tuple[bytes, bytes | None]:
+    """Return the hash by which a library of this space knows a photo, and the one that it may still know it by.
+
+    The two ways are not mixed in one library: where colours are taken as stored, photos are named as they were then.
+    """
+    if space.preprocessing.colours == "stored":
+        return earlier or photo_hash, None
+    return photo_hash, earlier

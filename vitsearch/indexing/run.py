@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from vitsearch.errors import LibraryError
 from vitsearch.folders.absence import SecondLook
-from vitsearch.folders.scan import Skipped, WalkNotes, walk
+from vitsearch.folders.scan import Passed, Skipped, WalkNotes, walk
 from vitsearch.indexing.embedding import Embedder, Progress
 from vitsearch.paths import identity, real_path
-from vitsearch.records import FoundFile, IndexReport, UnreadableFile
+from vitsearch.records import FoundFile, IndexReport, LeftOut, UnreadableFile
 from vitsearch.storage.catalog import Seen
 
 if TYPE_CHECKING:
@@ -22,7 +22,11 @@ if TYPE_CHECKING:
     from vitsearch.backbones.backbone import Backbone
     from vitsearch.decoding.thumbnails import KeptPictures
     from vitsearch.indexing.engine import FileEmbedder
+    from vitsearch.records import LeftOutKind
     from vitsearch.storage.catalog import Catalog, Root
+
+# So many files of each kind that is left out are named.
+_EXAMPLES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,8 @@ class _Walked:
     gone: list[_Unseen] = field(default_factory=list)
     offline: list[_Unseen] = field(default_factory=list)
     away: list[Path] = field(default_factory=list)
+    passed: dict[LeftOutKind, list[Path]] = field(default_factory=dict)
+    passed_counts: Counter[LeftOutKind] = field(default_factory=Counter)
 
 
 def check_folders(catalog: Catalog, folders: Sequence[Path]) -> None:
@@ -189,6 +195,11 @@ class IndexRun:
             model=self.catalog.space(self.space).model,
             seconds=time.monotonic() - started,
             interrupted=interrupted,
+            left_out=_left_out(walked),
+            remarks=tuple(
+                UnreadableFile(path, remark)
+                for path, remark in sorted(getattr(self.embedder, "remarks", {}).items())
+            ),
         )
 
     def _scopes(self, folders: Sequence[Path]) -> tuple[list[_Scope], list[Root]]:
@@ -226,6 +237,12 @@ class IndexRun:
         for found in walk(scope.root.path, below=scope.below, notes=notes):
             if isinstance(found, Skipped):
                 result.skipped.append(found)
+                continue
+            if isinstance(found, Passed):
+                result.passed_counts[found.kind] += 1
+                examples = result.passed.setdefault(found.kind, [])
+                if len(examples) < _EXAMPLES:
+                    examples.append(found.path)
                 continue
             seen += 1
             if not seen % 1000:
@@ -289,6 +306,17 @@ class IndexRun:
         reasons = dict(self.embedder.unread)
         reasons.update((item.path, item.reason) for item in skipped + stored)
         return tuple(UnreadableFile(path, reasons[path]) for path in sorted(reasons))
+
+
+def _left_out(walked: Sequence[_Walked]) -> tuple[LeftOut, ...]:
+    """What the walks passed over, by kind, the most frequent first."""
+    counts: Counter[LeftOutKind] = Counter()
+    for walk_ in walked:
+        counts.update(walk_.passed_counts)
+    return tuple(
+        LeftOut(kind, count, tuple(path for one in walked for path in one.passed.get(kind, ()))[:_EXAMPLES])
+        for kind, count in counts.most_common()
+    )
 
 
 def _refuse_to_prune(offline: Sequence[Root], away: Sequence[Path]) -> None:

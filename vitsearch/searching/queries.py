@@ -28,10 +28,10 @@ Crop = tuple[int, int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedQuery:
-    """An example with the hash of its image data, 32 bytes, and its unit vector, (d,) float32."""
+    """An example with the hashes that libraries may know it by, 32 bytes each, and its unit vector, (d,) float32."""
 
     name: str
-    photo_hash: bytes
+    hashes: tuple[bytes, ...]
     vector: npt.NDArray[np.float32]
 
 
@@ -70,7 +70,7 @@ class QueryImage:
         else:
             yield cls(name, read_photo(source))
 
-    def pixels(self, *, min_side: int, crop: Crop | None) -> Image:
+    def pixels(self, *, preprocessing: Preprocessing, crop: Crop | None) -> Image:
         """Decode as an index run does, or, with a `crop` (x, y, width, height in pixels), in full and cut it out.
 
         Raises:
@@ -80,9 +80,9 @@ class QueryImage:
         """
         self._check(crop)
         if crop is None:
-            return self.photo.pixels(min_side=min_side)
+            return self.photo.pixels(min_side=preprocessing.decode_side, colours=preprocessing.colours)
         left, top, width, height = crop
-        return self.photo.pixels().crop((left, top, left + width, top + height))
+        return self.photo.pixels(colours=preprocessing.colours).crop((left, top, left + width, top + height))
 
     def prepared(self, preprocessing: Preprocessing, crop: Crop | None) -> npt.NDArray[np.uint8]:
         """Return what a model is given, (height, width, 3) uint8; a decoding process hands over no more than that.
@@ -93,7 +93,7 @@ class QueryImage:
 
         """
         if isinstance(self.photo, PhotoFile):
-            return prepare(self.pixels(min_side=preprocessing.decode_side, crop=crop), preprocessing)
+            return prepare(self.pixels(preprocessing=preprocessing, crop=crop), preprocessing)
         self._check(crop)
         return self.photo.prepared(preprocessing, crop=crop)[1]
 

@@ -11,9 +11,10 @@ import numpy as np
 
 from vitsearch.errors import LibraryError
 from vitsearch.paths import is_offline, names_of
-from vitsearch.records import FoundFile, PhotoFacts
 from vitsearch.storage.database import Value, path_to_value, value_to_path
 from vitsearch.storage.decisions import bring_decisions_back, decisions_are_kept
+from vitsearch.storage.facts import FACT_COLUMNS, FACTS_SQL, facts_from, facts_values, newest_facts_sql
+from vitsearch.storage.following import follow_hash
 from vitsearch.storage.removal import ROWS_AT_ONCE, RemovalTables
 from vitsearch.storage.sql import in_parts
 from vitsearch.storage.vectors import NEW_GENERATION
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
+
+    from vitsearch.records import FoundFile, PhotoFacts
 
     Ids = npt.NDArray[np.int64]
 
@@ -62,7 +65,8 @@ class ReadableFile:
     """A file that was read: what is stored of it and, where it was embedded, its vector.
 
     `root` is None for a photo that is embedded without being given a place in the library.
-    `row`: (d,) float16, unit length, or None if the photo's vector is already stored.
+    `row`: (d,) float16, unit length, or None if the photo's vector is already stored. A photo that is stored by its
+    `earlier_hash` is from then on known by `photo_hash`, with all that is known of it.
     """
 
     root: int | None
@@ -73,6 +77,7 @@ class ReadableFile:
     perceptual: bytes | None
     row: npt.NDArray[np.float16] | None
     norm: float
+    earlier_hash: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +119,8 @@ class PhotoRow:
 class Filter:
     """Which photos a search is about. Dates are ISO text, compared by prefix; `camera` is part of its name.
 
+    `keyword` is one of the photo's keywords, in any case; `rating` the least one, 1 to 5.
+
     `folders`: absolute, as a person wrote them. Photos are below such a folder by the path that they were found
     under, or by that which the folder has once its links are followed.
     """
@@ -122,6 +129,8 @@ class Filter:
     after: str | None = None
     before: str | None = None
     camera: str | None = None
+    keyword: str | None = None
+    rating: int | None = None
 
     @property
     def places(self) -> tuple[Path, ...]:
@@ -129,14 +138,18 @@ class Filter:
         return names_of(self.folders)
 
     def __bool__(self) -> bool:
-        return bool(self.folders or self.after or self.before or self.camera)
+        return bool(
+            self.folders
+            or self.after
+            or self.before
+            or self.camera
+            or self.keyword
+            or self.rating is not None
+        )
 
 
 # So many files tell whether a folder is the one that it is said to be.
 _SAMPLED_FILES = 100
-
-# What a photo's metadata says, other than its pixels: the newest file that says something is believed.
-_EDITABLE = ("taken", "camera", "latitude", "longitude", "software", "perceptual")
 
 
 class Catalog(RemovalTables):
@@ -231,7 +244,7 @@ class Catalog(RemovalTables):
             [space, root],
         )
         files = cast("list[KnownFile]", rows)
-        known = {value if isinstance(value := file[0], str) else value_to_path(value): file for file in files}
+        known = {value_to_path(file[0]): file for file in files}
         return {path: file for path, file in known.items() if path.startswith(below)} if below else known
 
     def file_systems(self) -> dict[int | None, str]:
@@ -272,16 +285,21 @@ class Catalog(RemovalTables):
             cast("int", row[0]) for row in self.database.rows(f"SELECT id FROM files WHERE {place}", values)
         ]
 
-    def photo_id(self, photo_hash: bytes) -> int | None:
-        """Return the id of the photo with this photo hash, or None if the library has never seen it."""
-        return cast(
-            "int | None", self.database.scalar("SELECT id FROM photos WHERE photo_hash = ?", [photo_hash])
-        )
+    def photo_id(self, *hashes: bytes) -> int | None:
+        """Return the id of the photo with the first of these hashes that is known, or None if there is none."""
+        for photo_hash in hashes:
+            found = self.database.scalar("SELECT id FROM photos WHERE photo_hash = ?", [photo_hash])
+            if found is not None:
+                return cast("int", found)
+        return None
 
-    def has_vector(self, photo_hash: bytes, space: int) -> bool:
-        """Whether a photo with this photo hash is stored and embedded in this space."""
-        sql = "SELECT 1 FROM photos p JOIN vectors v ON v.space = ? AND v.photo = p.id WHERE p.photo_hash = ?"
-        return self.database.scalar(sql, [space, photo_hash]) is not None
+    def has_vector(self, hashes: Sequence[bytes], space: int) -> bool:
+        """Whether a photo with one of these hashes is stored and embedded in this space."""
+        sql = (
+            "SELECT 1 FROM photos p JOIN vectors v ON v.space = ? AND v.photo = p.id "
+            f"WHERE p.photo_hash IN ({','.join('?' * len(hashes))})"
+        )
+        return self.database.scalar(sql, [space, *hashes]) is not None
 
     def store(
         self, run: int, space: int, readable: Sequence[ReadableFile], rejected: Sequence[RejectedFile]
@@ -311,24 +329,14 @@ class Catalog(RemovalTables):
         return added
 
     def _photo_id(self, file: ReadableFile) -> int:
-        facts = file.facts
+        if file.earlier_hash is not None:
+            follow_hash(self.database, file.earlier_hash, file.photo_hash)
         self.database.run(
-            "INSERT INTO photos (photo_hash, format, width, height, taken, camera, latitude, longitude, "
-            "software, perceptual) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (photo_hash) DO UPDATE SET "
+            f"INSERT INTO photos (photo_hash, perceptual, {FACTS_SQL}) VALUES (?, ?{', ?' * len(FACT_COLUMNS)}) "
             # Metadata may be corrected at any time; a copy that was stripped of it takes nothing away.
-            + ", ".join(f"{name} = coalesce(excluded.{name}, {name})" for name in _EDITABLE),
-            [
-                file.photo_hash,
-                facts.format,
-                facts.width,
-                facts.height,
-                facts.taken,
-                facts.camera,
-                facts.latitude,
-                facts.longitude,
-                facts.software,
-                file.perceptual,
-            ],
+            f"ON CONFLICT (photo_hash) DO UPDATE SET perceptual = coalesce(excluded.perceptual, perceptual), "
+            f"{newest_facts_sql()}",
+            [file.photo_hash, file.perceptual, *facts_values(file.facts)],
         )
         return cast(
             "int", self.database.scalar("SELECT id FROM photos WHERE photo_hash = ?", [file.photo_hash])
@@ -446,13 +454,11 @@ class Catalog(RemovalTables):
                         online[cast("int", root)] / value_to_path(path)
                     )
             for row in self.database.rows(
-                "SELECT id, format, width, height, taken, camera, latitude, longitude, software "
-                f"FROM photos WHERE id IN ({marks})",
+                f"SELECT id, {FACTS_SQL} FROM photos WHERE id IN ({marks})",
                 part,
             ):
                 photo = cast("int", row[0])
-                facts = PhotoFacts(*cast("tuple[str, int, int, str, str, float, float, str]", row[1:]))
-                result[photo] = PhotoRow(photo, facts, tuple(places.get(photo, ())))
+                result[photo] = PhotoRow(photo, facts_from(row[1:]), tuple(places.get(photo, ())))
         return result
 
     def is_indexed(self, path: Path) -> bool:
@@ -551,6 +557,14 @@ def _about_photos(criteria: Filter) -> tuple[list[str], list[Value]]:
     if criteria.camera:
         conditions.append("instr(lower(p.camera), lower(?)) > 0")
         values.append(criteria.camera)
+    if criteria.keyword:
+        conditions.append(
+            "EXISTS (SELECT 1 FROM json_each(p.keywords) k WHERE casefolded(k.value) = casefolded(?))"
+        )
+        values.append(criteria.keyword)
+    if criteria.rating is not None:
+        conditions.append("p.rating >= ?")
+        values.append(criteria.rating)
     return conditions, values
 
 
@@ -566,6 +580,7 @@ def _below(root: int, below: str) -> tuple[str, list[Value]]:
     last = first[:-1] + bytes([first[-1] + 1])
     ranges: list[Value] = [root, first, last]
     sql = "(root = ? AND path >= ? AND path < ?)"
-    if isinstance(path_to_value(below), bytes):
+    text = path_to_value(below)
+    if isinstance(text, bytes):
         return sql, ranges
-    return f"({sql} OR {sql})", [*ranges, root, below, last.decode()]
+    return f"({sql} OR {sql})", [*ranges, root, text, last.decode()]

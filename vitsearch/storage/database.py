@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
+_FILES_IN_UTF8 = sys.getfilesystemencoding().lower() in ("utf-8", "utf8")
 _APPLICATION_ID = 0x76697473  # "vits"
 _BACKUP_ID = 0x76697462  # "vitb"
 
@@ -64,6 +66,8 @@ class Database:
                 if fresh:
                     connection.execute("PRAGMA page_size = 8192")  # 512 float16 values: seven rows a page
                 connection.execute("PRAGMA foreign_keys = ON")
+                # SQLite's own `lower` knows no letters but A to Z.
+                connection.create_function("casefolded", 1, _casefolded, deterministic=True)
                 connection.execute("PRAGMA synchronous = EXTRA")
                 # A transaction that outgrows the cache locks readers out before its commit; a batch never does so.
                 connection.execute("PRAGMA cache_size = -32768")
@@ -216,6 +220,10 @@ def _check_backup(connection: sqlite3.Connection, path: Path, *, written_before:
         raise LibraryDamaged(f"{path} is an SQLite database but no backup of vitsearch")
 
 
+def _casefolded(value: Value) -> Value:
+    return value.casefold() if isinstance(value, str) else value
+
+
 @contextmanager
 def held_alone(path: Path) -> Iterator[None]:
     """Keep all others from reading or writing a database, as far as a damaged file can be locked at all.
@@ -267,14 +275,22 @@ def _plain_errors(path: Path) -> Iterator[None]:
 
 
 def path_to_value(path: str) -> str | bytes:
-    """Return what is stored for a path: text, or its raw bytes where the name is not UTF-8."""
+    """Return what is stored for a path: its bytes, as text where they are UTF-8, whatever the locale makes of them."""
+    if _FILES_IN_UTF8:
+        try:
+            path.encode("utf-8")
+        except UnicodeEncodeError:
+            return os.fsencode(path)
+        return path
+    raw = os.fsencode(path)
     try:
-        path.encode("utf-8")
-    except UnicodeEncodeError:
-        return os.fsencode(path)
-    return path
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw
 
 
 def value_to_path(value: Value) -> str:
     """Return the path that `path_to_value` stored."""
-    return os.fsdecode(value) if isinstance(value, bytes) else str(value)
+    if isinstance(value, bytes):
+        return os.fsdecode(value)
+    return str(value) if _FILES_IN_UTF8 else os.fsdecode(str(value).encode("utf-8"))

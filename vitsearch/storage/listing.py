@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 
-from vitsearch.records import PhotoFacts
+from vitsearch.records import PhotoFacts  # noqa: TC001 - as above
 from vitsearch.storage.catalog import OFFLINE
 from vitsearch.storage.database import value_to_path
+from vitsearch.storage.facts import FACTS_SQL, facts_from
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -110,8 +111,8 @@ class Listing:
     ) -> Grid:
         """Arrange the present photos (only those `among` these ids, where given) in sections.
 
-        By date: months, newest first, the undated last. By folder: as paths sort. By label: a section for each of
-        `labels` in turn, each photo in the first one that has it, and the rest last.
+        By date: months, newest first; the undated last, by the time of their files. By folder: as paths sort. By
+        label: a section for each of `labels` in turn, each photo in the first one that has it, and the rest last.
         """
         ids, taken, ratios = self._present(among)
         if by == "folder":
@@ -157,16 +158,14 @@ class Listing:
     def details(self, photo: int) -> PhotoDetails | None:
         """Return what is stored of one photo, or None if the library has no such photo, or no place for it."""
         rows = self._database.rows(
-            "SELECT photo_hash, format, width, height, taken, camera, latitude, longitude, software "
-            "FROM photos WHERE id = ?",
+            f"SELECT photo_hash, {FACTS_SQL} FROM photos WHERE id = ?",
             [photo],
         )
         files = self._files(photo)
         if not rows or not files:
             return None
         photo_hash, *facts = rows[0]
-        known = PhotoFacts(*cast("tuple[str, int, int, str, str, float, float, str]", tuple(facts)))
-        return PhotoDetails(photo, cast("bytes", photo_hash).hex(), known, tuple(files))
+        return PhotoDetails(photo, cast("bytes", photo_hash).hex(), facts_from(facts), tuple(files))
 
     def photo_hash(self, photo: int) -> str | None:
         """Return the photo hash of a photo that has a place in the library, in hex, or None."""
@@ -195,7 +194,9 @@ class Listing:
         roots = self._online()
         rows = self._database.rows(
             f"SELECT id, taken, width, height FROM photos p WHERE {self._present_sql(list(roots))} "
-            "ORDER BY taken DESC, id DESC",
+            # What has no date goes by the time of its file, apart from the rest.
+            "ORDER BY taken DESC, CASE WHEN taken IS NULL THEN "
+            "(SELECT max(mtime_ns) FROM files f WHERE f.photo = p.id) END DESC, id DESC",
             list(roots),
         )
         ids = np.fromiter((cast("int", row[0]) for row in rows), np.int64, len(rows))

@@ -133,3 +133,20 @@ def m004_kept_decisions(db: Database) -> None:
 def m005_revisions(db: Database) -> None:
     """The commit of the hub's repository that a model's weights came from."""
     db.execute("ALTER TABLE spaces ADD COLUMN revision TEXT NOT NULL DEFAULT ''")
+
+
+@migrations()
+def m006_more_facts(db: Database) -> None:
+    """Where a date came from, and what people and lenses are called."""
+    known = {column.name for column in db["photos"].columns}
+    for column in (
+        "taken_from TEXT",  # EXIF, XMP, IPTC, or name: that of the file
+        "utc_offset TEXT",
+        "altitude REAL",
+        "lens TEXT",
+        "rating INTEGER",
+        "keywords TEXT",  # a JSON list
+        "caption TEXT",
+    ):
+        if column.split()[0] not in known:
+            db.execute(f"ALTER TABLE photos ADD COLUMN {column}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from vitsearch.storage.decisions import keep_decisions
+from vitsearch.storage.following import referring_to_photos
 from vitsearch.storage.sql import contained
 from vitsearch.storage.vectors import NEW_GENERATION, VectorTables
 
@@ -113,15 +114,7 @@ class RemovalTables(VectorTables):
         )
         # With the space, so that SQLite uses the index that begins with it, and does not look through all vectors.
         self.database.run(f"DELETE FROM vectors WHERE space IN (SELECT id FROM spaces) AND photo IN ({ids})")
-        for table, column in self._referring_to_photos():
+        for table, column in referring_to_photos(self.database):
             if table != "vectors":
                 self.database.run(f"DELETE FROM {table} WHERE {column} IN ({ids})")
         self.database.run(f"DELETE FROM photos WHERE id IN ({ids})")
-
-    def _referring_to_photos(self) -> list[tuple[str, str]]:
-        """The tables and columns whose rows go with the photo that they refer to."""
-        rows = self.database.rows(
-            'SELECT t.name, k."from" FROM sqlite_schema t JOIN pragma_foreign_key_list(t.name) k '
-            "WHERE t.type = 'table' AND k.\"table\" = 'photos' AND k.on_delete = 'CASCADE'"
-        )
-        return cast("list[tuple[str, str]]", rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vitsearch.duplicates.group.sidecars import RAW
+from vitsearch.photos.formats import RAW_EXTENSIONS, Fidelity, format_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 # Sizes this close count as equal: a border or a trimmed edge must not outweigh everything that follows.
 _SAME_SIZE = 0.9
 _SAME_QUALITY = 3
-_LOSSLESS = frozenset({"PNG", "TIFF", "BMP"})
-_LOSSY = {"HEIF": 2, "AVIF": 2, "WEBP": 1, "JPEG": 1, "MPO": 1, "GIF": 0}
 _EDITORS = (
     "photoshop", "lightroom", "gimp", "snapseed", "picasa", "affinity", "pixelmator", "darktable", "paint", "vsco",
     "instagram", "canva", "imagemagick", "photoscape", "rawtherapee", "luminar",
@@ -101,14 +99,15 @@ def _pixels(file: Candidate) -> float:
 
 def _best_format(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
     best = max(files, key=_format_rank)
-    name = "raw" if _format_rank(best) == 4 else best.format
+    name = "raw" if _format_rank(best) == Fidelity.SENSOR else best.format
     return [file for file in files if _format_rank(file) == _format_rank(best)], f"best format ({name})"
 
 
 def _format_rank(file: Candidate) -> int:
-    if any(path.suffix.casefold() in RAW for path in (file.path, *file.sidecars)):
-        return 4
-    return 3 if file.format in _LOSSLESS else _LOSSY.get(file.format, 0)
+    if any(path.suffix.casefold() in RAW_EXTENSIONS for path in (file.path, *file.sidecars)):
+        return Fidelity.SENSOR
+    known = format_named(file.format)
+    return known.fidelity if known is not None else 0
 
 
 def _best_quality(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:

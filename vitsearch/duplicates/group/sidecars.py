@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from vitsearch.photos.formats import RAW_EXTENSIONS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-RAW = frozenset(
-    ".3fr .arw .cr2 .cr3 .crw .dcr .dng .erf .iiq .kdc .mrw .nef .nrw .orf .pef .raf .raw .rw2 .srw .x3f".split()
-)
 VIDEO = frozenset((".mov", ".mp4"))
 
 
@@ -27,7 +26,7 @@ class Sidecars:
 
     def of(self, path: Path) -> tuple[Path, ...]:
         """The sidecars of a photo, sorted; none where its folder cannot be listed, and none of a raw file."""
-        if path.suffix.casefold() in RAW:
+        if path.suffix.casefold() in RAW_EXTENSIONS:
             return ()
         beside = self._listed(path.parent).get(path.stem.casefold(), [])
         return tuple(file for file in beside if file != path)
@@ -38,7 +37,11 @@ class Sidecars:
             known = defaultdict(list)
             try:
                 for file in sorted(folder.iterdir()):
-                    if file.suffix.casefold() in RAW | VIDEO and file.is_file() and not file.is_symlink():
+                    if (
+                        file.suffix.casefold() in RAW_EXTENSIONS | VIDEO
+                        and file.is_file()
+                        and not file.is_symlink()
+                    ):
                         known[file.stem.casefold()].append(file)
             except OSError:
                 known.clear()
@@ -50,7 +53,7 @@ def are_one_item(first: Path, second: Path) -> bool:
     """Whether two files are one item: a raw file and the picture that the camera wrote beside it."""
     if first.parent != second.parent or first.stem.casefold() != second.stem.casefold():
         return False
-    return (first.suffix.casefold() in RAW) != (second.suffix.casefold() in RAW)
+    return (first.suffix.casefold() in RAW_EXTENSIONS) != (second.suffix.casefold() in RAW_EXTENSIONS)
 
 
 def same_sidecars(keep: Path, other: Path, sidecars: Sidecars) -> Iterable[tuple[Path, Path]]:

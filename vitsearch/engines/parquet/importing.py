@@ -161,13 +161,15 @@ def _claimed_space(library: Library, file: VectorFile) -> Space:
 def _likeness(library: Library, space: Space, file: VectorFile) -> float:
     """The least cosine between vectors of the file and what the library's model makes of the same photos."""
     rows, _ = next(file.batches(), ([], []))
-    backbone = library.backbone(space)
+    backbone, pre = library.backbone(space), space.preprocessing
     pixels, claimed = [], []
     with Decoders() as decoders:
         for row in rows:
             try:
                 with decoders.open(local_path(file.path, row)) as photo:
-                    pixels.append(backbone.prepare(photo.pixels(min_side=space.preprocessing.decode_side)))
+                    pixels.append(
+                        backbone.prepare(photo.pixels(min_side=pre.decode_side, colours=pre.colours))
+                    )
                 claimed.append(row.row)
             except UnreadablePhoto:
                 continue

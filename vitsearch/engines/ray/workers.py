@@ -95,10 +95,10 @@ class _Collected:
     rejected: list[RejectedFile] = field(default_factory=list)
     photo_hashes: set[bytes] = field(default_factory=set)
 
-    def has_vector(self, photo_hash: bytes, space: int) -> bool:
+    def has_vector(self, hashes: Sequence[bytes], space: int) -> bool:
         """Whether this block has the photo already."""
         del space
-        return photo_hash in self.photo_hashes
+        return not self.photo_hashes.isdisjoint(hashes)
 
     def store(
         self, run: int, space: int, readable: Sequence[ReadableFile], rejected: Sequence[RejectedFile]

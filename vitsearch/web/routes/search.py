@@ -169,12 +169,12 @@ class _Asked:
 
     def upload(self, token: str, crop: Crop | None) -> _Example:
         """An upload, or a region of it."""
-        photo_hash, _ = self._server.uploads.header(token)
+        hashes, _ = self._server.uploads.header(token)
         with self._server.readers.library() as library:
-            known = library.catalog.photo_id(photo_hash)
+            known = library.catalog.photo_id(*hashes)
             stored = self._stored(library, known) if known is not None and crop is None else None
         if stored is None:
-            stored = self._embedded(photo_hash.hex(), self._server.uploads.path(token), crop)
+            stored = self._embedded(hashes[0].hex(), self._server.uploads.path(token), crop)
         return _Example("an uploaded image", stored, known)
 
     def text(self, text: str) -> _Example:

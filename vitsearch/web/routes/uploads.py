@@ -41,9 +41,9 @@ def _kept(server: Server, data: bytes) -> Upload:
 
 
 def _described(server: Server, token: str) -> Upload:
-    photo_hash, facts = server.uploads.header(token)
+    hashes, facts = server.uploads.header(token)
     known = None
     if Layout.of(server.settings.folder).database.exists():
         with server.readers.library() as library:
-            known = library.catalog.photo_id(photo_hash)
+            known = library.catalog.photo_id(*hashes)
     return Upload(token, facts.width, facts.height, known)

@@ -76,7 +76,7 @@ class UploadStore:
             raise NotFound("this image is not here any more: drop it on the page again")
         return path
 
-    def header(self, token: str) -> tuple[bytes, PhotoFacts]:
+    def header(self, token: str) -> tuple[tuple[bytes, ...], PhotoFacts]:
         """Return an upload's photo hash and what its header says. Raises `NotFound` as `path` does."""
         return self._header(self.path(token))
 
@@ -93,7 +93,7 @@ class UploadStore:
             if path != spared and (number >= _MOST or total > _MOST_BYTES):
                 path.unlink(missing_ok=True)
 
-    def _header(self, source: Path | bytes) -> tuple[bytes, PhotoFacts]:
+    def _header(self, source: Path | bytes) -> tuple[tuple[bytes, ...], PhotoFacts]:
         with self._decoders.open(source, name="the image") as photo:
             facts = photo.facts
             if facts.width * facts.height > MAX_PIXELS:
@@ -101,4 +101,4 @@ class UploadStore:
                     "the image",
                     f"it has {facts.width} x {facts.height} pixels, more than the limit of {MAX_PIXELS}",
                 )
-            return photo.photo_hash, facts
+            return photo.hashes, facts

@@ -1,0 +1,224 @@
+"""The boxes of HEIF, AVIF and their relatives (ISO/IEC 14496-12 and 23008-12), without a decoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_NOTE_TYPES = (b"Exif", b"mime", b"uri ")
+_XMP_MIME = b"application/rdf+xml"
+_MOST_ITEMS = 100_000
+# A reference from a note to what it describes; tagging a photo adds one.
+_DESCRIBES = b"cdsc"
+
+
+def boxes(view: memoryview, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield name, start and end of the bodies of the boxes between two places.
+
+    Raises:
+        ValueError: one runs past the end.
+
+    """
+    while start + 8 <= end:
+        size, name, head = (
+            int.from_bytes(view[start : start + 4], "big"),
+            bytes(view[start + 4 : start + 8]),
+            8,
+        )
+        if size == 1:
+            size, head = int.from_bytes(view[start + 8 : start + 16], "big"), 16
+        elif size == 0:
+            size = end - start
+        if size < head or start + size > end:
+            raise ValueError(f"the box {name!r} runs past the end")
+        yield name, start + head, start + size
+        start += size
+
+
+@dataclass(slots=True)
+class Meta:
+    """What a `meta` box says: items with their types and the places of their data, and what they are used for."""
+
+    primary: int = 0
+    types: dict[int, bytes] = field(default_factory=dict)
+    entries: dict[int, memoryview] = field(default_factory=dict)
+    entry_places: dict[int, int] = field(default_factory=dict)
+    extents: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+    references: list[tuple[bytes, int, list[int]]] = field(default_factory=list)
+    properties: memoryview | None = None
+    inside: int = 0
+
+    def data(self, view: memoryview, item: int) -> list[memoryview]:
+        """Return the pieces of an item's data.
+
+        Raises:
+            ValueError: they are not all there.
+
+        """
+        pieces = []
+        for at, length in self.extents.get(item, []):
+            stop = at + length if length else len(view)
+            if stop > len(view):
+                raise ValueError("the data of an item runs past the end")
+            pieces.append(view[at:stop])
+        return pieces
+
+
+def read_meta(view: memoryview) -> Meta | None:
+    """Read the first `meta` box of a file, or None where there is none.
+
+    Raises:
+        ValueError: it makes no sense.
+
+    """
+    start = 0
+    while start + 8 <= len(view):
+        size, name = int.from_bytes(view[start : start + 4], "big"), bytes(view[start + 4 : start + 8])
+        if name == b"meta":
+            return _meta(view, start + 12, min(start + size, len(view)) if size else len(view))
+        if size < 8:
+            return None
+        start += size
+    return None
+
+
+def _meta(view: memoryview, start: int, end: int) -> Meta:
+    meta = Meta()
+    for name, at, stop in boxes(view, start, end):
+        if name == b"pitm":
+            meta.primary = int.from_bytes(view[at + 4 : at + (8 if view[at] else 6)], "big")
+        elif name == b"iinf":
+            wide = 4 if view[at] else 2
+            for kind, inner, last in boxes(view, at + 4 + wide, stop):
+                if kind == b"infe" and view[inner] >= 2:
+                    number = 4 if view[inner] == 3 else 2
+                    item = int.from_bytes(view[inner + 4 : inner + 4 + number], "big")
+                    named = inner + 6 + number
+                    meta.types[item] = bytes(view[named : named + 4])
+                    meta.entries[item], meta.entry_places[item] = view[named:last], named
+        elif name == b"iprp":
+            meta.properties = view[at:stop]
+        elif name == b"idat":
+            meta.inside = at
+        elif name == b"iref":
+            wide = 4 if view[at] else 2
+            for kind, inner, last in boxes(view, at + 4, stop):
+                numbers = [
+                    int.from_bytes(view[place : place + wide], "big")
+                    for place in (inner, *range(inner + wide + 2, last, wide))
+                ]
+                meta.references.append((kind, numbers[0], numbers[1:]))
+    # Last: an item's data may lie in the `idat` box that follows.
+    for name, at, stop in boxes(view, start, end):
+        if name == b"iloc":
+            _read_places(view[at:stop], meta)
+    return meta
+
+
+def _read_places(view: memoryview, meta: Meta) -> None:
+    version = view[0]
+    offset, length, base, index = view[4] >> 4, view[4] & 15, view[5] >> 4, view[5] & 15
+    wide = 2 if version < 2 else 4
+    at = 6
+
+    def take(size: int) -> int:
+        nonlocal at
+        if at + size > len(view):
+            raise ValueError("the places of items run past the end")
+        at += size
+        return int.from_bytes(view[at - size : at], "big")
+
+    count = take(wide)
+    if count > _MOST_ITEMS:
+        raise ValueError("too many items")
+    for _ in range(count):
+        item = take(wide)
+        method = take(2) & 15 if version else 0
+        take(2)
+        origin = take(base) + (meta.inside if method == 1 else 0)
+        places = []
+        for _ in range(take(2)):
+            if version:
+                take(index)
+            places.append((origin + take(offset), take(length)))
+        meta.extents[item] = places
+
+
+def split_items(view: memoryview) -> tuple[list[memoryview], bytes | None, bytes | None]:
+    """Return what makes up the pictures of a HEIF or AVIF file, whatever order they lie in, its EXIF and its XMP.
+
+    Raises:
+        ValueError: the file is cut or damaged, or is a film: then its notes cannot be told from the rest simply.
+
+    """
+    meta = read_meta(view)
+    if meta is None or any(name == b"moov" for name, _, _ in boxes(view, 0, len(view))):
+        raise ValueError("no items")
+    parts: list[memoryview] = [memoryview(meta.primary.to_bytes(4, "big"))]
+    exif = xmp = None
+    for item in sorted(meta.types):
+        kind, pieces = meta.types[item], meta.data(view, item)
+        if kind not in _NOTE_TYPES:
+            parts += [memoryview(item.to_bytes(4, "big")), meta.entries[item], *pieces]
+        elif kind == b"Exif" and exif is None:
+            whole = b"".join(pieces)
+            exif = whole[4 + int.from_bytes(whole[:4], "big") :]
+        elif kind == b"mime" and _XMP_MIME in bytes(meta.entries[item]):
+            xmp = b"".join(pieces)
+    for kind, source, targets in sorted(meta.references):
+        if kind != _DESCRIBES:
+            parts.append(memoryview(kind + b"".join(item.to_bytes(4, "big") for item in (source, *targets))))
+    if meta.properties is not None:
+        parts.append(meta.properties)
+    return parts, exif, xmp
+
+
+def what_is_missing(data: bytes) -> str | None:
+    """Say what of the primary image is not in a HEIF or AVIF file, or return None where all is there."""
+    view = memoryview(data)
+    try:
+        meta = read_meta(view)
+    except (ValueError, IndexError):
+        return None
+    if meta is None:
+        return "its list of images is missing"
+    needed = [meta.primary]
+    for item in needed:
+        needed += [
+            target
+            for kind, source, targets in meta.references
+            if kind == b"dimg" and source == item
+            for target in targets
+            if target not in needed
+        ]
+        if len(needed) > _MOST_ITEMS:
+            return None
+    tiles = [item for item in needed[1:] if not _is_whole(view, meta, item)]
+    if not _is_whole(view, meta, meta.primary):
+        return "its image data ends early"
+    return f"{len(tiles)} of {len(needed) - 1} tiles are missing" if tiles else None
+
+
+def _is_whole(view: memoryview, meta: Meta, item: int) -> bool:
+    # An image that is derived from others needs no data of its own.
+    places = meta.extents.get(item)
+    if places is None:
+        return meta.types.get(item) in (b"iden", b"iovl", b"tmap") or not meta.types
+    return all(at + length <= len(view) for at, length in places)
+
+
+def without_notes(data: bytes) -> bytes:
+    """Return a file of the same length in which no decoder finds EXIF or XMP: their items have another type."""
+    changed = bytearray(data)
+    view = memoryview(data)
+    meta = read_meta(view)
+    if meta is None:
+        return data
+    for item, kind in meta.types.items():
+        if kind in _NOTE_TYPES:
+            at = meta.entry_places[item]
+            changed[at : at + 4] = b"skip"
+    return bytes(changed)

@@ -1,0 +1,26 @@
+"""A file's bytes go to the one decoder that the table of formats gives them to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vitsearch.photos.formats import Container, Decoder
+from vitsearch.photos.iso_media import what_is_missing
+from vitsearch.photos.jpeg_xl import JpegXlPicture
+from vitsearch.photos.pictures import NotDecodable, PillowPicture
+from vitsearch.photos.raw import RawPicture
+
+if TYPE_CHECKING:
+    from vitsearch.photos.formats import Format
+    from vitsearch.photos.pictures import Picture
+
+
+def open_picture(data: bytes, format_: Format) -> Picture:
+    """Read the header of a file. Any exception means that it cannot be understood."""
+    if format_.decoder is Decoder.RAW:
+        return RawPicture(data, format_)
+    if format_.decoder is Decoder.JPEG_XL:
+        return JpegXlPicture(data)
+    if format_.container is Container.ITEMS and (missing := what_is_missing(data)):
+        raise NotDecodable(f"it is truncated ({missing})")
+    return PillowPicture(data, format_)

@@ -1,0 +1,145 @@
+"""Raw files of cameras: their full-size preview where they have one, a half-size development by LibRaw otherwise."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from vitsearch.photos.exif import ExifTags, read_exif
+from vitsearch.photos.facts import merged
+from vitsearch.photos.formats import format_named
+from vitsearch.photos.pictures import NotDecodable, PillowPicture
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from PIL.Image import Image
+
+    from vitsearch.photos.formats import Format
+
+# A preview that lacks no more than a margin shows all that the sensor saw.
+_FULL_SIZE = 0.9
+_SOFTWARE = 305
+# LibRaw's `flip` and the EXIF orientation that turns the same way.
+_ORIENTATION = {0: 1, 3: 3, 5: 8, 6: 6}
+
+
+class RawPicture:
+    """One raw file; `size` and the pixels are the preview's where there is a good one."""
+
+    def __init__(self, data: bytes, format_: Format) -> None:
+        import rawpy
+
+        self.format = format_.name
+        try:
+            self._raw: Any = rawpy.imread(io.BytesIO(data))
+        except rawpy.LibRawFileUnsupportedError:
+            raise NotDecodable("this camera's raw format is not supported by LibRaw") from None
+        except rawpy.LibRawError as error:
+            raise NotDecodable(f"its image data is damaged ({_plain(error)})") from None
+        sizes = self._raw.sizes
+        self.size: tuple[int, int] = (sizes.width, sizes.height)
+        self.orientation: int | None = _ORIENTATION.get(sizes.flip, 1)
+        self._preview = self._full_preview()
+        self.preview_exif = ExifTags()
+        if self._preview is not None:
+            self._follow(self._preview)
+
+    def _full_preview(self) -> bytes | None:
+        import rawpy
+
+        try:
+            thumb = self._raw.extract_thumb()
+        except rawpy.LibRawError:
+            return None
+        return bytes(thumb.data) if thumb.format == rawpy.ThumbFormat.JPEG else None
+
+    def _follow(self, preview: bytes) -> None:
+        from vitsearch.photos.containers import take_apart
+
+        jpeg = format_named("JPEG")
+        assert jpeg is not None
+        try:
+            picture = PillowPicture(preview, jpeg)
+            exif = take_apart(preview, jpeg.container).notes.exif
+            self.preview_exif = read_exif(exif) if exif else ExifTags()
+        except Exception:  # noqa: BLE001 - a damaged preview is as good as none
+            self._preview = None
+            return
+        width, height = picture.size
+        if min(width, height) < _FULL_SIZE * min(self.size) or max(width, height) < _FULL_SIZE * max(
+            self.size
+        ):
+            self._preview = None
+            return
+        self._picture = picture
+        # Some cameras turn their previews, most only say how they lie.
+        is_turned = (width > height) != (self.size[0] > self.size[1]) and self.size[0] != self.size[1]
+        if is_turned:
+            self.orientation = 1
+        self.size = picture.size
+
+    def decode(self, min_side: int | None, *, first_frame: bool) -> Image:
+        """Decode the preview, or develop the sensor's data, for `min_side` at half its size."""
+        if self._preview is not None:
+            return self._picture.decode(min_side, first_frame=first_frame)
+        import rawpy
+        from PIL import Image
+
+        is_half = min_side is not None and min(self.size) // 2 >= min_side
+        try:
+            pixels = self._raw.postprocess(half_size=is_half, use_camera_wb=True, user_flip=0, output_bps=8)
+        except rawpy.LibRawDataError as error:
+            raise NotDecodable(f"it is truncated ({_plain(error)})") from None
+        except rawpy.LibRawError as error:
+            raise NotDecodable(f"its image data is damaged ({_plain(error)})") from None
+        return Image.fromarray(pixels)
+
+
+def _plain(error: Exception) -> str:
+    text = error.args[0] if error.args else ""
+    return text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
+
+
+def raw_tags(data: bytes, picture: RawPicture) -> ExifTags:
+    """Return the tags of a raw file from wherever its maker keeps them."""
+    told = merged(ExifTags(), [*_blocks(data), picture.preview_exif])
+    if str(told.image.get(_SOFTWARE)).startswith("dcraw"):  # LibRaw's own word, in a preview that has no EXIF
+        return replace(told, image={tag: value for tag, value in told.image.items() if tag != _SOFTWARE})
+    return told
+
+
+def _blocks(data: bytes) -> Iterator[ExifTags]:
+    if data[4:8] == b"ftyp":
+        yield from _canon_blocks(memoryview(data))
+        return
+    if data.startswith(b"FUJIFILMCCD-RAW"):
+        return  # its EXIF is the preview's
+    try:
+        yield read_exif(memoryview(data))
+    except ValueError:
+        return
+
+
+def _canon_blocks(view: memoryview) -> Iterator[ExifTags]:
+    """A CR3's tags: boxes CMT1 (image), CMT2 (shot) and CMT4 (position), each a TIFF block of its own."""
+    from vitsearch.photos.iso_media import boxes
+
+    try:
+        for name, start, end in boxes(view, 0, len(view)):
+            if name != b"moov":
+                continue
+            for kind, inner, last in boxes(view, start, end):
+                if kind != b"uuid":
+                    continue
+                for block, at, stop in boxes(view, inner + 16, last):
+                    if block in (b"CMT1", b"CMT2", b"CMT4"):
+                        tags = read_exif(view[at:stop]).image
+                        yield ExifTags(
+                            tags if block == b"CMT1" else {},
+                            tags if block == b"CMT2" else {},
+                            tags if block == b"CMT4" else {},
+                        )
+    except ValueError:
+        return

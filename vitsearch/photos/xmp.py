@@ -1,0 +1,148 @@
+"""XMP (ISO 16684-1) and IPTC (IIM 4.2) as they stand in photos: read by what they say, however they are spelt."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from xml.parsers import expat
+
+from vitsearch.photos.exif import as_text, printable
+
+_RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+_NAMES = {
+    "http://ns.adobe.com/exif/1.0/": "exif",
+    "http://cipa.jp/exif/1.0/": "exifEX",
+    "http://ns.adobe.com/tiff/1.0/": "tiff",
+    "http://ns.adobe.com/xap/1.0/": "xmp",
+    "http://ns.adobe.com/photoshop/1.0/": "photoshop",
+    "http://purl.org/dc/elements/1.1/": "dc",
+    "http://ns.adobe.com/exif/1.0/aux/": "aux",
+    "http://ns.microsoft.com/photo/1.0/": "MicrosoftPhoto",
+    "http://www.digikam.org/ns/1.0/": "digiKam",
+    "http://ns.adobe.com/lightroom/1.0/": "lr",
+}
+_LARGEST = 4 << 20
+_MOST_KEYWORDS, _LONGEST_CAPTION = 200, 2000
+_IPTC_KEYWORD, _IPTC_DATE, _IPTC_TIME, _IPTC_CAPTION, _IPTC_TITLE = (
+    (2, 25),
+    (2, 55),
+    (2, 60),
+    (2, 120),
+    (2, 5),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class XmpValues:
+    """Properties by their usual names ("tiff:Make"), each with its values in order."""
+
+    values: dict[str, list[str]]
+
+    def first(self, *names: str) -> str | None:
+        """Return the first value of the first of these properties that has one."""
+        return next((value for name in names for value in self.values.get(name, ())), None)
+
+    def all(self, *names: str) -> list[str]:
+        """Return all values of these properties, each once."""
+        return list(dict.fromkeys(value for name in names for value in self.values.get(name, ())))
+
+
+def read_xmp(packet: bytes) -> XmpValues:
+    """Read a packet of XMP; what stands before the damage, where it is damaged.
+
+    Document types are refused, so that no entity is ever expanded.
+    """
+    reader = _Reader()
+    parser = expat.ParserCreate(namespace_separator=" ")
+    parser.StartElementHandler, parser.EndElementHandler = reader.start, reader.end
+    parser.CharacterDataHandler = reader.text
+    parser.StartDoctypeDeclHandler = _refuse
+    with suppress(expat.ExpatError, ValueError):
+        parser.Parse(packet[:_LARGEST].rstrip(b"\0"), True)  # noqa: FBT003 - expat's own argument
+    return XmpValues(reader.values)
+
+
+def _refuse(*_: object) -> None:
+    raise ValueError("a document type")
+
+
+class _Reader:
+    def __init__(self) -> None:
+        self.values: dict[str, list[str]] = {}
+        self._property: str | None = None
+        self._depth = 0
+        self._inside = 0
+        self._text = ""
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        self._depth += 1
+        self._text = ""
+        known = _known(name)
+        if self._property is None:
+            for attribute, value in attributes.items():
+                self._add(_known(attribute), value)
+            if known is not None:
+                self._property, self._inside = known, self._depth
+
+    def text(self, text: str) -> None:
+        self._text += text
+
+    def end(self, name: str) -> None:
+        if self._property is not None and (self._depth == self._inside or name == f"{_RDF} li"):
+            self._add(self._property, self._text)
+        self._text = ""
+        if self._depth == self._inside:
+            self._property, self._inside = None, 0
+        self._depth -= 1
+
+    def _add(self, name: str | None, value: str) -> None:
+        text = printable(value, most=_LONGEST_CAPTION)
+        if name is not None and text:
+            values = self.values.setdefault(name, [])
+            if len(values) < _MOST_KEYWORDS:
+                values.append(text)
+
+
+def _known(name: str) -> str | None:
+    space, _, local = name.rpartition(" ")
+    prefix = _NAMES.get(space)
+    return f"{prefix}:{local}" if prefix else None
+
+
+@dataclass(frozen=True, slots=True)
+class IptcValues:
+    """What IPTC datasets say of a photo."""
+
+    keywords: tuple[str, ...] = ()
+    caption: str | None = None
+    title: str | None = None
+    taken: str | None = None
+
+
+def read_iptc(block: bytes) -> IptcValues:
+    """Read IPTC's datasets, in UTF-8 or Latin-1; what stands before the damage, where they are damaged."""
+    found: dict[tuple[int, int], list[bytes]] = {}
+    at = 0
+    while at + 5 <= len(block) and block[at] == 0x1C:
+        size = int.from_bytes(block[at + 3 : at + 5], "big")
+        if size & 0x8000 or at + 5 + size > len(block):
+            break
+        found.setdefault((block[at + 1], block[at + 2]), []).append(block[at + 5 : at + 5 + size])
+        at += 5 + size
+
+    def first(dataset: tuple[int, int], most: int = 200) -> str | None:
+        text = as_text(found[dataset][0]) if dataset in found else None
+        return text[:most] if text else None
+
+    keywords = tuple(text for raw in found.get(_IPTC_KEYWORD, ())[:_MOST_KEYWORDS] if (text := as_text(raw)))
+    date, time = first(_IPTC_DATE) or "", first(_IPTC_TIME) or ""
+    taken = None
+    if re.fullmatch(r"\d{8}", date):
+        clock = re.match(r"(\d\d)(\d\d)(\d\d)([+-]\d{4})?", time)
+        taken = f"{date[:4]}-{date[4:6]}-{date[6:]}T" + (
+            ":".join(clock.groups()[:3]) if clock else "00:00:00"
+        )
+        if clock and clock[4]:
+            taken += f"{clock[4][:3]}:{clock[4][3:]}"
+    return IptcValues(keywords, first(_IPTC_CAPTION, _LONGEST_CAPTION), first(_IPTC_TITLE), taken)

@@ -1,0 +1,62 @@
+"""A photo that is known by an earlier hash follows to its present one, with its labels, decisions and vectors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from vitsearch.storage.vectors import NEW_GENERATION
+
+if TYPE_CHECKING:
+    from vitsearch.storage.database import Database
+
+
+# What people said of photos that are not here, by the hashes of those.
+_KEPT_BY_HASH = (
+    ("kept_not_duplicates", "first"),
+    ("kept_not_duplicates", "second"),
+    ("kept_head_examples", "photo_hash"),
+)
+
+
+def referring_to_photos(database: Database) -> list[tuple[str, str]]:
+    """Return the tables and columns whose rows go with the photo that they refer to."""
+    rows = database.rows(
+        'SELECT t.name, k."from" FROM sqlite_schema t JOIN pragma_foreign_key_list(t.name) k '
+        "WHERE t.type = 'table' AND k.\"table\" = 'photos' AND k.on_delete = 'CASCADE'"
+    )
+    return cast("list[tuple[str, str]]", rows)
+
+
+def follow_hash(database: Database, earlier: bytes, present: bytes) -> None:
+    """Make the photo that is stored by an earlier hash the one with the present hash; inside a write.
+
+    Where both are stored, they are one photo that two versions have named: the older row takes over what the newer has.
+    """
+    for table, column in _KEPT_BY_HASH:
+        database.run(f"UPDATE OR IGNORE {table} SET {column} = ? WHERE {column} = ?", [present, earlier])
+    old = database.scalar("SELECT id FROM photos WHERE photo_hash = ?", [earlier])
+    if old is None:
+        return
+    new = database.scalar("SELECT id FROM photos WHERE photo_hash = ?", [present])
+    if new is not None:
+        _merge(database, into=cast("int", old), source=cast("int", new))
+    database.run("UPDATE photos SET photo_hash = ? WHERE id = ?", [present, old])
+
+
+def _merge(database: Database, *, into: int, source: int) -> None:
+    database.run("UPDATE files SET photo = ? WHERE photo = ?", [into, source])
+    database.run(
+        f"UPDATE spaces SET generation = {NEW_GENERATION} WHERE id IN (SELECT space FROM vectors WHERE photo = ?)",
+        [source],
+    )
+    # A pair of the two is a pair no more, and the smaller id stands first.
+    database.run(
+        "INSERT OR IGNORE INTO not_duplicates (first, second) "
+        "SELECT min(?1, other), max(?1, other) FROM (SELECT CASE WHEN first = ?2 THEN second ELSE first END AS other "
+        "FROM not_duplicates WHERE ?2 IN (first, second)) WHERE other <> ?1",
+        [into, source],
+    )
+    for table, column in referring_to_photos(database):
+        if table != "not_duplicates":
+            database.run(f"UPDATE OR IGNORE {table} SET {column} = ? WHERE {column} = ?", [into, source])
+    database.run("DELETE FROM photos WHERE id = ?", [source])  # and, by reference, what is left of it
