@@ -686,6 +686,8 @@ class Library:
             if stored is not None:
                 return EmbeddedQuery(query.name, hashes, stored)
             # Before the model is loaded: what is wrong with the image is said at once.
+            if space.is_imported:
+                self.backbone(space)  # which says that how it sees a photo is not known
             pixels = query.prepared(space.preprocessing, crop)
         return EmbeddedQuery(query.name, hashes, self.backbone(space).embed_batch(pixels[None]).rows[0])
 

@@ -195,6 +195,9 @@ class _Asked:
         space = self._space
 
         def embed() -> Vector:
+            if space.is_imported:
+                with self._server.model() as library:
+                    library.backbone(space)  # which says that how it sees a photo is not known
             with self._server.decoders.open(path) as photo:
                 pixels = QueryImage("the image", photo).prepared(space.preprocessing, crop)
             with self._server.model() as library:
