@@ -122,7 +122,6 @@ def load_vision_model(space: Space, *, cache: Path) -> tuple[torch.nn.Module, Ba
     For CLIP the image model is the `vision_model` of what is returned.
 
     Raises:
-        SpaceMismatch: the weights on this machine are not those of the space.
         WeightsUnavailable, ModelError: as `load_backbone`.
 
     """
@@ -131,8 +130,6 @@ def load_vision_model(space: Space, *, cache: Path) -> tuple[torch.nn.Module, Ba
     checkpoint = obtain_for_space(space, cache=cache, notice=_silent)
     facts = read_facts(checkpoint.folder, fit=space.preprocessing.fit, readout=space.readout)
     spec = make_spec(checkpoint, facts, cache=cache)
-    if space.fingerprint and spec.space.fingerprint != space.fingerprint:
-        raise SpaceMismatch(_difference(space, spec.space, checkpoint.folder))
     return vision_tower.load_vision_model(checkpoint.folder, attention="eager"), spec
 
 
