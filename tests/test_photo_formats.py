@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import MeanColour
-from dng import dng
 from PIL import Image, ImageCms
+from written_files import dng, psd
 
 from vitsearch.errors import UnreadablePhoto
 from vitsearch.library import Library
@@ -72,17 +72,6 @@ def test_a_grey_map_of_any_depth_keeps_its_tones(full):
     data = b"P5 64 1 %d\n" % full + ramp.tobytes()
     grey = np.asarray(parse_photo(data, name="a.pgm").pixels())[0, :, 0]
     assert np.abs(grey.astype(int) - np.linspace(0, 255, 64)).max() <= 1
-
-
-def psd(image):
-    """A Photoshop file without layers, its flattened picture unpacked."""
-    pixels = np.asarray(image.convert("RGB"))
-    height, width = pixels.shape[:2]
-    head = b"8BPS" + (1).to_bytes(2, "big") + bytes(6) + (3).to_bytes(2, "big")
-    head += (
-        height.to_bytes(4, "big") + width.to_bytes(4, "big") + (8).to_bytes(2, "big") + (3).to_bytes(2, "big")
-    )
-    return head + bytes(4) + bytes(4) + bytes(4) + bytes(2) + pixels.transpose(2, 0, 1).tobytes()
 
 
 def test_the_flattened_picture_of_a_photoshop_file_is_the_photo():

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from blake3 import blake3
 from conftest import MeanColour
-from dng import dng
 from PIL import Image
+from written_files import dng
 
 from vitsearch.library import Library
 from vitsearch.photos.photo import parse_photo, read_photo

@@ -7,6 +7,9 @@ from functools import cache
 
 from conftest import SAMPLES
 from PIL import Image
+from written_files import dng, psd
+
+DATA = SAMPLES.parent / "tests/data"
 
 
 def _saved(image: Image.Image, kind: str, **options: object) -> bytes:
@@ -57,5 +60,17 @@ def pictures() -> dict[str, bytes]:
         "palette.bmp": _saved(palette, "BMP"),
         "photo.avif": _saved(image, "AVIF", exif=block),
         "clear.avif": _saved(clear, "AVIF"),
+        "photo.jp2": _saved(image, "JPEG2000"),
+        "bare.j2k": _saved(image, "JPEG2000", no_jp2=True, quality_layers=[20]),
+        "rgb.ppm": _saved(image, "PPM"),
+        "deep.pgm": _saved(deep, "PPM"),
+        "rle.tga": _saved(image, "TGA", compression="tga_rle"),
+        "flat.psd": psd(image),
+        "profile.jpg": _saved(image, "JPEG", icc_profile=(DATA / "swapped-primaries.icc").read_bytes()),
+        "profile.png": _saved(image, "PNG", icc_profile=(DATA / "swapped-primaries.icc").read_bytes()),
+        "photo.jxl": (DATA / "photo.jxl").read_bytes(),
+        "preview.dng": dng(image),
+        "sensor.dng": dng(image, preview=False),
+        "two.heic": (DATA / "two-images.heic").read_bytes(),
         "photo.heic": (SAMPLES / "copies/bridge-1.heic").read_bytes(),
     }

@@ -31,14 +31,15 @@ def to_rgb(image: Image, colours: Colours, *, least: int | None = None) -> Image
     profile = image.info.get("icc_profile")
     if not profile and image.mode != "LAB":
         return _plain_rgb(image, follow_depth=True)
-    ready = _reduced(image, least)
-    if ready.mode not in ("RGB", "L", "CMYK", "LAB") or "transparency" in ready.info:
-        ready = _plain_rgb(ready, follow_depth=True)
-    for mode in dict.fromkeys((ready.mode, "L" if _is_grey(image) else ready.mode)):
-        transform = _transform(profile, mode)
+    is_plain = image.mode in ("RGB", "L", "CMYK", "LAB") and "transparency" not in image.info
+    mode = image.mode if is_plain else "RGB"
+    for wanted in dict.fromkeys((mode, "L" if _is_grey(image) else mode)):
+        transform = _transform(profile, wanted)
         if transform is not None:
-            return _applied(ready if ready.mode == mode else ready.convert(mode), transform)
-    return _plain_rgb(ready, follow_depth=True)
+            ready = _reduced(image, least)
+            ready = ready if is_plain else _plain_rgb(ready, follow_depth=True)
+            return _applied(ready if ready.mode == wanted else ready.convert(wanted), transform)
+    return _plain_rgb(image, follow_depth=True)
 
 
 def _applied(image: Image, transform: ImageCmsTransform) -> Image:

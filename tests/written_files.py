@@ -1,4 +1,4 @@
-"""DNG files as a camera's converter writes them: a Bayer mosaic of a picture, with or without a full-size preview."""
+"""Files that Pillow does not write: DNG as a converter makes it (with or without a preview), and Photoshop files."""
 
 import io
 import struct
@@ -109,3 +109,14 @@ def dng(image, *, preview=True, orientation=1, taken="2021:06:05 04:03:02", qual
     main = directory([*first, *colours, (34665, 4, [exif_at])], at)
     body = sensor + jpeg + b"\0" * (len(jpeg) % 2) + b"".join(pieces) + main
     return b"II*\0" + struct.pack("<I", at) + b"\0" * 8 + body
+
+
+def psd(image):
+    """A Photoshop file without layers, its flattened picture unpacked."""
+    pixels = np.asarray(image.convert("RGB"))
+    height, width = pixels.shape[:2]
+    head = b"8BPS" + (1).to_bytes(2, "big") + bytes(6) + (3).to_bytes(2, "big")
+    head += (
+        height.to_bytes(4, "big") + width.to_bytes(4, "big") + (8).to_bytes(2, "big") + (3).to_bytes(2, "big")
+    )
+    return head + bytes(4) + bytes(4) + bytes(4) + bytes(2) + pixels.transpose(2, 0, 1).tobytes()
