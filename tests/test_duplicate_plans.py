@@ -532,7 +532,7 @@ if limit == "full":
     resource.setrlimit(resource.RLIMIT_FSIZE, (2500, 2500))
 else:
     import os
-    import filelock  # read before the new user may not
+    import filelock, platformdirs.unix  # read before the new user may not
     os.setuid(65534)
 print(json.dumps([[outcome.path.name, outcome.done, outcome.text] for outcome in applying.apply_plan(plan)]))
 """

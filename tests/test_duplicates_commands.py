@@ -14,7 +14,7 @@ from PIL import Image
 
 from vitsearch.cli import cli
 from vitsearch.duplicates.calibrate.edits import EDITS
-from vitsearch.errors import BadQuery, PlanError, UnreadablePhoto
+from vitsearch.errors import BadQuery, OutputError, UnreadablePhoto
 from vitsearch.storage.write_lock import photos_lease
 
 CAT = SAMPLES / "animals" / "cat-1.jpg"
@@ -208,7 +208,7 @@ def test_a_plan_never_overwrites_a_file_and_never_holds_a_burst(library, tmp_pat
     plan = tmp_path / "plan.json"
     assert call("duplicates", "--plan", plan).stdout.startswith("burst")
     assert json.loads(plan.read_text())["groups"] == []
-    with pytest.raises(PlanError, match="exists already"):
+    with pytest.raises(OutputError, match="exists already"):
         call("duplicates", "--plan", plan)
 
 
