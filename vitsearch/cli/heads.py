@@ -20,6 +20,7 @@ from vitsearch.cli.head_report import (
 from vitsearch.cli.output import plural, print_json, say, shown
 from vitsearch.cli.progress import progress_bar
 from vitsearch.cli.session import Session, device_option, force_option, json_option, pass_session
+from vitsearch.cli.suggest import suggest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +46,9 @@ def heads() -> None:
       vitsearch heads from-text places --labels places.txt  with a model that reads text
       vitsearch heads import imagenet --model google/vit-base-patch16-224
     """
+
+
+heads.add_command(suggest)
 
 
 def _source_options(command: _Command) -> _Command:
@@ -317,6 +321,14 @@ def next_photos(session: Session, name: str, count: int, device: Device, as_json
 @click.argument("image", type=click.Path())
 @click.argument("labels", nargs=-1, metavar="[LABEL]...")
 @click.option("--none", "nothing", is_flag=True, help="None of the labels fits.")
+@click.option(
+    "--with",
+    "others",
+    multiple=True,
+    type=click.Path(),
+    metavar="IMAGE",
+    help="Another photo of which the same is said; repeat it.",
+)
 @device_option
 @json_option
 @pass_session
@@ -326,6 +338,7 @@ def correct(
     image: str,
     labels: tuple[str, ...],
     nothing: bool,
+    others: tuple[str, ...],
     device: Device,
     as_json: bool,
 ) -> None:
@@ -334,6 +347,7 @@ def correct(
     \b
     Examples:
       vitsearch heads correct pets garden.jpg dog
+      vitsearch heads correct pets sofa.jpg --none --with table.jpg --with lamp.jpg
       vitsearch heads train pets           learn from all corrections
     """
     from vitsearch.heads.store import HeadShelf
@@ -342,7 +356,7 @@ def correct(
         raise click.UsageError("give the label that is right, or --none")
     with session.open(device=device) as library:
         shelf = HeadShelf(library)
-        new = shelf.correct(name, Path(image), labels)
+        new = [each for path in (image, *others) for each in shelf.correct(name, Path(path), labels)]
         corrections = shelf.describe(name).corrections
     if as_json:
         print_json(
@@ -350,13 +364,15 @@ def correct(
                 "head": name,
                 "path": Path(image).absolute(),
                 "labels": labels,
-                "new_labels": new,
+                "others": [Path(path).absolute() for path in others],
+                "new_labels": list(dict.fromkeys(new)),
                 "corrections": corrections,
             }
         )
         return
     said = ", ".join(labels) if labels else "none of the labels"
-    say(f"{shown(image)}: {shown(said)}")
+    for path in (image, *others):
+        say(f"{shown(path)}: {shown(said)}")
     say(
         f"{plural(corrections, 'correction')}; learn from them with `vitsearch heads train {shown(name)}`",
         err=True,

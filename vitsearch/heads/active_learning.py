@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
     from vitsearch.heads.head import Head
 
+# TypiClust's own figures.
+_NEIGHBOURS = 20
+_MOST_CLUSTERS = 500
+_GROUP = 8
+_ROWS_AT_ONCE = 1024
 # Two photos at least this alike teach a head the same thing.
 _ALIKE = 0.9
 
@@ -65,6 +70,98 @@ def next_to_label(
     return tuple(
         Question(int(photos[row]), head.labels[labels[row]], float(probabilities[row])) for row in asked
     )
+
+
+def typical_photos(
+    rows: npt.NDArray[np.float32], known: npt.NDArray[np.float32], *, count: int
+) -> tuple[int, ...]:
+    """Return up to `count` of the unit rows (n, d) that stand for the most others, where few have a label yet.
+
+    TypiClust (Hacohen, Dekel and Weinshall, Active Learning on a Budget: Opposite Strategies Suit High and Low Budgets,
+    2022, section 3): as many clusters as there will be labels; of the largest that no labelled row (`known`, (m, d))
+    lies in, the row that is nearest to its neighbours.
+    """
+    clusters = _clusters(np.concatenate([rows, known]), len(known) + count)
+    covered = np.bincount(clusters[len(rows) :], minlength=clusters.max() + 1)
+    clusters = clusters[: len(rows)]
+    sizes = np.bincount(clusters, minlength=len(covered))
+    chosen: list[int] = []
+    for cluster in np.lexsort((-sizes, covered)).tolist():
+        members = np.flatnonzero(clusters == cluster)
+        if len(members) and len(chosen) < count:
+            chosen.append(int(members[typicality(rows[members]).argmax()]))
+    return tuple(chosen)
+
+
+def alike_groups(
+    rows: npt.NDArray[np.float32], known: npt.NDArray[np.float32], *, count: int
+) -> tuple[tuple[int, ...], ...]:
+    """Return up to `count` groups of alike rows, the largest first, the most typical row of each first.
+
+    They are clusters of unit rows (n, d), eight photos each or more, in which no labelled row (`known`) lies.
+    """
+    clusters = _clusters(np.concatenate([rows, known]), max(2, (len(rows) + len(known)) // _GROUP))
+    covered = np.isin(clusters[: len(rows)], clusters[len(rows) :])
+    numbers, sizes = np.unique(clusters[: len(rows)][~covered], return_counts=True)
+    groups = []
+    for number in numbers[np.argsort(-sizes, kind="stable")][:count]:
+        members = np.flatnonzero(clusters[: len(rows)] == number)
+        order = np.argsort(-typicality(rows[members]), kind="stable")
+        groups.append(tuple(members[order].tolist()))
+    return tuple(group for group in groups if len(group) > 1)
+
+
+def typicality(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return how typical each unit row (n, d) is: one over its mean distance to its 20 nearest neighbours, (n,)."""
+    neighbours = min(_NEIGHBOURS, len(rows) - 1)
+    if neighbours < 1:
+        return np.ones(len(rows), np.float32)
+    found = np.empty(len(rows), np.float32)
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        part = slice(start, start + _ROWS_AT_ONCE)
+        similar = np.partition(rows[part] @ rows.T, len(rows) - 1 - neighbours, axis=1)[:, -neighbours - 1 :]
+        # The most similar row is the row itself.
+        others = np.sort(similar, axis=1)[:, :-1]
+        found[part] = 1 / np.maximum(1e-3, np.sqrt(np.maximum(0, 2 - 2 * others)).mean(axis=1))
+    return found
+
+
+def worth_asking(
+    head: Head, rows: npt.NDArray[np.float32], norms: npt.NDArray[np.float32], *, count: int
+) -> tuple[int, ...]:
+    """Return up to `count` of the rows (n, d) that the head is in doubt of and that stand for many others.
+
+    Doubt is the small distance between the two best labels (Scheffer, Decomain and Wrobel, Active Hidden Markov Models
+    for Information Extraction, 2001), times the density of the photos around (Settles and Craven, An Analysis of Active
+    Learning Strategies for Sequence Labeling Tasks, 2008, section 3.5). No two are alike.
+    """
+    doubt = _doubt(head, rows, norms) * typicality(rows)
+    chosen: list[int] = []
+    for row in np.argsort(-doubt, kind="stable").tolist():
+        if len(chosen) == count:
+            break
+        if not chosen or float((rows[chosen] @ rows[row]).max()) < _ALIKE:
+            chosen.append(row)
+    return tuple(chosen)
+
+
+def _doubt(
+    head: Head, rows: npt.NDArray[np.float32], norms: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    if head.kind == "sigmoid":
+        return np.asarray(1 - 2 * np.abs(_nearest_to_even(head, rows, norms)[1] - 0.5), np.float32)
+    best = head.top(rows, norms, k=2).probabilities
+    return np.asarray(1 - (best[:, 0] - best[:, 1]) if best.shape[1] > 1 else 1 - best[:, 0], np.float32)
+
+
+def _clusters(rows: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.int64]:
+    """Return the number of each row's cluster, (n,), by k-means; the same rows have the same clusters."""
+    from sklearn.cluster import KMeans
+    from threadpoolctl import threadpool_limits
+
+    count = min(count, _MOST_CLUSTERS, len(np.unique(rows, axis=0)))
+    with threadpool_limits(1):
+        return np.asarray(KMeans(count, n_init=2, max_iter=30, random_state=0).fit_predict(rows), np.int64)
 
 
 def apply_corrections(

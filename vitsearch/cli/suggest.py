@@ -1,0 +1,66 @@
+"""`vitsearch heads suggest`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from vitsearch.cli.output import plural, print_json, say, shown
+from vitsearch.cli.progress import progress_bar
+from vitsearch.cli.session import Session, device_option, json_option, pass_session
+
+if TYPE_CHECKING:
+    from vitsearch.backbones.devices import Device
+
+_SHOWN_OF_A_GROUP = 5
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "-n", "count", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many single photos."
+)
+@click.option(
+    "--groups",
+    type=click.IntRange(0, 100),
+    default=5,
+    show_default=True,
+    help="How many groups of alike photos.",
+)
+@device_option
+@json_option
+@pass_session
+def suggest(session: Session, name: str, count: int, groups: int, device: Device, as_json: bool) -> None:
+    """Say what to label for the head NAME, which need not exist yet: the fastest way to a good one.
+
+    First come groups of alike photos, to name at once: put them into a folder of that name, or say it with
+    `vitsearch heads correct`. Then come single photos: typical ones while there are few examples; later those that
+    the head is in doubt of and that stand for many others. What has a label from you is left out.
+
+    \b
+    Examples:
+      vitsearch heads suggest pets
+      vitsearch heads suggest pets -n 10 --groups 0 --json
+    """
+    from vitsearch.heads import suggesting
+    from vitsearch.heads.store import HeadShelf
+
+    with session.open(device=device) as library, progress_bar(quiet=as_json) as on_progress:
+        found = suggesting.suggest(
+            HeadShelf(library), name, count=count, groups=groups, on_progress=on_progress
+        )
+    if as_json:
+        print_json(found)
+        return
+    for number, group in enumerate(found.groups, 1):
+        say(f"group {number}, {plural(len(group.photos), 'photo')}:")
+        for photo in group.photos[:_SHOWN_OF_A_GROUP]:
+            say(f"  {shown(str(photo.path))}")
+        if len(group.photos) > _SHOWN_OF_A_GROUP:
+            say(f"  and {len(group.photos) - _SHOWN_OF_A_GROUP:,} more (all with --json)")
+    for photo in found.photos:
+        guess = f"{photo.probability:6.1%}  {shown(photo.label)}" if photo.label else "      ?"
+        say(f"{guess}  {shown(str(photo.path))}")
+    if not found.photos:
+        say("every photo of the library has a label from you", err=True)

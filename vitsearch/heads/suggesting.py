@@ -1,0 +1,125 @@
+"""What to label, from the first photo on: groups of alike photos to name at once, and photos worth asking about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vitsearch.errors import HeadError, LibraryMissing
+from vitsearch.heads.active_learning import alike_groups, typical_photos, worth_asking
+from vitsearch.heads.store import embed_present
+from vitsearch.storage.catalog import Filter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from vitsearch.heads.head import Head
+    from vitsearch.heads.store import HeadShelf
+    from vitsearch.indexing.embedding import Progress
+
+    Ids = npt.NDArray[np.int64]
+    Vectors = npt.NDArray[np.float32]
+
+# Photos that are compared with each other: more of a large library would cost seconds and show the same groups.
+_COMPARED = 8192
+# With fewer examples a label, typical photos teach more than doubtful ones.
+_ENOUGH_FOR_DOUBT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class SuggestedPhoto:
+    """A photo worth labelling; what the head would have said, with its probability, where there is a head that can."""
+
+    path: Path
+    photo: int
+    label: str | None = None
+    probability: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SuggestedGroup:
+    """Photos that are alike, the most typical one first: one name may do for all."""
+
+    photos: tuple[SuggestedPhoto, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestions:
+    """What to label for a head: groups, the largest first, and single photos, the most worthwhile first."""
+
+    head: str
+    groups: tuple[SuggestedGroup, ...]
+    photos: tuple[SuggestedPhoto, ...]
+
+
+def suggest(
+    shelf: HeadShelf,
+    name: str,
+    *,
+    count: int = 20,
+    groups: int = 5,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+) -> Suggestions:
+    """Say what to label in the library for a head, which need not exist yet.
+
+    Photos that it was trained or corrected on are left out. Of a large library a random part is looked at. Raises
+    `LibraryMissing` when the library holds no photos.
+    """
+    if count < 1:
+        raise HeadError(f"cannot name {count} photos: ask for one or more")
+    library, catalog = shelf.library, shelf.library.catalog
+    head = shelf.get(name) if name in shelf.names() else None
+    active = catalog.active_space()
+    space = head.space if head is not None else (active[1] if active else None)
+    ids = catalog.select(Filter()).tolist()
+    if space is None or not ids:
+        raise LibraryMissing(
+            f"the library in {library.folder} holds no photos yet: run `vitsearch index FOLDER`"
+        )
+    examples = shelf.tables.examples(name)
+    unlabelled = np.setdiff1d(np.array(sorted(ids), np.int64), np.array(sorted(examples), np.int64))
+    if len(unlabelled) > _COMPARED:
+        unlabelled = np.sort(np.random.default_rng(0).permutation(unlabelled)[:_COMPARED])
+    places = {photo: row.paths for photo, row in catalog.photos(unlabelled.tolist()).items() if row.paths}
+    embed_present(library, space, np.array(sorted(places), np.int64), on_progress)
+    space_id = catalog.add_space(space)
+    photos, rows, norms = catalog.embeddings(space_id, space.dimension, np.array(sorted(places), np.int64))
+    known = catalog.embeddings(space_id, space.dimension, np.array(sorted(examples), np.int64))[1]
+    if not len(rows):
+        return Suggestions(name, (), ())
+    chosen = _questions(head, rows, norms, known, count)
+
+    def named(places_in_rows: tuple[int, ...]) -> tuple[SuggestedPhoto, ...]:
+        found = np.array(places_in_rows, np.int64)
+        return tuple(
+            SuggestedPhoto(places[photo][0], photo, label, probability)
+            for photo, (label, probability) in zip(
+                photos[found].tolist(), _said(head, rows[found], norms[found]), strict=True
+            )
+        )
+
+    together = alike_groups(rows, known, count=groups) if groups else ()
+    return Suggestions(name, tuple(SuggestedGroup(named(group)) for group in together), named(chosen))
+
+
+def _questions(
+    head: Head | None, rows: Vectors, norms: npt.NDArray[np.float32], known: Vectors, count: int
+) -> tuple[int, ...]:
+    if head is None or len(known) < _ENOUGH_FOR_DOUBT * len(head.labels):
+        return typical_photos(rows, known, count=count)
+    return worth_asking(head, rows, norms, count=count)
+
+
+def _said(
+    head: Head | None, rows: Vectors, norms: npt.NDArray[np.float32]
+) -> list[tuple[str | None, float | None]]:
+    if head is None or not len(rows):
+        return [(None, None)] * len(rows)
+    return [
+        (each.labels[0].label, round(each.labels[0].probability, 6)) for each in head.top(rows, norms, k=1)
+    ]
