@@ -2,6 +2,8 @@
 
 import io
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -9,9 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vitsearch.decoding.decoders import Decoders
 from vitsearch.errors import UnreadablePhoto
 from vitsearch.photos.facts import date_in_name
 from vitsearch.photos.photo import parse_photo, read_photo
+from vitsearch.space import Preprocessing
 
 DATA = Path(__file__).parent / "data"
 SAMPLES = Path(__file__).parent.parent / "sample_images"
@@ -146,6 +150,14 @@ def test_a_jpeg_without_its_last_two_bytes_is_whole_and_one_that_lacks_pixels_is
 def test_the_primary_image_of_a_heic_with_several_is_the_photo():
     photo = read_photo(DATA / "two-images.heic")
     assert (photo.facts.width, photo.facts.height) == photo.pixels().size == (800, 450)
+
+
+def test_a_heic_with_several_images_is_prepared_with_a_thumbnail_in_a_decoding_process():
+    square = Preprocessing(224, 224, 224, "crop", 3, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    with Decoders(1) as decoders, decoders.open(DATA / "two-images.heic") as photo:
+        _, pixels, small = photo.prepared_with_thumbnail(square, (1920, 320))
+    assert pixels.shape == (224, 224, 3)
+    assert small.size == (569, 320)
 
 
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.9])
@@ -328,3 +340,15 @@ def test_the_name_is_asked_last(tmp_path):
     assert (found.taken, found.taken_from) == ("2019-07-01T18:30:11", "name")
     (tmp_path / "IMG_20190701_183011.jpg").write_bytes(encoded("JPEG", exif=exif({0x0132: OTHER})))
     assert read_photo(tmp_path / "IMG_20190701_183011.jpg").facts.taken == "2024-05-17T10:11:12"
+
+
+def test_a_search_for_a_closed_standard_input_says_so():
+    done = subprocess.run(
+        f"exec {sys.executable} -m vitsearch search - <&-",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "standard input, and that is closed" in done.stderr

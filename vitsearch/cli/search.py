@@ -159,6 +159,8 @@ def search(
         inputs=(*(image for image in images if image != "-"), *negatives),
         force=force,
     )
+    if "-" in images and sys.stdin is None:
+        raise click.UsageError('"-" reads an image from standard input, and that is closed')
     examples: list[str | BinaryIO] = [sys.stdin.buffer if image == "-" else image for image in images]
     with session.open(device=device) as library, _store(store, token) as asked:
         if label is not None and head is not None:

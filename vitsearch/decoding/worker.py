@@ -63,6 +63,12 @@ class _Worker:
             return self._pixels(request["min_side"], request["box"], request["colours"])
         except UnreadablePhoto as error:
             return self._refusal(error), []
+        except EOFError:
+            raise  # the owner asked for what was not opened
+        except Exception as error:  # noqa: BLE001 - whatever a decoder raises is a reason, and the process lives on
+            refused = UnreadablePhoto("it", f"its decoder failed on it ({type(error).__name__})")
+            refused.__cause__ = error
+            return self._refusal(refused), []
         finally:
             faulthandler.cancel_dump_traceback_later()
 

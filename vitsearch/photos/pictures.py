@@ -106,8 +106,11 @@ class PillowPicture:
             image.draft(None, (min_side, min_side))
         image.load()
         if not first_frame and self._format.container in (Container.GIF, Container.RIFF, Container.PNG):
-            return _telling_frame(image)
-        return image
+            image = _telling_frame(image)
+        # A file of several images decodes anew whenever it is asked for anything: what is scaled in place must be no
+        # file any more.
+        is_several = self._format.container is Container.ITEMS and getattr(image, "n_frames", 1) > 1
+        return image.copy() if is_several else image
 
     def _without_its_end(self, min_side: int | None) -> Image | None:
         """Return the image of a JPEG that lacks nothing but its end, or None.
