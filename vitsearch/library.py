@@ -205,6 +205,11 @@ class Library:
             if upgrade:
                 model, change_model = self._upgraded_model(catalog, model), True
             space_id, space = self._space_for_index(catalog, model, change=change_model)
+            if space.preprocessing.colours == "stored" and not space.is_imported:
+                self._notice(
+                    "this library was made before colour profiles were followed, and stays as it is: "
+                    "`vitsearch index --upgrade` embeds its photos again"
+                )
             run = IndexRun(
                 catalog,
                 space_id,

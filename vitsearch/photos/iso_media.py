@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 _NOTE_TYPES = (b"Exif", b"mime", b"uri ")
 _XMP_MIME = b"application/rdf+xml"
+_TIFF = (b"II*\x00", b"MM\x00*")
 _MOST_ITEMS = 100_000
 # A reference from a note to what it describes; tagging a photo adds one.
 _DESCRIBES = b"cdsc"
@@ -166,6 +167,8 @@ def split_items(view: memoryview) -> tuple[list[memoryview], bytes | None, bytes
         elif kind == b"Exif" and exif is None:
             whole = b"".join(pieces)
             exif = whole[4 + int.from_bytes(whole[:4], "big") :]
+            if not exif.startswith((b"Exif", *_TIFF)):  # some leave the offset out
+                exif = whole[min((at for at in map(whole.find, _TIFF) if at >= 0), default=len(whole)) :]
         elif kind == b"mime" and _XMP_MIME in bytes(meta.entries[item]):
             xmp = b"".join(pieces)
     for kind, source, targets in sorted(meta.references):
@@ -184,7 +187,7 @@ def what_is_missing(data: bytes) -> str | None:
     except (ValueError, IndexError):
         return None
     if meta is None:
-        return "its list of images is missing"
+        return _what_ends_early(view)
     needed = [meta.primary]
     for item in needed:
         needed += [
@@ -200,6 +203,18 @@ def what_is_missing(data: bytes) -> str | None:
     if not _is_whole(view, meta, meta.primary):
         return "its image data ends early"
     return f"{len(tiles)} of {len(needed) - 1} tiles are missing" if tiles else None
+
+
+def _what_ends_early(view: memoryview) -> str | None:
+    """A file without a list of images is a film, whose boxes are all there, or was cut before the list."""
+    try:
+        return (
+            None
+            if any(True for _ in list(boxes(view, 0, len(view)))[1:])
+            else "its list of images is missing"
+        )
+    except ValueError:
+        return "its list of images is missing"
 
 
 def _is_whole(view: memoryview, meta: Meta, item: int) -> bool:

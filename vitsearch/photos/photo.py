@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 # Limits on what one file may cost. A 200-megapixel phone photo passes; a decompression bomb does not.
 MAX_FILE_BYTES = 1 << 29
 MAX_PIXELS = 256_000_000
+_NOT_SUPPORTED = (
+    "unsupported", "not supported", "unknown", "not implemented", "not been built in", "primary item", "security limit",
+)  # fmt: skip
 _NO_IMAGE = "it is not an image in a format that is read here"
 
 
@@ -189,7 +192,7 @@ def _reason(error: Exception) -> str:
         word in lowered for word in ("truncated", "broken data stream", "end of file", "premature", "no data")
     ):
         return f"it is truncated ({text})"
-    if any(word in lowered for word in ("unsupported", "not supported", "unknown", "not implemented")):
+    if any(word in lowered for word in _NOT_SUPPORTED):
         return f"it is of a kind that is not supported ({text})"
     return f"its image data is damaged ({text})"
 

@@ -140,7 +140,7 @@ def _claimed_space(library: Library, file: VectorFile) -> Space:
         raise StoreError(f"{file.path} does not say which model its vectors are of: name it with --model")
     active = library.existing_space()
     if active is None or active.model != file.model:
-        unknown = Preprocessing(0, 0, 0, "crop", 0, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+        unknown = Preprocessing(0, 0, 0, "crop", 0, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "stored")
         return Space(file.model, "", unknown, "cls", file.dimension)
     if active.is_imported:
         return active
