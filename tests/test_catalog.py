@@ -2,6 +2,8 @@
 
 import os
 import sqlite3
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -202,3 +204,24 @@ def test_a_catalog_can_be_read_while_the_library_is_open_elsewhere(library, phot
         second.close()
     with Library.open(library.folder) as other:
         assert other.status() == library.status()
+
+
+def test_a_path_is_the_same_file_in_every_locale():
+    code = (
+        "import os, sys\n"
+        "from vitsearch.storage.database import path_to_value, value_to_path\n"
+        "names = [b'K\\xc3\\xa4se/\\xf0\\x9f\\x93\\xb7.jpg', b'K\\xe4se.jpg', b'plain.jpg']\n"
+        "values = [path_to_value(os.fsdecode(name)) for name in names]\n"
+        "assert [os.fsencode(value_to_path(value)) for value in values] == names\n"
+        "print(sys.getfilesystemencoding(), ascii(values))"
+    )
+    seen = {}
+    for mode in ("1", "0"):
+        environment = {**os.environ, "PYTHONUTF8": mode, "LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0"}
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+        )
+        encoding, _, values = done.stdout.strip().partition(" ")
+        seen[encoding] = values
+    assert len(set(seen.values())) == 1
+    assert "b'K\\xe4se.jpg'" in next(iter(seen.values()))
