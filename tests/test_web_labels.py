@@ -110,6 +110,22 @@ def test_a_correction_counts_at_once_is_learnt_from_and_can_be_taken_back(client
     assert client.delete(address).status_code == 404
 
 
+def test_none_of_these_is_an_answer_of_a_person_and_of_a_head(client):
+    rows = client.get("/api/heads/warmth/predictions").json()["predictions"]
+    photo = next(row["photo"] for row in rows if row["labels"])
+    correction = {"photo": photo, "labels": []}
+    assert client.post("/api/heads/warmth/corrections", json=correction).json()["corrections"] == 1
+    said = {row["photo"]: row for row in client.get("/api/heads/warmth/predictions").json()["predictions"]}
+    assert (said[photo]["labels"], said[photo]["corrected"]) == ([], True)
+    for label in ("warm", "cold"):
+        found = client.get("/api/heads/warmth/predictions", params={"label": label}).json()["predictions"]
+        assert photo not in [row["photo"] for row in found]
+        assert all(row["labels"] for row in found)
+    trained = client.post("/api/heads/warmth/train").json()
+    assert {each["label"] for each in trained["after"]["labels"]} == {"warm", "cold"}
+    assert client.delete(f"/api/heads/warmth/corrections/{photo}").json()["corrections"] == 0
+
+
 def test_training_again_says_how_good_it_was_before_and_is_now(client):
     wrong = client.get("/api/heads/warmth/next", params={"n": 2}).json()["photos"]
     for row in wrong:

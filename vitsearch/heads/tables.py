@@ -40,9 +40,12 @@ class Said:
     by_person: bool
 
 
+_NONE = 2
+
+
 def _belief(labelling: Labelling) -> int:
     """Return the column `abstained`: 0 where the labels count, 1 where the head is unsure, 2 for none of the labels."""
-    return 2 if labelling.none else int(labelling.abstained)
+    return _NONE if labelling.none else int(labelling.abstained)
 
 
 class HeadTables:
@@ -148,7 +151,10 @@ class HeadTables:
         return given
 
     def best(self, head: str, version: int) -> list[tuple[int, str, float, bool]]:
-        """Return (photo id, best label, probability, abstained) of each photo asked about, most probable first."""
+        """Return (photo id, best label, probability, none) of each photo asked about, most probable first.
+
+        `none`: whether the photo shows none of the head's labels.
+        """
         # SQLite takes the other columns from the row that holds the maximum.
         rows = self._database.rows(
             "SELECT photo, label, max(probability), abstained FROM photo_labels WHERE head = ? AND version = ? "
@@ -156,8 +162,8 @@ class HeadTables:
             [head, version],
         )
         return [
-            (photo, label, probability, bool(abstained))
-            for photo, label, probability, abstained in cast("list[tuple[int, str, float, int]]", rows)
+            (photo, label, probability, belief == _NONE)
+            for photo, label, probability, belief in cast("list[tuple[int, str, float, int]]", rows)
         ]
 
     def said_of(self, photo: int) -> list[tuple[str, str, float, int, bool]]:

@@ -100,7 +100,7 @@ class LabelCount:
 class Prediction:
     """A photo and its best label, or the label that was asked for; `corrected` ones are a person's word.
 
-    `labels` holds several only where a person named several, and none where a person said that none fits.
+    `labels` holds several only where a person named several, and none where a person or the head says that none fits.
     """
 
     photo: int
@@ -333,8 +333,8 @@ def _opinions(library: Library, head: Head, label: str | None) -> list[Opinion]:
             for photo, probability in tables.photos_with(head.name, head.version, label)
         ]
     said: list[Opinion] = [
-        (photo, (best,), probability, False)
-        for photo, best, probability, _ in tables.best(head.name, head.version)
+        (photo, () if none else (best,), probability, False)
+        for photo, best, probability, none in tables.best(head.name, head.version)
         if photo not in corrected
     ]
     return said + [(photo, labels, 1.0, True) for photo, labels in corrected.items()]

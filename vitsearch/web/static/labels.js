@@ -29,9 +29,9 @@ export class LabelsView {
       decorate: (tile, index) => {
         const { labels, probability, corrected } = row(index);
         tile.classList.toggle("corrected", corrected);
-        tile.append(h("div", { class: "caption" }, h("b", {}, labels.join(", ") || "no label"), corrected ? h("span", { class: "tag good" }, "by you") : h("span", {}, percent(probability))));
+        tile.append(h("div", { class: "caption" }, h("b", {}, labels.join(", ") || "none of these"), corrected ? h("span", { class: "tag good" }, "by you") : h("span", {}, percent(probability))));
       },
-      keys: Object.fromEntries([..."123456789"].map((digit) => [digit, (index) => this.#giveNumber(Number(digit), row(index))])),
+      keys: Object.fromEntries([..."0123456789"].map((digit) => [digit, (index) => this.#giveNumber(Number(digit), row(index))])),
     });
     this.teach = h("div", { class: "teach" });
     this.body = h("div", { class: "view-body" });
@@ -44,7 +44,7 @@ export class LabelsView {
       Enter: () => { if (!this.next || !this.queue?.length) return false; this.#give(this.queue[0], this.queue[0].labels[0]); return true; },
       ArrowDown: () => (this.next ? false : this.grid.focus()),
       ArrowRight: () => (this.next ? this.#skip() : this.grid.focus()),
-      ...Object.fromEntries([..."123456789"].map((digit) => [digit, () => this.#giveNumber(Number(digit), this.next ? this.queue?.[0] : this.rows?.[this.grid.current])])),
+      ...Object.fromEntries([..."0123456789"].map((digit) => [digit, () => this.#giveNumber(Number(digit), this.next ? this.queue?.[0] : this.rows?.[this.grid.current])])),
     };
   }
 
@@ -180,6 +180,7 @@ export class LabelsView {
     this.legend.hidden = false;
     this.legend.replaceChildren(...this.head.labels.slice(0, 9).map((label, at) =>
       button(label, () => this.#giveNumber(at + 1, this.next ? this.queue?.[0] : this.rows?.[this.grid.current]), { key: String(at + 1) })),
+    button("None of these", () => this.#giveNumber(0, this.next ? this.queue?.[0] : this.rows?.[this.grid.current]), { key: "0", kind: "quiet" }),
     button(this.head.labels.length > 9 ? "Other label …" : "New label …", () => this.#name(), { key: "l", kind: "quiet" }),
     h("span", { class: "grow" }), button("Undo", () => this.#undo(), { key: "u", kind: "quiet", disabled: !this.done.length }));
   }
@@ -247,19 +248,19 @@ export class LabelsView {
   }
 
   #giveNumber(number, row) {
-    const label = this.head?.labels[number - 1];
-    if (label && row) this.#give(row, label);
+    const label = number ? this.head?.labels[number - 1] : null;
+    if (this.head && label !== undefined && row) this.#give(row, label);
   }
 
-  /** The label is shown, and the focus moves on, before the server has answered: hands are faster. */
+  /** The label (null: none of these) is shown, and the focus moves on, before the server has answered: hands are faster. */
   async #give(row, label) {
     const { head } = this;
     const step = { head: head.name, row, before: { labels: row.labels, probability: row.probability, corrected: row.corrected } };
     this.done.push(step);
-    Object.assign(row, { labels: [label], corrected: true, probability: 1 });
+    Object.assign(row, { labels: label === null ? [] : [label], corrected: true, probability: 1 });
     if (!step.before.corrected) head.corrections += 1;
     this.#afterChange(row);
-    announce(`${fileName(row.path)}: ${label}`);
+    announce(`${fileName(row.path)}: ${label ?? "none of these"}`);
     step.sent = this.#send(head, row, label);
     try {
       const { new_labels: fresh } = await step.sent;
@@ -273,7 +274,7 @@ export class LabelsView {
     }
   }
 
-  #send = (head, row, label) => post(`/api/heads/${encodeURIComponent(head.name)}/corrections`, { photo: row.photo, labels: [label] });
+  #send = (head, row, label) => post(`/api/heads/${encodeURIComponent(head.name)}/corrections`, { photo: row.photo, labels: label === null ? [] : [label] });
 
   #afterChange(row) {
     this.list.querySelector(".accuracy")?.replaceWith(this.#accuracy());
