@@ -4,12 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from vitsearch.duplicates.group.grouping import DuplicateGroup, Link, group, moments_apart
+from vitsearch.duplicates.group.grouping import DuplicateGroup, Link, moments_apart
+from vitsearch.duplicates.group.grouping import group as grouping
 from vitsearch.duplicates.group.keep import Candidate, choose
 from vitsearch.duplicates.group.sidecars import are_one_item
 from vitsearch.duplicates.verify.evidence import Evidence
 
 PHOTOS = Path("/photos")
+DAY = 24 * 3600 * 10**9
 
 
 def file(name: str, photo: int, **facts: object) -> Candidate:
@@ -17,6 +19,10 @@ def file(name: str, photo: int, **facts: object) -> Candidate:
         "content": f"{photo}".encode(), "size": 1000, "mtime_ns": 0, "format": "JPEG", "width": 400, "height": 300,
     }  # fmt: skip
     return Candidate(path=PHOTOS / name, photo=photo, **{**values, **facts})
+
+
+def group(files: list[Candidate], links: list[Link], **options: object) -> list[DuplicateGroup]:
+    return grouping(files, links, **options).groups
 
 
 def near(first: int, second: int, score: float = 0.95, **seen: float) -> Link:
@@ -138,12 +144,12 @@ def test_a_raw_file_and_its_picture_are_one_item():
         ({"width": 4000}, {"width": 2000}, "highest resolution (4000 x 300)"),
         ({"format": "PNG"}, {"format": "JPEG"}, "best format (PNG)"),
         ({"sidecars": (PHOTOS / "zz-good.nef",)}, {"format": "PNG"}, "best format (raw)"),
-        ({"sidecars": (PHOTOS / "zz-good.mov",)}, {}, "camera's own data, not an edited copy"),
+        ({"sidecars": (PHOTOS / "zz-good.mov",)}, {}, "holds the video of its moment"),
         ({"quality": 95}, {"quality": 60}, "highest JPEG quality (95)"),
-        ({"camera": "Pixel 7"}, {"camera": None}, "camera's own data, not an edited copy"),
-        ({}, {"software": "GIMP 2.10"}, "camera's own data, not an edited copy"),
-        ({"mtime_ns": 1}, {"mtime_ns": 2}, "the oldest file"),
-        ({"width": 380}, {"width": 500, "share": 0.75, "mtime_ns": 3}, "the oldest file"),
+        ({"camera": "Pixel 7"}, {"camera": None}, "has the camera's own data"),
+        ({}, {"software": "GIMP 2.10"}, "not saved by an editor"),
+        ({"mtime_ns": 1}, {"mtime_ns": 2 + DAY}, "the oldest file"),
+        ({"width": 380}, {"width": 500, "share": 0.75, "mtime_ns": 3 + DAY}, "the oldest file"),
         ({"part": False}, {"part": True, "width": 900}, "shows the whole frame"),
     ],
 )

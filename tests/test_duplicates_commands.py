@@ -98,7 +98,7 @@ def test_the_text_names_each_group_and_says_what_would_be_kept_and_why(library, 
         f"  exact  {photos}/sub/cat.jpg  (1.000)\n"
     )
     assert done.stderr == "1 group among 3 photos: 1 exact\n"
-    assert "default cut-offs" in call("duplicates").stderr
+    assert "default thresholds" in call("duplicates").stderr
 
 
 @pytest.mark.parametrize("action", ["trash", "move", "hardlink", "symlink"])

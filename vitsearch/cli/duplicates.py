@@ -287,18 +287,34 @@ def _summarise(report: DuplicateReport) -> None:
         + (f": {told}" if told else ""),
         err=True,
     )
+    if report.alike:
+        say(
+            f"{plural(len(report.alike), 'pair')} of pages or drawings differ in a detail: alike, and in no plan",
+            err=True,
+        )
+    if report.contains:
+        say(
+            f"{plural(len(report.contains), 'file')} hold or show more than a copy: in no group with it",
+            err=True,
+        )
     if report.calibrated is not None:
         say(_stated(report.calibrated), err=True)
 
 
 def _stated(calibrated: CalibratedThresholds) -> str:
+    from vitsearch.duplicates.verify.evidence import Thresholds
+
     lines = f"agreement from {calibrated.thresholds.share:.2f}, closeness from {calibrated.thresholds.closeness:.3f}"
     if calibrated.calibration is None:
-        return f"near: default cut-offs ({lines}); {plural(calibrated.photos, 'photo')} are too few to earn their own"
+        return f"near: default thresholds ({lines})"
     recall = ", ".join(f"{family} {share:.2f}" for family, share in calibrated.recall.items())
     known = calibrated.calibration
+    tightened = calibrated.thresholds.share - Thresholds().share
+    if tightened > 0:
+        why = f"tightened ({lines}), because pairs that you told apart would pass the default thresholds"
+    else:
+        why = f"default thresholds ({lines}): no pair that is known to be false passes them"
     return (
-        f"near: calibrated on this library ({lines}): {known.mistaken} of {plural(known.negatives, 'pair')} of "
-        f"other photos pass them, and about {known.false_share:.2%} of the reported pairs may be wrong; found of "
-        f"synthetic copies, once looked at: {recall}"
+        f"near: {why}; {known.mistaken} of {plural(known.negatives, 'pair')} of other photos pass; found of synthetic "
+        f"copies, once verified: {recall}"
     )

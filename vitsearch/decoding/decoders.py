@@ -13,6 +13,7 @@ import numpy as np
 from vitsearch.decoding.messages import seconds_to_read
 from vitsearch.decoding.process import DecodingProcess, Limits, ProcessDied
 from vitsearch.errors import UnreadablePhoto
+from vitsearch.photos.details import FileDetails
 from vitsearch.photos.grey_grid import GRID
 from vitsearch.photos.perceptual_hash import hash_of_grid
 from vitsearch.photos.photo import MAX_PIXELS
@@ -41,6 +42,11 @@ _FACTS: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("latitude", "longitude", "altitude"), (float, type(None))),
     "rating": (int, type(None)),
     "keywords": tuple,
+}
+_DETAILS: dict[str, type] = {
+    **dict.fromkeys(("frames", "depth", "video_bytes"), int),
+    **dict.fromkeys(("alpha", "lens", "exposure"), bool),
+    **dict.fromkeys(("profile", "extras", "pixels"), str),
 }
 _HASH_BYTES = 32
 
@@ -206,7 +212,12 @@ class ProtectedPhoto:
         return self._twice(lambda: self._decoded(request, understood, most=most + room))
 
     def pixels(
-        self, *, min_side: int | None = None, box: tuple[int, int] | None = None, colours: Colours = "sRGB"
+        self,
+        *,
+        min_side: int | None = None,
+        box: tuple[int, int] | None = None,
+        colours: Colours = "sRGB",
+        as_drawing: bool = False,
     ) -> Image:
         """Decode into an upright RGB image, as `PhotoFile.pixels` does.
 
@@ -225,8 +236,25 @@ class ProtectedPhoto:
             return frombytes("RGB", size, data)
 
         most = 3 * (MAX_PIXELS if box is None else math.prod(box))
-        request = {"min_side": min_side, "box": box, "colours": colours}
+        request = {"min_side": min_side, "box": box, "colours": colours, "as_drawing": as_drawing}
         return self._twice(lambda: self._decoded(request, understood, most=most))
+
+    def details(self, *, with_pixels: bool = False) -> FileDetails:
+        """Say what the file holds beside its pixels, as `PhotoFile.details` does.
+
+        Raises:
+            UnreadablePhoto: the image data is damaged, or needs more time or memory than a photo may.
+
+        """
+
+        def understood(fields: Fields, _: bytes) -> FileDetails:
+            known = fields["details"]
+            found = FileDetails(**{**known, "table": tuple(map(int, known["table"]))})
+            if any(type(getattr(found, name)) is not kind for name, kind in _DETAILS.items()):
+                raise TypeError("details of other types")
+            return found
+
+        return self._twice(lambda: self._decoded({"details": with_pixels}, understood, most=0))
 
     def _twice(self, step: Callable[[], Answer]) -> Answer:
         """Take a step, and once more in a new process where it kills one."""

@@ -60,7 +60,11 @@ class _Worker:
                 return self._prepare(
                     Preprocessing(**request["prepare"]), request["thumbnail"], request["crop"]
                 )
-            return self._pixels(request["min_side"], request["box"], request["colours"])
+            if "details" in request:
+                return {"details": asdict(self._opened().details(with_pixels=request["details"]))}, []
+            return self._pixels(
+                request["min_side"], request["box"], request["colours"], as_drawing=request["as_drawing"]
+            )
         except UnreadablePhoto as error:
             return self._refusal(error), []
         except EOFError:
@@ -110,9 +114,9 @@ class _Worker:
         return {"thumbnail": image.size}, [*parts, image.tobytes()]
 
     def _pixels(
-        self, min_side: int | None, box: tuple[int, int] | None, colours: Colours
+        self, min_side: int | None, box: tuple[int, int] | None, colours: Colours, *, as_drawing: bool
     ) -> tuple[dict[str, Any], list[bytes]]:
-        image = self._opened().pixels(min_side=min_side, colours=colours)
+        image = self._opened().pixels(min_side=min_side, colours=colours, as_drawing=as_drawing)
         if box is not None:
             image.thumbnail(box)
         return {"width": image.width, "height": image.height}, [image.tobytes()]

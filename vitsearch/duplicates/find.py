@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from vitsearch.duplicates.calibrate.library_thresholds import CalibratedThresholds, calibrated_thresholds
-from vitsearch.duplicates.group.grouping import TIERS, DuplicateGroup, Link, Tier, group
-from vitsearch.duplicates.group.quality import jpeg_quality
-from vitsearch.duplicates.group.sidecars import Sidecars
+from vitsearch.duplicates.group.describe import described
+from vitsearch.duplicates.group.grouping import TIERS, DuplicateGroup, Grouping, KeptApart, Link, Tier, group
+from vitsearch.duplicates.group.sets import Sets
 from vitsearch.duplicates.propose.candidates import (
     pairs_by_embedding,
     pairs_by_hash,
@@ -29,6 +29,7 @@ from vitsearch.duplicates.tables import (
     hashes_of,
     moments,
     present_photos,
+    shots_of,
 )
 from vitsearch.duplicates.verify.verifier import Verifier, verifying_threads
 from vitsearch.errors import BadQuery, UnreadablePhoto
@@ -44,7 +45,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from vitsearch.duplicates.group.keep import Candidate
+    from vitsearch.duplicates.verify.evidence import Evidence
     from vitsearch.library import Library
+    from vitsearch.storage.catalog import Catalog
 
     Ids = npt.NDArray[np.int64]
     AnyPath = str | os.PathLike[str]
@@ -52,6 +55,8 @@ if TYPE_CHECKING:
 MAX_FALSE_SHARE = 0.001
 # Pairs whose photos' facts are fetched at once.
 _CHUNK = 2048
+# Pairs that are verified at once, before what they link is known.
+_STEP = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +69,28 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class AlikePair:
+    """Two pages or drawings that differ in a detail: alike, and not the same."""
+
+    first: Path
+    second: Path
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
 class DuplicateReport:
     """The groups that were found, and what that rests on.
 
+    `alike` and `contains` are in no group and no plan: pages that differ in a detail; files that show what others show
+    and more, such as a collage of photos.
     `calibrated`: the cut-offs of the second look and how much they find; None where no second look was asked for.
     `photos`: how many were compared; `pairs`: how many pairs of them were judged; `skipped`: files that have gone,
     have changed since they were indexed, or cannot be read.
     """
 
     groups: tuple[DuplicateGroup, ...]
+    alike: tuple[AlikePair, ...]
+    contains: tuple[KeptApart, ...]
     calibrated: CalibratedThresholds | None
     photos: int
     pairs: int
@@ -132,22 +150,43 @@ def find_duplicates(
     places = names_of(scope)
     # Grouping asks for pairs that nobody proposed, and may look at any photo again: the decoders serve it, too.
     with verifying_threads(verifier) as pool:
-        links = _verified(verifier, pool, pairs, on_progress)
+        links, asked = _verified(verifier, pool, pairs, on_progress)
         involved = {photo for link in links for photo in (link.first, link.second)}
         involved.update(np.intersect1d(copied_photos(catalog), ids).tolist())
         files, skipped = _checked(
             file for file in files_of(catalog, involved) if not scope or _is_below(file.path, places)
         )
-        files = _described(files, links)
-        groups = _grouped(
+        verifier.prepare(involved)
+        files = described(files, links, decoders=verifier.decoders, pixels=verifier.in_full, pool=pool)
+        grouping = _grouped(
             files, links, tiers, rejected, names_of(map(absolute_path, prefer)), verifier.confirm
         )
+        groups = grouping.groups
         if sides:
             side_names = [names_of([side]) for side in sides]
             groups = [found for found in groups if _is_on_all(found, side_names)]
         groups = [_seen_from_keep(found, verifier) for found in groups]
     skipped = sorted({*skipped, *verifier.unreadable}, key=lambda file: file.path)
-    return DuplicateReport(tuple(groups), calibrated, len(ids), len(pairs), tuple(skipped))
+    return DuplicateReport(
+        tuple(groups),
+        _alike(catalog, verifier),
+        tuple(grouping.apart),
+        calibrated,
+        len(ids),
+        asked,
+        tuple(skipped),
+    )
+
+
+def _alike(catalog: Catalog, verifier: Verifier) -> tuple[AlikePair, ...]:
+    pairs = sorted(verifier.alike.items())
+    shots = shots_of(catalog, {photo for pair, _ in pairs for photo in pair})
+    found = []
+    for (first, second), evidence in pairs:
+        one, two = shots[first].path, shots[second].path
+        if one is not None and two is not None:
+            found.append(AlikePair(one, two, evidence))
+    return tuple(found)
 
 
 def group_name(found: DuplicateGroup) -> str:
@@ -182,32 +221,54 @@ def _across(pairs: Pairs, first: Ids, second: Ids) -> Pairs:
 
 def _verified(
     verifier: Verifier, pool: Executor, pairs: Pairs, on_progress: Callable[[Progress], None]
-) -> list[Link]:
+) -> tuple[list[Link], int]:
     links: list[Link] = []
+    sets = Sets()
+    asked = 0
     for start in range(0, len(pairs), _CHUNK):
-        on_progress(Progress("look", start, len(pairs)))
         part = pairs.chosen(np.arange(start, min(start + _CHUNK, len(pairs))))
         verifier.prepare(np.unique(np.concatenate([part.first, part.second])).tolist())
-        found = pool.map(verifier.verify, part.first.tolist(), part.second.tolist(), part.cosines.tolist())
-        links += [link for link in found if link is not None]
+        for step in range(0, len(part), _STEP):
+            on_progress(Progress("look", start + step, len(pairs)))
+            chosen = slice(step, step + _STEP)
+            # What is linked through others already is asked again where it matters: against the kept file.
+            waiting = [
+                pair
+                for pair in zip(
+                    part.first[chosen].tolist(),
+                    part.second[chosen].tolist(),
+                    part.cosines[chosen].tolist(),
+                    strict=True,
+                )
+                if not sets.joined(*pair[:2])
+            ]
+            asked += len(waiting)
+            for link in pool.map(lambda pair: verifier.verify(*pair), waiting):
+                if link is not None:
+                    links.append(link)
+                    if link.tier != "burst":
+                        sets.join(link.first, link.second)
     on_progress(Progress("look", len(pairs), len(pairs)))
-    return links
+    return links, asked
 
 
 def _checked(files: Iterable[Candidate]) -> tuple[list[Candidate], list[UnreadableFile]]:
     """Leave out the files that are not as they were indexed, and second names of one file."""
     sound, skipped = [], []
     seen: dict[tuple[int, int] | str, Path] = {}
-    for file in files:
+    # Of several names of a file, the one without links in it stands for it.
+    for file in sorted(files, key=lambda file: (real_path(file.path) != file.path, file.photo, file.path)):
         try:
+            if file.path.is_symlink():
+                continue
             status = file.path.lstat()
         except OSError as error:
             skipped.append(UnreadableFile(file.path, error.strerror or str(error)))
             continue
         same = (status.st_size, status.st_mtime_ns) == (file.size, file.mtime_ns)
         known = seen.setdefault(identity(file.path, status), file.path)
-        # Not a copy but the file itself, seen through a link to its folder; two hard links are two files.
-        if known != file.path and real_path(known) == real_path(file.path):
+        # Not a copy but the file itself under another name: through a link to its folder, or by a hard link.
+        if known != file.path:
             continue
         if stat.S_ISREG(status.st_mode) and same:
             sound.append(file)
@@ -218,25 +279,6 @@ def _checked(files: Iterable[Candidate]) -> tuple[list[Candidate], list[Unreadab
     return sound, skipped
 
 
-def _described(files: Iterable[Candidate], links: Iterable[Link]) -> list[Candidate]:
-    """Add what decides which file to keep and is not stored: JPEG quality, borders, sidecars."""
-    shares: dict[int, float] = defaultdict(lambda: 1.0)
-    for link in links:
-        if link.tier == "near" and link.evidence is not None:
-            shares[link.first] = link.evidence.content_first
-            shares[link.second] = link.evidence.content_second
-    sidecars = Sidecars()
-    return [
-        replace(
-            file,
-            share=shares[file.photo],
-            quality=jpeg_quality(file.path) if file.format == "JPEG" else None,
-            sidecars=sidecars.of(file.path),
-        )
-        for file in files
-    ]
-
-
 def _grouped(
     files: list[Candidate],
     links: list[Link],
@@ -244,7 +286,7 @@ def _grouped(
     rejected: Collection[tuple[int, int]],
     prefer: Sequence[Path],
     confirm: Callable[[int, int], Link | None],
-) -> list[DuplicateGroup]:
+) -> Grouping:
     if "pixels" in tiers:
         return group(files, links, tiers=tiers, rejected=rejected, prefer=prefer, confirm=confirm)
     # Files of one photo that differ in metadata must not be grouped then: each content counts as a photo of its own.
@@ -274,10 +316,11 @@ def _grouped(
         prefer=prefer,
         confirm=confirm_split,
     )
-    return [
+    groups = [
         replace(members, files=tuple(replace(file, photo=contents[file.photo][0]) for file in members.files))
-        for members in found
+        for members in found.groups
     ]
+    return Grouping(groups, found.apart)
 
 
 def _seen_from_keep(found: DuplicateGroup, verifier: Verifier) -> DuplicateGroup:

@@ -28,6 +28,10 @@ class JpegXlPicture:
         width, height, is_turned = _size(stream)
         self.size = (height, width) if is_turned else (width, height)
 
+    def undecoded(self) -> Image:
+        """The image, decoded: its file says nothing of frames and depth that Pillow would understand."""
+        return self.decode(None, first_frame=True)
+
     def decode(self, min_side: int | None, *, first_frame: bool) -> Image:  # noqa: ARG002 - all of it at once
         """Decode in full."""
         try:

@@ -12,6 +12,7 @@ from blake3 import blake3
 from vitsearch.errors import UnreadablePhoto
 from vitsearch.photos.colours import to_rgb
 from vitsearch.photos.containers import take_apart
+from vitsearch.photos.details import FileDetails, details_of, has_transparency, on_contrast
 from vitsearch.photos.exif import printable, read_exif
 from vitsearch.photos.facts import facts_of, orientation_of, read_notes
 from vitsearch.photos.formats import Container, format_named, format_of
@@ -57,6 +58,7 @@ class PhotoFile:
     name: str
     _picture: Picture
     _orientation: int
+    _data: bytes
     earlier_hash: bytes | None = None
     remarks: tuple[str, ...] = ()
 
@@ -65,19 +67,41 @@ class PhotoFile:
         """The hashes by which libraries may know the photo, the present one first."""
         return (self.photo_hash,) if self.earlier_hash is None else (self.photo_hash, self.earlier_hash)
 
-    def pixels(self, *, min_side: int | None = None, colours: Colours = "sRGB") -> Image:
+    def pixels(
+        self, *, min_side: int | None = None, colours: Colours = "sRGB", as_drawing: bool = False
+    ) -> Image:
         """Decode into an upright RGB image, in sRGB or in the colours as they are stored.
 
         With `min_side`, a JPEG is decoded at the smallest of its 1/1, 1/2, 1/4 and 1/8 scales whose shorter side
-        is still at least that long: several times faster, and the later resize sees no difference.
+        is still at least that long: several times faster, and the later resize sees no difference. Transparency is
+        laid on white; with `as_drawing` on black where what is drawn is light, so that it is seen.
 
         Raises:
             UnreadablePhoto: the image data is truncated or damaged.
 
         """
         try:
-            image = self._picture.decode(min_side, first_frame=colours == "stored")
+            image = self._picture.decode(min_side, first_frame=colours == "stored" or as_drawing)
+            if as_drawing and has_transparency(image):
+                return _upright(on_contrast(image.convert("RGBA")), self._orientation)
             return _upright(to_rgb(image, colours, least=min_side), self._orientation)
+        except Exception as error:
+            raise UnreadablePhoto(self.name, _reason(error)) from error
+
+    def details(self, *, with_pixels: bool = False) -> FileDetails:
+        """Say what the file holds beside those pixels; `with_pixels`: with a digest of all that it shows.
+
+        Raises:
+            UnreadablePhoto: the image data is truncated or damaged.
+
+        """
+        try:
+            return details_of(
+                self._picture.undecoded(),
+                self._data,
+                with_pixels=with_pixels,
+                upright=lambda image: _upright(image, self._orientation),
+            )
         except Exception as error:
             raise UnreadablePhoto(self.name, _reason(error)) from error
 
@@ -117,7 +141,7 @@ def parse_photo(data: bytes, *, name: str) -> PhotoFile:
     facts = facts_of(told, format_name=picture.format, width=width, height=height, name=name)
     photo_hash, earlier = hashes_of(data, parts, format_, orientation)
     return PhotoFile(
-        blake3(data).digest(), photo_hash, facts, name, picture, orientation, earlier, told.remarks
+        blake3(data).digest(), photo_hash, facts, name, picture, orientation, data, earlier, told.remarks
     )
 
 

@@ -42,6 +42,9 @@ class Picture(Protocol):
     def decode(self, min_side: int | None, *, first_frame: bool) -> Image:
         """Decode at a scale that keeps at least `min_side` pixels on the shorter side; all modes are possible."""
 
+    def undecoded(self) -> Image:
+        """The image with its header, its frames and its notes; decoding it uses the picture up."""
+
 
 class PillowPicture:
     """Pillow's view of a file. What a note beside the picture makes Pillow refuse is read without the note."""
@@ -84,6 +87,10 @@ class PillowPicture:
             if self._format.container is Container.ITEMS:
                 return without_notes(self._data)
         return None
+
+    def undecoded(self) -> Image:
+        """The image as Pillow has opened it."""
+        return self._image
 
     def decode(self, min_side: int | None, *, first_frame: bool) -> Image:
         """Decode; a JPEG in the smallest of its scales that is large enough."""

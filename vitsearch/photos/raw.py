@@ -80,6 +80,10 @@ class RawPicture:
             self.orientation = 1
         self.size = picture.size
 
+    def undecoded(self) -> Image:
+        """The image, decoded: its file says nothing of frames and depth that Pillow would understand."""
+        return self.decode(None, first_frame=True)
+
     def decode(self, min_side: int | None, *, first_frame: bool) -> Image:
         """Decode the preview, or develop the sensor's data, for `min_side` at half its size."""
         if self._preview is not None:

@@ -54,9 +54,8 @@ _GROWTH = 1.5
 # Edits are tried at this size: a third of a second would go into each full-size JPEG otherwise.
 _EDITED_SIDE = 640
 _BACKGROUND = 4096
-# A pair that is confirmed by this much, or by its hash too, is taken for a copy that the library holds.
-_CLEARLY = 0.5
-_HASHES_AGREE = 40
+# Pairs that a person has told apart, at most so many, are evidence wherever they are.
+_MOST_DISMISSED = 500
 # Of a library in whose sample no copies turn up, no less is expected: one photo in fifty.
 _FEWEST_COPIES = 0.02
 # How far, in units of strictness (0 the defaults, 1 perfection), a fitted tail is believed.
@@ -123,7 +122,10 @@ def _measured(
     background = library.catalog.background_ids(space, _BACKGROUND)
     sample = background[np.isin(background, ids)][:SAMPLE]
     verifier = Verifier(library.catalog)
-    pairs = _proposed(library, ids, sample)
+    apart = dismissed_pairs(library.catalog)
+    present = set(ids.tolist())
+    dismissed = {pair for pair in apart if pair[0] != pair[1] and present.issuperset(pair)}
+    pairs = _proposed(library, ids, sample) | set(sorted(dismissed)[:_MOST_DISMISSED])
     verifier.prepare({photo for pair in pairs for photo in pair} | set(sample.tolist()))
     total = len(pairs) + len(sample)
     with verifying_threads(verifier) as pool:
@@ -139,12 +141,12 @@ def _measured(
             for name, some in found.items():
                 copies[name] += some
             on_progress(len(pairs) + min(10 * done, len(sample)), total)
-    apart = dismissed_pairs(library.catalog)
     negatives, right = [], 0
     for pair, evidence in zip(sorted(pairs), seen, strict=True):
         if evidence is None:
             continue
-        if pair not in apart and _is_copy(evidence):
+        # What passes counts for a copy unless a person has said otherwise: many copies are no evidence of false pairs.
+        if pair not in apart and evidence.confirms(Thresholds()):
             right += 1
         else:
             negatives.append(evidence)
@@ -172,14 +174,15 @@ def _believed(
     proposed: int,
     right: float,
 ) -> Calibration:
-    """Go no further beyond the strongest pair of other photos than `_BEYOND`, and no further back than the defaults.
+    """Stay with the default thresholds, unless a pair that is known to be false passes them.
 
-    Where hardly any such pair can be aligned, a tail fitted to the few that can would reject most crops for nothing.
-    The share of wrong pairs is then the observed one.
+    The default ones were chosen on tens of thousands of pairs; the few negatives of one library say less, unless they
+    are false pairs. Even then go no further beyond the strongest of these than `_BEYOND`.
     """
     strongest = max((strictness_of(seen) for seen in negatives), default=0.0)
-    limit = thresholds_at(max(0.0, strongest + _BEYOND))
-    if calibration.thresholds.share <= limit.share:
+    passing = any(seen.confirms(Thresholds()) for seen in negatives)
+    limit = thresholds_at(max(0.0, strongest + _BEYOND) if passing else 0.0)
+    if passing and Thresholds().share <= calibration.thresholds.share <= limit.share:
         return calibration
     mistaken = sum(seen.confirms(limit) for seen in negatives)
     wrong = proposed * mistaken / max(1, len(negatives))
@@ -234,14 +237,6 @@ def _copies(verifier: Verifier, photos: Sequence[int], seed: int) -> dict[str, l
             image = image.resize((round(image.width * factor), round(image.height * factor)))
         images.append(image)
     return evidence_of_copies(images, seed=seed, edits_each=EDITS_EACH)
-
-
-def _is_copy(seen: Evidence) -> bool:
-    if not seen.confirms(Thresholds()):
-        return False
-    return strictness_of(seen) >= _CLEARLY or (
-        seen.hash_distance is not None and seen.hash_distance <= _HASHES_AGREE
-    )
 
 
 def _pair(first: int, second: int) -> Pair:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal, get_args
 
+from vitsearch.duplicates.group.fits import what_is_lost
 from vitsearch.duplicates.group.keep import Candidate, choose
 from vitsearch.duplicates.group.sidecars import are_one_item
 
@@ -25,8 +26,9 @@ TIERS: tuple[Tier, ...] = get_args(Tier)
 
 # Seconds between two shots of one moment.
 BURST_SECONDS = 10.0
-# In a crowd of look-alikes, only proposed links are followed: asking for all others would take for ever.
-_ASK_UP_TO = 64
+# In a crowd of look-alikes that are no copies, asking for each link that nobody proposed would take for ever: so many
+# are asked for a photo, and in a small crowd all.
+_ASKED_PER_PHOTO, _ASKED_AT_LEAST = 8, 4096
 # A photo that shows less than this of another one's frame, of which it holds nothing else, is a part of it.
 _WHOLE = 0.97
 _CLEARLY_MORE = 1.1
@@ -71,6 +73,24 @@ class DuplicateGroup:
     files: tuple[GroupedFile, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class KeptApart:
+    """A file that shows what another one shows and more, so that it is in no group with it; `lost` says what more."""
+
+    path: Path
+    other: Path
+    lost: str
+    evidence: Evidence | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """The groups of a library, and the files that were kept apart from them."""
+
+    groups: list[DuplicateGroup]
+    apart: list[KeptApart]
+
+
 def group(
     files: Iterable[Candidate],
     links: Iterable[Link],
@@ -79,12 +99,13 @@ def group(
     rejected: Collection[Pair] = (),
     prefer: Sequence[Path] = (),
     confirm: Confirm | None = None,
-) -> list[DuplicateGroup]:
+) -> Grouping:
     """Group files by the links between their photos.
 
     `rejected` pairs of photos (smaller id first; an id with itself for the copies of one photo) are never grouped.
     `confirm` is asked for a link that nobody proposed, when two photos are connected only through a third one.
-    Groups that are not bursts come first, each by its path; a file is in at most one of them.
+    Groups that are not bursts come first, each by its path; a file is in at most one of them, and only where all that
+    it holds and shows lies in the kept one.
     """
     places: dict[int, list[Candidate]] = defaultdict(list)
     for file in files:
@@ -97,7 +118,9 @@ def group(
     stars = _Stars(places, known, tiers, frozenset(rejected), prefer, confirm or _nobody_knows)
     groups = sorted(stars.groups(), key=lambda found: found.keep)
     bursts = sorted(stars.bursts(), key=lambda found: found.keep)
-    return groups + bursts
+    grouped = {file.path for found in groups for file in found.files[1:]}
+    apart = [one for one in stars.apart if one.path not in grouped]
+    return Grouping(groups + bursts, sorted(apart, key=lambda one: (one.path, one.other)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +131,7 @@ class _Stars:
     rejected: frozenset[Pair]
     prefer: Sequence[Path]
     confirm: Confirm
+    apart: list[KeptApart] = field(default_factory=list)
 
     def groups(self) -> Iterable[DuplicateGroup]:
         copies = {pair: link for pair, link in self.known.items() if link.tier != "burst"}
@@ -115,7 +139,7 @@ class _Stars:
         asked: dict[Pair, Link | None] = dict(copies)
         for component in _components(self.places, copies):
             left = set(component)
-            confirm = self.confirm if len(component) <= _ASK_UP_TO else _nobody_knows
+            confirm = _limited(self.confirm, max(_ASKED_AT_LEAST, _ASKED_PER_PHOTO * len(component)))
             while left:
                 members, result = self._star(left, asked, larger, confirm)
                 left -= members
@@ -157,13 +181,25 @@ class _Stars:
         members = {keep.photo}
         for photo in sorted(left):
             link = None if photo == keep.photo else self._link(keep.photo, photo, asked, confirm)
-            if photo != keep.photo and link is None:
+            if photo != keep.photo and (link is None or not self._may_go(keep, photo, link)):
                 continue
             members.add(photo)
             for file in self.places[photo]:
                 if file.path != keep.path and not are_one_item(file.path, keep.path):
                     grouped += self._confirmed(keep, file, link)
         return members, _finished(grouped, reason) if len(grouped) > 1 else None
+
+    def _may_go(self, keep: Candidate, photo: int, link: Link) -> bool:
+        """Whether nothing is lost with the files of a photo that is linked to the kept one; what is, is noted."""
+        seen = link.evidence
+        if seen is not None and link.first != keep.photo:
+            seen = seen.turned_round()
+        for file in self.places[photo]:
+            lost = what_is_lost(keep, file, seen)
+            if lost is not None:
+                self.apart.append(KeptApart(file.path, keep.path, lost, link.evidence))
+                return False
+        return True
 
     def _confirmed(self, keep: Candidate, file: Candidate, link: Link | None) -> Iterable[GroupedFile]:
         if link is not None:
@@ -205,22 +241,33 @@ def _larger_frames(links: Iterable[Link], places: Mapping[int, Sequence[Candidat
         if seen is None or link.first not in places or link.second not in places:
             continue
         first, second = places[link.first][0], places[link.second][0]
-        if _is_part(seen.of_first, seen.of_second, seen.content_second, first, second):
+        if _is_part(seen, first, second):
             larger[link.first].add(link.second)
-        if _is_part(seen.of_second, seen.of_first, seen.content_first, second, first):
+        if _is_part(seen.turned_round(), second, first):
             larger[link.second].add(link.first)
     return larger
 
 
-def _is_part(mine: float, others: float, others_content: float, part: Candidate, whole: Candidate) -> bool:
-    """Whether one photo shows only a part of what the other one shows; the first three are shares of frames."""
-    # A plain border around the other one is no picture that this one lacks.
-    if not mine >= _WHOLE > others or others_content <= _CLEARLY_MORE * others:
+def _is_part(seen: Evidence, part: Candidate, whole: Candidate) -> bool:
+    """Whether the first photo of a pair shows only a part of what the second one shows."""
+    # A plain border around the other one is no picture that this one lacks, and a photo in a collage is no crop of it.
+    if not seen.of_first >= _WHOLE > seen.of_second or seen.content_second <= _CLEARLY_MORE * seen.of_second:
         return False
-    # A screenshot shows the photo and more around it, but smaller, and not with the camera's own data.
-    if part.camera is not None and whole.camera is None:
+    if seen.seam_second:
         return False
-    return whole.width * whole.height * others >= _NOT_A_THUMBNAIL * part.width * part.height * mine
+    return whole.true_pixels * seen.of_second >= _NOT_A_THUMBNAIL * part.true_pixels * seen.of_first
+
+
+def _limited(confirm: Confirm, most: int) -> Confirm:
+    """Ask so many times, and then no more."""
+    left = most
+
+    def asked(first: int, second: int) -> Link | None:
+        nonlocal left
+        left -= 1
+        return confirm(first, second) if left >= 0 else None
+
+    return asked
 
 
 def _nobody_knows(_first: int, _second: int) -> None:

@@ -1,11 +1,14 @@
-"""Which file of a group to keep, and why."""
+"""Which file of a group to keep, and why: an original is what the others were made from."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vitsearch.photos.formats import RAW_EXTENSIONS, Fidelity, format_named
+from vitsearch.duplicates.group.sidecars import VIDEO
+from vitsearch.photos.details import FileDetails
+from vitsearch.photos.formats import RAW_EXTENSIONS, format_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -15,21 +18,33 @@ if TYPE_CHECKING:
 
 # Sizes this close count as equal: a border or a trimmed edge must not outweigh everything that follows.
 _SAME_SIZE = 0.9
+# A file with so many times the true pixels of another one holds clearly more.
+_CLEARLY_LARGER = 6.25
 _SAME_QUALITY = 3
 _EDITORS = (
     "photoshop", "lightroom", "gimp", "snapseed", "picasa", "affinity", "pixelmator", "darktable", "paint", "vsco",
     "instagram", "canva", "imagemagick", "photoscape", "rawtherapee", "luminar",
 )  # fmt: skip
+# What programs and people add to the names of copies.
+_COPY_NAME = re.compile(
+    r"\(\d+\)$|\bcop(y|ie)\b|\bkopie\b|\bcopia\b|[-_ ]edit(ed)?\b|\bbearbeitet\b|[-_ ]resized?\b|[-_ ]small\b|"
+    r"[-_ ]thumb(nail)?\b|~\d+$|^copy of ",
+    re.IGNORECASE,
+)
+# One bulk copy sets the times of all its files: closer together, they say nothing.
+_ONE_RUN_NS = 3600 * 10**9
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A file that might be kept.
 
-    `content` is the hash of the whole file; `photo` the id of what it shows. `share` of its frame holds something
-    (the rest is a plain border), `part` says that another file of the group shows more of the same shot. `quality`
-    is a JPEG's, 1 to 100, where known. `taken` and `software` are EXIF's; `mtime_ns` is the file's own time.
-    `sidecars`: the raw file or the video that belong to it.
+    `content` is the hash of the whole file; `photo` the id of what it shows. `taken`, `camera`, `software`, `located`
+    are its own EXIF's; `mtime_ns` is the file's own time. `quality` is a JPEG's, 1 to 100. `share` of its frame holds
+    something (the rest is a plain border); `part` says that another file of the group shows more of the same shot;
+    `added` that something was drawn over it or set around it. `details`: what it holds. `grey`: without colours of
+    its own. `saved_again`: made from another JPEG of the group; `enlarged_from`: the pixels of what it was made from.
+    `sidecars`: the files that belong to it.
     """
 
     path: Path
@@ -47,13 +62,26 @@ class Candidate:
     share: float = 1.0
     part: bool = False
     sidecars: tuple[Path, ...] = ()
+    located: bool = False
+    details: FileDetails = FileDetails()  # noqa: RUF009 - frozen
+    added: bool = False
+    grey: bool = False
+    saved_again: bool = False
+    enlarged_from: int | None = None
+
+    @property
+    def true_pixels(self) -> float:
+        """The pixels that show something, without those that enlarging made up."""
+        pixels = self.width * self.height * self.share
+        return pixels if self.enlarged_from is None else min(pixels, self.enlarged_from)
 
 
 def choose(candidates: Sequence[Candidate], *, prefer: Sequence[Path] = ()) -> tuple[Candidate, str]:
     """Choose the file to keep: each rule in turn leaves only the best; return it with the rules that decided.
 
-    The rules: it shows the whole frame, resolution, format and quality, an original before an edited copy, the
-    preferred folders in their order, the older file; at last the shorter path, so that the choice never wavers.
+    It holds more (frames, pages, video, depth, transparency, far more pixels, a colour profile); it shows the whole
+    frame; nothing was added; the camera's own data; not edited; detail of its own; colour; raw, resolution, format
+    and quality; the preferred folders in their order; its name; the capture date; at last the file's time.
 
     Raises:
         ValueError: there is nothing to choose from.
@@ -64,12 +92,20 @@ def choose(candidates: Sequence[Candidate], *, prefer: Sequence[Path] = ()) -> t
     left = list(candidates)
     reasons = []
     rules: tuple[Rule, ...] = (
+        _holds_more,
         _whole,
+        _nothing_added,
+        _cameras_own,
+        _unedited,
+        _true_detail,
+        _colour,
+        _raw,
         _largest,
         _best_format,
         _best_quality,
-        _original,
         lambda files: _preferred(files, prefer),
+        _named,
+        _taken_first,
         _oldest,
     )
     for rule in rules:
@@ -83,31 +119,108 @@ def choose(candidates: Sequence[Candidate], *, prefer: Sequence[Path] = ()) -> t
     return left[0], "; ".join(reasons) or "all are equal: the shortest path"
 
 
+def _best(
+    files: Sequence[Candidate], worth: Callable[[Candidate], float | tuple[float, ...]]
+) -> tuple[list[Candidate], Candidate]:
+    values = [worth(file) for file in files]
+    best = max(values)
+    kept = [file for file, value in zip(files, values, strict=True) if value == best]
+    return kept, kept[0]
+
+
+def _holds_more(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
+    left, reasons = list(files), []
+    for worth, words in (
+        (lambda file: file.details.frames, "{0.details.frames} pictures in one file"),
+        (_has_video, "holds the video of its moment"),
+        (lambda file: file.details.depth, "{0.details.depth} bits a channel"),
+        (lambda file: file.details.alpha, "its background is transparent"),
+    ):
+        kept, first = _best(left, worth)
+        if len(kept) < len(left):
+            reasons.append(words.format(first))
+        left = kept
+    # Parts, and what something was added to, are left to the next rules, however large they are.
+    whole = [file for file in left if not file.part and not file.added] or left
+    largest = max(file.true_pixels for file in whole)
+    kept = [file for file in left if file not in whole or file.true_pixels * _CLEARLY_LARGER >= largest]
+    if len(kept) < len(left):
+        best = max(whole, key=lambda file: file.true_pixels)
+        reasons.append(f"highest resolution ({best.width} x {best.height})")
+    with_profile = [file for file in kept if file.details.profile]
+    if with_profile and len(with_profile) < len(kept) and len({_shape(file) for file in kept}) == 1:
+        kept = with_profile
+        reasons.append("has its own colour profile")
+    return kept, "; ".join(reasons)
+
+
+def _has_video(file: Candidate) -> bool:
+    """Whether it is a motion photo, or a Live Photo with its video beside it."""
+    return file.details.video_bytes > 0 or any(path.suffix.casefold() in VIDEO for path in file.sidecars)
+
+
+def _shape(file: Candidate) -> tuple[int, int]:
+    return file.width, file.height
+
+
 def _whole(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
     return [file for file in files if not file.part] or list(files), "shows the whole frame"
 
 
+def _nothing_added(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
+    return [file for file in files if not file.added] or list(files), "nothing drawn over it or around it"
+
+
+def _cameras_own(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
+    def notes(file: Candidate) -> int:
+        known = (file.taken is not None, file.details.lens, file.details.exposure, file.located)
+        return 2 * (file.camera is not None) + sum(known)
+
+    return _best(files, notes)[0], "has the camera's own data"
+
+
+def _unedited(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
+    return [file for file in files if not _is_edited(file)] or list(files), "not saved by an editor"
+
+
+def _is_edited(file: Candidate) -> bool:
+    software = (file.software or "").casefold()
+    return any(editor in software for editor in _EDITORS)
+
+
+def _true_detail(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
+    own = [file for file in files if file.enlarged_from is None] or list(files)
+    first = [file for file in own if not file.saved_again] or own
+    return first, "not enlarged" if len(own) < len(files) and len(first) == len(own) else "saved first"
+
+
+def _colour(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
+    return [file for file in files if not file.grey] or list(files), "in colour"
+
+
+def _raw(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
+    raw = [
+        file
+        for file in files
+        if any(path.suffix.casefold() in RAW_EXTENSIONS for path in (file.path, *file.sidecars))
+    ]
+    return raw or list(files), "best format (raw)"
+
+
 def _largest(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
-    best = max(files, key=_pixels)
-    kept = [file for file in files if _pixels(file) >= _SAME_SIZE * _pixels(best)]
+    best = max(files, key=lambda file: file.true_pixels)
+    kept = [file for file in files if file.true_pixels >= _SAME_SIZE * best.true_pixels]
     return kept, f"highest resolution ({best.width} x {best.height})"
 
 
-def _pixels(file: Candidate) -> float:
-    return file.width * file.height * file.share
-
-
 def _best_format(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
-    best = max(files, key=_format_rank)
-    name = "raw" if _format_rank(best) == Fidelity.SENSOR else best.format
-    return [file for file in files if _format_rank(file) == _format_rank(best)], f"best format ({name})"
+    kept, best = _best(files, _format_rank)
+    return kept, f"best format ({best.format})"
 
 
 def _format_rank(file: Candidate) -> int:
-    if any(path.suffix.casefold() in RAW_EXTENSIONS for path in (file.path, *file.sidecars)):
-        return Fidelity.SENSOR
     known = format_named(file.format)
-    return known.fidelity if known is not None else 0
+    return int(known.fidelity) if known is not None else 0
 
 
 def _best_quality(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
@@ -118,23 +231,6 @@ def _best_quality(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
     return kept, f"highest JPEG quality ({max(known)})"
 
 
-def _original(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
-    marks = {
-        id(file): (file.camera is not None)
-        + (file.taken is not None)
-        + bool(file.sidecars)
-        - 2 * _is_edited(file)
-        for file in files
-    }
-    best = max(marks.values())
-    return [file for file in files if marks[id(file)] == best], "camera's own data, not an edited copy"
-
-
-def _is_edited(file: Candidate) -> bool:
-    software = (file.software or "").casefold()
-    return any(editor in software for editor in _EDITORS)
-
-
 def _preferred(files: Sequence[Candidate], prefer: Iterable[Path]) -> tuple[list[Candidate], str]:
     for folder in prefer:
         kept = [file for file in files if file.path.is_relative_to(folder)]
@@ -143,6 +239,21 @@ def _preferred(files: Sequence[Candidate], prefer: Iterable[Path]) -> tuple[list
     return list(files), ""
 
 
+def _named(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
+    return [file for file in files if not _COPY_NAME.search(file.path.stem)] or list(
+        files
+    ), "not named as a copy"
+
+
+def _taken_first(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
+    known = [file.taken for file in files if file.taken is not None]
+    if len(known) < len(files):
+        return list(files), ""
+    return [file for file in files if file.taken == min(known)], "the earliest capture date"
+
+
 def _oldest(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
-    oldest = min(file.mtime_ns for file in files)
-    return [file for file in files if file.mtime_ns == oldest], "the oldest file"
+    times = [file.mtime_ns for file in files]
+    if max(times) - min(times) <= _ONE_RUN_NS:
+        return list(files), ""
+    return [file for file in files if file.mtime_ns == min(times)], "the oldest file"

@@ -58,6 +58,8 @@ class Agreement:
     `share`: of the blocks with structure, how many agree or carry an overlay. `closeness`: the median correlation
     of the agreeing ones. `of_first`, `of_second`: how much of each photo's frame lies in the overlap. `moved`: the
     share of blocks that are found elsewhere, looked for where the rest agrees well and no overlay explains it.
+    `overlay`: 1 or 2 where something was clearly drawn over the first or the second photo, 0 where not.
+    `matrix`: the refined transform, (2, 3) from the first photo to the second.
     """
 
     share: float
@@ -65,6 +67,8 @@ class Agreement:
     of_first: float
     of_second: float
     moved: float
+    overlay: int
+    matrix: Matrix
 
 
 def compare(first: Mask, second: Mask, matrix: Matrix) -> Agreement | None:
@@ -89,12 +93,16 @@ def compare(first: Mask, second: Mask, matrix: Matrix) -> Agreement | None:
         found.share >= _MOTION_SHARE and found.closeness >= _MOTION_CLOSENESS and not found.overlaid
     )
     gone = _moved(first, second, matrix) if may_have_moved else 0.0
-    return Agreement(found.share, found.closeness, frame.of_first, frame.of_second, gone)
+    return Agreement(
+        found.share, found.closeness, frame.of_first, frame.of_second, gone, found.overlay, matrix
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Comparison:
     """`share` and `closeness` as in `Agreement`; `overlaid`: whether it is clear that something was drawn over one.
+
+    `overlay`: over which, 1 or 2, where that can be told, or 0.
 
     `hopeful`: which blocks agree at least a little, (rows, columns) bool.
     """
@@ -102,6 +110,7 @@ class _Comparison:
     share: float
     closeness: float
     overlaid: bool
+    overlay: int
     hopeful: npt.NDArray[np.bool_]
 
     @property
@@ -238,7 +247,7 @@ def _agreement(one: Plane, two: Plane, mask: Mask) -> _Comparison | None:
     agrees = told & (correlation > _AGREES)
     share = float(agrees.sum()) / blocks
     closeness = float(np.median(correlation[agrees])) if agrees.any() else 0.0
-    overlaid = False
+    overlaid, overlay = False, 0
     if _FEWEST_UNCOVERED <= share < 1:
         differs = told & ~agrees
         more_left = float((left_structure > _MORE_STRUCTURE * right_structure)[differs].mean())
@@ -246,13 +255,15 @@ def _agreement(one: Plane, two: Plane, mask: Mask) -> _Comparison | None:
         contrast = float(np.median(right_structure[agrees] / np.maximum(left_structure[agrees], 1e-6)))
         brighter, darker = _differences(left, right, contrast, agrees, differs)
         overlaid = closeness >= _CLOSE and max(brighter, darker) >= _CLEARLY
+        if closeness >= _CLOSE and abs(more_left - more_right) >= _ONE_SIDED:
+            overlay = 1 if more_left > more_right else 2
         if max(brighter, darker) >= _ONE_SIGNED:
             share += (1 - share) * max(brighter, darker)
         elif abs(more_left - more_right) >= _ONE_SIDED:
             share += (1 - share) * max(more_left, more_right)
         elif closeness >= _VERY_CLOSE and brighter + darker > 0:
             share = max(0.0, 2 * share - 1)
-    return _Comparison(share, closeness, overlaid, told & (correlation > _HOPEFUL))
+    return _Comparison(share, closeness, overlaid, overlay, told & (correlation > _HOPEFUL))
 
 
 def _differences(

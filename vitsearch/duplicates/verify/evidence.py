@@ -12,6 +12,7 @@ import numpy as np
 
 from vitsearch.duplicates.verify.agreement import Agreement, compare
 from vitsearch.duplicates.verify.geometry import fit, full_frame
+from vitsearch.duplicates.verify.surroundings import surroundings
 from vitsearch.duplicates.verify.views import View
 from vitsearch.photos.perceptual_hash import ORIENTATIONS, distances, unpacked
 
@@ -53,6 +54,8 @@ class Evidence:
     `cosine`: similarity of the embeddings. `hash_distance`: 0 to 255, the smallest over eight orientations.
     `inliers`: features the transform rests on, 0 where the hash proposed it. The next five are `Agreement`'s.
     `content_first`, `content_second`: how much of each frame is not a plain border, looked at where it is confirmed.
+    `beyond_first`, `seam_first` (and of the second): what lies around the shared part, as in `Surroundings`; `overlay`:
+    see `Agreement`. `alignment`: the transform's six numbers between the views, the second one put into `orientation`.
     """
 
     cosine: float | None = None
@@ -66,6 +69,28 @@ class Evidence:
     content_first: float = 1.0
     content_second: float = 1.0
     transform: str = "none found"
+    beyond_first: float = 0.0
+    beyond_second: float = 0.0
+    seam_first: bool = False
+    seam_second: bool = False
+    overlay: int = 0
+    orientation: int = 0
+    alignment: tuple[float, ...] = ()
+
+    def turned_round(self) -> Evidence:
+        """What the same pair shows seen from the other side, as far as the frames go."""
+        return replace(
+            self,
+            of_first=self.of_second,
+            of_second=self.of_first,
+            content_first=self.content_second,
+            content_second=self.content_first,
+            beyond_first=self.beyond_second,
+            beyond_second=self.beyond_first,
+            seam_first=self.seam_second,
+            seam_second=self.seam_first,
+            overlay=3 - self.overlay if self.overlay else 0,
+        )
 
     @property
     def score(self) -> float:
@@ -117,14 +142,20 @@ class GeometricVerifier:
 
         """
         return look(
-            self._view(first),
-            self._view(second),
+            self.view(first),
+            self.view(second),
             hashes=(self._hashes(first), self._hashes(second)),
             cosine=cosine,
             thresholds=self.thresholds,
         )
 
-    def _view(self, photo: int) -> View:
+    def view(self, photo: int) -> View:
+        """The photo as it is compared.
+
+        Raises:
+            UnreadablePhoto: what `pixels` raises.
+
+        """
         with self._lock:
             view = self._views.get(photo)
             if view is not None:
@@ -163,9 +194,27 @@ def look(
             continue
         found = _evidence(agreement, hypothesis, best)
         if found.confirms(thresholds):
-            return replace(found, content_first=first.content, content_second=second.content)
+            return _with_surroundings(found, first, second, placed, agreement.matrix)
         best = max(best, found, key=attrgetter("score"))
     return best
+
+
+def _with_surroundings(found: Evidence, first: View, second: View, placed: View, matrix: Matrix) -> Evidence:
+    (height, width), (other_height, other_width) = first.grey.shape, placed.grey.shape
+    here = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64)
+    there = np.array([[0, 0], [other_width, 0], [other_width, other_height], [0, other_height]], np.float64)
+    turn, shift = matrix[:, :2], matrix[:, 2]
+    of_first = surroundings(first.grey, (there - shift) @ np.linalg.inv(turn).T)
+    of_second = surroundings(placed.grey, here @ turn.T + shift)
+    return replace(
+        found,
+        content_first=first.content,
+        content_second=second.content,
+        beyond_first=of_first.beyond,
+        beyond_second=of_second.beyond,
+        seam_first=of_first.seam,
+        seam_second=of_second.seam,
+    )
 
 
 def _hash_distance(hashes: tuple[bytes | None, bytes | None]) -> tuple[int | None, int]:
@@ -204,6 +253,9 @@ def _evidence(agreement: Agreement, hypothesis: _Hypothesis, known: Evidence) ->
         of_second=agreement.of_second,
         moved=agreement.moved,
         transform=_in_words(hypothesis, agreement),
+        overlay=agreement.overlay,
+        orientation=hypothesis.orientation,
+        alignment=tuple(map(float, agreement.matrix.ravel())),
     )
 
 

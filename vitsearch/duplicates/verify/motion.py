@@ -49,12 +49,17 @@ def moved(one: Plane, two: Plane, mask: npt.NDArray[np.uint8]) -> float:
 
 def _moves(one: Plane, two: Plane, mask: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float64], int]:
     """How the blocks that are found elsewhere have moved, (m, 2), and how many blocks were looked for."""
-    corners = [
+    inside = [
         (left, top)
         for top in range(0, one.shape[0] - _BLOCK + 1, _BLOCK)
         for left in range(0, one.shape[1] - _BLOCK + 1, _BLOCK)
         if mask[top : top + _BLOCK, left : left + _BLOCK].all()
-        and _has_a_place(one[top : top + _BLOCK, left : left + _BLOCK])
+    ]
+    if len(inside) < _FEWEST:
+        return np.empty((0, 2)), 0
+    blocks = np.stack([one[top : top + _BLOCK, left : left + _BLOCK] for left, top in inside])
+    corners = [
+        corner for corner, has_a_place in zip(inside, _have_a_place(blocks), strict=True) if has_a_place
     ]
     if len(corners) < _FEWEST:
         return np.empty((0, 2)), 0
@@ -68,13 +73,18 @@ def _moves(one: Plane, two: Plane, mask: npt.NDArray[np.uint8]) -> tuple[npt.NDA
     return strays[gone], len(corners)
 
 
-def _has_a_place(block: Plane) -> bool:
-    """Whether there is structure in more than one direction (Shi and Tomasi, "Good features to track", 1994)."""
-    if block.std() < _STRUCTURE:
-        return False
-    down, across = np.gradient(block)
-    weakest, strongest = np.linalg.eigvalsh(np.cov(np.stack([down.ravel(), across.ravel()])))
-    return bool(weakest >= _ACROSS * strongest)
+def _have_a_place(blocks: Plane) -> npt.NDArray[np.bool_]:
+    """Which blocks, (n, h, w), have structure in more than one direction (Shi and Tomasi, "Good features to track")."""
+    down, across = np.gradient(blocks, axis=(1, 2))
+    down -= down.mean(axis=(1, 2), keepdims=True)
+    across -= across.mean(axis=(1, 2), keepdims=True)
+    # Eigenvalues of the gradients' covariance, (2, 2) for each block.
+    one, two, both = (
+        (left * right).mean(axis=(1, 2)) for left, right in ((down, down), (across, across), (down, across))
+    )
+    middle, spread = (one + two) / 2, np.sqrt(((one - two) / 2) ** 2 + both**2)
+    varied = blocks.std(axis=(1, 2)) >= _STRUCTURE
+    return np.asarray(varied & (middle - spread >= _ACROSS * (middle + spread)))
 
 
 def _found(one: Plane, two: Plane, left: int, top: int, *, reach: int) -> tuple[float, float, float]:

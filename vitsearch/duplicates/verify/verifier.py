@@ -6,27 +6,31 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from blake3 import blake3
+import numpy as np
 
 from vitsearch.decoding.decoders import Decoders
 from vitsearch.duplicates.group.grouping import BURST_SECONDS, TIERS, Link, Tier, moments_apart
 from vitsearch.duplicates.tables import shots_of
 from vitsearch.duplicates.verify.evidence import Evidence, GeometricVerifier, Thresholds
-from vitsearch.duplicates.verify.views import SHORT_SIDE
+from vitsearch.duplicates.verify.fine_detail import differ_in_detail, is_graphic, may_be_graphic
+from vitsearch.duplicates.verify.views import SHORT_SIDE, View
 from vitsearch.errors import UnreadablePhoto
 from vitsearch.photos.perceptual_hash import distances, unpacked
 from vitsearch.records import UnreadableFile
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from pathlib import Path
 
     from PIL.Image import Image
 
+    from vitsearch.decoding.decoders import ProtectedPhoto
     from vitsearch.duplicates.tables import Shot
     from vitsearch.storage.catalog import Catalog
+
+Answer = TypeVar("Answer")
 
 # Shots of one moment are alike; two cameras in one second, or a turn of the head, are not a burst.
 BURST_COSINE = 0.8
@@ -66,7 +70,8 @@ class Verifier:
         self._tiers = tiers
         self._rejected = rejected
         self._shots: dict[int, Shot] = {}
-        self._digests: dict[int, bytes] = {}
+        self._digests: dict[int, str] = {}
+        self._alike: dict[tuple[int, int], Evidence] = {}
         self._unreadable: dict[int, UnreadableFile] = {}
         self._lock = threading.Lock()
         self.look = GeometricVerifier(self._small, self._hash, thresholds=thresholds)
@@ -75,6 +80,11 @@ class Verifier:
     def unreadable(self) -> list[UnreadableFile]:
         """The files that could not be read, by path."""
         return sorted(self._unreadable.values(), key=lambda file: file.path)
+
+    @property
+    def alike(self) -> dict[tuple[int, int], Evidence]:
+        """The pairs of pages and drawings that are aligned and differ in a detail, the smaller id first."""
+        return dict(self._alike)
 
     def prepare(self, photos: Iterable[int]) -> None:
         """Fetch what is stored of these photos, and forget the others."""
@@ -99,6 +109,10 @@ class Verifier:
             if "near" in self._tiers and not (at_one_moment and apart):
                 evidence = self.look.compare(first, second, cosine=cosine)
                 if evidence.confirms(self.look.thresholds):
+                    if self._differs_in_detail(first, second, evidence):
+                        with self._lock:
+                            self._alike[first, second] = evidence
+                        return None
                     return Link(first, second, "near", evidence.score, evidence)
         except UnreadablePhoto:
             return None
@@ -120,6 +134,18 @@ class Verifier:
             UnreadablePhoto: it cannot be read; it is noted and not tried again.
 
         """
+        return self._read(photo, lambda opened: opened.pixels(min_side=min_side, as_drawing=True))
+
+    def in_full(self, photo: int) -> Image:
+        """Decode a photo that was prepared, in full.
+
+        Raises:
+            UnreadablePhoto: it cannot be read; it is noted and not tried again.
+
+        """
+        return self.pixels(photo, None)
+
+    def _read(self, photo: int, read: Callable[[ProtectedPhoto], Answer]) -> Answer:
         shot = self._shots.get(photo)
         if (
             shot is None or shot.path is None
@@ -128,7 +154,7 @@ class Verifier:
         path = shot.path
         try:
             with self.decoders.open(path) as opened:
-                return opened.pixels(min_side=min_side)
+                return read(opened)
         except UnreadablePhoto as error:
             self._note(photo, path, error.reason)
             raise
@@ -137,20 +163,33 @@ class Verifier:
         """Whether both decode to the same upright pixels; only what might is decoded in full."""
         if not {"pixels", "near"} & set(self._tiers) or (one.width, one.height) != (two.width, two.height):
             return False
-        if one.perceptual and two.perceptual:
+        if one.perceptual and two.perceptual and one.perceptual != two.perceptual:
             distance, orientation = distances(unpacked([one.perceptual]), unpacked([two.perceptual]))
             if distance[0] > SAME_PIXELS_DISTANCE or orientation[0]:
                 return False
-        elif one.perceptual or two.perceptual:
+        elif bool(one.perceptual) != bool(two.perceptual):
             return False
         return self._digest(first) == self._digest(second)
 
-    def _digest(self, photo: int) -> bytes:
+    def _digest(self, photo: int) -> str:
         digest = self._digests.get(photo)
         if digest is None:
-            image = self.pixels(photo, None)
-            digest = self._digests[photo] = blake3(image.tobytes()).digest()
+            details = self._read(photo, lambda opened: opened.details(with_pixels=True))
+            digest = self._digests[photo] = details.pixels
         return digest
+
+    def _differs_in_detail(self, first: int, second: int, evidence: Evidence) -> bool:
+        """Whether these are pages or drawings that differ in what they say; photos are not asked."""
+        one, two = self.look.view(first), self.look.view(second)
+        if not (may_be_graphic(one.grey) and may_be_graphic(two.grey)):
+            return False
+        greys = [np.asarray(self.pixels(photo, None).convert("L")) for photo in (first, second)]
+        if not all(map(is_graphic, greys)):
+            return False
+        orientation = evidence.orientation
+        placed, turned = two.turned(orientation), View(greys[1]).turned(orientation)
+        alignment = np.array(evidence.alignment).reshape(2, 3)
+        return differ_in_detail(greys[0], turned.grey, alignment, (one.grey, placed.grey))
 
     def _small(self, photo: int) -> Image:
         return self.pixels(photo, SHORT_SIDE)

@@ -1,0 +1,179 @@
+"""What decides which file to keep and is not stored: each file's own notes, what it holds, what it was made from."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from vitsearch.duplicates.group.origin import GREY, Traits, traits_of, was_enlarged, was_saved_again
+from vitsearch.duplicates.group.quality import quality_of
+from vitsearch.duplicates.group.sets import Sets
+from vitsearch.duplicates.group.sidecars import Sidecars
+from vitsearch.errors import UnreadablePhoto
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from concurrent.futures import Executor
+
+    from PIL.Image import Image
+
+    from vitsearch.decoding.decoders import Decoders
+    from vitsearch.duplicates.group.grouping import Link
+    from vitsearch.duplicates.group.keep import Candidate
+
+# Of a crowd of copies so many are asked whether a picture was made from them.
+_MOST_SOURCES = 12
+# And so many of the largest, whether they were enlarged.
+_MOST_ENLARGED = 24
+_SAME_FRAME = 0.97
+_SAME_ASPECT = 0.02
+
+
+def described(
+    files: Sequence[Candidate],
+    links: Iterable[Link],
+    *,
+    decoders: Decoders,
+    pixels: Callable[[int], Image],
+    pool: Executor,
+) -> list[Candidate]:
+    """Add what decides: what is read from each file, and what is measured on photos that are linked to others.
+
+    `pixels` decodes a photo in full, by id, in one of the threads of `pool`; it raises `UnreadablePhoto`.
+    """
+    linked = [link for link in links if link.tier != "burst"]
+    described = _read(
+        files, {photo for link in linked for photo in (link.first, link.second)}, decoders, pool
+    )
+    described = _framed(described, linked)
+    return _measured(described, linked, pixels, pool)
+
+
+def _read(
+    files: Sequence[Candidate], linked: set[int], decoders: Decoders, pool: Executor
+) -> list[Candidate]:
+    contents: dict[int, set[bytes]] = defaultdict(set)
+    for file in files:
+        contents[file.photo].add(file.content)
+    # Files with the same bytes are equally good.
+    asked = {file.content: file for file in files if file.photo in linked or len(contents[file.photo]) > 1}
+
+    def read(file: Candidate) -> Candidate:
+        try:
+            with decoders.open(file.path) as opened:
+                facts, details = opened.facts, opened.details()
+        except UnreadablePhoto:
+            return file
+        return replace(
+            file,
+            # A date in a name is nothing that the camera noted.
+            taken=None if facts.taken_from == "name" else facts.taken,
+            camera=facts.camera,
+            software=facts.software,
+            located=facts.latitude is not None,
+            details=details,
+            quality=quality_of(details.table),
+        )
+
+    known = dict(zip(asked, pool.map(read, asked.values()), strict=True))
+    sidecars = Sidecars()
+    found = []
+    for file in files:
+        source = known.get(file.content, file)
+        found.append(
+            replace(
+                file,
+                taken=source.taken,
+                camera=source.camera,
+                software=source.software,
+                located=source.located,
+                details=source.details,
+                quality=source.quality,
+                sidecars=sidecars.of(file.path),
+            )
+        )
+    return found
+
+
+def _framed(files: Sequence[Candidate], links: Iterable[Link]) -> list[Candidate]:
+    """Say how much of each frame is no plain border, and over which photos something was drawn or set around."""
+    shares: dict[int, float] = {}
+    added: set[int] = set()
+    for link in links:
+        seen = link.evidence
+        if link.tier != "near" or seen is None:
+            continue
+        for photo, one in ((link.first, seen), (link.second, seen.turned_round())):
+            framed = one.seam_first and one.of_first < _SAME_FRAME <= one.of_second
+            shares[photo] = min(one.content_first, one.of_first) if framed else one.content_first
+            if framed or one.overlay == 1:
+                added.add(photo)
+    return [replace(file, share=shares.get(file.photo, 1.0), added=file.photo in added) for file in files]
+
+
+def _measured(
+    files: Sequence[Candidate], links: Sequence[Link], pixels: Callable[[int], Image], pool: Executor
+) -> list[Candidate]:
+    photos = {file.photo: file for file in files}
+    known = [link for link in links if link.first in photos and link.second in photos]
+    made_again: set[int] = set()
+    enlarged: dict[int, int] = {}
+    grey: set[int] = set()
+
+    def measure(photo: int, keep_grey: bool) -> Traits | None:  # noqa: FBT001
+        try:
+            return traits_of(pixels(photo), with_grey=keep_grey)
+        except UnreadablePhoto:
+            return None
+
+    sets = Sets()
+    for link in known:
+        sets.join(link.first, link.second)
+    for members in sets.all():
+        largest = sorted(members, key=lambda photo: -photos[photo].width * photos[photo].height)[
+            :_MOST_ENLARGED
+        ]
+        found = zip(members, pool.map(measure, members, [photo in largest for photo in members]), strict=True)
+        traits = {photo: one for photo, one in found if one is not None}
+        grey.update(photo for photo, one in traits.items() if one.colour < GREY)
+        sources = _sources([photos[photo] for photo in traits])
+        for photo, one in traits.items():
+            for source in sources:
+                if source.photo == photo:
+                    continue
+                other, table = traits[source.photo], source.details.table
+                if one.shape == other.shape:
+                    if _could_be_source(photos[photo], source) and was_saved_again(one, table):
+                        made_again.add(photo)
+                elif photo in largest and _same_aspect(one, other) and was_enlarged(one, other, table):
+                    height, width = other.shape
+                    enlarged[photo] = min(enlarged.get(photo, height * width), height * width)
+    return [
+        replace(
+            file,
+            grey=file.photo in grey,
+            saved_again=file.photo in made_again,
+            enlarged_from=enlarged.get(file.photo),
+        )
+        for file in files
+    ]
+
+
+def _sources(files: Sequence[Candidate]) -> list[Candidate]:
+    """What the others may have been made from: of each size and quantisation one, the largest files first."""
+    different: dict[object, Candidate] = {}
+    for file in sorted(files, key=lambda file: (-file.size, file.photo)):
+        different.setdefault((file.width, file.height, file.details.table), file)
+    return list(different.values())[:_MOST_SOURCES]
+
+
+def _same_aspect(one: Traits, two: Traits) -> bool:
+    return abs(one.shape[0] / one.shape[1] * two.shape[1] / two.shape[0] - 1) < _SAME_ASPECT
+
+
+def _could_be_source(copy: Candidate, source: Candidate) -> bool:
+    """Whether a JPEG lost more than the copy did, so that the copy may have been made from it."""
+    if source.quality is None:
+        return False
+    return copy.quality is None or copy.quality > source.quality

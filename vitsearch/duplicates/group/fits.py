@@ -1,0 +1,36 @@
+"""Whether a file may go for another one: only if what it holds, and what it shows, lies inside what stays."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vitsearch.duplicates.group.keep import Candidate
+    from vitsearch.duplicates.verify.evidence import Evidence
+
+# The share of a frame with structure that the other photo may lack: around a crop hardly anything, beyond a seam what
+# a screen or a card sets around a photo.
+_BEYOND, _BEYOND_SEAM = 0.03, 0.12
+# How many times the true pixels of what stays, in the part that both show, are clearly more.
+_CLEARLY_FINER = 6.25
+
+
+def what_is_lost(keep: Candidate, file: Candidate, seen: Evidence | None) -> str | None:
+    """Say what would be lost with a file if another one is kept in its place; None: nothing.
+
+    `seen` is the evidence of the pair with `keep` as its first photo; None for files of one photo.
+    """
+    mine, others = file.details, keep.details
+    if mine.extras and mine.extras != others.extras:
+        return "it holds a video" if mine.video_bytes else "it holds other pictures or pages"
+    if mine.depth > others.depth:
+        return f"it has {mine.depth} bits a channel"
+    if mine.alpha and not others.alpha:
+        return "its background is transparent"
+    if seen is None:
+        return None
+    if seen.beyond_second > (_BEYOND_SEAM if seen.seam_second else _BEYOND):
+        return "it contains the other one" if seen.seam_second else "it shows more of the scene"
+    if file.true_pixels * seen.of_second > _CLEARLY_FINER * keep.true_pixels * seen.of_first:
+        return "it has far more detail"
+    return None

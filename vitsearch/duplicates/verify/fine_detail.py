@@ -1,0 +1,135 @@
+"""Whether two aligned pages, charts or drawings differ in a detail: a digit, a chess piece, a line.
+
+In a photo a small difference is what an editor, a codec or a caption did. In a text or a drawing it is what the picture
+is about. So pictures of a few flat tones are compared again at the full resolution of the smaller one, where a digit
+that is another one covers pixels that lie far outside of all tones around the same place in the other picture.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Grey = npt.NDArray[np.uint8]
+    Plane = npt.NDArray[np.float32]
+    Matrix = npt.NDArray[np.float64]
+
+# Of a view's pixels: with fewer flat ones there is no use in a closer look.
+_FLAT_SHARE, _FLAT_RANGE = 0.35, 3
+# A graphic has nearly all its pixels near a few tones.
+_TONES, _AROUND, _GRAPHIC = 6, 4, 0.8
+_LONGEST = 2000
+# Beyond this, a digit cannot be told from another in the smaller one.
+_MOST_SCALE = 2.2
+# In grey levels of a picture from black to white; and in pixels, for one spot and for all.
+_DIFFERS, _SPOT, _SPOTS = 56.0, 7, 40
+_CONTRAST = 255.0
+_ECC_STEPS, _ECC_EPSILON = 40, 1e-5
+_SAME_SHAPE = 0.01
+
+
+def may_be_graphic(view: Grey) -> bool:
+    """Whether a view, (h, w) uint8, has so many flat places that it could be a page or a drawing."""
+    import cv2
+
+    kernel = np.ones((3, 3), np.uint8)
+    flat = cv2.dilate(view, kernel).astype(np.int16) - cv2.erode(view, kernel) <= _FLAT_RANGE
+    return float(np.mean(flat)) >= _FLAT_SHARE
+
+
+def is_graphic(grey: Grey) -> bool:
+    """Whether nearly all pixels of a picture, (h, w) uint8 in full, have one of a few tones."""
+    counts = np.bincount(grey.reshape(-1), minlength=256).astype(np.float64)
+    left, kept = counts.copy(), 0.0
+    for _ in range(_TONES):
+        sums = np.convolve(left, np.ones(2 * _AROUND + 1), "same")
+        tone = int(sums.argmax())
+        near = slice(max(0, tone - _AROUND), tone + _AROUND + 1)
+        kept += float(left[near].sum())
+        left[near] = 0
+    return kept >= _GRAPHIC * float(counts.sum())
+
+
+def differ_in_detail(first: Grey, second: Grey, matrix: Matrix, views: tuple[Grey, Grey]) -> bool:
+    """Compare two pictures in full, (h, w) uint8 each, upright and turned alike.
+
+    `matrix`: (2, 3), takes the pixels of the first one's view to those of the second one's. What is too small in one
+    of them to be told counts as different.
+    """
+    step = second.shape[1] / views[1].shape[1], second.shape[0] / views[1].shape[0]
+    stretch = abs(float(np.linalg.det(matrix[:, :2]))) ** 0.5
+    # How many pixels of the first picture make up one of the second.
+    scale = (first.shape[0] / views[0].shape[0]) / (step[1] * stretch)
+    if not 1 / _MOST_SCALE <= scale <= _MOST_SCALE:
+        return True
+    if scale < 1:  # the first one is the coarser one: work on its pixels
+        whole = np.linalg.inv(np.vstack([matrix, [0, 0, 1]]))[:2]
+        return differ_in_detail(second, first, whole, (views[1], views[0]))
+    to_view = np.diag([views[0].shape[1] / first.shape[1], views[0].shape[0] / first.shape[0], 1.0])
+    moving = np.diag([*step, 1.0]) @ np.vstack([matrix, [0, 0, 1]]) @ to_view
+    one, two, mask = _on_one_frame(first, second, moving, scale)
+    return _has_spots(one, two, mask) or _has_spots(two, one, mask)
+
+
+def _on_one_frame(first: Grey, second: Grey, moving: Matrix, scale: float) -> tuple[Plane, Plane, Grey]:
+    """Draw the first picture on the pixels of the second one, with its tones."""
+    import cv2
+
+    height, width = second.shape
+    same_shape = abs(first.shape[1] / first.shape[0] * height / width - 1) < _SAME_SHAPE
+    whole = np.array([[width / first.shape[1], 0, 0], [0, height / first.shape[0], 0], [0, 0, 1.0]])
+    near = np.abs(
+        moving[:2] @ np.array([first.shape[1] / 2, first.shape[0] / 2, 1]) - (width / 2, height / 2)
+    ).max()
+    if same_shape and near < 0.02 * width and np.abs(moving[:2, :2] - whole[:2, :2]).max() < 0.02:
+        one: Grey = np.asarray(cv2.resize(first, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+        mask = np.ones((height, width), np.uint8)
+    else:
+        smooth = cv2.GaussianBlur(first, (0, 0), 0.4 * scale) if scale > 1 else first
+        drawn = cv2.warpAffine(smooth, moving[:2], (width, height), flags=cv2.INTER_LINEAR)
+        seen = cv2.warpAffine(np.ones_like(first), moving[:2], (width, height), flags=cv2.INTER_NEAREST)
+        one, seen = _nudged(np.asarray(drawn, np.uint8), second, np.asarray(seen, np.uint8))
+        mask = np.asarray(cv2.erode(seen, np.ones((9, 9), np.uint8)), np.uint8)
+    left, right = one[mask > 0].astype(np.float32), second[mask > 0].astype(np.float32)
+    if not left.size:
+        return one.astype(np.float32), second.astype(np.float32), mask
+    low, high = np.percentile(left, (1, 99))
+    other_low, other_high = np.percentile(right, (1, 99))
+    fitted = (one.astype(np.float32) - low) * _CONTRAST / max(1.0, high - low)
+    other = (second.astype(np.float32) - other_low) * _CONTRAST / max(1.0, other_high - other_low)
+    return fitted.astype(np.float32), other.astype(np.float32), np.asarray(mask, np.uint8)
+
+
+def _nudged(one: Grey, two: Grey, mask: Grey) -> tuple[Grey, Grey]:
+    """Align the pictures to the pixel, as far as that works."""
+    import cv2
+
+    criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, _ECC_STEPS, _ECC_EPSILON)
+    try:
+        _, warp = cv2.findTransformECC(
+            two, one, np.eye(2, 3, dtype=np.float32), cv2.MOTION_AFFINE, criteria, mask, 5
+        )
+    except cv2.error:
+        return one, mask
+    size, flags = (one.shape[1], one.shape[0]), cv2.WARP_INVERSE_MAP
+    moved = cv2.warpAffine(one, warp, size, flags=flags | cv2.INTER_LINEAR)
+    seen = cv2.warpAffine(mask, warp, size, flags=flags | cv2.INTER_NEAREST)
+    return np.asarray(moved, np.uint8), np.asarray(seen, np.uint8)
+
+
+def _has_spots(one: Plane, two: Plane, mask: Grey) -> bool:
+    """Whether one picture has pixels far outside of all tones that the other one has around the same place."""
+    import cv2
+
+    kernel = np.ones((3, 3), np.uint8)
+    beyond = np.maximum(one - cv2.dilate(two, kernel), cv2.erode(two, kernel) - one)
+    spots = ((beyond > _DIFFERS) & (mask > 0)).astype(np.uint8)
+    if not spots.any():
+        return False
+    _, _, stats, _ = cv2.connectedComponentsWithStats(spots, connectivity=8)
+    sizes = stats[1:, cv2.CC_STAT_AREA]
+    return bool(sizes.max() >= _SPOT or sizes.sum() >= _SPOTS)

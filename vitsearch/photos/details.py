@@ -1,0 +1,239 @@
+"""What one file holds beside the upright RGB pixels of its first picture, and the camera's own notes in it.
+
+Two files can show the same and one of them hold more: an animation and its first frame, a motion photo and its still,
+a 16-bit scan and its 8-bit copy, a drawing on transparency and its print on white.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from blake3 import blake3
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    import numpy.typing as npt
+    from PIL.Image import Exif, Image
+
+# ISO/IEC 14496-12: the brand of a video that a camera writes behind a picture, in its first box.
+_VIDEO_BRANDS = (
+    b"isom",
+    b"iso2",
+    b"iso4",
+    b"iso5",
+    b"iso6",
+    b"mp41",
+    b"mp42",
+    b"avc1",
+    b"qt  ",
+    b"MSNV",
+    b"3gp",
+    b"M4V",
+)
+_BOX_TYPE = b"ftyp"
+# Frames whose pixels are compared; of longer files the bytes are.
+_MOST_FRAMES = 64
+_MOST_PIXELS = 256_000_000
+_MAKE, _MODEL, _EXIF_IFD = 0x010F, 0x0110, 0x8769
+# EXIF 2.32, 4.6.5: exposure time, f-number, ISO; lens make and model, lens specification.
+_EXPOSURE, _LENS = (0x829A, 0x829D, 0x8827), (0xA433, 0xA434, 0xA432)
+_BITS_PER_SAMPLE = 258
+_PNG_DEPTH_AT, _EIGHT = 24, 8
+# A drawing whose opaque pixels are lighter than this is seen on black, as viewers with a dark page show it.
+_LIGHT = 140
+
+
+@dataclass(frozen=True, slots=True)
+class FileDetails:
+    """What a file holds.
+
+    `frames`: pictures or pages. `depth`: bits a channel that are used. `alpha`: whether a pixel is transparent.
+    `profile`: digest of a colour profile other than sRGB, "" for none. `video_bytes`: of a video behind the picture.
+    `extras`: digest of the further frames and the video, "" where there are none. `lens`, `exposure`: whether the
+    camera noted them. `table`: a JPEG's 64 quantisation steps for luminance, row by row, () for other formats.
+    `pixels`: digest of all that is shown (values, depth, transparency, profile, frames, video), where asked for.
+    """
+
+    frames: int = 1
+    depth: int = 8
+    alpha: bool = False
+    profile: str = ""
+    video_bytes: int = 0
+    extras: str = ""
+    lens: bool = False
+    exposure: bool = False
+    table: tuple[int, ...] = ()
+    pixels: str = ""
+
+
+def details_of(
+    image: Image, data: bytes, *, with_pixels: bool, upright: Callable[[Image], Image]
+) -> FileDetails:
+    """Look into an opened image, whose file is `data`; `upright` turns it as its EXIF says. Decodes it.
+
+    Raises whatever Pillow raises on damaged image data.
+    """
+    exif = image.getexif()
+    lens, exposure = _noted(exif, _LENS), _noted(exif, _EXPOSURE)
+    profile = _profile(image.info.get("icc_profile"))
+    table = (
+        tuple(map(int, getattr(image, "quantization", {}).get(0, ())))
+        if image.format in ("JPEG", "MPO")
+        else ()
+    )
+    frames = int(getattr(image, "n_frames", 1))
+    video = _video(data)
+    extras = _extras(image, data, frames, video)
+    deep = _deep_values(image, data)
+    alpha = _is_transparent(image)
+    return FileDetails(
+        frames=frames,
+        depth=_EIGHT if deep is None else 16,
+        alpha=alpha,
+        profile=profile,
+        video_bytes=len(video),
+        extras=extras,
+        lens=lens,
+        exposure=exposure,
+        table=table if len(table) == 64 else (),
+        pixels=_digest(image, deep, alpha, profile, extras, upright) if with_pixels else "",
+    )
+
+
+def on_contrast(image: Image) -> Image:
+    """Lay a picture with transparency (RGBA) on white, or on black if it is light itself: RGB, the drawing is seen."""
+    import numpy as np
+    from PIL.Image import new
+
+    opaque = np.asarray(image.getchannel("A"), np.float32)
+    light = float((np.asarray(image.convert("L"), np.float32) * opaque).sum() / max(1.0, float(opaque.sum())))
+    canvas = new("RGB", image.size, (0, 0, 0) if light > _LIGHT else (255, 255, 255))
+    canvas.paste(image, mask=image.getchannel("A"))
+    return canvas
+
+
+def has_transparency(image: Image) -> bool:
+    """Whether an image has a channel or a colour for what is transparent."""
+    return image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
+
+
+def _is_transparent(image: Image) -> bool:
+    return has_transparency(image) and any(image.convert("RGBA").getchannel("A").histogram()[:255])
+
+
+def _noted(exif: Exif, tags: tuple[int, ...]) -> bool:
+    try:
+        notes = exif.get_ifd(_EXIF_IFD)
+    except Exception:  # noqa: BLE001 - Pillow raises what it likes on a damaged EXIF block; the notes are optional
+        return False
+    return any(notes.get(tag) for tag in tags)
+
+
+def _profile(profile: object) -> str:
+    """The digest of a colour profile; "" for none and for sRGB, which means the same."""
+    if not isinstance(profile, bytes) or not profile:
+        return ""
+    from PIL import ImageCms
+
+    try:
+        name = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(profile)))
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return ""
+    return "" if "sRGB" in name else blake3(profile).hexdigest()
+
+
+def _video(data: bytes) -> bytes:
+    """The video that a motion photo carries behind its picture."""
+    position = data.find(_BOX_TYPE, 16)
+    while position >= 0:
+        brand = data[position + 4 : position + 8]
+        if brand.startswith(_VIDEO_BRANDS):
+            return data[position - 4 :]
+        position = data.find(_BOX_TYPE, position + 4)
+    return b""
+
+
+def _extras(image: Image, data: bytes, frames: int, video: bytes) -> str:
+    if frames <= 1 and not video:
+        return ""
+    digest = blake3(video)
+    if frames > _MOST_FRAMES or frames * image.width * image.height > _MOST_PIXELS:
+        digest.update(data)
+    else:
+        for frame in range(1, frames):
+            image.seek(frame)
+            shown = image.convert("RGBA")
+            digest.update(repr(shown.size).encode())
+            digest.update(shown.tobytes())
+        image.seek(0)
+    return digest.hexdigest()
+
+
+def _deep_values(image: Image, data: bytes) -> npt.NDArray[np.uint16] | None:
+    """The values of an image that uses more than 8 bits a channel, which Pillow cuts off where there is colour."""
+    if not _declares_more_than_8_bits(image, data):
+        return None
+    import cv2
+    import numpy as np
+
+    if image.mode.startswith("I"):
+        values = np.asarray(image)
+    else:
+        try:
+            decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        except cv2.error:
+            return None
+        if decoded is None:
+            return None
+        values = np.asarray(decoded)
+    if values.dtype not in (np.uint16, np.int32) or not values.size:
+        return None
+    values = values.astype(np.uint16)
+    # Made from 8 bits: a value twice in both bytes, or in the upper one alone.
+    low, high = values & 0xFF, values >> 8
+    return None if not low.any() or bool((low == high).all()) else values
+
+
+def _declares_more_than_8_bits(image: Image, data: bytes) -> bool:
+    if image.mode.startswith("I;16"):
+        return True
+    if image.format == "PNG":
+        return data[_PNG_DEPTH_AT] > _EIGHT
+    if image.format == "TIFF":
+        bits = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, (8,))
+        return bool(max(bits if isinstance(bits, tuple) else (bits,)) == 2 * _EIGHT)
+    return False
+
+
+def _digest(
+    image: Image,
+    deep: npt.NDArray[np.uint16] | None,
+    alpha: bool,  # noqa: FBT001
+    profile: str,
+    extras: str,
+    upright: Callable[[Image], Image],
+) -> str:
+    import numpy as np
+    from PIL.Image import fromarray, new
+
+    if alpha:
+        layered = image.convert("RGBA")
+        # Colours that nobody sees differ from program to program.
+        shown = new("RGBA", layered.size, (0, 0, 0, 0))
+        shown.paste(layered, mask=layered.getchannel("A").point(lambda value: 255 * (value > 0)))
+    elif image.mode.startswith("I;16") and deep is None:
+        shown = fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+    elif image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        shown = image
+    else:
+        shown = image.convert("RGB")
+    shown = upright(shown)
+    digest = blake3(repr((shown.mode, shown.size, profile, extras)).encode())
+    digest.update(shown.tobytes())
+    if deep is not None:
+        digest.update(deep.tobytes())
+    return digest.hexdigest()
