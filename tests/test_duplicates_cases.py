@@ -337,6 +337,23 @@ def test_a_file_under_several_names_is_one_file(library, photos, tmp_path):
     assert "outside.jpg" in names
 
 
+def test_notes_of_other_programs_go_with_their_photo_or_are_named_in_the_plan(library, photos):
+    kept, copy = photos / "a", photos / "b"
+    for folder in (kept, copy):
+        folder.mkdir()
+        scene().save(folder / "photo.jpg", quality=90)
+    for name in ("photo.xmp", "photo.jpg.xmp", "photo.AAE", "photo.jpg.json"):
+        (copy / name).write_text(name)
+    (kept / "photo.xmp").write_text("photo.xmp")
+    (kept / "photo.jpg.json").write_text("other")
+    library.index([photos])
+    plan = make_plan(find_duplicates(library, prefer=[kept]).groups, "trash", roots=[photos])
+    going = {file.path for group in plan.groups for file in group.files}
+    named = {path for group in plan.groups for path in group.sidecars}
+    assert going == {copy / "photo.jpg", copy / "photo.xmp"}
+    assert named == {copy / "photo.jpg.xmp", copy / "photo.AAE", copy / "photo.jpg.json"}
+
+
 def test_what_a_decoder_says_of_a_file_is_what_it_holds(photos):
     from vitsearch.decoding.decoders import Decoders
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -41,13 +41,17 @@ class PlannedFile:
 
 @dataclass(frozen=True, slots=True)
 class PlannedGroup:
-    """The file that stays and those that go. `tier`, `score` and `reason` are there for the reader."""
+    """The file that stays and those that go. The other fields are there for the reader.
+
+    `sidecars` belong to files that go, and stay where they are, because the kept file has none that is the same.
+    """
 
     keep: PlannedFile
     files: tuple[PlannedFile, ...]
     tier: str = ""
     score: float = 0.0
     reason: str = ""
+    sidecars: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +134,9 @@ def plan_for(
             )
     sidecars = Sidecars()
     if action in ("trash", "move"):
-        planned += [with_it for group in planned for with_it in _sidecars(group, sidecars)]
+        with_them = [with_it for group in planned for with_it in _sidecars(group, sidecars)]
+        gone = {file.path for group in with_them for file in group.files}
+        planned = [_naming_sidecars(group, sidecars, gone) for group in planned] + with_them
     plan = Plan(action, tuple(roots), tuple(planned), destination)
     check_plan(plan)
     return plan
@@ -155,6 +161,7 @@ def write_plan(plan: Plan, path: Path, *, private: bool = False) -> None:
                 "reason": group.reason,
                 "keep": {"path": str(group.keep.path), "content": group.keep.content},
                 "files": [{"path": str(file.path), "content": file.content} for file in group.files],
+                **({"sidecars_that_stay": [str(path) for path in group.sidecars]} if group.sidecars else {}),
             }
             for group in plan.groups
         ],
@@ -229,6 +236,12 @@ def _within_reach(group: DuplicateGroup, reach: Plan, notice: Callable[[str], No
     return files
 
 
+def _naming_sidecars(group: PlannedGroup, sidecars: Sidecars, gone: set[Path]) -> PlannedGroup:
+    kept = {*sidecars.all_of(group.keep.path), *gone}
+    left = {one for file in group.files for one in sidecars.all_of(file.path) if one not in kept}
+    return replace(group, sidecars=tuple(sorted(left)))
+
+
 def _sidecars(group: PlannedGroup, sidecars: Sidecars) -> Iterator[PlannedGroup]:
     twins: dict[Path, list[Path]] = {}
     for file in group.files:
@@ -277,6 +290,7 @@ def _parsed(document: Any) -> Plan:  # noqa: ANN401 - whatever JSON holds
                 tier=str(group.get("tier", "")),
                 score=_finite(group.get("score", 0)),
                 reason=str(group.get("reason", "")),
+                sidecars=tuple(parsed_path(path) for path in group.get("sidecars_that_stay", ())),
             )
             for group in document["groups"]
         ),

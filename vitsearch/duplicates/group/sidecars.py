@@ -1,7 +1,7 @@
-"""Files that belong to a photo without being one: a raw file, or the video of a Live Photo, with the same name.
+"""Files that belong to a photo without being one: a raw file, the video of a Live Photo, notes of other programs.
 
-A photo and its sidecars are one item. Sidecars are never duplicates of it; they go with a copy that goes, where
-the kept file has the very same companion, and stay otherwise.
+A photo and its sidecars are one item. Sidecars are never duplicates of it; they go with a copy that goes, where the
+kept file has the very same one, and stay otherwise, named in the plan.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 VIDEO = frozenset((".mov", ".mp4"))
+# Of Lightroom, darktable and digiKam (photo.xmp, photo.jpg.xmp), of Apple's edits, of Google Takeout (photo.jpg.json).
+NOTES = frozenset((".xmp", ".aae", ".json"))
 
 
 class Sidecars:
@@ -29,7 +31,18 @@ class Sidecars:
         if path.suffix.casefold() in RAW_EXTENSIONS:
             return ()
         beside = self._listed(path.parent).get(path.stem.casefold(), [])
-        return tuple(file for file in beside if file != path)
+        return tuple(file for file in beside if file != path and file.suffix.casefold() not in NOTES)
+
+    def all_of(self, path: Path) -> tuple[Path, ...]:
+        """The sidecars of a photo and the notes of other programs on it, sorted."""
+        listed = self._listed(path.parent)
+        notes = (
+            file
+            for name in dict.fromkeys((path.stem.casefold(), path.name.casefold()))
+            for file in listed.get(name, [])
+            if file.suffix.casefold() in NOTES
+        )
+        return tuple(sorted({*self.of(path), *notes}))
 
     def _listed(self, folder: Path) -> dict[str, list[Path]]:
         known = self._folders.get(folder)
@@ -38,7 +51,7 @@ class Sidecars:
             try:
                 for file in sorted(folder.iterdir()):
                     if (
-                        file.suffix.casefold() in RAW_EXTENSIONS | VIDEO
+                        file.suffix.casefold() in RAW_EXTENSIONS | VIDEO | NOTES
                         and file.is_file()
                         and not file.is_symlink()
                     ):
@@ -58,8 +71,13 @@ def are_one_item(first: Path, second: Path) -> bool:
 
 def same_sidecars(keep: Path, other: Path, sidecars: Sidecars) -> Iterable[tuple[Path, Path]]:
     """The sidecars of a kept file and of a copy that have the same suffix: pairs that may hold the same bytes."""
-    kept = {file.suffix.casefold(): file for file in sidecars.of(keep)}
-    for file in sidecars.of(other):
-        twin = kept.get(file.suffix.casefold())
+    kept = {_kind(file, keep): file for file in sidecars.all_of(keep)}
+    for file in sidecars.all_of(other):
+        twin = kept.get(_kind(file, other))
         if twin is not None and twin != file:
             yield twin, file
+
+
+def _kind(sidecar: Path, photo: Path) -> str:
+    """The suffix of a sidecar; photo.xmp and photo.jpg.xmp are two kinds."""
+    return sidecar.suffix.casefold() + ("+" if sidecar.stem.casefold() == photo.name.casefold() else "")
