@@ -255,7 +255,8 @@ def _is_part(seen: Evidence, part: Candidate, whole: Candidate) -> bool:
         return False
     if seen.seam_second:
         return False
-    return whole.true_pixels * seen.of_second >= _NOT_A_THUMBNAIL * part.true_pixels * seen.of_first
+    mine, others = part.width * part.height * seen.of_first, whole.width * whole.height * seen.of_second
+    return others >= _NOT_A_THUMBNAIL * mine
 
 
 def _limited(confirm: Confirm, most: int) -> Confirm:

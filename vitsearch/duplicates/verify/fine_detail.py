@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # Of a view's pixels: with fewer flat ones there is no use in a closer look.
 _FLAT_SHARE, _FLAT_RANGE = 0.35, 3
 # A graphic has nearly all its pixels near a few tones.
-_TONES, _AROUND, _GRAPHIC = 6, 4, 0.8
+_TONES, _AROUND, _GRAPHIC = 6, 4, 0.92
 _LONGEST = 2000
 # Beyond this, a digit cannot be told from another in the smaller one.
 _MOST_SCALE = 2.2
