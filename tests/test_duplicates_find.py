@@ -27,8 +27,8 @@ from vitsearch.duplicates.verify.verifier import Verifier
 from vitsearch.errors import BadQuery, LibraryError, UnreadablePhoto
 from vitsearch.library import Library
 
-# By SOURCES.md: a copy belongs to its original, and some originals are crops of another one. dandelion-2.jpg is a part of
-# dandelion-1.jpg in more than twice its resolution: neither may go for the other.
+# By SOURCES.md: a copy belongs to its original, and some originals are crops of another one. dandelion-2.jpg
+# is a part of dandelion-1.jpg in more than twice its resolution: neither may go for the other.
 GROUPS = {
     frozenset({"bird-1.jpg", "bird-1-bordered.jpg"}): "near",
     frozenset({"cat-1.jpg", "cat-1-mirrored.jpg"}): "near",
