@@ -63,7 +63,7 @@ def state(folder: Path) -> dict[str, tuple[bytes, int]]:
 def test_the_document_holds_groups_with_evidence_and_what_they_rest_on(library, photos, call):
     library.index([photos])
     document = json.loads(call("duplicates", "--json").stdout)
-    assert list(document) == ["groups", "cutoffs", "photos", "pairs", "skipped"]
+    assert list(document) == ["groups", "cutoffs", "photos", "pairs", "skipped", "alike", "contains"]
     assert document["cutoffs"] == {"earned": False, "share": 0.82, "closeness": 0.95}
     assert (document["photos"], document["skipped"]) == (3, [])
     (group,) = document["groups"]

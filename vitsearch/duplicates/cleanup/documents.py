@@ -17,15 +17,15 @@ def report_document(report: DuplicateReport) -> dict[str, object]:
     """Return what `duplicates --json` prints."""
     return {
         "groups": [group_document(found) for found in report.groups],
+        "cutoffs": thresholds_document(report.calibrated),
+        "photos": report.photos,
+        "pairs": report.pairs,
+        "skipped": report.skipped,
         "alike": [
             {"first": pair.first, "second": pair.second, "score": round(pair.evidence.score, 4)}
             for pair in report.alike
         ],
         "contains": [{"path": one.path, "other": one.other, "reason": one.lost} for one in report.contains],
-        "cutoffs": thresholds_document(report.calibrated),
-        "photos": report.photos,
-        "pairs": report.pairs,
-        "skipped": report.skipped,
     }
 
 
