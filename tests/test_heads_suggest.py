@@ -9,17 +9,16 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from conftest import MeanColour
-from labelled_clusters import make_clusters, make_space, unit
+from labelled_clusters import make_clusters, unit
 from test_heads_library import COLOURS, paint_labels
 
 from vitsearch.cli import cli
 from vitsearch.cli.session import Session
 from vitsearch.errors import LibraryMissing
-from vitsearch.heads.active_learning import alike_groups, typical_photos, typicality, worth_asking
+from vitsearch.heads.active_learning import alike_groups, typical_photos, typicality
 from vitsearch.heads.labelling import Labeller
 from vitsearch.heads.store import HeadShelf
 from vitsearch.heads.suggesting import suggest
-from vitsearch.heads.training import train
 from vitsearch.library import Library
 
 NOTHING = np.empty((0, 16), np.float32)
@@ -58,19 +57,6 @@ def test_a_photo_with_many_like_it_is_more_typical_than_one_apart():
     rows = np.concatenate([make_clusters(("a",), photos=40, spread=0.3).rows, -unit(np.ones((1, 16)))])
     assert typicality(rows).argmin() == 40
     assert typicality(rows[:1]).tolist() == [1]
-
-
-def test_doubt_weighs_as_much_as_the_photos_that_it_stands_for():
-    head = train("kinds", make_clusters(("a", "b")), space=make_space()).head
-    a, b = (rows.mean(axis=0) for rows in np.split(make_clusters(("a", "b")).rows, 2))
-    random = np.random.default_rng(0)
-    crowd = unit(a + b + 0.02 * random.standard_normal((30, 16)))
-    alone = unit((a + b + 0.4 * random.standard_normal(16))[None])
-    sure = unit(np.repeat([a], 30, axis=0) + 0.02 * random.standard_normal((30, 16)))
-    rows = np.concatenate([sure, alone, crowd])
-    first = worth_asking(head, rows, np.ones(len(rows), np.float32), count=1)
-    assert first[0] >= 31
-    assert len(worth_asking(head, crowd, np.ones(30, np.float32), count=5)) == 1, "no two alike"
 
 
 @pytest.fixture

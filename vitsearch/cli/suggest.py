@@ -36,7 +36,7 @@ def suggest(session: Session, name: str, count: int, groups: int, device: Device
 
     First come groups of alike photos, to name at once: put them into a folder of that name, or say it with
     `vitsearch heads correct`. Then come single photos: typical ones while there are few examples; later those that
-    the head is in doubt of and that stand for many others. What has a label from you is left out.
+    the head is least sure of, no two alike. What has a label from you is left out.
 
     \b
     Examples:

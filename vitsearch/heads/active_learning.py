@@ -126,34 +126,6 @@ def typicality(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return found
 
 
-def worth_asking(
-    head: Head, rows: npt.NDArray[np.float32], norms: npt.NDArray[np.float32], *, count: int
-) -> tuple[int, ...]:
-    """Return up to `count` of the rows (n, d) that the head is in doubt of and that stand for many others.
-
-    Doubt is the small distance between the two best labels (Scheffer, Decomain and Wrobel, Active Hidden Markov Models
-    for Information Extraction, 2001), times the density of the photos around (Settles and Craven, An Analysis of Active
-    Learning Strategies for Sequence Labeling Tasks, 2008, section 3.5). No two are alike.
-    """
-    doubt = _doubt(head, rows, norms) * typicality(rows)
-    chosen: list[int] = []
-    for row in np.argsort(-doubt, kind="stable").tolist():
-        if len(chosen) == count:
-            break
-        if not chosen or float((rows[chosen] @ rows[row]).max()) < _ALIKE:
-            chosen.append(row)
-    return tuple(chosen)
-
-
-def _doubt(
-    head: Head, rows: npt.NDArray[np.float32], norms: npt.NDArray[np.float32]
-) -> npt.NDArray[np.float32]:
-    if head.kind == "sigmoid":
-        return np.asarray(1 - 2 * np.abs(_nearest_to_even(head, rows, norms)[1] - 0.5), np.float32)
-    best = head.top(rows, norms, k=2).probabilities
-    return np.asarray(1 - (best[:, 0] - best[:, 1]) if best.shape[1] > 1 else 1 - best[:, 0], np.float32)
-
-
 def _clusters(rows: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.int64]:
     """Return the number of each row's cluster, (n,), by k-means; the same rows have the same clusters."""
     from sklearn.cluster import KMeans

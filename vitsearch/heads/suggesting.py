@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vitsearch.errors import HeadError, LibraryMissing
-from vitsearch.heads.active_learning import alike_groups, typical_photos, worth_asking
+from vitsearch.heads.active_learning import alike_groups, next_to_label, typical_photos
 from vitsearch.heads.store import embed_present
 from vitsearch.storage.catalog import Filter
 
@@ -112,7 +112,8 @@ def _questions(
 ) -> tuple[int, ...]:
     if head is None or len(known) < _ENOUGH_FOR_DOUBT * len(head.labels):
         return typical_photos(rows, known, count=count)
-    return worth_asking(head, rows, norms, count=count)
+    asked = next_to_label(head, np.arange(len(rows)), rows, norms, count=count)
+    return tuple(each.photo for each in asked)
 
 
 def _said(
