@@ -21,6 +21,13 @@ def report_document(report: DuplicateReport) -> dict[str, object]:
         "photos": report.photos,
         "pairs": report.pairs,
         "skipped": report.skipped,
+        **apart_document(report),
+    }
+
+
+def apart_document(report: DuplicateReport) -> dict[str, object]:
+    """Return what is in no group: pages that differ in a detail, and files that hold or show more than a copy."""
+    return {
         "alike": [
             {"first": pair.first, "second": pair.second, "score": round(pair.evidence.score, 4)}
             for pair in report.alike

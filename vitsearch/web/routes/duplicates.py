@@ -11,7 +11,7 @@ from fastapi import APIRouter, Body, Query
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from vitsearch.duplicates.cleanup.documents import group_document, thresholds_document
+from vitsearch.duplicates.cleanup.documents import apart_document, group_document, thresholds_document
 from vitsearch.duplicates.tables import dismiss, files_of, restore
 from vitsearch.jsonable import to_jsonable
 from vitsearch.records import UnreadableFile
@@ -81,6 +81,8 @@ class DuplicatesAnswer:
     pairs: int
     cutoffs: dict[str, object] | None
     skipped: tuple[UnreadableFile, ...]
+    alike: tuple[dict[str, object], ...]
+    contains: tuple[dict[str, object], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,7 @@ def duplicates(
             "pairs": 0 if report is None else report.pairs,
             "cutoffs": None if report is None else thresholds_document(report.calibrated),
             "skipped": () if report is None else report.skipped,
+            **({"alike": (), "contains": ()} if report is None else apart_document(report)),
         }
     )
 
