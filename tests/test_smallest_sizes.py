@@ -156,7 +156,7 @@ def test_views_are_right_with_room_for_one(monkeypatch):
     pairs = [(0, 1), (0, 2), (1, 2), (0, 1)]
     with ThreadPoolExecutor(4) as threads:
         confirmed = list(
-            threads.map(lambda pair: look.compare(*pair).confirms(look.cutoffs), pairs, timeout=60)
+            threads.map(lambda pair: look.compare(*pair).confirms(look.thresholds), pairs, timeout=60)
         )
     assert confirmed == [True, False, False, True]
 
