@@ -142,14 +142,18 @@ def test_what_people_said_is_backed_up_before_prune_and_forget_and_once_a_day(sa
     assert len(backups(layout)) == 2
     said.index(prune=True)
     assert len(backups(layout)) == 2  # nothing new was said
-    dismiss(said.catalog, [photo_of(said, photos / "yellow.png")])
-    said.forget_root(photos)
-    assert len(backups(layout)) == 3
     old = time.time() - 25 * 3600
     for path in backups(layout):
         os.utime(path, (old, old))
-    said.index([photos])
-    assert len(backups(layout)) == 3  # the same is written once
+    said.index()
+    assert len(backups(layout)) == 2  # the same is written once
+    dismiss(said.catalog, [photo_of(said, photos / "yellow.png")])
+    os.utime(backups(layout)[-1], (old, old))
+    said.index()
+    assert len(backups(layout)) == 3  # a day has passed, and something was said
+    dismiss(said.catalog, [photo_of(said, photos / "blue.png")])
+    said.forget_root(photos)
+    assert len(backups(layout)) == 4
 
 
 def test_where_nothing_was_said_nothing_is_backed_up_and_an_empty_backup_can_be_carried(
