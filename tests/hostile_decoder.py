@@ -17,7 +17,7 @@ main = worker.main
 read = worker.read_photo
 
 
-def hostile_decode(photo, *, min_side=None, colours="sRGB"):
+def hostile_decode(photo, **options):
     data = getattr(photo._picture, "_data", b"")
     if b"CRASH" in data:
         ctypes.string_at(0)
@@ -39,7 +39,7 @@ def hostile_decode(photo, *, min_side=None, colours="sRGB"):
         ctypes.string_at(0)
     if b"SLOW" in data:
         time.sleep(0.4)
-    return decode(photo, min_side=min_side, colours=colours)
+    return decode(photo, **options)
 
 
 def answers():

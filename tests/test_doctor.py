@@ -450,7 +450,9 @@ def test_a_library_of_an_older_format_is_salvaged_into_a_new_one(folder, monkeyp
 
 
 @pytest.mark.parametrize("content", [b"", b"not a database" * 1000, bytes(PAGE * 3), os.urandom(PAGE * 3)])
-def test_a_file_without_a_row_of_a_library_in_it_is_left_as_it_is(folder, content):
+def test_a_file_without_a_row_of_a_library_in_it_and_no_backup_is_left_as_it_is(folder, content):
+    for backup in (folder / ".vitsearch" / "backups").iterdir():
+        backup.unlink()
     (folder / "library.db").write_bytes(content)
     if content:
         assert wrong(folder)["database"][0] == "wrong"

@@ -180,6 +180,7 @@ def test_the_loop_of_next_correct_and_train(call, labelled, photos):
     assert said == {
         "head": "colours",
         "path": first["path"],
+        "others": [],
         "labels": ["pink"],
         "new_labels": ["pink"],
         "corrections": 1,

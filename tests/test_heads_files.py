@@ -41,7 +41,7 @@ def test_saving_replaces_the_file_in_one_step_and_leaves_nothing_else(head, tmp_
     path.chmod(0o640)
     save_head(head, path)
     assert load_head(path).labels == head.labels
-    assert path.stat().st_mode & 0o777 == 0o640
+    assert path.stat().st_mode & 0o777 == 0o600  # a head tells of photos: its owner alone reads it
     assert [each.name for each in tmp_path.iterdir()] == ["animals.safetensors"]
 
 

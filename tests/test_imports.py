@@ -25,7 +25,7 @@ OWNERS = {
     "onnx": ["vitsearch/backbones/*"],
     "huggingface_hub": ["vitsearch/backbones/*"],
     "sklearn": ["vitsearch/heads/*"],
-    "cv2": ["vitsearch/duplicates/*"],
+    "cv2": ["vitsearch/duplicates/*", "vitsearch/photos/details.py"],
     "sqlite_utils": ["vitsearch/storage/database.py", "vitsearch/storage/migrations.py"],
     "sqlite3": ["vitsearch/storage/database.py"],
     "filelock": ["vitsearch/storage/write_lock.py", "vitsearch/duplicates/cleanup/journal.py"],

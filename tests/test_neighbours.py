@@ -347,19 +347,20 @@ def test_only_the_files_that_count_stay(tmp_path, ids, rows):
 
 def test_the_litter_of_a_killed_run_goes_after_a_day_and_a_running_build_is_left_alone(tmp_path, ids, rows):
     names = [
-        "rows-old.f16",
-        "ids-old.i64",
-        "removed-old.bits",
-        "cells-old.faiss",
+        "rows-0bad0bad.f16",
+        "ids-0bad0bad.i64",
+        "removed-0bad0bad.bits",
+        "cells-0bad0bad.faiss",
         f".vitsearch-{'0b' * 8}.tmp",
     ]
-    for name in [*names, "rows-young.f16", "notes.txt"]:
+    strangers = ["notes.txt", "rows-old.f16"]  # nothing that vitsearch made
+    for name in [*names, "rows-00000000.f16", *strangers]:
         (tmp_path / name).write_bytes(b"1")
-    for name in [*names, "notes.txt"]:
+    for name in [*names, *strangers]:
         os.utime(tmp_path / name, (0, 0))
     built(tmp_path, ids, rows)
     kept = [path.name for path in tmp_path.iterdir() if path.stat().st_size == 1]
-    assert sorted(kept) == ["notes.txt", "rows-young.f16"]
+    assert sorted(kept) == ["notes.txt", "rows-00000000.f16", "rows-old.f16"]
 
 
 def test_a_build_that_fails_leaves_the_cache_as_it_was(tmp_path, ids, rows, queries):

@@ -19,7 +19,7 @@ from vitsearch.storage import atomic
 from vitsearch.storage.atomic import sync_folder
 from vitsearch.storage.backup import back_up, backups, folders_in, heads_in, restore
 from vitsearch.storage.catalog import Catalog
-from vitsearch.storage.database import Database, value_to_path
+from vitsearch.storage.database import Database, is_of_another_program, value_to_path
 from vitsearch.storage.layout import LIBRARY_FILE, SEARCH_CACHE_FILES, Layout, remove_made
 from vitsearch.storage.write_lock import write_lock
 
@@ -90,7 +90,7 @@ def _salvaged(layout: Layout) -> tuple[SalvageReport | None, list[str]]:
     try:
         report = salvage(layout.folder)
     except LibraryDamaged:
-        if not known:
+        if not known or is_of_another_program(layout.database):
             raise
         return None, [_begun_anew(layout, known[-1])]
     done = [_said(report)]

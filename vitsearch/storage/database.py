@@ -224,6 +224,19 @@ def _casefolded(value: Value) -> Value:
     return value.casefold() if isinstance(value, str) else value
 
 
+def is_of_another_program(path: Path) -> bool:
+    """Whether a file is a database that SQLite can read and that another program has made."""
+    connection = sqlite3.connect(path, timeout=2.0)
+    try:
+        (owner,) = connection.execute("PRAGMA application_id").fetchone()
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    except (sqlite3.Error, UnicodeDecodeError):
+        return False
+    finally:
+        connection.close()
+    return bool(tables) and owner != _APPLICATION_ID
+
+
 @contextmanager
 def held_alone(path: Path) -> Iterator[None]:
     """Keep all others from reading or writing a database, as far as a damaged file can be locked at all.
