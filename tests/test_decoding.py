@@ -18,6 +18,7 @@ from conftest import SAMPLES, MeanColour, figures, places
 from PIL import Image
 
 from vitsearch.backbones.preprocessing import prepare
+from vitsearch.decoding.answers import Header
 from vitsearch.decoding.decoders import Decoders
 from vitsearch.decoding.process import Limits
 from vitsearch.decoding.thumbnails import GRID_BOX
@@ -123,6 +124,34 @@ def test_bytes_are_decoded_like_the_file_that_they_came_from():
         assert full.tobytes() == here.pixels().tobytes()
         assert small.tobytes() == parse_photo(data, name="it").pixels(min_side=100).tobytes()
         assert there.prepared(SQUARE)[1].shape == (224, 224, 3)
+
+
+def test_photos_of_a_block_are_the_same_as_alone(tmp_path):
+    paths = sorted((SAMPLES / "copies").iterdir())
+    (tmp_path / "text.jpg").write_text("no photo")
+    Image.new("RGB", (30, 20), "red").save(tmp_path / "tiny.png")
+    paths += [tmp_path / "text.jpg", tmp_path / "gone.jpg", tmp_path / "tiny.png"]
+    with Decoders(1) as decoders:
+        with decoders.open_block(paths) as block:
+            readable = [place for place, header in enumerate(block.headers) if isinstance(header, Header)]
+            readable.reverse()
+            boxes = [GRID_BOX if place % 2 else None for place in readable]
+            found = block.prepared(SQUARE, readable, boxes=boxes)
+        for place in sorted(set(range(len(paths))) - set(readable)):
+            assert block.headers[place].reason == refused(decoders, paths[place])
+        for place, box, prepared in zip(readable, boxes, found, strict=True):
+            if isinstance(prepared, UnreadablePhoto):
+                assert prepared.reason == refused(decoders, paths[place])
+                continue
+            with decoders.open(paths[place]) as alone:
+                assert block.headers[place] == alone.header
+                perceptual, pixels, small = alone.prepared_with_thumbnail(SQUARE, box)
+            assert prepared.perceptual == perceptual
+            np.testing.assert_array_equal(prepared.pixels, pixels)
+            assert (prepared.thumbnail is None) == (small is None)
+            assert small is None or prepared.thumbnail.tobytes() == small.tobytes()
+    assert sum(isinstance(each, UnreadablePhoto) for each in found) == 1
+    assert len(paths) - len(readable) == 2
 
 
 @pytest.mark.parametrize("word", REASONS)
@@ -233,6 +262,47 @@ def test_an_index_run_survives_every_decoder_that_dies_and_says_what_it_could_no
             "embedded": 4,
             "unchanged": 13,
         }
+
+
+def test_a_bad_file_among_many_small_ones_costs_itself_and_no_other(tmp_path, picture, monkeypatch):
+    words = {number * 7: word for number, word in enumerate((*REASONS, "HEADER", "KILL", "ONCE", "PRINT"), 1)}
+    for number in range(72):
+        path = tmp_path / "photos" / f"{number:02}.jpg"
+        if number in words:
+            file_that_says(path, words[number])
+        else:
+            picture(path.with_suffix(".png"), (number * 3, 99, 200 - number))
+    monkeypatch.setattr(
+        "vitsearch.indexing.embedding.Decoders",
+        functools.partial(Decoders, limits=Limits(seconds=2), program="hostile_decoder"),
+    )
+    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+        report = library.index([tmp_path / "photos"], workers=1)  # nine files a block
+        assert {words[int(item.path.stem)]: item.reason for item in report.unreadable} == {
+            **REASONS,
+            "HEADER": REASONS["CRASH"],
+            "KILL": "the system ended the decoder on it, as when there is too little memory",
+        }
+        assert len(places(library, tmp_path / "photos/00.png")) == 65
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process")
+def test_large_photos_that_need_the_memory_one_at_a_time_are_read_though_they_lie_side_by_side(
+    tmp_path, picture, monkeypatch
+):
+    (tmp_path / "photos").mkdir()
+    for number in range(2):
+        Image.new("RGB", (6000, 6000), (number, 0, 0)).save(
+            tmp_path / f"photos/{number:02}.png", compress_level=1
+        )
+    for number in range(2, 16):
+        picture(tmp_path / f"photos/{number:02}.png", (number * 15, 99, 0))
+    monkeypatch.setattr(
+        "vitsearch.indexing.embedding.Decoders", functools.partial(Decoders, limits=Limits(memory=300 << 20))
+    )
+    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+        report = library.index([tmp_path / "photos"], workers=1)  # two files a block
+    assert (report.embedded, report.unreadable) == (16, ())
 
 
 def test_a_search_with_decoders_survives_what_it_is_given(tmp_path, hostile, picture):

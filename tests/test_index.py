@@ -13,6 +13,7 @@ from conftest import MeanColour, figures, places
 from PIL import Image
 
 from vitsearch.backbones.backbone import Embeddings
+from vitsearch.decoding.blocks import ProtectedBlock
 from vitsearch.decoding.decoders import ProtectedPhoto
 from vitsearch.errors import BadQuery, LibraryError, LibraryMissing
 from vitsearch.indexing.embedding import Progress
@@ -376,13 +377,18 @@ def test_a_library_that_is_the_folder_that_it_indexes_finds_the_photos_in_it(tmp
         assert figures(library.index()) == {"photos": 1, "files": 1, "unchanged": 1}
 
 
-def test_reading_ahead_is_bounded_by_the_batch_and_the_workers(tmp_path, picture, monkeypatch):
+@pytest.mark.parametrize("workers", [1, 3])
+def test_reading_ahead_is_bounded_by_the_batch_and_the_workers(tmp_path, picture, monkeypatch, workers):
     decoded = []
-    prepared = ProtectedPhoto.prepared
+    alone, together = ProtectedPhoto.prepared_with_thumbnail, ProtectedBlock.prepared
 
-    def counted(photo, preprocessing):
+    def counted(photo, preprocessing, box):
         decoded.append(photo.name)
-        return prepared(photo, preprocessing)
+        return alone(photo, preprocessing, box)
+
+    def counted_together(block, preprocessing, wanted, *, boxes):
+        decoded.extend(wanted)
+        return together(block, preprocessing, wanted, boxes=boxes)
 
     class Slow(MeanColour):
         most_ahead = 0
@@ -394,11 +400,12 @@ def test_reading_ahead_is_bounded_by_the_batch_and_the_workers(tmp_path, picture
 
     for number in range(60):
         picture(tmp_path / "photos" / f"{number}.png", (number * 4, 255 - number * 4, 99), size=(16, 16))
-    monkeypatch.setattr(ProtectedPhoto, "prepared", counted)
+    monkeypatch.setattr(ProtectedPhoto, "prepared_with_thumbnail", counted)
+    monkeypatch.setattr(ProtectedBlock, "prepared", counted_together)
     backbone = Slow(batch_size=4)
     with Library.open(tmp_path / "library", backbone=backbone) as library:
-        assert library.index([tmp_path / "photos"], workers=3).embedded == 60
-    assert 4 <= backbone.most_ahead <= 3 * 4 + 3
+        assert library.index([tmp_path / "photos"], workers=workers).embedded == 60
+    assert 4 <= backbone.most_ahead <= 3 * 4 + workers
 
 
 def test_bad_folders_are_refused_before_anything_is_done(library, backbone, folder, tmp_path):

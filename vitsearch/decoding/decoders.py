@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from queue import LifoQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from vitsearch.decoding.answers import Header, Prepared, refused, understood_header, understood_thumbnail
+from vitsearch.decoding.blocks import ProtectedBlock
 from vitsearch.decoding.messages import seconds_to_read
 from vitsearch.decoding.process import DecodingProcess, Limits, ProcessDied
 from vitsearch.errors import UnreadablePhoto
@@ -17,49 +19,26 @@ from vitsearch.photos.details import FileDetails
 from vitsearch.photos.grey_grid import GRID
 from vitsearch.photos.perceptual_hash import hash_of_grid
 from vitsearch.photos.photo import MAX_PIXELS
-from vitsearch.records import PhotoFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
 
     import numpy.typing as npt
     from PIL.Image import Image
 
+    from vitsearch.records import PhotoFacts
     from vitsearch.space import Colours, Preprocessing
 
 Answer = TypeVar("Answer")
 Fields = dict[str, Any]
 
-_FACTS: dict[str, type | tuple[type, ...]] = {
-    "format": str,
-    "width": int,
-    "height": int,
-    **dict.fromkeys(
-        ("taken", "camera", "software", "taken_from", "utc_offset", "lens", "caption"), (str, type(None))
-    ),
-    **dict.fromkeys(("latitude", "longitude", "altitude"), (float, type(None))),
-    "rating": (int, type(None)),
-    "keywords": tuple,
-}
 _DETAILS: dict[str, type] = {
     **dict.fromkeys(("frames", "depth", "video_bytes"), int),
     **dict.fromkeys(("alpha", "lens", "exposure"), bool),
     **dict.fromkeys(("profile", "extras", "pixels"), str),
 }
-_HASH_BYTES = 32
-
-
-@dataclass(frozen=True, slots=True)
-class _Header:
-    """What a process says of a file that it has opened, checked."""
-
-    content: bytes
-    photo_hash: bytes
-    earlier_hash: bytes | None
-    facts: PhotoFacts
-    remarks: tuple[str, ...]
 
 
 class Decoders:
@@ -119,6 +98,20 @@ class Decoders:
         finally:
             self._idle.put(process)
 
+    @contextmanager
+    def open_block(self, paths: Sequence[Path]) -> Iterator[ProtectedBlock]:
+        """Open several small files together; a process is taken until the block ends.
+
+        Raises:
+            ProcessDied: one of them killed the process: open each alone.
+
+        """
+        process = self._idle.get()
+        try:
+            yield ProtectedBlock(process, paths)
+        finally:
+            self._idle.put(process)
+
     def close(self) -> None:
         """End all processes at once, also those that are at work."""
         for process in self._processes:
@@ -134,23 +127,23 @@ class ProtectedPhoto:
         self.name = name
         self._process = process
         self._source = source
-        self._header = self._twice(self._open)
+        self.header = self._twice(self._open)
         self._is_open = True
 
     @property
     def content(self) -> bytes:
         """The hash of the whole file, 32 bytes."""
-        return self._header.content
+        return self.header.content
 
     @property
     def photo_hash(self) -> bytes:
         """The hash of image data and orientation, 32 bytes."""
-        return self._header.photo_hash
+        return self.header.photo_hash
 
     @property
     def earlier_hash(self) -> bytes | None:
         """What libraries made before call the same photo, where that is something else."""
-        return self._header.earlier_hash
+        return self.header.earlier_hash
 
     @property
     def hashes(self) -> tuple[bytes, ...]:
@@ -160,12 +153,12 @@ class ProtectedPhoto:
     @property
     def facts(self) -> PhotoFacts:
         """What the header says."""
-        return self._header.facts
+        return self.header.facts
 
     @property
     def remarks(self) -> tuple[str, ...]:
         """Which notes beside the picture could not be read."""
-        return self._header.remarks
+        return self.header.remarks
 
     def prepared(
         self, preprocessing: Preprocessing, *, crop: tuple[int, int, int, int] | None = None
@@ -181,10 +174,8 @@ class ProtectedPhoto:
         perceptual, pixels, _ = self._prepared(preprocessing, None, crop)
         return perceptual, pixels
 
-    def prepared_with_thumbnail(
-        self, preprocessing: Preprocessing, box: tuple[int, int]
-    ) -> tuple[bytes, npt.NDArray[np.uint8], Image | None]:
-        """Do the same, and return a thumbnail within a box (width, height) too.
+    def prepared_with_thumbnail(self, preprocessing: Preprocessing, box: tuple[int, int] | None) -> Prepared:
+        """Do the same, and make a thumbnail within a box (width, height) too, if one is given.
 
         It is None where the scale at which the photo was decoded for the model is too small for it.
 
@@ -199,13 +190,13 @@ class ProtectedPhoto:
         preprocessing: Preprocessing,
         box: tuple[int, int] | None,
         crop: tuple[int, int, int, int] | None,
-    ) -> tuple[bytes, npt.NDArray[np.uint8], Image | None]:
+    ) -> Prepared:
         shape = (preprocessing.height, preprocessing.width, 3)
         grid, most = GRID * GRID, GRID * GRID + math.prod(shape)
 
-        def understood(fields: Fields, data: bytes) -> tuple[bytes, npt.NDArray[np.uint8], Image | None]:
+        def understood(fields: Fields, data: bytes) -> Prepared:
             pixels = np.frombuffer(data[grid:most], np.uint8).reshape(shape)
-            return hash_of_grid(data[:grid]), pixels, _understood_thumbnail(fields, data[most:], box)
+            return Prepared(hash_of_grid(data[:grid]), pixels, understood_thumbnail(fields, data[most:], box))
 
         request = {"prepare": asdict(preprocessing), "thumbnail": box, "crop": crop}
         room = 3 * math.prod(box) if box else 0
@@ -279,13 +270,13 @@ class ProtectedPhoto:
         self._is_open = False
         return self._ask(request, understood, most=most)
 
-    def _open(self) -> _Header:
+    def _open(self) -> Header:
         if isinstance(self._source, bytes):
-            return self._ask({"open": None, "name": self.name}, _understood_header, self._source)
+            return self._ask({"open": None, "name": self.name}, _header, self._source)
         more = 0.0
         with suppress(OSError):  # the process says what is wrong
             more = seconds_to_read(self._source)
-        return self._ask({"open": str(self._source)}, _understood_header, more_seconds=more)
+        return self._ask({"open": str(self._source)}, _header, more_seconds=more)
 
     def _ask(
         self,
@@ -297,37 +288,14 @@ class ProtectedPhoto:
         more_seconds: float = 0.0,
     ) -> Answer:
         fields, answer = self._process.ask(request, data, most=most, more_seconds=more_seconds)
-        if "unreadable" in fields:
-            reason = "".join(character for character in str(fields["unreadable"]) if character.isprintable())
-            raise UnreadablePhoto(self.name, reason[:300], passing=fields.get("passing") is True)
+        refusal = refused(self.name, fields)
+        if refusal is not None:
+            raise refusal
         try:
             return understood(fields, answer)
         except (KeyError, TypeError, ValueError):
             raise self._process.distrusted() from None
 
 
-def _understood_thumbnail(fields: Fields, data: bytes, box: tuple[int, int] | None) -> Image | None:
-    from PIL.Image import frombytes
-
-    size = fields["thumbnail"]
-    if size is None:
-        return None
-    width, height = size
-    if box is None or not (0 < width <= box[0] and 0 < height <= box[1]):
-        raise ValueError("a thumbnail of another size")
-    return frombytes("RGB", (width, height), data)
-
-
-def _understood_header(fields: Fields, _: bytes) -> _Header:
-    earlier = fields["earlier_hash"]
-    hashes = [bytes.fromhex(fields["content"]), bytes.fromhex(fields["photo_hash"])]
-    hashes += [bytes.fromhex(earlier)] if earlier is not None else []
-    facts = PhotoFacts(**{**fields["facts"], "keywords": tuple(fields["facts"]["keywords"])})
-    remarks = tuple(fields["remarks"])
-    if any(len(each) != _HASH_BYTES for each in hashes):
-        raise ValueError("a hash of another length")
-    if any(not isinstance(getattr(facts, name), kind) for name, kind in _FACTS.items()):
-        raise TypeError("facts of other types")
-    if any(not isinstance(text, str) or not text.isprintable() for text in (*facts.keywords, *remarks)):
-        raise TypeError("words of another type")
-    return _Header(hashes[0], hashes[1], hashes[2] if earlier is not None else None, facts, remarks)
+def _header(fields: Fields, _: bytes) -> Header:
+    return understood_header(fields)

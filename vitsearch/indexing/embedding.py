@@ -6,24 +6,29 @@ import os
 import threading
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
+from vitsearch.decoding.answers import Header
+from vitsearch.decoding.blocks import MOST_BYTES, MOST_FILES, Alone
 from vitsearch.decoding.decoders import Decoders
+from vitsearch.decoding.process import ProcessDied
 from vitsearch.decoding.thumbnails import GRID_BOX
 from vitsearch.errors import UnreadablePhoto
 from vitsearch.storage.catalog import ReadableFile, RejectedFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     import numpy.typing as npt
 
     from vitsearch.backbones.backbone import Backbone, Embeddings
-    from vitsearch.decoding.decoders import ProtectedPhoto
+    from vitsearch.decoding.answers import Prepared
     from vitsearch.decoding.thumbnails import KeptPictures
     from vitsearch.records import FoundFile, PhotoFacts
     from vitsearch.space import Space
@@ -32,6 +37,10 @@ if TYPE_CHECKING:
 _COMMIT_FILES = 256
 # So many files keep a decoding process busy for longer than it takes to start.
 _FILES_PER_PROCESS = 4
+# So many blocks a process: the last ones end at about the same time, and the first ones come soon.
+_BLOCKS_PER_PROCESS = 8
+
+_File = tuple["int | None", "FoundFile"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +80,8 @@ class _Batch:
 class Destination(Protocol):
     """Where an embedder puts what it makes: a library's catalog, or what stands in for one in another process."""
 
-    def has_vector(self, hashes: Sequence[bytes], space: int) -> bool:
-        """Whether a photo with one of these hashes is stored and embedded in this space."""
+    def with_vectors(self, hashes: Sequence[bytes], space: int) -> AbstractSet[bytes]:
+        """Return those of the hashes whose photos are stored and embedded in this space."""
 
     def store(
         self, run: int, space: int, readable: Sequence[ReadableFile], rejected: Sequence[RejectedFile]
@@ -83,7 +92,8 @@ class Destination(Protocol):
 class Embedder:
     """Brings files into one space of a library. A file whose root is None is embedded without being given a place.
 
-    With `pictures`, thumbnails for the grid are made in passing and kept there.
+    With `pictures`, thumbnails for the grid are made in passing and kept there. A `source` says where else than at
+    their paths the files are, and may raise `UnreadablePhoto`.
     """
 
     def __init__(
@@ -92,7 +102,7 @@ class Embedder:
         space: int,
         backbone: Callable[[], Backbone],
         *,
-        source: Callable[[FoundFile], Path | bytes] = lambda found: found.path,
+        source: Callable[[FoundFile], Path | bytes] | None = None,
         workers: int | None = None,
         pictures: KeptPictures | None = None,
         on_progress: Callable[[Progress], None] = lambda _: None,
@@ -112,7 +122,7 @@ class Embedder:
         # SQLite's connection is shared with the threads that wait for the decoders and look photo_hashes up.
         self._lock = threading.Lock()
 
-    def run(self, run: int, todo: Sequence[tuple[int | None, FoundFile]]) -> None:
+    def run(self, run: int, todo: Sequence[_File]) -> None:
         """Embed and commit files, given with the ids of their roots, in order.
 
         `embedded` counts the new vectors; `unread` says which files could not be read for no fault of theirs;
@@ -124,7 +134,7 @@ class Embedder:
             decoders.start()  # while the model is loaded
             self._run(run, todo, decoders)
 
-    def _run(self, run: int, todo: Sequence[tuple[int | None, FoundFile]], decoders: Decoders) -> None:
+    def _run(self, run: int, todo: Sequence[_File], decoders: Decoders) -> None:
         backbone = self._load()
         backbone.expect(len(todo))
         started: deque[_Batch] = deque()
@@ -149,48 +159,109 @@ class Embedder:
         self._on_progress(Progress("embed", len(todo), len(todo)))
 
     def _read_ahead(
-        self, backbone: Backbone, decoders: Decoders, todo: Iterable[tuple[int | None, FoundFile]]
+        self, backbone: Backbone, decoders: Decoders, todo: Sequence[_File]
     ) -> Iterator[_Read | RejectedFile]:
         """Have files read and decoded, one thread a decoder, in order, never further ahead than two batches."""
         ahead = (2 + backbone.in_flight) * backbone.batch_size + decoders.count
-        pending: deque[Future[_Read | RejectedFile]] = deque()
+        many = min(len(todo) // _BLOCKS_PER_PROCESS, ahead // 2) // decoders.count
+        most = 1 if self._source else max(1, min(MOST_FILES, many))
+        pending: deque[tuple[int, Future[list[_Read | RejectedFile]]]] = deque()
+        waiting = 0
         pool = ThreadPoolExecutor(decoders.count, thread_name_prefix="vitsearch-decode")
         try:
-            for root, found in todo:
-                pending.append(pool.submit(self._read, backbone, decoders, root, found))
-                if len(pending) >= ahead:
-                    yield pending.popleft().result()
+            for block in _blocks(todo, most):
+                while waiting + len(block) > ahead:
+                    count, future = pending.popleft()
+                    waiting -= count
+                    yield from future.result()
+                pending.append((len(block), pool.submit(self._read_block, backbone, decoders, block)))
+                waiting += len(block)
             while pending:
-                yield pending.popleft().result()
+                yield from pending.popleft()[1].result()
         finally:
             # Before the threads: a run that is interrupted does not wait for a photo that takes long.
             decoders.close()
             pool.shutdown(wait=True, cancel_futures=True)
 
+    def _read_block(
+        self, backbone: Backbone, decoders: Decoders, block: Sequence[_File]
+    ) -> list[_Read | RejectedFile]:
+        together: dict[int, _Read | RejectedFile] = {}
+        if len(block) > 1:
+            # Where one of them kills the process, each is read on its own: it costs itself and no other.
+            with suppress(ProcessDied):
+                together = self._read_together(backbone, decoders, block)
+        return [
+            together[place] if place in together else self._read(backbone, decoders, root, found)
+            for place, (root, found) in enumerate(block)
+        ]
+
+    def _read_together(
+        self, backbone: Backbone, decoders: Decoders, block: Sequence[_File]
+    ) -> dict[int, _Read | RejectedFile]:
+        """Read a block in one process; what is not returned has to be read on its own."""
+        with decoders.open_block([found.path for _, found in block]) as opened:
+            readable = {
+                place: header for place, header in enumerate(opened.headers) if isinstance(header, Header)
+            }
+            new = self._new(backbone.space, readable)
+            boxes = [self._box(readable[place]) for place in new]
+            prepared = opened.prepared(backbone.space.preprocessing, new, boxes=boxes) if new else []
+        decoded = dict(zip(new, prepared, strict=True))
+        read: dict[int, _Read | RejectedFile] = {}
+        for place, (header, (root, found)) in enumerate(zip(opened.headers, block, strict=True)):
+            result = decoded.get(place)
+            if isinstance(header, Alone) or isinstance(result, Alone):
+                continue
+            refusal = header if isinstance(header, UnreadablePhoto) else result
+            if isinstance(refusal, UnreadablePhoto):
+                read[place] = RejectedFile(root, found, refusal.reason, refusal.passing)
+            elif isinstance(header, Header):
+                read[place] = self._kept(backbone.space, root, found, header, refusal)
+        return read
+
     def _read(
         self, backbone: Backbone, decoders: Decoders, root: int | None, found: FoundFile
     ) -> _Read | RejectedFile:
+        space = backbone.space
         try:
-            with decoders.open(self._source(found), name=str(found.path)) as photo:
-                photo_hash, earlier = identity_in(backbone.space, photo.photo_hash, photo.earlier_hash)
-                with self._lock:
-                    hashes = [photo_hash] if earlier is None else [photo_hash, earlier]
-                    known = self._catalog.has_vector(hashes, self._space)
-                perceptual, pixels = (None, None) if known else self._prepared(photo, backbone.space)
-                self.remarks.update((found.path, remark) for remark in photo.remarks)
+            source = self._source(found) if self._source else found.path
+            with decoders.open(source, name=str(found.path)) as photo:
+                header, prepared = photo.header, None
+                if self._new(space, {0: header}):
+                    prepared = photo.prepared_with_thumbnail(space.preprocessing, self._box(header))
         except UnreadablePhoto as error:
             return RejectedFile(root, found, error.reason, error.passing)
-        return _Read(root, found, photo.content, photo_hash, photo.facts, perceptual, pixels, earlier)
+        return self._kept(space, root, found, header, prepared)
 
-    def _prepared(self, photo: ProtectedPhoto, space: Space) -> tuple[bytes, npt.NDArray[np.uint8]]:
-        """Decode for the model, and keep a thumbnail of the same pixels where pictures are kept."""
-        photo_hash = photo.photo_hash.hex()
-        if self._pictures is None or self._pictures.has_for_grid(photo_hash):
-            return photo.prepared(space.preprocessing)
-        perceptual, pixels, small = photo.prepared_with_thumbnail(space.preprocessing, GRID_BOX)
-        if small is not None:
-            self._pictures.keep_for_grid(photo_hash, small)
-        return perceptual, pixels
+    def _new(self, space: Space, headers: Mapping[int, Header]) -> list[int]:
+        """Return the places of those photos that have no vector yet."""
+        hashes = {
+            place: {*identity_in(space, header.photo_hash, header.earlier_hash)} - {None}
+            for place, header in headers.items()
+        }
+        with self._lock:
+            known = self._catalog.with_vectors(
+                [each for some in hashes.values() for each in some if each], self._space
+            )
+        return [place for place, some in hashes.items() if known.isdisjoint(some)]
+
+    def _box(self, header: Header) -> tuple[int, int] | None:
+        """Say how large a thumbnail to make in passing; None where none is kept, or it is there."""
+        if self._pictures is None or self._pictures.has_for_grid(header.photo_hash.hex()):
+            return None
+        return GRID_BOX
+
+    def _kept(
+        self, space: Space, root: int | None, found: FoundFile, header: Header, prepared: Prepared | None
+    ) -> _Read:
+        """Keep the thumbnail, if there is one; what else is read goes on to the model and the library."""
+        if prepared is not None and prepared.thumbnail is not None and self._pictures is not None:
+            self._pictures.keep_for_grid(header.photo_hash.hex(), prepared.thumbnail)
+        self.remarks.update((found.path, remark) for remark in header.remarks)
+        perceptual, pixels = (prepared.perceptual, prepared.pixels) if prepared else (None, None)
+        photo_hash, earlier = identity_in(space, header.photo_hash, header.earlier_hash)
+        return _Read(root, found, header.content, photo_hash, header.facts, perceptual, pixels, earlier)
 
     def _started(
         self, backbone: Backbone, readable: Sequence[_Read], rejected: list[RejectedFile], done: int
@@ -244,3 +315,17 @@ def identity_in(space: Space, photo_hash: bytes, earlier: bytes | None) -> tuple
     if space.preprocessing.colours == "stored":
         return earlier or photo_hash, None
     return photo_hash, earlier
+
+
+def _blocks(todo: Sequence[_File], most: int) -> Iterator[list[_File]]:
+    """Gather files in order: of small ones up to so many in a block."""
+    block: list[_File] = []
+    size = 0
+    for root, found in todo:
+        if block and (len(block) >= most or size + found.size > MOST_BYTES):
+            yield block
+            block, size = [], 0
+        block.append((root, found))
+        size += found.size
+    if block:
+        yield block

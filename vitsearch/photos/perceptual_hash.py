@@ -51,13 +51,18 @@ def perceptual_hash(image: Image) -> bytes:
 
 def hash_of_grid(grid: bytes) -> bytes:
     """Hash the 64 x 64 grey levels that `grey_grid` made of an image."""
-    grey = np.frombuffer(grid, np.uint8).reshape(GRID, GRID).astype(np.float32)
-    if grey.std() < _FEATURELESS:
-        return b""
+    return hashes_of_grids(np.frombuffer(grid, np.uint8).reshape(1, GRID, GRID))[0]
+
+
+def hashes_of_grids(grids: npt.NDArray[np.uint8]) -> list[bytes]:
+    """Do the same for many, (n, 64, 64) uint8."""
+    grey = grids.astype(np.float32)
     basis = _cosines()
-    bits = basis @ grey @ basis.T > 0
-    bits[0, 0] = False
-    return np.packbits(bits, bitorder="little").tobytes()
+    bits = (basis @ grey @ basis.T > 0).reshape(-1, BITS)
+    bits[:, 0] = False
+    packed = np.packbits(bits, axis=1, bitorder="little")
+    spread = grey.reshape(-1, GRID * GRID).std(axis=1)
+    return [b"" if low else row.tobytes() for low, row in zip(spread < _FEATURELESS, packed, strict=True)]
 
 
 def unpacked(hashes: Sequence[bytes]) -> Words:

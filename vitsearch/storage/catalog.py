@@ -20,7 +20,7 @@ from vitsearch.storage.sql import in_parts
 from vitsearch.storage.vectors import NEW_GENERATION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -293,82 +293,96 @@ class Catalog(RemovalTables):
                 return cast("int", found)
         return None
 
-    def has_vector(self, hashes: Sequence[bytes], space: int) -> bool:
-        """Whether a photo with one of these hashes is stored and embedded in this space."""
-        sql = (
-            "SELECT 1 FROM photos p JOIN vectors v ON v.space = ? AND v.photo = p.id "
-            f"WHERE p.photo_hash IN ({','.join('?' * len(hashes))})"
-        )
-        return self.database.scalar(sql, [space, *hashes]) is not None
+    def with_vectors(self, photo_hashes: Sequence[bytes], space: int) -> set[bytes]:
+        """Return those photo hashes whose photos are stored and embedded in this space."""
+        sql = "SELECT p.photo_hash FROM photos p JOIN vectors v ON v.space = ? AND v.photo = p.id WHERE p.photo_hash IN"
+        return {
+            cast("bytes", row[0])
+            for part in in_parts(photo_hashes)
+            for row in self.database.rows(f"{sql} ({','.join('?' * len(part))})", [space, *part])
+        }
 
     def store(
         self, run: int, space: int, readable: Sequence[ReadableFile], rejected: Sequence[RejectedFile]
     ) -> int:
         """Commit one batch of read files in one transaction; return how many vectors were added."""
-        added = 0
         with self.database.write():
-            awaited = decisions_are_kept(self.database)
-            for file in readable:
-                photo = self._photo_id(file)
-                if awaited:
-                    bring_decisions_back(self.database, file.photo_hash, photo)
-                if file.row is not None:
-                    added += self.database.run(
-                        "INSERT OR IGNORE INTO vectors (space, photo, norm, vector) VALUES (?, ?, ?, ?)",
-                        [space, photo, file.norm, file.row.astype("<f2").tobytes()],
-                    ).rowcount
-                if file.root is not None:
-                    self._put_file(run, file.root, file.found, photo=photo, content=file.content)
-            for failed in rejected:
-                if failed.root is not None and failed.passing:
-                    self._put_unread(run, failed.root, failed.found, failed.reason)
-                elif failed.root is not None:
-                    self._put_file(run, failed.root, failed.found, reason=failed.reason)
+            photos = self._put_photos(readable)
+            if decisions_are_kept(self.database):
+                for photo_hash, photo in photos.items():
+                    bring_decisions_back(self.database, photo_hash, photo)
+            added = self.database.run_many(
+                "INSERT OR IGNORE INTO vectors (space, photo, norm, vector) VALUES (?, ?, ?, ?)",
+                [
+                    (space, photos[file.photo_hash], file.norm, file.row.astype("<f2").tobytes())
+                    for file in readable
+                    if file.row is not None
+                ],
+            )
+            self._put_files(
+                run,
+                [
+                    (file.root, file.found, photos[file.photo_hash], file.content, None)
+                    for file in readable
+                    if file.root is not None
+                ],
+            )
+            lost = [file for file in rejected if file.root is not None]
+            self._put_files(
+                run,
+                [(file.root, file.found, None, None, file.reason) for file in lost if not file.passing],
+            )
+            self._put_unread(run, [file for file in lost if file.passing])
             if added:
                 self.database.run(f"UPDATE spaces SET generation = {NEW_GENERATION} WHERE id = ?", [space])
         return added
 
-    def _photo_id(self, file: ReadableFile) -> int:
-        if file.earlier_hash is not None:
-            follow_hash(self.database, file.earlier_hash, file.photo_hash)
-        self.database.run(
+    def _put_photos(self, files: Sequence[ReadableFile]) -> dict[bytes, int]:
+        """Store the photos of files; return their ids by their photo hashes."""
+        for file in files:
+            if file.earlier_hash is not None:
+                follow_hash(self.database, file.earlier_hash, file.photo_hash)
+        self.database.run_many(
             f"INSERT INTO photos (photo_hash, perceptual, {FACTS_SQL}) VALUES (?, ?{', ?' * len(FACT_COLUMNS)}) "
             # Metadata may be corrected at any time; a copy that was stripped of it takes nothing away.
             f"ON CONFLICT (photo_hash) DO UPDATE SET perceptual = coalesce(excluded.perceptual, perceptual), "
             f"{newest_facts_sql()}",
-            [file.photo_hash, file.perceptual, *facts_values(file.facts)],
+            [(file.photo_hash, file.perceptual, *facts_values(file.facts)) for file in files],
         )
-        return cast(
-            "int", self.database.scalar("SELECT id FROM photos WHERE photo_hash = ?", [file.photo_hash])
-        )
+        return {
+            cast("bytes", photo_hash): cast("int", photo)
+            for part in in_parts([file.photo_hash for file in files])
+            for photo_hash, photo in self.database.rows(
+                f"SELECT photo_hash, id FROM photos WHERE photo_hash IN ({','.join('?' * len(part))})", part
+            )
+        }
 
-    def _put_file(
+    def _put_files(
         self,
         run: int,
-        root: int,
-        found: FoundFile,
-        *,
-        photo: int | None = None,
-        content: bytes | None = None,
-        reason: str | None = None,
+        files: Iterable[tuple[int | None, FoundFile, int | None, bytes | None, str | None]],
     ) -> None:
-        self.database.run(
+        """Store files, each (root, file, photo, file hash, reason)."""
+        self.database.run_many(
             "INSERT INTO files (root, path, photo, file_hash, size, mtime_ns, reason, added_run) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (root, path) DO UPDATE SET photo = excluded.photo, "
             "file_hash = excluded.file_hash, size = excluded.size, mtime_ns = excluded.mtime_ns, "
             "reason = excluded.reason, missing = 0, "
             "added_run = CASE WHEN photo IS excluded.photo THEN added_run ELSE excluded.added_run END",
-            [root, path_to_value(found.relative), photo, content, found.size, found.mtime_ns, reason, run],
+            [
+                (root, path_to_value(found.relative), photo, content, found.size, found.mtime_ns, reason, run)
+                for root, found, photo, content, reason in files
+            ],
         )
 
-    def _put_unread(self, run: int, root: int, found: FoundFile, reason: str) -> None:
-        """Note a file that could not be read just now; one that was read before keeps its photo."""
+    def _put_unread(self, run: int, files: Sequence[RejectedFile]) -> None:
+        """Note files that could not be read just now; one that was read before keeps its photo."""
         # A size that no file has: the next run sees a change and reads it.
-        self.database.run(
+        self.database.run_many(
             "INSERT INTO files (root, path, size, mtime_ns, reason, added_run) VALUES (?, ?, -1, -1, ?, ?) "
             "ON CONFLICT (root, path) DO UPDATE SET size = -1, mtime_ns = -1, reason = excluded.reason, missing = 0 "
             "WHERE photo IS NULL",
-            [root, path_to_value(found.relative), reason, run],
+            [(file.root, path_to_value(file.found.relative), file.reason, run) for file in files],
         )
 
     def finish_walk(

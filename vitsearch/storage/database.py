@@ -129,9 +129,9 @@ class Database:
         """Run one statement inside a `write` block."""
         return self.connection.execute(sql, parameters)
 
-    def run_many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
-        """Run one statement for many rows inside a `write` block."""
-        self.connection.executemany(sql, rows)
+    def run_many(self, sql: str, rows: Iterable[Sequence[Value]]) -> int:
+        """Run one statement for many rows inside a `write` block; return how many rows it changed."""
+        return self.connection.executemany(sql, rows).rowcount
 
     @contextmanager
     def write(self, *, check_references: bool = True) -> Iterator[None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -14,11 +14,14 @@ if TYPE_CHECKING:
     Ids = npt.NDArray[np.int64]
 
 
-def in_parts(ids: Sequence[int] | Ids) -> Iterator[list[int]]:
-    """Split ids so that each part fits SQLite's limit on parameters."""
-    numbers = [int(i) for i in ids]
-    for start in range(0, len(numbers), 900):
-        yield numbers[start : start + 900]
+@overload
+def in_parts(ids: Sequence[int] | Ids) -> Iterator[list[int]]: ...
+@overload
+def in_parts(ids: Sequence[bytes]) -> Iterator[list[bytes]]: ...
+def in_parts(ids: Sequence[int] | Ids | Sequence[bytes]) -> Iterator[list[int]] | Iterator[list[bytes]]:
+    """Split ids or hashes so that each part fits SQLite's limit on parameters."""
+    values: Any = [one if isinstance(one, bytes) else int(one) for one in ids]
+    return (values[start : start + 900] for start in range(0, len(values), 900))
 
 
 def contained(some: Ids, others: Ids) -> npt.NDArray[np.bool_]:

@@ -95,10 +95,10 @@ class _Collected:
     rejected: list[RejectedFile] = field(default_factory=list)
     photo_hashes: set[bytes] = field(default_factory=set)
 
-    def has_vector(self, hashes: Sequence[bytes], space: int) -> bool:
-        """Whether this block has the photo already."""
+    def with_vectors(self, hashes: Sequence[bytes], space: int) -> set[bytes]:
+        """Return those that this block has already."""
         del space
-        return not self.photo_hashes.isdisjoint(hashes)
+        return self.photo_hashes.intersection(hashes)
 
     def store(
         self, run: int, space: int, readable: Sequence[ReadableFile], rejected: Sequence[RejectedFile]

@@ -1,0 +1,95 @@
+"""What the answers of a decoding process mean; nothing in them is believed that cannot be checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from vitsearch.errors import UnreadablePhoto
+from vitsearch.records import PhotoFacts
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from PIL.Image import Image
+
+Fields = dict[str, Any]
+
+_FACTS: dict[str, type | tuple[type, ...]] = {
+    "format": str,
+    "width": int,
+    "height": int,
+    **dict.fromkeys(
+        ("taken", "camera", "software", "taken_from", "utc_offset", "lens", "caption"), (str, type(None))
+    ),
+    **dict.fromkeys(("latitude", "longitude", "altitude"), (float, type(None))),
+    "rating": (int, type(None)),
+    "keywords": tuple,
+}
+_HASH_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a process says of a file that it has opened, checked."""
+
+    content: bytes
+    photo_hash: bytes
+    earlier_hash: bytes | None
+    facts: PhotoFacts
+    remarks: tuple[str, ...]
+
+
+class Prepared(NamedTuple):
+    """A photo that was decoded for a model: `pixels` (height, width, 3) uint8, and perhaps a thumbnail."""
+
+    perceptual: bytes
+    pixels: npt.NDArray[np.uint8]
+    thumbnail: Image | None
+
+
+def refused(name: str, fields: Fields) -> UnreadablePhoto | None:
+    """Return why a photo could not be read, if this answer says so."""
+    if "unreadable" not in fields:
+        return None
+    reason = "".join(character for character in str(fields["unreadable"]) if character.isprintable())
+    return UnreadablePhoto(name, reason[:300], passing=fields.get("passing") is True)
+
+
+def understood_header(fields: Fields) -> Header:
+    """Understand what is said of a photo that was opened.
+
+    Raises:
+        KeyError, TypeError, ValueError: it makes no sense.
+
+    """
+    earlier = fields["earlier_hash"]
+    hashes = [bytes.fromhex(fields["content"]), bytes.fromhex(fields["photo_hash"])]
+    hashes += [bytes.fromhex(earlier)] if earlier is not None else []
+    facts = PhotoFacts(**{**fields["facts"], "keywords": tuple(fields["facts"]["keywords"])})
+    remarks = tuple(fields["remarks"])
+    if any(len(each) != _HASH_BYTES for each in hashes):
+        raise ValueError("a hash of another length")
+    if any(not isinstance(getattr(facts, name), kind) for name, kind in _FACTS.items()):
+        raise TypeError("facts of other types")
+    if any(not isinstance(text, str) or not text.isprintable() for text in (*facts.keywords, *remarks)):
+        raise TypeError("words of another type")
+    return Header(hashes[0], hashes[1], hashes[2] if earlier is not None else None, facts, remarks)
+
+
+def understood_thumbnail(fields: Fields, data: bytes, box: tuple[int, int] | None) -> Image | None:
+    """Understand the pixels of a thumbnail within a box (width, height); None where none was made.
+
+    Raises:
+        KeyError, TypeError, ValueError: it makes no sense.
+
+    """
+    from PIL.Image import frombytes
+
+    size = fields["thumbnail"]
+    if size is None:
+        return None
+    width, height = size
+    if box is None or not (0 < width <= box[0] and 0 < height <= box[1]):
+        raise ValueError("a thumbnail of another size")
+    return frombytes("RGB", (width, height), data)
