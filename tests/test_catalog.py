@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from vitsearch.errors import LibraryBusy, LibraryMissing
 from vitsearch.library import Library
 from vitsearch.space import Space
-from vitsearch.storage.catalog import Catalog, Filter
+from vitsearch.storage.catalog import Catalog
 from vitsearch.storage.database import Database, path_to_value, value_to_path
+from vitsearch.storage.filters import Filter
 
 
 @pytest.fixture
@@ -225,3 +226,27 @@ def test_a_path_is_the_same_file_in_every_locale():
         seen[encoding] = values
     assert len(set(seen.values())) == 1
     assert "b'K\\xe4se.jpg'" in next(iter(seen.values()))
+
+
+@pytest.mark.parametrize("name", ["after", "before", "camera", "keyword"])
+def test_a_filter_that_is_not_given_asks_nothing(name):
+    (condition,), (value,) = Filter(**{name: "2024"}).about_photos()
+    assert (condition.count("?"), value) == (1, "2024")
+    assert Filter(**{name: ""}).about_photos() == ([], [])
+
+
+def test_folders_of_a_filter_may_be_text_relative_or_one_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert Filter("a").folders == Filter(["a"]).folders == Filter(tmp_path / "a").folders == (tmp_path / "a",)
+
+
+def test_every_filter_is_an_option_of_the_command_line_and_of_the_page():
+    import dataclasses
+    import inspect
+
+    from vitsearch.cli.filter_options import _OPTIONS
+    from vitsearch.web.filters import _narrowing
+
+    names = {field.name for field in dataclasses.fields(Filter)}
+    assert set(_OPTIONS) == names
+    assert names - {"folders"} <= set(inspect.signature(_narrowing).parameters)

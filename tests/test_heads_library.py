@@ -18,7 +18,7 @@ from vitsearch.heads.labelling import Labeller
 from vitsearch.heads.store import HeadShelf
 from vitsearch.heads.xmp import read_keywords
 from vitsearch.library import Library
-from vitsearch.storage.catalog import Filter
+from vitsearch.storage.filters import Filter
 
 COLOURS = {"red": (230, 40, 40), "green": (40, 200, 60), "blue": (50, 60, 220)}
 

@@ -19,6 +19,7 @@ from vitsearch.errors import BadQuery, LibraryError, LibraryMissing
 from vitsearch.indexing.embedding import Progress
 from vitsearch.library import Library
 from vitsearch.records import UnreadableFile
+from vitsearch.storage.filters import Filter
 
 COLOURS = ["red", "lime", "blue", "white", "black", "yellow", "cyan", "magenta", "gray", "orange"]
 
@@ -163,9 +164,11 @@ def test_a_date_or_camera_corrected_in_a_file_is_what_filters_see(library, tmp_p
     write_with_facts(image, photo, taken="2024:05:17 12:00:00", camera="Right")
     os.utime(photo, ns=(1, 1))
     assert library.index().embedded == 0
-    (match,) = library.search(photo, include_self=True, after="2024-05-17", camera="right").results
+    (match,) = library.search(
+        photo, include_self=True, where=Filter(after="2024-05-17", camera="right")
+    ).results
     assert (match.taken, match.camera) == ("2024-05-17T12:00:00", "Right")
-    assert library.search(photo, include_self=True, before="1990").results == ()
+    assert library.search(photo, include_self=True, where=Filter(before="1990")).results == ()
 
 
 def test_a_copy_without_metadata_does_not_take_the_facts_away(library, tmp_path):
@@ -323,7 +326,7 @@ def test_a_folder_whose_name_is_not_utf8_can_be_a_root_a_part_and_a_filter(libra
     mixed = picture(folder / os.fsdecode(b"d\xe9") / os.fsdecode(b"z\xfc.png"), "lime")
     assert figures(library.index([folder])) == {"photos": 3, "files": 3, "embedded": 3}
     assert figures(library.index([inner.parent])) == {"photos": 2, "files": 2, "unchanged": 2}
-    assert places(library, outer, folders=[inner.parent]) == sorted([inner, mixed])
+    assert places(library, outer, where=Filter(folders=[inner.parent])) == sorted([inner, mixed])
     assert [root.path for root in library.roots()] == [folder]
 
 
@@ -336,7 +339,13 @@ def test_a_part_of_a_root_is_counted_by_its_whole_folder_name(library, tmp_path,
         report = library.index([tmp_path / "photos" / part])
         assert (part, report.files, report.unchanged) == (part, count, count)
         assert (
-            len(places(library, tmp_path / "photos/2024/a.png", folders=[tmp_path / "photos" / part]))
+            len(
+                places(
+                    library,
+                    tmp_path / "photos/2024/a.png",
+                    where=Filter(folders=[tmp_path / "photos" / part]),
+                )
+            )
             == count
         )
 

@@ -8,6 +8,7 @@ from conftest import figures, places
 from vitsearch.errors import LibraryError
 from vitsearch.library import Library
 from vitsearch.records import UnreadableFile
+from vitsearch.storage.filters import Filter
 
 COLOURS = ["red", "lime", "blue"]
 
@@ -71,7 +72,7 @@ def test_photos_of_a_drive_are_not_offered_from_the_moment_it_is_unmounted(index
     unmount(drive, how)
     assert places(indexed, home / "white.png") == sorted(home.iterdir())
     assert len(indexed.search(home / "white.png", k=1, include_self=True).results) == 1
-    assert indexed.search(home / "white.png", folders=[drive]).results == ()
+    assert indexed.search(home / "white.png", where=Filter(folders=[drive])).results == ()
 
 
 @pytest.mark.parametrize("how", ["absent", "empty"])
@@ -120,7 +121,7 @@ def test_a_photo_with_a_copy_on_a_mounted_root_is_offered_from_there(indexed, dr
     (home / "copy of red.png").write_bytes((drive / "red.png").read_bytes())
     indexed.index()
     unmount(drive, "empty")
-    assert places(indexed, home / "white.png", folders=[home]) == sorted(home.iterdir())
+    assert places(indexed, home / "white.png", where=Filter(folders=[home])) == sorted(home.iterdir())
     (match,) = [m for m in indexed.search(home / "white.png").results if m.path.name == "copy of red.png"]
     assert match.other_paths == ()
 

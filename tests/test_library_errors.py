@@ -25,6 +25,7 @@ from vitsearch.errors import (
 from vitsearch.library import Library
 from vitsearch.photos.photo import read_photo
 from vitsearch.space import Preprocessing
+from vitsearch.storage.filters import Filter
 
 COLOURS = ["red", "lime", "blue", "white", "yellow", "cyan"]
 
@@ -376,7 +377,7 @@ def test_a_mutated_database_ends_in_a_clear_line_or_an_answer(folder, photos, se
         shutil.rmtree(folder / ".vitsearch" / "neighbours")
     with Library.open(folder, backbone=MeanColour()) as library:
         for question in (
-            lambda: library.search(photos / "red.png", after="1990", include_self=True),
+            lambda: library.search(photos / "red.png", where=Filter(after="1990"), include_self=True),
             library.status,
             library.index,
         ):

@@ -21,6 +21,7 @@ from vitsearch.errors import SpaceMismatch, StoreError
 from vitsearch.heads.labelling import Labeller
 from vitsearch.heads.store import HeadShelf
 from vitsearch.library import Library
+from vitsearch.storage.filters import Filter
 
 pytest.importorskip("milvus_lite", reason="Milvus Lite has no build for this system")
 
@@ -188,22 +189,20 @@ class TestSearch:
         assert len(both(red, k=3)) == 3
         assert len(both(red, include_self=True)) == 10
         assert len(both(red, photos / "warm/gold.jpg", negatives=[photos / "cold/blue.jpg"])) == 8
-        assert len(both(red, folders=[photos / "warm"])) == 5
-        assert len(both(red, folders=[photos.parent])) == 9
-        assert len(both(red, folders=[photos / "warm", photos / "cold"])) == 9
-        assert len(both(red, after="2018", before="2022-05-17")) == 4
-        assert len(both(red, camera="canon")) == 3
-        assert len(both(red, camera='"100%_\\ C')) == 3
-        assert both(red, camera="1000_") == ()
-        assert len(both(red, camera="pixel", after="2018", folders=[photos / "warm"])) == 1
+        assert len(both(red, where=Filter(folders=[photos / "warm"]))) == 5
+        assert len(both(red, where=Filter(folders=[photos.parent]))) == 9
+        assert len(both(red, where=Filter(folders=[photos / "warm", photos / "cold"]))) == 9
+        assert len(both(red, where=Filter(after="2018", before="2022-05-17"))) == 4
+        assert len(both(red, where=Filter(camera="canon"))) == 3
+        assert len(both(red, where=Filter(camera='"100%_\\ C'))) == 3
+        assert both(red, where=Filter(camera="1000_")) == ()
+        assert len(both(red, where=Filter(camera="pixel", after="2018", folders=[photos / "warm"]))) == 1
         both(red, distinct=True)
         both(red, only_matches=True)
         assert len(both(picture(tmp_path / "new.png", "teal"))) == 10
         both(red, crop=(0, 0, 20, 20))
 
     def test_a_label_finds_what_it_finds_in_the_library(self, both, indexed, photos):
-        from vitsearch.storage.catalog import Filter
-
         for label in ("warm", "cold"):
             for criteria in (Filter(), Filter((photos / "warm",)), Filter(after="2018", camera="pixel")):
                 own = Labeller(HeadShelf(indexed), "tone").search(label, criteria=criteria)

@@ -14,6 +14,7 @@ from written_files import dng
 
 from vitsearch.library import Library
 from vitsearch.photos.photo import parse_photo, read_photo
+from vitsearch.storage.filters import Filter
 
 DATA = Path(__file__).parent / "data"
 SAMPLES = Path(__file__).parent.parent / "sample_images"
@@ -83,9 +84,9 @@ def test_tagged_photos_are_not_embedded_again_and_keep_what_people_said_of_them(
         assert (report.embedded, report.photos) == (0, len(KINDS))
         assert {path: known(library, path) for path in files} == ids
         assert labels(library) == len(KINDS)
-        assert len(library.search(files[0], rating=5, k=20).results) == len(KINDS) - 1
-        assert len(library.search(files[0], keyword="Holiday", k=20).results) == len(KINDS) - 1
-        assert library.search(files[0], keyword="winter").results == ()
+        assert len(library.search(files[0], where=Filter(rating=5), k=20).results) == len(KINDS) - 1
+        assert len(library.search(files[0], where=Filter(keyword="Holiday"), k=20).results) == len(KINDS) - 1
+        assert library.search(files[0], where=Filter(keyword="winter")).results == ()
 
 
 def known(library, path):

@@ -13,6 +13,7 @@ from vitsearch.errors import BadQuery, NoTextTower, UnreadablePhoto
 from vitsearch.library import Library
 from vitsearch.neighbours.reference_sample import ReferenceSample
 from vitsearch.searching.matches import query_direction
+from vitsearch.storage.filters import Filter
 
 # No two of them score alike against any of them or pink: the order is known beyond rounding.
 COLOURS = "red crimson orange sandybrown darkkhaki aqua royalblue mediumpurple thistle fuchsia".split()
@@ -229,7 +230,7 @@ def test_filters_keep_exactly_the_photos_that_they_describe(
     query = picture(tmp_path / "query.png", "red")
     if "folders" in options:
         options = {**options, "folders": [album / folder for folder in options["folders"]]}
-    found = "".join(match.path.stem for match in library.search(query, **options).results)
+    found = "".join(match.path.stem for match in library.search(query, where=Filter(**options)).results)
     assert "".join(sorted(found)) == expected
     everything = [match.path.stem for match in library.search(query).results]
     assert list(found) == [name for name in everything if name in expected]
@@ -243,7 +244,7 @@ def test_a_filter_is_answered_also_when_a_thousand_better_matches_are_outside_of
     far = picture(tmp_path / "photos/few/blue.png", "blue")
     library.index([tmp_path / "photos"])
     query = picture(tmp_path / "query.png", "red")
-    (match,) = library.search(query, folders=[far.parent], k=3).results
+    (match,) = library.search(query, where=Filter(folders=[far.parent]), k=3).results
     assert (match.path, match.score) == (far, pytest.approx(float(seen("red") @ seen("blue")), abs=FLOAT16))
 
 
@@ -390,8 +391,10 @@ def test_an_image_may_come_from_an_open_file(indexed, photos):
 def test_paths_may_be_text_and_relative(indexed, photos, monkeypatch):
     monkeypatch.chdir(photos)
     assert (
-        indexed.search("red.png", negatives=["aqua.png"], folders=["."]).results
-        == indexed.search(photos / "red.png", negatives=[photos / "aqua.png"], folders=[photos]).results
+        indexed.search("red.png", negatives=["aqua.png"], where=Filter(folders=["."])).results
+        == indexed.search(
+            photos / "red.png", negatives=[photos / "aqua.png"], where=Filter(folders=[photos])
+        ).results
     )
 
 
@@ -444,7 +447,7 @@ def test_a_search_changes_nothing_in_the_library(indexed, photos, tmp_path, pict
     files = [path for path in indexed.folder.rglob("*") if path.is_file()]
     before = {path: path.read_bytes() for path in files}
     indexed.search(query)
-    indexed.search(photos / "red.png", after="2020", include_self=True)
+    indexed.search(photos / "red.png", where=Filter(after="2020"), include_self=True)
     after = {path: path.read_bytes() for path in indexed.folder.rglob("*") if path.is_file()}
     assert after == before
 
@@ -466,7 +469,7 @@ def test_a_folder_filter_shows_the_copy_that_is_in_that_folder(indexed, photos):
     (photos / "album").mkdir()
     shutil.copy(photos / "red.png", photos / "album/copy.png")
     indexed.index()
-    (match,) = indexed.search(photos / "orange.png", folders=[photos / "album"]).results
+    (match,) = indexed.search(photos / "orange.png", where=Filter(folders=[photos / "album"])).results
     assert (match.path, match.other_paths) == (photos / "album/copy.png", (photos / "red.png",))
 
 
@@ -480,7 +483,7 @@ def test_a_photo_whose_copy_in_the_folder_is_offline_is_not_offered_from_elsewhe
     library.index([tmp_path / "home", tmp_path / "drive"])
     (tmp_path / "drive").rename(tmp_path / "unmounted")
     query = tmp_path / "home/blue.png"
-    assert library.search(query, folders=[tmp_path / "drive"]).results == ()
+    assert library.search(query, where=Filter(folders=[tmp_path / "drive"])).results == ()
     (match,) = library.search(query).results
     assert (match.path, match.other_paths) == (kept, ())
 
@@ -495,7 +498,7 @@ def test_a_folder_filter_takes_the_name_of_a_link_inside_of_a_root_and_of_one_th
     (tmp_path / "photos/z").symlink_to(tmp_path / "photos/2024")
     library.index([tmp_path / "photos"])
     blue = tmp_path / "photos/Phone/blue.png"
-    assert places(library, query, folders=[tmp_path / "photos/Phone"]) == [blue]
-    assert places(library, query, folders=[tmp_path / "pictures/2024"]) == [query]
-    assert places(library, query, folders=[tmp_path / "photos/z"]) == [query]
-    assert places(library, query, folders=[tmp_path / "pictures"]) == sorted([blue, query])
+    assert places(library, query, where=Filter(folders=[tmp_path / "photos/Phone"])) == [blue]
+    assert places(library, query, where=Filter(folders=[tmp_path / "pictures/2024"])) == [query]
+    assert places(library, query, where=Filter(folders=[tmp_path / "photos/z"])) == [query]
+    assert places(library, query, where=Filter(folders=[tmp_path / "pictures"])) == sorted([blue, query])

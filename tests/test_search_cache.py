@@ -15,7 +15,7 @@ from vitsearch.library import Library
 from vitsearch.neighbours.neighbours import Neighbours, StaleCache
 from vitsearch.neighbours.reference_sample import ReferenceSample
 from vitsearch.searching.matches import MatchOptions
-from vitsearch.storage.catalog import Filter
+from vitsearch.storage.filters import Filter
 from vitsearch.storage.write_lock import write_lock
 
 
@@ -146,7 +146,7 @@ def test_a_filter_gives_the_same_answer_whether_the_nearest_are_looked_at_first_
     library.index([photos])
     for criteria in ({"folders": [photos / "a"]}, {"folders": [photos / "ä"]}, {"folders": [photos]}):
         for k in (1, 3, 100):
-            options = {"k": k, **criteria}
+            options = {"k": k, "where": Filter(**criteria)}
             expected = library.search(photos / "03.png", **options)
             assert all(
                 any(match.path.is_relative_to(folder) for folder in criteria["folders"])
@@ -157,7 +157,7 @@ def test_a_filter_gives_the_same_answer_whether_the_nearest_are_looked_at_first_
             monkeypatch.setattr("vitsearch.searching.matches._LOOK_FIRST", 2)
             assert library.search(photos / "03.png", **options) == expected
             monkeypatch.undo()
-    assert len(library.search(photos / "03.png", folders=[photos / "a"], k=100).results) == 2
+    assert len(library.search(photos / "03.png", where=Filter(folders=[photos / "a"]), k=100).results) == 2
 
 
 @pytest.mark.skipif(

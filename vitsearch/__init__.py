@@ -13,8 +13,10 @@ from vitsearch.errors import VitsearchError
 if TYPE_CHECKING:
     from vitsearch.library import Library
     from vitsearch.records import IndexReport, LibraryStatus, Match, SearchResult
+    from vitsearch.storage.filters import Filter
 
 __all__ = [
+    "Filter",
     "IndexReport",
     "Library",
     "LibraryStatus",
@@ -33,6 +35,10 @@ def __getattr__(name: str) -> object:
         from vitsearch.library import Library
 
         return Library
+    if name == "Filter":
+        from vitsearch.storage.filters import Filter
+
+        return Filter
     if name in ("IndexReport", "LibraryStatus", "Match", "SearchResult"):
         from vitsearch import records
 

@@ -34,10 +34,11 @@ from vitsearch.records import (
 from vitsearch.searching.matches import MatchOptions, find_matches, query_direction
 from vitsearch.searching.queries import Crop, EmbeddedQuery, Example, QueryImage
 from vitsearch.storage.backup import back_up, back_up_daily, restore, write_backup
-from vitsearch.storage.catalog import Catalog, Counts, Filter, Root
+from vitsearch.storage.catalog import Catalog, Counts, Root
 from vitsearch.storage.counts import LibraryCounts, library_counts
 from vitsearch.storage.database import Database, path_to_value
 from vitsearch.storage.erasing import Erased, doomed_at, erase_beside
+from vitsearch.storage.filters import ALL_PHOTOS, Filter
 from vitsearch.storage.layout import Layout
 from vitsearch.storage.private import make_folder
 from vitsearch.storage.write_lock import write_lock
@@ -307,12 +308,7 @@ class Library:
         negatives: Sequence[str | os.PathLike[str]] = (),
         k: int = 10,
         crop: Crop | None = None,
-        folders: Sequence[str | os.PathLike[str]] = (),
-        after: str | None = None,
-        before: str | None = None,
-        camera: str | None = None,
-        keyword: str | None = None,
-        rating: int | None = None,
+        where: Filter = ALL_PHOTOS,
         include_self: bool = False,
         distinct: bool = False,
         only_matches: bool = False,
@@ -322,9 +318,8 @@ class Library:
         """Find the photos most like the examples (their mean direction), away from the negative examples.
 
         An example is a path or an open binary file. `crop` is x, y, width, height in pixels of the single upright
-        example. The filters keep photos below `folders`, taken from `after` on and before `before` (ISO dates), with
-        `camera` in the camera's name, with this `keyword`, and of this `rating` (1 to 5) or a better one. A `store`
-        answers in place of the library, which need not exist then.
+        example. Only photos that `where` keeps are answers. A `store` answers in place of the
+        library, which need not exist then.
 
         Raises:
             LibraryMissing: nothing was indexed here yet.
@@ -340,7 +335,7 @@ class Library:
             known_row = partial(self._stored_row, space_id, space)
         if k < 1:
             raise BadQuery(f"k is {k}: ask for at least one match")
-        if store is not None and (keyword or rating is not None):
+        if store is not None and (where.keyword or where.rating is not None):
             raise BadQuery(
                 "a store does not hold keywords and ratings: search the library, or leave them away"
             )
@@ -356,7 +351,7 @@ class Library:
         own = [] if include_self or crop else [photo_hash for query in queries for photo_hash in query.hashes]
         options = MatchOptions(
             k=k,
-            criteria=Filter(tuple(map(absolute_path, folders)), after, before, camera, keyword, rating),
+            criteria=where,
             exact=exact,
             distinct=distinct,
             only_matches=only_matches,

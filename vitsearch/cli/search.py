@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from vitsearch.cli.filter_options import filter_options
 from vitsearch.cli.output import print_json, say, shown
 from vitsearch.cli.session import (
     Session,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from vitsearch.engines.milvus.search import MilvusSearch
     from vitsearch.library import Library
     from vitsearch.records import SearchResult
-    from vitsearch.storage.catalog import Filter
+    from vitsearch.storage.filters import Filter
 
 
 class CropBox(click.ParamType[tuple[int, int, int, int]]):
@@ -44,18 +45,6 @@ class CropBox(click.ParamType[tuple[int, int, int, int]]):
         return left, top, width, height
 
 
-class Day(click.ParamType[str]):
-    """A year, a month or a day."""
-
-    name = "date"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Check the form; ISO dates compare as text."""
-        if not re.fullmatch(r"\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?", str(value)):
-            self.fail(f"{value!r} is not a date: write 2024, 2024-05 or 2024-05-17", param, ctx)
-        return str(value)
-
-
 @click.command()
 @click.argument("images", nargs=-1, type=click.Path(allow_dash=True), metavar="[IMAGE]...")
 @click.option("--text", help="Search by words, with a model that has a text tower.")
@@ -68,16 +57,7 @@ class Day(click.ParamType[str]):
     "--not", "negatives", multiple=True, type=click.Path(), metavar="IMAGE", help="Away from this image."
 )
 @click.option("--crop", type=CropBox(), help="Search for this region of the image, in pixels.")
-@click.option(
-    "--in", "folders", multiple=True, type=click.Path(), metavar="FOLDER", help="Only photos below FOLDER."
-)
-@click.option(
-    "--after", type=Day(), help="Only photos taken on this date or later (2024, 2024-05, 2024-05-17)."
-)
-@click.option("--before", type=Day(), help="Only photos taken before this date.")
-@click.option("--camera", help="Only photos of cameras with this in their name.")
-@click.option("--keyword", help="Only photos with this keyword in their XMP or IPTC.")
-@click.option("--rating", type=click.IntRange(1, 5), help="Only photos rated with so many stars or more.")
+@filter_options
 @click.option("--include-self", is_flag=True, help="Keep the query itself among the matches.")
 @click.option("--distinct", is_flag=True, help="Leave out near copies of better matches.")
 @click.option(
@@ -109,12 +89,7 @@ def search(
     k: int,
     negatives: tuple[str, ...],
     crop: tuple[int, int, int, int] | None,
-    folders: tuple[str, ...],
-    after: str | None,
-    before: str | None,
-    camera: str | None,
-    keyword: str | None,
-    rating: int | None,
+    where: Filter,
     include_self: bool,
     distinct: bool,
     only_matches: bool,
@@ -164,8 +139,7 @@ def search(
     examples: list[str | BinaryIO] = [sys.stdin.buffer if image == "-" else image for image in images]
     with session.open(device=device) as library, _store(store, token) as asked:
         if label is not None and head is not None:
-            within = _filter(folders, after, before, camera, keyword, rating)
-            result = _search_label(library, asked, label, head, k=k, criteria=within)
+            result = _search_label(library, asked, label, head, k=k, criteria=where)
         else:
             result = library.search(
                 *examples,
@@ -173,12 +147,7 @@ def search(
                 negatives=negatives,
                 k=k,
                 crop=crop,
-                folders=folders,
-                after=after,
-                before=before,
-                camera=camera,
-                keyword=keyword,
-                rating=rating,
+                where=where,
                 include_self=include_self,
                 distinct=distinct,
                 only_matches=only_matches,
@@ -204,20 +173,6 @@ def search(
         say(f"page: {shown(str(Path(page).absolute()))}", err=True)
     if open_best and result.results:
         click.launch(str(result.results[0].path))
-
-
-def _filter(
-    folders: tuple[str, ...],
-    after: str | None,
-    before: str | None,
-    camera: str | None,
-    keyword: str | None,
-    rating: int | None,
-) -> Filter:
-    from vitsearch.paths import absolute_path
-    from vitsearch.storage.catalog import Filter
-
-    return Filter(tuple(map(absolute_path, folders)), after, before, camera, keyword, rating)
 
 
 def _search_label(

@@ -11,8 +11,8 @@ from vitsearch.duplicates.group.keep import Candidate
 from vitsearch.errors import BadQuery
 from vitsearch.photos.perceptual_hash import BYTES, unpacked
 from vitsearch.storage.backup import back_up_daily
-from vitsearch.storage.catalog import Filter
 from vitsearch.storage.database import value_to_path
+from vitsearch.storage.filters import Filter
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence

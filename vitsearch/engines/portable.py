@@ -9,9 +9,9 @@ import numpy as np
 
 from vitsearch.errors import LibraryMissing
 from vitsearch.paths import absolute_path
-from vitsearch.storage.catalog import Filter
 from vitsearch.storage.database import value_to_path
 from vitsearch.storage.facts import FACTS_SQL, facts_from
+from vitsearch.storage.filters import Filter
 from vitsearch.storage.sql import in_parts
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from vitsearch.estimates import Estimate
 from vitsearch.evaluation.rankings import SHOWN, score_queries
 from vitsearch.heads.examples import LabelledRows, labels_by_photo, read_label_csv, read_label_folders
 from vitsearch.heads.folds import near_duplicate_groups
-from vitsearch.storage.catalog import Filter
+from vitsearch.storage.filters import Filter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -15,7 +15,7 @@ from vitsearch.heads.store import embed_present, no_such_label
 from vitsearch.paths import real_path
 from vitsearch.records import FoundFile, SearchResult, UnreadableFile
 from vitsearch.searching.matches import as_match, placed
-from vitsearch.storage.catalog import Filter
+from vitsearch.storage.filters import Filter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -10,7 +10,7 @@ import numpy as np
 from vitsearch.errors import HeadError, LibraryMissing
 from vitsearch.heads.active_learning import alike_groups, next_to_label, typical_photos
 from vitsearch.heads.store import embed_present
-from vitsearch.storage.catalog import Filter
+from vitsearch.storage.filters import Filter
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from vitsearch.neighbours.neighbours import Neighbours
     from vitsearch.neighbours.reference_sample import ReferenceSample
-    from vitsearch.storage.catalog import Catalog, Filter, PhotoRow
+    from vitsearch.storage.catalog import Catalog, PhotoRow
+    from vitsearch.storage.filters import Filter
 
     Vector = npt.NDArray[np.float32]
     Ids = npt.NDArray[np.int64]

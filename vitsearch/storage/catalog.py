@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -14,6 +13,8 @@ from vitsearch.paths import is_offline, names_of
 from vitsearch.storage.database import Value, path_to_value, value_to_path
 from vitsearch.storage.decisions import bring_decisions_back, decisions_are_kept
 from vitsearch.storage.facts import FACT_COLUMNS, FACTS_SQL, facts_from, facts_values, newest_facts_sql
+from vitsearch.storage.filters import below as below_root
+from vitsearch.storage.filters import inside
 from vitsearch.storage.following import follow_hash
 from vitsearch.storage.removal import ROWS_AT_ONCE, RemovalTables
 from vitsearch.storage.sql import in_parts
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from vitsearch.records import FoundFile, PhotoFacts
+    from vitsearch.storage.filters import Filter
 
     Ids = npt.NDArray[np.int64]
 
@@ -113,39 +115,6 @@ class PhotoRow:
     id: int
     facts: PhotoFacts
     paths: tuple[Path, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which photos a search is about. Dates are ISO text, compared by prefix; `camera` is part of its name.
-
-    `keyword` is one of the photo's keywords, in any case; `rating` the least one, 1 to 5.
-
-    `folders`: absolute, as a person wrote them. Photos are below such a folder by the path that they were found
-    under, or by that which the folder has once its links are followed.
-    """
-
-    folders: tuple[Path, ...] = ()
-    after: str | None = None
-    before: str | None = None
-    camera: str | None = None
-    keyword: str | None = None
-    rating: int | None = None
-
-    @property
-    def places(self) -> tuple[Path, ...]:
-        """The folders by all of their names. Links are followed on disk each time: ask once for many photos."""
-        return names_of(self.folders)
-
-    def __bool__(self) -> bool:
-        return bool(
-            self.folders
-            or self.after
-            or self.before
-            or self.camera
-            or self.keyword
-            or self.rating is not None
-        )
 
 
 # So many files tell whether a folder is the one that it is said to be.
@@ -280,7 +249,7 @@ class Catalog(RemovalTables):
 
     def files_below(self, root: int, below: str) -> list[int]:
         """Return the ids of the file rows below a subfolder of a root ("" for all of it)."""
-        place, values = _below(root, below)
+        place, values = below_root(root, below)
         return [
             cast("int", row[0]) for row in self.database.rows(f"SELECT id FROM files WHERE {place}", values)
         ]
@@ -426,7 +395,7 @@ class Catalog(RemovalTables):
 
     def counts(self, root: int, below: str) -> Counts:
         """Count the file rows below a subfolder of a root ("" for all of it)."""
-        place, values = _below(root, below)
+        place, values = below_root(root, below)
         rows = self.database.rows(
             "SELECT count(*) FILTER (WHERE photo IS NOT NULL AND NOT missing), count(*) FILTER (WHERE missing = 1), "
             f"count(*) FILTER (WHERE photo IS NULL AND NOT missing), count(*) FILTER (WHERE missing = {OFFLINE}) "
@@ -439,14 +408,14 @@ class Catalog(RemovalTables):
         """Count the distinct photos present below these (root id, subfolder) places."""
         if not places:
             return 0
-        parts = [_below(root, below) for root, below in places]
+        parts = [below_root(root, below) for root, below in places]
         condition = " OR ".join(f"({place})" for place, _ in parts)
         sql = f"SELECT count(DISTINCT photo) FROM files WHERE missing = 0 AND ({condition})"
         return cast("int", self.database.scalar(sql, [value for _, values in parts for value in values]))
 
     def unreadable(self, root: int, below: str) -> list[tuple[str, str]]:
         """Return (relative path, reason) of the present files below a subfolder that could not be read."""
-        place, values = _below(root, below)
+        place, values = below_root(root, below)
         rows = self.database.rows(
             f"SELECT path, reason FROM files WHERE photo IS NULL AND missing = 0 AND {place}", values
         )
@@ -508,93 +477,33 @@ class Catalog(RemovalTables):
 
     def select(self, criteria: Filter) -> Ids:
         """Return the ids of the present photos that a filter keeps, (n,) int64, ascending."""
-        facts, values = _about_photos(criteria)
+        facts, values = criteria.about_photos()
         if not criteria.folders:
             sql = "EXISTS (SELECT 1 FROM files f WHERE f.photo = p.id AND f.missing = 0)"
             condition = " AND ".join([*facts, sql])
             return self.database.ids(f"SELECT p.id FROM photos p WHERE {condition} ORDER BY p.id", values)
-        place, inside = self._inside(criteria.folders)
+        place, located = self._inside(criteria.folders)
         if facts:
             place += f" AND EXISTS (SELECT 1 FROM photos p WHERE p.id = f.photo AND {' AND '.join(facts)})"
         return self.database.ids(
             "SELECT DISTINCT f.photo FROM files f "
             f"WHERE f.photo IS NOT NULL AND f.missing = 0 AND {place} ORDER BY f.photo",
-            [*inside, *values],
+            [*located, *values],
         )
 
     def kept(self, criteria: Filter, photos: Sequence[int] | Ids) -> set[int]:
         """Return those of these photos that `select` would return."""
-        facts, values = _about_photos(criteria)
-        place, inside = self._inside(criteria.folders) if criteria.folders else ("1", [])
+        facts, values = criteria.about_photos()
+        place, located = self._inside(criteria.folders) if criteria.folders else ("1", [])
         found: list[tuple[Value, ...]] = []
         for part in in_parts(photos):
             conditions = [f"f.photo IN ({','.join('?' * len(part))})", "f.missing = 0", place, *facts]
             found += self.database.rows(
                 "SELECT DISTINCT p.id FROM files f CROSS JOIN photos p ON p.id = f.photo "
                 f"WHERE {' AND '.join(conditions)}",
-                [*part, *inside, *values],
+                [*part, *located, *values],
             )
         return {cast("int", row[0]) for row in found}
 
     def _inside(self, folders: Sequence[Path]) -> tuple[str, list[Value]]:
-        """The SQL condition for "at or below one of these folders" and its values."""
-        places = [self._place(folder) for folder in folders]
-        return "(" + " OR ".join(sql for sql, _ in places) + ")", [v for _, some in places for v in some]
-
-    def _place(self, folder: Path) -> tuple[str, list[Value]]:
-        """The SQL condition for "at or below this folder" and its values."""
-        conditions, values = [], list[Value]()
-        places = names_of([folder])
-        for root in self.roots():
-            for place in places:
-                if root.path.is_relative_to(place):
-                    conditions.append("f.root = ?")
-                    values.append(root.id)
-                elif place.is_relative_to(root.path):
-                    condition, some = _below(root.id, f"{place.relative_to(root.path).as_posix()}/")
-                    conditions.append(condition)
-                    values += some
-        if not conditions:
-            raise LibraryError(f"{folder} is in no folder that was indexed: see `vitsearch roots list`")
-        return f"({' OR '.join(conditions)})", values
-
-
-def _about_photos(criteria: Filter) -> tuple[list[str], list[Value]]:
-    """The SQL conditions for a photo's facts and their values."""
-    conditions, values = [], list[Value]()
-    if criteria.after:
-        conditions.append("p.taken >= ?")
-        values.append(criteria.after)
-    if criteria.before:
-        conditions.append("p.taken < ?")
-        values.append(criteria.before)
-    if criteria.camera:
-        conditions.append("instr(lower(p.camera), lower(?)) > 0")
-        values.append(criteria.camera)
-    if criteria.keyword:
-        conditions.append(
-            "EXISTS (SELECT 1 FROM json_each(p.keywords) k WHERE casefolded(k.value) = casefolded(?))"
-        )
-        values.append(criteria.keyword)
-    if criteria.rating is not None:
-        conditions.append("p.rating >= ?")
-        values.append(criteria.rating)
-    return conditions, values
-
-
-def _below(root: int, below: str) -> tuple[str, list[Value]]:
-    """The SQL condition for the files below a subfolder of a root, and its values.
-
-    Ranges, so that SQLite's index on (root, path) is used: all that is below `a/b/` comes before `a/b0`. Names that
-    are not UTF-8 are stored as BLOBs, which never equal text.
-    """
-    if not below:
-        return "root = ?", [root]
-    first = os.fsencode(below)
-    last = first[:-1] + bytes([first[-1] + 1])
-    ranges: list[Value] = [root, first, last]
-    sql = "(root = ? AND path >= ? AND path < ?)"
-    text = path_to_value(below)
-    if isinstance(text, bytes):
-        return sql, ranges
-    return f"({sql} OR {sql})", [*ranges, root, text, last.decode()]
+        return inside(folders, ((root.id, root.path) for root in self.roots()))

@@ -10,8 +10,7 @@ import numpy as np
 from fastapi import Depends, Query
 
 from vitsearch.errors import BadQuery
-from vitsearch.paths import absolute_path
-from vitsearch.storage.catalog import Filter
+from vitsearch.storage.filters import ALL_PHOTOS, Filter
 from vitsearch.web.responses import Day, Folders, Words
 
 if TYPE_CHECKING:
@@ -26,20 +25,12 @@ if TYPE_CHECKING:
 class Narrowing:
     """Which photos a request is about. Equal ones compare equal, so that answers can be remembered by them."""
 
-    folders: tuple[str, ...] = ()
-    after: str | None = None
-    before: str | None = None
-    camera: str | None = None
+    criteria: Filter = ALL_PHOTOS
     head: str | None = None
     label: str | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.folders or self.after or self.before or self.camera or self.label)
-
-    @property
-    def criteria(self) -> Filter:
-        """The part that the catalog answers."""
-        return Filter(tuple(map(absolute_path, self.folders)), self.after, self.before, self.camera)
+        return bool(self.criteria or self.label)
 
     def with_label(self, library: Library) -> Ids | None:
         """Return the ids (n,) of the photos that have the label, or None where none is asked for.
@@ -70,6 +61,8 @@ async def _narrowing(
     after: Day = None,
     before: Day = None,
     camera: Words = None,
+    keyword: Words = None,
+    rating: Annotated[int | None, Query(ge=1, le=5)] = None,
     head: Annotated[str | None, Query(max_length=200)] = None,
     label: Annotated[str | None, Query(max_length=500)] = None,
 ) -> Narrowing:
@@ -77,9 +70,15 @@ async def _narrowing(
         raise BadQuery("a label belongs to a head: name it with head=")
     if any("\0" in name or not Path(name).is_absolute() for name in folder):
         raise BadQuery("a folder is named by its whole path")
-    return Narrowing(
-        tuple(folder), after or None, before or None, camera or None, head or None, label or None
+    criteria = Filter(
+        tuple(map(Path, folder)),
+        after=after or None,
+        before=before or None,
+        camera=camera or None,
+        keyword=keyword or None,
+        rating=rating,
     )
+    return Narrowing(criteria, head or None, label or None)
 
 
 Narrowed = Annotated[Narrowing, Depends(_narrowing)]

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vitsearch.engines.milvus.collection import MOST_ROWS, MilvusCollection
-from vitsearch.engines.milvus.rows import FACTS, FIELDS, ascii_lower, folder_text, quoted
+from vitsearch.engines.milvus.filters import expression, fits
+from vitsearch.engines.milvus.rows import FACTS, FIELDS, quoted
 from vitsearch.neighbours.reference_sample import REFERENCE_SAMPLE, Background
 from vitsearch.records import Match, PhotoFacts, SearchResult
 from vitsearch.searching.matches import as_match, distinct, placed
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from vitsearch.engines.milvus.address import Address
     from vitsearch.engines.milvus.rows import Row
     from vitsearch.searching.matches import MatchOptions, Vector
-    from vitsearch.storage.catalog import Filter
+    from vitsearch.storage.filters import Filter
 
 # Hashes are evenly spread: a range that should hold so many more photos than the sample hardly ever holds fewer.
 _SPARE = 512
@@ -69,7 +70,7 @@ class MilvusSearch(MilvusCollection):
                     continue
                 if not by_person:
                     stored.append(probability)
-                if is_given and _fits(row, criteria):
+                if is_given and fits(row, criteria):
                     photo = placed(_photo(row, offline), places)
                     if photo.paths:
                         given.append((-probability, photo.id, photo))
@@ -106,7 +107,7 @@ class MilvusSearch(MilvusCollection):
             present = []
             for row, score in hits:
                 photo = placed(_photo(row, offline), places)
-                if photo.paths and _fits(row, options.criteria):
+                if photo.paths and fits(row, options.criteria):
                     present.append((photo, score, row))
             if options.distinct and present:
                 rows = np.array([row["vector"] for *_, row in present], np.float32)
@@ -114,33 +115,6 @@ class MilvusSearch(MilvusCollection):
             if len(present) >= options.k or len(hits) < width or width == MOST_ROWS:
                 return [(photo, score) for photo, score, _ in present[: options.k]]
             width *= 4
-
-
-def expression(criteria: Filter) -> list[str]:
-    """The conditions of Milvus for a filter; `_fits` completes the camera's."""
-    conditions = []
-    if criteria.folders:
-        names = [quoted(folder_text(place.as_posix())) for place in criteria.places]
-        conditions.append(f"array_contains_any(folders, [{', '.join(names)}])")
-    if criteria.after:
-        conditions.append(f"taken >= {quoted(criteria.after)}")
-    if criteria.before:
-        conditions.append(f"taken < {quoted(criteria.before)}")
-    if criteria.camera:
-        # Signs that mean something in a pattern stand for any character here, and are compared afterwards.
-        pattern = "".join("_" if sign in '%_\\"' else sign for sign in ascii_lower(criteria.camera))
-        conditions.append(f"camera_lower like {quoted(f'%{pattern}%')}")
-    return conditions
-
-
-def _fits(row: Row, criteria: Filter) -> bool:
-    """Whether a row fits a filter, its folders left aside."""
-    taken, camera = row.get("taken") or "", ascii_lower(row.get("camera") or "")
-    return (
-        (not criteria.after or taken >= criteria.after)
-        and (not criteria.before or (bool(taken) and taken < criteria.before))
-        and (not criteria.camera or ascii_lower(criteria.camera) in camera)
-    )
 
 
 def _photo(row: Row, offline: Collection[Path]) -> PhotoRow:

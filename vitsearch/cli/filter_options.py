@@ -1,0 +1,61 @@
+"""The options of `vitsearch.storage.filters.Filter`, declared once for every command that takes them."""
+
+from __future__ import annotations
+
+import re
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Day(click.ParamType[str]):
+    """A year, a month or a day."""
+
+    name = "date"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check the form; ISO dates compare as text."""
+        if not re.fullmatch(r"\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?", str(value)):
+            self.fail(f"{value!r} is not a date: write 2024, 2024-05 or 2024-05-17", param, ctx)
+        return str(value)
+
+
+# By the names of the fields of `Filter`.
+_OPTIONS = {
+    "folders": click.option(
+        "--in",
+        "folders",
+        multiple=True,
+        type=click.Path(),
+        metavar="FOLDER",
+        help="Only photos below FOLDER.",
+    ),
+    "after": click.option(
+        "--after", type=Day(), help="Only photos taken on this date or later (2024, 2024-05, 2024-05-17)."
+    ),
+    "before": click.option("--before", type=Day(), help="Only photos taken before this date."),
+    "camera": click.option("--camera", help="Only photos of cameras with this in their name."),
+    "keyword": click.option("--keyword", help="Only photos with this keyword in their XMP or IPTC."),
+    "rating": click.option(
+        "--rating", type=click.IntRange(1, 5), help="Only photos rated with so many stars or more."
+    ),
+}
+
+
+def filter_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options to a command, which is called with one `where`, a `Filter`."""
+
+    @wraps(command)
+    def call(*arguments: object, **options: Any) -> None:  # noqa: ANN401 - whatever the command takes
+        from vitsearch.storage.filters import Filter
+
+        where = Filter(**{name: options.pop(name) for name in _OPTIONS})
+        command(*arguments, where=where, **options)
+
+    for option in reversed(_OPTIONS.values()):
+        call = option(call)
+    return call

@@ -1,0 +1,38 @@
+"""Filters as Milvus understands them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vitsearch.engines.milvus.rows import ascii_lower, folder_text, quoted
+
+if TYPE_CHECKING:
+    from vitsearch.engines.milvus.rows import Row
+    from vitsearch.storage.filters import Filter
+
+
+def expression(criteria: Filter) -> list[str]:
+    """The conditions of Milvus for a filter; `fits` completes the camera's."""
+    conditions = []
+    if criteria.folders:
+        names = [quoted(folder_text(place.as_posix())) for place in criteria.places]
+        conditions.append(f"array_contains_any(folders, [{', '.join(names)}])")
+    if criteria.after:
+        conditions.append(f"taken >= {quoted(criteria.after)}")
+    if criteria.before:
+        conditions.append(f"taken < {quoted(criteria.before)}")
+    if criteria.camera:
+        # Signs that mean something in a pattern stand for any character here, and are compared afterwards.
+        pattern = "".join("_" if sign in '%_\\"' else sign for sign in ascii_lower(criteria.camera))
+        conditions.append(f"camera_lower like {quoted(f'%{pattern}%')}")
+    return conditions
+
+
+def fits(row: Row, criteria: Filter) -> bool:
+    """Whether a row fits a filter, its folders left aside."""
+    taken, camera = row.get("taken") or "", ascii_lower(row.get("camera") or "")
+    return (
+        (not criteria.after or taken >= criteria.after)
+        and (not criteria.before or (bool(taken) and taken < criteria.before))
+        and (not criteria.camera or ascii_lower(criteria.camera) in camera)
+    )
