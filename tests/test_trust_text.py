@@ -169,10 +169,12 @@ def test_no_cell_of_a_table_is_a_formula_and_all_come_back(tmp_path):
     for photo in photos:
         photo.touch()
     labelled = [
-        LabelledPhoto(photo, (LabelProbability(label, 0.5),), abstained=False)
+        LabelledPhoto(photo, (LabelProbability(label, 0.5),), abstained=False, none=False)
         for photo, label in zip(photos, LABELS, strict=True)
     ]
-    labelled.append(LabelledPhoto(Path("-rf.png"), (LabelProbability("=A1", 0.25),), abstained=False))
+    labelled.append(
+        LabelledPhoto(Path("-rf.png"), (LabelProbability("=A1", 0.25),), abstained=False, none=False)
+    )
     (tmp_path / "-rf.png").touch()
     write_label_csv(labelled, tmp_path / "labels.csv")
     with (tmp_path / "labels.csv").open(encoding="utf-8", newline="") as file:

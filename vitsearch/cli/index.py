@@ -208,14 +208,14 @@ def _print_report(report: IndexReport, *, verbose: bool = False) -> None:
     print_unreadable(report.unreadable)
     if report.left_out:
         kinds = ", ".join(_counted(item.count, item.kind) for item in report.left_out)
-        click.echo(f"left out: {kinds}", err=True)
+        say(f"left out: {kinds}", err=True)
     if report.remarks and not verbose:
-        click.echo(
+        say(
             f"{plural(len(report.remarks), 'photo')} with notes that could not be read: -v names them",
             err=True,
         )
     for remark in report.remarks if verbose else ():
-        click.echo(f"{shown(str(remark.path))}: {remark.reason}", err=True)
+        say(f"{shown(str(remark.path))}: {remark.reason}", err=True)
 
 
 def _counted(count: int, kind: str) -> str:

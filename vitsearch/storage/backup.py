@@ -85,7 +85,7 @@ def write_backup(database: Database, layout: Layout, path: Path) -> int:
             for head in sorted(layout.heads.glob("*.safetensors")):
                 backup.run("INSERT INTO heads VALUES (?, ?)", [head.stem, head.read_bytes()])
                 written += 1
-        backup.run(f"PRAGMA user_version = {FORMAT}")
+            backup.run(f"PRAGMA user_version = {FORMAT}")
     except OSError as error:
         raise LibraryError(f"cannot back up to {path}: {error.strerror or error}") from error
     finally:
@@ -197,7 +197,7 @@ def erase_from_backups(layout: Layout, photo_hashes: list[bytes], roots: list[st
                         [*part, *part],
                     )
                 backup.run(f"DELETE FROM roots WHERE path NOT IN ({','.join('?' * len(roots))})", roots)
-            backup.run("VACUUM")
+            backup.rows("VACUUM")  # outside of any transaction
         finally:
             backup.close()
 
