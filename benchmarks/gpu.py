@@ -1,4 +1,4 @@
-"""The whole path on a CUDA card, in four minutes and without a network: `python benchmarks/gpu.py [--json FILE]`.
+"""The whole path on a CUDA card, without a network: `python benchmarks/gpu.py [--json FILE]`.
 
 Models of random weights (ViT-S/14, ViT-B/16, ViT-L/14) are made on the spot, as are the JPEGs. Rates are photos a
 second; the card's rate is that of a large bfloat16 matrix product on random numbers, measured in the same run, and a
