@@ -21,6 +21,7 @@ from vitsearch.heads.files import head_from_json, head_to_json
 from vitsearch.heads.training import train
 from vitsearch.library import Library
 from vitsearch.records import FoundFile, UnreadableFile
+from vitsearch.storage.filters import Filter
 
 ALL = settings(
     max_examples=80,
@@ -256,10 +257,7 @@ def test_a_made_up_query_is_answered_or_refused_in_one_line(
             query,
             k=k,
             crop=crop,
-            after=after,
-            before=before,
-            camera=camera,
-            folders=folders,
+            where=Filter(folders=folders, after=after, before=before, camera=camera),
             include_self=include_self,
             distinct=distinct,
             only_matches=only_matches,
