@@ -246,4 +246,5 @@ def _holds_other_files(folder: Path) -> bool:
     except OSError:
         return False
     ours = {_LOCK, PRIVATE_FOLDER, *((_HEADS, _PLANS) if _LOCK in names else ())}
-    return any(name not in ours and not name.startswith(f"{LIBRARY_FILE}.") for name in names)
+    # The database itself may appear, with its journal, after the caller looked: another process is making the library.
+    return any(name not in ours and not re.match(rf"{re.escape(LIBRARY_FILE)}($|[.-])", name) for name in names)
