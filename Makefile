@@ -10,7 +10,7 @@ demo: .venv/installed
 	$(BIN)/vitsearch --library demo/library search sample_images/animals/cat-1.jpg -k 9 --sheet demo/contact-sheet.png
 	@echo "Look at demo/contact-sheet.png"
 
-# All tests, or some of them: make test T=tests/test_search.py
+# All tests, or some of them: make test T=tests/searching/test_search.py
 T ?=
 test: .venv/installed weights
 	$(BIN)/python -m pytest -q -m "not timing and not slow and not fuzz and not crash and not ray" $(T)
@@ -33,7 +33,7 @@ test-ray: .venv/installed
 
 # On a machine with a CUDA card and a torch that can use it.
 test-gpu: .venv/installed
-	$(BIN)/python -m pytest -q -m gpu tests/test_gpu.py
+	$(BIN)/python -m pytest -q -m gpu tests/backbones/test_gpu.py
 
 # A thousand kills, a kill at every named write point, every single write failing, and a thousand rounds beside another
 # program that saves, renames, deletes and unmounts the same photos: a long run.

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from conftest import SAMPLES, MeanColour
 from PIL import Image
-from test_web_readers import ONE, TWO
 from web_client import web_client
 
+from tests.web.test_web_readers import ONE, TWO
 from vitsearch.decoding.decoders import Decoders
 from vitsearch.duplicates import find, tables
 from vitsearch.duplicates.find import find_duplicates

@@ -247,4 +247,6 @@ def _holds_other_files(folder: Path) -> bool:
         return False
     ours = {_LOCK, PRIVATE_FOLDER, *((_HEADS, _PLANS) if _LOCK in names else ())}
     # The database itself may appear, with its journal, after the caller looked: another process is making the library.
-    return any(name not in ours and not re.match(rf"{re.escape(LIBRARY_FILE)}($|[.-])", name) for name in names)
+    return any(
+        name not in ours and not re.match(rf"{re.escape(LIBRARY_FILE)}($|[.-])", name) for name in names
+    )

@@ -12,7 +12,7 @@ from vitsearch.duplicates.verify.evidence import GeometricVerifier, Thresholds, 
 from vitsearch.duplicates.verify.views import View
 from vitsearch.photos.perceptual_hash import perceptual_hash
 
-SAMPLES = Path(__file__).parent.parent / "sample_images"
+SAMPLES = Path(__file__).parents[2] / "sample_images"
 CUTOFFS = Thresholds()
 # The hardest two edits leave a tenth and a quarter of the photo, which may show nothing but sky.
 EVERY_PHOTO = [edit for edit in EDITS if edit.name not in ("crop-10%", "crop-25%")]

@@ -19,7 +19,7 @@ from vitsearch.photos.perceptual_hash import (
 )
 from vitsearch.photos.photo import read_photo
 
-SAMPLES = Path(__file__).parent.parent / "sample_images"
+SAMPLES = Path(__file__).parents[2] / "sample_images"
 PHOTOS = [
     SAMPLES / name
     for name in ("animals/cat-1.jpg", "nature/mountain-3.jpg", "travel/castle-2.jpg", "things/fruit-1.jpg")

@@ -32,7 +32,7 @@ SMALL = RayEngine(files_a_block=8)
 
 @pytest.fixture(autouse=True)
 def workers_find_the_fake_backbone(monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
 
 

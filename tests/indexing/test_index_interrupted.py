@@ -58,7 +58,7 @@ class Interrupting(MeanColour):
 
 def start(library, photos, *, pause=0.05):
     code = SLOW_RUN.format(
-        tests=str(Path(__file__).parent), library=str(library), photos=str(photos), pause=pause
+        tests=str(Path(__file__).parents[1]), library=str(library), photos=str(photos), pause=pause
     )
     return subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -268,7 +268,7 @@ def test_a_long_lived_search_sees_what_another_process_has_indexed_since(tmp_pat
 
 def test_a_file_size_limit_ends_a_run_in_one_line_and_the_library_opens_afterwards(tmp_path, photos):
     code = SLOW_RUN.format(
-        tests=str(Path(__file__).parent), library=str(tmp_path / "library"), photos=str(photos), pause=0
+        tests=str(Path(__file__).parents[1]), library=str(tmp_path / "library"), photos=str(photos), pause=0
     )
     limited = f"""
 import resource, signal

@@ -17,8 +17,8 @@ from vitsearch.photos.facts import date_in_name
 from vitsearch.photos.photo import parse_photo, read_photo
 from vitsearch.space import Preprocessing
 
-DATA = Path(__file__).parent / "data"
-SAMPLES = Path(__file__).parent.parent / "sample_images"
+DATA = Path(__file__).parents[1] / "data"
+SAMPLES = Path(__file__).parents[2] / "sample_images"
 XMP_HEAD = b"http://ns.adobe.com/xap/1.0/\0"
 
 

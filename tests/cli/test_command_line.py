@@ -21,7 +21,7 @@ import vitsearch.cli
 from vitsearch.cli.output import hidden_native_messages
 from vitsearch.library import Library
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 COLOURS = ["red", "orange", "yellow", "lime", "blue", "magenta"]
 
 

@@ -9,7 +9,7 @@ import pi_heif
 import pytest
 from PIL import ExifTags, Image, ImageChops, ImageOps, ImageStat
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 SAMPLE_IMAGES = REPOSITORY / "sample_images"
 FILES = {path.relative_to(SAMPLE_IMAGES).as_posix() for path in SAMPLE_IMAGES.rglob("*") if path.is_file()}
 ORIGINALS = sorted(name for name in FILES if not name.startswith("copies/") and name != "SOURCES.md")

@@ -28,7 +28,7 @@ pytestmark = [
 def disturbed(base: Path, elsewhere: Path, *words: object) -> dict:
     done = subprocess.run(
         [sys.executable, "-m", "tests.crash.other_program", base, elsewhere, *map(str, words)],
-        cwd=Path(__file__).parent.parent,
+        cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
         check=False,

@@ -270,7 +270,9 @@ def test_a_folder_with_nothing_but_a_librarys_own_is_the_librarys(tmp_path, name
 
 
 @pytest.mark.parametrize("name", ["library.db", "library.db-journal"])
-def test_a_library_that_another_process_is_making_right_now_is_found_where_it_appears(tmp_path, monkeypatch, name):
+def test_a_library_that_another_process_is_making_right_now_is_found_where_it_appears(
+    tmp_path, monkeypatch, name
+):
     # Between the look for the database and the look at what else lies there.
     def made_meanwhile(path):
         (tmp_path / name).touch()
@@ -280,7 +282,9 @@ def test_a_library_that_another_process_is_making_right_now_is_found_where_it_ap
     assert Layout.of(tmp_path).home == tmp_path
 
 
-@pytest.mark.parametrize("names", [["a.jpg"], ["library.database"], ["heads"], ["uploads", "index.lock"], ["photos of 2024"]])
+@pytest.mark.parametrize(
+    "names", [["a.jpg"], ["library.database"], ["heads"], ["uploads", "index.lock"], ["photos of 2024"]]
+)
 def test_a_folder_with_anything_else_in_it_is_not(tmp_path, names):
     for name in names:
         (tmp_path / name).mkdir()

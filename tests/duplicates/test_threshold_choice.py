@@ -16,7 +16,7 @@ from vitsearch.duplicates.calibrate.calibration import (
 from vitsearch.duplicates.calibrate.edits import EDITS
 from vitsearch.duplicates.verify.evidence import Evidence, Thresholds
 
-SAMPLES = Path(__file__).parent.parent / "sample_images"
+SAMPLES = Path(__file__).parents[2] / "sample_images"
 
 
 def seen(strictness: float) -> Evidence:

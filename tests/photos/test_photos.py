@@ -18,7 +18,7 @@ from vitsearch.errors import UnreadablePhoto
 from vitsearch.photos.photo import MAX_FILE_BYTES, MAX_PIXELS, parse_photo, read_photo
 from vitsearch.records import PhotoFacts
 
-SAMPLES = Path(__file__).parent.parent / "sample_images"
+SAMPLES = Path(__file__).parents[2] / "sample_images"
 WIDTH, HEIGHT = 96, 64
 
 # How a camera stores a picture so that a viewer shows it upright: the inverse of each EXIF orientation.

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from test_heads_imported import save_classifier
 
+from tests.heads.test_heads_imported import save_classifier
 from vitsearch.errors import HeadError, LibraryMissing, SpaceMismatch, UnreadablePhoto
 from vitsearch.heads.export_labels import write_label_csv, write_sidecars
 from vitsearch.heads.labelling import Labeller

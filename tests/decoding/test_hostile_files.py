@@ -184,7 +184,7 @@ def test_where_the_system_keeps_to_no_limit_a_decoder_watches_its_own_memory(tmp
     # Linux counts what a parent holds for what it starts: a small one, not this process.
     done = subprocess.run(
         [sys.executable, "-c", WATCHED, tmp_path / "large.png", SAMPLES / "animals/cat-1.jpg"],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
         capture_output=True,
         text=True,
         check=True,

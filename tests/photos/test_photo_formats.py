@@ -17,8 +17,8 @@ from vitsearch.photos.formats import EXTENSIONS, FORMATS, RAW_EXTENSIONS, format
 from vitsearch.photos.photo import parse_photo, read_photo
 from vitsearch.space import Space
 
-DATA = Path(__file__).parent / "data"
-SAMPLES = Path(__file__).parent.parent / "sample_images"
+DATA = Path(__file__).parents[1] / "data"
+SAMPLES = Path(__file__).parents[2] / "sample_images"
 
 
 def scene(width=96, height=64):

@@ -342,7 +342,7 @@ def hung_run(tmp_path, *, seconds):
     file_that_says(tmp_path / "photos/a.jpg", "HANG")
     file_that_says(tmp_path / "photos/b.jpg", "SPIN")
     code = HUNG_RUN.format(
-        tests=str(Path(__file__).parent),
+        tests=str(Path(__file__).parents[1]),
         library=str(tmp_path / "library"),
         photos=str(tmp_path / "photos"),
         seconds=seconds,

@@ -13,8 +13,8 @@ from written_files import dng
 
 from vitsearch.photos.photo import read_photo
 
-SAMPLES = Path(__file__).parent.parent / "sample_images"
-DATA = Path(__file__).parent / "data"
+SAMPLES = Path(__file__).parents[2] / "sample_images"
+DATA = Path(__file__).parents[1] / "data"
 
 needs_exiftool = pytest.mark.skipif(
     shutil.which("exiftool") is None, reason="exiftool is not here: apt install libimage-exiftool-perl"

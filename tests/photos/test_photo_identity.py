@@ -16,8 +16,8 @@ from vitsearch.library import Library
 from vitsearch.photos.photo import parse_photo, read_photo
 from vitsearch.storage.filters import Filter
 
-DATA = Path(__file__).parent / "data"
-SAMPLES = Path(__file__).parent.parent / "sample_images"
+DATA = Path(__file__).parents[1] / "data"
+SAMPLES = Path(__file__).parents[2] / "sample_images"
 KINDS = ("jpg", "png", "webp", "heic", "avif", "tif", "gif", "jxl", "dng")
 
 needs_exiftool = pytest.mark.skipif(
