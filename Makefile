@@ -44,11 +44,12 @@ format: .venv/installed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-check: .venv/installed
+check: .venv/installed node_modules/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache
+	node_modules/.bin/tsc --project jsconfig.json
 
 weights: .venv/installed
 	$(BIN)/vitsearch models pull clip-vit-base-patch16-int8
@@ -58,5 +59,10 @@ weights: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[tests]'
 	touch $@
 
+# The type checker of the page's JavaScript; npm brings it, by version and hash.
+node_modules/installed: package.json package-lock.json
+	npm ci --no-audit --no-fund --silent
+	touch $@
+
 clean:
-	rm -rf .venv demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv node_modules demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -33,7 +33,7 @@ function show() {
     for (const other of Object.values(views)) other.element.hidden = other !== view;
     current = view;
   }
-  for (const link of document.querySelectorAll("[data-view]")) {
+  for (const link of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-view]"))) {
     if (link.dataset.view === name) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
@@ -55,7 +55,7 @@ function makeView(name) {
 onNavigate(show);
 addEventListener("popstate", show);
 document.addEventListener("click", (event) => {
-  const link = event.target.closest?.("a[href]");
+  const link = /** @type {any} */ (event.target).closest?.("a[href]");
   if (!link || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey || link.target) return;
   const url = new URL(link.href);
   if (url.origin !== location.origin || url.hash || url.pathname.startsWith("/api/") || link.hasAttribute("download")) return;
@@ -74,9 +74,10 @@ let waitsForPlace = 0;
 document.addEventListener("keydown", (event) => {
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
   if (document.querySelector("dialog[open]")) return;
-  if (event.target.closest?.("input:not([type=checkbox], [type=radio]), select, textarea, [role=slider]")) return;
+  const target = /** @type {Element} */ (event.target);
+  if (target.closest?.("input:not([type=checkbox], [type=radio]), select, textarea, [role=slider]")) return;
   // Space and Enter belong to the button that has the focus.
-  if (["Enter", " "].includes(event.key) && event.target.closest?.("button, a, summary")) return;
+  if (["Enter", " "].includes(event.key) && target.closest?.("button, a, summary")) return;
   if (Date.now() - waitsForPlace < 1500 && places[event.key]) {
     waitsForPlace = 0;
     event.preventDefault();

@@ -2,7 +2,13 @@
 
 const iconSheet = new URL("icons.svg", import.meta.url).pathname;
 
-/** An element: properties by name, `on…` listeners, `class`, `data`, ARIA and plain attributes, then children. */
+/**
+ * An element: properties by name, `on…` listeners, `class`, `data`, ARIA and plain attributes, then children.
+ * @param {string} tag
+ * @param {Record<string, any>} attributes
+ * @param {...any} children nodes, words, lists of them; nothing where one is null or false
+ * @returns {any}
+ */
 export function h(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -26,7 +32,12 @@ export function icon(name) {
   return svg;
 }
 
-/** A button with words, and the key that does the same. */
+/**
+ * A button with words, and the key that does the same.
+ * @param {string | Node | (string | Node)[]} words
+ * @param {(event: any) => void} onclick
+ * @param {Record<string, any> & { kind?: string, key?: string, pressed?: boolean }} options
+ */
 export function button(words, onclick, { kind = "", key, pressed, ...more } = {}) {
   return h(
     "button",
@@ -74,7 +85,11 @@ export function announce(text) {
   speaking = setTimeout(() => { live.textContent = text; }, 60);
 }
 
-/** A short message at the bottom; `action` is [words, what it does], as in "Undo". */
+/**
+ * A short message at the bottom; `action` is [words, what it does], as in "Undo".
+ * @param {string} text
+ * @param {{ bad?: boolean, action?: [string, () => void] }} options
+ */
 export function toast(text, { bad = false, action } = {}) {
   const box = document.getElementById("toasts");
   const line = h("div", { class: `toast ${bad ? "bad" : ""}`, role: bad ? "alert" : "status" }, h("span", {}, text));
@@ -85,9 +100,14 @@ export function toast(text, { bad = false, action } = {}) {
   setTimeout(() => line.remove(), bad ? 12000 : 6000);
 }
 
-/** A dialog that gives the focus back when it closes. */
+/**
+ * A dialog that gives the focus back when it closes.
+ * @param {string} title
+ * @param {(close: () => void) => any} build its content
+ * @param {{ kind?: string, onclose?: () => void }} options
+ */
 export function dialog(title, build, { kind = "", onclose } = {}) {
-  const before = document.activeElement;
+  const before = /** @type {HTMLElement | null} */ (document.activeElement);
   const close = () => box.close();
   const box = h("dialog", { class: kind, "aria-label": title },
     h("div", { class: "head" }, h("h2", {}, title), iconButton("close", "Close", close)));
@@ -141,7 +161,7 @@ export function moment(taken) {
   const parts = /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d))?/.exec(taken ?? "");
   if (!parts) return taken || "no date";
   const [, year, month, day, hour, minute] = parts;
-  return `${Number(day)} ${months[month - 1]} ${year}${hour ? `, ${hour}:${minute}` : ""}`;
+  return `${Number(day)} ${months[Number(month) - 1]} ${year}${hour ? `, ${hour}:${minute}` : ""}`;
 }
 
 export const fileName = (path) => path.split(/[\\/]/).pop();

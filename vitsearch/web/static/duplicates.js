@@ -22,6 +22,8 @@ export class DuplicatesView {
   ];
 
   constructor() {
+    /** @type {Decisions | null} */
+    this.decisions = null;
     this.groups = [];
     this.at = 0;
     this.file = 1;

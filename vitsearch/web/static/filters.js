@@ -5,6 +5,7 @@ import { libraryFacets } from "./state.js";
 
 export const FILTERS = ["folder", "after", "before", "camera", "head", "label"];
 
+/** @returns {Record<string, string>} */
 export const filtersOf = (parameters) =>
   Object.fromEntries(FILTERS.map((name) => [name, parameters.get(name)]).filter(([, value]) => value));
 

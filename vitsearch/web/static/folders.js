@@ -96,7 +96,11 @@ export class FoldersView {
     };
   }
 
-  show(_, { changed } = {}) {
+  /**
+   * @param {URL} url
+   * @param {{ changed?: boolean }} options
+   */
+  show(url, { changed } = {}) {
     if (changed !== false) this.#load();
   }
 

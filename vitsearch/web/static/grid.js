@@ -15,9 +15,17 @@ const RUSH = 4;
  * for the focused photo. `actions`: [icon, words, index => …], as round buttons over a tile. `caption`: room in pixels below each picture. `scrubber`: whether to offer one.
  */
 export class Grid {
-  constructor({ label, onopen, decorate = () => {}, actions = [], keys = {}, caption = 0, scrubber = false, titles = true }) {
-    Object.assign(this, { onopen, decorate, actions, keys, caption, titles });
+  /** @param {Record<string, any>} options as above */
+  constructor({ label, onopen, decorate = (tile, index) => {}, actions = [], keys = {}, caption = 0, scrubber = false, titles = true }) {
+    this.onopen = onopen;
+    this.decorate = decorate;
+    this.actions = actions;
+    this.keys = keys;
+    this.caption = caption;
+    this.titles = titles;
     this.ids = [];
+    /** @type {number[] | null} */
+    this.ratios = null;
     this.sections = [];
     this.current = 0;
     this.wanted = null;

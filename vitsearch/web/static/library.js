@@ -94,7 +94,11 @@ export class LibraryView {
     }
   }
 
-  /** Photos are put together by the labels of one head: the one that was chosen, or the first. */
+  /**
+   * Photos are put together by the labels of one head: the one that was chosen, or the first.
+   * @param {string} by
+   * @param {Record<string, string>} parameters
+   */
   async #headFor(by, { head }) {
     if (by !== "label" || head) return {};
     return { head: (await libraryFacets()).heads[0]?.name };

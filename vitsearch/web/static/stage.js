@@ -8,6 +8,13 @@ const MOST = 24;
 export class Stage {
   constructor() {
     this.element = h("div", { class: "panes" });
+    /** @type {any} */
+    this.first = null;
+    /** @type {any} */
+    this.second = null;
+    this.mode = "side";
+    /** @type {Map<number, PointerEvent> | null} */
+    this.held = null;
     this.zoom = 1;
     this.middle = [0.5, 0.5];
     this.flipped = true;
