@@ -254,6 +254,20 @@ def test_a_file_is_revealed_where_it_is(own):
     assert shown == [own / "photos" / "beach/red.jpg"]
 
 
+@pytest.mark.parametrize("address", ["/nonsense", "/photo/one", "/search/more", "/photo/1/more"])
+def test_an_address_of_nothing_is_a_page_for_a_person_and_a_line_for_a_program(client, address):
+    page = client.get(address, headers={"accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+    assert page.status_code == 404
+    assert page.text == client.get("/").text
+    for accept in ("application/json", "*/*"):
+        line = client.get(address, headers={"accept": accept})
+        assert line.status_code in (404, 422)
+        assert list(line.json()) == ["error"]
+    assert client.get("/api/nonsense", headers={"accept": "text/html"}).json() == {
+        "error": "there is nothing at this address"
+    }
+
+
 def test_the_same_page_is_served_for_every_view_and_its_files_may_be_kept(client):
     page = client.get("/").text
     for address in ("/search?photo=1", "/duplicates", "/labels", "/indexing", "/photo/1"):

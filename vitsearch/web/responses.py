@@ -12,7 +12,7 @@ from fastapi import Query
 from fastapi.exceptions import RequestValidationError
 from pydantic import BeforeValidator, Field
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 
 from vitsearch.errors import (
     HeadMissing,
@@ -94,18 +94,38 @@ async def _known(_request: Request, error: Exception) -> Response:
     return refusal(status_of(error), str(error))
 
 
-async def _invalid(_request: Request, error: Exception) -> Response:
+async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
+    if _is_a_page(request):
+        return _page_of_nothing(request)
     problems: Sequence[Any] = error.errors()
     first = problems[0]
     where = ".".join(str(part) for part in first.get("loc", ())[1:]) or "the request"
     return refusal(422, f"{where[:100]}: {str(first.get('msg', 'not understood'))[:200]}")
 
 
-async def _http(_request: Request, error: Exception) -> Response:
+async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if error.status_code == 404 and _is_a_page(request):
+        return _page_of_nothing(request)
     line = {404: "there is nothing at this address", 405: "this address does not take such a request"}
     return refusal(error.status_code, line.get(error.status_code, str(error.detail)), error.headers)
+
+
+def _is_a_page(request: Request) -> bool:
+    """Whether a person who looks at a browser asked for this address."""
+    return (
+        request.method == "GET"
+        and not request.url.path.startswith(("/api/", "/static/", "/openapi"))
+        and "text/html" in request.headers.get("accept", "")
+    )
+
+
+def _page_of_nothing(request: Request) -> Response:
+    """Return the page, which says itself that nothing is at its address."""
+    return HTMLResponse(
+        request.app.state.assets.shell, status_code=404, headers={"cache-control": "no-cache"}
+    )
 
 
 async def _unknown(_request: Request, _error: Exception) -> Response:

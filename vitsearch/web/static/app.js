@@ -1,12 +1,14 @@
-// The frame around the views: addresses, keys, dropping and pasting, the theme, news from the server.
+// The frame around the views: addresses, keys, the theme, news from the server.
 
-import { listen, upload } from "./api.js";
-import { announce, dialog, duration, h, icon, plural, toast } from "./dom.js";
+import { listen } from "./api.js";
+import { announce, dialog, duration, forgetErrors, h, icon, plural, toast } from "./dom.js";
 import { DuplicatesView } from "./duplicates.js";
+import { fieldSays, focusField } from "./field.js";
 import { FoldersView } from "./folders.js";
 import { LabelsView } from "./labels.js";
 import { LibraryView } from "./library.js";
 import { go, onNavigate } from "./navigation.js";
+import { NowhereView } from "./nowhere.js";
 import { PhotoView } from "./photo.js";
 import { SearchView } from "./search.js";
 import { forget } from "./state.js";
@@ -14,13 +16,16 @@ import { forget } from "./state.js";
 const main = document.getElementById("main");
 const makers = {
   library: LibraryView, search: SearchView, duplicates: DuplicatesView, labels: LabelsView, indexing: FoldersView, photo: PhotoView,
+  nowhere: NowhereView,
 };
 const views = {};
 let current = null;
 
 function viewName(path) {
-  const first = path.split("/")[1];
-  return first === "" ? "library" : first in makers ? first : "library";
+  const [, first, ...rest] = path.split("/");
+  if (first === "" && !rest.length) return "library";
+  if (first === "photo") return rest.length === 1 && /^\d+$/.test(rest[0]) ? "photo" : "nowhere";
+  return Object.hasOwn(makers, first) && !["library", "nowhere"].includes(first) && !rest.length ? first : "nowhere";
 }
 
 function show() {
@@ -38,6 +43,8 @@ function show() {
     else link.removeAttribute("aria-current");
   }
   document.title = `${view.title} · vitsearch`;
+  fieldSays(name === "search" ? url.searchParams.get("text") ?? "" : "");
+  forgetErrors();
   view.show(url, { changed });
   if (changed) {
     announce(view.title);
@@ -66,9 +73,9 @@ document.addEventListener("click", (event) => {
 // Keys
 
 const everywhere = [
-  ["/", "Search"], ["?", "Show these keys"], ["g p", "Photos"], ["g s", "Search"], ["g d", "Duplicates"], ["g l", "Labels"], ["g f", "Folders"],
+  ["/", "Describe what to search for"], ["Ctrl v", "Search for a copied picture"], ["?", "Show these keys"], ["g p", "Photos"], ["g d", "Duplicates"], ["g l", "Labels"], ["g f", "Folders"],
 ];
-const places = { p: "/", s: "/search", d: "/duplicates", l: "/labels", f: "/indexing" };
+const places = { p: "/", d: "/duplicates", l: "/labels", f: "/indexing" };
 let waitsForPlace = 0;
 
 document.addEventListener("keydown", (event) => {
@@ -89,8 +96,7 @@ document.addEventListener("keydown", (event) => {
     if (act(event) !== false) event.preventDefault();
   } else if (event.key === "/") {
     event.preventDefault();
-    if (current !== views.search) go("/search");
-    views.search.focusText();
+    focusField();
   } else if (event.key === "?") showKeys();
   else if (event.key === "g") waitsForPlace = Date.now();
 });
@@ -124,45 +130,6 @@ document.getElementById("theme").addEventListener("click", () => {
   announce(`${next} colours`);
 });
 paint();
-
-// Dropping and pasting
-
-const drop = document.getElementById("drop");
-let over = 0;
-const carriesPicture = (transfer) => [...(transfer?.types ?? [])].some((type) => type === "Files" || type === "text/uri-list");
-
-async function searchFor(image) {
-  try {
-    announce("Looking at the picture");
-    const { token } = await upload(image);
-    go(`/search?upload=${encodeURIComponent(token)}`);
-  } catch (error) {
-    toast(error.message, { bad: true });
-  }
-}
-
-addEventListener("dragenter", (event) => { if (carriesPicture(event.dataTransfer)) { over += 1; drop.hidden = false; } });
-addEventListener("dragleave", () => { over = Math.max(0, over - 1); drop.hidden = over === 0; });
-addEventListener("dragover", (event) => { if (carriesPicture(event.dataTransfer)) event.preventDefault(); });
-addEventListener("drop", (event) => {
-  over = 0;
-  drop.hidden = true;
-  if (event.defaultPrevented || !carriesPicture(event.dataTransfer)) return;
-  event.preventDefault();
-  const [file] = event.dataTransfer.files;
-  const own = /\/photo\/(\d+)|\/api\/photos\/(\d+)/.exec(event.dataTransfer.getData("text/uri-list"));
-  // A photo of this very grid arrives as its address, and as a file as well in some browsers.
-  if (own) go(`/search?photo=${own[1] ?? own[2]}`);
-  else if (file) searchFor(file);
-  else toast("Pictures of other pages cannot be fetched from here: save it, and drop the file", { bad: true });
-});
-addEventListener("paste", (event) => {
-  const file = [...(event.clipboardData?.files ?? [])].find((one) => one.type.startsWith("image/"));
-  if (file) {
-    event.preventDefault();
-    searchFor(file);
-  }
-});
 
 // News from the server
 

@@ -50,6 +50,15 @@ export function button(words, onclick, { kind = "", key, pressed, ...more } = {}
   );
 }
 
+/** A switch: on or off, with its words beside it. */
+export function toggle(words, on, onchange) {
+  const element = h("button", {
+    type: "button", class: "switch", role: "switch", "aria-checked": String(on),
+    onclick: () => onchange(element.getAttribute("aria-checked") !== "true"),
+  }, h("span", { class: "track", "aria-hidden": "true" }), words);
+  return element;
+}
+
 export function iconButton(name, words, onclick, more = {}) {
   return h("button", { type: "button", class: "icon", "aria-label": words, title: words, onclick, ...more }, icon(name));
 }
@@ -97,7 +106,15 @@ export function toast(text, { bad = false, action } = {}) {
   line.append(h("button", { type: "button", "aria-label": "Close this message", onclick: () => line.remove() }, "×"));
   while (box.children.length > 2) box.firstChild.remove();
   box.append(line);
+  line.dataset.since = String(performance.now());
   setTimeout(() => line.remove(), bad ? 12000 : 6000);
+}
+
+/** Take away what went wrong on a page that was left; what has just happened stays. */
+export function forgetErrors() {
+  for (const line of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll(".toast.bad"))) {
+    if (performance.now() - Number(line.dataset.since) > 1500) line.remove();
+  }
 }
 
 /**
@@ -163,6 +180,9 @@ export function moment(taken) {
   const [, year, month, day, hour, minute] = parts;
   return `${Number(day)} ${months[Number(month) - 1]} ${year}${hour ? `, ${hour}:${minute}` : ""}`;
 }
+
+/** The day alone. */
+export const day = (taken) => moment(taken).split(",")[0];
 
 export const fileName = (path) => path.split(/[\\/]/).pop();
 export const folderOf = (path) => path.slice(0, Math.max(1, path.length - fileName(path).length - 1));

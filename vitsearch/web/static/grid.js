@@ -12,13 +12,15 @@ const RUSH = 4;
 
 /**
  * `onopen(index)`: a photo was chosen. `decorate(tile, index)`: add to a tile when it is made. `keys`: {key: index => …}
- * for the focused photo. `actions`: [icon, words, index => …], as round buttons over a tile. `caption`: room in pixels below each picture. `scrubber`: whether to offer one.
+ * for the focused photo. `actions`: [icon, words, index => …], as round buttons over a tile. `hint(index)`: lines
+ * that lie over the tile that somebody turns to. `caption`: room in pixels below each picture. `scrubber`: whether to offer one.
  */
 export class Grid {
   /** @param {Record<string, any>} options as above */
-  constructor({ label, onopen, decorate = (tile, index) => {}, actions = [], keys = {}, caption = 0, scrubber = false, titles = true }) {
+  constructor({ label, onopen, decorate = (tile, index) => {}, hint = null, actions = [], keys = {}, caption = 0, scrubber = false, titles = true }) {
     this.onopen = onopen;
     this.decorate = decorate;
+    this.hint = hint;
     this.actions = actions;
     this.keys = keys;
     this.caption = caption;
@@ -226,10 +228,13 @@ export class Grid {
     this.#link(index)?.setAttribute("tabindex", "0");
   }
 
-  /** Buttons are made for the tile that somebody turns to: rows that are scrolled past need none. */
+  /** Buttons and words are made for the tile that somebody turns to: rows that are scrolled past need none. */
   #offer(tile) {
-    if (!tile || !this.actions.length || tile.querySelector(".acts")) return;
+    if (!tile || tile.querySelector(".acts, .hint")) return;
     const index = Number(tile.firstChild.dataset.index);
+    const lines = this.hint?.(index)?.filter(Boolean) ?? [];
+    if (lines.length) tile.firstChild.append(h("div", { class: "hint", "aria-hidden": "true" }, ...lines.map((line) => h("span", {}, line))));
+    if (!this.actions.length) return;
     tile.append(h("div", { class: "acts" }, ...this.actions.map(([name, words, act]) =>
       h("button", { type: "button", tabindex: "-1", "aria-label": words, title: words, onclick: () => act(index) }, icon(name)))));
   }
