@@ -141,6 +141,23 @@ class Page:
             fetch(arguments[0], order).then((answer) => answer.json()).then(arguments[2])"""
         return self.driver.execute_async_script(script, path, body)
 
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Afterwards nothing may have gone wrong, nor have asked another machine."""
+        self.driver.get_log("browser")
+        self.driver.get_log("performance")
+        yield
+        complaints = [
+            entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"
+        ]
+        assert not complaints
+        sent = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
+        asked = [
+            one["params"]["request"]["url"] for one in sent if one["method"] == "Network.requestWillBeSent"
+        ]
+        assert asked
+        assert not [url for url in asked if not url.startswith((self.address, "blob:", "data:"))]
+
     def picture(self, name: str) -> None:
         """Keep a screenshot."""
         self.driver.save_screenshot(str(self.shots / f"{name}.png"))
@@ -218,6 +235,17 @@ def serving(library: Path) -> Iterator[str]:
             with suppress(subprocess.TimeoutExpired):
                 server.communicate(timeout=15)
             server.kill()
+
+
+@contextmanager
+def served_library(photos: Path, driver: Chrome, shots: Path) -> Iterator[Page]:
+    """Index a folder as the command line does, and show it on a page of its own."""
+    library = photos.parent / "library"
+    command = [sys.executable, "-m", "vitsearch", "--library", str(library), "index", str(photos)]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    subprocess.run(command, check=True, capture_output=True, env=environment, timeout=300)
+    with serving(library) as address:
+        yield Page(driver, address, shots)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,9 +11,11 @@ from PIL import Image
 from tests.browser.conftest import PHONE, WIDE
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.browser.conftest import Page
 
-ENTER, RIGHT, ESCAPE, SPACE = "\ue007", "\ue014", "\ue00c", " "
+ENTER, RIGHT, ESCAPE = "\ue007", "\ue014", "\ue00c"
 
 pytestmark = pytest.mark.weights
 
@@ -153,41 +154,6 @@ def test_the_theme_is_changed_and_kept(page: Page):
     page.click("#theme")
 
 
-def test_a_group_is_decided_by_keyboard_and_its_plan_applied_and_undone(page: Page):
-    page.show("/duplicates")
-    page.click("button", "Look for duplicates")
-    page.one(".groups button", seconds=120)
-    groups = page.get("/api/duplicates?limit=200")["groups"]
-    assert len(groups) >= 6
-    page.still()
-    page.picture("duplicates")
-    page.press("v")
-    page.one(".pane canvas")
-    page.one(".plate", "differs clearly")
-    page.picture("difference")
-    page.press("v", "v", SPACE)  # side by side, flip, the other one
-    shown = page.one(".pane .plate").text
-    page.press(SPACE)
-    assert page.one(".pane .plate").text != shown
-    page.press("a", "s")
-    page.one(".running-plan", "1 group decided")
-    page.press("u")
-    page.press("p")
-    page.one("h1", "Review the plan")
-    stays, *goes = (file["path"] for file in groups[0]["files"])
-    page.still()
-    page.picture("plan")
-    page.click("button", "Apply the plan")
-    page.click("dialog button.first", "Apply")
-    page.one(".tag.good", "applied")
-    assert Path(stays).exists()
-    assert not any(Path(path).exists() for path in goes)
-    page.click("button", "Undo the plan")
-    page.one(".tag", "undone")
-    assert all(Path(path).exists() for path in (stays, *goes))
-    page.until(lambda: page.get("/api/status")["indexing"] is None, "the library to follow", 60)
-
-
 def test_a_head_is_made_corrected_by_keyboard_and_trained_again(page: Page, photos: Path, tmp_path: Path):
     for label in ("animals", "nature", "travel"):
         shutil.copytree(photos / label, tmp_path / label)
@@ -198,6 +164,8 @@ def test_a_head_is_made_corrected_by_keyboard_and_trained_again(page: Page, phot
     page.one('input[aria-label="Name of the head"]').send_keys("kinds")
     page.one('input[aria-label="Folder of labelled photos"]').send_keys(str(tmp_path))
     page.click("button", "Make the head")
+    page.one(".head-list a", "Worth naming", seconds=60)
+    page.click(".head-list a", "All photos")
     page.one(".tile .caption", seconds=60)
     page.press(RIGHT)
     first = page.driver.switch_to.active_element.find_element("xpath", "..").get_attribute("data-photo")
@@ -229,7 +197,7 @@ VIEWS = {
     "nowhere": ("/nonsense", ".nowhere"),
     "duplicates": ("/duplicates", ".groups button"),
     "plans": ("/duplicates?plan=all", ".page h1"),
-    "labels": ("/labels", ".tile img.here"),
+    "labels": ("/labels?all=1", ".tile img.here"),
     "next-to-label": ("/labels?next=1", ".teach img"),
     "folders": ("/indexing", ".figures b"),
 }

@@ -94,6 +94,68 @@ def test_what_is_no_duplicate_is_not_shown_again_unless_that_is_taken_back(clien
     assert set(groups(client)) == {CATS, BIRDS}
 
 
+def test_what_is_left_of_a_group_after_not_duplicates_is_shown_as_a_new_search_would(tmp_path):
+    """A copy of the kept file, and two copies of a small version: told apart, each pair of copies is its own group."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    shutil.copy(SAMPLES / "animals/bird-1.jpg", photos / "bird.jpg")
+    shutil.copy(photos / "bird.jpg", photos / "bird (copy).jpg")
+    with Image.open(photos / "bird.jpg") as image:
+        image.resize((400, 225)).save(photos / "small.jpg", quality=80)
+    shutil.copy(photos / "small.jpg", photos / "small (copy).jpg")
+    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+        library.index([photos])
+    with web_client(tmp_path / "library", MeanColour()) as client:
+        client.post("/api/duplicates/find")
+        wait(client, "/api/duplicates")
+        (everything,) = groups(client).values()
+        assert len(everything["files"]) == 4
+        together = sorted({file["photo"] for file in everything["files"]})
+        client.post("/api/duplicates/not-duplicates", json={"photos": together})
+        shown = groups(client)
+        assert {names: group["tier"] for names, group in shown.items()} == {
+            frozenset(["bird.jpg", "bird (copy).jpg"]): "exact",
+            frozenset(["small.jpg", "small (copy).jpg"]): "exact",
+        }
+        small = shown[frozenset(["small.jpg", "small (copy).jpg"])]
+        made = plan_for(client, small).json()
+        assert [file["path"] for file in made["groups"][0]["files"]] == [small["files"][1]["path"]]
+        client.post("/api/duplicates/find")
+        wait(client, "/api/duplicates")
+        assert set(groups(client)) == set(shown)
+        bird = shown[frozenset(["bird.jpg", "bird (copy).jpg"])]["files"][0]["photo"]
+        client.post("/api/duplicates/not-duplicates", json={"photos": [bird]})
+        assert set(groups(client)) == {frozenset(["small.jpg", "small (copy).jpg"])}
+        client.post("/api/duplicates/not-duplicates/undo", json={"photos": [bird]})
+        client.post("/api/duplicates/not-duplicates/undo", json={"photos": together})
+        assert set(groups(client)) == set(shown)  # of the search that knew no better
+
+
+def test_a_collage_stands_beside_the_groups_with_its_photo(tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    collage = Image.new("RGB", (1220, 460), "white")
+    for at, name in ((5, "animals/bird-1.jpg"), (615, "nature/bee-1.jpg")):
+        with Image.open(SAMPLES / name) as image:
+            collage.paste(image.convert("RGB").resize((600, 450)), (at, 5))
+            image.convert("RGB").resize((600, 450)).save(photos / name.rsplit("/")[-1], quality=92)
+    collage.save(photos / "collage.jpg", quality=92)
+    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+        library.index([photos])
+    with web_client(tmp_path / "library", MeanColour()) as client:
+        assert client.get("/api/duplicates/beside").json() == {"contains": [], "alike": []}
+        client.post("/api/duplicates/find")
+        wait(client, "/api/duplicates")
+        named = {(one["path"], one["other"]) for one in client.get("/api/duplicates").json()["contains"]}
+        beside = client.get("/api/duplicates/beside").json()["contains"]
+        assert {(one["first"]["path"], one["second"]["path"]) for one in beside} == named
+        assert any("collage.jpg" in path for pair in named for path in pair)
+        files = {file["path"]: file for one in beside for file in (one["first"], one["second"])}
+        shown = files[str(photos / "collage.jpg")]
+        assert (shown["width"], shown["height"]) == (1220, 460)
+        assert client.get(f"/api/photos/{shown['photo']}").json()["files"][0]["path"] == shown["path"]
+
+
 def plan_for(client, group, /, **options):
     decision = {"group": group["group"], "keep": 0, "files": [1]} | options
     return client.post("/api/plans", json={"groups": [decision], "action": "trash"})
@@ -108,8 +170,18 @@ def test_a_plan_is_shown_then_carried_out_then_taken_back(client, place):
     assert sorted([kept, going]) == sorted(str(place / "photos" / name) for name in CATS)
     assert client.get("/api/plans").json()["plans"][0] == plan
 
+    order = {"groups": [{"group": groups(client)[CATS]["group"], "keep": 0, "files": [1]}], "action": "trash"}
+    assert client.post("/api/plans/preview", json=order).json() == {"places": plan["places"]}
+    photos = client.get(f"/api/plans/{plan['id']}/photos").json()["photos"]
+    assert sorted(one["path"] for one in photos) == sorted([kept, going])
+
     done = client.post(f"/api/plans/{plan['id']}/apply").json()
     assert (done["state"], [each["done"] for each in done["outcomes"]]) == ("applied", [True])
+    # What was announced is what happened.
+    now = client.get(f"/api/plans/{plan['id']}").json()
+    assert now["places"] == plan["places"]
+    assert now["groups"][0]["files"][0]["moved_to"].startswith(now["places"][0]["folder"])
+    assert (now["places"][0]["files"], now["places"][0]["bytes"]) == (1, size)
     assert set(groups(client)) == {BIRDS}
     moved = client.get(f"/api/plans/{plan['id']}").json()["groups"][0]["files"][0]["moved_to"]
     assert ".vitsearch-trash" in moved

@@ -1,6 +1,7 @@
 """Labels on the web page: predictions by confidence, corrections, what to label next, and training again."""
 
 import colorsys
+import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -210,3 +211,58 @@ def test_a_head_is_made_from_a_folder(client, place):
     made = client.post("/api/heads", json={"name": "again", "folder": str(place / "labelled")})
     assert (made.status_code, made.json()["head"]["labels"]) == (201, ["cold", "warm"])
     assert made.json()["after"]["accuracy"] > 0.5
+
+
+def test_stacks_of_alike_photos_are_suggested_for_a_head_that_is_not_there_yet(client, place):
+    found = client.get("/api/heads/something new/suggestions", params={"n": 3, "groups": 2}).json()
+    assert len(found["photos"]) == 3
+    assert found["groups"]
+    for group in found["groups"]:
+        shades = {row["path"].rsplit("/")[-1].split("-")[0] for row in group}
+        assert len(group) > 1
+        assert len(shades) == 1, group
+        assert all(row["width"] == 64 and row["label"] is None for row in group)
+    assert "something new" not in [head["name"] for head in client.get("/api/heads").json()["heads"]]
+
+
+def test_a_head_is_made_of_photos_of_the_library_and_none_of_these_counts(place, tmp_path):
+    shutil.copytree(place / "photos", tmp_path / "photos")
+    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+        library.index([tmp_path / "photos"])
+    with web_client(tmp_path / "library", MeanColour()) as client:
+        rows = client.get("/api/heads/new/suggestions", params={"n": 8, "groups": 0}).json()["photos"]
+        ids = {row["path"].rsplit("/")[-1].removesuffix(".png"): row["photo"] for row in rows}
+        given = [
+            {"photo": ids[f"{kind}-{at}"], "labels": [kind]} for kind in ("warm", "cold") for at in range(3)
+        ]
+        order = {"name": "mood", "photos": given}
+        assert (
+            client.post("/api/heads", json={**order, "photos": [{"photo": 99, "labels": ["x"]}]}).status_code
+            == 404
+        )
+        made = client.post("/api/heads", json=order)
+        assert (made.status_code, made.json()["head"]["labels"]) == (201, ["cold", "warm"])
+        assert made.json()["head"]["examples"] == 6
+        assert client.post("/api/heads", json=order).status_code == 409
+        left = client.get("/api/heads/mood/suggestions", params={"n": 8}).json()["photos"]
+        assert {row["photo"] for row in left} == {ids["warm-3"], ids["cold-3"]}
+        both = {"photos": [ids["warm-3"], ids["cold-3"]], "labels": []}
+        assert client.post("/api/heads/mood/corrections/all", json=both).json()["corrections"] == 2
+        told = client.get("/api/heads/mood/predictions").json()["predictions"]
+        assert {row["photo"] for row in told if row["corrected"] and not row["labels"]} == set(both["photos"])
+        wrong = {"photos": [ids["warm-3"]], "labels": ["warm", "cold"]}
+        assert client.post("/api/heads/mood/corrections/all", json=wrong).status_code == 400
+
+
+def test_a_head_whose_labels_do_not_exclude_each_other_takes_several(place, tmp_path):
+    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+        library.index([place / "photos"])
+    with web_client(tmp_path / "library", MeanColour()) as client:
+        rows = client.get("/api/heads/new/suggestions", params={"n": 8, "groups": 0}).json()["photos"]
+        given = [
+            {"photo": row["photo"], "labels": [row["path"].rsplit("/")[-1].split("-")[0]]} for row in rows
+        ]
+        made = client.post("/api/heads", json={"name": "several", "photos": given, "multi": True})
+        assert made.json()["head"]["kind"] == "sigmoid"
+        several = {"photo": rows[0]["photo"], "labels": ["warm", "cold"]}
+        assert client.post("/api/heads/several/corrections", json=several).status_code == 200

@@ -139,17 +139,19 @@ class HeadShelf:
         *,
         folder: Path | None = None,
         csv: Path | None = None,
+        photos: Mapping[int, tuple[str, ...]] | None = None,
         multi: bool = False,
         on_progress: OnProgress = lambda _: None,
     ) -> MadeHead:
-        """Fit a head on the photos of a folder (subfolders are labels) or of a CSV file (path,label).
+        """Fit a head on the photos of a folder (subfolders are labels), of a CSV file (path,label), or of the library.
 
-        Without either, on the examples of last time. Corrections count in all cases. `multi`: labels do not exclude
+        `photos`: the labels of photos of the library by their ids; () says that none fits. Without any of these, on
+        the examples of last time. Corrections count in all cases. `multi`: labels do not exclude
         each other, even if no example has two. Raises `HeadError` when there is too little to learn from.
         """
         from vitsearch.heads.training import train
 
-        gathered = self._gather(name, folder, csv, on_progress)
+        gathered = self._gather(name, folder, csv, on_progress, photos=photos)
         training = train(
             name,
             gathered.examples,
@@ -268,22 +270,32 @@ class HeadShelf:
             raise HeadError(f"the labels of {name!r} exclude each other: give one, or none of them")
         return head
 
-    def _gather(self, name: str, folder: Path | None, csv: Path | None, on_progress: OnProgress) -> _Gathered:
+    def _gather(
+        self,
+        name: str,
+        folder: Path | None,
+        csv: Path | None,
+        on_progress: OnProgress,
+        *,
+        photos: Mapping[int, tuple[str, ...]] | None = None,
+    ) -> _Gathered:
         check_name(name)
         started = time.perf_counter()
         unreadable: tuple[UnreadableFile, ...] = ()
         files = _read_source(folder, csv)
-        if files is None:
-            labels: Mapping[int, tuple[str, ...]] = self._stored_examples(name)
+        if photos is not None:
+            labels: Mapping[int, tuple[str, ...]] = photos
+        elif files is None:
+            labels = self._stored_examples(name)
         else:
             embedded = self.library.embed_files([file.path for file in files], on_progress=on_progress)
             unreadable = embedded.unreadable
-            photos = {
+            placed = {
                 file.path: photo
                 for file in files
                 if (photo := embedded.photos.get(file.path.resolve())) is not None
             }
-            labels = labels_by_photo(files, photos, several_labels=csv is not None)
+            labels = labels_by_photo(files, placed, several_labels=csv is not None)
         merged = apply_corrections(labels, self.tables.examples(name, only_corrected=True))
         space = self._own_space()
         space_id = self.library.catalog.add_space(space)
@@ -296,7 +308,7 @@ class HeadShelf:
             labels,
             LabelledRows(rows, tuple(merged[photo] for photo in ids.tolist())),
             self._background(space_id, space.dimension, wanted),
-            files is None,
+            files is None and photos is None,
             space,
             unreadable,
             len(wanted) - len(ids),

@@ -199,6 +199,19 @@ class Catalog(RemovalTables):
             )
         return cast("int", self.database.scalar("SELECT value FROM settings WHERE name = 'library'"))
 
+    def is_watched(self) -> bool:
+        """Return whether the page is to index what changes in the folders at once."""
+        return bool(self.database.scalar("SELECT value FROM settings WHERE name = 'watch'"))
+
+    def set_watched(self, on: bool) -> None:  # noqa: FBT001
+        """Remember whether the page is to index what changes in the folders at once."""
+        with self.database.write():
+            self.database.run(
+                "INSERT INTO settings (name, value) VALUES ('watch', ?) "
+                "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                [int(on)],
+            )
+
     def begin_run(self) -> int:
         """Start an index run and return its number."""
         with self.database.write():

@@ -14,6 +14,7 @@ from vitsearch.web.guard import Access, Guard
 from vitsearch.web.responses import handle_errors
 from vitsearch.web.routes import (
     duplicates,
+    folders,
     grid,
     heatmap,
     indexing,
@@ -56,7 +57,7 @@ def create_app(
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         server.events.open()
-        if watch:
+        if watch or await asyncio.to_thread(server.is_to_watch):
             server.watch()
         looking = asyncio.create_task(_tell_of_changes(server))
         try:
@@ -79,7 +80,7 @@ def create_app(
     app.state.server = server
     app.state.assets = pages.Assets()
     handle_errors(app)
-    for module in (grid, heatmap, search, uploads, duplicates, plans, labels, indexing, pages):
+    for module in (grid, heatmap, search, uploads, duplicates, plans, labels, folders, indexing, pages):
         app.include_router(module.router)
     app.include_router(photos.captions_router)
     app.include_router(photos.router)

@@ -67,6 +67,7 @@ class Server:
         self.uploads = UploadStore(settings.folder, self.decoders)
         self._closing = threading.Event()
         self._watched: list[Path] = []
+        self._watching: threading.Event | None = None
         self._model_turn = threading.Lock()
         self._with_model = settings.open()
 
@@ -99,17 +100,38 @@ class Server:
 
     def watch(self) -> None:
         """Index what changes in the library's folders, from now on."""
-        threading.Thread(target=self._watch, name="vitsearch-watch", daemon=True).start()
+        if self._watching is None:
+            self._watching = threading.Event()
+            threading.Thread(
+                target=self._watch, args=(self._watching,), name="vitsearch-watch", daemon=True
+            ).start()
 
-    def _watch(self) -> None:
+    def stop_watching(self) -> None:
+        """Look at the folders only when somebody asks for it."""
+        if self._watching is not None:
+            self._watching.set()
+            self._watching = None
+
+    @property
+    def is_watching(self) -> bool:
+        """Whether what changes in the folders is indexed at once."""
+        return self._watching is not None
+
+    def is_to_watch(self) -> bool:
+        """Whether somebody has asked for that on the page."""
+        try:
+            with self.readers.library() as library:
+                return library.catalog.is_watched()
+        except VitsearchError:
+            return False
+
+    def _watch(self, stop: threading.Event) -> None:
         from vitsearch.folders.watching import watch_folders
 
         told = ""
-        while not self._closing.is_set():
+        while not stop.is_set():
             try:
-                for folders in watch_folders(
-                    self._roots_to_watch, library=self.settings.folder, stop=self._closing
-                ):
+                for folders in watch_folders(self._roots_to_watch, library=self.settings.folder, stop=stop):
                     self.index_runs.start(folders)
                     told = ""
             except VitsearchError as error:
@@ -117,7 +139,7 @@ class Server:
                     told = str(error)
                     _LOG.warning("%s", error)
                     self.events.publish("failed", {"error": told})
-                self._closing.wait(_WATCH_AGAIN)
+                stop.wait(_WATCH_AGAIN)
 
     def _roots_to_watch(self) -> list[Path]:
         """The library's folders; those of before while somebody else has the database locked."""
@@ -133,6 +155,7 @@ class Server:
     def stop(self) -> None:
         """Tell open pages to go, and long work to end at its next step."""
         self._closing.set()
+        self.stop_watching()
         self.events.close()
 
     def close(self) -> None:

@@ -36,6 +36,21 @@ def trash_target(path: Path, root: Path) -> Path:
     return _free(home / TRASH / path.relative_to(home))
 
 
+def expected_trash(path: Path, root: Path) -> Path:
+    """Return the trash that `trash_target` would choose for a file; nothing is made."""
+    with suppress(OSError):
+        device = path.lstat().st_dev
+        if sys.platform == "linux" and len(os.fsencode(path.name)) <= _LONGEST_NAME:
+            home = _home_trash()
+            if _device_of(home) == device and _could_be_made(home):
+                return home
+            top = _mount_point(path) / f".Trash-{os.getuid()}"
+            if _could_be_made(top):
+                return top
+        return _outermost(path.parent, root) / TRASH
+    return root / TRASH
+
+
 def free_target(wanted: Path) -> Path:
     """Return a path, with a number after its name if it is taken."""
     return _free(wanted)
@@ -123,6 +138,12 @@ def _made(folder: Path, device: int) -> Path | None:
         if not stat.S_ISDIR(status.st_mode) or status.st_dev != device or status.st_uid != os.getuid():
             return None
     return folder
+
+
+def _could_be_made(folder: Path) -> bool:
+    while not os.path.lexists(folder):
+        folder = folder.parent
+    return folder.is_dir() and os.access(folder, os.W_OK)
 
 
 def _mount_point(path: Path) -> Path:

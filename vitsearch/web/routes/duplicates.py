@@ -19,6 +19,7 @@ from vitsearch.web.responses import Answer, Limit, Offset
 from vitsearch.web.server import Served
 from vitsearch.web.services.duplicate_search import contents
 from vitsearch.web.services.jobs import JobProgress
+from vitsearch.web.services.placed_files import PlacedFile, placed_files
 
 if TYPE_CHECKING:
     from vitsearch.duplicates.group.grouping import DuplicateGroup
@@ -86,6 +87,23 @@ class DuplicatesAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class BesideAnswer:
+    """Two files that are no duplicates although they show the same in part; `reason` says why both stay."""
+
+    first: PlacedFile
+    second: PlacedFile
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BesidesAnswer:
+    """What is in no group: files that contain others (collages, panoramas), and pages that differ in a detail."""
+
+    contains: tuple[BesideAnswer, ...]
+    alike: tuple[BesideAnswer, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ToldApart:
     """How many pairs of photos that changed."""
 
@@ -132,6 +150,23 @@ def duplicates(
     )
 
 
+@router.get("/beside", response_model=BesidesAnswer)
+def beside(server: Served, offset: Offset = 0, limit: Limit = 200) -> Response:
+    """Return what the latest search kept apart from all groups: nothing of it is ever part of a plan."""
+    found = server.duplicates.found
+    if found is None:
+        return Answer(BesidesAnswer((), ()))
+    contains = [(one.path, one.other, one.lost) for one in found.report.contains]
+    alike = [(pair.first, pair.second, "alike, but a detail differs") for pair in found.report.alike]
+    with server.readers.library() as library:
+        return Answer(
+            BesidesAnswer(
+                _beside(library, contains[offset : offset + limit]),
+                _beside(library, alike[offset : offset + limit]),
+            )
+        )
+
+
 @router.post("/find", status_code=202)
 def find(server: Served) -> Response:
     """Look for duplicates, in a process of its own."""
@@ -174,6 +209,16 @@ def _documents(library: Library, groups: list[DuplicateGroup]) -> list[object]:
             files.append(described)
         shown.append(to_jsonable({**document, "files": files}))
     return shown
+
+
+def _beside(library: Library, pairs: list[tuple[Path, Path, str]]) -> tuple[BesideAnswer, ...]:
+    """Pairs whose files are both in the library still."""
+    placed = placed_files(library, {path for first, second, _ in pairs for path in (first, second)})
+    return tuple(
+        BesideAnswer(placed[first], placed[second], reason)
+        for first, second, reason in pairs
+        if first in placed and second in placed
+    )
 
 
 def _list(value: object) -> list[dict[str, object]]:

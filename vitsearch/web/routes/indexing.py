@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -63,10 +64,19 @@ class FolderAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class UnreadableReason:
+    """A reason for which files could not be read, without what differs from file to file, and how many they are."""
+
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class UnreadableAnswer:
-    """The files that could not be read, and why."""
+    """The files that could not be read, and why; `reasons`, the most frequent first, are of all of them."""
 
     total: int
+    reasons: tuple[UnreadableReason, ...]
     files: tuple[UnreadableFile, ...]
 
 
@@ -144,8 +154,13 @@ def stop(server: Served) -> Response:
 
 
 @router.get("/unreadable", response_model=UnreadableAnswer)
-def unreadable(server: Served, offset: Offset = 0, limit: Limit = 200) -> Response:
-    """List the files that could not be read."""
+def unreadable(
+    server: Served,
+    reason: Annotated[str | None, Query(max_length=1000)] = None,
+    offset: Offset = 0,
+    limit: Limit = 200,
+) -> Response:
+    """List the files that could not be read, all or those of one reason."""
     found: list[UnreadableFile] = []
     with server.readers.library() as library:
         for root in library.catalog.roots():
@@ -153,7 +168,20 @@ def unreadable(server: Served, offset: Offset = 0, limit: Limit = 200) -> Respon
                 UnreadableFile(root.path / path, reason)
                 for path, reason in library.catalog.unreadable(root.id, "")
             ]
-    return Answer(UnreadableAnswer(len(found), tuple(found[offset : offset + limit])))
+    reasons = Counter(_kind(file.reason) for file in found)
+    chosen = [file for file in found if reason is None or _kind(file.reason) == reason]
+    return Answer(
+        UnreadableAnswer(
+            len(chosen),
+            tuple(UnreadableReason(kind, count) for kind, count in reasons.most_common()),
+            tuple(chosen[offset : offset + limit]),
+        )
+    )
+
+
+def _kind(reason: str) -> str:
+    """A reason without its details, which stand in brackets: how many bytes are missing, say."""
+    return reason.split(" (")[0]
 
 
 @router.get("/events", responses={200: {"content": {"text/event-stream": {}}}})

@@ -17,15 +17,18 @@ from vitsearch.heads.labelling import Labeller
 from vitsearch.heads.store import HeadShelf
 from vitsearch.heads.tables import HeadTables
 from vitsearch.storage.listing import Listing
-from vitsearch.web.responses import Answer, Limit, Name, NotFound, Offset, PhotoId
+from vitsearch.web.responses import Answer, Conflict, Limit, Name, NotFound, Offset, PhotoId
 from vitsearch.web.server import Served
 from vitsearch.web.services.chosen_folder import chosen_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     import numpy.typing as npt
 
     from vitsearch.heads.evaluation import Report
     from vitsearch.heads.head import Head
+    from vitsearch.heads.suggesting import SuggestedPhoto
     from vitsearch.library import Library
 
     Ids = npt.NDArray[np.int64]
@@ -129,6 +132,26 @@ class NextPhotos:
 
 
 @dataclass(frozen=True, slots=True)
+class WorthAsking:
+    """A photo that is worth labelling; what the head would have said, if there is one."""
+
+    photo: int
+    path: Path
+    width: int
+    height: int
+    label: str | None
+    probability: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SuggestionsAnswer:
+    """Groups of photos that are alike, the most typical photo of each first, and single photos."""
+
+    groups: tuple[tuple[WorthAsking, ...], ...]
+    photos: tuple[WorthAsking, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Corrected:
     """Labels that the head does not have yet, and how many photos a person corrected so far."""
 
@@ -168,12 +191,24 @@ class Correction(BaseModel):
     labels: Labels
 
 
+class Corrections(BaseModel):
+    """What the labels of several photos really are, the same for all; none says that none of the head's fits."""
+
+    photos: Annotated[list[Annotated[int, Field(ge=1, lt=2**63)]], Field(min_length=1, max_length=100_000)]
+    labels: Labels
+
+
 class NewHead(BaseModel):
-    """A head to be made: from a folder whose subfolders are labels, or from words alone."""
+    """A head to be made: from a folder whose subfolders are labels, from photos of the library, or from words alone.
+
+    `multi`: a photo may have several of the labels.
+    """
 
     name: Annotated[str, Field(max_length=200)]
     folder: Annotated[str | None, Field(max_length=4096)] = None
+    photos: Annotated[list[Correction] | None, Field(min_length=1, max_length=100_000)] = None
     labels: Labels | None = None
+    multi: bool = False
 
 
 @router.get("", response_model=HeadsAnswer)
@@ -193,15 +228,22 @@ def heads(server: Served) -> Response:
 
 @router.post("", response_model=MadeAnswer, status_code=201)
 def make(server: Served, new: Annotated[NewHead, Body()]) -> Response:
-    """Make a head from labelled photos (subfolders of a folder are the labels), or from words."""
-    if (new.folder is None) == (new.labels is None):
-        raise BadQuery("give a folder whose subfolders are labels, or the labels themselves")
+    """Make a head from labelled photos (subfolders of a folder, or photos of the library), or from words."""
+    if sum(given is not None for given in (new.folder, new.photos, new.labels)) != 1:
+        raise BadQuery(
+            "give a folder whose subfolders are labels, or labelled photos, or the labels themselves"
+        )
     after = None
     folder = None if new.folder is None else chosen_folder(new.folder)
     with server.model() as library:
         shelf = HeadShelf(library)
-        if folder is not None:
-            made = shelf.train(new.name, folder=folder, on_progress=server.go_on)
+        if new.photos is not None and new.name in shelf.names():
+            raise Conflict(f"there is a head {new.name!r} already: choose another name, or correct that one")
+        if new.labels is None:
+            examples = None if new.photos is None else _examples(library, new.photos)
+            made = shelf.train(
+                new.name, folder=folder, photos=examples, multi=new.multi, on_progress=server.go_on
+            )
             assert made.report is not None
             after = _trained(made.report)
         else:
@@ -241,6 +283,38 @@ def next_photos(server: Served, name: Name, n: Annotated[int, Query(ge=1, le=500
         asked = Labeller(HeadShelf(library), name, on_progress=server.go_on).next(n)
         found: list[Opinion] = [(each.photo, (each.label,), each.probability, False) for each in asked]
         return Answer(NextPhotos(_placed(library, found)))
+
+
+@router.get("/{name}/suggestions", response_model=SuggestionsAnswer)
+def suggestions(
+    server: Served,
+    name: Name,
+    n: Annotated[int, Query(ge=1, le=500)] = 20,
+    groups: Annotated[int, Query(ge=0, le=100)] = 12,
+) -> Response:
+    """Name what is worth labelling for a head, which need not exist yet: groups of alike photos, then single ones."""
+    from vitsearch.heads.suggesting import suggest
+
+    with server.model() as library:
+        found = suggest(HeadShelf(library), name, count=n, groups=groups, on_progress=server.go_on)
+        return Answer(
+            SuggestionsAnswer(
+                tuple(tuple(_worth_asking(library, group.photos)) for group in found.groups),
+                tuple(_worth_asking(library, found.photos)),
+            )
+        )
+
+
+@router.post("/{name}/corrections/all", response_model=Corrected)
+def correct_all(server: Served, name: Name, several: Annotated[Corrections, Body()]) -> Response:
+    """Say the same of several photos at once."""
+    with server.readers.library() as library:
+        shelf = HeadShelf(library)
+        _check_there(library, several.photos)
+        new: tuple[str, ...] = ()
+        for photo in several.photos:
+            new = shelf.correct_photo(name, photo, several.labels)
+        return Answer(Corrected(new, shelf.describe(name).corrections))
 
 
 @router.post("/{name}/corrections", response_model=Corrected)
@@ -338,6 +412,25 @@ def _opinions(library: Library, head: Head, label: str | None) -> list[Opinion]:
         if photo not in corrected
     ]
     return said + [(photo, labels, 1.0, True) for photo, labels in corrected.items()]
+
+
+def _examples(library: Library, given: list[Correction]) -> dict[int, tuple[str, ...]]:
+    _check_there(library, [one.photo for one in given])
+    return {one.photo: tuple(dict.fromkeys(one.labels)) for one in given}
+
+
+def _check_there(library: Library, photos: list[int]) -> None:
+    known = library.catalog.photos(photos)
+    for photo in photos:
+        if photo not in known:
+            raise NotFound(f"the library has no photo {photo}")
+
+
+def _worth_asking(library: Library, found: Sequence[SuggestedPhoto]) -> Iterator[WorthAsking]:
+    rows = library.catalog.photos([each.photo for each in found])
+    for each in found:
+        facts = rows[each.photo].facts
+        yield WorthAsking(each.photo, each.path, facts.width, facts.height, each.label, each.probability)
 
 
 def _placed(library: Library, found: list[Opinion]) -> tuple[Prediction, ...]:

@@ -16,12 +16,15 @@ from vitsearch.duplicates.cleanup.plans import PlannedFile, PlannedGroup, plan_f
 from vitsearch.errors import PlanError
 from vitsearch.paths import is_offline
 from vitsearch.storage.write_lock import photos_lease
-from vitsearch.web.responses import Answer, Name
+from vitsearch.web.responses import Answer, Conflict, Name, NotFound
 from vitsearch.web.server import Served, Server
-from vitsearch.web.services.plan_store import DamagedPlan, PlanAnswer
+from vitsearch.web.services.placed_files import PlacedFile, placed_files
+from vitsearch.web.services.plan_store import DamagedPlan, PlanAnswer, PlanPlace
 
 if TYPE_CHECKING:
+    from vitsearch.duplicates.cleanup.plans import Plan
     from vitsearch.duplicates.group.grouping import GroupedFile
+    from vitsearch.library import Library
 
 router = APIRouter(prefix="/api/plans", tags=["duplicates"])
 
@@ -42,6 +45,26 @@ class NewPlan(BaseModel):
     groups: Annotated[list[Decision], Field(min_length=1, max_length=100_000)]
     action: Literal["trash", "move", "hardlink", "symlink"] = "trash"
     destination: Annotated[str | None, Field(max_length=4096)] = None
+
+
+class PlaceNumber(BaseModel):
+    """One of a plan's places, counted from 0."""
+
+    place: Annotated[int, Field(ge=0, lt=1000)]
+
+
+@dataclass(frozen=True, slots=True)
+class PlacesAnswer:
+    """Where the files of a plan would go."""
+
+    places: tuple[PlanPlace, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanPhotos:
+    """The photos of a plan's files."""
+
+    photos: tuple[PlacedFile, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +93,50 @@ def plans(server: Served) -> Response:
 @router.post("", response_model=PlanAnswer, status_code=201)
 def make(server: Served, new: Annotated[NewPlan, Body()]) -> Response:
     """Make a plan from decisions. No file is touched."""
+    return Answer(server.plans.describe(server.plans.add(_planned_anew(server, new))), status_code=201)
+
+
+def _planned_anew(server: Server, new: NewPlan) -> Plan:
     roots = tuple(filterfalse(is_offline, _roots(server)))
     if new.destination is not None and "\0" in new.destination:
         raise PlanError("no folder has such a name")
-    groups = tuple(_group(server, decision) for decision in new.groups)
+    with server.readers.library() as library:
+        groups = tuple(_group(server, library, decision) for decision in new.groups)
     destination = Path(new.destination) if new.destination else None
-    plan = plan_for(groups, new.action, roots=roots, destination=destination)
-    return Answer(server.plans.describe(server.plans.add(plan)), status_code=201)
+    return plan_for(groups, new.action, roots=roots, destination=destination)
+
+
+@router.post("/preview", response_model=PlacesAnswer)
+def preview(server: Served, new: Annotated[NewPlan, Body()]) -> Response:
+    """Say where the files of a plan would go. Nothing is made."""
+    return Answer(PlacesAnswer(server.plans.places(_planned_anew(server, new))))
 
 
 @router.get("/{name}", response_model=PlanAnswer)
 def plan(server: Served, name: Name) -> Response:
     """Show a plan."""
     return Answer(server.plans.describe(name))
+
+
+@router.get("/{name}/photos", response_model=PlanPhotos)
+def photos(server: Served, name: Name) -> Response:
+    """Return the photos of a plan's files, as far as the library knows them."""
+    described = server.plans.describe(name)
+    paths = [file.path for group in described.groups for file in (group.keep, *group.files)]
+    with server.readers.library() as library:
+        return Answer(PlanPhotos(tuple(placed_files(library, paths).values())))
+
+
+@router.post("/{name}/reveal", status_code=204)
+def reveal(server: Served, name: Name, which: Annotated[PlaceNumber, Body()]) -> Response:
+    """Show a folder that files of the plan are in now, in the file manager of the server's machine."""
+    if server.reveal is None:
+        raise Conflict("the files are on another machine than this browser")
+    places = server.plans.describe(name).places
+    if which.place >= len(places) or not places[which.place].folder.is_dir():
+        raise NotFound("that folder is not there now")
+    server.reveal(places[which.place].folder)
+    return Response(status_code=204)
 
 
 @router.delete("/{name}", status_code=204)
@@ -123,8 +177,8 @@ def _roots(server: Server) -> list[Path]:
         return [root.path for root in library.catalog.roots()]
 
 
-def _group(server: Server, decision: Decision) -> PlannedGroup:
-    found = server.duplicates.group(decision.group)
+def _group(server: Server, library: Library, decision: Decision) -> PlannedGroup:
+    found = server.duplicates.group(library, decision.group)
     chosen = [decision.keep, *decision.files]
     if len(set(chosen)) < len(chosen) or max(chosen) >= len(found.files):
         raise PlanError(f"the group {decision.group[:100]} has no such files, or one of them twice")

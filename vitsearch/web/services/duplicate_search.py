@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 import threading
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from vitsearch.duplicates.find import group_name
+from vitsearch.duplicates.group.grouping import TIERS, DuplicateGroup
 from vitsearch.duplicates.tables import dismissed_pairs
 from vitsearch.web.responses import Conflict, NotFound
 from vitsearch.web.services.jobs import Job, JobProgress
 from vitsearch.web.services.work import look_for_duplicates
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from vitsearch.duplicates.find import DuplicateReport
-    from vitsearch.duplicates.group.grouping import DuplicateGroup
+    from vitsearch.duplicates.group.grouping import GroupedFile
     from vitsearch.library import Library
     from vitsearch.storage.catalog import Catalog
     from vitsearch.web.services.events import Events
@@ -80,31 +84,32 @@ class DuplicateSearch:
 
     def groups(self, library: Library) -> list[DuplicateGroup]:
         """Return the groups that are still to be decided on: not told apart, and with two files that are there."""
-        found = self.found
-        if found is None:
-            return []
-        apart = dismissed_pairs(library.catalog)
         return [
             group
-            for group in found.report.groups
-            if not _is_apart(group, apart) and sum(os.path.lexists(file.path) for file in group.files) > 1
+            for group in self._undecided(library)
+            if sum(os.path.lexists(file.path) for file in group.files) > 1
         ]
 
-    def group(self, name: str) -> DuplicateGroup:
-        """Return a group of the latest search by its name.
+    def group(self, library: Library, name: str) -> DuplicateGroup:
+        """Return a group that is still to be decided on by its name.
 
         Raises:
             Conflict: there was no search yet.
             NotFound: it found no such group.
 
         """
-        found = self.found
-        if found is None:
+        if self.found is None:
             raise Conflict("look for duplicates first: this server has not done so since it was started")
-        for group in found.report.groups:
+        for group in self._undecided(library):
             if group_name(group) == name:
                 return group
         raise NotFound(f"there is no group {name[:100]} in the latest search for duplicates")
+
+    def _undecided(self, library: Library) -> Iterator[DuplicateGroup]:
+        found = self.found
+        apart = dismissed_pairs(library.catalog)
+        for group in () if found is None else found.report.groups:
+            yield from without_dismissed(group, apart)
 
     def close(self) -> None:
         """Stop for good."""
@@ -123,6 +128,39 @@ def contents(catalog: Catalog) -> Contents:
     return (None if active is None else catalog.generation(active[0]), *files)
 
 
-def _is_apart(group: DuplicateGroup, apart: frozenset[tuple[int, int]]) -> bool:
-    keep, *others = (file.photo for file in group.files)
-    return all((min(keep, other), max(keep, other)) in apart for other in others)
+def without_dismissed(group: DuplicateGroup, apart: frozenset[tuple[int, int]]) -> tuple[DuplicateGroup, ...]:
+    """Return what is left of a group without the pairs of photos that a person has told apart, as a new search would.
+
+    A photo that was told apart from the kept one leaves; copies of one photo stay together, unless they are wanted.
+    """
+    keep, *others = group.files
+    stay, leave = [keep], defaultdict[int, list["GroupedFile"]](list)
+    for file in others:
+        if (min(keep.photo, file.photo), max(keep.photo, file.photo)) not in apart:
+            stay.append(file)
+        elif file.photo != keep.photo:
+            leave[file.photo].append(file)
+    left = (
+        [group if len(stay) == len(group.files) else _regrouped(stay, group.reason)] if len(stay) > 1 else []
+    )
+    left += [
+        _regrouped(files, "all are equal")
+        for photo, files in leave.items()
+        if len(files) > 1 and (photo, photo) not in apart
+    ]
+    return tuple(left)
+
+
+def _regrouped(files: list[GroupedFile], reason: str) -> DuplicateGroup:
+    keep = files[0]
+    others = [
+        file
+        if file.photo != keep.photo
+        else replace(
+            file, tier="exact" if file.content == keep.content else "pixels", score=1.0, evidence=None
+        )
+        for file in files[1:]
+    ]
+    tier = max((file.tier for file in others), key=TIERS.index)
+    first = replace(keep, tier="exact", score=1.0, evidence=None)
+    return DuplicateGroup(tier, min(file.score for file in others), keep.path, reason, (first, *others))

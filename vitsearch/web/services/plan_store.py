@@ -11,6 +11,7 @@ from typing import Literal
 
 from vitsearch.duplicates.cleanup.journal import Journal, Step, read_steps
 from vitsearch.duplicates.cleanup.plans import Action, Plan, read_plan, write_plan
+from vitsearch.duplicates.cleanup.trash import TRASH, expected_trash, trash_folder
 from vitsearch.errors import PlanError
 from vitsearch.storage.layout import Layout
 from vitsearch.storage.private import make_folder
@@ -39,8 +40,18 @@ class PlanGroup:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanPlace:
+    """A folder that files of a plan go to, or are in now, and how many. `kind` says who empties it."""
+
+    folder: Path
+    kind: Literal["desktop", "hidden", "folder"]
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class PlanAnswer:
-    """A plan and how far it was carried out. `bytes`: the size of the files that go."""
+    """A plan and how far it was carried out. `bytes`: the size of the files that go; `places`: where to."""
 
     id: str
     action: Action
@@ -49,6 +60,7 @@ class PlanAnswer:
     state: Literal["made", "applied", "partly", "undone"]
     bytes: int
     groups: tuple[PlanGroup, ...]
+    places: tuple[PlanPlace, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +91,10 @@ class PlanStore:
             raise PlanError(f"cannot make the folder {self._folder}: {error.strerror or error}") from error
         write_plan(plan, self._path(name), private=True)
         return name
+
+    def places(self, plan: Plan) -> tuple[PlanPlace, ...]:
+        """Return where the files of a plan would go."""
+        return _places(plan, [_file(file.path, None) for group in plan.groups for file in group.files], {})
 
     def names(self) -> list[str]:
         """Return the ids of all plans, the newest first."""
@@ -118,6 +134,7 @@ class PlanStore:
             _state(list(steps.values()), len(files)),
             sum(file.bytes for file in files),
             groups,
+            _places(plan, files, steps),
         )
 
     def describe_all(self) -> tuple[tuple[PlanAnswer, ...], tuple[DamagedPlan, ...]]:
@@ -154,6 +171,33 @@ class PlanStore:
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.json"
+
+
+def _places(plan: Plan, files: list[PlanFile], steps: dict[Path, Step]) -> tuple[PlanPlace, ...]:
+    known: dict[Path, Path] = {}
+    found: dict[Path, list[int]] = {}
+    for file in files:
+        step = steps.get(file.path)
+        if plan.destination is not None:
+            folder = plan.destination
+        elif step is not None and step.state == "done":
+            folder = trash_folder(step.target) or step.target.parent
+        else:  # files of one folder go the same way
+            folder = file.path.parent
+            if folder not in known:
+                root = next((root for root in plan.roots if folder.is_relative_to(root)), folder)
+                known[folder] = expected_trash(file.path, root)
+            folder = known[folder]
+        found.setdefault(folder, []).append(file.bytes)
+    return tuple(
+        PlanPlace(
+            folder,
+            "folder" if plan.destination is not None else "hidden" if folder.name == TRASH else "desktop",
+            len(sizes),
+            sum(sizes),
+        )
+        for folder, sizes in sorted(found.items())
+    )
 
 
 def _state(steps: list[Step], files: int) -> Literal["made", "applied", "partly", "undone"]:

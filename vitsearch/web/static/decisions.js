@@ -2,16 +2,22 @@
 
 const KEY = "vitsearch-decisions";
 
-/** A decision: {kind: "keep", keep: position of the file that stays} | {kind: "apart"} | {kind: "skip"}. */
+/**
+ * @typedef {{ kind: "keep" | "skip" | "apart", keep?: number, photos?: number[], batch?: number }} Decision
+ *   `keep`: position of the file that stays; `photos`: those that were told apart. Decisions of one `batch` were made,
+ *   and are taken back, together.
+ */
+
 export class Decisions {
+  /** @param {string} library its folder */
   constructor(library) {
     this.key = `${KEY}:${library}`;
+    /** @type {Map<string, Decision>} */
+    this.made = new Map();
     try {
       const stored = JSON.parse(sessionStorage.getItem(this.key)) ?? [];
-      this.made = new Map(Array.isArray(stored) ? stored : []);
-    } catch {
-      this.made = new Map();
-    }
+      if (Array.isArray(stored)) this.made = new Map(stored);
+    } catch { /* what was stored is not ours */ }
   }
 
   get(group) {
@@ -25,12 +31,28 @@ export class Decisions {
     this.#store();
   }
 
-  /** Take the latest back; returns [group, decision], or null. */
-  undo() {
-    const last = [...this.made].pop() ?? null;
-    if (last) this.made.delete(last[0]);
+  /** Keep the first file of all these groups; taken back in one step. */
+  acceptAll(groups) {
+    const batch = Date.now();
+    for (const group of groups) {
+      this.made.delete(group);
+      this.made.set(group, { kind: "keep", keep: 0, batch });
+    }
     this.#store();
-    return last;
+  }
+
+  /**
+   * Take the latest back, with what was decided in the same step.
+   * @returns {[string, Decision][]} what was taken back, the latest last
+   */
+  undo() {
+    const last = [...this.made].pop();
+    if (!last) return [];
+    const { batch } = last[1];
+    const taken = batch ? [...this.made].filter(([, one]) => one.batch === batch) : [last];
+    for (const [name] of taken) this.made.delete(name);
+    this.#store();
+    return taken;
   }
 
   clear() {

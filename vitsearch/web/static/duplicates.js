@@ -1,22 +1,26 @@
 // Duplicates: one group after another, decided by keyboard; then a plan, which can be read before it is applied.
 
-import { get, picture, post, thumbnail } from "./api.js";
+import { get, post, thumbnail } from "./api.js";
+import { besidePage } from "./beside.js";
+import { copies, pair } from "./copies.js";
+import { TIERS, whyKept } from "./copy_words.js";
 import { Decisions } from "./decisions.js";
-import { announce, button, bytes, fileName, folderOf, h, icon, moment, percent, plural, segments, toast } from "./dom.js";
+import { announce, button, bytes, fileName, h, icon, plural, segments, toast } from "./dom.js";
+import { allGroups, MOST } from "./duplicate_groups.js";
+import * as states from "./duplicate_states.js";
 import { go } from "./navigation.js";
 import { reviewPage } from "./plans.js";
 import { Stage } from "./stage.js";
 import { libraryStatus } from "./state.js";
 
-const TIERS = { exact: "Same bytes", pixels: "Same pixels", near: "Same shot", burst: "Burst" };
-const STAGES = { propose: "Looking for look-alikes", calibrate: "Trying synthetic copies", look: "Comparing" };
 const PAGE = 200;
+const BESIDE = "beside";
 
 export class DuplicatesView {
   title = "Duplicates";
   keyHelp = [
     ["↑ ↓", "Previous and next group"], ["← →", "Previous and next file of the group"], ["Space", "Flip between the two"],
-    ["v", "Side by side, flipped, difference"], ["+ - 0", "Zoom in, out, fit"], ["a", "Accept the suggestion"],
+    ["v", "All, side by side, flipped, difference"], ["+ - 0", "Zoom in, out, fit"], ["a", "Accept the suggestion"],
     ["k", "Keep this file, the others go"], ["n", "Not a duplicate"], ["s", "Skip"], ["u", "Undo the last decision"],
     ["p", "Review the plan"],
   ];
@@ -25,25 +29,30 @@ export class DuplicatesView {
     /** @type {Decisions | null} */
     this.decisions = null;
     this.groups = [];
+    /** @type {Map<string, any>} groups of any kind that were fetched so far, by name */
+    this.known = new Map();
     this.at = 0;
     this.file = 1;
-    this.mode = "flip";
+    this.mode = "";
     this.stage = new Stage();
     this.list = h("div", { class: "groups", role: "group", "aria-label": "Groups" });
     this.aside = h("div", { class: "aside", role: "region", "aria-label": "Groups of duplicates", tabindex: "-1" }, this.list);
     this.aside.addEventListener("scroll", () => this.#more(), { passive: true });
+    this.verdict = h("div", { class: "verdict" });
+    this.pictures = h("div", { class: "pictures" });
     this.sheet = h("div", { class: "sheet" });
-    this.compare = h("div", { class: "compare", role: "region", "aria-label": "Comparison" }, this.stage.element, this.sheet);
+    this.compare = h("div", { class: "compare", role: "region", "aria-label": "Comparison" }, this.verdict, this.pictures, this.sheet);
     this.count = h("span", { class: "muted small number", role: "status" });
     this.tier = h("div", { class: "wide" });
-    this.again = button("Look again", () => this.#find(), { kind: "quiet" });
-    this.tools = h("div", { class: "tools" }, h("h1", {}, "Duplicates"), this.count, h("span", { class: "grow" }), this.tier, this.again);
+    this.identical = h("span");
+    this.tools = h("div", { class: "tools" }, h("h1", {}, "Duplicates"), this.count, this.tier, h("span", { class: "grow" }), this.identical,
+      button("Look again", () => this.#find(), { kind: "quiet" }));
     this.split = h("div", { class: "split" }, this.aside, this.compare);
     this.plan = h("div", { class: "running-plan", role: "region", "aria-label": "Plan" });
     this.body = h("div", { class: "view-body" });
     this.element = h("div", {}, this.tools, this.split, this.plan, this.body);
     this.press = {
-      ArrowDown: () => this.#go(1), ArrowUp: () => this.#go(-1), ArrowRight: () => this.#choose(1), ArrowLeft: () => this.#choose(-1),
+      ArrowDown: () => this.#open(this.at + 1), ArrowUp: () => this.#open(this.at - 1), ArrowRight: () => this.#choose(1), ArrowLeft: () => this.#choose(-1),
       " ": () => this.#flip(), v: () => this.#nextMode(), "+": () => this.stage.zoomBy(1.5), "=": () => this.stage.zoomBy(1.5),
       "-": () => this.stage.zoomBy(1 / 1.5), 0: () => this.stage.fit(),
       a: () => this.#keep(0), k: () => this.#keep(this.#looking()), n: () => this.#apart(), s: () => this.#decide({ kind: "skip" }),
@@ -52,7 +61,6 @@ export class DuplicatesView {
   }
 
   show(url) {
-    this.parameters = url.searchParams;
     this.reviewing = url.searchParams.has("plan");
     const tier = url.searchParams.get("tier") ?? "";
     if (this.reviewing) {
@@ -73,78 +81,81 @@ export class DuplicatesView {
   async #load(tier = this.tierShown) {
     clearTimeout(this.polling);
     this.tierShown = tier;
+    if (this.isStale) this.known.clear();
     this.isStale = false;
-    this.tier.replaceChildren(segments("Kind", [["", "All"], ...Object.entries(TIERS)], tier, (value) => go(`/duplicates${value ? `?tier=${value}` : ""}`)));
     try {
       const status = await libraryStatus();
       if (!status.photos) {
-        this.#instead(h("div", { class: "empty" }, icon("copies"), h("h2", {}, "Nothing to compare yet"), h("p", {}, "Add a folder of photos first."), h("a", { href: "/indexing" }, "Add a folder")));
+        this.#instead(states.noPhotos(), { bare: true });
         return;
       }
       this.decisions ??= new Decisions(status.folder);
-      const answer = await get("/api/duplicates", { tier, offset: 0, limit: PAGE });
+      const answer = await get("/api/duplicates", { tier: tier === BESIDE ? "" : tier, offset: 0, limit: Math.min(MOST, Math.max(PAGE, this.groups.length)) });
       this.answer = answer;
       this.state = { working: "running", ready: "done" }[answer.state] ?? answer.state;
       if (this.reviewing) return;
       if (this.state === "running") {
-        this.#working(answer.progress);
+        this.#instead(states.working(answer.progress), { bare: true });
         this.polling = setTimeout(() => this.#load(), 700);
-      } else if (this.state === "none") this.#invite();
-      else if (this.state === "failed") this.#instead(h("div", { class: "empty" }, icon("warning"), h("h2", {}, "The search for duplicates failed"), h("p", {}, answer.error ?? ""), button("Try again", () => this.#find(), { kind: "first" })));
-      else this.#ready(answer);
+      } else if (this.state === "none") this.#instead(states.invitation(() => this.#find(), this.#planLink()), { bare: true });
+      else if (this.state === "failed") this.#instead(states.failed(answer.error, () => this.#find()));
+      else await this.#ready(answer);
     } catch (error) {
-      this.#instead(h("div", { class: "empty" }, icon("warning"), h("h2", {}, "The duplicates cannot be shown"), h("p", {}, error.message)));
+      this.#instead(states.broken(error.message));
     }
   }
 
   async #find() {
     try {
       await post("/api/duplicates/find");
-      this.#working(null);
+      this.#instead(states.working(null), { bare: true });
       this.polling = setTimeout(() => this.#load(), 300);
     } catch (error) {
       toast(error.message, { bad: true });
     }
   }
 
-  #invite() {
-    this.#instead(h("div", { class: "empty" }, icon("copies"), h("h2", {}, "Find what you have twice"),
-      h("p", {}, "Copies, re-encoded, resized, cropped, turned or mirrored versions of one shot. No file is changed until you apply a plan."),
-      button("Look for duplicates", () => this.#find(), { kind: "first" })));
-  }
-
-  #working(progress) {
-    const words = STAGES[progress?.stage] ?? "Looking for duplicates";
-    const bar = h("progress", { "aria-label": words });
-    if (progress?.total) {
-      bar.max = progress.total;
-      bar.value = progress.done;
-    }
-    this.#instead(h("div", { class: "empty" }, icon("copies"), h("h2", {}, words), bar,
-      h("p", { class: "number" }, progress?.total ? `${progress.done.toLocaleString("en")} of ${progress.total.toLocaleString("en")}` : "This takes a while with many photos; you can go elsewhere meanwhile.")));
-  }
-
-  #ready(answer) {
-    const before = this.groups[this.at]?.group;
-    this.groups = answer.groups;
+  async #ready(answer) {
+    const before = this.group?.group;
+    this.#learn(answer);
     this.total = answer.total;
     this.complete = this.groups.length >= answer.total;
-    if (!this.groups.length) {
-      this.count.textContent = "";
-      this.#instead(h("div", { class: "empty" }, icon("check"), h("h2", {}, this.tierShown ? "No group of this kind" : "Nothing is there twice"),
-        h("p", {}, `${plural(answer.photos ?? 0, "photo")} were compared.`), this.tierShown ? h("a", { href: "/duplicates" }, "All kinds") : null, this.#planLink()));
+    this.#paintTools();
+    if (this.tierShown === BESIDE) {
+      this.#instead(await besidePage());
       return;
     }
-    const kept = this.groups.findIndex((group) => group.group === before);
+    if (!this.groups.length) {
+      this.#instead(states.nothing(answer.photos ?? 0, this.tierShown, this.#planLink()));
+      return;
+    }
+    const again = this.groups.findIndex((group) => group.group === (this.wanted ?? before));
     const open = this.groups.findIndex((group) => !this.decisions.get(group.group));
-    this.at = kept >= 0 ? kept : Math.max(0, open);
+    this.wanted = null;
+    this.at = again >= 0 ? again : Math.max(0, this.next ?? open);
+    this.at = Math.min(this.at, this.groups.length - 1);
+    this.next = null;
     this.file = Math.min(1, this.group.files.length - 1);
     this.#paint();
     announce(`${plural(this.total, "group")} of duplicates`);
   }
 
+  #learn({ groups }, { more = false } = {}) {
+    this.groups = more ? [...this.groups, ...groups] : groups;
+    for (const group of groups) this.known.set(group.group, group);
+  }
+
   get group() {
     return this.groups[this.at];
+  }
+
+  #paintTools() {
+    const { counts, total, stale } = this.answer;
+    const number = (tier) => (counts[tier] ? ` ${counts[tier].toLocaleString("en")}` : "");
+    this.tier.replaceChildren(segments("Kind", [["", "All"], ...Object.entries(TIERS).map(([tier, words]) => [tier, words + number(tier)]), [BESIDE, "Contains, alike"]],
+      this.tierShown, (value) => go(`/duplicates${value ? `?tier=${value}` : ""}`)));
+    this.count.textContent = this.tierShown === BESIDE ? "" : `${plural(total, "group")}${stale ? ", from before the library changed" : ""}`;
+    this.identical.replaceChildren(...(counts.exact ? [button("Accept all identical files", () => this.#acceptIdentical())] : []));
   }
 
   #paint() {
@@ -152,7 +163,7 @@ export class DuplicatesView {
     this.body.hidden = true;
     this.split.hidden = false;
     this.tools.hidden = false;
-    this.count.textContent = `${plural(this.total, "group")}${this.answer.stale ? ", from before the library changed" : ""}`;
+    this.#paintTools();
     this.#paintList();
     this.#paintGroup();
     this.#paintPlan();
@@ -161,7 +172,7 @@ export class DuplicatesView {
   #paintList() {
     this.list.replaceChildren(...this.groups.map((group, at) => {
       const decision = this.decisions.get(group.group);
-      const words = { keep: "decided", apart: "not a duplicate", skip: "skipped" }[decision?.kind];
+      const words = { keep: "decided", skip: "skipped" }[decision?.kind];
       return h("button", { type: "button", "aria-current": String(at === this.at), data: { at }, onclick: () => this.#open(at) },
         h("img", { src: thumbnail(group.files[0].photo, 56), alt: "", loading: "lazy", decoding: "async" }),
         h("span", { class: "small" }, h("span", { class: "name" }, fileName(group.keep)),
@@ -176,7 +187,7 @@ export class DuplicatesView {
     this.fetching = true;
     try {
       const answer = await get("/api/duplicates", { tier: this.tierShown, offset: this.groups.length, limit: PAGE });
-      this.groups.push(...answer.groups);
+      this.#learn(answer, { more: true });
       this.complete = !answer.groups.length || this.groups.length >= answer.total;
       this.#paintList();
     } finally {
@@ -184,67 +195,60 @@ export class DuplicatesView {
     }
   }
 
-  #shown(at) {
-    const file = this.group.files[at];
-    const name = fileName(file.path);
-    return {
-      source: picture(file.photo), width: file.width || 4, height: file.height || 3, name,
-      plate: () => [h("b", {}, name), ...(at === 0 ? [h("span", { class: "tag good" }, "suggested to keep")] : []),
-        h("span", { class: "muted number" }, `${file.width} × ${file.height}, ${bytes(file.bytes ?? 0)}`)],
-    };
+  #kept() {
+    const decision = this.decisions.get(this.group.group);
+    return decision?.kind === "keep" ? decision.keep : 0;
   }
 
   #paintGroup() {
     const { group } = this;
     const decision = this.decisions.get(group.group);
+    const burst = group.tier === "burst";
+    const kept = this.#kept();
     this.file = Math.min(this.file, group.files.length - 1);
-    // The suggestion is on one side always; with it chosen, the next best is on the other.
-    const other = this.file === 0 ? 1 : this.file;
-    this.stage.show(this.#shown(0), this.#shown(other), this.mode);
-    if (this.mode === "flip") this.stage.flip(this.file !== 0);
-    const members = group.files.map((file, at) => h("button", {
-      type: "button", class: "member", "aria-pressed": String(at === this.file), onclick: () => { this.file = at; this.#paintGroup(); },
-    },
-    h("img", { src: thumbnail(file.photo, 40), alt: "" }),
-    h("span", {}, h("b", { class: "path" }, fileName(file.path)), h("br"), h("span", { class: "muted path" }, folderOf(file.path)), h("br"),
-      h("span", { class: "muted" }, this.#evidence(file, at))),
-    h("span", { class: "tags" },
-      decision?.kind === "keep" ? h("span", { class: `tag ${decision.keep === at ? "good" : "bad"}` }, decision.keep === at ? "stays" : "goes") : null,
-      at === 0 ? h("span", { class: "tag accent" }, "suggested") : h("span", { class: "tag" }, TIERS[file.tier]))));
-    const facts = decision?.kind === "apart" ? "You said: not a duplicate." : decision?.kind === "skip" ? "Skipped." : "";
-    this.sheet.replaceChildren(
-      h("div", { class: "row" },
-        segments("How to compare", [["side", "Side by side"], ["flip", "Flip"], ["difference", "Difference"]], this.mode, (mode) => this.#setMode(mode)),
-        this.mode === "flip" ? button("Flip", () => this.#flip(), { kind: "quiet", key: "Space" }) : null,
-        h("span", { class: "grow" }),
-        h("p", { class: "muted small" }, `Suggestion: keep ${fileName(group.keep)}, ${group.reason}. ${facts}`)),
-      h("div", { class: "members", role: "group", "aria-label": "Files of this group" }, ...members),
-      h("div", { class: "verbs" },
-        group.tier === "burst" ? h("p", { class: "muted small" }, "Other shots of the moment: never part of a plan.") : button("Accept", () => this.#keep(0), { kind: "first", key: "a" }),
-        group.tier === "burst" ? null : button("Keep this", () => this.#keep(this.#looking()), { key: "k" }),
-        button("Not a duplicate", () => this.#apart(), { key: "n" }),
-        button("Skip", () => this.#decide({ kind: "skip" }), { key: "s" }),
-        button("Undo", () => this.#undo(), { kind: "quiet", key: "u", disabled: !this.decisions.made.size })));
+    const many = group.files.length > 2;
+    const mode = this.#mode();
+    this.verdict.replaceChildren(
+      burst ? h("p", {}, "Shots of one moment: they are shown, and never part of a plan.")
+        : h("p", {}, decision?.kind === "keep" ? "You keep " : "Keep ", h("b", { class: "path" }, fileName(group.files[kept].path)),
+          h("span", { class: "muted" }, kept === 0 ? `: ${whyKept(group)}.` : ": your choice.")),
+      h("span", { class: "grow" }),
+      segments("How to compare", [...(many ? [["all", "All"]] : []), ["side", "Side by side"], ["flip", "Flip"], ["difference", "Difference"]], mode, (value) => this.#setMode(value)));
+    if (mode === "all") {
+      this.pictures.replaceChildren(copies(group, {
+        kept, at: this.file, decided: decision?.kind === "keep", onkeep: (at) => this.#keep(at), onchoose: (at) => { this.file = at; this.#setMode("side"); },
+      }));
+    } else {
+      this.pictures.replaceChildren(...pair(this.stage, group, {
+        kept, other: this.#other(kept), mode, decided: decision?.kind === "keep", onchoose: (at) => { this.file = at; this.#paintGroup(); },
+      }));
+    }
+    this.sheet.replaceChildren(h("div", { class: "verbs" },
+      burst ? null : button(group.files.length > 2 ? "Accept: the others go" : "Accept", () => this.#keep(0), { kind: "first", key: "a" }),
+      burst ? null : button("Keep the right one", () => this.#keep(this.#looking()), { key: "k", disabled: mode === "all" }),
+      button(this.#isOnePhoto() ? "Keep all copies" : "Not a duplicate", () => this.#apart(), { key: "n" }),
+      button("Skip", () => this.#decide({ kind: "skip" }), { key: "s" }),
+      mode === "flip" ? button("Flip", () => this.#flip(), { key: "Space" }) : null,
+      h("span", { class: "grow" }),
+      button("Undo", () => this.#undo(), { kind: "quiet", key: "u", disabled: !this.decisions.made.size })));
   }
 
-  #evidence(file, at) {
-    const parts = [];
-    const { transform } = file;
-    if (at === 0) parts.push(file.taken ? moment(file.taken) : "no date");
-    else if (file.tier === "exact") parts.push("the same file, byte for byte");
-    else if (file.tier === "pixels") parts.push("the same pixels, in another container or with other notes");
-    else {
-      if (transform && transform !== "none found") parts.push(transform);
-      if (file.share) parts.push(`${percent(file.share)} of the picture agrees`);
-      if (file.closeness) parts.push(`${percent(file.closeness, 1)} alike there`);
-      if (!parts.length && file.cosine != null) parts.push(`similarity ${file.cosine.toFixed(3)}`);
-    }
-    return `${parts.join(", ")} · ${file.format ?? ""} ${file.width} × ${file.height}, ${bytes(file.bytes ?? 0)}`;
+  #mode() {
+    const many = this.group.files.length > 2;
+    return this.mode === "all" && !many ? "side" : this.mode || (many ? "all" : "side");
+  }
+
+  #other(kept) {
+    return this.file === kept ? (kept === 0 ? 1 : 0) : this.file;
+  }
+
+  #isOnePhoto() {
+    return new Set(this.group.files.map((file) => file.photo)).size < 2;
   }
 
   #paintPlan() {
-    const planned = this.decisions.planned(this.groups);
-    const files = planned.flatMap(({ group, files: going }) => going.map((at) => this.groups.find((one) => one.group === group).files[at]));
+    const planned = this.decisions.planned([...this.known.values()]);
+    const files = planned.flatMap(({ group, files: going }) => going.map((at) => this.known.get(group).files[at]));
     const freed = files.reduce((sum, file) => sum + (file.bytes ?? 0), 0);
     const left = this.groups.filter((group) => !this.decisions.get(group.group)).length;
     this.plan.hidden = false;
@@ -259,12 +263,12 @@ export class DuplicatesView {
 
   /** The file that is being looked at: with flipping, the one in sight. */
   #looking() {
-    if (this.mode === "flip" && !this.stage.flipped) return 0;
-    return this.mode === "flip" && this.file === 0 ? 1 : this.file;
+    const kept = this.#kept();
+    return this.#mode() === "flip" && !this.stage.flipped ? kept : this.#other(kept);
   }
 
   #open(at) {
-    if (at < 0 || at >= this.groups.length || this.reviewing || !this.groups.length) return;
+    if (at < 0 || at >= this.groups.length || this.reviewing || this.split.hidden) return;
     this.list.children[this.at]?.setAttribute("aria-current", "false");
     this.at = at;
     this.file = Math.min(1, this.group.files.length - 1);
@@ -273,8 +277,6 @@ export class DuplicatesView {
     this.#paintGroup();
     announce(`Group ${at + 1} of ${this.total}: ${TIERS[this.group.tier]}, ${plural(this.group.files.length, "file")}`);
   }
-
-  #go = (by) => this.#open(this.at + by);
 
   #choose(by) {
     if (!this.group || this.reviewing) return;
@@ -285,7 +287,7 @@ export class DuplicatesView {
 
   #flip() {
     if (!this.group || this.reviewing) return;
-    if (this.mode !== "flip") this.#setMode("flip");
+    if (this.#mode() !== "flip") this.#setMode("flip");
     else announce(this.stage.flip());
   }
 
@@ -296,34 +298,55 @@ export class DuplicatesView {
 
   #nextMode() {
     if (!this.group || this.reviewing) return;
-    const modes = ["side", "flip", "difference"];
-    this.#setMode(modes[(modes.indexOf(this.mode) + 1) % modes.length]);
+    const modes = [...(this.group.files.length > 2 ? ["all"] : []), "side", "flip", "difference"];
+    this.#setMode(modes[(modes.indexOf(this.#mode()) + 1) % modes.length]);
   }
 
   #keep(file) {
     if (this.group && this.group.tier !== "burst") this.#decide({ kind: "keep", keep: file });
   }
 
+  /** Every group of identical files, of all pages: what stays is what was suggested. */
+  async #acceptIdentical() {
+    try {
+      const found = await this.#fetchAll("exact");
+      const open = found.filter((group) => !this.decisions.get(group.group)).map((group) => group.group);
+      this.decisions.acceptAll(open);
+      this.#paint();
+      toast(open.length ? `${plural(open.length, "group")} of identical files accepted: nothing is moved before you apply the plan` : "They are all decided already",
+        open.length ? { action: ["Undo", () => this.#undo()] } : {});
+    } catch (error) {
+      toast(error.message, { bad: true });
+    }
+  }
+
+  async #fetchAll(tier = "") {
+    const found = await allGroups(tier);
+    for (const group of found) this.known.set(group.group, group);
+    return found;
+  }
+
+  /** Remembered at once, and gone from the list: what is left of the group (copies of one photo) comes back as its own. */
   async #apart() {
     const { group } = this;
-    if (!group || this.reviewing) return;
+    if (!group || this.reviewing || this.split.hidden) return;
     const photos = [...new Set(group.files.map((file) => file.photo))];
-    if (photos.length < 2) {
-      toast("These files are the same photo, byte for byte: they cannot be told apart", { bad: true });
-      return;
-    }
     try {
       await post("/api/duplicates/not-duplicates", { photos });
-      this.#decide({ kind: "apart", photos });
+      this.decisions.set(group.group, { kind: "apart", photos });
+      this.known.delete(group.group);
+      this.next = this.at;
+      await this.#load();
+      announce(photos.length > 1 ? "Not a duplicate: it is not shown again" : "All copies are kept");
     } catch (error) {
       toast(error.message, { bad: true });
     }
   }
 
   #decide(decision) {
-    if (!this.group || this.reviewing) return;
+    if (!this.group || this.reviewing || this.split.hidden) return;
     this.decisions.set(this.group.group, decision);
-    const words = { keep: `Keep ${fileName(this.group.files[decision.keep ?? 0].path)}`, apart: "Not a duplicate", skip: "Skipped" }[decision.kind];
+    const words = decision.kind === "keep" ? `Keep ${fileName(this.group.files[decision.keep].path)}` : "Skipped";
     const rest = [...this.groups.keys()];
     const next = [...rest.slice(this.at + 1), ...rest.slice(0, this.at)].find((at) => !this.decisions.get(this.groups[at].group));
     if (next !== undefined) this.at = next;
@@ -334,51 +357,49 @@ export class DuplicatesView {
 
   async #undo() {
     if (this.reviewing) return;
-    const last = this.decisions?.undo();
-    if (!last) return;
-    const [name, decision] = last;
+    const taken = this.decisions?.undo() ?? [];
+    if (!taken.length) return;
+    const [name, decision] = taken[taken.length - 1];
     if (decision.kind === "apart") {
       await post("/api/duplicates/not-duplicates/undo", { photos: decision.photos }).catch((error) => toast(error.message, { bad: true }));
     }
     const at = this.groups.findIndex((group) => group.group === name);
-    if (at >= 0) {
+    if (at >= 0 && decision.kind !== "apart") {
       this.at = at;
       this.file = Math.min(1, this.group.files.length - 1);
       this.#paint();
-    } else this.#load();
+    } else {
+      this.wanted = name;
+      await this.#load();
+    }
     announce("Undone");
   }
 
-  async #review() {
+  #review() {
     if (this.reviewing || !this.groups.length) return;
-    const planned = this.decisions.planned(this.groups);
-    if (!planned.length) {
-      toast("Decide about a group first: a accepts the suggestion");
-      return;
-    }
-    go("/duplicates?plan=new");
+    if (!this.decisions.planned([...this.known.values()]).length) toast("Decide about a group first: a accepts the suggestion");
+    else go("/duplicates?plan=new");
   }
 
   async #showReview(which) {
-    if (which === "new" && !this.groups.length) {
+    try {
+      this.decisions ??= new Decisions((await libraryStatus()).folder);
       // After a reload the decisions are there, the groups are not.
-      this.reviewing = false;
-      await this.#load("");
-      this.reviewing = true;
-      if (!this.groups.length) return;
+      if (which === "new" && [...this.decisions.made.keys()].some((name) => !this.known.has(name))) await this.#fetchAll();
+    } catch (error) {
+      toast(error.message, { bad: true });
     }
-    this.decisions ??= new Decisions((await libraryStatus()).folder);
+    const known = [...this.known.values()];
+    const over = () => { this.groups = []; this.known.clear(); this.state = null; };
     this.#instead(await reviewPage(which, {
-      planned: this.decisions.planned(this.groups), groups: this.groups,
-      onapplied: () => { this.decisions.clear(); this.groups = []; this.state = null; },
-      onundone: () => { this.groups = []; this.state = null; },
-    }));
+      planned: this.decisions.planned(known), groups: known, onapplied: () => { this.decisions.clear(); over(); }, onundone: over,
+    }), { bare: true });
   }
 
-  #instead(element) {
+  #instead(element, { bare = false } = {}) {
     this.split.hidden = true;
     this.plan.hidden = true;
-    this.tools.hidden = this.reviewing;
+    this.tools.hidden = bare || this.reviewing;
     this.body.hidden = false;
     this.body.replaceChildren(element);
   }

@@ -1,81 +1,11 @@
-// The folders of the library, how indexing goes, and what could not be read.
+// The folders of the library: how indexing goes, which there are, what could not be read, and which model looks at them.
 
+import { addFolderForm } from "./add_folder.js";
 import { get, post, query } from "./api.js";
-import { announce, button, bytes, dialog, duration, fileName, folderOf, h, icon, plural, toast } from "./dom.js";
+import { announce, button, bytes, confirmed, duration, fileName, h, icon, plural, toast } from "./dom.js";
+import { modelCard } from "./models.js";
 import { libraryStatus } from "./state.js";
-
-/** The form that adds a folder. `onadded` hears when a run has begun. */
-export function addFolderForm(onadded = () => {}) {
-  const field = h("input", { class: "field grow", type: "text", name: "folder", placeholder: "/home/me/Pictures", autocomplete: "off", spellcheck: "false", "aria-label": "Folder of photos", "aria-describedby": "folder-note" });
-  const problem = h("p", { class: "notice bad", role: "alert", hidden: true });
-  const send = button("Add and index", () => {}, { kind: "first", type: "submit" });
-  const form = h("form", {
-    class: "stack",
-    onsubmit: async (event) => {
-      event.preventDefault();
-      problem.hidden = true;
-      send.disabled = true;
-      try {
-        await post("/api/roots", { folder: field.value.trim() });
-        announce("Indexing has begun");
-        field.value = "";
-        onadded();
-      } catch (error) {
-        problem.textContent = error.message;
-        problem.hidden = false;
-        field.focus();
-      } finally {
-        send.disabled = false;
-      }
-    },
-  },
-  h("div", { class: "row" }, field, button([icon("folder"), "Browse"], () => chooseFolder(field.value.trim(), (path) => { field.value = path; send.focus(); })), send),
-  problem,
-  h("p", { class: "muted small", id: "folder-note" }, "Photos are only read, never changed or copied. All subfolders are included."));
-  return form;
-}
-
-/** Pick a folder of this machine; a browser's own chooser would not say where it is. */
-function chooseFolder(start, onchosen) {
-  dialog("Choose a folder", (close) => {
-    const where = h("b", { class: "path" });
-    const rows = h("div", { class: "chooser", role: "group", "aria-label": "Folders" });
-    const shortcuts = h("div", { class: "row" });
-    let here = "";
-    const visit = async (path, { again = true } = {}) => {
-      try {
-        const answer = await get("/api/folders", { path });
-        here = answer.path;
-        where.textContent = here;
-        shortcuts.replaceChildren(...answer.shortcuts.map((one) => button(one.name, () => visit(one.path), { kind: "quiet" })));
-        const entries = answer.folders.map((one) => h("button", { type: "button", onclick: () => visit(one.path) }, icon("folder"), one.name));
-        if (answer.parent) entries.unshift(h("button", { type: "button", onclick: () => visit(answer.parent) }, icon("left"), "Up"));
-        rows.replaceChildren(...(entries.length ? entries : [h("p", { class: "muted small" }, "No folders in here")]));
-        rows.scrollTop = 0;
-      } catch (error) {
-        if (again) visit("", { again: false });
-        else rows.replaceChildren(h("p", { class: "notice" }, error.status === 404 ? "Write the folder's path into the field instead." : error.message));
-      }
-    };
-    visit(start);
-    return [
-      h("div", { class: "inside" }, shortcuts, where, rows),
-      h("div", { class: "foot" }, button("Cancel", close), button("Choose this folder", () => { close(); onchosen(here); }, { kind: "first" })),
-    ];
-  });
-}
-
-/** What a new library shows. */
-export function welcome() {
-  return h("div", { class: "welcome" },
-    h("h1", {}, "Find your photos by what is in them"),
-    h("p", { class: "muted" }, "Everything happens on this machine. Your photos are only read."),
-    h("div", { class: "card" }, h("h2", {}, "Add your first folder"), addFolderForm()),
-    h("ol", {},
-      h("li", {}, h("div", {}, h("h3", {}, "Each photo is looked at once"), h("p", { class: "muted" }, "You can search while that goes on, and stop whenever you like."))),
-      h("li", {}, h("div", {}, h("h3", {}, "Search with a picture"), h("p", { class: "muted" }, "Drop or paste one anywhere on this page, or press f on a photo."))),
-      h("li", {}, h("div", {}, h("h3", {}, "Clean up and label"), h("p", { class: "muted" }, "See what you have twice, and teach your library words of your own.")))));
-}
+import { showUnreadable } from "./unreadable.js";
 
 export class FoldersView {
   title = "Folders";
@@ -87,8 +17,10 @@ export class FoldersView {
     this.roots = h("ul", { class: "list" });
     this.unreadable = h("section", { class: "card stack", hidden: true });
     this.form = addFolderForm(() => this.#load());
-    const page = h("div", { class: "page" }, h("h1", {}, "Folders"), this.progress, this.figures,
-      h("section", { class: "card stack" }, h("h2", {}, "Folders of the library"), this.roots, this.form), this.unreadable);
+    this.model = h("section", { class: "card stack", "aria-label": "Model" });
+    this.watch = h("div", { class: "row" });
+    const page = h("div", { class: "page" }, h("h1", {}, "Folders"), this.progress,
+      h("section", { class: "card stack" }, h("h2", {}, "Folders of the library"), this.roots, this.watch, this.form), this.unreadable, this.model, this.figures);
     this.element = h("div", {}, h("div", { class: "scroll" }, page));
     this.press = {
       a: () => this.form.querySelector("input").focus(),
@@ -140,8 +72,10 @@ export class FoldersView {
       if (status.indexing) this.onProgress(status.indexing);
       else if (!this.running) this.#paintIdle();
       this.#paintFigures(status);
-      this.roots.replaceChildren(...(roots.length ? roots.map(rootRow) : [h("li", { class: "muted" }, "No folder yet: add one below.")]));
-      await this.#loadUnreadable(status);
+      this.roots.replaceChildren(...(roots.length ? roots.map((root) => this.#root(root)) : [h("li", { class: "muted" }, "No folder yet: add one below.")]));
+      this.model.replaceChildren(...modelCard(status));
+      this.#paintWatch((await get("/api/watch")).on);
+      await showUnreadable(this.unreadable, status);
     } catch (error) {
       toast(error.message, { bad: true });
     }
@@ -151,7 +85,7 @@ export class FoldersView {
     const figure = (value, words) => h("div", {}, h("b", {}, value), h("span", {}, words));
     this.figures.replaceChildren(
       figure(status.photos.toLocaleString("en"), status.photos === 1 ? "photo" : "photos"), figure(status.files.toLocaleString("en"), status.files === 1 ? "file" : "files"),
-      figure(status.model ?? "none yet", "model"), figure(bytes(status.database_bytes + status.neighbours_bytes), "on disk"),
+      figure(bytes(status.database_bytes + status.neighbours_bytes), "on disk"),
       ...(status.missing ? [figure(status.missing.toLocaleString("en"), "files not there any more")] : []));
   }
 
@@ -192,17 +126,6 @@ export class FoldersView {
       problem ? h("p", { class: "notice bad", role: "alert" }, problem) : "");
   }
 
-  async #loadUnreadable(status) {
-    this.unreadable.hidden = !status.unreadable;
-    if (!status.unreadable) return;
-    const { total, files } = await get("/api/unreadable");
-    this.unreadable.replaceChildren(h("h2", {}, `${plural(total, "file")} could not be read`),
-      h("p", { class: "muted small" }, "Everything else is searchable. A file is tried again when it has changed."),
-      h("ul", { class: "list" }, ...files.map((file) => h("li", {},
-        h("div", { class: "grow small" }, h("b", { class: "path" }, fileName(file.path)), h("div", { class: "muted path" }, folderOf(file.path))),
-        h("span", { class: "small path" }, file.reason)))));
-  }
-
   async #pause() {
     await this.#ask("/api/index/stop", "Indexing stops after this batch");
   }
@@ -211,17 +134,55 @@ export class FoldersView {
     await this.#ask("/api/index", "Indexing has begun");
   }
 
-  async #ask(address, words) {
+  async #ask(address, words, order = {}) {
     try {
-      await post(address);
+      await post(address, order);
       announce(words);
     } catch (error) {
       toast(error.message, { bad: true });
     }
   }
-}
 
-const rootRow = (root) => h("li", {}, icon("folder"),
-  h("div", { class: "grow" }, h("a", { class: "path", href: `/${query({ folder: root.path })}` }, root.path),
-    h("div", { class: "muted small number" }, [plural(root.files, "file"), root.missing ? `${root.missing.toLocaleString("en")} missing` : "", root.unreadable ? `${root.unreadable.toLocaleString("en")} unreadable` : ""].filter(Boolean).join(", "))),
-  root.online ? null : h("span", { class: "tag warm" }, "not connected"));
+  #root(root) {
+    const counts = [plural(root.files, "file"), root.missing ? `${root.missing.toLocaleString("en")} missing` : "", root.unreadable ? `${root.unreadable.toLocaleString("en")} unreadable` : ""];
+    return h("li", {}, icon("folder"),
+      h("div", { class: "grow" }, h("a", { class: "path", href: `/${query({ folder: root.path })}` }, root.path),
+        h("div", { class: "muted small number" }, counts.filter(Boolean).join(", "))),
+      root.online ? null : h("span", { class: "tag warm" }, "not connected"),
+      root.online ? button("Look again", () => this.#ask("/api/index", "Indexing has begun", { folders: [root.path] }), { kind: "quiet", "aria-label": `Look again at ${root.path}` }) : null,
+      button("Forget …", () => this.#forget(root), { kind: "quiet danger", "aria-label": `Forget ${root.path}` }));
+  }
+
+  async #forget(root) {
+    const sure = await confirmed(`Forget ${fileName(root.path)}?`, [
+      `${root.path} leaves the library, with what is known of its ${plural(root.files, "file")}. The photos themselves are not touched.`,
+      "Labels and decisions are kept: they count again if you add the folder again. Its photos would be looked at anew.",
+    ], "Forget the folder");
+    if (!sure) return;
+    try {
+      const { photos } = await post("/api/roots/forget", { folder: root.path });
+      toast(`${plural(photos, "photo")} left the library; no file was touched`);
+      this.#load();
+    } catch (error) {
+      toast(error.message, { bad: true });
+    }
+  }
+
+  #paintWatch(on) {
+    const box = h("input", {
+      type: "checkbox", checked: on,
+      onchange: async () => {
+        try {
+          const answer = await post("/api/watch", { on: box.checked });
+          announce(answer.on ? "The folders are watched" : "The folders are not watched any more");
+        } catch (error) {
+          box.checked = !box.checked;
+          toast(error.message, { bad: true });
+        }
+      },
+    });
+    this.watch.hidden = !this.status?.roots?.length;
+    this.watch.replaceChildren(h("label", { class: "check" }, box, h("span", {}, h("b", {}, "Watch these folders"),
+      h("span", { class: "muted small" }, "New, changed and moved photos are taken in at once, as long as vitsearch runs."))));
+  }
+}

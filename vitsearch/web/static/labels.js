@@ -1,50 +1,59 @@
-// Labels: what a head says of the photos, put right by keyboard, what to label next, and training again.
+// Labels: what is most worth naming, what a head says of the photos, put right by keyboard, and training again.
 
-import { get, picture, post, query, remove, thumbnail } from "./api.js";
+import { get, post, query, remove } from "./api.js";
 import { remember } from "./captions.js";
 import { announce, button, dialog, fileName, h, icon, percent, plural, segments, select, toast } from "./dom.js";
 import { Grid } from "./grid.js";
+import { chooseLabel } from "./label_dialog.js";
+import { NewHead, stacks, suggestions } from "./label_stacks.js";
+import { headForm, invitation, severalBox } from "./make_head.js";
 import { go, openPhoto } from "./navigation.js";
 import { libraryStatus } from "./state.js";
+import { Teach } from "./teach.js";
+import { accuracy, retrain } from "./training.js";
 
 const PAGE = 1000;
-const QUEUE = 30;
+const NEW = " ";  // no head is called this: what is suggested for it is what is suggested for a new one
 
 export class LabelsView {
   title = "Labels";
   keyHelp = [
-    ["1 … 9", "Give the focused photo that label"], ["l", "Any label, or a new one, by name"], ["Enter", "Open the photo, or accept the label that is asked about"],
-    ["s", "Skip, in what to label next"], ["u", "Take the last label back"], ["n", "What to label next"], ["r", "Retrain"],
+    ["1 … 9", "Give the focused photo that label"], ["0", "None of these"], ["l", "Any label, or a new one, by name"],
+    ["Enter", "Open the photo, or accept the label that is asked about"], ["s", "Skip, one by one"], ["u", "Take the last label back"],
+    ["n", "What is most worth asking, one by one"], ["r", "Retrain"],
   ];
 
   constructor() {
     this.done = [];
+    this.rows = [];
+    /** @type {any} */
+    this.head = null;
     this.list = h("div", { class: "head-list" });
     this.tools = h("div", { class: "tools" });
     this.legend = h("div", { class: "legend", role: "group", "aria-label": "Labels to give" });
-    const row = (index) => this.rows[index];
     this.grid = new Grid({
       label: "Predictions", caption: 27, titles: false,
       onopen: (index) => openPhoto(this.grid.ids, index),
       decorate: (tile, index) => {
-        const { labels, probability, corrected } = row(index);
+        const { labels, probability, corrected } = this.rows[index];
         tile.classList.toggle("corrected", corrected);
         tile.append(h("div", { class: "caption" }, h("b", {}, labels.join(", ") || "none of these"), corrected ? h("span", { class: "tag good" }, "by you") : h("span", {}, percent(probability))));
       },
-      keys: Object.fromEntries([..."0123456789"].map((digit) => [digit, (index) => this.#giveNumber(Number(digit), row(index))])),
+      keys: Object.fromEntries([..."0123456789"].map((digit) => [digit, (index) => this.#giveNumber(Number(digit), this.rows[index])])),
     });
-    this.teach = h("div", { class: "teach" });
+    this.teach = new Teach({ onretrain: () => this.#retrain(), ongive: (row, labels) => this.#give(row, labels) });
+    this.piles = h("div", { class: "scroll" });
     this.body = h("div", { class: "view-body" });
-    this.main = h("div", { class: "compare" }, this.tools, this.legend, this.grid.element, this.teach);
+    this.main = h("div", { class: "compare" }, this.tools, this.legend, this.grid.element, this.teach.element, this.piles);
     this.split = h("div", { class: "split" }, h("div", { class: "aside", role: "navigation", "aria-label": "Heads" }, this.list), this.main);
     this.element = h("div", {}, h("h1", { class: "out" }, "Labels"), this.split, this.body);
     this.press = {
-      l: () => this.#name(), u: () => this.#undo(), r: () => this.#retrain(), s: () => this.#skip(),
-      n: () => { if (this.head) this.#go({ next: this.next ? "" : "1", label: "" }); },
-      Enter: () => { if (!this.next || !this.queue?.length) return false; this.#give(this.queue[0], this.queue[0].labels[0]); return true; },
-      ArrowDown: () => (this.next ? false : this.grid.focus()),
-      ArrowRight: () => (this.next ? this.#skip() : this.grid.focus()),
-      ...Object.fromEntries([..."0123456789"].map((digit) => [digit, () => this.#giveNumber(Number(digit), this.next ? this.queue?.[0] : this.rows?.[this.grid.current])])),
+      l: () => this.#name(), u: () => this.#undo(), r: () => this.#retrain(), s: () => (this.mode === "next" ? this.teach.skip() : false),
+      n: () => { if (this.head) this.#go({ next: this.mode === "next" ? "" : "1", label: "", all: "" }); },
+      Enter: () => (this.mode === "next" ? this.teach.accept() : false),
+      ArrowDown: () => (this.mode === "grid" ? this.grid.focus() : false),
+      ArrowRight: () => (this.mode === "next" ? this.teach.skip() : this.mode === "grid" ? this.grid.focus() : false),
+      ...Object.fromEntries([..."0123456789"].map((digit) => [digit, () => this.#giveNumber(Number(digit), this.#row())])),
     };
   }
 
@@ -61,99 +70,62 @@ export class LabelsView {
     go(`/labels${query({ ...this.parameters, ...changes })}`);
   }
 
+  /** The photo that a key speaks of. */
+  #row() {
+    return this.mode === "next" ? this.teach.photo : this.mode === "grid" ? this.rows[this.grid.current] : undefined;
+  }
+
   async #load() {
-    const parameters = this.parameters;
-    this.next = parameters.next === "1";
-    this.legend.hidden = this.grid.element.hidden = this.teach.hidden = true;
+    const { parameters } = this;
+    this.mode = parameters.new ? "new" : parameters.next === "1" ? "next" : parameters.label || parameters.all ? "grid" : "groups";
+    for (const part of [this.legend, this.grid.element, this.teach.element, this.piles]) part.hidden = true;
     try {
       const status = await libraryStatus();
       if (!status.photos) {
-        this.split.hidden = true;
-        this.body.hidden = false;
-        this.body.replaceChildren(h("div", { class: "empty" }, icon("label"), h("h2", {}, "Nothing to label yet"), h("p", {}, "Add a folder of photos first."), h("a", { href: "/indexing" }, "Add a folder")));
+        this.#instead(h("div", { class: "empty" }, icon("label"), h("h2", {}, "Nothing to label yet"), h("p", {}, "Add a folder of photos first."), h("a", { href: "/indexing" }, "Add a folder")));
         return;
       }
       const { heads, damaged } = await get("/api/heads");
       if (parameters !== this.parameters) return;
       this.heads = heads;
       this.damaged = damaged;
-      if (!heads.length) {
-        await this.#invite();
-        return;
+      if (this.mode === "new") await this.#showNew();
+      else if (!heads.length) this.#instead(invitation(status, ...this.#damaged()));
+      else {
+        this.body.replaceChildren();
+        this.body.hidden = true;
+        this.split.hidden = false;
+        this.head = heads.find((head) => head.name === parameters.head) ?? heads[0];
+        await { next: () => this.#showNext(), grid: () => this.#showPredictions(), groups: () => this.#showGroups() }[this.mode]();
       }
-      this.body.replaceChildren();
-      this.body.hidden = true;
-      this.split.hidden = false;
-      this.head = heads.find((head) => head.name === parameters.head) ?? heads[0];
-      if (this.next) await this.#showNext();
-      else await this.#showPredictions();
     } catch (error) {
       if (error.name === "AbortError") return;
       this.tools.replaceChildren(h("p", { class: "notice bad", role: "alert" }, error.message));
-      this.#paintList([]);
+      this.split.hidden = false;
+      if (this.head) this.#paintList([]);
     }
   }
 
-  async #invite() {
+  #instead(element) {
     this.split.hidden = true;
     this.body.hidden = false;
-    const status = await libraryStatus().catch(() => null);
-    this.body.replaceChildren(h("div", { class: "welcome" },
-      h("h1", {}, "Teach your library words of your own"),
-      h("p", { class: "muted" }, "A head is a small classifier on top of what the model has seen. It learns in seconds, from a few photos of each label."),
-      h("div", { class: "card" }, h("h2", {}, "Make a head"), this.#makeForm(status)), ...this.#damaged()));
-  }
-
-  #makeForm(status, close = () => {}) {
-    const name = h("input", { class: "field", type: "text", required: true, placeholder: "pets", "aria-label": "Name of the head", autocomplete: "off" });
-    const source = h("input", { class: "field grow", type: "text", required: true, autocomplete: "off", spellcheck: "false" });
-    const note = h("p", { class: "muted small" });
-    const problem = h("p", { class: "notice bad", role: "alert", hidden: true });
-    let kind = "folder";
-    const explain = () => {
-      source.placeholder = kind === "folder" ? "/home/me/labelled" : "cat, dog, bird";
-      source.setAttribute("aria-label", kind === "folder" ? "Folder of labelled photos" : "Labels, separated by commas");
-      note.textContent = kind === "folder" ? "A folder with a subfolder a label, each with a few photos." : "The model is asked about each word: no example is needed.";
-    };
-    explain();
-    const ways = status?.has_text ? segments("Made from", [["folder", "From photos"], ["labels", "From words"]], kind, (value) => { kind = value; explain(); }) : null;
-    const send = button("Make the head", () => {}, { kind: "first", type: "submit" });
-    return h("form", {
-      class: "stack",
-      onsubmit: async (event) => {
-        event.preventDefault();
-        problem.hidden = true;
-        send.disabled = true;
-        send.textContent = "Learning …";
-        try {
-          const given = kind === "folder" ? { folder: source.value.trim() } : { labels: source.value.split(",").map((one) => one.trim()).filter(Boolean) };
-          await post("/api/heads", { name: name.value.trim(), ...given });
-          close();
-          go(`/labels${query({ head: name.value.trim() })}`);
-        } catch (error) {
-          problem.textContent = error.message;
-          problem.hidden = false;
-        } finally {
-          send.disabled = false;
-          send.textContent = "Make the head";
-        }
-      },
-    }, ways, h("div", { class: "row" }, name, source, send), problem, note);
+    this.body.replaceChildren(element);
   }
 
   #paintList(labels) {
     const count = (label) => labels.find((one) => one.label === label)?.count ?? 0;
+    const { mode } = this;
     this.list.replaceChildren(
       this.heads.length > 1
         ? select("Head", this.heads.map((head) => [head.name, head.name]), this.head.name, (head) => go(`/labels${query({ head })}`))
         : h("h2", {}, this.head.name),
-      h("div", {}, this.#link({ label: "", next: "" }, "All photos", labels.reduce((sum, one) => sum + one.count, 0), !this.parameters.label && !this.next),
-        this.#link({ label: "", next: "1" }, "What to label next", "", this.next),
-        ...this.head.labels.map((label) => this.#link({ label, next: "" }, label, count(label), this.parameters.label === label && !this.next))),
-      this.#accuracy(),
-      h("div", { class: "row" }, button("New head", async () => {
+      h("div", {}, this.#link({}, "Worth naming, in stacks", "", mode === "groups"), this.#link({ next: "1" }, "Worth asking, one by one", "", mode === "next"),
+        this.#link({ all: "1" }, "All photos", labels.reduce((sum, one) => sum + one.count, 0), mode === "grid" && !this.parameters.label),
+        ...this.head.labels.map((label) => this.#link({ label }, label, count(label), this.parameters.label === label))),
+      accuracy(this.head, () => this.#retrain()),
+      h("div", { class: "row" }, h("a", { class: "button quiet", href: "/labels?new=groups" }, "New head"), button("From a folder …", async () => {
         const status = await libraryStatus().catch(() => null);
-        dialog("Make a head", (close) => h("div", { class: "inside" }, this.#makeForm(status, close)));
+        dialog("Make a head", (close) => h("div", { class: "inside" }, headForm(status, close)));
       }, { kind: "quiet" })),
       ...this.#damaged());
   }
@@ -162,27 +134,27 @@ export class LabelsView {
     return (this.damaged ?? []).map((one) => h("p", { class: "notice bad small" }, one.error));
   }
 
-  #link(changes, words, count, current) {
-    return h("a", { href: `/labels${query({ ...this.parameters, head: this.head.name, ...changes })}`, "aria-current": current ? "true" : undefined },
+  #link(where, words, count, current) {
+    return h("a", { href: `/labels${query({ head: this.head.name, ...where })}`, "aria-current": current ? "true" : undefined },
       h("span", {}, words), h("span", { class: "muted number small" }, count === "" ? "" : count.toLocaleString("en")));
   }
 
-  #accuracy() {
-    const { accuracy, interval, corrections, examples, version } = this.head;
-    return h("div", { class: "accuracy small" },
-      accuracy == null ? h("p", { class: "muted" }, "Its accuracy is known after training.")
-        : h("p", {}, h("b", { class: "number" }, percent(accuracy)), " right", interval ? h("span", { class: "muted number" }, ` (${percent(interval[0])} to ${percent(interval[1])})`) : ""),
-      h("p", { class: "muted number" }, `Version ${version}, ${plural(examples, "example")}, ${plural(corrections, "label")} by you`),
-      button("Retrain", () => this.#retrain(), { kind: corrections ? "first" : "", key: "r" }));
+  get #multi() {
+    return this.head?.kind === "sigmoid";
   }
 
   #paintLegend() {
     this.legend.hidden = false;
+    const chosen = this.mode === "next" ? this.teach.photo?.chosen ?? [] : [];
     this.legend.replaceChildren(...this.head.labels.slice(0, 9).map((label, at) =>
-      button(label, () => this.#giveNumber(at + 1, this.next ? this.queue?.[0] : this.rows?.[this.grid.current]), { key: String(at + 1) })),
-    button("None of these", () => this.#giveNumber(0, this.next ? this.queue?.[0] : this.rows?.[this.grid.current]), { key: "0", kind: "quiet" }),
+      button(label, () => this.#giveNumber(at + 1, this.#row()), { key: String(at + 1), pressed: this.#multi && this.mode === "next" ? chosen.includes(label) : undefined })),
+    button("None of these", () => this.#giveNumber(0, this.#row()), { key: "0", kind: "quiet" }),
     button(this.head.labels.length > 9 ? "Other label …" : "New label …", () => this.#name(), { key: "l", kind: "quiet" }),
     h("span", { class: "grow" }), button("Undo", () => this.#undo(), { key: "u", kind: "quiet", disabled: !this.done.length }));
+  }
+
+  async #counts() {
+    return (await get(`/api/heads/${encodeURIComponent(this.head.name)}/predictions`, { limit: 1 })).labels;
   }
 
   async #showPredictions() {
@@ -208,60 +180,87 @@ export class LabelsView {
 
   async #showNext() {
     this.tools.replaceChildren(h("p", { class: "muted" }, "Looking for the photos that teach most …"));
-    const [{ photos }, { labels }] = await Promise.all([
-      get(`/api/heads/${encodeURIComponent(this.head.name)}/next`, { n: QUEUE }),
-      get(`/api/heads/${encodeURIComponent(this.head.name)}/predictions`, { limit: 1 }),
-    ]);
-    this.queue = photos;
-    this.asked = photos.length;
-    this.tools.replaceChildren(h("h2", {}, "What to label next"), h("span", { class: "muted small" }, "the photos from which the head learns most"));
+    const [{ photos }, labels] = await Promise.all([suggestions(this.head.name), this.#counts()]);
+    this.tools.replaceChildren(h("h2", {}, "Worth asking"), h("span", { class: "muted small" }, this.#multi ? "choose all labels that fit, then Enter" : "the photos from which the head learns most"));
     this.#paintList(labels);
+    this.teach.element.hidden = false;
+    this.teach.show(photos.map((photo) => ({ ...photo, labels: [], corrected: false })), { multi: this.#multi });
     this.#paintLegend();
-    this.teach.hidden = false;
-    this.#paintQuestion();
   }
 
-  #paintQuestion() {
-    const [photo] = this.queue;
-    if (!photo) {
-      this.teach.replaceChildren(h("div", { class: "empty" }, icon("check"), h("h2", {}, this.asked ? "That was a good lesson" : "Every photo has a label from you"),
-        h("p", {}, "Retrain, and see how the accuracy has changed."), button("Retrain", () => this.#retrain(), { kind: "first", key: "r" })));
-      return;
+  /** Stacks of alike photos that have no label yet: a name for all of them at once. */
+  async #showGroups() {
+    this.tools.replaceChildren(h("p", { class: "muted" }, "Looking for photos that are alike …"));
+    const [{ groups }, labels] = await Promise.all([suggestions(this.head.name), this.#counts()]);
+    this.#paintList(labels);
+    this.tools.replaceChildren(h("h2", {}, "Worth naming"), h("span", { class: "muted small" }, "stacks of alike photos without a label from you: one name for all of them"),
+      h("span", { class: "grow" }), h("a", { class: "button", href: `/labels${query({ head: this.head.name, next: 1 })}` }, "One by one"));
+    this.piles.hidden = false;
+    this.piles.replaceChildren(groups.length ? stacks(groups, {
+      labels: () => this.head.labels, onname: (photos, label) => this.#nameAll(photos, label),
+    }) : h("div", { class: "empty" }, icon("check"), h("h2", {}, "No stacks are left"), h("p", {}, "What is alike has a label. Single photos can be asked about one by one."),
+      h("a", { href: `/labels${query({ head: this.head.name, next: 1 })}` }, "One by one")));
+  }
+
+  async #nameAll(photos, label) {
+    const { head } = this;
+    const address = `/api/heads/${encodeURIComponent(head.name)}/corrections`;
+    try {
+      const { new_labels: fresh, corrections } = await post(`${address}/all`, { photos, labels: label === null ? [] : [label] });
+      head.corrections = corrections;
+      if (label !== null && !head.labels.includes(label)) head.labels = [...head.labels, label];
+      this.list.querySelector(".accuracy")?.replaceWith(accuracy(head, () => this.#retrain()));
+      toast(`${plural(photos.length, "photo")}: ${label ?? "none of these"}${fresh.length ? ". The head knows it after training" : ""}`, {
+        action: ["Undo", async () => {
+          await Promise.allSettled(photos.map((photo) => remove(`${address}/${photo}`)));
+          this.#load();
+        }],
+      });
+      return true;
+    } catch (error) {
+      toast(error.message, { bad: true });
+      return false;
     }
-    const [label] = photo.labels;
-    remember(photo.photo, fileName(photo.path));
-    this.teach.replaceChildren(
-      h("div", { class: "big" }, h("img", { src: picture(photo.photo), alt: fileName(photo.path) })),
-      h("div", { class: "sheet" }, h("div", { class: "row" },
-        h("p", {}, "Is this ", h("b", {}, label), "? ", h("span", { class: "muted number" }, `The head is ${percent(photo.probability)} sure.`)),
-        h("span", { class: "grow" }), h("span", { class: "muted small number" }, `${this.asked - this.queue.length + 1} of ${this.asked}`),
-        button(`Yes, ${label}`, () => this.#give(photo, label), { kind: "first", key: "Enter" }), button("Skip", () => this.#skip(), { key: "s" }))));
-    if (this.queue[1]) new Image().src = picture(this.queue[1].photo);
-    announce(`${fileName(photo.path)}: is this ${label}?`);
   }
 
-  #skip() {
-    if (!this.next || !this.queue?.length) return false;
-    this.queue.shift();
-    this.#paintQuestion();
-    return true;
+  /** A new head, of stacks that get names; or, with photos in the address, of those. */
+  async #showNew() {
+    this.#instead(h("div", { class: "empty" }, icon("label"), h("h2", {}, "Looking for photos that are alike …"), h("progress", { "aria-label": "Looking" })));
+    const { groups } = await suggestions(NEW);
+    const made = new NewHead(async (order) => {
+      await post("/api/heads", order);
+      go(`/labels${query({ head: order.name })}`);
+    });
+    this.#instead(h("div", { class: "naming" }, h("div", { class: "tools" }, h("h2", {}, "Name what is alike"),
+      h("span", { class: "muted small" }, "Two stacks or more with different names; leave out what you do not care about."), h("span", { class: "grow" }), severalBox(made.several)),
+    h("div", { class: "scroll" }, groups.length ? stacks(groups, { labels: () => made.labels(), onname: (photos, label) => { made.add(photos, label); return true; } })
+      : h("div", { class: "empty" }, h("h2", {}, "Too few photos are alike"), h("p", {}, "Make a head from a folder of labelled photos."), h("a", { href: "/labels" }, "Back"))), made.element));
   }
 
   #giveNumber(number, row) {
     const label = number ? this.head?.labels[number - 1] : null;
-    if (this.head && label !== undefined && row) this.#give(row, label);
+    if (!this.head || label === undefined || !row) return;
+    if (label === null) this.#give(row, []);
+    else if (!this.#multi) this.#give(row, [label]);
+    else if (this.mode === "next") {
+      this.teach.toggle(label);
+      this.#paintLegend();
+    } else {
+      const before = row.corrected ? row.labels : [];
+      this.#give(row, before.includes(label) ? before.filter((one) => one !== label) : [...before, label], { stay: true });
+    }
   }
 
-  /** The label (null: none of these) is shown, and the focus moves on, before the server has answered: hands are faster. */
-  async #give(row, label) {
+  /** The labels (none: none of these) are shown, and the focus moves on, before the server has answered: hands are faster. */
+  async #give(row, labels, { stay = false } = {}) {
     const { head } = this;
     const step = { head: head.name, row, before: { labels: row.labels, probability: row.probability, corrected: row.corrected } };
     this.done.push(step);
-    Object.assign(row, { labels: label === null ? [] : [label], corrected: true, probability: 1 });
+    Object.assign(row, { labels, corrected: true, probability: 1 });
     if (!step.before.corrected) head.corrections += 1;
-    this.#afterChange(row);
-    announce(`${fileName(row.path)}: ${label ?? "none of these"}`);
-    step.sent = this.#send(head, row, label);
+    this.#afterChange(row, stay);
+    announce(`${fileName(row.path)}: ${labels.join(", ") || "none of these"}`);
+    step.sent = post(`/api/heads/${encodeURIComponent(head.name)}/corrections`, { photo: row.photo, labels });
     try {
       const { new_labels: fresh } = await step.sent;
       if (fresh?.length) toast(`${fresh.join(", ")} is new: the head knows it after training`);
@@ -269,24 +268,21 @@ export class LabelsView {
       this.done = this.done.filter((one) => one !== step);
       Object.assign(row, step.before);
       if (!step.before.corrected) head.corrections -= 1;
-      if (!this.next) this.grid.refresh();
+      if (this.mode === "grid") this.grid.refresh();
       toast(error.message, { bad: true });
     }
   }
 
-  #send = (head, row, label) => post(`/api/heads/${encodeURIComponent(head.name)}/corrections`, { photo: row.photo, labels: label === null ? [] : [label] });
-
-  #afterChange(row) {
-    this.list.querySelector(".accuracy")?.replaceWith(this.#accuracy());
-    this.#paintLegend();
-    if (this.next) {
-      if (this.queue[0] === row) this.queue.shift();
-      this.#paintQuestion();
+  #afterChange(row, stay) {
+    this.list.querySelector(".accuracy")?.replaceWith(accuracy(this.head, () => this.#retrain()));
+    if (this.mode === "next") {
+      if (this.teach.photo === row) this.teach.skip();
     } else {
       const at = this.rows.indexOf(row);
       this.grid.refresh();
-      this.grid.focus(Math.min(at + 1, this.rows.length - 1));
+      this.grid.focus(stay ? at : Math.min(at + 1, this.rows.length - 1));
     }
+    this.#paintLegend();
   }
 
   async #undo() {
@@ -299,73 +295,35 @@ export class LabelsView {
       else await remove(`${corrections}/${last.row.photo}`);
       Object.assign(last.row, last.before);
       if (!last.before.corrected) this.head.corrections = Math.max(0, this.head.corrections - 1);
-      if (this.next) {
-        this.queue.unshift(last.row);
-        this.#paintQuestion();
-      } else {
+      if (this.mode === "next") {
+        this.teach.queue.unshift(last.row);
+        this.teach.paint();
+      } else if (this.mode === "grid") {
         this.grid.refresh();
         this.grid.focus(Math.max(0, this.rows.indexOf(last.row)));
       }
-      this.list.querySelector(".accuracy")?.replaceWith(this.#accuracy());
-      this.#paintLegend();
+      this.list.querySelector(".accuracy")?.replaceWith(accuracy(this.head, () => this.#retrain()));
+      if (this.mode !== "groups") this.#paintLegend();
       announce("Label taken back");
     } catch (error) {
       toast(error.message, { bad: true });
     }
   }
 
-  /** A label by name, with type-ahead; a name that the head does not know makes a new label. */
   #name() {
-    const row = this.next ? this.queue?.[0] : this.rows?.[this.grid.current];
+    const row = this.#row();
     if (!row) return;
-    dialog(`Label of ${fileName(row.path)}`, (close) => {
-      const field = h("input", { class: "field", type: "text", list: "label-names", "aria-label": "Label", autocomplete: "off", autofocus: true });
-      const names = h("datalist", { id: "label-names" }, ...this.head.labels.map((label) => h("option", { value: label })));
-      return h("form", {
-        class: "inside",
-        onsubmit: (event) => {
-          event.preventDefault();
-          const typed = field.value.trim();
-          if (!typed) return;
-          const known = this.head.labels.filter((label) => label.toLowerCase().startsWith(typed.toLowerCase()));
-          close();
-          this.#give(row, this.head.labels.includes(typed) || known.length !== 1 ? typed : known[0]);
-        },
-      }, h("div", { class: "row" }, h("img", { src: thumbnail(row.photo, 64), alt: "", height: 64 }), field, names, button("Give", () => {}, { kind: "first", type: "submit" })),
-      h("p", { class: "muted small" }, "The beginning is enough where only one label begins so. A new name makes a new label."));
+    chooseLabel({
+      title: `Label of ${fileName(row.path)}`, labels: this.head.labels, photos: [row.photo],
+      onchoose: (label) => this.#give(row, label === null ? [] : this.#multi ? [...new Set([...(row.chosen ?? (row.corrected ? row.labels : [])), label])] : [label]),
     });
   }
 
   async #retrain() {
     if (!this.head || this.training) return;
     this.training = true;
-    const before = this.head;
     await Promise.allSettled(this.done.map((step) => step.sent));
-    const box = dialog(`Training ${this.head.name}`, () => h("div", { class: "inside" }, h("progress", { "aria-label": "Training" }), h("p", { class: "muted" }, "Each photo is judged by a head that has not seen it.")));
-    const inside = box.querySelector(".inside");
-    try {
-      const report = await post(`/api/heads/${encodeURIComponent(before.name)}/train`);
-      inside.replaceChildren(...this.#report(report), h("div", { class: "row" }, button("Close", () => box.close(), { kind: "first", autofocus: true })));
-      inside.querySelector("button").focus();
-      announce(`Accuracy ${report.before ? `${percent(report.before.accuracy, 1)} before, ` : ""}${percent(report.after.accuracy, 1)} now`);
-      this.done = [];
-    } catch (error) {
-      inside.replaceChildren(h("p", { class: "notice bad", role: "alert" }, error.message));
-    } finally {
-      this.training = false;
-    }
-    box.addEventListener("close", () => this.#load());
-  }
-
-  #report({ before, after, photos, version }) {
-    const change = before ? after.accuracy - before.accuracy : null;
-    return [
-      h("div", { class: "accuracy" },
-        h("div", { class: "figure", data: { accuracy: after.accuracy } }, before ? [h("span", { class: "muted" }, percent(before.accuracy, 1)), icon("right")] : "", h("span", {}, percent(after.accuracy, 1)),
-          change ? h("span", { class: `tag ${change > 0 ? "good" : "bad"}` }, `${change > 0 ? "+" : "−"}${(100 * Math.abs(change)).toFixed(1)} points`) : ""),
-        h("p", { class: "muted small number" }, `Right for ${percent(after.interval[0])} to ${percent(after.interval[1])} of photos like these, with 95 % confidence. Version ${version}, from ${plural(photos, "photo")}.`)),
-      h("div", { class: "bars", role: "group", "aria-label": "F1 of each label" }, ...(after.labels ?? []).slice(0, 12).flatMap((one) =>
-        [h("span", {}, one.label), h("progress", { max: 1, value: one.f1, "aria-label": `${one.label}: F1 ${one.f1.toFixed(2)}` }), h("span", { class: "muted" }, `F1 ${one.f1.toFixed(2)}`)])),
-    ];
+    if (await retrain(this.head.name, () => this.#load())) this.done = [];
+    this.training = false;
   }
 }

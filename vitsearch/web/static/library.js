@@ -3,7 +3,7 @@
 import { get, picturesAre, query } from "./api.js";
 import { announce, h, icon, plural, segments } from "./dom.js";
 import { Filters, filtersOf } from "./filters.js";
-import { welcome } from "./folders.js";
+import { welcome } from "./add_folder.js";
 import { Grid } from "./grid.js";
 import { findLike, go, openPhoto } from "./navigation.js";
 import { libraryFacets, libraryStatus } from "./state.js";

@@ -1,23 +1,25 @@
-// A clean-up plan, shown step by step before it is applied; and plans of before, which can be undone.
+// A clean-up plan, looked at before it is applied; and plans of before, which can be undone.
 
-import { get, post, thumbnail } from "./api.js";
-import { announce, button, bytes, confirmed, fileName, folderOf, h, icon, moment, plural, select, toast } from "./dom.js";
+import { get, post } from "./api.js";
+import { announce, button, bytes, confirmed, h, icon, moment, plural, select, toast } from "./dom.js";
 import { go } from "./navigation.js";
+import { planPictures } from "./plan_pictures.js";
+import { libraryStatus } from "./state.js";
 
 const ACTIONS = [
-  ["trash", "Move to the trash folder of their drive"], ["move", "Move to another folder"],
+  ["trash", "Move to the trash"], ["move", "Move to another folder"],
   ["hardlink", "Replace by hard links to the kept file"], ["symlink", "Replace by symbolic links to the kept file"],
 ];
-const VERBS = { trash: "to the trash", move: "moved away", hardlink: "becomes a link", symlink: "becomes a link" };
+const VERBS = { trash: "go to the trash", move: "are moved", hardlink: "go to the trash, with a link left in their place", symlink: "go to the trash, with a link left in their place" };
 const STATES = { made: ["not applied", "warm"], applied: ["applied", "good"], undone: ["undone", ""], partly: ["partly applied", "bad"] };
 
 /** `which`: "new", "all" or a plan's id. */
 export async function reviewPage(which, options) {
-  const page = h("div", { class: "page" });
+  const page = h("div", { class: "page plan-page" });
   try {
     if (which === "all") await showAll(page);
     else if (which === "new") await showNew(page, options);
-    else showPlan(page, await get(`/api/plans/${encodeURIComponent(which)}`), options);
+    else await showPlan(page, which, options);
   } catch (error) {
     page.replaceChildren(back(), h("p", { class: "notice bad" }, error.message));
   }
@@ -32,96 +34,98 @@ async function showNew(page, { planned, groups, ...options }) {
     return;
   }
   let action = "trash";
-  const destination = h("input", { class: "field grow", type: "text", placeholder: "/home/me/Duplicates", "aria-label": "Folder to move to", hidden: true });
-  const files = planned.flatMap(({ group, files: going }) => {
-    const found = groups.find((one) => one.group === group);
-    return going.map((at) => found.files[at]);
+  const found = new Map(groups.map((group) => [group.group, group]));
+  const shown = planned.map(({ group, keep, files }) => {
+    const { tier, reason, files: all } = found.get(group);
+    return { tier, reason, keep: all[keep], files: files.map((at) => all[at]) };
   });
+  const files = shown.flatMap((group) => group.files);
+  const where = h("div", { class: "stack" });
   const problem = h("p", { class: "notice bad", role: "alert", hidden: true });
-  const make = button("Apply the plan …", async () => {
+  const destination = h("input", { class: "field grow", type: "text", placeholder: "/home/me/Duplicates", "aria-label": "Folder to move to", hidden: true, onchange: () => look() });
+  const order = () => ({ action, groups: planned, ...(action === "move" ? { destination: destination.value.trim() } : {}) });
+  const attempt = async (act) => {
     problem.hidden = true;
     try {
-      const body = { action, groups: planned };
-      if (action === "move") body.destination = destination.value.trim();
-      const plan = await post("/api/plans", body);
-      await apply(page, plan, options);
+      await act();
     } catch (error) {
       problem.textContent = error.message;
       problem.hidden = false;
     }
-  }, { kind: "first" });
+  };
+  const look = () => attempt(async () => {
+    where.replaceChildren();
+    if (action === "move" && !destination.value.trim()) return;
+    where.replaceChildren(...placesOf((await post("/api/plans/preview", order())).places, { future: true }));
+  });
   const chosen = select("What happens to the files that go", ACTIONS, action, (value) => {
     action = value;
     destination.hidden = value !== "move";
+    look();
   });
   page.replaceChildren(
     back(), h("h1", {}, "Review the plan"),
-    h("div", { class: "figures" },
-      figure(planned.length.toLocaleString("en"), planned.length === 1 ? "group" : "groups"), figure(files.length.toLocaleString("en"), files.length === 1 ? "file goes" : "files go"),
-      figure(bytes(files.reduce((sum, file) => sum + (file.bytes ?? 0), 0)), "freed once the trash is emptied")),
+    h("p", {}, h("b", { class: "number" }, plural(files.length, "file")), ` of ${plural(planned.length, "group")} would go, `,
+      h("b", { class: "number" }, bytes(files.reduce((sum, file) => sum + (file.bytes ?? 0), 0))), ". One file of each group stays where it is."),
     h("div", { class: "card stack" },
-      h("div", { class: "row" }, chosen, destination, h("span", { class: "grow" }), make), problem,
-      h("p", { class: "muted small" }, "Nothing is deleted: the files are moved and can all be put back. Each file is compared with the plan once more right before its turn.")),
-    steps(planned.map(({ group, keep, files: going }) => {
-      const found = groups.find((one) => one.group === group);
-      return { tier: found.tier, reason: found.reason, suggested: keep === 0, photo: found.files[keep].photo, keep: found.files[keep], files: going.map((at) => found.files[at]) };
-    }), action));
+      h("div", { class: "row" }, chosen, destination, h("span", { class: "grow" }), button("Apply the plan …", () => attempt(async () => apply(page, await post("/api/plans", order()), options)), { kind: "first" })),
+      where, problem,
+      h("p", { class: "muted small" }, "Nothing is deleted: all of it can be put back. Each file is compared with the plan once more right before its turn.")),
+    ...planPictures(shown));
+  await look();
 }
 
-function showPlan(page, plan, options, outcomes = null) {
+/** Where the files go or are, and how the space comes free: by emptying that. */
+function placesOf(places, { future = false, onshow = null } = {}) {
+  return places.map((place, at) => {
+    const how = { desktop: "the trash of your desktop: empty it there to free the space", hidden: "a hidden folder on the same drive: delete it to free the space", folder: "the folder that you chose" }[place.kind];
+    return h("div", { class: "place" }, icon(place.kind === "folder" ? "folder" : "undo"),
+      h("div", { class: "grow" }, h("div", {}, future ? "They go to " : "They are in ", h("b", { class: "path" }, place.folder)),
+        h("div", { class: "muted small number" }, `${how} · ${plural(place.files, "file")}, ${bytes(place.bytes)}`)),
+      onshow ? button(place.kind === "folder" ? "Show the folder" : "Show the trash, to empty it", () => onshow(at)) : null);
+  });
+}
+
+async function showPlan(page, id, options, outcomes = null) {
+  const address = `/api/plans/${encodeURIComponent(id)}`;
+  const [plan, { photos }, status] = await Promise.all([get(address), get(`${address}/photos`), libraryStatus()]);
+  const known = new Map(photos.map((one) => [one.path, one.photo]));
+  const pictured = (file) => ({ ...file, photo: known.get(file.path) });
   const [words, colour] = STATES[plan.state] ?? [plan.state, ""];
+  const moved = plan.state === "applied" || plan.state === "partly";
   const verbs = h("div", { class: "row" });
-  if (plan.state === "made" || plan.state === "undone" || plan.state === "partly") verbs.append(button("Apply the plan …", () => apply(page, plan, options), { kind: "first" }));
-  if (plan.state === "applied" || plan.state === "partly") verbs.append(button([icon("undo"), "Undo the plan"], () => undo(page, plan, options)));
+  if (plan.state !== "applied") verbs.append(button("Apply the plan …", () => apply(page, plan, options), { kind: "first" }));
+  if (moved) verbs.append(button([icon("undo"), "Undo the plan"], () => change(page, plan, options, "undo", options.onundone)));
   const failed = outcomes?.filter((one) => !one.done) ?? [];
+  const files = plan.groups.reduce((sum, group) => sum + group.files.length, 0);
+  const reveal = (place) => post(`${address}/reveal`, { place }).catch((error) => toast(error.message, { bad: true }));
   page.replaceChildren(
     back(),
     h("div", { class: "row" }, h("h1", {}, "Plan"), h("span", { class: `tag ${colour}` }, words), h("span", { class: "muted small" }, plan.created ? moment(plan.created) : "")),
     outcomes ? h("p", { class: `notice ${failed.length ? "bad" : ""}`, role: "status" }, failed.length
       ? `${plural(outcomes.length - failed.length, "file")} done, ${plural(failed.length, "file")} not.`
       : `${plural(outcomes.length, "file")} done.${plan.state === "applied" ? " All of it can be undone." : ""}`) : "",
-    h("div", { class: "figures" },
-      figure(plan.groups.length.toLocaleString("en"), plan.groups.length === 1 ? "group" : "groups"), figure(plan.groups.reduce((sum, group) => sum + group.files.length, 0).toLocaleString("en"), "files"),
-      figure(bytes(plan.bytes ?? 0), "freed once the trash is emptied")),
-    h("div", { class: "card" }, verbs),
+    h("p", {}, `${plural(files, "file")} of ${plural(plan.groups.length, "group")}, `, h("b", { class: "number" }, bytes(plan.bytes ?? 0)), "."),
+    h("div", { class: "card stack" }, verbs, ...placesOf(plan.places, { future: !moved, onshow: moved && status.can_reveal ? reveal : null })),
     failed.length ? h("ul", { class: "list card" }, ...failed.map((one) => h("li", { class: "small" }, h("span", { class: "path grow" }, one.path), h("span", { class: "tag bad" }, one.text)))) : "",
-    steps(plan.groups, plan.action, new Map(outcomes?.map((one) => [one.path, one]))));
+    ...planPictures(plan.groups.map((group) => ({ ...group, keep: pictured(group.keep), files: group.files.map(pictured) })), new Map(outcomes?.map((one) => [one.path, one]))));
 }
-
-function steps(groups, action, outcomes = new Map()) {
-  return h("ol", { class: "steps", "aria-label": "Steps" }, ...groups.map((group) => h("li", { class: "step-group" },
-    group.photo ? h("img", { src: thumbnail(group.photo, 64), alt: "" }) : h("span", { class: "muted small number" }, group.tier),
-    h("ul", {},
-      step("stays", "good", group.keep, group.suggested === false ? "your choice" : group.reason),
-      ...group.files.map((file) => step(outcomes.get(file.path)?.text ?? VERBS[action], outcomes.get(file.path)?.done === false ? "bad" : "warm", file, file.bytes == null ? "" : bytes(file.bytes)))))));
-}
-
-const step = (words, colour, file, note) => h("li", {},
-  h("span", { class: `tag ${colour}` }, words),
-  h("span", { class: "path" }, h("b", {}, fileName(file.path)), " ", h("span", { class: "muted" }, folderOf(file.path))),
-  h("span", { class: "muted number" }, note));
-
-const figure = (value, words) => h("div", {}, h("b", {}, value), h("span", {}, words));
 
 async function apply(page, plan, options) {
   const files = plan.groups.reduce((sum, group) => sum + group.files.length, 0);
   const sure = await confirmed("Apply the plan?", [
-    `${plural(files, "file")} (${bytes(plan.bytes ?? 0)}): ${VERBS[plan.action]}.`, "One file of each group stays where it is. You can undo all of it here.",
+    `${plural(files, "file")} (${bytes(plan.bytes ?? 0)}) ${VERBS[plan.action]}.`, "One file of each group stays where it is. You can undo all of it here.",
   ], "Apply");
-  if (!sure) return;
-  await change(page, plan, options, "apply", options.onapplied);
+  if (sure) await change(page, plan, options, "apply", options.onapplied);
 }
-
-const undo = (page, plan, options) => change(page, plan, options, "undo", options.onundone);
 
 async function change(page, plan, options, verb, then) {
   page.setAttribute("aria-busy", "true");
   try {
     const { outcomes } = await post(`/api/plans/${encodeURIComponent(plan.id)}/${verb}`);
     then?.();
-    const now = await get(`/api/plans/${encodeURIComponent(plan.id)}`);
     history.replaceState(null, "", `/duplicates?plan=${encodeURIComponent(plan.id)}`);
-    showPlan(page, now, options, outcomes);
+    await showPlan(page, plan.id, options, outcomes);
     announce(`${plural(outcomes.length, "file")} ${verb === "apply" ? "done" : "put back"}`);
     page.querySelector(".button")?.focus();
   } catch (error) {

@@ -1,0 +1,41 @@
+"""The photos that files hold, for pages that know paths alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from vitsearch.storage.database import path_to_value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from vitsearch.library import Library
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedFile:
+    """A file and its photo."""
+
+    path: Path
+    photo: int
+    width: int
+    height: int
+
+
+def placed_files(library: Library, paths: Iterable[Path]) -> dict[Path, PlacedFile]:
+    """Return the photos of these files, those that have gone meanwhile included, as far as the library knows them."""
+    roots = library.catalog.roots()
+    found: dict[Path, PlacedFile] = {}
+    for path in paths:
+        root = next((root for root in roots if path.is_relative_to(root.path)), None)
+        if root is None:
+            continue
+        for row in library.catalog.database.rows(
+            "SELECT p.id, p.width, p.height FROM files f JOIN photos p ON p.id = f.photo "
+            "WHERE f.root = ? AND f.path = ?",
+            [root.id, path_to_value(str(path.relative_to(root.path)))],
+        ):
+            found[path] = PlacedFile(path, *cast("tuple[int, int, int]", tuple(row)))
+    return found

@@ -1,0 +1,54 @@
+// The pictures of a group: all at once, large, or two of them. The one to keep is on the left.
+
+import { picture, thumbnail } from "./api.js";
+import { facts, whatItIs } from "./copy_words.js";
+import { fileName, folderOf, h } from "./dom.js";
+
+// Beyond this many, pictures are small enough for thumbnails.
+const LARGE = 9;
+
+/** `kept`: the position of the file that stays; `at`: the one that is looked at; `decided`: whether somebody has said so. */
+export function copies(group, { kept, at, decided, onchoose, onkeep }) {
+  const burst = group.tier === "burst";
+  const order = [kept, ...group.files.keys()].filter((one, place, all) => all.indexOf(one) === place);
+  const figures = order.map((number) => {
+    const file = group.files[number];
+    const stays = number === kept;
+    const name = fileName(file.path);
+    return h("figure", { class: `copy ${burst ? "" : stays ? "stays" : "goes"}`, "aria-current": String(number === at) },
+      h("button", { type: "button", class: "look", "aria-label": `${name}: compare`, onclick: () => onchoose(number) },
+        h("img", { src: order.length > LARGE ? thumbnail(file.photo, 320) : picture(file.photo), alt: name, decoding: "async", loading: "lazy" })),
+      h("figcaption", {},
+        h("span", { class: "line" }, burst ? null : tag(stays, decided), h("b", { class: "path" }, name)),
+        h("span", { class: "small" }, stays ? "" : whatItIs(file)),
+        h("span", { class: "muted small path" }, folderOf(file.path)),
+        h("span", { class: "muted small number" }, facts(file)),
+        burst || stays ? null : h("button", { type: "button", class: "link small", onclick: () => onkeep(number) }, "Keep this one instead")));
+  });
+  return h("div", { class: `copies many-${Math.min(figures.length, 7)}` }, figures[0], h("div", { class: "others" }, ...figures.slice(1)));
+}
+
+/** Two files on the stage, what is known of each below, and the other files of a larger group. */
+export function pair(stage, group, { kept, other, mode, decided, onchoose }) {
+  const marked = group.tier !== "burst";
+  const shown = [kept, other].map((at) => {
+    const file = group.files[at];
+    const name = fileName(file.path);
+    return {
+      source: picture(file.photo), width: file.width || 4, height: file.height || 3, name,
+      plate: () => [...(marked ? [tag(at === kept, decided)] : []), h("b", {}, name)],
+    };
+  });
+  stage.show(shown[0], shown[1], mode);
+  const caption = (at) => {
+    const file = group.files[at];
+    return h("div", { class: `caption ${marked ? (at === kept ? "stays" : "goes") : ""}` }, h("b", { class: "path" }, fileName(file.path)),
+      at === kept ? null : h("span", {}, whatItIs(file)), h("span", { class: "muted path" }, folderOf(file.path)), h("span", { class: "muted number" }, facts(file)));
+  };
+  const strip = h("div", { class: "strip members", role: "group", "aria-label": "Files of this group" }, ...group.files.map((file, at) => h("button", {
+    type: "button", class: at === kept ? "stays" : "", "aria-pressed": String(at === other), "aria-label": fileName(file.path), onclick: () => onchoose(at),
+  }, h("img", { src: thumbnail(file.photo, 64), alt: "" }))));
+  return [stage.element, h("div", { class: "captions small" }, caption(kept), caption(other)), ...(group.files.length > 2 ? [strip] : [])];
+}
+
+const tag = (stays, decided) => h("span", { class: `tag ${stays ? "good" : "bad"}` }, stays ? (decided ? "stays" : "keep") : (decided ? "goes" : "would go"));

@@ -1,0 +1,34 @@
+// What copies are called, and what is said of one: words as people use them.
+
+import { bytes, moment } from "./dom.js";
+
+export const TIERS = { exact: "Identical files", pixels: "Same picture", near: "Edited copies", burst: "Bursts" };
+
+export const TIER_NOTES = {
+  exact: "Byte for byte the same as the file that stays.",
+  pixels: "The same picture as the file that stays, in another format or with other notes.",
+  near: "The same shot as the file that stays: smaller, cropped, brighter, with a border …",
+  burst: "Other shots of the same moment. They are never part of a plan.",
+};
+
+/** What a file is to the one that is kept. */
+export function whatItIs(file) {
+  if (file.tier === "exact") return "identical file";
+  if (file.tier === "pixels") return "same picture, in another format or with other notes";
+  const { transform } = file;
+  if (file.tier === "burst") return transform && transform !== "none found" ? `another shot, ${transform}` : "another shot of the moment";
+  return !transform || transform === "none found" ? "the same shot" : transform === "same frame" ? "saved again" : transform;
+}
+
+/** Format, size in pixels and bytes, and the date. */
+export function facts(file) {
+  return [
+    file.format, file.width ? `${file.width} × ${file.height}` : "", file.bytes ? bytes(file.bytes) : "",
+    file.taken ? moment(file.taken) : "no date",
+  ].filter(Boolean).join(" · ");
+}
+
+/** Why the first file of a group is the one to keep: a sentence of the reasons that decided. */
+export function whyKept(group) {
+  return group.reason.split("; ").map((one) => one.replace(/ \(([^)]*)\)$/, ": $1").replace(/(\d+) x (\d+)/, "$1 × $2")).join(", ");
+}
