@@ -21,7 +21,8 @@ _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5", "*.msgpack")
 class Checkpoint:
     """Weights that are here: `model` is the registry name, hub id or folder that they go by.
 
-    `revision` is the commit of the hub's repository, "" for weights from elsewhere.
+    `revision` is the commit of the hub's repository, "" for weights from elsewhere. `origin` says of a checkpoint that
+    was translated from another layout which one that was.
     """
 
     model: str
@@ -29,6 +30,7 @@ class Checkpoint:
     source: Source
     license: str
     revision: str = ""
+    origin: str = ""
 
 
 def weight_files(folder: Path) -> tuple[Path, ...]:
@@ -47,8 +49,8 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
         pickled = sorted(path.name for pattern in _PICKLED for path in folder.glob(pattern))
         if pickled:
             raise WeightsUnavailable(
-                f"{folder} has only pickled weights ({pickled[0]}), which can run code when they are read: convert "
-                "them with transformers' `save_pretrained`, or choose a checkpoint with model.safetensors"
+                f"{folder} has only pickled weights ({pickled[0]}), which can run code when they are read: choose a "
+                "checkpoint with model.safetensors, or name the file itself if it is torchvision's, DINO's or DINOv2's"
             )
         raise WeightsUnavailable(
             f"{folder} has no model.safetensors: it is not a checkpoint that vitsearch can load"

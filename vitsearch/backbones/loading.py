@@ -67,7 +67,7 @@ def load_backbone(
     readout: Readout | None = None,
     notice: Callable[[str], None] = _silent,
 ) -> Backbone:
-    """Load a model by registry name, hub id or folder; None chooses the default and says which and why.
+    """Load a model by registry name, hub id, folder or file; None chooses the default and says which and why.
 
     Raises:
         UnknownModel: no registry name, hub id or folder is called this.
@@ -150,9 +150,8 @@ def describe(model: str, *, cache: Path) -> ModelDescription:
     notes = known.notes if known else ""
     checkpoint = find_locally(model, cache=cache)
     if checkpoint is not None and (known is None or is_cached(model, cache=cache)):
-        return ModelDescription(
-            make_spec(checkpoint, read_facts(checkpoint.folder), cache=cache), cached=True, notes=notes
-        )
+        spec = make_spec(checkpoint, read_facts(checkpoint.folder), cache=cache)
+        return ModelDescription(spec, cached=True, notes=notes or checkpoint.origin)
     if known is None:
         raise WeightsUnavailable(
             f"{model} is not on this machine: get it first with `vitsearch models pull {model}`"

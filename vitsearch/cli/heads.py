@@ -183,7 +183,9 @@ def from_text(
 @heads.command("import")
 @click.argument("name")
 @click.option(
-    "--model", required=True, help="A classifier: a Hugging Face id, a local folder or a registered model."
+    "--model",
+    required=True,
+    help="A classifier: a Hugging Face id, a local folder or file, or a registered model.",
 )
 @json_option
 @pass_session

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("folders", nargs=-1, type=click.Path(), metavar="[FOLDER]...")
-@click.option("--model", help="The model to embed with, on the first run. See `vitsearch models list`.")
+@click.option("--model", help="The model to embed with, on the first run: a name, hub id, folder or file.")
 @click.option(
     "--change-model", is_flag=True, help="Embed every photo again with --model; searches go on meanwhile."
 )

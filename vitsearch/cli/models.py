@@ -37,7 +37,7 @@ def list_models(session: Session, as_json: bool) -> None:
     """List the models that have a name here.
 
     Any Hugging Face id or local folder of a ViT, DeiT, DINO, DINOv2, DINOv3, BEiT, CLIP or SigLIP checkpoint can be
-    used in place of a name.
+    used in place of a name, and so can a checkpoint file of torchvision, DINO, DINOv2, timm or OpenCLIP.
     """
     from vitsearch.backbones import list_models
     from vitsearch.backbones.weights import is_cached
