@@ -335,9 +335,10 @@ class Library:
             known_row = partial(self._stored_row, space_id, space)
         if k < 1:
             raise BadQuery(f"k is {k}: ask for at least one match")
-        if store is not None and (where.keyword or where.rating is not None):
+        beyond = (where.keyword, where.rating, where.place, where.favourite)
+        if store is not None and any(value not in (None, "") for value in beyond):
             raise BadQuery(
-                "a store does not hold keywords and ratings: search the library, or leave them away"
+                "a store does not hold keywords, ratings, places and favourites: search the library, or leave them away"
             )
         if not examples and not text:
             raise BadQuery("there is nothing to search for: give an image or --text")

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from vitsearch.errors import HeadError
-from vitsearch.heads.xmp import read_keywords, sidecar_path, write_keywords
+from vitsearch.heads.xmp import read_keywords, sidecar_path, write_keywords, write_rating
+from vitsearch.photos.xmp import read_xmp
 
 DARKTABLE = """<?xml version="1.0" encoding="UTF-8"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/" x:xmptk="XMP Core 4.4.0-Exiv2">
@@ -218,3 +219,42 @@ def test_whatever_is_written_is_read_back(tmp_path_factory, first, second):
     write_keywords(photo, second, remove=first)
     assert set(read_keywords(photo)) == set(second)
     ET.parse(sidecar_path(photo))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('<rdf:Description rdf:about="" xmp:Rating="2"/>', 'xmp:Rating="5"'),
+        (
+            "<rdf:Description rdf:about='' xmp:Rating = '2' xmp:Label='x'/>",
+            "xmp:Rating = \"5\" xmp:Label='x'",
+        ),
+        ("<rdf:Description><xmp:Rating>1</xmp:Rating></rdf:Description>", "<xmp:Rating>5</xmp:Rating>"),
+        ("<rdf:Description><xmp:Rating/></rdf:Description>", "<xmp:Rating>5</xmp:Rating>"),
+        ('<rdf:Description dc:format="a > b"/>', 'dc:format="a > b">'),
+    ],
+)
+def test_a_rating_changes_what_is_there_and_nothing_else(tmp_path, before, after):
+    photo, sidecar = tmp_path / "a.jpg", tmp_path / "a.jpg.xmp"
+    head = (
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" '
+        'xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmlns:dc="http://purl.org/dc/elements/1.1/"><!-- kept -->'
+    )
+    tail = "<!-- too --></rdf:RDF></x:xmpmeta>"
+    sidecar.write_text(head + before + tail)
+    assert write_rating(photo, 5) is True
+    written = sidecar.read_text()
+    assert written.startswith(head)
+    assert written.endswith(tail)
+    assert after in written
+    assert read_xmp(sidecar.read_bytes()).first("xmp:Rating") == "5"
+    assert write_rating(photo, 5) is False
+    assert sidecar.read_text() == written
+
+
+def test_a_rating_makes_a_sidecar_where_there_is_none(tmp_path):
+    assert write_rating(tmp_path / "a.jpg", 5) is True
+    assert read_xmp((tmp_path / "a.jpg.xmp").read_bytes()).first("xmp:Rating") == "5"
+    write_keywords(tmp_path / "a.jpg", ["cat"])
+    assert read_xmp((tmp_path / "a.jpg.xmp").read_bytes()).first("xmp:Rating") == "5"
+    assert read_keywords(tmp_path / "a.jpg") == ("cat",)

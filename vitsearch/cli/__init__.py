@@ -17,6 +17,7 @@ from vitsearch.cli.duplicates import duplicates
 from vitsearch.cli.evaluate import evaluate
 from vitsearch.cli.explain import explain
 from vitsearch.cli.export import export
+from vitsearch.cli.favourites import favourites
 from vitsearch.cli.heads import heads
 from vitsearch.cli.importing import import_
 from vitsearch.cli.index import index
@@ -68,6 +69,7 @@ for command in (
     serve,
     label,
     heads,
+    favourites,
     duplicates,
     apply,
     undo,

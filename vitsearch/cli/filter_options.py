@@ -12,6 +12,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+class Place(click.ParamType[str]):
+    """A latitude and a longitude."""
+
+    name = "lat,lon"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check the form, and leave one digit of each."""
+        try:
+            latitude, longitude = map(float, str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not a place: write latitude and longitude, as in 48.2,16.4", param, ctx)
+        return f"{latitude:.1f},{longitude:.1f}"
+
+
 class Day(click.ParamType[str]):
     """A year, a month or a day."""
 
@@ -43,6 +57,12 @@ _OPTIONS = {
     "rating": click.option(
         "--rating", type=click.IntRange(1, 5), help="Only photos rated with so many stars or more."
     ),
+    "place": click.option(
+        "--place",
+        type=Place(),
+        help="Only photos taken at this latitude and longitude, to a tenth of a degree.",
+    ),
+    "favourite": click.option("--favourite", is_flag=True, default=None, help="Only favourites."),
 }
 
 

@@ -1,4 +1,4 @@
-"""Labels as keywords in XMP sidecar files, which photo programs read; the photo itself is never written to.
+"""Labels as keywords, and favourites as ratings, in XMP sidecar files, which photo programs read; no photo is changed.
 
 The keywords go into `photo.jpg.xmp`, the name that digiKam, darktable, Immich and PhotoPrism give a sidecar and that is
 unambiguous where a RAW file and a JPEG share a name. Adobe's form, `photo.xmp`, is read by Lightroom for RAW files only
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _DC = "http://purl.org/dc/elements/1.1/"
 _SUBJECT = (_DC, "subject")
+_XMP = "http://ns.adobe.com/xap/1.0/"
+_RATING = (_XMP, "Rating")
 # digiKam and Lightroom read their own list before dc:subject, so that where one exists it must be kept in step.
 _OTHER_LISTS = (
     ("http://www.digikam.org/ns/1.0/", "TagsList"),
@@ -92,24 +94,42 @@ def write_keywords(photo: Path, keywords: Sequence[str], *, remove: Collection[s
     """
     if keywords:
         check_labels(list(dict.fromkeys(keywords)))
-    path = sidecar_path(photo)
-    if path.is_symlink():
-        raise HeadError(
-            f"{path} is a symbolic link: write keywords to the file that it stands for, or remove it"
-        )
-    before = _read(path) if path.exists() else _EMPTY
-    root = _parse(before, path)
+    path, before, root = _sidecar(photo)
     present = [keyword for _, keyword in _keywords(_find_list(root, _SUBJECT))]
     added = tuple(keyword for keyword in dict.fromkeys(keywords) if keyword not in present)
     gone = set(remove) - set(keywords)
     removed = tuple(keyword for keyword in present if keyword in gone)
-    edits = _edits(root, before, path, keywords, gone)
-    if edits:
-        try:
-            atomic.write(path, _splice(before, edits))
-        except OSError as error:
-            raise HeadError(f"cannot write {path}: {error.strerror or error}") from error
+    _write(path, before, _edits(root, before, path, keywords, gone))
     return SidecarChange(path, added, removed)
+
+
+def write_rating(photo: Path, stars: int) -> bool:
+    """Put a rating of 1 to 5 stars into a photo's sidecar; everything else in it stays. Returns whether it is new.
+
+    Raises `HeadError` as `write_keywords`.
+    """
+    path, before, root = _sidecar(photo)
+    edits = _rating_edits(root, before, path, str(stars))
+    _write(path, before, edits)
+    return bool(edits)
+
+
+def _sidecar(photo: Path) -> tuple[Path, bytes, _Element]:
+    """Return where a photo's sidecar is or will be, what is in it, and its outermost element."""
+    path = sidecar_path(photo)
+    if path.is_symlink():
+        raise HeadError(f"{path} is a symbolic link: write to the file that it stands for, or remove it")
+    content = _read(path) if path.exists() else _EMPTY
+    return path, content, _parse(content, path)
+
+
+def _write(path: Path, before: bytes, edits: list[_Edit]) -> None:
+    if not edits:
+        return
+    try:
+        atomic.write(path, _splice(before, edits))
+    except OSError as error:
+        raise HeadError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 @dataclass(slots=True)
@@ -124,6 +144,8 @@ class _Element:
     close: int = -1
     end: int = -1
     text: str = ""
+    attributes: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    """Prefix and value, by name."""
     children: list[_Element] = field(default_factory=list)
 
     def walk(self) -> Iterator[_Element]:
@@ -182,14 +204,16 @@ class _Outline:
         return self._root
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
-        del attributes
-        uri, local, prefix = ([*name.split(" "), ""] if " " in name else ["", name, ""])[:3]
+        uri, local, prefix = _name_parts(name)
         start = self._parser.CurrentByteIndex
         tag = _START_TAG.match(self._content, start)
         self._count += 1
         if tag is None or len(self._open) >= _DEEPEST or self._count > _MOST_ELEMENTS:
             raise ValueError(f"cannot follow its elements at byte {start}")
         element = _Element((uri, local), prefix, start, tag.end(), tag[1] == b"/")
+        for attribute, value in attributes.items():
+            uri, local, prefix = _name_parts(attribute)
+            element.attributes[uri, local] = (prefix, value)
         if self._open:
             self._open[-1].children.append(element)
         else:
@@ -211,6 +235,12 @@ class _Outline:
     def _doctype(self, *declaration: object) -> None:
         del declaration
         raise ValueError("it declares a document type")
+
+
+def _name_parts(name: str) -> tuple[str, str, str]:
+    """Namespace, local name and prefix, as expat joins them."""
+    uri, local, prefix = ([*name.split(" "), ""] if " " in name else ["", name, ""])[:3]
+    return uri, local, prefix
 
 
 def _find_list(root: _Element, name: tuple[str, str]) -> _Element | None:
@@ -247,8 +277,41 @@ def _edits(
     return edits
 
 
+def _rating_edits(root: _Element, content: bytes, path: Path, stars: str) -> list[_Edit]:
+    """An attribute or an element that is there is changed, or an element is put into the first rdf:Description."""
+    for element in root.walk():
+        if element.name == _RATING:
+            if element.text.strip() == stars:
+                return []
+            if element.empty:
+                return [_insert(element, stars, at=element.close)]
+            return [_Edit(element.inner, element.close, stars.encode())]
+        if _RATING in element.attributes:
+            prefix, value = element.attributes[_RATING]
+            if value.strip() == stars:
+                return []
+            name = re.escape(f"{prefix}:{_RATING[1]}".encode())
+            found = re.compile(rb"\s" + name + rb"\s*=\s*(\"[^\"]*\"|'[^']*')").search(
+                content, element.start, element.inner
+            )
+            assert found is not None, "expat has read it there"
+            return [_Edit(found.start(1), found.end(1), f'"{stars}"'.encode())]
+    parent = _description(root, path)
+    rating = f'\n   <xmp:Rating xmlns:xmp="{_XMP}">{stars}</xmp:Rating>\n  '
+    return [_insert(parent, rating, at=parent.close)]
+
+
 def _new_subject(root: _Element, path: Path, keywords: Sequence[str]) -> _Edit:
     """Put a dc:subject at the end of the first rdf:Description."""
+    parent = _description(root, path)
+    items = _items(list(dict.fromkeys(keywords)), "rdf", "\n     ")
+    bag = f"\n    <rdf:Bag>{items}\n    </rdf:Bag>\n   "
+    subject = f'\n   <dc:subject xmlns:dc="{_DC}" xmlns:rdf="{_RDF}">{bag}</dc:subject>'
+    return _insert(parent, f"{subject}\n  ", at=parent.close)
+
+
+def _description(root: _Element, path: Path) -> _Element:
+    """The first rdf:Description."""
     parent = next(
         (
             child
@@ -261,10 +324,7 @@ def _new_subject(root: _Element, path: Path, keywords: Sequence[str]) -> _Edit:
     )
     if parent is None:
         raise HeadError(f"{path} is no XMP sidecar: it has no rdf:Description; mend or remove it")
-    items = _items(list(dict.fromkeys(keywords)), "rdf", "\n     ")
-    bag = f"\n    <rdf:Bag>{items}\n    </rdf:Bag>\n   "
-    subject = f'\n   <dc:subject xmlns:dc="{_DC}" xmlns:rdf="{_RDF}">{bag}</dc:subject>'
-    return _insert(parent, f"{subject}\n  ", at=parent.close)
+    return parent
 
 
 def _addition(

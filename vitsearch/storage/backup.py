@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from vitsearch.storage.database import Value
+
 FORMAT = 1
 _KEPT, _KEPT_BYTES = 20, 512 << 20
 _DAY_SECONDS = 24 * 3600
@@ -34,6 +36,7 @@ _AT_ONCE = 1000
 _TABLES = (
     "CREATE TABLE examples (head TEXT, photo_hash BLOB, label TEXT, corrected INTEGER)",
     "CREATE TABLE not_duplicates (first BLOB, second BLOB)",
+    "CREATE TABLE favourites (photo_hash BLOB)",
     "CREATE TABLE heads (name TEXT, file BLOB)",
     "CREATE TABLE roots (path)",
     "CREATE TABLE spaces (description TEXT)",
@@ -49,6 +52,7 @@ _COPIED = {
         "JOIN photos a ON a.id = n.first JOIN photos b ON b.id = n.second "
         "UNION SELECT first, second FROM kept_not_duplicates ORDER BY 1, 2"
     ),
+    "favourites": "SELECT photo_hash FROM favourites ORDER BY photo_hash",
     "roots": "SELECT path FROM roots ORDER BY path",
     "spaces": "SELECT description FROM spaces WHERE active",
 }
@@ -81,7 +85,7 @@ def write_backup(database: Database, layout: Layout, path: Path) -> int:
                 rows = database.rows(sql)
                 if rows:
                     backup.run_many(f"INSERT INTO {name} VALUES ({','.join('?' * len(rows[0]))})", rows)
-                written += len(rows) if name in ("examples", "not_duplicates") else 0
+                written += len(rows) if name in ("examples", "not_duplicates", "favourites") else 0
             for head in sorted(layout.heads.glob("*.safetensors")):
                 backup.run("INSERT INTO heads VALUES (?, ?)", [head.stem, head.read_bytes()])
                 written += 1
@@ -150,12 +154,14 @@ def restore(database: Database, path: Path) -> Restored:
     with _reading(path) as backup:
         examples = [row for row in backup.rows("SELECT * FROM examples") if _is_example(row)]
         pairs = [row for row in backup.rows("SELECT * FROM not_duplicates") if _is_pair(row)]
+        favourites = [row for row in _favourites(backup) if _is_hash(row[0])]
     with database.write():
         database.run_many(
             "INSERT OR IGNORE INTO kept_head_examples (head, photo_hash, label, corrected) VALUES (?, ?, ?, ?)",
             examples,
         )
         database.run_many("INSERT OR IGNORE INTO kept_not_duplicates VALUES (?, ?)", pairs)
+        database.run_many("INSERT OR IGNORE INTO favourites VALUES (?)", favourites)
         bring_all_decisions_back(database)
     after = _counts(database)
     return Restored(
@@ -196,6 +202,8 @@ def erase_from_backups(layout: Layout, photo_hashes: list[bytes], roots: list[st
                         f"DELETE FROM not_duplicates WHERE first IN ({marks}) OR second IN ({marks})",
                         [*part, *part],
                     )
+                    if _has_favourites(backup):
+                        backup.run(f"DELETE FROM favourites WHERE photo_hash IN ({marks})", part)
                 backup.run(f"DELETE FROM roots WHERE path NOT IN ({','.join('?' * len(roots))})", roots)
             backup.rows("VACUUM")  # outside of any transaction
         finally:
@@ -238,6 +246,16 @@ def _counts(database: Database) -> tuple[int, int, int, int]:
     tables = ("head_examples", "not_duplicates", "kept_head_examples", "kept_not_duplicates")
     counts = [cast("int", database.scalar(f"SELECT count(*) FROM {table}")) for table in tables]
     return counts[0], counts[1], counts[2], counts[3]
+
+
+def _has_favourites(backup: Database) -> bool:
+    """Whether a version wrote the backup that knew favourites."""
+    sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'favourites')"
+    return bool(backup.scalar(sql))
+
+
+def _favourites(backup: Database) -> list[tuple[Value, ...]]:
+    return backup.rows("SELECT photo_hash FROM favourites") if _has_favourites(backup) else []
 
 
 def _is_example(row: tuple[object, ...]) -> bool:

@@ -27,7 +27,8 @@ def _about_photo(sql: str) -> Any:  # noqa: ANN401 - as dataclasses.field
 class Filter:
     """Which photos a search is about. Dates are ISO text, compared by prefix; `camera` is part of its name.
 
-    `keyword` is one of the photo's keywords, in any case; `rating` the least one, 1 to 5.
+    `keyword` is one of the photo's keywords, in any case; `rating` the least one, 1 to 5; `place` a
+    latitude and longitude with one digit each, as "48.2,16.4"; `favourite` whether it is one.
 
     `folders`: made absolute, as a person wrote them. Photos are below such a folder by the path that they were found
     under, or by that which the folder has once its links are followed.
@@ -41,6 +42,8 @@ class Filter:
         "EXISTS (SELECT 1 FROM json_each(p.keywords) k WHERE casefolded(k.value) = casefolded(?))"
     )
     rating: int | None = _about_photo("p.rating >= ?")
+    place: str | None = _about_photo("printf('%.1f,%.1f', p.latitude, p.longitude) = ?")
+    favourite: bool | None = _about_photo("(p.photo_hash IN (SELECT photo_hash FROM favourites)) = ?")
 
     def __post_init__(self) -> None:
         """Take folders as people give them: text, relative, one alone."""

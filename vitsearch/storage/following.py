@@ -10,11 +10,12 @@ if TYPE_CHECKING:
     from vitsearch.storage.database import Database
 
 
-# What people said of photos that are not here, by the hashes of those.
+# What people said of photos, by the hashes of those, whether they are here or not.
 _KEPT_BY_HASH = (
     ("kept_not_duplicates", "first"),
     ("kept_not_duplicates", "second"),
     ("kept_head_examples", "photo_hash"),
+    ("favourites", "photo_hash"),
 )
 
 

@@ -27,6 +27,8 @@ Arrangement = Literal["date", "folder", "label"]
 _MONTHS = "January February March April May June July August September October November December".split()
 # A thousand times wider than high is no photo; a layout must not break on one.
 _WIDEST = 1000.0
+# Of places and keywords, a menu holds so many.
+_MOST_COUNTED = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +64,20 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Facets:
-    """What a library can be narrowed down to. Folders count what is at or below them; months are newest first."""
+    """What a library can be narrowed down to. Folders count what is at or below them; months are newest first.
+
+    Places are latitude and longitude to a tenth of a degree, the most frequent first, as keywords are; ratings count
+    what has so many stars or more.
+    """
 
     folders: tuple[Count, ...]
     cameras: tuple[Count, ...]
     months: tuple[Count, ...]
     undated: int
+    places: tuple[Count, ...]
+    ratings: tuple[Count, ...]
+    keywords: tuple[Count, ...]
+    favourites: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +158,38 @@ class Listing:
             f"SELECT substr(taken, 1, 7), count(*) FROM photos p WHERE {present} GROUP BY 1 ORDER BY 1 DESC",
             roots,
         )
+        places = self._counts(
+            "SELECT printf('%.1f,%.1f', latitude, longitude), count(*) FROM photos p "
+            f"WHERE {present} AND latitude IS NOT NULL AND longitude IS NOT NULL "
+            f"GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {_MOST_COUNTED}",
+            roots,
+        )
+        keywords = self._counts(
+            "SELECT k.value, count(DISTINCT p.id) FROM photos p, json_each(p.keywords) k "
+            f"WHERE {present} AND k.type = 'text' GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {_MOST_COUNTED}",
+            roots,
+        )
+        rated = self._counts(
+            f"SELECT rating, count(*) FROM photos p WHERE {present} AND rating BETWEEN 1 AND 5 GROUP BY 1",
+            roots,
+        )
+        favourites = self._database.scalar(
+            f"SELECT count(*) FROM photos p WHERE {present} AND photo_hash IN (SELECT photo_hash FROM favourites)",
+            list(roots),
+        )
         return Facets(
             tuple(Count(str(folder), count) for folder, count in sorted(folders.items())),
             tuple(Count(str(value), count) for value, count in sorted(cameras, key=lambda row: -row[1])),
             tuple(Count(str(value), count) for value, count in months if value),
             sum(count for value, count in months if not value),
+            tuple(Count(str(value), count) for value, count in places),
+            tuple(
+                Count(str(least), total)
+                for least in range(5, 0, -1)
+                if (total := sum(count for value, count in rated if int(value or 0) >= least))
+            ),
+            tuple(Count(str(value), count) for value, count in keywords),
+            cast("int", favourites),
         )
 
     def details(self, photo: int) -> PhotoDetails | None:

@@ -150,3 +150,9 @@ def m006_more_facts(db: Database) -> None:
     ):
         if column.split()[0] not in known:
             db.execute(f"ALTER TABLE photos ADD COLUMN {column}")
+
+
+@migrations()
+def m007_favourites(db: Database) -> None:
+    """Favourites, by photo hash: they outlive the rows of a photo."""
+    db.execute("CREATE TABLE favourites (photo_hash BLOB PRIMARY KEY) WITHOUT ROWID")

@@ -51,6 +51,7 @@ class RemovalTables(VectorTables):
                     for photo in part:
                         value = photos[photo]
                         self.database.run("DELETE FROM kept_head_examples WHERE photo_hash = ?", [value])
+                        self.database.run("DELETE FROM favourites WHERE photo_hash = ?", [value])
                         self.database.run(
                             "DELETE FROM kept_not_duplicates WHERE first = ? OR second = ?", [value, value]
                         )

@@ -63,6 +63,8 @@ async def _narrowing(
     camera: Words = None,
     keyword: Words = None,
     rating: Annotated[int | None, Query(ge=1, le=5)] = None,
+    place: Annotated[str | None, Query(pattern=r"^-?[0-9]{1,2}\.[0-9],-?[0-9]{1,3}\.[0-9]$")] = None,
+    favourite: bool = False,
     head: Annotated[str | None, Query(max_length=200)] = None,
     label: Annotated[str | None, Query(max_length=500)] = None,
 ) -> Narrowing:
@@ -77,6 +79,8 @@ async def _narrowing(
         camera=camera or None,
         keyword=keyword or None,
         rating=rating,
+        place=place or None,
+        favourite=favourite or None,
     )
     return Narrowing(criteria, head or None, label or None)
 

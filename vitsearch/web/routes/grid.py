@@ -15,7 +15,8 @@ from vitsearch import __version__
 from vitsearch.errors import LibraryMissing
 from vitsearch.jsonable import to_jsonable
 from vitsearch.records import LibraryStatus
-from vitsearch.storage.listing import Grid, Listing
+from vitsearch.storage.favourites import Favourites
+from vitsearch.storage.listing import Count, Grid, Listing
 from vitsearch.web.filters import Narrowed
 from vitsearch.web.responses import Answer
 from vitsearch.web.routes.labels import label_sections
@@ -79,13 +80,32 @@ class HeadFacet:
 
 
 @dataclass(frozen=True, slots=True)
+class ValueCount:
+    """What a filter takes, and how many photos it leaves."""
+
+    value: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class PageFacets:
     """What the library can be narrowed down to."""
 
     folders: tuple[FolderCount, ...]
     cameras: tuple[CameraCount, ...]
     months: tuple[MonthCount, ...]
+    places: tuple[ValueCount, ...]
+    ratings: tuple[ValueCount, ...]
+    keywords: tuple[ValueCount, ...]
+    favourites: int
     heads: tuple[HeadFacet, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FavouriteIds:
+    """The photos that are favourites, by id."""
+
+    photos: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +201,23 @@ def _facets(server: Server) -> PageFacets:
         tuple(FolderCount(folder.value, folder.count) for folder in known.folders),
         tuple(CameraCount(camera.value, camera.count) for camera in known.cameras),
         tuple(months),
+        _counts(known.places),
+        _counts(known.ratings),
+        _counts(known.keywords),
+        known.favourites,
         heads,
     )
+
+
+def _counts(known: tuple[Count, ...]) -> tuple[ValueCount, ...]:
+    return tuple(ValueCount(each.value, each.count) for each in known)
+
+
+@router.get("/favourites", response_model=FavouriteIds)
+def favourites(server: Served) -> Response:
+    """List the favourites."""
+    with server.readers.library() as library:
+        return Answer(FavouriteIds(tuple(Favourites(library.catalog.database).ids().tolist())))
 
 
 @router.get("/grid", response_model=GridColumns)

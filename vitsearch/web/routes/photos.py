@@ -14,6 +14,8 @@ from starlette.responses import Response
 
 from vitsearch.decoding.thumbnails import HEIGHTS
 from vitsearch.errors import BadQuery
+from vitsearch.records import DateSource
+from vitsearch.storage.favourites import Favourites
 from vitsearch.storage.listing import Listing, PhotoDetails
 from vitsearch.web.responses import Answer, Conflict, NotFound, PhotoId
 from vitsearch.web.routes.labels import PhotoLabel, labels_of
@@ -51,6 +53,8 @@ class PhotoAnswer:
     files: tuple[PhotoFile, ...]
     labels: tuple[PhotoLabel, ...]
     told_apart: tuple[int, ...]
+    taken_from: DateSource | None = None
+    favourite: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,8 @@ def facts(server: Served, photo: PhotoId) -> Response:
             ),
             labels_of(library, photo),
             dismissed_for(library.catalog, photo),
+            known.taken_from,
+            photo in Favourites(library.catalog.database).ids(),
         )
     return Answer(answer)
 

@@ -1,0 +1,67 @@
+"""Favourites: kept by photo hash, filtered by, backed up, erased."""
+
+import sqlite3
+
+import pytest
+
+from vitsearch.storage.favourites import Favourites
+from vitsearch.storage.filters import Filter
+from vitsearch.storage.layout import Layout
+from vitsearch.storage.outputs import Output
+
+
+@pytest.fixture
+def colours(library, tmp_path, picture):
+    """Three indexed photos, by colour: their ids."""
+    for colour in ("red", "green", "blue"):
+        picture(tmp_path / f"photos/{colour}.png", colour)
+    library.index([tmp_path / "photos"])
+    return {row.paths[0].stem: photo for photo, row in library.catalog.photos([1, 2, 3]).items()}
+
+
+def favourites(library):
+    return Favourites(library.catalog.database)
+
+
+def test_a_favourite_stays_one_when_its_file_moves_and_is_found_by_the_filter(library, tmp_path, colours):
+    assert favourites(library).put([colours["red"]], favourite=True) == 1
+    (tmp_path / "photos/red.png").rename(tmp_path / "photos/moved.png")
+    library.index([tmp_path / "photos"])
+    assert favourites(library).ids().tolist() == [colours["red"]]
+    assert library.catalog.select(Filter(favourite=True)).tolist() == [colours["red"]]
+    others = sorted(photo for colour, photo in colours.items() if colour != "red")
+    assert sorted(library.catalog.select(Filter(favourite=False)).tolist()) == others
+
+
+def test_favourites_come_back_from_a_backup(library, tmp_path, colours):
+    favourites(library).put(list(colours.values()), favourite=True)
+    assert library.back_up(Output(tmp_path / "backup.db", "backup")) == 3
+    favourites(library).put(list(colours.values()), favourite=False)
+    library.restore(tmp_path / "backup.db")
+    assert favourites(library).ids().tolist() == sorted(colours.values())
+
+
+def test_a_backup_of_before_there_were_favourites_is_restored(library, tmp_path, colours):
+    library.back_up(Output(tmp_path / "backup.db", "backup"))
+    with sqlite3.connect(tmp_path / "backup.db") as backup:
+        backup.execute("DROP TABLE favourites")
+    backup.close()
+    favourites(library).put([colours["blue"]], favourite=True)
+    library.restore(tmp_path / "backup.db")
+    assert favourites(library).ids().tolist() == [colours["blue"]]
+
+
+def test_what_is_erased_is_no_favourite_any_more_not_even_in_a_backup(library, tmp_path, colours):
+    favourites(library).put(list(colours.values()), favourite=True)
+    from vitsearch.storage.backup import back_up
+
+    back_up(library.catalog.database, library.layout)
+    red = library.catalog.database.scalar("SELECT photo_hash FROM photos WHERE id = ?", [colours["red"]])
+    library.erase([tmp_path / "photos/red.png"])
+    kept = library.catalog.database.rows("SELECT photo_hash FROM favourites")
+    assert len(kept) == 2
+    assert (red,) not in kept
+    for path in Layout.of(tmp_path / "library").backups.glob("*.db"):
+        with sqlite3.connect(path) as backup:
+            assert (red,) not in backup.execute("SELECT photo_hash FROM favourites").fetchall()
+        backup.close()
