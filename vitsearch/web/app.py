@@ -23,6 +23,7 @@ from vitsearch.web.routes import (
     photos,
     plans,
     search,
+    selection,
     uploads,
 )
 from vitsearch.web.server import Server
@@ -80,7 +81,19 @@ def create_app(
     app.state.server = server
     app.state.assets = pages.Assets()
     handle_errors(app)
-    for module in (grid, heatmap, search, uploads, duplicates, plans, labels, folders, indexing, pages):
+    for module in (
+        grid,
+        heatmap,
+        search,
+        uploads,
+        duplicates,
+        plans,
+        labels,
+        folders,
+        indexing,
+        selection,
+        pages,
+    ):
         app.include_router(module.router)
     app.include_router(photos.captions_router)
     app.include_router(photos.router)

@@ -16,6 +16,7 @@ from vitsearch.decoding.decoders import Decoders
 from vitsearch.decoding.thumbnails import Thumbnails
 from vitsearch.errors import LibraryBusy, LibraryMissing, VitsearchError
 from vitsearch.web.responses import Conflict
+from vitsearch.web.services.archives import Archives
 from vitsearch.web.services.duplicate_search import DuplicateSearch
 from vitsearch.web.services.events import Events
 from vitsearch.web.services.heatmaps import HeatMaps
@@ -65,6 +66,7 @@ class Server:
         self.heat_maps = HeatMaps(self.decoders)
         self.thumbnails = Thumbnails(settings.folder, self.decoders)
         self.uploads = UploadStore(settings.folder, self.decoders)
+        self.archives = Archives()
         self._closing = threading.Event()
         self._watched: list[Path] = []
         self._watching: threading.Event | None = None

@@ -7,7 +7,7 @@ cannot fill a disk, and `undo` knows where they are. Whoever wants the space emp
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003 - the HTTP API describes these records from their annotations
 from typing import TYPE_CHECKING
@@ -78,15 +78,19 @@ def apply_plan(
         changed = [
             outcome
             for group in plan.groups
-            for file, is_kept in ((group.keep, True), *((file, False) for file in group.files))
+            for file, is_kept in (
+                *((file, True) for file in group.kept),
+                *((file, False) for file in group.files),
+            )
             if (outcome := _change(file, journal, kept=is_kept)) is not None
         ]
         if changed:
             raise ChangedFiles(path, changed)
         kept = frozenset(
-            identity(group.keep.path, group.keep.path.stat())
+            identity(file.path, file.path.stat())
             for group in plan.groups
-            if group.keep.path.exists()  # not if it has gone since it was compared: its own group is left alone
+            for file in group.kept
+            if file.path.exists()  # not if it has gone since it was compared: its own group is left alone
         )
         outcomes = []
         for group in plan.groups:
@@ -172,7 +176,7 @@ def _apply(
     if step is not None and step.state == "done":
         return _done(step)
     try:
-        with _kept(group.keep) as keep:
+        with nullcontext() if group.keep is None else _kept(group.keep) as keep:
             if step is None or step.state == "undone" or not _resumed(step):
                 _check(plan, group, file, kept)
                 if step is not None:
@@ -182,8 +186,11 @@ def _apply(
                 if step.action != "move":
                     note_in_trash(step.target, step.path)
                 move(step.path, step.target, content=step.content)
-            _check_still_kept(group.keep, keep)
-            _leave_link(step, keep)
+            if group.keep is not None and keep is not None:
+                _check_still_kept(group.keep, keep)
+                _leave_link(step, keep)
+            else:
+                settle(step.path.parent)
             journal.note(step, "done")
     except (OSError, FileDisturbed) as error:
         return _left_alone(file, error, journal)
@@ -232,7 +239,8 @@ def _begun(plan: Plan, group: PlannedGroup, file: PlannedFile) -> Step:
             raise FileDisturbed(
                 "it belongs to another user, who could not be given it back from another drive"
             )
-    return Step(file.path, target, group.keep.path, file.content, plan.action, attributes=attributes)
+    keep = None if group.keep is None else group.keep.path
+    return Step(file.path, target, keep, file.content, plan.action, attributes=attributes)
 
 
 def _device(path: Path) -> int:
@@ -261,7 +269,7 @@ def _check(
         raise FileDisturbed("it has gone")
     if identity(file.path, file.path.lstat()) in kept:
         raise FileDisturbed("it is a kept file under another name")
-    if plan.action in ("hardlink", "symlink") and file.content != group.keep.content:
+    if plan.action in ("hardlink", "symlink") and (group.keep is None or file.content != group.keep.content):
         raise FileDisturbed(
             "it has not the same bytes as the kept file, so no link can stand for it: use trash or move"
         )
@@ -281,6 +289,7 @@ def _resumed(step: Step) -> bool:
 def _leave_link(step: Step, keep: HeldFile) -> None:
     if step.action in ("trash", "move"):
         return
+    assert step.keep is not None
     if step.action == "hardlink" and not os.path.lexists(step.path):
         os.link(step.keep, step.path)
         linked = step.path.lstat()
@@ -295,6 +304,8 @@ def _leave_link(step: Step, keep: HeldFile) -> None:
 def _is_our_link(step: Step, path: Path) -> bool:
     """Whether a path is a link of ours, made for a file whose bytes are safe at the target."""
     if not os.path.lexists(step.target) or not os.path.lexists(path):
+        return False
+    if step.keep is None:
         return False
     if step.action == "symlink":
         return path.is_symlink() and path.readlink() == step.keep

@@ -26,14 +26,14 @@ State = Literal["begun", "done", "undone"]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One file on its way: it moves from `path` to `target`, and a link to `keep` may take its place.
+    """One file on its way: it moves from `path` to `target`, and a link to `keep`, if one is kept, may take its place.
 
     `attributes` are those it had before, which a copy on another file system may not all have kept.
     """
 
     path: Path
     target: Path
-    keep: Path
+    keep: Path | None
     content: str
     action: Action
     state: State = "begun"
@@ -102,7 +102,7 @@ class Journal:
         values: dict[str, Any] = {
             "path": str(noted.path),
             "target": str(noted.target),
-            "keep": str(noted.keep),
+            "keep": None if noted.keep is None else str(noted.keep),
             "content": noted.content,
             "action": noted.action,
             "state": noted.state,
@@ -155,7 +155,7 @@ def _parsed(path: Path, lines: Sequence[bytes]) -> dict[Path, Step]:
             step = Step(
                 path=parsed_path(values["path"]),
                 target=parsed_path(values["target"]),
-                keep=parsed_path(values["keep"]),
+                keep=None if values["keep"] is None else parsed_path(values["keep"]),
                 content=parsed_hash(values["content"]),
                 action=one_of(values["action"], Action),
                 state=one_of(values["state"], State),
@@ -184,7 +184,8 @@ def check_journal(journal: Journal, plan: Plan) -> None:
     """
     for step in journal.steps.values():
         plan.root_of(step.path)
-        plan.root_of(step.keep)
+        if step.keep is not None:
+            plan.root_of(step.keep)
         check_target(step.target, plan)
 
 

@@ -43,15 +43,22 @@ class PlannedFile:
 class PlannedGroup:
     """The file that stays and those that go. The other fields are there for the reader.
 
+    Nothing stays (`keep` is None) of photos that a person chose to remove.
+
     `sidecars` belong to files that go, and stay where they are, because the kept file has none that is the same.
     """
 
-    keep: PlannedFile
+    keep: PlannedFile | None
     files: tuple[PlannedFile, ...]
     tier: str = ""
     score: float = 0.0
     reason: str = ""
     sidecars: tuple[Path, ...] = ()
+
+    @property
+    def kept(self) -> tuple[PlannedFile, ...]:
+        """The file that stays, if any does."""
+        return () if self.keep is None else (self.keep,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +137,7 @@ def plan_for(
     for group in planned:
         if group.tier == "burst":
             raise PlanError(
-                f"{group.keep.path} and those beside it are a burst, whose photos are no duplicates"
+                f"{group.files[0].path} and those beside it are a burst, whose photos are no duplicates"
             )
     sidecars = Sidecars()
     if action in ("trash", "move"):
@@ -138,6 +145,38 @@ def plan_for(
         gone = {file.path for group in with_them for file in group.files}
         planned = [_naming_sidecars(group, sidecars, gone) for group in planned] + with_them
     plan = Plan(action, tuple(roots), tuple(planned), destination)
+    check_plan(plan)
+    return plan
+
+
+def plan_to_remove(
+    files: Sequence[Path],
+    action: Action,
+    *,
+    roots: Sequence[Path],
+    destination: Path | None = None,
+) -> Plan:
+    """Plan to move away files that a person chose, with no file kept in their stead; `trash` and `move` only.
+
+    Sidecars stay where they are, and are named in the plan.
+
+    Raises:
+        PlanError: a file cannot be read or lies outside of the roots, or `move` has no destination.
+
+    """
+    groups = []
+    sidecars = Sidecars()
+    gone = set(files)
+    for path in files:
+        try:
+            content = content_hash(path)
+        except OSError as error:
+            raise PlanError(f"cannot read {path}: {error.strerror or error}") from error
+        left = tuple(sorted(one for one in sidecars.all_of(path) if one not in gone))
+        groups.append(
+            PlannedGroup(None, (PlannedFile(path, content),), "chosen", 1.0, "chosen by hand", left)
+        )
+    plan = Plan(action, tuple(roots), tuple(groups), destination)
     check_plan(plan)
     return plan
 
@@ -159,7 +198,9 @@ def write_plan(plan: Plan, path: Path, *, private: bool = False) -> None:
                 "tier": group.tier,
                 "score": group.score,
                 "reason": group.reason,
-                "keep": {"path": str(group.keep.path), "content": group.keep.content},
+                "keep": None
+                if group.keep is None
+                else {"path": str(group.keep.path), "content": group.keep.content},
                 "files": [{"path": str(file.path), "content": file.content} for file in group.files],
                 **({"sidecars_that_stay": [str(path) for path in group.sidecars]} if group.sidecars else {}),
             }
@@ -216,7 +257,11 @@ def check_plan(plan: Plan) -> None:
             raise PlanError(f"the plan names {folder}, which is not an absolute path: nothing was done")
     seen: set[Path] = set()
     for group in plan.groups:
-        for file in (group.keep, *group.files):
+        if group.keep is None and plan.action not in ("trash", "move"):
+            raise PlanError(
+                f"{group.files[0].path} has no kept file that a link could stand for: use trash or move"
+            )
+        for file in (*group.kept, *group.files):
             plan.root_of(file.path)
             real = real_place(file.path)
             if real in seen:
@@ -237,12 +282,14 @@ def _within_reach(group: DuplicateGroup, reach: Plan, notice: Callable[[str], No
 
 
 def _naming_sidecars(group: PlannedGroup, sidecars: Sidecars, gone: set[Path]) -> PlannedGroup:
-    kept = {*sidecars.all_of(group.keep.path), *gone}
+    kept = {*(one for file in group.kept for one in sidecars.all_of(file.path)), *gone}
     left = {one for file in group.files for one in sidecars.all_of(file.path) if one not in kept}
     return replace(group, sidecars=tuple(sorted(left)))
 
 
 def _sidecars(group: PlannedGroup, sidecars: Sidecars) -> Iterator[PlannedGroup]:
+    if group.keep is None:
+        return
     twins: dict[Path, list[Path]] = {}
     for file in group.files:
         for twin, other in same_sidecars(group.keep.path, file.path, sidecars):
@@ -285,7 +332,7 @@ def _parsed(document: Any) -> Plan:  # noqa: ANN401 - whatever JSON holds
         roots=tuple(parsed_path(root) for root in document["roots"]),
         groups=tuple(
             PlannedGroup(
-                keep=_file(group["keep"]),
+                keep=None if group["keep"] is None else _file(group["keep"]),
                 files=tuple(_file(file) for file in group["files"]),
                 tier=str(group.get("tier", "")),
                 score=_finite(group.get("score", 0)),

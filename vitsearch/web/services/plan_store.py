@@ -31,11 +31,11 @@ class PlanFile:
 
 @dataclass(frozen=True, slots=True)
 class PlanGroup:
-    """The file that is kept and those that go."""
+    """The file that is kept, if one is, and those that go."""
 
     tier: str
     reason: str
-    keep: PlanFile
+    keep: PlanFile | None
     files: tuple[PlanFile, ...]
 
 
@@ -120,7 +120,7 @@ class PlanStore:
             PlanGroup(
                 group.tier,
                 group.reason,
-                _file(group.keep.path, None),
+                None if group.keep is None else _file(group.keep.path, None),
                 tuple(_file(file.path, steps.get(file.path)) for file in group.files),
             )
             for group in plan.groups

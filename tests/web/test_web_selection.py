@@ -1,0 +1,185 @@
+"""Several photos at once: favourites, labels, copies, downloads, and a plan that moves them to the trash."""
+
+import io
+import json
+import shutil
+import zipfile
+
+import pytest
+from conftest import SAMPLES, MeanColour
+from web_client import web_client
+
+from vitsearch.heads.store import HeadShelf
+from vitsearch.library import Library
+
+NAMES = ("animals/cat-1.jpg", "animals/cat-2.jpg", "nature/bee-1.jpg", "travel/castle-1.jpg")
+
+
+@pytest.fixture
+def place(tmp_path):
+    photos = tmp_path / "photos"
+    for name in NAMES:
+        (photos / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(SAMPLES / name, photos / name)
+    (photos / "other").mkdir()
+    shutil.copy(photos / "animals/cat-1.jpg", photos / "other/cat-1.jpg")
+    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+        library.index([photos])
+        HeadShelf(library).train("kinds", folder=photos_by_label(tmp_path))
+    return tmp_path
+
+
+def photos_by_label(place):
+    folder = place / "labelled"
+    for label in ("animals", "nature", "travel"):
+        (folder / label).mkdir(parents=True)
+        for path in sorted((SAMPLES / label).glob("*.jpg"))[:5]:
+            shutil.copy(path, folder / label)
+    return folder
+
+
+@pytest.fixture
+def client(place):
+    with web_client(place / "library", MeanColour()) as client:
+        yield client
+
+
+def ids(client):
+    grid = client.get("/api/grid").json()["ids"]
+    captions = client.get("/api/captions", params={"ids": ",".join(map(str, grid))}).json()["captions"]
+    return {caption["name"]: int(photo) for photo, caption in captions.items()}
+
+
+def post(client, what, **order):
+    answer = client.post(f"/api/selection/{what}", json=order)
+    assert answer.status_code < 300, answer.text
+    return answer.json()
+
+
+def test_favourites_are_kept_by_what_a_photo_shows(client, place):
+    known = ids(client)
+    cat, bee = known["cat-1.jpg"], known["bee-1.jpg"]
+    assert post(client, "favourites", photos=[cat, bee], favourite=True) == {"changed": 2}
+    assert post(client, "favourites", photos=[cat, bee], favourite=True) == {"changed": 0}
+    assert post(client, "favourites", photos=[bee], favourite=False) == {"changed": 1}
+    assert client.get("/api/favourites").json() == {"photos": [cat]}
+    assert client.get("/api/grid", params={"favourite": "true"}).json()["ids"] == [cat]
+    assert client.get("/api/facets").json()["favourites"] == 1
+    # The photo goes, and comes back under another name: it is the same photo.
+    for copy in (place / "photos/animals/cat-1.jpg", place / "photos/other/cat-1.jpg"):
+        copy.unlink()
+    with Library.open(place / "library", backbone=MeanColour()) as library:
+        library.index([place / "photos"], prune=True)
+        shutil.copy(SAMPLES / "animals/cat-1.jpg", place / "photos/back.jpg")
+        library.index([place / "photos"])
+    again = ids(client)["back.jpg"]
+    assert client.get("/api/favourites").json() == {"photos": [again]}
+    assert client.get(f"/api/photos/{again}").json()["favourite"] is True
+
+
+def test_a_label_is_added_to_some_photos_and_taken_from_others(client):
+    known = ids(client)
+    some = [known["cat-1.jpg"], known["cat-2.jpg"]]
+    assert post(client, "labels", photos=some, head="kinds", label="pets", has=True) == {"changed": 2}
+    assert post(client, "labels", photos=some, head="kinds", label="pets", has=True) == {"changed": 0}
+    labels = post(client, "labels-of", photos=some)["labels"]
+    assert {"head": "kinds", "label": "pets", "count": 2} in labels
+    assert post(client, "labels", photos=some[:1], head="kinds", label="pets", has=False) == {"changed": 1}
+    labels = post(client, "labels-of", photos=some)["labels"]
+    assert {"head": "kinds", "label": "pets", "count": 1} in labels
+    assert client.get(f"/api/photos/{some[0]}").json()["labels"] == []
+    missing = client.post(
+        "/api/selection/labels", json={"photos": some, "head": "none", "label": "pets", "has": True}
+    )
+    assert missing.status_code == 404
+
+
+def test_photos_are_copied_into_a_folder_and_nothing_there_is_written_over(client, place):
+    known = ids(client)
+    target = place / "chosen"
+    cat, bee = known["cat-1.jpg"], known["bee-1.jpg"]
+    first = post(client, "copies", photos=[cat, bee], folder=str(target))
+    assert sorted(path.name for path in target.iterdir()) == ["bee-1.jpg", "cat-1.jpg"]
+    assert (target / "bee-1.jpg").read_bytes() == (place / "photos/nature/bee-1.jpg").read_bytes()
+    assert (target / "bee-1.jpg").stat().st_mtime == (place / "photos/nature/bee-1.jpg").stat().st_mtime
+    assert first["left_out"] == []
+    (target / "bee-1.jpg").write_bytes(b"mine")
+    post(client, "copies", photos=[bee], folder=str(target), how="symlink")
+    assert (target / "bee-1.jpg").read_bytes() == b"mine"
+    assert (target / "bee-1 (2).jpg").readlink() == place / "photos/nature/bee-1.jpg"
+    post(client, "copies", photos=[bee], folder=str(target), how="hardlink")
+    assert (target / "bee-1 (3).jpg").samefile(place / "photos/nature/bee-1.jpg")
+    for folder in ("relative", str(place / "not" / "there"), "/\0"):
+        answer = client.post("/api/selection/copies", json={"photos": [bee], "folder": folder})
+        assert answer.status_code == 400
+        assert "\n" not in answer.json()["error"]
+
+
+def test_photos_are_downloaded_as_their_files_are_in_one_zip(client, place):
+    known = ids(client)
+    other = place / "photos/animals/cat-2.jpg"
+    other.rename(place / "photos/other/bee-1.jpg")  # two of one name
+    with Library.open(place / "library", backbone=MeanColour()) as library:
+        library.index([place / "photos"])
+    made = post(client, "archives", photos=[known["bee-1.jpg"], known["cat-2.jpg"]])
+    assert made["files"] == 2
+    answer = client.get(f"/api/selection/archives/{made['token']}")
+    assert answer.headers["content-disposition"] == 'attachment; filename="photos.zip"'
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == ["bee-1.jpg", "bee-1 (2).jpg"]
+        assert archive.read("bee-1.jpg") == (SAMPLES / "nature/bee-1.jpg").read_bytes()
+        assert archive.read("bee-1 (2).jpg") == (SAMPLES / "animals/cat-2.jpg").read_bytes()
+        assert made["bytes"] == sum(entry.file_size for entry in archive.infolist())
+    assert client.get(f"/api/selection/archives/{'0' * 32}").status_code == 404
+
+
+def test_photos_go_to_the_trash_through_a_plan_that_can_be_undone(client, place):
+    known = ids(client)
+    plan = post(client, "plan", photos=[known["cat-1.jpg"], known["bee-1.jpg"]])
+    going = [
+        place / "photos/animals/cat-1.jpg", place / "photos/other/cat-1.jpg", place / "photos/nature/bee-1.jpg",
+    ]  # fmt: skip
+    assert [group["keep"] for group in plan["groups"]] == [None] * 3
+    assert sorted(file["path"] for group in plan["groups"] for file in group["files"]) == sorted(
+        map(str, going)
+    )
+    assert all(path.exists() for path in going)  # a plan touches nothing
+    assert plan["bytes"] == sum(path.stat().st_size for path in going)
+    content = going[0].read_bytes()
+    done = client.post(f"/api/plans/{plan['id']}/apply").json()
+    assert done["state"] == "applied"
+    assert not any(path.exists() for path in going)
+    again = client.post(f"/api/plans/{plan['id']}/undo").json()
+    assert again["state"] == "undone"
+    assert all(path.exists() for path in going)
+    assert going[0].read_bytes() == content
+
+
+def test_a_plan_of_chosen_photos_is_not_carried_out_once_one_of_them_has_changed(client, place):
+    known = ids(client)
+    plan = post(client, "plan", photos=[known["cat-2.jpg"], known["bee-1.jpg"]])
+    (place / "photos/nature/bee-1.jpg").write_bytes(b"something else")
+    answer = client.post(f"/api/plans/{plan['id']}/apply")
+    assert answer.status_code == 409
+    assert (place / "photos/animals/cat-2.jpg").exists()
+
+
+@pytest.mark.parametrize("what", ["favourites", "labels-of", "labels", "copies", "archives", "plan"])
+@pytest.mark.parametrize(
+    "photos",
+    [[], [0], [-1], ["x"], [1.5], [2**63], "1", None, [1] * 100_001],
+    ids=lambda value: str(value)[:12],
+)
+def test_a_selection_is_checked(client, what, photos):
+    order = {
+        "photos": photos,
+        "favourite": True,
+        "head": "kinds",
+        "label": "x",
+        "has": True,
+        "folder": "/tmp",
+    }
+    answer = client.post(f"/api/selection/{what}", content=json.dumps(order))
+    assert answer.status_code == 422
+    assert list(answer.json()) == ["error"]

@@ -1,0 +1,221 @@
+"""What is done with several photos at once: favourites, labels, copies, downloads, and a plan that moves them away."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from itertools import filterfalse
+from pathlib import Path
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Body
+from pydantic import BaseModel, Field
+from starlette.responses import Response, StreamingResponse
+
+from vitsearch.duplicates.cleanup.plans import plan_to_remove
+from vitsearch.errors import BadQuery, HeadError
+from vitsearch.heads.export_favourites import RatedFiles, export_favourites
+from vitsearch.heads.store import HeadShelf
+from vitsearch.library import Library
+from vitsearch.paths import is_offline
+from vitsearch.storage.favourites import Favourites
+from vitsearch.web.responses import Answer, NotFound, Token
+from vitsearch.web.server import Served, Server
+from vitsearch.web.services.archives import zipped
+from vitsearch.web.services.chosen_folder import chosen_folder
+from vitsearch.web.services.copies import Copied, How, put_into
+from vitsearch.web.services.plan_store import PlanAnswer
+
+router = APIRouter(prefix="/api/selection", tags=["selection"])
+
+Photos = Annotated[list[Annotated[int, Field(ge=1, lt=2**63)]], Field(min_length=1, max_length=100_000)]
+Label = Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class Chosen(BaseModel):
+    """Photos of the library, by id."""
+
+    photos: Photos
+
+
+class FavouriteOrder(Chosen):
+    """Photos that become favourites, or are none any more."""
+
+    favourite: bool
+
+
+class LabelOrder(Chosen):
+    """A label that these photos have, or have not."""
+
+    head: Annotated[str, Field(min_length=1, max_length=200)]
+    label: Label
+    has: bool
+
+
+class CopyOrder(Chosen):
+    """Where photos are copied to, or linked in; the last part of the path is made where it is not there yet."""
+
+    folder: Annotated[str, Field(min_length=1, max_length=4096)]
+    how: How = "copy"
+
+
+class RemovalOrder(Chosen):
+    """What becomes of the photos' files: the trash of their drive, or another folder."""
+
+    action: Literal["trash", "move"] = "trash"
+    destination: Annotated[str | None, Field(max_length=4096)] = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedPhotos:
+    """How many photos that has changed."""
+
+    changed: int
+
+
+@dataclass(frozen=True, slots=True)
+class LabelOfSome:
+    """A label, and how many of the photos have it."""
+
+    head: str
+    label: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class LabelsOfSome:
+    """The labels of several photos, the commonest first."""
+
+    labels: tuple[LabelOfSome, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveAnswer:
+    """A download that can be fetched: its address ends with the token."""
+
+    token: str
+    files: int
+    bytes: int
+
+
+@router.post("/favourites", response_model=ChangedPhotos)
+def favourites(server: Served, order: Annotated[FavouriteOrder, Body()]) -> Response:
+    """Make photos favourites, or none any more."""
+    with server.readers.library() as library:
+        changed = Favourites(library.catalog.database).put(order.photos, favourite=order.favourite)
+    return Answer(ChangedPhotos(changed))
+
+
+@router.post("/favourites/ratings", response_model=RatedFiles)
+def rate_favourites(server: Served) -> Response:
+    """Write five stars into an XMP sidecar beside each favourite, for other programs."""
+    with server.readers.library() as library:
+        return Answer(export_favourites(library))
+
+
+@router.post("/labels-of", response_model=LabelsOfSome)
+def labels_of_some(server: Served, chosen: Annotated[Chosen, Body()]) -> Response:
+    """Count the labels that these photos have."""
+    counts: Counter[tuple[str, str]] = Counter()
+    with server.readers.library() as library:
+        for head in _heads(library):
+            for labels in _known_labels(library, head, chosen.photos).values():
+                counts.update((head, label) for label in labels)
+    found = (LabelOfSome(head, label, count) for (head, label), count in counts.most_common(200))
+    return Answer(LabelsOfSome(tuple(found)))
+
+
+@router.post("/labels", response_model=ChangedPhotos)
+def label(server: Served, order: Annotated[LabelOrder, Body()]) -> Response:
+    """Say that photos have a label, or that they have it not. The head learns from it when it is trained again."""
+    name = order.label.strip()
+    if not name:
+        raise BadQuery("a label has to be said in words")
+    with server.readers.library() as library:
+        shelf = HeadShelf(library)
+        exclusive = shelf.get(order.head).kind == "softmax"
+        rows = library.catalog.photos(order.photos)
+        known = _known_labels(library, order.head, [photo for photo in order.photos if photo in rows])
+        changed = 0
+        for photo, labels in known.items():
+            others = tuple(each for each in labels if each != name)
+            wanted = ((name,) if exclusive else (*others, name)) if order.has else others
+            if wanted != labels:
+                shelf.correct_photo(order.head, photo, wanted)
+                changed += 1
+    return Answer(ChangedPhotos(changed))
+
+
+@router.post("/copies", response_model=Copied)
+def copies(server: Served, order: Annotated[CopyOrder, Body()]) -> Response:
+    """Copy photos into a folder, or leave links to them there. Nothing that is there is written over."""
+    if "\0" in order.folder:
+        raise BadQuery("no folder has such a name")
+    given = Path(order.folder.strip())
+    folder = chosen_folder(str(given.parent)) / given.name if given.name else chosen_folder(order.folder)
+    return Answer(put_into(folder, _files(server, order.photos), order.how, server.go_on))
+
+
+@router.post("/archives", response_model=ArchiveAnswer, status_code=201)
+def archive(server: Served, chosen: Annotated[Chosen, Body()]) -> Response:
+    """Prepare a download of photos in one zip file."""
+    files = _files(server, chosen.photos)
+    size = sum(file.lstat().st_size for file in files if file.exists())
+    return Answer(ArchiveAnswer(server.archives.add(chosen.photos), len(files), size), status_code=201)
+
+
+@router.get("/archives/{token}", responses={200: {"content": {"application/zip": {}}}})
+def download(server: Served, token: Token) -> Response:
+    """Send the photos of a download, as their files are."""
+    files = _files(server, server.archives.photos(token))
+    headers = {"content-disposition": 'attachment; filename="photos.zip"', "cache-control": "no-store"}
+    return StreamingResponse(zipped(files), media_type="application/zip", headers=headers)
+
+
+@router.post("/plan", response_model=PlanAnswer, status_code=201)
+def plan(server: Served, order: Annotated[RemovalOrder, Body()]) -> Response:
+    """Plan to move all files of these photos away. No file is touched before the plan is carried out."""
+    with server.readers.library() as library:
+        roots = tuple(filterfalse(is_offline, (root.path for root in library.catalog.roots())))
+    destination = Path(order.destination) if order.destination and "\0" not in order.destination else None
+    made = plan_to_remove(
+        _files(server, order.photos, every_place=True), order.action, roots=roots, destination=destination
+    )
+    return Answer(server.plans.describe(server.plans.add(made)), status_code=201)
+
+
+def _heads(library: Library) -> list[str]:
+    """The heads whose files can be read."""
+    shelf = HeadShelf(library)
+    found = []
+    for name in shelf.names():
+        try:
+            shelf.get(name)
+        except HeadError:
+            continue
+        found.append(name)
+    return found
+
+
+def _known_labels(library: Library, head: str, photos: list[int]) -> dict[int, tuple[str, ...]]:
+    """What a person said of each photo, or else what the head did when it was asked."""
+    shelf = HeadShelf(library)
+    said = shelf.tables.examples(head, only_corrected=True)
+    given: dict[int, list[str]] = {}
+    for name, ids in shelf.tables.given(head, shelf.get(head).version).items():
+        for photo in ids:
+            given.setdefault(photo, []).append(name)
+    return {photo: said.get(photo, tuple(given.get(photo, ()))) for photo in photos}
+
+
+def _files(server: Server, photos: list[int] | tuple[int, ...], *, every_place: bool = False) -> list[Path]:
+    """The first file of each photo that is there, or all of them, in the order of the photos."""
+    with server.readers.library() as library:
+        rows = library.catalog.photos(list(photos))
+    found: dict[Path, None] = {}
+    for photo in photos:
+        paths = rows[photo].paths if photo in rows else ()
+        found.update(dict.fromkeys(paths if every_place else paths[:1]))
+    if not found:
+        raise NotFound("no file of these photos is there now: mount their drive, or run `vitsearch index`")
+    return list(found)

@@ -1,0 +1,112 @@
+"""Photos packed into one zip file, as it is sent: nothing of it is kept on the disk or in memory."""
+
+from __future__ import annotations
+
+import io
+import secrets
+import threading
+import zipfile
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from vitsearch.web.responses import NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+_MOST = 20
+_PIECE = 1 << 20
+
+
+class Archives:
+    """The newest choices of photos that somebody is about to download, by a name that cannot be guessed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._chosen: OrderedDict[str, tuple[int, ...]] = OrderedDict()
+
+    def add(self, photos: Sequence[int]) -> str:
+        """Remember the ids of a choice; return its token."""
+        token = secrets.token_hex(16)
+        with self._lock:
+            self._chosen[token] = tuple(photos)
+            while len(self._chosen) > _MOST:
+                self._chosen.popitem(last=False)
+        return token
+
+    def photos(self, token: str) -> tuple[int, ...]:
+        """Return the ids of a choice. Raises `NotFound` if it is not known (any more)."""
+        with self._lock:
+            if token not in self._chosen:
+                raise NotFound("this download is not known any more: choose the photos again")
+            return self._chosen[token]
+
+
+class _Outlet(io.RawIOBase):
+    """What is written here is taken away piece by piece."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        self._at = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: object) -> int:
+        piece = bytes(data)  # type: ignore[call-overload]
+        self._pieces.append(piece)
+        self._at += len(piece)
+        return len(piece)
+
+    def tell(self) -> int:
+        return self._at
+
+    def taken(self) -> bytes:
+        pieces, self._pieces = self._pieces, []
+        return b"".join(pieces)
+
+
+def zipped(files: Sequence[Path]) -> Iterator[bytes]:
+    """Yield the bytes of a zip file of these files, each as it is on the disk; those that have gone are left out.
+
+    Photos are compressed already, and are stored as they are. Two files of one name get numbers.
+    """
+    outlet = _Outlet()
+    names = Names()
+    with zipfile.ZipFile(outlet, "w", zipfile.ZIP_STORED) as archive:
+        for path in files:
+            try:
+                source = path.open("rb")
+            except OSError:
+                continue
+            with source:
+                entry = zipfile.ZipInfo.from_file(path, names.free(_utf8(path.name)), strict_timestamps=False)
+                with archive.open(entry, "w", force_zip64=True) as target:
+                    while piece := source.read(_PIECE):
+                        target.write(piece)
+                        yield outlet.taken()
+            yield outlet.taken()
+    yield outlet.taken()
+
+
+class Names:
+    """Names that are taken once: a second `a.jpg` is `a (2).jpg`."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+
+    def free(self, name: str) -> str:
+        """Return the name, or one with a number where it is taken in any case."""
+        stem, dot, suffix = name.rpartition(".")
+        chosen, number = name, 1
+        while chosen.casefold() in self._taken:
+            number += 1
+            chosen = f"{stem} ({number}).{suffix}" if dot and stem else f"{name} ({number})"
+        self._taken.add(chosen.casefold())
+        return chosen
+
+
+def _utf8(name: str) -> str:
+    """A name that is not UTF-8 on the disk, as one that a zip file can hold."""
+    return name.encode("utf-8", "replace").decode("utf-8")
