@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 SIZES = {"wide": (1440, 900), "phone": (390, 844)}
 _WIDER = """
-const inside = '.strip, .segments, .groups, .pane, .live, .out, .skip, .grid, .canvas, .stacks-row, .wide';
+const inside = '.strip, .chips, .segments, .groups, .pane, .live, .out, .skip, .grid, .canvas, .stacks-row, .wide';
 return [...document.querySelectorAll('body *')].filter((one) => one.checkVisibility() && !one.closest(inside)
   && one.getBoundingClientRect().right > innerWidth + 1).map((one) => one.outerHTML.slice(0, 160))
   .concat(document.scrollingElement.scrollWidth > innerWidth ? ['the page scrolls sideways'] : [])"""

@@ -122,7 +122,7 @@ def plan(server: Served, name: Name) -> Response:
 def photos(server: Served, name: Name) -> Response:
     """Return the photos of a plan's files, as far as the library knows them."""
     described = server.plans.describe(name)
-    paths = [file.path for group in described.groups for file in (group.keep, *group.files)]
+    paths = [file.path for group in described.groups for file in (group.keep, *group.files) if file]
     with server.readers.library() as library:
         return Answer(PlanPhotos(tuple(placed_files(library, paths).values())))
 

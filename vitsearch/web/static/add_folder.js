@@ -35,7 +35,7 @@ export function addFolderForm(onadded = () => {}) {
 }
 
 /** Pick a folder of this machine; a browser's own chooser would not say where it is. */
-function chooseFolder(start, onchosen) {
+export function chooseFolder(start, onchosen) {
   dialog("Choose a folder", (close) => {
     const where = h("b", { class: "path" });
     const rows = h("div", { class: "chooser", role: "group", "aria-label": "Folders" });

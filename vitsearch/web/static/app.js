@@ -79,6 +79,12 @@ const places = { p: "/", d: "/duplicates", l: "/labels", f: "/indexing" };
 let waitsForPlace = 0;
 
 document.addEventListener("keydown", (event) => {
+  const writes = /** @type {any} */ (event.target).closest?.("input, select, textarea, dialog");
+  if ((event.ctrlKey || event.metaKey) && event.key === "a" && current?.selectAll && !writes) {
+    event.preventDefault();
+    current.selectAll();
+    return;
+  }
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
   if (document.querySelector("dialog[open]")) return;
   const target = /** @type {Element} */ (event.target);

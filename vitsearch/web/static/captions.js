@@ -12,6 +12,9 @@ export function alternative(photo) {
   return caption.taken ? `${caption.name}, ${moment(caption.taken)}` : caption.name;
 }
 
+/** What is known of a photo's file by now: {name, taken}. */
+export const captionOf = (photo) => known.get(photo);
+
 /** Remember what another answer has said already. */
 export function remember(photo, name, taken = null) {
   known.set(photo, { name, taken });

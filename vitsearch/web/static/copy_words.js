@@ -2,13 +2,14 @@
 
 import { bytes, moment } from "./dom.js";
 
-export const TIERS = { exact: "Identical files", pixels: "Same picture", near: "Edited copies", burst: "Bursts" };
+export const TIERS = { exact: "Identical files", pixels: "Same picture", near: "Edited copies", burst: "Bursts", chosen: "Photos that you chose" };
 
 export const TIER_NOTES = {
   exact: "Byte for byte the same as the file that stays.",
   pixels: "The same picture as the file that stays, in another format or with other notes.",
   near: "The same shot as the file that stays: smaller, cropped, brighter, with a border …",
   burst: "Other shots of the same moment. They are never part of a plan.",
+  chosen: "Selected by hand, with all files that hold them. No other file stands for them.",
 };
 
 /** What a file is to the one that is kept. */

@@ -1,9 +1,10 @@
-// Narrowing down: folder, dates, camera, label. The same controls over the library and over an answer.
+// Narrowing down: folder, dates, camera, place, rating, keyword, label, favourites. The same controls over the library and over an answer.
 
-import { button, h, icon, plural, select } from "./dom.js";
+import { post } from "./api.js";
+import { button, h, icon, placeName, plural, select, toast, toggle } from "./dom.js";
 import { libraryFacets } from "./state.js";
 
-export const FILTERS = ["folder", "after", "before", "camera", "head", "label"];
+export const FILTERS = ["folder", "after", "before", "camera", "place", "rating", "keyword", "head", "label", "favourite"];
 
 /** @returns {Record<string, string>} */
 export const filtersOf = (parameters) =>
@@ -16,6 +17,13 @@ export class Filters {
     this.labels = labels;
     this.values = {};
     this.panel = h("div", { class: "filters", hidden: true, role: "group", "aria-label": "Filters" });
+    this.panel.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape") return;
+      event.preventDefault();
+      event.stopPropagation();
+      this.close();
+      this.button.focus();
+    });
     this.button = h("button", { type: "button", class: "button quiet", "aria-expanded": "false", onclick: () => this.#toggle() });
     this.#name();
   }
@@ -23,8 +31,15 @@ export class Filters {
   async set(values) {
     this.values = values;
     this.#name();
-    if (Object.keys(values).length) this.#open(true);
     if (!this.panel.hidden) await this.#fill();
+  }
+
+  get isOpen() {
+    return !this.panel.hidden;
+  }
+
+  close() {
+    this.#open(false);
   }
 
   #toggle() {
@@ -67,16 +82,18 @@ export class Filters {
       return h("label", {}, label, field);
     };
     const tails = shortest(facets.folders.map((folder) => folder.path));
+    const choice = (label, name, all, options) =>
+      (options.length ? select(label, [["", all], ...options], this.values[name] ?? "", (value) => this.#choose({ [name]: value })) : null);
+    const counted = (values, words = (value) => value) => values.map((one) => [one.value, count(words(one.value), one.count)]);
     const controls = [
-      select("Folder", [["", "All folders"], ...facets.folders.map((one, at) => [one.path, count(tails[at], one.count)])],
-        this.values.folder ?? "", (folder) => this.#choose({ folder })),
+      choice("Folder", "folder", "All folders", facets.folders.map((one, at) => [one.path, count(tails[at], one.count)])),
       date("Taken from", "after"),
       date("before", "before"),
+      choice("Camera", "camera", "All cameras", facets.cameras.map((one) => [one.camera, count(one.camera, one.count)])),
+      choice("Place", "place", "All places", counted(facets.places, placeName)),
+      choice("Rating", "rating", "Any rating", counted(facets.ratings, (stars) => (stars === "5" ? "★★★★★" : `${"★".repeat(Number(stars))} or more`))),
+      choice("Keyword", "keyword", "All keywords", counted(facets.keywords)),
     ];
-    if (facets.cameras.length) {
-      controls.push(select("Camera", [["", "All cameras"], ...facets.cameras.map((one) => [one.camera, count(one.camera, one.count)])],
-        this.values.camera ?? "", (camera) => this.#choose({ camera })));
-    }
     if (this.labels && facets.heads.some((head) => head.labels.length)) {
       const field = h("select", {
         class: "field", "aria-label": "Label",
@@ -92,9 +109,23 @@ export class Filters {
       field.value = this.values.label ? JSON.stringify([this.values.head, this.values.label]) : "";
       controls.push(field);
     }
+    if (facets.favourites || this.values.favourite) {
+      if (this.values.favourite) controls.push(button("Write as ratings", writeRatings, { kind: "quiet", title: "Five stars in an XMP file beside each favourite, for other programs" }));
+      controls.push(toggle("Favourites only", Boolean(this.values.favourite), (on) => this.#choose({ favourite: on ? "true" : "" })));
+    }
     if (Object.keys(this.values).length) controls.push(button("Clear", () => this.onchange({}), { kind: "quiet" }));
-    this.panel.replaceChildren(...controls);
+    this.panel.replaceChildren(...controls.filter(Boolean));
     if (focused) [...this.panel.querySelectorAll("[aria-label]")].find((one) => one.getAttribute("aria-label") === focused)?.focus();
+  }
+}
+
+async function writeRatings() {
+  try {
+    const { changed, unchanged, failed } = await post("/api/selection/favourites/ratings");
+    const rest = failed.length ? `; ${plural(failed.length, "file")} not: ${failed[0].reason}` : "";
+    toast(`Five stars in ${plural(changed + unchanged, "XMP file")}, ${changed.toLocaleString("en")} of them new${rest}`, { bad: failed.length > 0 });
+  } catch (error) {
+    toast(error.message, { bad: true });
   }
 }
 

@@ -5,6 +5,7 @@ import { alternative, learn } from "./captions.js";
 import { h, icon } from "./dom.js";
 import { justify, lastAtMost, TITLE } from "./layout.js";
 import { Scrubber } from "./scrubber.js";
+import { Selecting } from "./selecting.js";
 
 const OVERSCAN = 500;
 // Faster than this (pixels a millisecond), pictures would be gone before they had come.
@@ -13,11 +14,14 @@ const RUSH = 4;
 /**
  * `onopen(index)`: a photo was chosen. `decorate(tile, index)`: add to a tile when it is made. `keys`: {key: index => …}
  * for the focused photo. `actions`: [icon, words, index => …], as round buttons over a tile. `hint(index)`: lines
- * that lie over the tile that somebody turns to. `caption`: room in pixels below each picture. `scrubber`: whether to offer one.
+ * that lie over the tile that somebody turns to. `caption`: room in pixels below each picture. `scrubber`: whether to offer one. `flow`: whether sections of few photos share a row. `onselect(selection)`: photos can be
+ * selected, and it hears of every change. `size()`: how large photos are, 1 for as usual.
  */
 export class Grid {
   /** @param {Record<string, any>} options as above */
-  constructor({ label, onopen, decorate = (tile, index) => {}, hint = null, actions = [], keys = {}, caption = 0, scrubber = false, titles = true }) {
+  constructor({ label, onopen, decorate = (tile, index) => {}, hint = null, actions = [], keys = {}, caption = 0, scrubber = false, titles = true, flow = false, onselect = null, size = () => 1 }) {
+    this.flow = flow;
+    this.size = size;
     this.onopen = onopen;
     this.decorate = decorate;
     this.hint = hint;
@@ -32,12 +36,13 @@ export class Grid {
     this.current = 0;
     this.wanted = null;
     this.rows = new Map();
-    this.shownSections = new Map();
+    this.shownBands = new Map();
     this.all = h("div", { class: "grid-all" });
     this.scroller = h("div", { class: "grid", role: "region", "aria-label": label, tabindex: "-1" }, this.all);
     this.element = h("div", { class: `grid-frame ${scrubber ? "" : "plain"}` }, this.scroller);
     this.scrubber = scrubber ? new Scrubber(this.scroller) : null;
     if (this.scrubber) this.element.append(this.scrubber.element);
+    this.selecting = onselect ? new Selecting(this, onselect) : null;
     this.scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     this.scroller.addEventListener("click", (event) => this.#clicked(event));
     this.scroller.addEventListener("keydown", (event) => this.#pressed(event));
@@ -57,6 +62,7 @@ export class Grid {
     Object.assign(this, { ids, ratios, sections });
     this.current = 0;
     this.#clear();
+    this.selecting?.selection.follow(ids);
     this.#layOut();
     const place = anchor === undefined ? -1 : ids.indexOf(anchor);
     this.scroller.scrollTop = place > 0 ? this.#rowTop(this.#rowOf(place)) - TITLE : 0;
@@ -93,19 +99,38 @@ export class Grid {
     else if (bottom > scrollTop + clientHeight) this.scroller.scrollTop = Math.min(top, bottom - clientHeight);
   }
 
+  /** Lay out again, for photos of another size; what is in sight stays in sight. */
+  resize() {
+    if (!this.layout) return;
+    const anchor = this.#firstInSight();
+    this.#clear();
+    this.#layOut();
+    this.scroller.scrollTop = anchor > 0 ? this.#rowTop(this.#rowOf(anchor)) - TITLE : 0;
+    this.#render();
+  }
+
   #layOut() {
-    const width = this.scroller.clientWidth;
-    if (!width) return;
-    this.pad = width < 700 ? 6 : 16;
-    const right = this.scrubber ? (width < 700 ? 30 : 52) : this.pad;
-    const target = width < 500 ? 118 : width < 1100 ? 170 : 210;
-    this.layout = justify({
-      ratios: this.ratios ?? [], sections: this.sections, width: width - this.pad - right, target,
-      gap: width < 700 ? 3 : 5, caption: this.caption, titles: this.titles,
-    });
-    this.width = width;
+    if (!this.scroller.clientWidth) return;
+    // Whether there is a rail depends on the width that is there without one: it never comes and goes in turn.
+    const whole = this.element.clientWidth;
+    this.layout = this.#justified(whole);
+    if (this.scrubber) {
+      const wanted = this.layout.sections.length > 1 && this.layout.height > this.scroller.clientHeight * 1.5;
+      this.scrubber.element.hidden = !wanted;
+      if (wanted) this.layout = this.#justified(this.scroller.clientWidth);
+    } else if (this.scroller.clientWidth !== whole) this.layout = this.#justified(this.scroller.clientWidth);
+    this.width = this.scroller.clientWidth;
     this.all.style.height = `${this.layout.height + 24}px`;
     this.scrubber?.mark(this.layout.sections, this.layout.height + 24);
+  }
+
+  #justified(width) {
+    this.pad = width < 700 ? 6 : 16;
+    const usual = width < 500 ? 118 : width < 1100 ? 170 : 210;
+    return justify({
+      ratios: this.ratios ?? [], sections: this.sections, width: width - 2 * this.pad, target: Math.min(usual * this.size(), (width - 2 * this.pad) * 0.75),
+      gap: width < 700 ? 3 : 5, caption: this.caption, titles: this.titles, flow: this.flow,
+    });
   }
 
   #resized() {
@@ -150,10 +175,10 @@ export class Grid {
       }
     }
     for (let row = first; row <= last; row += 1) if (!this.rows.has(row)) this.#makeRow(row);
-    for (const [number, element] of this.shownSections) {
+    for (const [number, element] of this.shownBands) {
       if (element.childElementCount < (this.titles ? 2 : 1)) {
         element.remove();
-        this.shownSections.delete(number);
+        this.shownBands.delete(number);
       }
     }
     this.#loadSoon();
@@ -161,7 +186,7 @@ export class Grid {
 
   #makeRow(row) {
     const { rowStart, rowTop, rowHeight, lefts, widths } = this.layout;
-    const section = this.#section(this.#sectionOf(row));
+    const band = this.#band(this.#bandOf(row));
     const tiles = [];
     for (let index = rowStart[row]; index < rowStart[row + 1]; index += 1) {
       const id = this.ids[index];
@@ -171,30 +196,39 @@ export class Grid {
       link.style.height = `${rowHeight[row]}px`;
       const tile = h("div", { class: "tile", data: { photo: id } }, link);
       tile.style.left = `${this.pad + lefts[index]}px`;
-      tile.style.top = `${rowTop[row] - section.top}px`;
+      tile.style.top = `${rowTop[row] - band.top}px`;
       tile.style.width = `${widths[index]}px`;
       this.decorate(tile, index);
-      section.element.append(tile);
+      if (this.selecting?.isOn) this.selecting.dress(tile);
+      band.element.append(tile);
       tiles.push(tile);
     }
     this.rows.set(row, tiles);
   }
 
-  #section(number) {
-    const { top, height, title, count, note } = this.layout.sections[number];
-    let element = this.shownSections.get(number);
+  #band(number) {
+    const { top, height, sections: [from, to] } = this.layout.bands[number];
+    let element = this.shownBands.get(number);
     if (!element) {
-      element = h("section", { class: "section", "aria-label": title });
+      const sections = this.layout.sections.slice(from, to);
+      element = h("section", { class: "section", "aria-label": sections.map((one) => one.title).join(", ") });
       element.style.top = `${top}px`;
       element.style.height = `${height}px`;
-      if (this.titles) {
-        element.append(h("h2", { class: "section-title" }, title, h("span", { class: "muted number" }, note ?? count.toLocaleString("en"))));
-      }
-      this.shownSections.set(number, element);
-      const after = [...this.shownSections].filter(([other]) => other > number).sort(([a], [b]) => a - b)[0];
+      if (this.titles) element.append(h("div", { class: "section-titles" }, ...sections.map((one) => this.#title(one))));
+      this.shownBands.set(number, element);
+      const after = [...this.shownBands].filter(([other]) => other > number).sort(([a], [b]) => a - b)[0];
       this.all.insertBefore(element, after?.[1] ?? null);
     }
     return { element, top };
+  }
+
+  #title(section) {
+    const { title, count, note, left, wide } = section;
+    const element = h("h2", { class: "section-title", title: typeof note === "string" ? undefined : title }, h("span", { class: "name" }, title),
+      note ?? count > 1 ? h("span", { class: "muted number" }, note ?? count.toLocaleString("en")) : null, this.selecting?.sectionCheck(section));
+    element.style.left = `${left + this.pad}px`;
+    element.style.maxWidth = `${wide}px`;
+    return element;
   }
 
   /** Ask for pictures at once when the grid is still or slow, and when it has come to rest otherwise. */
@@ -230,8 +264,10 @@ export class Grid {
 
   /** Buttons and words are made for the tile that somebody turns to: rows that are scrolled past need none. */
   #offer(tile) {
-    if (!tile || tile.querySelector(".acts, .hint")) return;
+    if (!tile || tile.dataset.offered) return;
+    tile.dataset.offered = "yes";
     const index = Number(tile.firstChild.dataset.index);
+    if (this.selecting) tile.append(this.selecting.check(index));
     const lines = this.hint?.(index)?.filter(Boolean) ?? [];
     if (lines.length) tile.firstChild.append(h("div", { class: "hint", "aria-hidden": "true" }, ...lines.map((line) => h("span", {}, line))));
     if (!this.actions.length) return;
@@ -239,7 +275,19 @@ export class Grid {
       h("button", { type: "button", tabindex: "-1", "aria-label": words, title: words, onclick: () => act(index) }, icon(name)))));
   }
 
+  /** The photo at, or nearest to, a point of the window. */
+  indexAt(x, y) {
+    const { rowStart, rowTop, lefts, widths, rows } = this.layout;
+    const box = this.scroller.getBoundingClientRect();
+    const row = lastAtMost(rowTop, Math.max(0, y - box.top + this.scroller.scrollTop), rows);
+    const at = x - box.left - this.pad;
+    let index = rowStart[row];
+    while (index + 1 < rowStart[row + 1] && lefts[index] + widths[index] < at) index += 1;
+    return index;
+  }
+
   #clicked(event) {
+    if (this.selecting?.clicked(event)) return;
     const link = event.target.closest("a[data-index]");
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
     event.preventDefault();
@@ -256,9 +304,11 @@ export class Grid {
       PageDown: () => this.#below(page), PageUp: () => this.#below(-page),
       Home: () => 0, End: () => this.ids.length - 1,
     };
-    if (moves[event.key]) {
+    const next = moves[event.key] ? Math.max(0, Math.min(moves[event.key](), this.ids.length - 1)) : null;
+    if (this.selecting?.pressed(event, next)) return;
+    if (next !== null) {
       event.preventDefault();
-      this.focus(moves[event.key]());
+      this.focus(next);
     } else if (this.keys[event.key]) {
       event.preventDefault();
       event.stopPropagation();
@@ -286,18 +336,18 @@ export class Grid {
 
   #clear() {
     this.rows.clear();
-    this.shownSections.clear();
+    this.shownBands.clear();
     this.all.replaceChildren();
   }
 
   #link = (index) => this.all.querySelector(`a[data-index="${index}"]`);
   #rowOf = (index) => lastAtMost(this.layout.rowStart, index, this.layout.rows);
   #rowTop = (row) => this.layout.rowTop[row];
-  #sectionOf(row) {
-    let [low, high] = [0, this.layout.sections.length - 1];
+  #bandOf(row) {
+    let [low, high] = [0, this.layout.bands.length - 1];
     while (low < high) {
       const middle = (low + high + 1) >> 1;
-      if (this.layout.sections[middle].firstRow <= row) low = middle;
+      if (this.layout.bands[middle].firstRow <= row) low = middle;
       else high = middle - 1;
     }
     return low;

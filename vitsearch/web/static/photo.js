@@ -4,13 +4,26 @@ import { get, heatmap, picture, post, query, thumbnail } from "./api.js";
 import { drawBox } from "./boxes.js";
 import { alternative, remember } from "./captions.js";
 import { announce, bytes, fileName, folderOf, h, icon, iconButton, moment, percent, toast } from "./dom.js";
+import { favourites } from "./favourites.js";
 import { findLike, go, sequence } from "./navigation.js";
+import { nowhere } from "./nowhere.js";
+import { favourite } from "./selection_actions.js";
+import { forget } from "./state.js";
+
+// Below these probabilities, a label is said with "probably" and "maybe".
+const SURE = 0.85;
+const LIKELY = 0.6;
+
+const mapLink = ({ latitude, longitude }) =>
+  `https://www.openstreetmap.org/?mlat=${latitude.toFixed(5)}&mlon=${longitude.toFixed(5)}#map=15/${latitude.toFixed(5)}/${longitude.toFixed(5)}`;
+const positionName = ({ latitude, longitude }) => (latitude == null || longitude == null ? null
+  : `${Math.abs(latitude).toFixed(4)}° ${latitude < 0 ? "S" : "N"}, ${Math.abs(longitude).toFixed(4)}° ${longitude < 0 ? "W" : "E"}`);
 
 export class PhotoView {
   title = "Photo";
   keyHelp = [
     ["← →", "Previous and next photo"], ["f", "Find photos like it"], ["b", "Draw a box, and search for what is in it"],
-    ["h", "Heat map: what the model looked at"], ["o", "Show the file in the file manager"], ["Esc", "Back"],
+    ["s", "Favourite"], ["h", "Heat map: what the model looked at"], ["o", "Show the file in the file manager"], ["Esc", "Back"],
   ];
 
   constructor() {
@@ -22,28 +35,32 @@ export class PhotoView {
     this.place = h("span", { class: "muted small number" });
     this.heat = this.#tool("heat", "Heat map", "h", () => this.#toggleHeat());
     this.heat.setAttribute("aria-pressed", "false");
+    this.heart = this.#tool("heart", "Favourite", "s", () => favourite([this.id]));
     this.strip = h("div", { class: "strip", role: "group", "aria-label": "Photos like this one" });
     this.near = h("section", { class: "near" }, h("h2", {}, "Like this one"), this.strip);
     this.facts = h("div", { class: "facts", role: "complementary", "aria-label": "About this photo", tabindex: "0" });
-    this.element = h("div", { class: "photo" },
+    this.photoElement = h("div", { class: "photo" },
       h("div", { class: "stage" },
         h("div", { class: "stage-tools" },
-          this.#tool("close", "Back", "Escape", () => this.#leave()), this.place, h("span", { class: "gap" }),
-          this.#tool("like", "Find like this", "f", () => findLike(this.id)),
-          this.#tool("box", "Draw a box", "b", () => this.#box()),
-          this.heat,
-          this.#tool("reveal", "Show in the file manager", "o", () => this.#reveal())),
+          this.#tool("left", "Back", "Escape", () => this.#leave()), this.place, h("span", { class: "gap" }),
+          this.#tool("like", "Find similar", "f", () => findLike(this.id)),
+          this.#tool("box", "Find a part", "b", () => this.#box()),
+          this.heart, this.heat,
+          this.#tool("reveal", "Show file", "o", () => this.#reveal())),
         this.picture, this.near),
       this.facts);
+    this.missing = h("div", { class: "scroll", hidden: true });
+    this.element = h("div", {}, this.photoElement, this.missing);
+    favourites.follow(() => this.#showHeart());
     this.press = {
       ArrowLeft: () => this.#step(-1), ArrowRight: () => this.#step(1), f: () => findLike(this.id), b: () => this.#box(),
-      h: () => this.#toggleHeat(), o: () => this.#reveal(), Escape: () => this.#leave(),
+      h: () => this.#toggleHeat(), s: () => favourite([this.id]), o: () => this.#reveal(), Escape: () => this.#leave(),
     };
     new ResizeObserver(() => this.#fit()).observe(this.picture);
   }
 
   #tool(name, words, key, act) {
-    return iconButton(name, `${words} (${key === "Escape" ? "Esc" : key})`, act, { "aria-keyshortcuts": key });
+    return h("button", { type: "button", class: "verb", title: `${words} (${key === "Escape" ? "Esc" : key})`, "aria-keyshortcuts": key, onclick: act }, icon(name), h("span", {}, words));
   }
 
   show(url) {
@@ -67,8 +84,11 @@ export class PhotoView {
     this.heatImage = null;
     this.heat.setAttribute("aria-pressed", "false");
     this.#findPlace(signal);
+    this.#showHeart();
     try {
       const photo = await get(`/api/photos/${id}`, {}, signal);
+      this.#isHere(true);
+      favourites.learn(id, photo.favourite);
       this.photo = photo;
       const name = photo.files.length ? fileName(photo.files[0].path) : `Photo ${id}`;
       remember(id, name, photo.taken);
@@ -81,9 +101,24 @@ export class PhotoView {
       if (error.name === "AbortError") return;
       this.photo = null;
       this.frame.replaceChildren();
-      this.strip.replaceChildren();
-      this.facts.replaceChildren(h("div", { class: "empty" }, icon("warning"), h("h2", {}, "There is no such photo"), h("p", {}, error.message)));
+      this.#isHere(false);
+      document.title = "Not in the library · vitsearch";
+      this.missing.replaceChildren(error.status === 404
+        ? nowhere("This photo is not in the library", "It was removed from the library, or the link is of another one. Its file may still be on the disk: an index run brings it back.")
+        : nowhere("This photo cannot be shown", error.message));
+      announce("This photo is not in the library");
     }
+  }
+
+  #isHere(here) {
+    this.photoElement.hidden = !here;
+    this.missing.hidden = here;
+  }
+
+  #showHeart() {
+    const on = favourites.has(this.id);
+    this.heart.setAttribute("aria-pressed", String(on));
+    this.heart.firstChild.replaceWith(icon(on ? "heart-full" : "heart"));
   }
 
   #paint(photo, name) {
@@ -94,23 +129,29 @@ export class PhotoView {
     this.#fit();
   }
 
+  /** The whole picture in sight, but no pixel larger than two. */
   #fit() {
     if (!this.photo) return;
     const style = getComputedStyle(this.picture);
     const width = this.picture.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
     const height = this.picture.clientHeight - parseFloat(style.paddingTop) - parseFloat(style.paddingBottom);
-    const scale = Math.max(0, Math.min(width / this.photo.width, height / this.photo.height, 3));
+    const scale = Math.max(0, Math.min(width / this.photo.width, height / this.photo.height, Math.max(1, 2 / devicePixelRatio)));
     this.frame.style.width = `${this.photo.width * scale}px`;
     this.frame.style.height = `${this.photo.height * scale}px`;
   }
 
   #tell(photo, name) {
+    const place = positionName(photo);
+    const home = photo.files.find((file) => file.state === "present") ?? photo.files[0];
+    const first = [
+      ["calendar", photo.taken ? moment(photo.taken) : "No date", photo.taken ? this.#dateNote(photo) : `File of ${moment(photo.files[0]?.modified?.slice(0, 16))}`],
+      place ? ["place", place, h("a", { href: mapLink(photo), target: "_blank", rel: "noopener noreferrer" }, "Open on a map")] : null,
+      home ? ["folder", h("a", { href: `/${query({ folder: folderOf(home.path) })}` }, fileName(folderOf(home.path)) || folderOf(home.path)), h("span", { class: "path" }, folderOf(home.path))] : null,
+    ].filter(Boolean).map(([name, words, note]) => h("li", {}, icon(name), h("div", {}, h("b", {}, words), h("div", { class: "muted small" }, note))));
     const facts = [
-      ["Taken", photo.taken ? moment(photo.taken) : null],
       ["Camera", photo.camera],
       ["Size", `${photo.width} × ${photo.height} pixels`],
       ["Format", photo.format],
-      ["Place", photo.latitude == null ? null : `${photo.latitude.toFixed(5)}, ${photo.longitude.toFixed(5)}`],
       ["Software", photo.software],
     ].filter(([, value]) => value);
     const states = { missing: ["Not there any more", "bad"], offline: ["Drive not here", "warm"] };
@@ -120,15 +161,39 @@ export class PhotoView {
         h("div", { class: "muted number" }, file.size == null ? "" : bytes(file.size), " ",
           states[file.state] ? h("span", { class: `tag ${states[file.state][1]}` }, states[file.state][0]) : null)),
       file.state === "present" ? iconButton("reveal", `Show ${fileName(file.path)} in the file manager`, () => this.#reveal(at)) : null));
-    const labels = photo.labels.map((one) => h("li", { class: "row small" },
-      h("a", { href: `/search${query({ head: one.head, label: one.label })}` }, one.label), h("span", { class: "muted" }, one.head),
-      one.corrected ? h("span", { class: "tag good" }, "by you") : h("span", { class: "muted number" }, percent(one.probability))));
+    const labels = photo.labels.map((one) => this.#label(one));
     this.facts.replaceChildren(...[
-      h("div", {}, h("h1", {}, name)),
+      h("h1", {}, name),
+      h("ul", { class: "first-facts" }, ...first),
+      labels.length ? h("section", {}, h("h2", {}, "Labels"), h("ul", { class: "photo-labels" }, ...labels)) : null,
       h("dl", {}, ...facts.flatMap(([term, value]) => [h("dt", {}, term), h("dd", {}, value)])),
-      labels.length ? h("section", {}, h("h2", {}, "Labels"), h("ul", { class: "stack" }, ...labels)) : null,
       h("section", {}, h("h2", {}, files.length === 1 ? "Its file" : `Its ${files.length} files`), h("ul", {}, ...files)),
     ].filter(Boolean));
+  }
+
+  #dateNote = (photo) => ({ name: "From the file's name" }[photo.taken_from] ?? "");
+
+  /** What a head is not sure of looks like a question, and can be answered. */
+  #label(one) {
+    const words = one.corrected || one.probability >= SURE ? "" : one.probability >= LIKELY ? "probably " : "maybe ";
+    const chip = h("li", { class: `photo-label ${words ? "unsure" : ""}`, title: one.corrected ? `${one.head}: you said so` : `${one.head}: ${percent(one.probability)}` },
+      h("a", { href: `/search${query({ head: one.head, label: one.label })}` }, words, one.label),
+      one.corrected ? icon("check") : null);
+    if (!one.corrected) {
+      chip.append(iconButton("check", `It is ${one.label}`, () => this.#say(one, true)), iconButton("close", `It is not ${one.label}`, () => this.#say(one, false)));
+    }
+    return chip;
+  }
+
+  async #say({ head, label }, has) {
+    try {
+      await post("/api/selection/labels", { photos: [this.id], head, label, has });
+      forget();
+      announce(has ? `Labelled ${label}` : `Not ${label}`);
+      this.#load(this.id);
+    } catch (error) {
+      toast(error.message, { bad: true });
+    }
   }
 
   async #findPlace(signal) {

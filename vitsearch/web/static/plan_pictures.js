@@ -39,6 +39,6 @@ function card(group, file, outcome) {
     h("div", { class: "said small" },
       h("b", { class: "path" }, name), h("span", { class: "muted path" }, folderOf(file.path)),
       h("span", {}, [known, file.bytes ? bytes(file.bytes) : ""].filter(Boolean).join(" · ")),
-      h("span", { class: "staying" }, group.keep.photo ? h("img", { src: thumbnail(group.keep.photo, 64), alt: "", loading: "lazy" }) : null,
+      group.keep && h("span", { class: "staying" }, group.keep.photo ? h("img", { src: thumbnail(group.keep.photo, 64), alt: "", loading: "lazy" }) : null,
         h("span", {}, h("span", { class: "tag good" }, "stays"), " ", h("span", { class: "path" }, group.keep.path)))));
 }

@@ -108,13 +108,13 @@ async function showPlan(page, id, options, outcomes = null) {
     h("p", {}, `${plural(files, "file")} of ${plural(plan.groups.length, "group")}, `, h("b", { class: "number" }, bytes(plan.bytes ?? 0)), "."),
     h("div", { class: "card stack" }, verbs, ...placesOf(plan.places, { future: !moved, onshow: moved && status.can_reveal ? reveal : null })),
     failed.length ? h("ul", { class: "list card" }, ...failed.map((one) => h("li", { class: "small" }, h("span", { class: "path grow" }, one.path), h("span", { class: "tag bad" }, one.text)))) : "",
-    ...planPictures(plan.groups.map((group) => ({ ...group, keep: pictured(group.keep), files: group.files.map(pictured) })), new Map(outcomes?.map((one) => [one.path, one]))));
+    ...planPictures(plan.groups.map((group) => ({ ...group, keep: group.keep && pictured(group.keep), files: group.files.map(pictured) })), new Map(outcomes?.map((one) => [one.path, one]))));
 }
 
 async function apply(page, plan, options) {
   const files = plan.groups.reduce((sum, group) => sum + group.files.length, 0);
   const sure = await confirmed("Apply the plan?", [
-    `${plural(files, "file")} (${bytes(plan.bytes ?? 0)}) ${VERBS[plan.action]}.`, "One file of each group stays where it is. You can undo all of it here.",
+    `${plural(files, "file")} (${bytes(plan.bytes ?? 0)}) ${VERBS[plan.action]}.`, plan.groups.every((group) => group.keep) ? "One file of each group stays where it is. You can undo all of it here." : "You can undo all of it here.",
   ], "Apply");
   if (sure) await change(page, plan, options, "apply", options.onapplied);
 }

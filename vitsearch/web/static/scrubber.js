@@ -25,12 +25,11 @@ export class Scrubber {
     this.element.addEventListener("keydown", (event) => this.#pressed(event));
   }
 
-  /** Show the sections of a layout of this height. */
+  /** Show the sections of a layout of this height; whether the rail is shown at all is the grid's to say. */
   mark(sections, height) {
     this.sections = sections;
     this.tops = sections.map((section) => section.top);
     this.height = height;
-    this.element.hidden = sections.length < 2 || height < this.scroller.clientHeight * 1.5;
     this.element.setAttribute("aria-valuemax", String(sections.length - 1));
     this.ticks.replaceChildren();
     if (this.element.hidden) return;
