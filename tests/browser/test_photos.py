@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from selenium.webdriver import ActionChains
 
+from tests.browser.barriers import check_everywhere
 from tests.browser.conftest import PHONE, WIDE
 
 if TYPE_CHECKING:
@@ -322,12 +325,27 @@ def test_labels_that_are_unsure_look_unsure_and_can_be_answered(full_page: Page)
     page = full_page
     page.show("/labels")
     page.one(".tile img.here")
-    said = page.get("/api/heads/kinds/predictions?order=doubt&limit=60")["predictions"]
-    unsure = next(one for one in said if not one["corrected"] and one["labels"] and one["probability"] < 0.85)
-    page.show(f"/photo/{unsure['photo']}")
+    photo = page.get("/api/heads/kinds/predictions?label=animals&limit=1")["predictions"][0]["photo"]
+    with closing(sqlite3.connect(Path(page.get("/api/status")["folder"]) / "library.db")) as library, library:
+        library.execute(
+            "UPDATE photo_labels SET probability = 0.5 WHERE photo = ? AND label = 'animals'", [photo]
+        )
+    page.show(f"/photo/{photo}")
     chip = page.one(".photo-label.unsure")
     assert chip.text.startswith(("probably ", "maybe "))
     label = chip.find_element("tag name", "a").text.split(" ", 1)[1]
     page.picture("photo-unsure")
     chip.find_element("css selector", f'button[aria-label="It is {label}"]').click()
     page.until(lambda: page.all(".photo-label:not(.unsure)", label), "the label said by a person")
+
+
+def test_nothing_keeps_people_out_of_selecting_and_filtering(page: Page, axe: str):
+    select_two(page)
+    check_everywhere(page, axe, "photos-selected", ".selection-bar")
+    page.press("c")
+    check_everywhere(page, axe, "photos-copy", "dialog[open]")
+    page.press(ESCAPE)
+    page.show("/")
+    tiles(page)
+    page.click(".tools button", "Filter")
+    check_everywhere(page, axe, "photos-filters", ".filters select")

@@ -78,6 +78,11 @@ export class Grid {
     else this.#render();
   }
 
+  /** Call `act(tile, index)` for each tile that is there now. */
+  each(act) {
+    for (const tiles of this.rows.values()) for (const tile of tiles) act(tile, Number(tile.firstChild.dataset.index));
+  }
+
   /** Move the focus to a photo, wherever it is. */
   focus(index = this.current) {
     if (!this.ids.length) return;

@@ -14,8 +14,6 @@ import { libraryFacets, libraryStatus } from "./state.js";
 
 const SIZES = [0.5, 0.7, 1, 1.4, 2];
 
-const loved = () => h("span", { class: "loved", title: "Favourite" }, icon("heart-full"));
-
 export class LibraryView {
   title = "Photos";
   keyHelp = [
@@ -38,7 +36,7 @@ export class LibraryView {
       label: "All photos", scrubber: true, flow: true, size: () => SIZES[this.size],
       onopen: (index) => openPhoto(this.grid.ids, index),
       onselect: (selection) => this.bar.show(selection),
-      decorate: (tile, index) => { if (favourites.has(this.grid.ids[index])) tile.append(loved()); },
+      decorate: (tile, index) => this.#markLoved(tile, index),
       hint: (index) => {
         const caption = captionOf(this.grid.ids[index]);
         return caption ? [caption.name, caption.taken ? moment(caption.taken) : ""] : [];
@@ -46,7 +44,7 @@ export class LibraryView {
       actions: [["heart", "Favourite", star], ["like", "Find photos like this", like]],
       keys: { f: chosen("f", like), s: chosen("s", star), l: chosen("l"), c: chosen("c"), d: chosen("d"), Delete: chosen("Delete") },
     });
-    favourites.follow(() => this.grid.refresh());
+    favourites.follow(() => this.grid.each((tile, index) => this.#markLoved(tile, index)));
     this.body = h("div", { class: "view-body" });
     this.element = h("div", {},
       h("div", { class: "tools" }, h("h1", {}, "Photos"), this.count, h("span", { class: "grow" }), this.#sizeControl(), this.by, this.filters.button),
@@ -55,6 +53,12 @@ export class LibraryView {
     this.press = {
       ArrowDown: () => this.grid.focus(), ArrowRight: () => this.grid.focus(), Escape: () => this.#escape(), ...this.bar.keys,
     };
+  }
+
+  #markLoved(tile, index) {
+    const mark = tile.querySelector(".loved");
+    if (!favourites.has(this.grid.ids[index])) mark?.remove();
+    else if (!mark) tile.append(h("span", { class: "loved", title: "Favourite" }, icon("heart-full")));
   }
 
   selectAll() {

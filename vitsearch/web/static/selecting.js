@@ -32,7 +32,7 @@ export class Selecting {
   paint() {
     const { selection } = this;
     this.grid.scroller.classList.toggle("selecting", selection.count > 0);
-    for (const tiles of this.grid.rows.values()) for (const tile of tiles) this.dress(tile);
+    this.grid.each((tile) => this.dress(tile));
     for (const button of this.grid.all.querySelectorAll(".section-check")) this.#dressTitle(button);
   }
 
