@@ -19,6 +19,8 @@ from vitsearch.errors import (
     BadQuery,
     LibraryError,
     LibraryMissing,
+    ModelError,
+    NoTextTower,
     SpaceMismatch,
 )
 from vitsearch.paths import absolute_path, real_path
@@ -30,9 +32,11 @@ from vitsearch.records import (
     RootInfo,
     SearchResult,
     UnreadableFile,
+    UsedSpace,
 )
 from vitsearch.searching.matches import MatchOptions, find_matches, query_direction
 from vitsearch.searching.queries import Crop, EmbeddedQuery, Example, QueryImage
+from vitsearch.searching.words import sentence, words_step
 from vitsearch.storage.backup import back_up, back_up_daily, restore, write_backup
 from vitsearch.storage.catalog import Catalog, Counts, Root
 from vitsearch.storage.counts import LibraryCounts, library_counts
@@ -53,7 +57,7 @@ if TYPE_CHECKING:
     from vitsearch.backbones.devices import Device
     from vitsearch.decoding.decoders import Decoders
     from vitsearch.indexing.embedding import Progress
-    from vitsearch.indexing.engine import EmbeddingEngine, Target
+    from vitsearch.indexing.engine import EmbeddingEngine, FileEmbedder, Target
     from vitsearch.neighbours.cache import SearchCache
     from vitsearch.neighbours.forecast import Forecast
     from vitsearch.neighbours.neighbours import Neighbours
@@ -91,7 +95,7 @@ class Library:
         self._decoders = decoders
         self._notice = notice
         self._opened: Catalog | None = None
-        self._searched: SearchCache | None = None
+        self._searched: dict[tuple[int, Space], SearchCache] = {}
 
     @classmethod
     def open(
@@ -135,9 +139,9 @@ class Library:
         if self._opened is not None:
             self._opened.database.close()
         self._opened = None
-        if self._searched is not None:
-            self._searched.close()
-        self._searched = None
+        for cache in self._searched.values():
+            cache.close()
+        self._searched = {}
 
     @property
     def layout(self) -> Layout:
@@ -159,6 +163,7 @@ class Library:
         folders: Iterable[str | os.PathLike[str]] = (),
         *,
         model: str | None = None,
+        also: str | None = None,
         change_model: bool = False,
         upgrade: bool = False,
         prune: bool = False,
@@ -170,7 +175,9 @@ class Library:
     ) -> IndexReport:
         """Bring the library up to date with these folders, or with all folders that it knows.
 
-        `model` is used by the first run and checked by later ones. With `change_model` every photo is embedded again
+        `model` is used by the first run and checked by later ones. `also` names a model that reads text: every photo is
+        embedded with it too, beside the main space, in this run and all later ones, and searches by words use it.
+        With `change_model` every photo is embedded again
         with `model`, beside the vectors that are there; searches go on with the old model until all is done. `upgrade`
         does the same with the library's own model, for one that was made before colour profiles were followed and
         photos of all formats known by their image data alone. `prune` deletes what is missing; `retry` looks at
@@ -206,6 +213,8 @@ class Library:
             if upgrade:
                 model, change_model = self._upgraded_model(catalog, model), True
             space_id, space = self._space_for_index(catalog, model, change=change_model)
+            if also is not None:
+                self._use_also(catalog, also, space)
             if space.preprocessing.colours == "stored" and not space.is_imported:
                 self._notice(
                     "this library was made before colour profiles were followed, and stays as it is: "
@@ -223,11 +232,96 @@ class Library:
             )
             report = run.execute(chosen, prune=prune)
             if engine is None:  # another machine says nothing of what this one can do
-                catalog.note_embedding(space_id, report.embedded, report.seconds)
+                self._note_embedding(space_id, space, report.embedded, report.seconds)
             self._search_cache(space_id, space).bring_up_to_date()
             if change_model:
                 self._change_space(space_id, space)
-            return report
+            if report.interrupted:
+                return report
+            return self._complete_beside(
+                catalog, report, workers=workers, engine=engine, on_progress=on_progress
+            )
+
+    def _note_embedding(self, space_id: int, space: Space, photos: int, seconds: float) -> None:
+        self.catalog.note_embedding(space_id, photos, seconds)
+        self._backbones.note_rate(space, photos, seconds)
+
+    def _use_also(self, catalog: Catalog, model: str, main: Space) -> None:
+        """Have this run and later ones embed every photo with another model too.
+
+        Raises:
+            LibraryError: it is the library's own model, or one that reads no text.
+
+        """
+        space = self._backbones.space_of(model).with_colours(main.preprocessing.colours)
+        if space == main:
+            raise LibraryError(f"{space.model} is the library's own model: name another one with --also")
+        if not self._backbones.reads_text(space):
+            raise LibraryError(
+                f"{space.model} reads no text, and searches use a second model for words alone: name one that "
+                '`vitsearch models list` marks with "reads text"'
+            )
+        catalog.use_also(catalog.add_space(space))
+
+    def _complete_beside(
+        self,
+        catalog: Catalog,
+        report: IndexReport,
+        *,
+        workers: int | None,
+        engine: EmbeddingEngine | None,
+        on_progress: Callable[[Progress], None],
+    ) -> IndexReport:
+        """Embed in the spaces beside the main one what they lack."""
+        from vitsearch.indexing.beside import beside, complete
+        from vitsearch.indexing.embedding import Embedder
+
+        told = beside(on_progress)
+        for space_id, space in self._also_spaces(catalog):
+
+            def embedder(space_id: int = space_id, space: Space = space) -> FileEmbedder:
+                if engine is not None:
+                    return engine.open(self._target(catalog, space_id, space, told))
+                return Embedder(
+                    catalog,
+                    space_id,
+                    lambda: self.backbone(space),
+                    workers=workers,
+                    beside=True,
+                    on_progress=told,
+                )
+
+            try:
+                done, unread = complete(catalog, space_id, embedder)
+            except KeyboardInterrupt:
+                return replace(report, interrupted=True)
+            except (ModelError, SpaceMismatch) as error:
+                # The main space is complete: that the other one is not is no reason to hide it.
+                self._notice(f"searches by words lack new photos: {error}")
+                continue
+            if engine is None:
+                self._note_embedding(space_id, space, done.embedded, done.seconds)
+            self._search_cache(space_id, space).bring_up_to_date()
+            seen = {item.path for item in report.unreadable}
+            report = replace(
+                report,
+                also=(*report.also, done),
+                unreadable=(*report.unreadable, *(item for item in unread if item.path not in seen)),
+            )
+        return report
+
+    def _also_spaces(self, catalog: Catalog) -> list[tuple[int, Space]]:
+        """Return the spaces beside the main one, as that sees colours: photos are named by how they are seen."""
+        main = catalog.active_space()
+        if main is None:
+            return []
+        colours = main[1].preprocessing.colours
+        for space_id, space in catalog.also_spaces():
+            if space.preprocessing.colours != colours:  # the library was upgraded
+                catalog.remove_space(space_id)
+                self._search_cache(space_id, space).delete()
+                catalog.use_also(catalog.add_space(space.with_colours(colours)))
+        return catalog.also_spaces()
 
     @contextmanager
     def receiving_files(
@@ -319,19 +413,19 @@ class Library:
 
         An example is a path or an open binary file. `crop` is x, y, width, height in pixels of the single upright
         example. Only photos that `where` keeps are answers. A `store` answers in place of the
-        library, which need not exist then.
+        library, which need not exist then. With words the space that reads text answers, otherwise the main one.
 
         Raises:
             LibraryMissing: nothing was indexed here yet.
             BadQuery: there is no example and no text, or an option does not fit.
             UnreadablePhoto: an example cannot be read.
-            NoTextTower: the library's model cannot read text.
+            NoTextTower: no space of the library reads text; the message says what to run.
 
         """
         if store is not None:
             space, known_row = store.searched_space, store.vector
         else:
-            space_id, space = self._active_space()
+            space_id, space = searched = self.space_for(words=bool(text))
             known_row = partial(self._stored_row, space_id, space)
         if k < 1:
             raise BadQuery(f"k is {k}: ask for at least one match")
@@ -364,7 +458,7 @@ class Library:
             return SearchResult(query=names, model=space.model, results=matches, matches_above=floor)
         ids = tuple(photo for photo in map(self.catalog.photo_id, own) if photo is not None)
         options = replace(options, leave_out=ids)
-        return self.search_by_vectors(vectors, away, names=names, options=options)
+        return self.search_by_vectors(vectors, away, names=names, options=options, searched=searched)
 
     def search_by_vectors(
         self,
@@ -373,17 +467,19 @@ class Library:
         *,
         names: tuple[str, ...] = (),
         options: MatchOptions,
+        searched: tuple[int, Space] | None = None,
     ) -> SearchResult:
         """Find the photos nearest to the mean of unit vectors (d,) float32, away from the mean of `away`.
 
-        The vectors are of the space that searches use; `names` is what the answer repeats as its query.
+        The vectors are of the space that is `searched`, by default the main one; `names` is what the answer repeats as
+        its query.
 
         Raises:
             LibraryMissing: nothing was indexed here yet.
             BadQuery: the vectors cancel each other out.
 
         """
-        space_id, space = self._active_space()
+        space_id, space = searched or self._active_space()
         direction = query_direction(vectors, away)
         cache = self._search_cache(space_id, space)
 
@@ -415,6 +511,42 @@ class Library:
             if use or active is None:
                 catalog.activate_space(space_id)
             self._search_cache(space_id, space).bring_up_to_date()
+
+    def space_for(self, *, words: bool) -> tuple[int, Space]:
+        """Return the space, with its id, that answers a search: the main one, or with `words` the one that reads text.
+
+        Raises:
+            LibraryMissing: nothing was indexed here yet.
+            NoTextTower: there are words, and no space in use reads text; the message says what to run.
+
+        """
+        main = self._active_space()
+        if not words:
+            return main
+        found = self._space_that_reads(main)
+        if found is None:
+            step = words_step(
+                self.catalog, main, library_counts(self.catalog).photos, cache=self.cache_folder
+            )
+            raise NoTextTower(sentence(step, main[1].model))
+        if found != main:
+            self._tell_what_is_left(found[0], found[1], main[0])
+        return found
+
+    def _space_that_reads(self, main: tuple[int, Space]) -> tuple[int, Space] | None:
+        spaces = (main, *self.catalog.also_spaces())
+        return next((each for each in spaces if self._backbones.reads_text(each[1])), None)
+
+    def _tell_what_is_left(self, space_id: int, space: Space, main: int) -> None:
+        catalog = self.catalog
+        if catalog.count_vectors(space_id) >= catalog.count_vectors(main):
+            return
+        left = catalog.count_without_vector(space_id)
+        if left:
+            self._notice(
+                f"{left:,} photos are not embedded with {space.model} yet, so that words do not find them: "
+                "`vitsearch index` goes on with that"
+            )
 
     def existing_space(self) -> Space | None:
         """Return the space that searches use, or None in a library that is empty or does not exist."""
@@ -543,10 +675,10 @@ class Library:
         return Erased(len(doomed.photos), len(doomed.files), copies, doomed.others)
 
     def remove_model(self, model: str) -> int:
-        """Delete the vectors of a model that searches do not use any more; return how many there were.
+        """Delete the vectors of a model that is not the main one, and keep no more of them; return how many there were.
 
         Raises:
-            LibraryError: searches use it, or the library has no vectors of it.
+            LibraryError: it is the main one, or the library has no vectors of it.
 
         """
         catalog = self.catalog
@@ -556,12 +688,14 @@ class Library:
                 raise LibraryError(
                     f"the library in {self.folder} has no vectors of {model}: see `vitsearch status`"
                 )
-            if any(stored.active for stored in spaces):
+            if all(stored.active for stored in spaces):
                 raise LibraryError(
                     f"searches use {model}: change first, with `vitsearch index --model OTHER --change-model`"
                 )
             removed = 0
             for stored in spaces:
+                if stored.active:  # in another way than an earlier version used it
+                    continue
                 removed += catalog.remove_space(stored.id)
                 self._search_cache(stored.id, stored.space).delete()
             return removed
@@ -572,6 +706,7 @@ class Library:
         active = catalog.active_space()
         counts = library_counts(catalog)
         roots = tuple(self._roots_with(counts))
+        spaces = self._used_spaces(counts)
         return LibraryStatus(
             folder=self.folder,
             model=active[1].model if active else None,
@@ -586,6 +721,27 @@ class Library:
             neighbours_bytes=_folder_bytes(self.layout.search_caches),
             thumbnails_bytes=_folder_bytes(self.layout.thumbnails) if thumbnails else 0,
             cache_current=active is None or not self._search_cache(*active).is_stale(),
+            spaces=spaces,
+            reads_text=any(space.reads_text for space in spaces),
+            words_step=None
+            if active is None or any(space.reads_text for space in spaces)
+            else words_step(catalog, active, counts.photos, cache=self.cache_folder),
+        )
+
+    def _used_spaces(self, counts: LibraryCounts) -> tuple[UsedSpace, ...]:
+        active = self.catalog.active_space()
+        if active is None:
+            return ()
+        return tuple(
+            UsedSpace(
+                model=space.model,
+                dimension=space.dimension,
+                main=space_id == active[0],
+                reads_text=self._backbones.reads_text(space),
+                vectors=counts.in_spaces.get(space_id, 0),
+                left=counts.left.get(space_id, 0),
+            )
+            for space_id, space in (active, *self.catalog.also_spaces())
         )
 
     def forecast(self) -> tuple[Forecast, ...]:
@@ -638,7 +794,14 @@ class Library:
     ) -> Target:
         from vitsearch.indexing.engine import Target
 
-        return Target(catalog, space_id, space, self._backbones.loader(space), self.folder, on_progress)
+        return Target(
+            catalog,
+            space_id,
+            space,
+            self._backbones.loader(space, main=not self._is_beside(space)),
+            self.folder,
+            on_progress,
+        )
 
     def _upgraded_model(self, catalog: Catalog, model: str | None) -> str | None:
         """The model of the library, to be used in the way of this version."""
@@ -669,7 +832,12 @@ class Library:
             SpaceMismatch: the weights on this machine, or the backbone that was given, are of another space.
 
         """
-        return self._backbones.of_space(space)
+        return self._backbones.of_space(space, main=not self._is_beside(space))
+
+    def _is_beside(self, space: Space) -> bool:
+        return self.layout.database.exists() and any(
+            space == other for _, other in self.catalog.also_spaces()
+        )
 
     @property
     def cache_folder(self) -> Path:
@@ -716,11 +884,10 @@ class Library:
     def _search_cache(self, space_id: int, space: Space) -> SearchCache:
         from vitsearch.neighbours.cache import SearchCache
 
-        if self._searched is None or self._searched.space_id != space_id:
-            if self._searched is not None:
-                self._searched.close()
-            self._searched = SearchCache(self.folder, self.catalog, space_id, space)
-        return self._searched
+        key = (space_id, space)  # SQLite gives the id of a space that was removed again
+        if key not in self._searched:
+            self._searched[key] = SearchCache(self.folder, self.catalog, space_id, space)
+        return self._searched[key]
 
     def _known_root(self, folder: str | os.PathLike[str]) -> Root:
         path = real_path(folder)

@@ -78,6 +78,16 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True)
+class AlsoReport:
+    """What an index run did for a space beside the main one: vectors that it added, photos that are still left."""
+
+    model: str
+    embedded: int
+    left: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class IndexReport:
     """What an index run found and did.
 
@@ -85,7 +95,8 @@ class IndexReport:
     computed in this run; `unchanged`: readable files skipped by size and time; `moved`: files recognised by content at
     a new path; `missing`: files known but not there; `offline`: files on roots, or on drives
     inside of them, that are not there now, left as they are; `left_out`: files that are no photos; `remarks`: photos of
-    this run with notes that could not be read.
+    this run with notes that could not be read; `also`: what was done for spaces beside the main one, which the other
+    figures do not count.
     """
 
     photos: int
@@ -103,6 +114,7 @@ class IndexReport:
     interrupted: bool = False
     left_out: tuple[LeftOut, ...] = ()
     remarks: tuple[UnreadableFile, ...] = ()
+    also: tuple[AlsoReport, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +172,38 @@ class RootInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class UsedSpace:
+    """A space that is in use: the main one, or one beside it; `left` photos are not embedded in it yet."""
+
+    model: str
+    dimension: int
+    main: bool
+    reads_text: bool
+    vectors: int
+    left: int
+
+
+@dataclass(frozen=True, slots=True)
+class WordsStep:
+    """What makes words work in a library that cannot answer them.
+
+    `command` is for a terminal; an index run that is given `model` as its `also` does the same. It embeds so many
+    `photos` in about so many `seconds`, which is None where nothing was measured on this machine.
+    """
+
+    model: str
+    command: str
+    photos: int
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class LibraryStatus:
-    """The state of a library: what it holds, how large it is, and whether its caches are current."""
+    """The state of a library: what it holds, how large it is, and whether its caches are current.
+
+    `model`, `dimension` and `vectors` are those of the main space; `spaces` are all that are in use. `words_step` is
+    there where none of them reads text.
+    """
 
     folder: Path
     model: str | None
@@ -176,3 +218,6 @@ class LibraryStatus:
     neighbours_bytes: int = 0
     thumbnails_bytes: int = 0
     cache_current: bool = True
+    spaces: tuple[UsedSpace, ...] = ()
+    reads_text: bool = False
+    words_step: WordsStep | None = None

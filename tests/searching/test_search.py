@@ -433,7 +433,7 @@ def test_a_question_without_an_image_or_words_is_refused(indexed):
 
 def test_words_need_a_model_that_reads_them(indexed):
     with pytest.raises(
-        NoTextTower, match=r"mean-colour has no text tower: index with --model clip-vit-base-patch16"
+        NoTextTower, match=r"^mean-colour reads no words: run `vitsearch index --also siglip2-base` once"
     ):
         indexed.search(text="a red car")
 

@@ -149,7 +149,7 @@ def test_a_run_by_somebody_else_is_said_to_be_in_the_way(tmp_path, photos, monke
         library.index([photos])
     settings = LibrarySettings(tmp_path / "library", backbone=MeanColour())
     with write_lock(tmp_path / "library"), pytest.raises(LibraryBusy, match="another run"):
-        index_folders(settings, (), False, lambda _: None)
+        index_folders(settings, (), False, None, lambda _: None)
 
 
 @pytest.fixture

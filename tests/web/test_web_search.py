@@ -122,7 +122,7 @@ def test_several_examples_are_one_query(client, ids, library, photos):
         ({}, 400, "nothing to search for"),
         ({"photo": 999}, 404, "no photo 999"),
         ({"upload": "0" * 32}, 404, "drop it on the page again"),
-        ({"text": "a cat"}, 400, "no text tower"),
+        ({"text": "a cat"}, 400, "mean-colour reads no words: run `vitsearch index --also siglip2-base`"),
         ({"photo": 1, "crop": "0,0,999,999"}, 400, "does not lie within"),
         ({"photo": [1, 2], "crop": "0,0,1,1"}, 400, "exactly one example"),
         ({"photo": 1, "folder": "/nowhere"}, 400, "no folder that was indexed"),

@@ -112,6 +112,11 @@ class AcceleratorBackbone(Backbone):
         """
         return self.start(list(pixels))()
 
+    @property
+    def reads_text(self) -> bool:
+        """Whether the checkpoint has a text tower."""
+        return self.spec.has_text
+
     def embed_texts(self, texts: Sequence[str]) -> Embeddings:
         """Embed texts into the same space.
 

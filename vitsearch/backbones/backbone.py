@@ -81,6 +81,11 @@ class Backbone(ABC):
     def expect(self, count: int) -> None:  # noqa: B027 - most have nothing to prepare
         """Be told that about so many images are coming: what pays only for many may be prepared now."""
 
+    @property
+    def reads_text(self) -> bool:
+        """Whether `embed_texts` has a text tower to ask."""
+        return type(self).embed_texts is not Backbone.embed_texts
+
     def embed_texts(self, texts: Sequence[str]) -> Embeddings:
         """Embed texts into the same space.
 

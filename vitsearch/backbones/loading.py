@@ -116,6 +116,17 @@ def load_for_space(
     return _open(spec, checkpoint.folder, options)
 
 
+def space_of(model: str, *, cache: Path, notice: Callable[[str], None] = _silent) -> Space:
+    """Return the space of a model by registry name, hub id or folder, once its weights are here; nothing is loaded.
+
+    Raises:
+        UnknownModel, WeightsUnavailable, ModelError: as `load_backbone`.
+
+    """
+    checkpoint = obtain(model, cache=cache, notice=notice)
+    return make_spec(checkpoint, read_facts(checkpoint.folder), cache=cache).space
+
+
 def load_vision_model(space: Space, *, cache: Path) -> tuple[torch.nn.Module, BackboneSpec]:
     """Load transformers' own image model of a space on the CPU, with eager attention so that it returns its maps.
 

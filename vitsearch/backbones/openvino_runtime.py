@@ -71,6 +71,11 @@ class OpenVINOBackbone(Backbone):
                 self._calibration.record(setting, (time.perf_counter() - begun) / len(pixels))
             return Embeddings.from_raw(raw)
 
+    @property
+    def reads_text(self) -> bool:
+        """Whether the checkpoint has a text tower."""
+        return self.spec.has_text
+
     def embed_texts(self, texts: Sequence[str]) -> Embeddings:
         """Embed texts into the same space, in torch.
 

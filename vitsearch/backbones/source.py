@@ -18,8 +18,12 @@ if TYPE_CHECKING:
     from vitsearch.space import Space
 
 
+# A library with words has two: searches take turns between them.
+_KEPT = 2
+
+
 class BackboneSource:
-    """Loads backbones for the library in `folder`, and keeps the last one; `given` replaces them all."""
+    """Loads backbones for the library in `folder`, and keeps the last two; `given` replaces the main one's."""
 
     def __init__(
         self,
@@ -33,7 +37,7 @@ class BackboneSource:
     ) -> None:
         self._folder = folder
         self._given = given
-        self._loaded: Backbone | None = None
+        self._loaded: dict[Space, Backbone] = {}
         self._cache = cache
         self._device: Device = device
         self._batch_size = batch_size
@@ -54,17 +58,48 @@ class BackboneSource:
             return self._given
         from vitsearch.backbones import load_backbone
 
-        self._loaded = load_backbone(
-            model,
-            cache=self.cache_folder,
-            device=self._device,
-            batch_size=self._batch_size,
-            notice=self._notice,
+        return self._keep(
+            load_backbone(
+                model,
+                cache=self.cache_folder,
+                device=self._device,
+                batch_size=self._batch_size,
+                notice=self._notice,
+            )
         )
-        return self._loaded
 
-    def of_space(self, space: Space) -> Backbone:
+    def space_of(self, model: str) -> Space:
+        """Return the space of a model by name, whose weights are fetched if they are not here; nothing is loaded."""
+        from vitsearch.backbones.loading import space_of
+
+        return space_of(model, cache=self.cache_folder, notice=self._notice)
+
+    def reads_text(self, space: Space) -> bool:
+        """Return whether the model of a space reads words; nothing is loaded for it."""
+        if self._given is not None and _same_but_for_colours(self._given.space, space):
+            return self._given.reads_text
+        from vitsearch.backbones.words import reads_text
+
+        return reads_text(space, cache=self.cache_folder)
+
+    def note_rate(self, space: Space, photos: int, seconds: float) -> None:
+        """Remember how fast this machine embedded photos; of a backbone that was given nothing is kept."""
+        from vitsearch.backbones.rates import note_rate
+
+        if self._given is None:
+            note_rate(space.model, photos, seconds, cache=self.cache_folder)
+
+    def _keep(self, backbone: Backbone) -> Backbone:
+        self._loaded.pop(backbone.space, None)
+        self._loaded[backbone.space] = backbone
+        while len(self._loaded) > _KEPT:
+            del self._loaded[next(iter(self._loaded))]
+        return backbone
+
+    def of_space(self, space: Space, *, main: bool = True) -> Backbone:
         """Load the model of a stored space, and nothing that differs from it.
+
+        The backbone that was given stands for the `main` space alone.
 
         Raises:
             SpaceMismatch: the weights on this machine, or the backbone that was given, are of another space.
@@ -79,19 +114,21 @@ class BackboneSource:
                 f"the vectors of {space.model} were imported, and how it sees a photo is not known here: search for "
                 "photos that were imported, or compute vectors of new ones where those came from, and import them"
             )
-        if self._given is not None:
+        if self._given is not None and main:
             raise SpaceMismatch(self._difference(space, self._given.space))
-        if self._loaded is None or self._loaded.space != space:
-            from vitsearch.backbones import load_for_space
+        if space in self._loaded:
+            return self._loaded[space]
+        from vitsearch.backbones import load_for_space
 
-            self._loaded = load_for_space(
+        return self._keep(
+            load_for_space(
                 space,
                 cache=self.cache_folder,
                 device=self._device,
                 batch_size=self._batch_size,
                 notice=self._notice,
             )
-        return self._loaded
+        )
 
     def pinned(self, space: Space) -> Space:
         """Return a stored space with the commit that its weights came from, where that is found out only now."""
@@ -110,9 +147,9 @@ class BackboneSource:
             return space
         return replace(space, revision=found.revision) if same else space
 
-    def loader(self, space: Space) -> Callable[[], Backbone]:
+    def loader(self, space: Space, *, main: bool = True) -> Callable[[], Backbone]:
         """Return what loads the model of a space in another process, to which it travels pickled."""
-        if self._given is not None:
+        if self._given is not None and (main or _same_but_for_colours(self._given.space, space)):
             return partial(_itself, self.of_space(space))
         from vitsearch.backbones import load_for_space
 

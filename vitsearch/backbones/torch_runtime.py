@@ -73,6 +73,11 @@ class TorchBackbone(Backbone):
         # Results are fetched only here, so that copying and preparing a chunk overlap with computing the one before.
         return Embeddings.from_raw(torch.cat(rows).cpu().numpy())
 
+    @property
+    def reads_text(self) -> bool:
+        """Whether the checkpoint has a text tower."""
+        return self.spec.has_text
+
     def embed_texts(self, texts: Sequence[str]) -> Embeddings:
         """Embed texts into the same space.
 

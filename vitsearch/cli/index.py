@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 @click.argument("folders", nargs=-1, type=click.Path(), metavar="[FOLDER]...")
 @click.option("--model", help="The model to embed with, on the first run: a name, hub id, folder or file.")
 @click.option(
+    "--also",
+    metavar="MODEL",
+    help="Embed every photo with this model too, now and in later runs: one that reads text, for searches by words.",
+)
+@click.option(
     "--change-model", is_flag=True, help="Embed every photo again with --model; searches go on meanwhile."
 )
 @click.option(
@@ -71,6 +76,7 @@ def index(
     session: Session,
     folders: tuple[str, ...],
     model: str | None,
+    also: str | None,
     change_model: bool,
     upgrade: bool,
     prune: bool,
@@ -97,6 +103,7 @@ def index(
       vitsearch index ~/Pictures
       vitsearch index                     look at all known folders again
       vitsearch index --prune             forget photos that are gone
+      vitsearch index --also siglip2-base  search by words too, from now on
       vitsearch index --watch             go on, and take in new photos within seconds
       vitsearch index --engine ray ~/Pictures
       vitsearch index --engine ray --ray-address auto --shards /mnt/shared/shards s3://bucket/photos
@@ -105,8 +112,8 @@ def index(
         raise click.UsageError("--watch goes on for ever, and --json prints one document: choose one")
     if workers is not None and engine == "ray":
         raise click.UsageError("--workers goes without Ray, which sees to its own")
-    if (prune or retry or upgrade) and any("://" in folder for folder in folders):
-        raise click.UsageError("--prune, --retry and --upgrade are for folders, not for URLs")
+    if (prune or retry or upgrade or also) and any("://" in folder for folder in folders):
+        raise click.UsageError("--prune, --retry, --upgrade and --also are for folders, not for URLs")
     if upgrade and change_model:
         raise click.UsageError("--upgrade keeps the model, and --change-model changes it: choose one")
     if (ray_address or shards) and engine != "ray":
@@ -123,6 +130,7 @@ def index(
                 report = library.index(
                     folders,
                     model=model,
+                    also=also,
                     change_model=change_model,
                     upgrade=upgrade,
                     prune=prune,
@@ -203,6 +211,9 @@ def _print_report(report: IndexReport, *, verbose: bool = False) -> None:
     say(f"{plural(report.photos, 'photo')} in {plural(report.files, 'file')}: {', '.join(parts)}")
     rate = f", {report.embedded / report.seconds:.1f} photos/s" if report.embedded and report.seconds else ""
     say(f"{report.model}, {report.seconds:.1f} s{rate}", err=True)
+    for done in report.also:
+        left = f", {done.left:,} still to come" if done.left else ""
+        say(f"for words: {shown(done.model)}, {done.embedded:,} new{left}, {done.seconds:.1f} s", err=True)
     for path in report.offline_roots:
         say(f"offline, left as it is: {shown(str(path))}", err=True)
     print_unreadable(report.unreadable)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 _LABELS = {
     "scan": "looking for photos",
     "embed": "embedding",
+    "also": "embedding for words",
     "propose": "looking for look-alikes",
     "calibrate": "trying synthetic copies",
     "look": "comparing",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def is_cached(folder: Path, stored: StoredSpace) -> bool:
     """Whether a space has a search cache, or will have one with the next search."""
-    return stored.active or _cache_folder(folder, stored).is_dir()
+    return stored.active or stored.also or _cache_folder(folder, stored).is_dir()
 
 
 def cache_state(folder: Path, catalog: Catalog, stored: StoredSpace) -> tuple[State, str]:

@@ -356,7 +356,7 @@ def _make_consistent(database: Database, highest: int) -> None:
     # The caches were made from another file: none may look current.
     database.run(f"UPDATE spaces SET generation = {NEW_GENERATION}")
     database.run(
-        "UPDATE spaces SET active = 1 WHERE NOT EXISTS (SELECT 1 FROM spaces WHERE active) AND id = "
+        "UPDATE spaces SET active = 1 WHERE NOT EXISTS (SELECT 1 FROM spaces WHERE active = 1) AND id = "
         "(SELECT space FROM vectors GROUP BY space ORDER BY count(*) DESC LIMIT 1)"
     )
 

@@ -45,9 +45,12 @@ _File = tuple["int | None", "FoundFile"]
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is: `total` is None while the folders are still being walked."""
+    """How far a run is: `total` is None while the folders are still being walked.
 
-    stage: Literal["scan", "embed"]
+    The stage "also" embeds for a space beside the main one.
+    """
+
+    stage: Literal["scan", "embed", "also"]
     done: int
     total: int | None
 
@@ -93,7 +96,8 @@ class Embedder:
     """Brings files into one space of a library. A file whose root is None is embedded without being given a place.
 
     With `pictures`, thumbnails for the grid are made in passing and kept there. A `source` says where else than at
-    their paths the files are, and may raise `UnreadablePhoto`.
+    their paths the files are, and may raise `UnreadablePhoto`. `beside`: the photos are embedded in the main space, so
+    that one without a finite vector in this one is a photo all the same.
     """
 
     def __init__(
@@ -105,6 +109,7 @@ class Embedder:
         source: Callable[[FoundFile], Path | bytes] | None = None,
         workers: int | None = None,
         pictures: KeptPictures | None = None,
+        beside: bool = False,
         on_progress: Callable[[Progress], None] = lambda _: None,
     ) -> None:
         self.embedded = 0
@@ -117,6 +122,7 @@ class Embedder:
         self._load = backbone
         self._source = source
         self._pictures = pictures
+        self._beside = beside
         self._workers = workers or max(2, os.cpu_count() or 2)
         self._on_progress = on_progress
         # SQLite's connection is shared with the threads that wait for the decoders and look photo_hashes up.
@@ -283,7 +289,8 @@ class Embedder:
             index = position.get(id(file))
             norm = float(embeddings.norms[index]) if index is not None else 0.0
             if file.photo_hash in blank:
-                rejected.append(RejectedFile(file.root, file.found, "the model gave no finite vector for it"))
+                reason = "the model gave no finite vector for it"
+                rejected.append(RejectedFile(file.root, file.found, reason, passing=self._beside))
                 continue
             row = None if index is None else embeddings.rows[index].astype(np.float16)
             ready.append(

@@ -54,7 +54,7 @@ _COPIED = {
     ),
     "favourites": "SELECT photo_hash FROM favourites ORDER BY photo_hash",
     "roots": "SELECT path FROM roots ORDER BY path",
-    "spaces": "SELECT description FROM spaces WHERE active",
+    "spaces": "SELECT description FROM spaces WHERE active = 1",
 }
 
 

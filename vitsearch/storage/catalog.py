@@ -10,6 +10,7 @@ import numpy as np
 
 from vitsearch.errors import LibraryError
 from vitsearch.paths import is_offline, names_of
+from vitsearch.records import FoundFile
 from vitsearch.storage.database import Value, path_to_value, value_to_path
 from vitsearch.storage.decisions import bring_decisions_back, decisions_are_kept
 from vitsearch.storage.facts import FACT_COLUMNS, FACTS_SQL, facts_from, facts_values, newest_facts_sql
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from vitsearch.records import FoundFile, PhotoFacts
+    from vitsearch.records import PhotoFacts
     from vitsearch.storage.filters import Filter
 
     Ids = npt.NDArray[np.int64]
@@ -252,6 +253,21 @@ class Catalog(RemovalTables):
                             f"UPDATE files SET file_system = ? WHERE {condition}",
                             rows[start : start + ROWS_AT_ONCE],
                         )
+
+    def files_without_vector(self, space: int) -> list[tuple[int, FoundFile]]:
+        """Return one file, with the id of its root, of each photo that is here now and not embedded in a space."""
+        online = {root.id: root.path for root in self.roots() if not root.is_offline()}
+        rows = self.database.rows(
+            "SELECT root, path, size, mtime_ns, min(id) FROM files f WHERE missing = 0 AND photo IS NOT NULL "
+            f"AND root IN ({','.join(map(str, online))}) "
+            "AND NOT EXISTS (SELECT 1 FROM vectors v WHERE v.space = ? AND v.photo = f.photo) "
+            "GROUP BY photo ORDER BY root, path",
+            [space],
+        )
+        return [
+            (root, FoundFile(online[root], value_to_path(path), size, mtime_ns))
+            for root, path, size, mtime_ns, _ in cast("list[tuple[int, Value, int, int, int]]", rows)
+        ]
 
     def files_at(self, root: int, relative: str) -> list[int]:
         """Return the id of the file row at a path below a root, if there is one."""

@@ -10,7 +10,7 @@ import json
 import time
 import zlib
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from vitsearch.errors import LibraryError
@@ -35,11 +35,17 @@ State = list[int]
 
 @dataclass(frozen=True, slots=True)
 class LibraryCounts:
-    """The files of each root, by its id; the photos that are present; the vectors in the space that searches use."""
+    """The files of each root, by its id; the photos that are present; the vectors in the main space.
+
+    `in_spaces`: the vectors in each space that is in use, by its id; `left`: the photos that those beside the main one
+    lack.
+    """
 
     roots: Mapping[int, Counts]
     photos: int
     vectors: int
+    in_spaces: Mapping[int, int] = field(default_factory=dict)
+    left: Mapping[int, int] = field(default_factory=dict)
 
 
 def library_counts(catalog: Catalog, *, worth_keeping: float = WORTH_KEEPING_SECONDS) -> LibraryCounts:
@@ -63,10 +69,15 @@ def library_counts(catalog: Catalog, *, worth_keeping: float = WORTH_KEEPING_SEC
 def _count(catalog: Catalog) -> LibraryCounts:
     roots = {root.id: catalog.counts(root.id, "") for root in catalog.roots()}
     active = catalog.active_space()
+    main = [active[0]] if active else []
+    also = [space for space, _ in catalog.also_spaces()]
+    in_spaces = {space: catalog.count_vectors(space) for space in (*main, *also)}
     return LibraryCounts(
         roots=roots,
         photos=catalog.count_photos([(root, "") for root in roots]),
-        vectors=catalog.count_vectors(active[0]) if active else 0,
+        vectors=in_spaces[main[0]] if main else 0,
+        in_spaces=in_spaces,
+        left={space: catalog.count_without_vector(space) for space in also},
     )
 
 
@@ -81,6 +92,8 @@ def _save(layout: Layout, state: State, counts: LibraryCounts) -> None:
         "roots": {str(root): asdict(found) for root, found in counts.roots.items()},
         "photos": counts.photos,
         "vectors": counts.vectors,
+        "in_spaces": {str(space): count for space, count in counts.in_spaces.items()},
+        "left": {str(space): count for space, count in counts.left.items()},
     }
     layout.make_private()
     atomic.write(
@@ -95,7 +108,11 @@ def _load(path: Path, state: State) -> LibraryCounts | None:
         if fields.pop("sum") != _sum(fields) or fields["state"] != state:
             return None
         roots = {int(root): Counts(**found) for root, found in fields["roots"].items()}
-        return LibraryCounts(roots, int(fields["photos"]), int(fields["vectors"]))
+        in_spaces, left = (
+            {int(space): int(count) for space, count in fields[name].items()}
+            for name in ("in_spaces", "left")
+        )
+        return LibraryCounts(roots, int(fields["photos"]), int(fields["vectors"]), in_spaces, left)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 

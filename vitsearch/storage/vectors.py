@@ -25,14 +25,23 @@ if TYPE_CHECKING:
 NEW_GENERATION = "random() & 0x7fffffffffffffff"
 
 
+# What `spaces.active` says: the main space, or one that every run keeps complete beside it, for words. An earlier
+# version of vitsearch, which knows 1 alone, leaves the others as they are.
+_MAIN, _ALSO = 1, 2
+
+
 @dataclass(frozen=True, slots=True)
 class StoredSpace:
-    """A space of the library, whether searches use it, and how many photos have a vector in it."""
+    """A space of the library, and how many photos have a vector in it.
+
+    `active`: it is the main one. `also`: every run keeps it complete beside that, for searches by words.
+    """
 
     id: int
     space: Space
     active: bool
     vectors: int
+    also: bool = False
 
 
 class VectorTables:
@@ -42,9 +51,19 @@ class VectorTables:
         self.database = database
 
     def active_space(self) -> tuple[int, Space] | None:
-        """Return the space that searches use, or None in a library that is still empty."""
-        rows = self.database.rows("SELECT id, description, revision FROM spaces WHERE active = 1")
-        return (cast("int", rows[0][0]), self._space(*rows[0][1:])) if rows else None
+        """Return the main space, which searches use, or None in a library that is still empty."""
+        spaces = self._used_as(_MAIN)
+        return spaces[0] if spaces else None
+
+    def also_spaces(self) -> list[tuple[int, Space]]:
+        """Return the spaces that every run keeps complete beside the main one, the oldest first."""
+        return self._used_as(_ALSO)
+
+    def _used_as(self, use: int) -> list[tuple[int, Space]]:
+        rows = self.database.rows(
+            "SELECT id, description, revision FROM spaces WHERE active = ? ORDER BY id", [use]
+        )
+        return [(cast("int", row[0]), self._space(*row[1:])) for row in rows]
 
     def space(self, space: int) -> Space:
         """Return the space with this id.
@@ -71,7 +90,13 @@ class VectorTables:
             "FROM spaces s ORDER BY id"
         )
         return [
-            StoredSpace(cast("int", i), self._space(text, revision), bool(active), cast("int", count))
+            StoredSpace(
+                cast("int", i),
+                self._space(text, revision),
+                active == _MAIN,
+                cast("int", count),
+                also=active == _ALSO,
+            )
             for i, text, revision, active, count in rows
         ]
 
@@ -90,9 +115,15 @@ class VectorTables:
         return cast("int", self.database.scalar("SELECT id FROM spaces WHERE description = ?", [description]))
 
     def activate_space(self, space: int) -> None:
-        """Make a space the one that searches use."""
+        """Make a space the main one; those that are kept complete beside it stay so."""
         with self.database.write():
-            self.database.run("UPDATE spaces SET active = (id = ?)", [space])
+            self.database.run(f"UPDATE spaces SET active = 0 WHERE active = {_MAIN}")
+            self.database.run(f"UPDATE spaces SET active = {_MAIN} WHERE id = ?", [space])
+
+    def use_also(self, space: int) -> None:
+        """Have every run keep a space complete beside the main one; the main one stays what it is."""
+        with self.database.write():
+            self.database.run(f"UPDATE spaces SET active = {_ALSO} WHERE id = ? AND active = 0", [space])
 
     def remove_space(self, space: int) -> int:
         """Delete a space and its vectors; return how many there were."""
@@ -113,13 +144,16 @@ class VectorTables:
                 list(zip(_settings(space), (photos, round(seconds * 1000)), strict=True)),
             )
 
-    def embedding_rate(self, space: int) -> float | None:
-        """Return the photos a second that all runs together have embedded in this space, or None before the first."""
+    def embedding_rate(self, space: int, *, at_least: int = 1) -> float | None:
+        """Return the photos a second that all runs together have embedded in this space.
+
+        None where they were fewer than `at_least`.
+        """
         photos, milliseconds = (
             cast("int | None", self.database.scalar("SELECT value FROM settings WHERE name = ?", [name]))
             for name in _settings(space)
         )
-        return 1000 * photos / milliseconds if photos and milliseconds else None
+        return 1000 * photos / milliseconds if photos and milliseconds and photos >= at_least else None
 
     def drop_vectors(self, rows: Sequence[int]) -> None:
         """Delete vectors by their row ids; the next index run computes them again."""

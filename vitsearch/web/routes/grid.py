@@ -138,10 +138,10 @@ def status(server: Served) -> Response:
             "status", stamp, lambda: _library_status(server), patient=indexing is not None
         )
     except LibraryMissing:
-        known = _Known(LibraryStatus(server.settings.folder, None, None, 0, 0, 0, 0, 0), 0, has_text=False)
+        known = _Known(LibraryStatus(server.settings.folder, None, None, 0, 0, 0, 0, 0), 0)
     answer: dict[str, object] = {
         **_fields(known.status),
-        "has_text": known.has_text,
+        "has_text": known.status.reads_text,
         "text_models": _text_models(),
         "indexing": indexing,
         "version": __version__,
@@ -156,7 +156,6 @@ def status(server: Served) -> Response:
 class _Known:
     status: LibraryStatus
     generation: int
-    has_text: bool
 
 
 def _library_status(server: Server) -> _Known:
@@ -164,7 +163,7 @@ def _library_status(server: Server) -> _Known:
         known = library.status()
         active = library.catalog.active_space()
         generation = library.catalog.generation(active[0]) if active else 0
-    return _Known(known, generation, known.model in _text_models())
+    return _Known(known, generation)
 
 
 def _fields(value: object) -> dict[str, object]:

@@ -11,7 +11,8 @@ from fastapi import APIRouter, Body, Query
 from pydantic import BaseModel, Field
 from starlette.responses import Response, StreamingResponse
 
-from vitsearch.errors import LibraryError, LibraryMissing
+from vitsearch.backbones.registry import models_that_read_text
+from vitsearch.errors import BadQuery, LibraryError, LibraryMissing
 from vitsearch.folders.scan import SYSTEM_FOLDERS
 from vitsearch.records import RootInfo, UnreadableFile
 from vitsearch.web.responses import Answer, Limit, Offset
@@ -32,10 +33,15 @@ class NewRoot(BaseModel):
 
 
 class IndexOrder(BaseModel):
-    """What to index: these folders, or all that are known. `retry` looks at unreadable files again."""
+    """What to index: these folders, or all that are known. `retry` looks at unreadable files again.
+
+    `also` names a model that reads words, one of the status's `text_models`: all photos are embedded with it too, in
+    this run and all later ones, and searches by words use it.
+    """
 
     folders: Annotated[list[FolderText], Field(max_length=100)] = []
     retry: bool = False
+    also: Annotated[str | None, Field(max_length=200)] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +142,14 @@ def folders(server: Served, path: Annotated[str | None, Query(max_length=4096)] 
 def start(server: Served, order: Annotated[IndexOrder | None, Body()] = None) -> Response:
     """Start an index run, in a process of its own; after the one that is on, if one is."""
     order = order or IndexOrder()
-    server.index_runs.start([chosen_folder(folder) for folder in order.folders], retry=order.retry)
+    if order.also is not None and order.also not in models_that_read_text():
+        # By name alone: a page must not have the server load a checkpoint from anywhere.
+        raise BadQuery(
+            f"{order.also} is none of the models that read words: {', '.join(models_that_read_text())}"
+        )
+    server.index_runs.start(
+        [chosen_folder(folder) for folder in order.folders], retry=order.retry, also=order.also
+    )
     return Answer(server.index_runs.state(), status_code=202)
 
 

@@ -80,7 +80,7 @@ def search(
             raise BadQuery("a region belongs to exactly one example")
         box = _box(crop) if crop else None
         # Before a reader is borrowed for the search: the model may be busy for long.
-        asked = _Asked(server)
+        asked = _Asked(server, words=bool(text))
         examples = [asked.photo(number, box) for number in photo]
         examples += [asked.upload(token, box) for token in upload]
         if text:
@@ -90,7 +90,7 @@ def search(
             for name in negatives
         ]
         with server.readers.library() as library:
-            if library.catalog.active_space() != asked.active:
+            if library.space_for(words=bool(text)) != asked.searched:
                 raise Conflict("the library's model has just been changed: search again")
             options = MatchOptions(
                 k=k,
@@ -105,6 +105,7 @@ def search(
                 [example.vector for example in away],
                 names=tuple(example.name for example in examples),
                 options=options,
+                searched=asked.searched,
             )
     answer = {name: getattr(result, name) for name in ("query", "model", "results", "matches_above")}
     return Answer({**answer, "seconds": round(time.perf_counter() - started, 4)})
@@ -141,14 +142,13 @@ class _Asked:
     A reader is borrowed for each look-up only, so that none is held while the model is waited for.
     """
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, *, words: bool) -> None:
         with server.readers.library() as library:
-            active = library.catalog.active_space()
-        if active is None:
-            raise LibraryMissing("the library holds no photos yet: add a folder of photos first")
-        self.active = active
+            if library.catalog.active_space() is None:
+                raise LibraryMissing("the library holds no photos yet: add a folder of photos first")
+            self.searched = library.space_for(words=words)
         self._server = server
-        self._space_id, self._space = active
+        self._space_id, self._space = self.searched
 
     def photo(self, photo: int, crop: Crop | None) -> _Example:
         """A photo of the library, or a region of it."""

@@ -31,7 +31,7 @@ class RunProgress:
     seconds_left: float | None
 
 
-Order = tuple[tuple["Path", ...], bool]
+Order = tuple[tuple["Path", ...], bool, "str | None"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +75,12 @@ class IndexRuns:
         job = self._job
         return self._pace.of(job.progress) if job is not None and job.state == "running" else None
 
-    def start(self, folders: Sequence[Path] = (), *, retry: bool = False) -> None:
-        """Index these folders, or all that are known; after the run that is on, if one is."""
-        order = (tuple(folders), retry)
+    def start(self, folders: Sequence[Path] = (), *, retry: bool = False, also: str | None = None) -> None:
+        """Index these folders, or all that are known; after the run that is on, if one is.
+
+        With `also`, all photos are embedded with that model too.
+        """
+        order = (tuple(folders), retry, also)
         with self._lock:
             if self._closed:
                 return
@@ -109,8 +112,7 @@ class IndexRuns:
             job.end()
 
     def _begin(self, order: Order) -> None:
-        folders, retry = order
-        work: partial[IndexReport] = partial(index_folders, self._settings, folders, retry)
+        work: partial[IndexReport] = partial(index_folders, self._settings, *order)
         self._job = Job(work, self._changed)
 
     def _changed(self, job: Job[IndexReport]) -> None:

@@ -21,16 +21,16 @@ _PAUSE = 0.25
 
 
 def index_folders(
-    settings: LibrarySettings, folders: tuple[Path, ...], retry: bool, report: Report
+    settings: LibrarySettings, folders: tuple[Path, ...], retry: bool, also: str | None, report: Report
 ) -> IndexReport:
     """Bring the library up to date with these folders, or with all that it knows."""
     with settings.open() as library:
         for _ in range(_TRIES):
             try:
-                return library.index(folders, retry=retry, thumbnails=True, on_progress=report)
+                return library.index(folders, also=also, retry=retry, thumbnails=True, on_progress=report)
             except LibraryBusy:
                 time.sleep(_PAUSE)
-        return library.index(folders, retry=retry, thumbnails=True, on_progress=report)
+        return library.index(folders, also=also, retry=retry, thumbnails=True, on_progress=report)
 
 
 def look_for_duplicates(settings: LibrarySettings, report: Report) -> DuplicateReport:

@@ -1,0 +1,49 @@
+"""Searches by words: whether a library can answer them, and what would make it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vitsearch.backbones.rates import ENOUGH_PHOTOS, known_rate, scaled_rate
+from vitsearch.backbones.words import model_for_words
+from vitsearch.records import WordsStep
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from vitsearch.space import Space
+    from vitsearch.storage.catalog import Catalog
+
+
+def words_step(catalog: Catalog, main: tuple[int, Space], photos: int, *, cache: Path) -> WordsStep:
+    """Return what makes a library of so many photos answer words whose main space reads none."""
+    model = model_for_words(cache=cache)
+    rate = known_rate(model, cache=cache) or _scaled(catalog, main, model, cache=cache)
+    return WordsStep(
+        model=model,
+        command=f"vitsearch index --also {model}",
+        photos=photos,
+        seconds=round(photos / rate, 1) if rate else None,
+    )
+
+
+def _scaled(catalog: Catalog, main: tuple[int, Space], model: str, *, cache: Path) -> float | None:
+    """Return the rate of a model that has not run here yet, from what the main one was measured at."""
+    space_id, space = main
+    measured = known_rate(space.model, cache=cache) or catalog.embedding_rate(
+        space_id, at_least=ENOUGH_PHOTOS
+    )
+    return scaled_rate(measured, space.model, model) if measured else None
+
+
+def sentence(step: WordsStep, model: str) -> str:
+    """Return the line that a person is told who searches a library of this model by words."""
+    takes = f", about {_duration(step.seconds)} for {step.photos:,} photos" if step.seconds else ""
+    return f"{model} reads no words: run `{step.command}` once{takes}, then search again"
+
+
+def _duration(seconds: float) -> str:
+    minutes = seconds / 60
+    if minutes < 1.5:
+        return f"{max(1, round(seconds))} s"
+    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
