@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vitsearch.backbones.borrowed_text import borrows_text
 from vitsearch.backbones.source import BackboneSource, canonical
+from vitsearch.backbones.words import check_reads_text, reads_no_text
 from vitsearch.errors import (
     BadQuery,
     LibraryError,
@@ -36,6 +38,7 @@ from vitsearch.records import (
 )
 from vitsearch.searching.matches import MatchOptions, find_matches, query_direction
 from vitsearch.searching.queries import Crop, EmbeddedQuery, Example, QueryImage
+from vitsearch.searching.terms import Weighted, Words, weighted
 from vitsearch.searching.words import sentence, words_step
 from vitsearch.storage.backup import back_up, back_up_daily, restore, write_backup
 from vitsearch.storage.catalog import Catalog, Counts, Root
@@ -249,18 +252,23 @@ class Library:
     def _use_also(self, catalog: Catalog, model: str, main: Space) -> None:
         """Have this run and later ones embed every photo with another model too.
 
+        For the model from the package index, named as the library's own, its text tower is fetched, and no photo is
+        embedded again.
+
         Raises:
-            LibraryError: it is the library's own model, or one that reads no text.
+            LibraryError: it is the library's own model.
+            ModelError: it is one that reads no text, or cannot be had.
 
         """
+        if canonical(model) == main.model and borrows_text(main):
+            self._backbones.borrow_text()
+            return
+        check_reads_text(model)
         space = self._backbones.space_of(model).with_colours(main.preprocessing.colours)
         if space == main:
             raise LibraryError(f"{space.model} is the library's own model: name another one with --also")
         if not self._backbones.reads_text(space):
-            raise LibraryError(
-                f"{space.model} reads no text, and searches use a second model for words alone: name one that "
-                '`vitsearch models list` marks with "reads text"'
-            )
+            raise reads_no_text(space.model)
         catalog.use_also(catalog.add_space(space))
 
     def _complete_beside(
@@ -397,9 +405,9 @@ class Library:
 
     def search(
         self,
-        *examples: Example,
+        *examples: Example | Words | Weighted,
         text: str | None = None,
-        negatives: Sequence[str | os.PathLike[str]] = (),
+        negatives: Sequence[Example | Words | Weighted] = (),
         k: int = 10,
         crop: Crop | None = None,
         where: Filter = ALL_PHOTOS,
@@ -411,9 +419,11 @@ class Library:
     ) -> SearchResult:
         """Find the photos most like the examples (their mean direction), away from the negative examples.
 
-        An example is a path or an open binary file. `crop` is x, y, width, height in pixels of the single upright
-        example. Only photos that `where` keeps are answers. A `store` answers in place of the
-        library, which need not exist then. With words the space that reads text answers, otherwise the main one.
+        An example is an image (a path, an https URL, bytes, an open binary file, a PIL image, or pixels (h, w, 3)
+        uint8) or `Words`, as `text` is; `Weighted` says how much it counts beside the others, which count 1. `crop` is
+        x, y, width, height in pixels of the single upright example. Only photos that `where` keeps are answers. A
+        `store` answers in place of the library, which need not exist then. With words the space that reads text
+        answers, otherwise the main one.
 
         Raises:
             LibraryMissing: nothing was indexed here yet.
@@ -422,10 +432,13 @@ class Library:
             NoTextTower: no space of the library reads text; the message says what to run.
 
         """
+        asked = [weighted(each) for each in (*examples, *([Words(text)] if text else []))]
+        away = [weighted(each) for each in negatives]
         if store is not None:
             space, known_row = store.searched_space, store.vector
         else:
-            space_id, space = searched = self.space_for(words=bool(text))
+            words = any(isinstance(each.example, Words) for each in (*asked, *away))
+            space_id, space = searched = self.space_for(words=words)
             known_row = partial(self._stored_row, space_id, space)
         if k < 1:
             raise BadQuery(f"k is {k}: ask for at least one match")
@@ -434,15 +447,13 @@ class Library:
             raise BadQuery(
                 "a store does not hold keywords, ratings, places and favourites: search the library, or leave them away"
             )
-        if not examples and not text:
+        if not asked:
             raise BadQuery("there is nothing to search for: give an image or --text")
-        if crop is not None and len(examples) != 1:
+        if crop is not None and sum(not isinstance(each.example, Words) for each in asked) != 1:
             raise BadQuery("a crop needs exactly one example image")
-        queries = [self._embedded_query(example, space, known_row, crop) for example in examples]
+        queries = [self._embedded_term(each, space, known_row, crop) for each in asked]
         vectors = [query.vector for query in queries]
-        if text:
-            vectors.append(self.backbone(space).embed_texts([text]).rows[0])
-        away = [self._embedded_query(path, space, known_row, None).vector for path in negatives]
+        opposite = [self._embedded_term(each, space, known_row, None).vector for each in away]
         own = [] if include_self or crop else [photo_hash for query in queries for photo_hash in query.hashes]
         options = MatchOptions(
             k=k,
@@ -451,14 +462,14 @@ class Library:
             distinct=distinct,
             only_matches=only_matches,
         )
-        names = (*(query.name for query in queries), *([text] if text else []))
+        names = tuple(query.name for query in queries)
         if store is not None:
-            direction = query_direction(vectors, away)
+            direction = query_direction(vectors, opposite)
             matches, floor = store.find(direction, own, options, offline=self.offline_roots())
             return SearchResult(query=names, model=space.model, results=matches, matches_above=floor)
         ids = tuple(photo for photo in map(self.catalog.photo_id, own) if photo is not None)
         options = replace(options, leave_out=ids)
-        return self.search_by_vectors(vectors, away, names=names, options=options, searched=searched)
+        return self.search_by_vectors(vectors, opposite, names=names, options=options, searched=searched)
 
     def search_by_vectors(
         self,
@@ -470,6 +481,8 @@ class Library:
         searched: tuple[int, Space] | None = None,
     ) -> SearchResult:
         """Find the photos nearest to the mean of unit vectors (d,) float32, away from the mean of `away`.
+
+        A vector that is longer weighs more.
 
         The vectors are of the space that is `searched`, by default the main one; `names` is what the answer repeats as
         its query.
@@ -534,8 +547,12 @@ class Library:
         return found
 
     def _space_that_reads(self, main: tuple[int, Space]) -> tuple[int, Space] | None:
-        spaces = (main, *self.catalog.also_spaces())
-        return next((each for each in spaces if self._backbones.reads_text(each[1])), None)
+        """Return the space for words: one that was made for them, or else the main one; the first that is complete."""
+        spaces = [each for each in (*self.catalog.also_spaces(), main) if self._backbones.reads_text(each[1])]
+        if len(spaces) < 2:
+            return spaces[0] if spaces else None
+        count = self.catalog.count_vectors
+        return next((each for each in spaces if count(each[0]) >= count(main[0])), spaces[0])
 
     def _tell_what_is_left(self, space_id: int, space: Space, main: int) -> None:
         catalog = self.catalog
@@ -728,6 +745,10 @@ class Library:
             else words_step(catalog, active, counts.photos, cache=self.cache_folder),
         )
 
+    def used_spaces(self) -> tuple[UsedSpace, ...]:
+        """Return the spaces that are in use, the main one first; none in a library that does not exist."""
+        return self._used_spaces(library_counts(self.catalog)) if self.layout.database.exists() else ()
+
     def _used_spaces(self, counts: LibraryCounts) -> tuple[UsedSpace, ...]:
         active = self.catalog.active_space()
         if active is None:
@@ -834,6 +855,16 @@ class Library:
         """
         return self._backbones.of_space(space, main=not self._is_beside(space))
 
+    def embed_words(self, space: Space, text: str) -> Vector:
+        """Return the unit row (d,) float32 of words in a space.
+
+        Raises:
+            NoTextTower: its model sees only images.
+
+        """
+        row: Vector = self._backbones.embed_words(space, [text], main=not self._is_beside(space)).rows[0]
+        return row
+
     def _is_beside(self, space: Space) -> bool:
         return self.layout.database.exists() and any(
             space == other for _, other in self.catalog.also_spaces()
@@ -843,6 +874,16 @@ class Library:
     def cache_folder(self) -> Path:
         """Where weights are kept."""
         return self._backbones.cache_folder
+
+    def _embedded_term(
+        self, term: Weighted, space: Space, known_row: Callable[[bytes], Vector | None], crop: Crop | None
+    ) -> EmbeddedQuery:
+        """Embed a part of a query; its vector is as long as it weighs."""
+        if isinstance(term.example, Words):
+            query = EmbeddedQuery(term.example.text, (), self.embed_words(space, term.example.text))
+        else:
+            query = self._embedded_query(term.example, space, known_row, crop)
+        return query if term.weight == 1 else replace(query, vector=query.vector * np.float32(term.weight))
 
     def _embedded_query(
         self, example: Example, space: Space, known_row: Callable[[bytes], Vector | None], crop: Crop | None

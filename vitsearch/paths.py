@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 def real_path(path: str | os.PathLike[str]) -> Path:
@@ -38,3 +41,8 @@ def is_offline(folder: Path) -> bool:
             return next(entries, None) is None
     except OSError:
         return True
+
+
+def is_url(text: str) -> bool:
+    """Whether a text begins as a URL does, of whatever kind."""
+    return _SCHEME.match(text) is not None

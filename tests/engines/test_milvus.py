@@ -17,7 +17,7 @@ from conftest import MeanColour
 from PIL import Image
 
 from vitsearch.engines.portable import Selection
-from vitsearch.errors import SpaceMismatch, StoreError
+from vitsearch.errors import BadQuery, SpaceMismatch, StoreError
 from vitsearch.heads.labelling import Labeller
 from vitsearch.heads.store import HeadShelf
 from vitsearch.library import Library
@@ -201,6 +201,13 @@ class TestSearch:
         both(red, only_matches=True)
         assert len(both(picture(tmp_path / "new.png", "teal"))) == 10
         both(red, crop=(0, 0, 20, 20))
+
+    @pytest.mark.parametrize(
+        ("criteria", "option"), [(Filter(keyword="sea"), "keyword"), (Filter(rating=3), "rating")]
+    )
+    def test_a_label_passes_over_no_filter_in_silence(self, both, criteria, option):
+        with pytest.raises(BadQuery, match=f"leave --{option} away"):
+            both.store.find_label("tone", "warm", k=10, criteria=criteria)
 
     def test_a_label_finds_what_it_finds_in_the_library(self, both, indexed, photos):
         for label in ("warm", "cold"):

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from tiny_checkpoints import make_checkpoint
 
-from vitsearch.errors import LibraryError, NoTextTower
+from vitsearch.errors import LibraryError, ModelError, NoTextTower
 from vitsearch.library import Library
 
 PHOTOS = 12
@@ -173,8 +173,9 @@ def test_a_file_that_breaks_between_the_two_spaces_costs_itself_alone(opened, ph
 
 
 def test_the_second_model_must_read_text_and_be_another_one(opened, photos, models):
-    with pytest.raises(LibraryError, match="reads no text"):
-        opened.index([photos], model=models["clip"], also=models["vit"])
+    for useless in (models["vit"], "dinov2-base"):  # the second one is not fetched for it
+        with pytest.raises(ModelError, match="reads no text"):
+            opened.index([photos], model=models["clip"], also=useless)
     with pytest.raises(LibraryError, match="own model"):
         opened.index([photos], also=models["clip"])
     assert opened.catalog.also_spaces() == []

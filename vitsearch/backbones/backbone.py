@@ -95,6 +95,5 @@ class Backbone(ABC):
         """
         del texts
         raise NoTextTower(
-            f"{self.space.model} has no text tower: index with --model clip-vit-base-patch16 or siglip2-base "
-            "to search by text"
+            f"{self.space.model} has no text tower: name a model that reads text with --model, such as siglip2-base"
         )

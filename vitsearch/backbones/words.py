@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vitsearch.backbones.borrowed_text import borrows_text, can_borrow
 from vitsearch.backbones.registry import find_model, models_that_read_text
 from vitsearch.backbones.weights import find_locally, is_cached
 from vitsearch.errors import ModelError
@@ -21,6 +22,8 @@ def reads_text(space: Space, *, cache: Path) -> bool:
     """Return whether the model of a space has a text tower; nothing is loaded for it."""
     if space.is_imported:
         return False
+    if borrows_text(space):
+        return can_borrow(cache=cache)
     known = find_model(space.model)
     if known is not None:
         return known.facts.has_text
@@ -38,6 +41,21 @@ def reads_text(space: Space, *, cache: Path) -> bool:
         return FAMILIES[read_config(checkpoint.folder)["model_type"]].text is not None
     except ModelError:
         return False
+
+
+def check_reads_text(model: str) -> None:
+    """Raise `ModelError` for a model that is known to read no text, before its weights are fetched."""
+    known = find_model(model)
+    if known is not None and not known.facts.has_text:
+        raise reads_no_text(known.name)
+
+
+def reads_no_text(model: str) -> ModelError:
+    """Return the error for a second model that would be of no use."""
+    return ModelError(
+        f"{model} reads no text, and searches use a second model for words alone: name one that "
+        '`vitsearch models list` marks with "reads text"'
+    )
 
 
 def model_for_words(*, cache: Path) -> str:

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vitsearch.cli.output import hidden_native_messages, plural, print_json, print_unreadable, say, shown
+from vitsearch.cli.output import (
+    duration,
+    hidden_native_messages,
+    plural,
+    print_json,
+    print_unreadable,
+    say,
+    shown,
+)
 from vitsearch.cli.progress import progress_bar
 from vitsearch.cli.serve import missing_packages
 from vitsearch.cli.session import Session, device_option, json_option, pass_session
@@ -119,6 +127,7 @@ def index(
     if (ray_address or shards) and engine != "ray":
         raise click.UsageError("--ray-address and --shards go with --engine ray")
     with session.open(device=device, batch_size=batch_size) as library:
+        first = library.existing_space() is None
         quiet_natives = hidden_native_messages() if engine == "ray" and not verbose else nullcontext()
         with quiet_natives, progress_bar(quiet=as_json) as on_progress:
             ray = _ray(ray_address, shards, verbose=verbose) if engine == "ray" else None
@@ -144,6 +153,8 @@ def index(
             print_json(report)
         else:
             _print_report(report, verbose=verbose)
+            if first and report.photos:
+                _say_what_it_can(library)
         if watch and not report.interrupted:
             _watch(library, [Path(folder) for folder in folders], workers)
             return
@@ -227,6 +238,18 @@ def _print_report(report: IndexReport, *, verbose: bool = False) -> None:
         )
     for remark in report.remarks if verbose else ():
         say(f"{shown(str(remark.path))}: {remark.reason}", err=True)
+
+
+def _say_what_it_can(library: Library) -> None:
+    """After the first run: what the chosen model is good for, and the one command for words."""
+    state = library.status()
+    finds = f"{shown(state.model or '')} finds photos like one that you have: `vitsearch search PHOTO`"
+    step = state.words_step
+    if step is None:
+        say(f'{finds}. Words work too: `vitsearch search "a red bicycle"`', err=True)
+        return
+    takes = f" (about {duration(step.seconds)})" if step.seconds else ""
+    say(f"{finds}. It reads no words: `{shown(step.command)}` adds them{takes}", err=True)
 
 
 def _counted(count: int, kind: str) -> str:

@@ -9,9 +9,12 @@ import click
 
 from vitsearch.cli.output import print_json, say, shown
 from vitsearch.cli.session import Session, json_option, pass_session
+from vitsearch.errors import LibraryError
 
 if TYPE_CHECKING:
     from vitsearch.backbones import ModelDescription
+    from vitsearch.records import UsedSpace
+    from vitsearch.space import BackboneSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,7 @@ class _Row:
     license: str
     cached: bool
     notes: str
+    library: str
 
 
 @click.group()
@@ -34,7 +38,7 @@ def models() -> None:
 @json_option
 @pass_session
 def list_models(session: Session, as_json: bool) -> None:
-    """List the models that have a name here.
+    """List the models that have a name here, and those that the library uses.
 
     Any Hugging Face id or local folder of a ViT, DeiT, DINO, DINOv2, DINOv3, BEiT, CLIP or SigLIP checkpoint can be
     used in place of a name, and so can a checkpoint file of torchvision, DINO, DINOv2, timm or OpenCLIP.
@@ -42,6 +46,7 @@ def list_models(session: Session, as_json: bool) -> None:
     from vitsearch.backbones import list_models
     from vitsearch.backbones.weights import is_cached
 
+    used = _used(session)
     rows = [
         _Row(
             name=model.name,
@@ -51,16 +56,40 @@ def list_models(session: Session, as_json: bool) -> None:
             license=model.license,
             cached=is_cached(model.name, cache=session.cache_folder),
             notes=model.notes,
+            library=used[model.name][0] if model.name in used else "",
         )
         for model in list_models()
     ]
+    known = {row.name for row in rows}
+    for name, (use, stored) in used.items():
+        if name in known:
+            continue
+        # A folder, or a model of the hub that has no name here.
+        rows.append(
+            _Row(name, name, stored.dimension, stored.reads_text, "", cached=False, notes="", library=use)
+        )
     if as_json:
         print_json({"models": rows})
         return
     width = max(len(row.name) for row in rows)
     for row in rows:
-        marks = ", ".join(mark for mark, holds in (("reads text", row.text), ("here", row.cached)) if holds)
+        marks = ", ".join(
+            mark
+            for mark, holds in (("reads text", row.text), ("here", row.cached), (row.library, row.library))
+            if holds
+        )
         say(f"{row.name:<{width}}  {row.dimension:>4}  {row.source}" + (f"  ({marks})" if marks else ""))
+
+
+def _used(session: Session) -> dict[str, tuple[str, UsedSpace]]:
+    """Return what the library uses each of its models for; nothing where there is no library."""
+    try:
+        with session.open() as library:
+            spaces = library.used_spaces()
+    except LibraryError:
+        return {}
+    names = {True: "the library's main model", False: "the library's model for words"}
+    return {space.model: (names[space.main], space) for space in spaces}
 
 
 @models.command()
@@ -71,7 +100,7 @@ def show(session: Session, model: str, as_json: bool) -> None:
     """Say what MODEL is: its patches, tokens, width, layers, preprocessing, licence and source."""
     from vitsearch.backbones import describe
 
-    _print_description(describe(model, cache=session.cache_folder), as_json=as_json)
+    _print_description(session, describe(model, cache=session.cache_folder), as_json=as_json)
 
 
 @models.command()
@@ -83,20 +112,27 @@ def pull(session: Session, model: str, as_json: bool) -> None:
     from vitsearch.backbones import pull as fetch
 
     described = fetch(model, cache=session.cache_folder, notice=lambda line: say(line, err=True))
-    _print_description(described, as_json=as_json)
+    _print_description(session, described, as_json=as_json)
 
 
 @models.command()
 @click.argument("model")
 @pass_session
 def remove(session: Session, model: str) -> None:
-    """Delete the library's vectors of MODEL, after a change to another one."""
+    """Delete the library's vectors of MODEL: the one for words, or one that was changed for another."""
     with session.open() as library:
         removed = library.remove_model(model)
     say(f"removed {removed:,} vectors of {shown(model)}")
 
 
-def _print_description(described: ModelDescription, *, as_json: bool) -> None:
+def _borrowed(session: Session, spec: BackboneSpec) -> str:
+    """Say where the text tower of a model comes from that has none of its own."""
+    from vitsearch.backbones.borrowed_text import borrows_text, locally
+
+    return locally(session.cache_folder) if borrows_text(spec.space) else ""
+
+
+def _print_description(session: Session, described: ModelDescription, *, as_json: bool) -> None:
     spec = described.spec
     pre = spec.space.preprocessing
     facts = {
@@ -114,6 +150,7 @@ def _print_description(described: ModelDescription, *, as_json: bool) -> None:
         "heads": spec.heads,
         "parameters": spec.parameters,
         "text": spec.has_text,
+        "text_tower": _borrowed(session, spec),
         "preprocessing": pre,
         "notes": described.notes,
     }

@@ -6,7 +6,7 @@ import re
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,8 +20,12 @@ from vitsearch.cli.session import (
     pass_session,
     store_token_option,
 )
+from vitsearch.paths import is_url
+from vitsearch.searching.terms import Weighted, parse_term
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from vitsearch.backbones.devices import Device
     from vitsearch.engines.milvus.search import MilvusSearch
     from vitsearch.library import Library
@@ -46,16 +50,14 @@ class CropBox(click.ParamType[tuple[int, int, int, int]]):
 
 
 @click.command()
-@click.argument("images", nargs=-1, type=click.Path(allow_dash=True), metavar="[IMAGE]...")
-@click.option("--text", help="Search by words, with a model that has a text tower.")
+@click.argument("queries", nargs=-1, metavar="[QUERY]...")
+@click.option("--text", help="Words that could be taken for a file.")
 @click.option("--label", help="Only photos that have this label under --head, most probable first.")
 @click.option("--head", "head", help="The head whose label it is. See `vitsearch heads list`.")
 @click.option(
     "-k", "k", type=click.IntRange(1, 100_000), default=10, show_default=True, help="How many matches."
 )
-@click.option(
-    "--not", "negatives", multiple=True, type=click.Path(), metavar="IMAGE", help="Away from this image."
-)
+@click.option("--not", "negatives", multiple=True, metavar="QUERY", help="Away from this one.")
 @click.option("--crop", type=CropBox(), help="Search for this region of the image, in pixels.")
 @filter_options
 @click.option("--include-self", is_flag=True, help="Keep the query itself among the matches.")
@@ -82,7 +84,7 @@ class CropBox(click.ParamType[tuple[int, int, int, int]]):
 @pass_session
 def search(
     session: Session,
-    images: tuple[str, ...],
+    queries: tuple[str, ...],
     text: str | None,
     label: str | None,
     head: str | None,
@@ -104,7 +106,10 @@ def search(
     device: Device,
     as_json: bool,
 ) -> None:
-    """Find photos like one or several example images ("-" reads one from standard input).
+    """Find photos by examples and words. Each QUERY is an image file, an https URL, or words.
+
+    "-" reads an image from standard input. "2:" before a query weighs it twice. Words need a model that reads text:
+    `vitsearch index --also siglip2-base` adds one.
 
     The score is the cosine similarity, 1 for the same picture. The percentage says how much of the library scores
     lower. Photos identical to the query are left out.
@@ -112,7 +117,9 @@ def search(
     \b
     Examples:
       vitsearch search cat.jpg
-      vitsearch search cat.jpg dog.jpg --not kitten.jpg
+      vitsearch search "a red bicycle"
+      vitsearch search 2:"golden retriever" ./pool.jpg --not fruit
+      vitsearch search https://example.org/cat.jpg
       vitsearch search street.jpg --crop 120,80,300,400 --in ~/Pictures/2024
       curl -s https://example.org/cat.jpg | vitsearch search - --sheet found.png
       vitsearch search --label beach --head places --after 2024
@@ -120,31 +127,30 @@ def search(
     """
     if (label is None) != (head is None):
         raise click.UsageError("--label and --head go together")
-    if label is not None and (images or text or negatives or crop):
-        raise click.UsageError("--label stands alone: leave images, --text, --not and --crop away")
+    if label is not None and (queries or text or negatives or crop):
+        raise click.UsageError("--label stands alone: leave queries, --text, --not and --crop away")
     if label is not None and (include_self or distinct or only_matches or exact):
         raise click.UsageError(
             "--include-self, --distinct, --only-matches and --exact go with images and words, not with --label"
         )
-    if not images and not text and label is None:
-        raise click.UsageError("give an image, or words with --text, or --label with --head")
+    if not queries and not text and label is None:
+        raise click.UsageError("give an image or words, or --label with --head")
+    terms, away = [parse_term(query) for query in queries], [parse_term(query) for query in negatives]
+    images = _files(terms)
     session.check_outputs(
         (sheet, "sheet"),
         (page, "page"),
-        inputs=(*(image for image in images if image != "-"), *negatives),
+        inputs=(*images, *_files(away)),
         force=force,
     )
-    if "-" in images and sys.stdin is None:
-        raise click.UsageError('"-" reads an image from standard input, and that is closed')
-    examples: list[str | BinaryIO] = [sys.stdin.buffer if image == "-" else image for image in images]
     with session.open(device=device) as library, _store(store, token) as asked:
         if label is not None and head is not None:
             result = _search_label(library, asked, label, head, k=k, criteria=where)
         else:
             result = library.search(
-                *examples,
+                *(_opened(term) for term in terms),
                 text=text,
-                negatives=negatives,
+                negatives=[_opened(term) for term in away],
                 k=k,
                 crop=crop,
                 where=where,
@@ -154,7 +160,7 @@ def search(
                 exact=exact,
                 store=asked,
             )
-    queries = [Path(image).absolute() for image in images if image != "-"]
+    shown_queries = [Path(image).absolute() for image in images]
     if as_json:
         print_json(result)
     elif only_paths:
@@ -164,15 +170,30 @@ def search(
     if sheet:
         from vitsearch.pages.contact_sheet import write_contact_sheet
 
-        write_contact_sheet(result, queries, Path(sheet), force=force)
+        write_contact_sheet(result, shown_queries, Path(sheet), force=force)
         say(f"contact sheet: {shown(str(Path(sheet).absolute()))}", err=True)
     if page:
         from vitsearch.pages.results import write_result_page
 
-        write_result_page(result, queries, Path(page), force=force)
+        write_result_page(result, shown_queries, Path(page), force=force)
         say(f"page: {shown(str(Path(page).absolute()))}", err=True)
     if open_best and result.results:
         click.launch(str(result.results[0].path))
+
+
+def _files(terms: Sequence[Weighted]) -> list[str]:
+    """Return the files among the terms of a query."""
+    given = (term.example for term in terms)
+    return [one for one in given if isinstance(one, str) and one != "-" and not is_url(one)]
+
+
+def _opened(term: Weighted) -> Weighted:
+    """Return a term that reads standard input where it said so."""
+    if term.example != "-":
+        return term
+    if sys.stdin is None:
+        raise click.UsageError('"-" reads an image from standard input, and that is closed')
+    return Weighted(sys.stdin.buffer, term.weight)
 
 
 def _search_label(

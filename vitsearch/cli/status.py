@@ -31,6 +31,16 @@ def status(session: Session, as_json: bool) -> None:
         f"model       {state.model or 'none yet'}"
         + (f" ({state.dimension} dimensions)" if state.model else "")
     )
+    for space in state.spaces:
+        if not space.main:
+            left = (
+                f", {plural(space.left, 'photo')} still to come with `vitsearch index`" if space.left else ""
+            )
+            say(f"for words   {shown(space.model)} ({space.dimension} dimensions){left}")
+    if state.words_step is not None:
+        step = state.words_step
+        takes = f" (about {duration(step.seconds)})" if step.seconds else ""
+        say(f"for words   nothing yet: `{shown(step.command)}` adds them{takes}")
     say(f"photos      {state.photos:,} in {plural(state.files, 'file')}, {state.vectors:,} vectors")
     if state.missing or state.unreadable:
         say(f"not here    {state.missing:,} missing, {state.unreadable:,} unreadable")

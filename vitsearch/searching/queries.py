@@ -1,28 +1,32 @@
-"""What a person gives to search for: files or open streams, read and cropped."""
+"""What a person gives to search for: images in any form, read and cropped."""
 
 from __future__ import annotations
 
+import io
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Union
+
+import numpy as np
+import numpy.typing as npt
 
 from vitsearch.backbones.preprocessing import prepare
 from vitsearch.errors import BadQuery, UnreadablePhoto
+from vitsearch.paths import is_url
 from vitsearch.photos.photo import MAX_FILE_BYTES, PhotoFile, parse_photo, read_photo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import numpy as np
-    import numpy.typing as npt
     from PIL.Image import Image
 
     from vitsearch.decoding.decoders import Decoders, ProtectedPhoto
     from vitsearch.space import Preprocessing
 
-Example = str | os.PathLike[str] | BinaryIO
+# In quotes: Pillow is imported where an image is opened.
+Example = Union[str, "os.PathLike[str]", bytes, BinaryIO, "Image", "npt.NDArray[Any]"]
 Crop = tuple[int, int, int, int]
 
 
@@ -37,7 +41,7 @@ class EmbeddedQuery:
 
 @dataclass(frozen=True, slots=True)
 class QueryImage:
-    """An example image; `name` is its absolute path, or "-" for one that came as a stream."""
+    """An example image; `name` is its absolute path or URL, "-" for a stream, or "an image"."""
 
     name: str
     photo: PhotoFile | ProtectedPhoto
@@ -45,25 +49,24 @@ class QueryImage:
     @classmethod
     @contextmanager
     def open(cls, example: Example, *, decoders: Decoders | None) -> Iterator[QueryImage]:
-        """Open a path or an open binary file, in one of the `decoders` or else in this process.
+        """Open an image: a path, an https URL, bytes, an open binary file, a PIL image, or pixels.
+
+        Pixels are (h, w, 3) uint8, or (h, w) in grey, or (h, w, 4) with alpha. It is decoded in one of the `decoders`
+        or else in this process; what comes from a URL never is.
 
         Raises:
-            UnreadablePhoto: it is not an image.
+            UnreadablePhoto: it is not an image, or cannot be had.
+            BadQuery: an array has another shape or type.
 
         """
-        source: Path | bytes
-        if isinstance(example, (str, os.PathLike)):
-            path = source = Path(example).absolute()
-            name = title = str(path)
-            if path.is_dir():
-                raise UnreadablePhoto(path, "it is a folder; name one image in it")
-        else:
-            name, title = "-", "the image on standard input"
-            source = example.read(MAX_FILE_BYTES + 1)
-            if len(source) > MAX_FILE_BYTES:
-                raise UnreadablePhoto(title, f"it has more bytes than the limit of {MAX_FILE_BYTES}")
+        name, title, source = _source(example)
         if decoders is not None:
             with decoders.open(source, name=title) as photo:
+                yield cls(name, photo)
+        elif is_url(name):
+            from vitsearch.decoding.decoders import Decoders
+
+            with Decoders(1) as own, own.open(source, name=title) as photo:
                 yield cls(name, photo)
         elif isinstance(source, bytes):
             yield cls(name, parse_photo(source, name=title))
@@ -108,3 +111,53 @@ class QueryImage:
                 f"the crop {left},{top},{width},{height} does not lie within {self.photo.name} "
                 f"({facts.width} x {facts.height})"
             )
+
+
+def _source(example: Example) -> tuple[str, str, Path | bytes]:
+    """Return the name of an example in answers, what messages call it, and its file or bytes."""
+    if isinstance(example, str) and is_url(example):
+        from vitsearch.searching.fetching import fetch
+
+        return example, example, fetch(example)
+    if isinstance(example, (str, os.PathLike)):
+        path = Path(example).absolute()
+        if path.is_dir():
+            raise UnreadablePhoto(path, "it is a folder; name one image in it")
+        return str(path), str(path), path
+    if isinstance(example, bytes):
+        return _checked("an image", "the image that was given", example)
+    if hasattr(example, "read"):
+        return _checked("-", "the image on standard input", example.read(MAX_FILE_BYTES + 1))
+    return "an image", "the image that was given", _as_png(example)
+
+
+def _checked(name: str, title: str, data: bytes) -> tuple[str, str, bytes]:
+    if len(data) > MAX_FILE_BYTES:
+        raise UnreadablePhoto(title, f"it has more bytes than the limit of {MAX_FILE_BYTES}")
+    return name, title, data
+
+
+def _as_png(pixels: Image | npt.NDArray[Any]) -> bytes:
+    """Write pixels as a file that loses nothing, upright and with their colour profile, to be read as all others."""
+    from PIL import Image as PillowImage
+    from PIL import ImageOps
+
+    if isinstance(pixels, np.ndarray):
+        if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,), (4,)):
+            raise BadQuery(
+                f"an array of {pixels.dtype} with the shape {pixels.shape} is no image: give (height, width, 3) uint8"
+            )
+        if not pixels.size:
+            raise BadQuery(f"an array with the shape {pixels.shape} holds no pixels")
+        image = PillowImage.fromarray(np.ascontiguousarray(pixels))
+    elif isinstance(pixels, PillowImage.Image):
+        image = ImageOps.exif_transpose(pixels)
+    else:
+        raise BadQuery(f"a {type(pixels).__name__} is no image: give a path, bytes, a PIL image or an array")
+    if image.mode not in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"):
+        # A profile of four inks does not describe what they become.
+        image = image.convert("RGB")
+        image.info.pop("icc_profile", None)
+    data = io.BytesIO()
+    image.save(data, "PNG", compress_level=1, icc_profile=image.info.get("icc_profile"))
+    return data.getvalue()

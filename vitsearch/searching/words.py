@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vitsearch.backbones.borrowed_text import borrows_text
 from vitsearch.backbones.rates import ENOUGH_PHOTOS, known_rate, scaled_rate
 from vitsearch.backbones.words import model_for_words
 from vitsearch.records import WordsStep
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 def words_step(catalog: Catalog, main: tuple[int, Space], photos: int, *, cache: Path) -> WordsStep:
     """Return what makes a library of so many photos answer words whose main space reads none."""
+    if borrows_text(main[1]):  # its text tower is fetched, and no photo is embedded again
+        return WordsStep(main[1].model, f"vitsearch index --also {main[1].model}", 0, None)
     model = model_for_words(cache=cache)
     rate = known_rate(model, cache=cache) or _scaled(catalog, main, model, cache=cache)
     return WordsStep(
@@ -38,7 +41,10 @@ def _scaled(catalog: Catalog, main: tuple[int, Space], model: str, *, cache: Pat
 
 def sentence(step: WordsStep, model: str) -> str:
     """Return the line that a person is told who searches a library of this model by words."""
-    takes = f", about {_duration(step.seconds)} for {step.photos:,} photos" if step.seconds else ""
+    if not step.photos:
+        takes = ", which fetches its text tower and embeds no photo again"
+    else:
+        takes = f", about {_duration(step.seconds)} for {step.photos:,} photos" if step.seconds else ""
     return f"{model} reads no words: run `{step.command}` once{takes}, then search again"
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vitsearch.engines.milvus.collection import MOST_ROWS, MilvusCollection
-from vitsearch.engines.milvus.filters import expression, fits
+from vitsearch.engines.milvus.filters import check, expression, fits
 from vitsearch.engines.milvus.rows import FACTS, FIELDS, quoted
 from vitsearch.neighbours.reference_sample import REFERENCE_SAMPLE, Background
 from vitsearch.records import Match, PhotoFacts, SearchResult
@@ -59,7 +59,11 @@ class MilvusSearch(MilvusCollection):
     def find_label(
         self, head: str, label: str, *, k: int, criteria: Filter, offline: Collection[Path] = ()
     ) -> SearchResult:
-        """Find the photos that have a label, most probable first, as they were labelled when they were exported."""
+        """Find the photos that have a label, most probable first, as they were labelled when they were exported.
+
+        Raises `BadQuery` for a filter on what the collection does not hold.
+        """
+        check(criteria)
         asked = self.count(f"array_contains(labels, {quoted(f'{head}/')})")
         stored: list[float] = []
         given: list[tuple[float, int, PhotoRow]] = []

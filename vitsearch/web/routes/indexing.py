@@ -11,7 +11,7 @@ from fastapi import APIRouter, Body, Query
 from pydantic import BaseModel, Field
 from starlette.responses import Response, StreamingResponse
 
-from vitsearch.backbones.registry import models_that_read_text
+from vitsearch.backbones.registry import HUB_FREE_MODEL, models_that_read_text
 from vitsearch.errors import BadQuery, LibraryError, LibraryMissing
 from vitsearch.folders.scan import SYSTEM_FOLDERS
 from vitsearch.records import RootInfo, UnreadableFile
@@ -35,8 +35,8 @@ class NewRoot(BaseModel):
 class IndexOrder(BaseModel):
     """What to index: these folders, or all that are known. `retry` looks at unreadable files again.
 
-    `also` names a model that reads words, one of the status's `text_models`: all photos are embedded with it too, in
-    this run and all later ones, and searches by words use it.
+    `also` names a model that reads words, one of the status's `text_models` or that of its `words_step`: all photos are
+    embedded with it too, in this run and all later ones, and searches by words use it.
     """
 
     folders: Annotated[list[FolderText], Field(max_length=100)] = []
@@ -142,7 +142,7 @@ def folders(server: Served, path: Annotated[str | None, Query(max_length=4096)] 
 def start(server: Served, order: Annotated[IndexOrder | None, Body()] = None) -> Response:
     """Start an index run, in a process of its own; after the one that is on, if one is."""
     order = order or IndexOrder()
-    if order.also is not None and order.also not in models_that_read_text():
+    if order.also not in (None, HUB_FREE_MODEL, *models_that_read_text()):
         # By name alone: a page must not have the server load a checkpoint from anywhere.
         raise BadQuery(
             f"{order.also} is none of the models that read words: {', '.join(models_that_read_text())}"

@@ -182,8 +182,7 @@ class _Asked:
 
         def embed() -> Vector:
             with self._server.model() as library:
-                row: Vector = library.backbone(self._space).embed_texts([text]).rows[0]
-            return row
+                return library.embed_words(self._space, text)
 
         return _Example(text, self._server.vectors.get((self._space_id, text), embed))
 
