@@ -61,6 +61,8 @@ def apart(one: dict[str, float], other: dict[str, float]) -> bool:
 @pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
 def test_months_of_few_photos_share_a_row_and_nothing_lies_over_anything(page: Page, size: tuple[int, int]):
     page.show("/", size=size)
+    page.driver.execute_script("localStorage.setItem('photo-size', '0.5')")
+    page.driver.refresh()
     tiles(page)
     titles = rectangles(page, ".section-title .name")
     assert len({round(one["top"]) for one in titles}) < len(titles)
@@ -213,7 +215,7 @@ def test_favourites_are_marked_and_shown_alone(page: Page):
     page.click('.filters [role="switch"]', "Favourites only")
     page.until(lambda: "favourite=true" in page.driver.current_url, "the filter in the address")
     page.until(lambda: len(page.all(".tile")) == 2, "the favourites alone")
-    page.press(CONTROL + "a" + CONTROL)
+    ActionChains(page.driver).key_down(CONTROL).send_keys("a").key_up(CONTROL).perform()
     page.press("s")
     page.until(lambda: page.get("/api/favourites")["photos"] == [], "no favourites")
 
@@ -349,3 +351,20 @@ def test_nothing_keeps_people_out_of_selecting_and_filtering(page: Page, axe: st
     tiles(page)
     page.click(".tools button", "Filter")
     check_everywhere(page, axe, "photos-filters", ".filters select")
+
+
+def test_a_new_set_of_labels_begins_with_the_selected_photos(page: Page):
+    chosen = select_two(page)
+    page.click(".verb", "Add label")
+    sets = page.all('dialog select[aria-label="Set of labels"]')
+    if sets:
+        sets[0].send_keys("New set")
+    page.one('dialog input[aria-label="Label"]').send_keys("chosen ones")
+    page.one('dialog input[aria-label="Name of the new set"]').send_keys("begun")
+    page.click("dialog button.first", "Add label")
+    page.until(lambda: not page.all("dialog"), "the label to be learnt", 90)
+    head = next(one for one in page.get("/api/heads")["heads"] if one["name"] == "begun")
+    assert head["labels"] == ["chosen ones"]
+    assert head["examples"] > len(chosen)
+    page.one(".toast", "Learnt chosen ones from 2 photos")
+    (Path(page.get("/api/status")["folder"]) / "heads" / "begun.safetensors").unlink()

@@ -152,3 +152,13 @@ def test_a_copy_with_other_pixels_is_a_good_match(page: Page, tmp_path: Path, ph
     page.drop(tmp_path / "turned.jpg")
     page.one(".section-title", "Good matches")
     assert page.result(0).startswith("castle-2.jpg")
+
+
+def test_photos_that_were_found_are_selected_too(page: Page):
+    page.show("/search?photo=5")
+    page.one(".tile img.here")
+    page.driver.execute_script("document.querySelector('.view:not([hidden]) .tile a').focus()")
+    page.press(" ")
+    page.one(".selection-bar b", "1 photo")
+    page.press(ESCAPE)
+    page.until(lambda: not page.all(".selection-bar"), "nothing to be selected")

@@ -181,8 +181,11 @@ export function moment(taken) {
   return `${Number(day)} ${months[Number(month) - 1]} ${year}${hour ? `, ${hour}:${minute}` : ""}`;
 }
 
-/** The day alone. */
-export const day = (taken) => moment(taken).split(",")[0];
+/** The day alone, short: 3 May 2024, 16 Dec 2010. */
+export function day(taken) {
+  const [number, month, year] = moment(taken).split(",")[0].split(" ");
+  return year ? `${number} ${month.slice(0, 3)} ${year}` : moment(taken);
+}
 
 /** "48.2,16.4" as people write it. */
 export function placeName(text) {

@@ -9,6 +9,7 @@ import { Filters } from "./filters.js";
 import { Grid } from "./grid.js";
 import { findLike, go, openPhoto } from "./navigation.js";
 import { isByLabel, isEmpty, MOST, PAGE, readQuery, writeQuery } from "./search_query.js";
+import { SelectionBar } from "./selection_bar.js";
 import { libraryStatus } from "./state.js";
 import { wordsStep } from "./words_step.js";
 
@@ -17,6 +18,7 @@ export class SearchView {
   keyHelp = [
     ["b", "Draw a box on the example"], ["+", "Add the focused photo as an example"],
     ["-", "Search away from the focused photo"], ["f", "Find photos like the focused one"], ["Enter", "Open the photo"],
+    ["Space", "Select the photo"], ["Ctrl a", "Select all"], ["Esc", "Select nothing"],
   ];
 
   constructor() {
@@ -34,8 +36,10 @@ export class SearchView {
     this.ask.addEventListener("drop", (event) => this.#dropped(event));
     const of = (index) => this.grid.ids[index];
     const add = (against) => (index) => this.examples.add({ kind: "photo", id: String(of(index)), against });
+    this.bar = new SelectionBar();
     this.grid = new Grid({
       label: "Photos found", caption: 42,
+      onselect: (selection) => this.bar.show(selection),
       onopen: (index) => openPhoto(this.grid.ids, index),
       decorate: (tile, index) => tile.append(this.#caption(this.matches[index])),
       hint: (index) => this.#hint(this.matches[index]),
@@ -46,8 +50,11 @@ export class SearchView {
       keys: { f: (index) => findLike(of(index)), "+": add(false), "=": add(false), "-": add(true) },
     });
     this.body = h("div", { class: "view-body" });
-    this.element = h("div", {}, h("h1", { class: "out" }, "Search"), this.ask, this.grid.element, this.body);
-    this.press = { b: () => this.examples.box(), ArrowDown: () => this.grid.focus(), ArrowRight: () => this.grid.focus() };
+    this.element = h("div", {}, h("h1", { class: "out" }, "Search"), this.ask, this.grid.element, this.body, this.bar.element);
+    this.press = {
+      ...this.bar.keys, Escape: () => this.#escape(),
+      b: () => this.examples.box(), ArrowDown: () => this.grid.focus(), ArrowRight: () => this.grid.focus(),
+    };
   }
 
   show(url) {
@@ -56,6 +63,17 @@ export class SearchView {
     this.isStale = false;
     this.asked = readQuery(url.searchParams);
     this.#search();
+  }
+
+  selectAll() {
+    this.grid.selecting.selection.all();
+  }
+
+  #escape() {
+    if (this.filters.isOpen) this.filters.close();
+    else if (this.grid.selecting.isOn) this.grid.selecting.selection.clear();
+    else return false;
+    return true;
   }
 
   changed() {
@@ -161,6 +179,7 @@ export class SearchView {
 
   #instead(element) {
     this.grid.element.hidden = true;
+    this.grid.selecting.selection.clear();
     this.body.replaceChildren(element);
   }
 

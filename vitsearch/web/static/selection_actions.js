@@ -5,7 +5,6 @@ import { chooseFolder } from "./add_folder.js";
 import { announce, bytes, button, confirmed, dialog, h, icon, plural, select, toast } from "./dom.js";
 import { favourites } from "./favourites.js";
 import { go } from "./navigation.js";
-import { forget, libraryFacets } from "./state.js";
 
 // An address holds so many examples.
 const MOST_EXAMPLES = 50;
@@ -30,58 +29,6 @@ export async function favourite(ids) {
   } catch (error) {
     toast(error.message, { bad: true });
   }
-}
-
-/** @param {Ids} ids */
-export async function addLabel(ids) {
-  const heads = await libraryFacets().then((facets) => facets.heads, () => []);
-  if (!heads.length) {
-    go(`/labels${query({ photo: ids.slice(0, MOST_EXAMPLES) })}`);
-    return;
-  }
-  dialog(`Label ${plural(ids.length, "photo")}`, (close) => {
-    let head = heads[0];
-    const known = h("datalist", { id: "known-labels" });
-    const fill = () => known.replaceChildren(...head.labels.map((one) => h("option", { value: one.label })));
-    fill();
-    const words = h("input", { class: "field grow", type: "text", list: "known-labels", "aria-label": "Label", placeholder: "Label", autocomplete: "off", maxlength: "500", autofocus: true });
-    const problem = h("p", { class: "notice bad", role: "alert", hidden: true });
-    const form = h("form", {
-      class: "inside",
-      onsubmit: (event) => {
-        event.preventDefault();
-        say(ids, head.name, words.value.trim(), true).then(close, (error) => { problem.textContent = error.message; problem.hidden = false; });
-      },
-    },
-    h("div", { class: "row" }, heads.length > 1 ? select("Labels of", heads.map((one) => [one.name, one.name]), head.name, (name) => { head = heads.find((one) => one.name === name); fill(); }) : null, words, known),
-    problem, h("div", { class: "row" }, h("span", { class: "grow" }), button("Add label", () => {}, { kind: "first", type: "submit" })));
-    return form;
-  });
-}
-
-/** @param {Ids} ids */
-export async function takeLabel(ids) {
-  try {
-    const { labels } = await post("/api/selection/labels-of", { photos: ids });
-    if (!labels.length) {
-      toast(ids.length === 1 ? "This photo has no label" : "None of these photos has a label");
-      return;
-    }
-    dialog("Which label is wrong?", (close) => h("div", { class: "inside" },
-      h("p", { class: "muted" }, "It is taken from the selected photos, and counts as a correction when the labels are learnt again."),
-      h("ul", { class: "stack" }, ...labels.map((one) => h("li", {}, button([icon("unlabel"), one.label, h("span", { class: "muted number" }, `${one.head}, ${plural(one.count, "photo")}`)], async () => {
-        close();
-        await say(ids, one.head, one.label, false).catch((error) => toast(error.message, { bad: true }));
-      }))))));
-  } catch (error) {
-    toast(error.message, { bad: true });
-  }
-}
-
-async function say(ids, head, label, has) {
-  const { changed } = await post("/api/selection/labels", { photos: ids, head, label, has });
-  forget();
-  toast(changed ? `${plural(changed, "photo")} ${has ? "labelled" : "no longer labelled"} ${label}` : "Nothing has changed");
 }
 
 /** @param {Ids} ids */

@@ -2,13 +2,15 @@
 
 import { h, icon, plural } from "./dom.js";
 import * as actions from "./selection_actions.js";
+import { addLabel, takeLabel } from "./selection_labels.js";
+import { libraryStatus } from "./state.js";
 
 /** @type {[string, string, (ids: number[]) => void, string][]} icon, words, what it does with the ids, key */
 const VERBS = [
   ["like", "Find similar", actions.findSimilar, "f"],
   ["heart", "Favourite", actions.favourite, "s"],
-  ["label", "Add label", actions.addLabel, "l"],
-  ["unlabel", "Not this label", actions.takeLabel, ""],
+  ["label", "Add label", addLabel, "l"],
+  ["unlabel", "Not this label", takeLabel, ""],
   ["copies", "Copy or link", actions.copy, "c"],
   ["download", "Download", actions.download, "d"],
   ["reveal", "Show file", actions.reveal, "o"],
@@ -31,6 +33,8 @@ export class SelectionBar {
         this.count,
         h("button", { type: "button", class: "button quiet", onclick: () => this.selection.all() }, "Select all")),
       this.verbs);
+    // Where the files are on another machine, there is no file manager to show one in.
+    libraryStatus().then((status) => { this.verbs.querySelector('[data-verb="Show file"]').hidden = !status.can_reveal; }, () => {});
     this.keys = Object.fromEntries(VERBS.filter(([, , , key]) => key).map(([, , act, key]) => [key, () => {
       if (!this.selection?.count) return false;
       act(this.selection.chosen());
