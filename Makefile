@@ -3,12 +3,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo format test test-timing test-all test-ray test-gpu fuzz crash check weights clean
+.PHONY: demo screenshots format test test-timing test-all test-ray test-gpu fuzz crash check weights clean
 
 demo: .venv/installed
 	$(BIN)/vitsearch --library demo/library index sample_images
 	$(BIN)/vitsearch --library demo/library search sample_images/animals/cat-1.jpg -k 9 --sheet demo/contact-sheet.png
 	@echo "Look at demo/contact-sheet.png"
+
+# Every view of the page, wide and on a phone, light and dark, below demo/screenshots; and the pictures of the README.
+screenshots: .venv/installed weights
+	$(BIN)/python scripts/screenshots.py --docs docs
 
 # All tests, or some of them: make test T=tests/searching/test_search.py
 T ?=

@@ -24,7 +24,7 @@ OWNERS = {
     "openvino": ["vitsearch/backbones/*"],
     "onnx": ["vitsearch/backbones/*"],
     "huggingface_hub": ["vitsearch/backbones/*"],
-    "sklearn": ["vitsearch/heads/*"],
+    "sklearn": ["vitsearch/heads/*", "vitsearch/themes.py"],
     "cv2": ["vitsearch/duplicates/*", "vitsearch/photos/details.py"],
     "sqlite_utils": ["vitsearch/storage/database.py", "vitsearch/storage/migrations.py"],
     "sqlite3": ["vitsearch/storage/database.py"],

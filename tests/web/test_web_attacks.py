@@ -194,6 +194,7 @@ CHANGES = [
     ("POST", "/api/duplicates/find"),
     ("POST", "/api/duplicates/not-duplicates"),
     ("POST", "/api/duplicates/not-duplicates/undo"),
+    ("POST", "/api/themes/find"),
     ("POST", "/api/plans"),
     ("POST", "/api/plans/preview"),
     ("POST", "/api/plans/20240101-000000-00000000/reveal"),

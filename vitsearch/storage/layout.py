@@ -136,6 +136,11 @@ class Layout:
         return self.private / "duplicate-cutoffs.json"
 
     @property
+    def themes(self) -> Path:
+        """The file of groups of alike photos, from which the next search for them begins."""
+        return self.private / "themes.npz"
+
+    @property
     def backups(self) -> Path:
         """The folder of copies of the database that upgrades and repairs keep."""
         return self.private / "backups"

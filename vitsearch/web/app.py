@@ -24,6 +24,7 @@ from vitsearch.web.routes import (
     plans,
     search,
     selection,
+    themes,
     uploads,
 )
 from vitsearch.web.server import Server
@@ -89,6 +90,7 @@ def create_app(
         duplicates,
         plans,
         labels,
+        themes,
         folders,
         indexing,
         selection,

@@ -24,6 +24,7 @@ from vitsearch.web.services.index_runs import IndexRuns
 from vitsearch.web.services.library_pool import Readers, Remembered
 from vitsearch.web.services.plan_store import PlanStore
 from vitsearch.web.services.query_vectors import KnownVectors
+from vitsearch.web.services.theme_search import ThemeSearch
 from vitsearch.web.services.upload_store import UploadStore
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class Server:
         self.uploading = CapacityLimiter(_MOST_UPLOADS)
         self.drawing = CapacityLimiter(1)
         self.duplicates = DuplicateSearch(settings, self.events)
+        self.themes = ThemeSearch(settings, self.events)
         self.plans = PlanStore(settings.folder)
         self.heat_maps = HeatMaps(self.decoders)
         self.thumbnails = Thumbnails(settings.folder, self.decoders)
@@ -165,6 +167,7 @@ class Server:
         self.stop()
         self.index_runs.close()
         self.duplicates.close()
+        self.themes.close()
         self.decoders.close()
         self.readers.close()
         # Whoever has the model leaves it at the next step; one long step is not waited for.

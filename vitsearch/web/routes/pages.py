@@ -69,6 +69,7 @@ async def static(request: Request, version: str, name: str) -> Response:
 @router.get("/search")
 @router.get("/duplicates")
 @router.get("/labels")
+@router.get("/themes")
 @router.get("/indexing")
 def shell(request: Request) -> Response:
     """Return the page; what it shows is in the address."""

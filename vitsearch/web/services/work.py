@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from vitsearch.duplicates.find import DuplicateReport
     from vitsearch.records import IndexReport
+    from vitsearch.themes import Themes
     from vitsearch.web.services.jobs import Report
     from vitsearch.web.settings import LibrarySettings
 
@@ -31,6 +32,14 @@ def index_folders(
             except LibraryBusy:
                 time.sleep(_PAUSE)
         return library.index(folders, also=also, retry=retry, thumbnails=True, on_progress=report)
+
+
+def look_for_themes(settings: LibrarySettings, report: Report) -> Themes:
+    """Put the library's photos into themes."""
+    from vitsearch.themes import find_themes
+
+    with settings.open() as library:
+        return find_themes(library, on_progress=report)
 
 
 def look_for_duplicates(settings: LibrarySettings, report: Report) -> DuplicateReport:

@@ -12,11 +12,12 @@ import { NowhereView } from "./nowhere.js";
 import { PhotoView } from "./photo.js";
 import { SearchView } from "./search.js";
 import { forget } from "./state.js";
+import { ThemesView } from "./themes.js";
 
 const main = document.getElementById("main");
 const makers = {
   library: LibraryView, search: SearchView, duplicates: DuplicatesView, labels: LabelsView, indexing: FoldersView, photo: PhotoView,
-  nowhere: NowhereView,
+  nowhere: NowhereView, themes: ThemesView,
 };
 const views = {};
 let current = null;
@@ -73,9 +74,9 @@ document.addEventListener("click", (event) => {
 // Keys
 
 const everywhere = [
-  ["/", "Describe what to search for"], ["Ctrl v", "Search for a copied picture"], ["?", "Show these keys"], ["g p", "Photos"], ["g d", "Duplicates"], ["g l", "Labels"], ["g f", "Folders"],
+  ["/", "Describe what to search for"], ["Ctrl v", "Search for a copied picture"], ["?", "Show these keys"], ["g p", "Photos"], ["g t", "Themes"], ["g d", "Duplicates"], ["g l", "Labels"], ["g f", "Folders"],
 ];
-const places = { p: "/", d: "/duplicates", l: "/labels", f: "/indexing" };
+const places = { p: "/", d: "/duplicates", t: "/themes", l: "/labels", f: "/indexing" };
 let waitsForPlace = 0;
 
 document.addEventListener("keydown", (event) => {

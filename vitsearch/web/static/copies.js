@@ -1,8 +1,8 @@
 // The pictures of a group: all at once, large, or two of them. The one to keep is on the left.
 
 import { picture, thumbnail } from "./api.js";
-import { facts, whatItIs } from "./copy_words.js";
-import { fileName, folderOf, h } from "./dom.js";
+import { facts, TIERS, whatItIs } from "./copy_words.js";
+import { fileName, folderOf, h, icon, plural } from "./dom.js";
 
 // Beyond this many, pictures are small enough for thumbnails.
 const LARGE = 9;
@@ -49,6 +49,16 @@ export function pair(stage, group, { kept, other, mode, decided, onchoose }) {
     type: "button", class: at === kept ? "stays" : "", "aria-pressed": String(at === other), "aria-label": fileName(file.path), onclick: () => onchoose(at),
   }, h("img", { src: thumbnail(file.photo, 64), alt: "" }))));
   return [stage.element, h("div", { class: "captions small" }, caption(kept), caption(other)), ...(group.files.length > 2 ? [strip] : [])];
+}
+
+/** A group in the list of all groups. */
+export function groupRow(group, { at, current, decision, onopen }) {
+  const words = { keep: "decided", skip: "skipped" }[decision?.kind];
+  return h("button", { type: "button", "aria-current": String(current), data: { at }, onclick: onopen },
+    h("img", { src: thumbnail(group.files[0].photo, 56), alt: "", loading: "lazy", decoding: "async" }),
+    h("span", { class: "small" }, h("span", { class: "name" }, fileName(group.keep)),
+      h("span", { class: "muted number" }, `${TIERS[group.tier]}, ${plural(group.files.length, "file")}`), words ? h("span", { class: "out" }, `, ${words}`) : null),
+    h("span", { class: "done" }, decision?.kind === "skip" ? h("span", { class: "muted small" }, "skipped") : decision ? icon("check") : null));
 }
 
 const tag = (stays, decided) => h("span", { class: `tag ${stays ? "good" : "bad"}` }, stays ? (decided ? "stays" : "keep") : (decided ? "goes" : "would go"));

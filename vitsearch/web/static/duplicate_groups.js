@@ -15,3 +15,13 @@ export async function allGroups(tier = "") {
   }
   return found;
 }
+
+/** Those groups of an answer that hold a photo of a theme. */
+export async function ofTheme(answer, tier, theme) {
+  const [groups, { photos }] = await Promise.all([allGroups(tier), get(`/api/themes/${theme}`)]);
+  const among = new Set(photos.map((one) => one.photo));
+  const found = groups.filter((group) => group.files.some((file) => among.has(file.photo)));
+  const counts = {};
+  for (const group of found) counts[group.tier] = (counts[group.tier] ?? 0) + 1;
+  return { ...answer, groups: found, total: found.length, counts };
+}

@@ -1,12 +1,12 @@
 // Duplicates: one group after another, decided by keyboard; then a plan, which can be read before it is applied.
 
-import { get, post, thumbnail } from "./api.js";
+import { get, post, query } from "./api.js";
 import { besidePage } from "./beside.js";
-import { copies, pair } from "./copies.js";
+import { copies, groupRow, pair } from "./copies.js";
 import { TIERS, whyKept } from "./copy_words.js";
 import { Decisions } from "./decisions.js";
-import { announce, button, bytes, fileName, h, icon, plural, segments, toast } from "./dom.js";
-import { allGroups, MOST } from "./duplicate_groups.js";
+import { announce, button, bytes, fileName, h, plural, segments, toast } from "./dom.js";
+import { allGroups, MOST, ofTheme } from "./duplicate_groups.js";
 import * as states from "./duplicate_states.js";
 import { go } from "./navigation.js";
 import { reviewPage } from "./plans.js";
@@ -63,6 +63,9 @@ export class DuplicatesView {
   show(url) {
     this.reviewing = url.searchParams.has("plan");
     const tier = url.searchParams.get("tier") ?? "";
+    const theme = url.searchParams.get("theme") ?? "";
+    if (theme !== this.theme) this.isStale = true;
+    this.theme = theme;
     if (this.reviewing) {
       clearTimeout(this.polling);
       this.#showReview(url.searchParams.get("plan"));
@@ -70,13 +73,9 @@ export class DuplicatesView {
     else this.#load(tier);
   }
 
-  hide() {
-    clearTimeout(this.polling);
-  }
+  hide = () => clearTimeout(this.polling);
 
-  changed() {
-    this.isStale = true;
-  }
+  changed = () => { this.isStale = true; };
 
   async #load(tier = this.tierShown) {
     clearTimeout(this.polling);
@@ -90,7 +89,8 @@ export class DuplicatesView {
         return;
       }
       this.decisions ??= new Decisions(status.folder);
-      const answer = await get("/api/duplicates", { tier: tier === BESIDE ? "" : tier, offset: 0, limit: Math.min(MOST, Math.max(PAGE, this.groups.length)) });
+      let answer = await get("/api/duplicates", { tier: tier === BESIDE ? "" : tier, offset: 0, limit: Math.min(MOST, Math.max(PAGE, this.groups.length)) });
+      if (this.theme && answer.state === "done") answer = await ofTheme(answer, tier, this.theme);
       this.answer = answer;
       this.state = { working: "running", ready: "done" }[answer.state] ?? answer.state;
       if (this.reviewing) return;
@@ -153,8 +153,8 @@ export class DuplicatesView {
     const { counts, total, stale } = this.answer;
     const number = (tier) => (counts[tier] ? ` ${counts[tier].toLocaleString("en")}` : "");
     this.tier.replaceChildren(segments("Kind", [["", "All"], ...Object.entries(TIERS).map(([tier, words]) => [tier, words + number(tier)]), [BESIDE, "Contains, alike"]],
-      this.tierShown, (value) => go(`/duplicates${value ? `?tier=${value}` : ""}`)));
-    this.count.textContent = this.tierShown === BESIDE ? "" : `${plural(total, "group")}${stale ? ", from before the library changed" : ""}`;
+      this.tierShown, (tier) => go(`/duplicates${query({ tier, theme: this.theme })}`)));
+    this.count.textContent = this.tierShown === BESIDE ? "" : `${plural(total, "group")}${this.theme ? " in this theme" : ""}${stale ? ", from before the library changed" : ""}`;
     this.identical.replaceChildren(...(counts.exact ? [button("Accept all identical files", () => this.#acceptIdentical())] : []));
   }
 
@@ -170,15 +170,8 @@ export class DuplicatesView {
   }
 
   #paintList() {
-    this.list.replaceChildren(...this.groups.map((group, at) => {
-      const decision = this.decisions.get(group.group);
-      const words = { keep: "decided", skip: "skipped" }[decision?.kind];
-      return h("button", { type: "button", "aria-current": String(at === this.at), data: { at }, onclick: () => this.#open(at) },
-        h("img", { src: thumbnail(group.files[0].photo, 56), alt: "", loading: "lazy", decoding: "async" }),
-        h("span", { class: "small" }, h("span", { class: "name" }, fileName(group.keep)),
-          h("span", { class: "muted number" }, `${TIERS[group.tier]}, ${plural(group.files.length, "file")}`), words ? h("span", { class: "out" }, `, ${words}`) : null),
-        h("span", { class: "done" }, decision?.kind === "skip" ? h("span", { class: "muted small" }, "skipped") : decision ? icon("check") : null));
-    }));
+    this.list.replaceChildren(...this.groups.map((group, at) =>
+      groupRow(group, { at, current: at === this.at, decision: this.decisions.get(group.group), onopen: () => this.#open(at) })));
     this.list.children[this.at]?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 

@@ -1,0 +1,67 @@
+"""The search for themes, in a process of its own; those of the last time are there at once."""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+from vitsearch.themes import contents, known_themes
+from vitsearch.web.services.jobs import Job, JobProgress
+from vitsearch.web.services.work import look_for_themes
+
+if TYPE_CHECKING:
+    from vitsearch.library import Library
+    from vitsearch.themes import Themes
+    from vitsearch.web.services.events import Events
+    from vitsearch.web.settings import LibrarySettings
+
+State = Literal["none", "running", "done", "failed"]
+
+
+class ThemeSearch:
+    """The themes of one library, and the search for them that is on."""
+
+    def __init__(self, settings: LibrarySettings, events: Events) -> None:
+        self._settings = settings
+        self._events = events
+        self._lock = threading.Lock()
+        self._job: Job[Themes] | None = None
+
+    def state(self, found: Themes | None) -> State:
+        """What the search does, or whether there are themes."""
+        job = self._job
+        if job is not None and job.state in ("running", "failed"):
+            return "running" if job.state == "running" else "failed"
+        return "none" if found is None else "done"
+
+    @property
+    def progress(self) -> JobProgress | None:
+        """How far the search is that is on."""
+        job = self._job
+        return job.progress if job is not None and job.state == "running" else None
+
+    @property
+    def error(self) -> str | None:
+        """Why the latest search failed."""
+        return None if self._job is None else self._job.error
+
+    def start(self) -> None:
+        """Look for themes, unless a search is on."""
+        with self._lock:
+            if self._job is None or self._job.state != "running":
+                self._job = Job(partial(look_for_themes, self._settings), self._changed)
+
+    def known(self, library: Library) -> tuple[Themes | None, bool]:
+        """Return the themes of the last time, and whether photos have come or gone since."""
+        found = known_themes(library)
+        return found, found is not None and found.contents != contents(library)
+
+    def close(self) -> None:
+        """Stop for good."""
+        if self._job is not None and self._job.state == "running":
+            self._job.end()
+
+    def _changed(self, job: Job[Themes]) -> None:
+        if job.state != "running":
+            self._events.publish("themes", {"state": job.state, "error": job.error})
