@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 
@@ -14,6 +15,7 @@ from PIL import Image
 
 from vitsearch.cli import cli
 from vitsearch.duplicates.calibrate.edits import EDITS
+from vitsearch.duplicates.have import compare_folder
 from vitsearch.errors import BadQuery, OutputError, UnreadablePhoto
 from vitsearch.storage.write_lock import photos_lease
 
@@ -76,7 +78,7 @@ def test_the_document_holds_groups_with_evidence_and_what_they_rest_on(library, 
         (str(photos / "sub" / "cat.jpg"), "exact"),
     ]
     small = group["files"][1]
-    assert small["transform"] == "same frame"
+    assert small["transform"] == "identical"
     assert {"cosine", "hash_distance", "inliers", "share", "closeness"} <= set(small)
     assert group["group"] == "-".join(map(str, sorted({file["photo"] for file in group["files"]})))
 
@@ -93,11 +95,11 @@ def test_the_text_names_each_group_and_says_what_would_be_kept_and_why(library, 
     library.index([photos])
     done = call("duplicates", "--tier", "exact")
     assert done.stdout == (
-        "exact 1.000  group 1\n"
-        f"  keep   {photos}/cat.jpg  (the oldest file)\n"
-        f"  exact  {photos}/sub/cat.jpg  (1.000)\n"
+        "group 1: identical files\n"
+        f"  keep   {photos}/cat.jpg  (800 x 450, 64.0 kB): the oldest file\n"
+        f"  copy   {photos}/sub/cat.jpg  (800 x 450, 64.0 kB): identical file\n"
     )
-    assert done.stderr == "1 group among 3 photos: 1 exact\n"
+    assert done.stderr == "1 group among 3 photos: 1 of identical files\n"
     assert "default thresholds" in call("duplicates").stderr
 
 
@@ -206,7 +208,7 @@ def test_a_plan_never_overwrites_a_file_and_never_holds_a_burst(library, tmp_pat
             shot.save(photos / f"{second}.jpg", exif=exif)
     library.index([photos])
     plan = tmp_path / "plan.json"
-    assert call("duplicates", "--plan", plan).stdout.startswith("burst")
+    assert call("duplicates", "--plan", plan).stdout.splitlines()[0].endswith(": bursts")
     assert json.loads(plan.read_text())["groups"] == []
     with pytest.raises(OutputError, match="exists already"):
         call("duplicates", "--plan", plan)
@@ -261,10 +263,13 @@ def test_a_check_of_two_files_needs_no_library_and_answers_with_its_status(run, 
     with Image.open(CAT) as image:
         edit = next(one for one in EDITS if one.name == "mirror")
         edit.apply(image.convert("RGB"), Random(0)).save(tmp_path / "mirrored.png")
-    done = run("duplicates", "--check", CAT, tmp_path / "mirrored.png")
-    assert (done.returncode, done.stdout.split(":")[1]) == (0, " mirrored\n")
-    done = run("duplicates", "--check", CAT, SAMPLES / "animals" / "cat-2.jpg")
-    assert (done.returncode, done.stdout) == (3, "not the same shot\n")
+    done = run("duplicates", "check", CAT, tmp_path / "mirrored.png")
+    assert (done.returncode, done.stdout) == (0, "the same shot: mirrored\n")
+    done = run("duplicates", "check", CAT, SAMPLES / "animals" / "cat-2.jpg")
+    assert (done.returncode, done.stdout) == (
+        3,
+        "not the same shot: no part of one lines up with the other\n",
+    )
     done = run("duplicates", "--check", CAT, tmp_path / "none.jpg")
     assert (done.returncode, done.stdout) == (1, "")
     assert not (tmp_path / "library").exists()
@@ -296,7 +301,7 @@ def test_the_page_shows_both_photos_of_each_pair_and_names_cannot_act(library, p
     assert "&lt;script&gt;alert(1)&lt;&amp;.jpg" in text
     assert len(re.findall(r'<img [^>]*src="data:image/jpeg;base64,[^"]+"', text)) == 4
     assert re.findall(r'(?:src|href)="(?!data:)', text) == []
-    assert "same frame" in text
+    assert "identical" in text
 
 
 @pytest.mark.parametrize(
@@ -324,3 +329,95 @@ def test_without_a_library_there_is_one_clear_line(run):
     done = run("duplicates")
     assert (done.returncode, done.stdout) == (1, "")
     assert "there is no library in" in done.stderr
+
+
+def test_without_a_command_duplicates_are_found_and_old_options_are_understood(library, photos, call):
+    library.index([photos])
+    assert call("duplicates", "--json").stdout == call("duplicates", "find", "--json").stdout
+    (group,) = json.loads(call("duplicates", "--json").stdout)["groups"]
+    call("duplicates", "dismiss", group["group"])
+    listing = call("duplicates", "dismissed").stdout
+    assert listing == call("duplicates", "--told-apart").stdout
+    assert listing.startswith(f"group {group['group']}\n")
+    said = call("duplicates", "restore", photos / "cat.jpg", photos / "small.jpg", "--json")
+    assert json.loads(said.stdout) == {"told_apart": []}
+    assert json.loads(call("duplicates", "--json").stdout)["groups"] == [group]
+
+
+def test_a_command_that_is_mistyped_is_named(library, photos):
+    done = CliRunner().invoke(cli, ["--library", str(library.folder), "duplicates", "fnd"])
+    assert done.exit_code == 2
+    assert "No such command 'fnd'" in done.output
+
+
+def test_only_groups_with_new_files_are_shown_since_a_date(library, photos, call):
+    library.index([photos])
+    library.catalog.database.run("UPDATE runs SET started = started - 86400 * 30")
+    week = str(datetime.now().astimezone().date() - timedelta(days=7))
+    assert json.loads(call("duplicates", "find", "--since", week, "--json").stdout)["groups"] == []
+    with Image.open(SAMPLES / "animals" / "dog-1.jpg") as image:
+        image.reduce(2).save(photos / "small-dog.jpg", quality=80)
+    library.index([photos])
+    (new,) = json.loads(call("duplicates", "find", "--since", week, "--json").stdout)["groups"]
+    assert {Path(file["path"]).name for file in new["files"]} == {"dog.jpg", "small-dog.jpg"}
+    # A third copy of what is known brings its whole group.
+    shutil.copy(CAT, photos / "again.jpg")
+    library.index([photos])
+    groups = json.loads(call("duplicates", "find", "--since", week, "--json").stdout)["groups"]
+    assert {len(group["files"]) for group in groups} == {2, 4}
+    assert len(json.loads(call("duplicates", "--json").stdout)["groups"]) == 2
+
+
+@pytest.fixture
+def card(tmp_path, photos):
+    """A card with an identical file, the same picture as PNG, a mirrored copy, and a photo that is new."""
+    folder = tmp_path / "card" / "DCIM"
+    folder.mkdir(parents=True)
+    shutil.copy(CAT, folder / "1-same.jpg")
+    with Image.open(photos / "dog.jpg") as image:
+        image.save(folder / "2-same.png")
+        image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(folder / "3-mirrored.jpg")
+    shutil.copy(SAMPLES / "travel" / "castle-2.jpg", folder / "4-new.jpg")
+    return folder
+
+
+def test_the_files_of_a_card_that_the_library_lacks_are_known(library, photos, card, call):
+    library.index([photos])
+    before = state(photos)
+    found = compare_folder(library, card)
+    assert [(file.path.name, file.tier, file.other, file.what) for file in found.files] == [
+        ("1-same.jpg", "exact", photos / "cat.jpg", ""),
+        ("2-same.png", "pixels", photos / "dog.jpg", ""),
+        ("3-mirrored.jpg", "near", photos / "dog.jpg", "mirrored"),
+        ("4-new.jpg", None, None, ""),
+    ]
+    assert found.new == (card / "4-new.jpg",)
+    # Asking puts nothing into the library that people would see, and changes no file.
+    assert state(photos) == before
+    assert library.status().photos == 3
+    assert json.loads(call("duplicates", "--json").stdout)["photos"] == 3
+
+
+def test_a_file_of_a_card_that_cannot_be_read_is_said_and_is_not_new(library, photos, card):
+    library.index([photos])
+    (card / "5-broken.jpg").write_bytes(CAT.read_bytes()[:200])
+    found = compare_folder(library, card)
+    assert found.new == (card / "4-new.jpg",)
+    assert [file.path for file in found.unreadable] == [card / "5-broken.jpg"]
+
+
+def test_a_card_that_is_a_part_of_the_library_is_compared_with_the_rest(library, photos, card, call):
+    library.index([photos, card])
+    done = call("duplicates", "have", card)
+    assert done.stdout == f"{card}/4-new.jpg\n"
+    assert done.stderr.splitlines()[-1] == (
+        "1 of 4 photos not in the library yet; there already: 1 identical, 1 same picture, 1 edited copy"
+    )
+    assert call("duplicates", "have", card, "--all").stdout.splitlines() == [
+        f"identical: {card}/1-same.jpg = {photos}/cat.jpg",
+        f"same picture: {card}/2-same.png = {photos}/dog.jpg",
+        f"edited copy: {card}/3-mirrored.jpg = {photos}/dog.jpg (mirrored)",
+        f"new: {card}/4-new.jpg",
+    ]
+    document = json.loads(call("duplicates", "have", card, "--json").stdout)
+    assert [file["tier"] for file in document["files"]] == ["exact", "pixels", "near", None]

@@ -38,13 +38,17 @@ def test_a_copy_is_confirmed_whatever_was_done_to_it(name, edit):
 @pytest.mark.parametrize(
     ("edit", "words"),
     [
-        ("jpeg-20", "same frame"),
+        ("jpeg-20", "identical"),
         ("mirror", "mirrored"),
         ("rotate-90", "turned left"),
         ("rotate-180", "upside down"),
-        ("crop-50%", "shows 50% of the other's frame"),
-        ("mirror+crop", "mirrored, shows 70% of the other's frame"),
-        ("rotate+crop", "turned left, shows 80% of the other's frame"),
+        ("crop-50%", "cropped to 50% of the picture"),
+        ("mirror+crop", "mirrored, cropped to 70% of the picture"),
+        ("border-20%", "identical, with a white border"),
+        ("brighter", "brighter"),
+        ("contrast-", "with less contrast"),
+        ("screenshot", "inside a larger picture"),
+        ("rotate+crop", "turned left, cropped to 80% of the picture"),
     ],
 )
 def test_the_evidence_says_what_was_done(edit, words):

@@ -26,8 +26,10 @@ from vitsearch.duplicates.tables import (
     copied_photos,
     dismissed_pairs,
     files_of,
+    files_since,
     hashes_of,
     moments,
+    photos_at,
     present_photos,
     shots_of,
 )
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Collection, Iterable, Sequence
     from concurrent.futures import Executor
+    from datetime import datetime
     from pathlib import Path
 
     import numpy.typing as npt
@@ -102,6 +105,7 @@ def find_duplicates(
     *,
     tiers: Collection[Tier] = TIERS,
     max_false_share: float = MAX_FALSE_SHARE,
+    since: datetime | None = None,
     between: tuple[AnyPath, AnyPath] | None = None,
     folders: Sequence[AnyPath] = (),
     prefer: Sequence[AnyPath] = (),
@@ -112,6 +116,7 @@ def find_duplicates(
     `folders` limits the search to what is below them; with `between`, only groups with files of both folders are
     returned. `max_false_share`: how many of the reported `near` pairs may be wrong. `prefer`: folders whose files are
     kept first, other things being equal. Pairs that were told apart are never grouped.
+    `since`: only groups with a file that was indexed in a run that began since then (local time without a zone).
 
     Raises:
         LibraryMissing: nothing was indexed yet.
@@ -130,6 +135,7 @@ def find_duplicates(
     catalog = library.catalog
     on_progress(Progress("propose", 0, None))
     ids = present_photos(catalog, scope)
+    new = None if since is None else files_since(catalog, since)
     rejected = dismissed_pairs(catalog)
     calibrated = None
     if "near" in tiers:
@@ -147,6 +153,9 @@ def find_duplicates(
     pairs = _proposed(library, ids, tiers)
     if sides:
         pairs = _across(pairs, *(present_photos(catalog, (side,)) for side in sides))
+    if new is not None:
+        recent = photos_at(catalog, new)
+        pairs = pairs.chosen(np.isin(pairs.first, recent) | np.isin(pairs.second, recent))
     places = names_of(scope)
     # Grouping asks for pairs that nobody proposed, and may look at any photo again: the decoders serve it, too.
     with verifying_threads(verifier) as pool:
@@ -165,6 +174,8 @@ def find_duplicates(
         if sides:
             side_names = [names_of([side]) for side in sides]
             groups = [found for found in groups if _is_on_all(found, side_names)]
+        if new is not None:
+            groups = [found for found in groups if any(file.path in new for file in found.files)]
         groups = [_seen_from_keep(found, verifier) for found in groups]
     skipped = sorted({*skipped, *verifier.unreadable}, key=lambda file: file.path)
     return DuplicateReport(

@@ -16,6 +16,7 @@ from vitsearch.storage.filters import Filter
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     import numpy.typing as npt
@@ -58,6 +59,34 @@ def present_photos(catalog: Catalog, folders: Sequence[Path] = ()) -> Ids:
     )
     photos = np.fromiter((cast("int", row[0]) for row in rows), np.int64, len(rows))
     return np.intersect1d(photos, catalog.select(Filter(tuple(folders)))) if folders else photos
+
+
+def files_since(catalog: Catalog, since: datetime) -> frozenset[Path]:
+    """Return the present files that were first indexed, or had other content, in a run that began since then.
+
+    `since` is local time where it names no zone. Runs that were made before libraries noted times count as earlier.
+    """
+    online = _online(catalog)
+    rows = catalog.database.rows(
+        "SELECT f.root, f.path FROM files f JOIN runs r ON r.id = f.added_run "
+        "WHERE f.missing = 0 AND f.photo IS NOT NULL AND r.started >= ?",
+        [since.timestamp()],
+    )
+    return frozenset(online[cast("int", root)] / value_to_path(path) for root, path in rows if root in online)
+
+
+def photos_at(catalog: Catalog, paths: Collection[Path]) -> Ids:
+    """Return the ids of the photos that these present files hold: (n,) ascending."""
+    online = _online(catalog)
+    rows = catalog.database.rows(
+        "SELECT photo, root, path FROM files WHERE missing = 0 AND photo IS NOT NULL"
+    )
+    found = {
+        cast("int", photo)
+        for photo, root, path in rows
+        if root in online and online[cast("int", root)] / value_to_path(path) in paths
+    }
+    return np.array(sorted(found), np.int64)
 
 
 def copied_photos(catalog: Catalog) -> Ids:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -217,6 +218,9 @@ class Catalog(RemovalTables):
         """Start an index run and return its number."""
         with self.database.write():
             self.database.run("UPDATE settings SET value = value + 1 WHERE name = 'run'")
+            self.database.run(
+                "INSERT OR REPLACE INTO runs SELECT value, ? FROM settings WHERE name = 'run'", [time.time()]
+            )
         return cast("int", self.database.scalar("SELECT value FROM settings WHERE name = 'run'"))
 
     def known_files(self, root: int, below: str, space: int) -> dict[str, KnownFile]:

@@ -156,3 +156,10 @@ def m006_more_facts(db: Database) -> None:
 def m007_favourites(db: Database) -> None:
     """Favourites, by photo hash: they outlive the rows of a photo."""
     db.execute("CREATE TABLE favourites (photo_hash BLOB PRIMARY KEY) WITHOUT ROWID")
+
+
+@migrations()
+def m008_runs(db: Database) -> None:
+    """When each run began, so that a search can be limited to what came since."""
+    # In seconds since 1970, UTC.
+    db.execute("CREATE TABLE IF NOT EXISTS runs (id INTEGER PRIMARY KEY, started REAL NOT NULL)")

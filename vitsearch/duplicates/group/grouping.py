@@ -48,7 +48,10 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class GroupedFile:
-    """A file of a group and its link to the kept one: `tier` and `score` say how it was confirmed."""
+    """A file of a group and its link to the kept one: `tier` and `score` say how it was confirmed.
+
+    `width`, `height`: upright, in pixels.
+    """
 
     path: Path
     photo: int
@@ -56,6 +59,9 @@ class GroupedFile:
     tier: Tier
     score: float
     evidence: Evidence | None = None
+    width: int = 0
+    height: int = 0
+    bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +163,7 @@ class _Stars:
                 linked = {photo: shots[pair] for photo in left if (pair := _pair(keep.photo, photo)) in shots}
                 left -= {keep.photo, *linked}
                 if linked:
-                    kept = GroupedFile(keep.path, keep.photo, keep.content, "burst", 1.0)
+                    kept = _entry(keep, "burst")
                     others = [_grouped(self.places[photo][0], link) for photo, link in sorted(linked.items())]
                     yield _finished([kept, *others], reason)
 
@@ -177,7 +183,7 @@ class _Stars:
             ],
             prefer=self.prefer,
         )
-        grouped = [GroupedFile(keep.path, keep.photo, keep.content, "exact", 1.0)]
+        grouped = [_entry(keep, "exact")]
         members = {keep.photo}
         for photo in sorted(left):
             link = None if photo == keep.photo else self._link(keep.photo, photo, asked, confirm)
@@ -207,7 +213,7 @@ class _Stars:
             return
         tier: Tier = "exact" if file.content == keep.content else "pixels"
         if tier in self.tiers and (keep.photo, keep.photo) not in self.rejected:
-            yield GroupedFile(file.path, file.photo, file.content, tier, 1.0)
+            yield _entry(file, tier)
 
     def _link(self, first: int, second: int, asked: dict[Pair, Link | None], confirm: Confirm) -> Link | None:
         pair = _pair(first, second)
@@ -302,7 +308,13 @@ def _pair(first: int, second: int) -> Pair:
 
 
 def _grouped(file: Candidate, link: Link) -> GroupedFile:
-    return GroupedFile(file.path, file.photo, file.content, link.tier, link.score, link.evidence)
+    return _entry(file, link.tier, link.score, link.evidence)
+
+
+def _entry(file: Candidate, tier: Tier, score: float = 1.0, evidence: Evidence | None = None) -> GroupedFile:
+    return GroupedFile(
+        file.path, file.photo, file.content, tier, score, evidence, file.width, file.height, file.size
+    )
 
 
 def _finished(files: Sequence[GroupedFile], reason: str) -> DuplicateGroup:

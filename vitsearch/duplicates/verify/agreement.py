@@ -47,6 +47,9 @@ _ONE_SIDED = 0.6
 # Where the rest agrees so closely, no loss of quality explains a block that does not: an overlay, or it counts twice.
 _CLOSE, _VERY_CLOSE = 0.98, 0.995
 _FEWEST_UNCOVERED = 0.45
+# In grey levels, beyond which a picture is white or black; the share of such pixels that spoils a block; and how many
+# blocks must be left to tell.
+_WHITE, _BLACK, _CLIPPED, _FEWEST_LEFT = 252.0, 3.0, 0.25, 0.3
 # What agrees less is no copy anyway.
 _MOTION_SHARE, _MOTION_CLOSENESS = 0.6, 0.9
 
@@ -59,7 +62,8 @@ class Agreement:
     of the agreeing ones. `of_first`, `of_second`: how much of each photo's frame lies in the overlap. `moved`: the
     share of blocks that are found elsewhere, looked for where the rest agrees well and no overlay explains it.
     `overlay`: 1 or 2 where something was clearly drawn over the first or the second photo, 0 where not.
-    `matrix`: the refined transform, (2, 3) from the first photo to the second.
+    `matrix`: the refined transform, (2, 3) from the first photo to the second. `light`, `contrast`: by how many grey
+    levels the second one is brighter where they agree, and how many times the contrast it has.
     """
 
     share: float
@@ -69,6 +73,8 @@ class Agreement:
     moved: float
     overlay: int
     matrix: Matrix
+    light: float
+    contrast: float
 
 
 def compare(first: Mask, second: Mask, matrix: Matrix) -> Agreement | None:
@@ -94,7 +100,15 @@ def compare(first: Mask, second: Mask, matrix: Matrix) -> Agreement | None:
     )
     gone = _moved(first, second, matrix) if may_have_moved else 0.0
     return Agreement(
-        found.share, found.closeness, frame.of_first, frame.of_second, gone, found.overlay, matrix
+        found.share,
+        found.closeness,
+        frame.of_first,
+        frame.of_second,
+        gone,
+        found.overlay,
+        matrix,
+        found.light,
+        found.contrast,
     )
 
 
@@ -102,7 +116,7 @@ def compare(first: Mask, second: Mask, matrix: Matrix) -> Agreement | None:
 class _Comparison:
     """`share` and `closeness` as in `Agreement`; `overlaid`: whether it is clear that something was drawn over one.
 
-    `overlay`: over which, 1 or 2, where that can be told, or 0.
+    `overlay`: over which, 1 or 2, where that can be told, or 0. `light`, `contrast`: as in `Agreement`.
 
     `hopeful`: which blocks agree at least a little, (rows, columns) bool.
     """
@@ -111,6 +125,8 @@ class _Comparison:
     closeness: float
     overlaid: bool
     overlay: int
+    light: float
+    contrast: float
     hopeful: npt.NDArray[np.bool_]
 
     @property
@@ -245,14 +261,21 @@ def _agreement(one: Plane, two: Plane, mask: Mask) -> _Comparison | None:
     if blocks < _FEWEST_BLOCKS:
         return None
     agrees = told & (correlation > _AGREES)
+    if agrees.any():
+        left_of = _clipped(left, right, *_exposure(left, right, left_structure, right_structure, agrees))
+        if (told & ~left_of).sum() >= max(_ENOUGH_BLOCKS, _FEWEST_LEFT * blocks):
+            told = told & ~left_of
+            agrees, blocks = agrees & ~left_of, int(told.sum())
     share = float(agrees.sum()) / blocks
     closeness = float(np.median(correlation[agrees])) if agrees.any() else 0.0
-    overlaid, overlay = False, 0
+    overlaid, overlay, light, contrast = False, 0, 0.0, 1.0
+    if agrees.any():
+        light = float(np.median(right[agrees].mean(axis=1) - left[agrees].mean(axis=1)))
+        contrast = float(np.median(right_structure[agrees] / np.maximum(left_structure[agrees], 1e-6)))
     if _FEWEST_UNCOVERED <= share < 1:
         differs = told & ~agrees
         more_left = float((left_structure > _MORE_STRUCTURE * right_structure)[differs].mean())
         more_right = float((right_structure > _MORE_STRUCTURE * left_structure)[differs].mean())
-        contrast = float(np.median(right_structure[agrees] / np.maximum(left_structure[agrees], 1e-6)))
         brighter, darker = _differences(left, right, contrast, agrees, differs)
         overlaid = closeness >= _CLOSE and max(brighter, darker) >= _CLEARLY
         if closeness >= _CLOSE and abs(more_left - more_right) >= _ONE_SIDED:
@@ -263,7 +286,26 @@ def _agreement(one: Plane, two: Plane, mask: Mask) -> _Comparison | None:
             share += (1 - share) * max(more_left, more_right)
         elif closeness >= _VERY_CLOSE and brighter + darker > 0:
             share = max(0.0, 2 * share - 1)
-    return _Comparison(share, closeness, overlaid, overlay, told & (correlation > _HOPEFUL))
+    return _Comparison(share, closeness, overlaid, overlay, light, contrast, told & (correlation > _HOPEFUL))
+
+
+def _exposure(
+    left: Plane, right: Plane, left_structure: Plane, right_structure: Plane, agrees: npt.NDArray[np.bool_]
+) -> tuple[float, float]:
+    """The contrast and light that turn the first picture into the second, learned from the blocks that agree."""
+    contrast = float(np.median(right_structure[agrees] / np.maximum(left_structure[agrees], 1e-6)))
+    return contrast, float(np.median(right[agrees] - contrast * left[agrees]))
+
+
+def _clipped(left: Plane, right: Plane, contrast: float, light: float) -> npt.NDArray[np.bool_]:
+    """Which blocks one picture shows in white or black, because its exposure carries the other's greys beyond these.
+
+    They have lost their structure to the change of light, not to something that was drawn over them.
+    """
+    there, back = contrast * left + light, (right - light) / max(contrast, 1e-3)
+    burnt = ((there > _WHITE) & (right > _WHITE - _NOISE)) | ((back > _WHITE) & (left > _WHITE - _NOISE))
+    drowned = ((there < _BLACK) & (right < _BLACK + _NOISE)) | ((back < _BLACK) & (left < _BLACK + _NOISE))
+    return np.asarray((burnt | drowned).mean(axis=2) >= _CLIPPED)
 
 
 def _differences(

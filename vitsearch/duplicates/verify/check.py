@@ -1,4 +1,4 @@
-"""Whether two files show the same shot; neither has to be in a library."""
+"""Whether two files show the same shot; neither has to be in a library, and none has a say in it."""
 
 from __future__ import annotations
 
@@ -8,45 +8,74 @@ from typing import TYPE_CHECKING
 from vitsearch.decoding.decoders import Decoders
 from vitsearch.duplicates.group.grouping import BURST_SECONDS, Tier, moments_apart
 from vitsearch.duplicates.verify.evidence import Evidence, Thresholds, look
+from vitsearch.duplicates.verify.fine_detail import aligned_differ_in_detail
 from vitsearch.duplicates.verify.views import SHORT_SIDE, View
+from vitsearch.duplicates.verify.words import why_not
 from vitsearch.photos.perceptual_hash import perceptual_hash
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from vitsearch.decoding.decoders import ProtectedPhoto
+
+_SAME = Evidence(None, 0, 0, 1.0, 1.0, 1.0, 1.0, transform="identical")
+
 
 @dataclass(frozen=True, slots=True)
 class FileCheck:
-    """What two files are to each other: `tier` is None where they show two shots; `score` is 0 to 1."""
+    """What two files are to each other: `tier` is None where they show two shots; `score` is 0 to 1.
+
+    `reason` says in words what was done to the second one, or why they are not the same shot.
+    """
 
     first: Path
     second: Path
     tier: Tier | None
     score: float
     evidence: Evidence
+    reason: str
 
 
-def check_files(first: Path, second: Path, *, thresholds: Thresholds | None = None) -> FileCheck:
-    """Compare two files as a library's photos are compared.
+def check_files(first: Path, second: Path) -> FileCheck:
+    """Compare two files as a library's photos are compared, by the default thresholds.
 
     Raises:
         UnreadablePhoto: one of them cannot be read.
 
     """
-    thresholds = thresholds or Thresholds()
-    same = Evidence(None, 0, 0, 1.0, 1.0, 1.0, 1.0, transform="same frame")
     with Decoders(2) as decoders, decoders.open(first) as one, decoders.open(second) as two:
         if one.content == two.content:
-            return FileCheck(first, second, "exact", 1.0, same)
-        size = (one.facts.width, one.facts.height)
-        could_be_equal = size == (two.facts.width, two.facts.height)
-        left, right = (photo.pixels(min_side=None if could_be_equal else SHORT_SIDE) for photo in (one, two))
-    if one.photo_hash == two.photo_hash or (left.size == right.size and left.tobytes() == right.tobytes()):
-        return FileCheck(first, second, "pixels", 1.0, same)
-    hashes = (perceptual_hash(left), perceptual_hash(right))
-    seen = look(View.of(left), View.of(right), hashes=hashes, thresholds=thresholds)
+            return FileCheck(first, second, "exact", 1.0, _SAME, "the files are identical, byte for byte")
+        if _same_pixels(one, two):
+            return FileCheck(first, second, "pixels", 1.0, _SAME, "the picture is the same, pixel for pixel")
+        left, right = (photo.pixels(min_side=SHORT_SIDE, as_drawing=True) for photo in (one, two))
+        hashes = (perceptual_hash(left), perceptual_hash(right))
+        views = (View.of(left), View.of(right))
+        seen = look(*views, hashes=hashes)
+        reason = _why_two_shots(one, two, views, seen)
+    return FileCheck(
+        first, second, "near" if reason is None else None, seen.score, seen, reason or seen.transform
+    )
+
+
+def _same_pixels(one: ProtectedPhoto, two: ProtectedPhoto) -> bool:
+    if (one.facts.width, one.facts.height) != (two.facts.width, two.facts.height):
+        return False
+    digests = [photo.details(with_pixels=True).pixels for photo in (one, two)]
+    return digests[0] == digests[1]
+
+
+def _why_two_shots(
+    one: ProtectedPhoto, two: ProtectedPhoto, views: tuple[View, View], seen: Evidence
+) -> str | None:
+    """Why two files are not the same shot; None where they are."""
+    thresholds = Thresholds()
+    if not seen.confirms(thresholds):
+        return why_not(seen, thresholds)
     apart = moments_apart(one.facts.taken, two.facts.taken) if one.facts.camera == two.facts.camera else None
     # Two capture times within a moment are two shots, however alike.
-    two_shots = apart is not None and 0 < apart <= BURST_SECONDS
-    near = seen.confirms(thresholds) and not two_shots
-    return FileCheck(first, second, "near" if near else None, seen.score, seen)
+    if apart is not None and 0 < apart <= BURST_SECONDS:
+        return f"one camera took them {apart:.0f} s apart: two shots of a burst"
+    if aligned_differ_in_detail(views, seen, lambda place: (one, two)[place].pixels(as_drawing=True)):
+        return "they are pages or drawings that differ in a detail"
+    return None

@@ -14,7 +14,8 @@ from vitsearch.duplicates.verify.agreement import Agreement, compare
 from vitsearch.duplicates.verify.geometry import fit, full_frame
 from vitsearch.duplicates.verify.surroundings import surroundings
 from vitsearch.duplicates.verify.views import View
-from vitsearch.photos.perceptual_hash import ORIENTATIONS, distances, unpacked
+from vitsearch.duplicates.verify.words import what_was_done
+from vitsearch.photos.perceptual_hash import distances, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 # A view and its features take about 1 MB.
 _CACHED_VIEWS = 256
-_RIGHT_ANGLE = 90
-_WHOLE = 0.97
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +55,8 @@ class Evidence:
     `content_first`, `content_second`: how much of each frame is not a plain border, looked at where it is confirmed.
     `beyond_first`, `seam_first` (and of the second): what lies around the shared part, as in `Surroundings`; `overlay`:
     see `Agreement`. `alignment`: the transform's six numbers between the views, the second one put into `orientation`.
+    `light`, `contrast`: see `Agreement`. `around_second`: the grey level around the shared part, 0 to 255,
+    -1 if unknown.
     """
 
     cosine: float | None = None
@@ -76,6 +77,9 @@ class Evidence:
     overlay: int = 0
     orientation: int = 0
     alignment: tuple[float, ...] = ()
+    light: float = 0.0
+    contrast: float = 1.0
+    around_second: float = -1.0
 
     def turned_round(self) -> Evidence:
         """What the same pair shows seen from the other side, as far as the frames go."""
@@ -206,7 +210,7 @@ def _with_surroundings(found: Evidence, first: View, second: View, placed: View,
     turn, shift = matrix[:, :2], matrix[:, 2]
     of_first = surroundings(first.grey, (there - shift) @ np.linalg.inv(turn).T)
     of_second = surroundings(placed.grey, here @ turn.T + shift)
-    return replace(
+    known = replace(
         found,
         content_first=first.content,
         content_second=second.content,
@@ -214,7 +218,9 @@ def _with_surroundings(found: Evidence, first: View, second: View, placed: View,
         beyond_second=of_second.beyond,
         seam_first=of_first.seam,
         seam_second=of_second.seam,
+        around_second=of_second.tone,
     )
+    return replace(known, transform=what_was_done(known))
 
 
 def _hash_distance(hashes: tuple[bytes | None, bytes | None]) -> tuple[int | None, int]:
@@ -243,7 +249,7 @@ def _by_features(first: View, second: View, thresholds: Thresholds, *, mirrored:
 
 
 def _evidence(agreement: Agreement, hypothesis: _Hypothesis, known: Evidence) -> Evidence:
-    return Evidence(
+    found = Evidence(
         cosine=known.cosine,
         hash_distance=known.hash_distance,
         inliers=hypothesis.inliers,
@@ -252,32 +258,10 @@ def _evidence(agreement: Agreement, hypothesis: _Hypothesis, known: Evidence) ->
         of_first=agreement.of_first,
         of_second=agreement.of_second,
         moved=agreement.moved,
-        transform=_in_words(hypothesis, agreement),
         overlay=agreement.overlay,
         orientation=hypothesis.orientation,
         alignment=tuple(map(float, agreement.matrix.ravel())),
+        light=agreement.light,
+        contrast=agreement.contrast,
     )
-
-
-def _in_words(hypothesis: _Hypothesis, agreement: Agreement) -> str:
-    """Say what was done to the second photo."""
-    matrix = hypothesis.matrix
-    # Image rows count downwards: a positive angle turns clockwise. A mirrored photo was turned before it was mirrored.
-    angle = float(np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0])))
-    quarters = round(angle / _RIGHT_ANGLE)
-    rest = angle - quarters * _RIGHT_ANGLE
-    words = []
-    if hypothesis.inliers == 0:
-        words.append("same frame" if hypothesis.orientation == 0 else ORIENTATIONS[hypothesis.orientation])
-    else:
-        if quarters % 4:
-            words.append({1: "turned right", 2: "upside down", 3: "turned left"}[quarters % 4])
-        if hypothesis.orientation:
-            words.append("mirrored")
-    if abs(rest) >= 1:
-        words.append(f"straightened by {abs(rest):.0f} degrees")
-    if agreement.of_first < _WHOLE:
-        words.append(f"shows {agreement.of_first:.0%} of the other's frame")
-    if agreement.of_second < _WHOLE:
-        words.append(f"has {1 - agreement.of_second:.0%} around or over it that the other has not")
-    return ", ".join(words) or "same frame"
+    return replace(found, transform=what_was_done(found))

@@ -11,8 +11,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vitsearch.duplicates.verify.views import View
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
+    from PIL.Image import Image
+
+    from vitsearch.duplicates.verify.evidence import Evidence
 
     Grey = npt.NDArray[np.uint8]
     Plane = npt.NDArray[np.float32]
@@ -52,6 +59,24 @@ def is_graphic(grey: Grey) -> bool:
         kept += float(left[near].sum())
         left[near] = 0
     return kept >= _GRAPHIC * float(counts.sum())
+
+
+def aligned_differ_in_detail(
+    views: tuple[View, View], seen: Evidence, in_full: Callable[[int], Image]
+) -> bool:
+    """Whether two pictures that are aligned are pages or drawings that differ in what they say; photos are not asked.
+
+    `in_full` decodes the first one (0) or the second one (1) at its full size; what it raises comes out.
+    """
+    one, two = views
+    if not (may_be_graphic(one.grey) and may_be_graphic(two.grey)):
+        return False
+    greys = [np.asarray(in_full(place).convert("L")) for place in (0, 1)]
+    if not all(map(is_graphic, greys)):
+        return False
+    placed, turned = two.turned(seen.orientation), View(greys[1]).turned(seen.orientation)
+    alignment = np.array(seen.alignment).reshape(2, 3)
+    return differ_in_detail(greys[0], turned.grey, alignment, (one.grey, placed.grey))
 
 
 def differ_in_detail(first: Grey, second: Grey, matrix: Matrix, views: tuple[Grey, Grey]) -> bool:

@@ -31,11 +31,12 @@ _MOST_SIDES = 0.5
 class Surroundings:
     """`beyond`: the share of a frame, 0 to 1, with structure outside of the shared part.
 
-    `seam`: whether that begins at an edge.
+    `seam`: whether that begins at an edge. `tone`: the median grey of all that is outside, 0 to 255, -1 if nothing is.
     """
 
     beyond: float
     seam: bool
+    tone: float
 
 
 def surroundings(grey: Grey, corners: Points) -> Surroundings:
@@ -51,7 +52,9 @@ def surroundings(grey: Grey, corners: Points) -> Surroundings:
     outside = shared[cut].reshape(rows, _BLOCK, columns, _BLOCK).mean(axis=(1, 3)) == 0
     varies = grey[cut].reshape(rows, _BLOCK, columns, _BLOCK).astype(np.float32).std(axis=(1, 3)) > _PLAIN
     beyond = float((outside & varies).sum() / max(1, rows * columns))
-    return Surroundings(beyond, _has_seam(grey.astype(np.float32), corners))
+    around = grey[shared == 0]
+    tone = float(np.median(around)) if around.size else -1.0
+    return Surroundings(beyond, _has_seam(grey.astype(np.float32), corners), tone)
 
 
 def _has_seam(grey: npt.NDArray[np.float32], corners: Points) -> bool:

@@ -8,20 +8,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-import numpy as np
-
 from vitsearch.decoding.decoders import Decoders
 from vitsearch.duplicates.group.grouping import BURST_SECONDS, TIERS, Link, Tier, moments_apart
 from vitsearch.duplicates.tables import shots_of
 from vitsearch.duplicates.verify.evidence import Evidence, GeometricVerifier, Thresholds
-from vitsearch.duplicates.verify.fine_detail import differ_in_detail, is_graphic, may_be_graphic
-from vitsearch.duplicates.verify.views import SHORT_SIDE, View
+from vitsearch.duplicates.verify.fine_detail import aligned_differ_in_detail
+from vitsearch.duplicates.verify.views import SHORT_SIDE
 from vitsearch.errors import UnreadablePhoto
 from vitsearch.photos.perceptual_hash import distances, unpacked
 from vitsearch.records import UnreadableFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from PIL.Image import Image
@@ -64,11 +62,14 @@ class Verifier:
         thresholds: Thresholds | None = None,
         tiers: Collection[Tier] = TIERS,
         rejected: Collection[tuple[int, int]] = (),
+        places: Mapping[int, Path] | None = None,
     ) -> None:
+        """`places`: where photos are that have no place in the library."""
         self._catalog = catalog
         self.decoders = Decoders(os.cpu_count() or 2)
         self._tiers = tiers
         self._rejected = rejected
+        self._places = places or {}
         self._shots: dict[int, Shot] = {}
         self._digests: dict[int, str] = {}
         self._alike: dict[tuple[int, int], Evidence] = {}
@@ -88,7 +89,11 @@ class Verifier:
 
     def prepare(self, photos: Iterable[int]) -> None:
         """Fetch what is stored of these photos, and forget the others."""
-        self._shots = shots_of(self._catalog, photos)
+        shots = shots_of(self._catalog, photos)
+        for photo in shots.keys() & self._places.keys():
+            if shots[photo].path is None:
+                shots[photo] = shots[photo]._replace(path=self._places[photo])
+        self._shots = shots
 
     def verify(self, first: int, second: int, cosine: float | None) -> Link | None:
         """Say what two photos are to each other, `first` < `second`; None: nothing, or nobody can tell.
@@ -180,16 +185,9 @@ class Verifier:
 
     def _differs_in_detail(self, first: int, second: int, evidence: Evidence) -> bool:
         """Whether these are pages or drawings that differ in what they say; photos are not asked."""
-        one, two = self.look.view(first), self.look.view(second)
-        if not (may_be_graphic(one.grey) and may_be_graphic(two.grey)):
-            return False
-        greys = [np.asarray(self.pixels(photo, None).convert("L")) for photo in (first, second)]
-        if not all(map(is_graphic, greys)):
-            return False
-        orientation = evidence.orientation
-        placed, turned = two.turned(orientation), View(greys[1]).turned(orientation)
-        alignment = np.array(evidence.alignment).reshape(2, 3)
-        return differ_in_detail(greys[0], turned.grey, alignment, (one.grey, placed.grey))
+        photos = first, second
+        views = self.look.view(first), self.look.view(second)
+        return aligned_differ_in_detail(views, evidence, lambda place: self.pixels(photos[place], None))
 
     def _small(self, photo: int) -> Image:
         return self.pixels(photo, SHORT_SIDE)

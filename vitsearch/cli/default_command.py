@@ -1,0 +1,32 @@
+"""A group of commands one of which runs where none is named."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class DefaultCommandGroup(click.Group):
+    """`vitsearch duplicates --plan FILE` means `vitsearch duplicates find --plan FILE`."""
+
+    default = "find"
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Name the default command where the first word is none."""
+        return super().parse_args(ctx, self._named(ctx, args))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Take the first word for a command, or else the default one."""
+        return super().resolve_command(ctx, self._named(ctx, args))
+
+    def _named(self, ctx: click.Context, args: Sequence[str]) -> list[str]:
+        own = {*self.commands, *ctx.help_option_names}
+        # What is no option is a command that is mistyped: click says which ones there are.
+        is_option = not args or args[0].startswith("-")
+        return [self.default, *args] if is_option and not own & set(args[:1]) else list(args)

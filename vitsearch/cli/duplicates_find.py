@@ -1,0 +1,296 @@
+"""`vitsearch duplicates find`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vitsearch.cli.duplicates_check import check_pair
+from vitsearch.cli.output import plural, print_json, say, shown, size
+from vitsearch.cli.progress import progress_bar
+from vitsearch.cli.session import Session, force_option, json_option, pass_session
+from vitsearch.duplicates.words import TIER_WORDS, file_in_words
+from vitsearch.jsonable import to_jsonable
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from vitsearch.duplicates.calibrate.library_thresholds import CalibratedThresholds
+    from vitsearch.duplicates.cleanup.plans import Action
+    from vitsearch.duplicates.find import DuplicateReport
+    from vitsearch.duplicates.group.grouping import DuplicateGroup, GroupedFile, Tier
+    from vitsearch.library import Library
+
+DATE = click.DateTime(("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S"))
+_TIERS: tuple[Tier, ...] = ("exact", "pixels", "near", "burst")
+
+
+@click.command()
+@click.option(
+    "--tier",
+    "tiers",
+    multiple=True,
+    type=click.Choice(_TIERS),
+    help="Only groups of this tier; may be given several times. Default: all.",
+)
+@click.option(
+    "--max-false-share",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.001,
+    show_default=True,
+    metavar="S",
+    help="How many of the near pairs may be wrong.",
+)
+@click.option(
+    "--since",
+    type=DATE,
+    metavar="DATE",
+    help="Only groups with a file that was indexed since then, as in 2026-11-01 or 2026-11-01T18:00.",
+)
+@click.option(
+    "--between", nargs=2, type=click.Path(), metavar="A B", help="What is in both of these folders?"
+)
+@click.option(
+    "--in", "folders", multiple=True, type=click.Path(), metavar="FOLDER", help="Only below FOLDER."
+)
+@click.option(
+    "--prefer",
+    multiple=True,
+    type=click.Path(),
+    metavar="FOLDER",
+    help="Keep files below FOLDER, where they are as good as the others; the first one counts most.",
+)
+@click.option(
+    "--plan", type=click.Path(dir_okay=False), metavar="FILE", help="Write what would be done to FILE."
+)
+@click.option(
+    "--action",
+    type=click.Choice(["trash", "move", "hardlink", "symlink"]),
+    help="What the plan does with the files that are not kept.  [default: trash]",
+)
+@click.option(
+    "--to", "destination", type=click.Path(file_okay=False), metavar="FOLDER", help="Where `move` moves them."
+)
+@click.option(
+    "--html",
+    "page",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Write a page with both photos of each pair.",
+)
+@force_option
+@click.option(
+    "--not-duplicates",
+    "apart",
+    multiple=True,
+    metavar="GROUP",
+    hidden=True,
+    help="What `duplicates dismiss` does.",
+)
+@click.option(
+    "--take-back",
+    "restored",
+    multiple=True,
+    metavar="GROUP",
+    hidden=True,
+    help="What `duplicates restore` does.",
+)
+@click.option("--told-apart", "listing", is_flag=True, hidden=True, help="What `duplicates dismissed` does.")
+@click.option(
+    "--check",
+    nargs=2,
+    type=click.Path(),
+    metavar="A B",
+    hidden=True,
+    help="What `duplicates check` does.",
+)
+@click.option("--lines", is_flag=True, help="Print one JSON object a line for each group.")
+@json_option
+@pass_session
+@click.pass_context
+def find(
+    context: click.Context,
+    session: Session,
+    tiers: tuple[Tier, ...],
+    max_false_share: float,
+    since: datetime | None,
+    between: tuple[str, str] | None,
+    folders: tuple[str, ...],
+    prefer: tuple[str, ...],
+    plan: str | None,
+    action: Action | None,
+    destination: str | None,
+    page: str | None,
+    force: bool,
+    apart: tuple[str, ...],
+    restored: tuple[str, ...],
+    listing: bool,
+    check: tuple[str, str] | None,
+    lines: bool,
+    as_json: bool,
+) -> None:
+    """Find the photos that the library has more than once, with evidence. No file is changed.
+
+    Tiers: `exact` are identical files; `pixels` the same picture in another format or with other metadata; `near`
+    edited copies: re-encoded, resized, recoloured, cropped, framed, turned or mirrored; `burst` other shots of the
+    moment, never part of a plan. Each file is confirmed against the one to keep.
+
+    A group's name, as in 12-57, is made of the ids of its photos: it stays the same until a photo joins or goes,
+    through moves, renames and changes of model. So does what `dismiss` was told of it.
+
+    \b
+    Examples:
+      vitsearch duplicates find
+      vitsearch duplicates find --tier exact --tier pixels --plan plan.json
+      vitsearch duplicates find --since 2026-11-01
+      vitsearch duplicates find --between ~/Phone ~/Pictures --html found.html
+    """
+    if (action == "move") != (destination is not None):
+        raise click.UsageError("--action move and --to FOLDER go together")
+    if action is not None and plan is None:
+        raise click.UsageError("--action goes with --plan FILE")
+    if lines and as_json:
+        raise click.UsageError("choose one of --json and --lines")
+    finding = bool(tiers or since or between or folders or prefer or plan or page or lines)
+    if finding and (check is not None or apart or restored or listing):
+        raise click.UsageError(
+            "checking, dismissing and restoring look for nothing: leave away what says where to look and what to "
+            "write"
+        )
+    if check is not None:
+        check_pair(context, check, as_json=as_json)
+        return
+    session.check_outputs((plan, "plan"), (page, "page"), force=force)
+    with session.open() as library:
+        if apart or restored or listing:
+            _decide(library, apart, restored, listing=listing, as_json=as_json)
+            return
+        from vitsearch.duplicates.find import find_duplicates
+
+        with progress_bar(quiet=False) as on_progress:
+            report = find_duplicates(
+                library,
+                tiers=tiers or _TIERS,
+                max_false_share=max_false_share,
+                since=since,
+                between=between,
+                folders=folders,
+                prefer=prefer,
+                on_progress=on_progress,
+            )
+        if plan is not None:
+            _write_plan(library, report, Path(plan).absolute(), action or "trash", destination)
+    if page is not None:
+        from vitsearch.pages.duplicates import write_page
+
+        write_page(report.groups, Path(page), force=force)
+        say(f"page: {shown(str(Path(page).absolute()))}", err=True)
+    _print(report, as_json=as_json, lines=lines)
+
+
+def _decide(
+    library: Library, apart: tuple[str, ...], restored: tuple[str, ...], *, listing: bool, as_json: bool
+) -> None:
+    from vitsearch.cli import decisions
+
+    if apart:
+        decisions.remember(library, apart)
+    if restored:
+        decisions.restore(library, restored)
+    if listing or as_json:
+        decisions.show(library, as_json=as_json)
+
+
+def _print(report: DuplicateReport, *, as_json: bool, lines: bool) -> None:
+    from vitsearch.duplicates.cleanup.documents import group_document, report_document
+
+    if as_json:
+        print_json(report_document(report))
+    for found in report.groups if not as_json else ():
+        if lines:
+            say(json.dumps(to_jsonable(group_document(found))))
+        else:
+            _print_group(found)
+    _summarise(report)
+
+
+def _write_plan(
+    library: Library, report: DuplicateReport, path: Path, action: Action, destination: str | None
+) -> None:
+    from vitsearch.duplicates.cleanup.plans import make_plan, write_plan
+
+    made = make_plan(
+        report.groups,
+        action,
+        roots=[root.path for root in library.catalog.roots() if not root.is_offline()],
+        destination=Path(destination).absolute() if destination else None,
+        notice=lambda line: say(shown(line), err=True),
+    )
+    write_plan(made, path)
+    files = sum(len(group.files) for group in made.groups)
+    say(
+        f"plan: {shown(str(path))} ({action} {plural(files, 'file')}); read it, then run `vitsearch apply` on it",
+        err=True,
+    )
+
+
+def _print_group(found: DuplicateGroup) -> None:
+    from vitsearch.duplicates.find import group_name
+
+    say(f"group {group_name(found)}: {TIER_WORDS[found.tier]}")
+    keep, *others = found.files
+    say(f"  keep   {_described(keep)}: {shown(found.reason)}")
+    for file in others:
+        say(
+            f"  {'also' if file.tier == 'burst' else 'copy'}   {_described(file)}: {shown(file_in_words(file))}"
+        )
+
+
+def _described(file: GroupedFile) -> str:
+    return f"{shown(str(file.path))}  ({file.width} x {file.height}, {size(file.bytes)})"
+
+
+def _summarise(report: DuplicateReport) -> None:
+    for file in report.skipped:
+        say(f"left out: {shown(str(file.path))}: {file.reason}", err=True)
+    counts = {tier: sum(found.tier == tier for found in report.groups) for tier in _TIERS}
+    told = ", ".join(f"{count:,} of {TIER_WORDS[tier]}" for tier, count in counts.items() if count)
+    say(
+        f"{plural(len(report.groups), 'group')} among {plural(report.photos, 'photo')}"
+        + (f": {told}" if told else ""),
+        err=True,
+    )
+    if report.alike:
+        say(
+            f"{plural(len(report.alike), 'pair')} of pages or drawings differ in a detail: alike, and in no plan",
+            err=True,
+        )
+    if report.contains:
+        say(
+            f"{plural(len(report.contains), 'file')} hold or show more than a copy: in no group with it",
+            err=True,
+        )
+    if report.calibrated is not None:
+        say(_stated(report.calibrated), err=True)
+
+
+def _stated(calibrated: CalibratedThresholds) -> str:
+    from vitsearch.duplicates.verify.evidence import Thresholds
+
+    lines = f"agreement from {calibrated.thresholds.share:.2f}, closeness from {calibrated.thresholds.closeness:.3f}"
+    if calibrated.calibration is None:
+        return f"near: default thresholds ({lines})"
+    recall = ", ".join(f"{family} {share:.2f}" for family, share in calibrated.recall.items())
+    known = calibrated.calibration
+    tightened = calibrated.thresholds.share - Thresholds().share
+    if tightened > 0:
+        why = f"tightened ({lines}), because pairs that you told apart would pass the default thresholds"
+    else:
+        why = f"default thresholds ({lines}): no pair that is known to be false passes them"
+    return (
+        f"near: {why}; {known.mistaken} of {plural(known.negatives, 'pair')} of other photos pass; found of synthetic "
+        f"copies, once verified: {recall}"
+    )

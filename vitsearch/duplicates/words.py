@@ -1,0 +1,27 @@
+"""What a group and its files are called for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vitsearch.duplicates.group.grouping import GroupedFile, Tier
+
+TIER_WORDS: dict[Tier, str] = {
+    "exact": "identical files",
+    "pixels": "same picture",
+    "near": "edited copies",
+    "burst": "bursts",
+}
+
+KNOWN_WORDS: dict[Tier, str] = {"exact": "identical", "pixels": "same picture", "near": "edited copy"}
+"""What a file is to one that the library has."""
+
+
+def file_in_words(file: GroupedFile) -> str:
+    """Say what a file is to the one that is kept."""
+    if file.tier == "exact":
+        return "identical file"
+    if file.tier == "pixels":
+        return "same picture, in another format or with other metadata"
+    return file.evidence.transform if file.evidence is not None else ""
