@@ -23,7 +23,8 @@ import numpy as np
 from machine import print_machine
 from PIL import Image
 
-from vitsearch.duplicates.verify.evidence import Evidence, Thresholds, look
+from vitsearch.duplicates.verify.evidence import Evidence, Thresholds
+from vitsearch.duplicates.verify.geometric import look
 from vitsearch.duplicates.verify.views import View
 from vitsearch.photos.perceptual_hash import perceptual_hash
 

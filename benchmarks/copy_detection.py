@@ -1,231 +1,183 @@
-"""How many edited copies are found at 99.9 % precision: `python benchmarks/copy_detection.py FOLDER SCRATCH`.
+"""How many copies a search for duplicates finds, and what it gets wrong: `python benchmarks/copy_detection.py SCRATCH`.
 
-`benchmarks/copy_set.py FOLDER SCRATCH` makes the set first; edits whose copies it has not indexed yet are left out.
-Each method scores every copy against every original of its half. Its cut-off is the loosest at which 99.9 % of the
-reported pairs of one half are right; recall and precision are those of the other half, whose photos it has not seen.
-All other originals are wrong answers: those of the same class are the hard ones. The second look sees only the pairs
-that a search for duplicates would propose among the originals and the copies of one edit. Hashes of files are kept in
-SCRATCH. The rivals come with `pip install imagehash`, and with `benchmarks/imagededup_hashes.py`.
+`benchmarks/copy_set.py SCRATCH --photos FOLDER...` makes the set first. Everything goes through `find_duplicates`, as
+for users: the photos, the documents, and a few edits of some photos at a time are one library. A copy is found if it is
+in one group with the photo that it was made from. A file is right in a group if it shows what the kept one
+shows.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import imagehash
 import numpy as np
-from copy_set import Half, halves
+import platformdirs
+from copy_set import CLASSIC, MODEL
 from machine import print_machine
-from PIL import Image
 
 from vitsearch import Library
-from vitsearch.duplicates.calibrate.calibration import strictness_of
-from vitsearch.duplicates.calibrate.edits import EDITS, Edit
-from vitsearch.duplicates.propose.candidates import pairs_by_embedding, pairs_by_hash, united, walking_order
-from vitsearch.duplicates.tables import files_of, hashes_of, present_photos
-from vitsearch.duplicates.verify.verifier import Verifier, verifying_threads
-from vitsearch.photos.perceptual_hash import in_all_orientations
+from vitsearch.backbones import load_backbone
+from vitsearch.duplicates.calibrate.edits import EDITS
+from vitsearch.duplicates.cleanup.plans import make_plan
+from vitsearch.duplicates.find import find_duplicates
+from vitsearch.photos.photo import read_photo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterable, Sequence
 
-PRECISION = 0.999
-RIVALS: dict[str, Callable[[Image.Image], imagehash.ImageHash]] = {
-    "phash": imagehash.phash,
-    "phash 256": lambda image: imagehash.phash(image, hash_size=16),
-    "dhash": imagehash.dhash,
-    "whash": imagehash.whash,
-    "average": imagehash.average_hash,
-}
-_NOT_PROPOSED = -100.0
+    from vitsearch.duplicates.calibrate.edits import Edit
+    from vitsearch.duplicates.find import DuplicateReport
+
+AT_ONCE = 5
+_EMBEDDED, _SIDE = 48, 224
 
 
 @dataclass
-class Scores:
-    """Scores of right pairs, by edit, and of wrong ones that could matter."""
+class Tally:
+    """What searches found."""
 
-    right: dict[str, np.ndarray] = field(default_factory=dict)
-    wrong: list[np.ndarray] = field(default_factory=list)
-
-    def add(self, edit: str, scores: np.ndarray, copied: int) -> None:
-        """Add scores (copies, originals): the copy of an original is in its row."""
-        truth = np.eye(copied, scores.shape[1], dtype=bool)
-        self.right[edit] = scores[truth].astype(np.float32)
-        wrong = scores[~truth].astype(np.float32)
-        self.wrong.append(np.sort(wrong)[-20_000:])
-
-    def cutoff(self) -> float:
-        """The loosest cut-off at which the reported pairs have the precision."""
-        right, wrong = np.concatenate(list(self.right.values())), np.concatenate(self.wrong)
-        best = np.inf
-        for score in np.unique(right[right > _NOT_PROPOSED])[::-1]:
-            kept, mistaken = (right >= score).sum(), (wrong >= score).sum()
-            if kept / (kept + mistaken) >= PRECISION:
-                best = float(score)
-        return best
-
-    def recall(self, edits: Sequence[str], cutoff: float) -> float:
-        """The mean over edits of the share that is found."""
-        return float(np.mean([np.mean(self.right[edit] >= cutoff) for edit in edits]))
-
-    def precision(self, cutoff: float) -> float:
-        """The share of right ones among the reported pairs."""
-        right = sum(int((scores >= cutoff).sum()) for scores in self.right.values())
-        return right / max(1, right + sum(int((scores >= cutoff).sum()) for scores in self.wrong))
+    found: dict[str, list[bool]] = field(default_factory=lambda: defaultdict(list))
+    right: int = 0
+    wrong: list[tuple[Path, Path]] = field(default_factory=list)
+    planned_documents: set[Path] = field(default_factory=set)
+    photos: int = 0
+    pairs: int = 0
+    seconds: float = 0.0
 
 
-def measured(half: Half, edits: Sequence[Edit]) -> dict[str, Scores]:
-    """Score all copies of one half against its originals with every method."""
-    scores: dict[str, Scores] = defaultdict(Scores)
-    with Library.open(half.library) as library:
-        originals = photos_of(library, half, "originals", half.originals)
-        known = rival_hashes(half, "originals", half.originals)
-        neighbours = library.neighbours()
-        for edit in edits:
-            copied = half.originals[: half.copied]
-            copies = photos_of(library, half, edit.name, copied)
-            cosines = neighbours.rows(copies) @ neighbours.rows(originals).T
-            scores["cosine"].add(edit.name, cosines, half.copied)
-            for name, bits in rival_hashes(half, edit.name, copied).items():
-                apart = np.count_nonzero(bits[:, None] != known[name][None], axis=2)
-                scores[name].add(edit.name, -apart, half.copied)
-            scores["own hash alone"].add(edit.name, -own_distances(library, copies, originals), half.copied)
-            scores["second look"].add(edit.name, second_look(library, copies, originals), half.copied)
-            right, wrong = scores["second look"].right[edit.name], scores["second look"].wrong[-1]
-            print(
-                f"{half.name} {edit.name}: proposed {np.mean(right > _NOT_PROPOSED):.3f}, near with the default "
-                f"cut-offs {np.mean(right >= 0):.3f}, wrong {np.sum(wrong >= 0)}",
-                flush=True,
-            )
-    return scores
+def processor_time() -> float:
+    """Seconds that this process and the decoding processes that have ended took of all cores."""
+    return sum(os.times()[:4])
 
 
-def photos_of(library: Library, half: Half, edit: str, originals: Sequence[Path]) -> np.ndarray:
-    """The photo ids of the files of one edit, in the order of the originals."""
-    folder = half.copies(edit).resolve()
-    files = files_of(library.catalog, present_photos(library.catalog, (folder,)).tolist())
-    ids = {file.path.stem: file.photo for file in files if file.path.parent == folder}
-    return np.array([ids[path.stem] for path in originals], np.int64)
+def source_of(scratch: Path, path: Path) -> str:
+    """What a file of the set shows: the name that its photo has, or the file itself for one without copies."""
+    folder, *inner = path.relative_to(scratch).parts
+    if folder == "kept":
+        return inner[0]
+    return f"document {path.name}" if folder == "documents" else path.stem
 
 
-def rival_hashes(half: Half, edit: str, originals: Sequence[Path]) -> dict[str, np.ndarray]:
-    """Hash the files as they are, as a user of imagehash does, once; (n, bits) bool by method."""
-    kept = half.folder / f"{edit}.npz"
-    if not kept.exists():
-        files = {path.stem: path for path in half.copies(edit).iterdir()}
-        images = [Image.open(files[path.stem]).convert("RGB") for path in originals]
-        np.savez(
-            kept,
-            **{name: np.array([hashed(i).hash.ravel() for i in images]) for name, hashed in RIVALS.items()},
-        )
-    with np.load(kept) as arrays:
-        hashes = dict(arrays)
-    return hashes | imagededup_hashes(half, edit, originals)
+def add_up(tally: Tally, scratch: Path, report: DuplicateReport, edits: Iterable[Edit]) -> None:
+    """Count what one search found of these edits."""
+    keeper: dict[Path, Path] = {}
+    for group in report.groups:
+        if group.tier == "burst":
+            continue
+        for file in group.files:
+            keeper[file.path] = group.keep
+            if file.path == group.keep:
+                continue
+            if source_of(scratch, file.path) == source_of(scratch, group.keep):
+                tally.right += 1
+            else:
+                tally.wrong.append((group.keep, file.path))
+    originals = {path.stem: path for path in (scratch / "originals").iterdir()}
+    for edit in edits:
+        for copy in sorted((scratch / edit.name).iterdir()):
+            kept = keeper.get(copy)
+            tally.found[edit.name].append(kept is not None and keeper.get(originals[copy.stem]) == kept)
+    plan = make_plan(report.groups, "trash", roots=[scratch])
+    for planned in plan.groups:
+        named = {planned.keep.path, *(file.path for file in planned.files)}
+        tally.planned_documents.update(path for path in named if (scratch / "documents") in path.parents)
 
 
-def imagededup_hashes(half: Half, edit: str, originals: Sequence[Path]) -> dict[str, np.ndarray]:
-    """Read what `benchmarks/imagededup_hashes.py` has written, in the order of the originals; nothing if it has not."""
-    kept = half.folder / f"{edit}.imagededup.npz"
-    if not kept.exists():
-        return {}
-    with np.load(kept) as arrays:
-        row = {stem: number for number, stem in enumerate(arrays["stems"].tolist())}
-        order = [row[path.stem] for path in originals]
-        return {f"imagededup {name}": arrays[name][order] for name in arrays.files if name != "stems"}
+def searched(library: Library, scratch: Path, edits: Sequence[Edit], tally: Tally) -> None:
+    """Look for duplicates among the photos, the documents and the copies by these edits."""
+    folders = [scratch / "originals", scratch / "documents", *(scratch / edit.name for edit in edits)]
+    start = processor_time()
+    report = find_duplicates(library, folders=[folder for folder in folders if any(folder.iterdir())])
+    tally.seconds += processor_time() - start
+    tally.photos += report.photos
+    tally.pairs += report.pairs
+    add_up(tally, scratch, report, edits)
 
 
-def own_distances(library: Library, copies: np.ndarray, originals: np.ndarray) -> np.ndarray:
-    """Distances of the stored hashes over eight orientations; 255 where there is none."""
-    ids, words = hashes_of(library.catalog, np.unique(np.concatenate([copies, originals])))
-    place = {int(photo): number for number, photo in enumerate(ids)}
-    turned = in_all_orientations(words)
-    apart = np.full((len(copies), len(originals)), 255, np.int16)
-    columns = [column for column, photo in enumerate(originals.tolist()) if photo in place]
-    known = turned[[place[int(originals[column])] for column in columns]]
-    for row, photo in enumerate(copies.tolist()):
-        if photo in place:
-            apart[row, columns] = np.bitwise_count(known ^ words[place[photo]]).sum(axis=2).min(axis=1)
-    return apart
-
-
-def second_look(library: Library, copies: np.ndarray, originals: np.ndarray) -> np.ndarray:
-    """How far inside the default cut-offs each pair lies (1 is a perfect copy), as far as it is proposed."""
-    neighbours = library.neighbours()
-    ids = np.unique(np.concatenate([copies, originals]))
-    pairs = united(
-        [pairs_by_embedding(ids, neighbours), pairs_by_hash(*hashes_of(library.catalog, ids))], neighbours
+def print_recall(title: str, tally: Tally, edits: Sequence[Edit]) -> None:
+    """Print recall by edit and by family, and what went wrong."""
+    print(f"\n{title}\n\n| edit | found |\n|---|---|")
+    for edit in edits:
+        print(f"| {edit.name} | {np.mean(tally.found[edit.name]):.3f} |")
+    for family in dict.fromkeys(edit.family for edit in edits):
+        shares = [np.mean(tally.found[edit.name]) for edit in edits if edit.family == family]
+        print(f"| **{family}** | {np.mean(shares):.3f} |")
+    print(f"| **all {len(edits)}** | {np.mean([np.mean(tally.found[edit.name]) for edit in edits]):.4f} |")
+    print(
+        f"precision {tally.right / max(1, tally.right + len(tally.wrong)):.5f} ({len(tally.wrong)} of "
+        f"{tally.right + len(tally.wrong)} files are in a wrong group), {len(tally.planned_documents)} documents in a "
+        f"plan; {tally.pairs} pairs verified for {tally.photos} photos, "
+        f"{tally.seconds / max(1, tally.photos) * 1000:.1f} ms of processor time a photo",
+        flush=True,
     )
-    rows = {int(photo): row for row, photo in enumerate(copies)}
-    columns = {int(photo): column for column, photo in enumerate(originals)}
-    scores = np.full((len(copies), len(originals)), _NOT_PROPOSED, np.float32)
-    asked = []
-    for pair in walking_order(pairs):
-        ends = int(pairs.first[pair]), int(pairs.second[pair])
-        for copy, original in (ends, ends[::-1]):
-            if copy in rows and original in columns:
-                asked.append((copy, original, float(pairs.cosines[pair])))
-    verifier = Verifier(library.catalog)
-    verifier.prepare(ids.tolist())
-    with verifying_threads(verifier) as pool:
-        found = pool.map(
-            lambda ask: strictness_of(verifier.look.compare(ask[1], ask[0], cosine=ask[2])), asked
-        )
-        for (copy, original, _), score in zip(asked, found, strict=True):
-            scores[rows[copy], columns[original]] = score
-    return scores
+    for keep, file in sorted(set(tally.wrong)):
+        print(f"  wrong: {keep} = {file}")
+    for file in sorted(tally.planned_documents):
+        print(f"  planned: {file}")
 
 
-def report(chosen: dict[str, Scores], reported: dict[str, Scores], edits: Sequence[Edit]) -> None:
-    """Print recall with cut-offs from the other half, and with those that these photos themselves would ask for."""
-    print("\nCut-offs chosen on other photos:")
-    print_table({name: scores.cutoff() for name, scores in chosen.items()}, reported, edits)
-    print("\nCut-offs chosen on these photos, so that each method has its precision:")
-    print_table({name: scores.cutoff() for name, scores in reported.items()}, reported, edits)
+def print_kept(library: Library, scratch: Path) -> None:
+    """Say how often the camera's file is kept of copies such as people have."""
+    report = find_duplicates(library, folders=[scratch / "kept"])
+    groups = [group for group in report.groups if group.tier != "burst"]
+    wrong = [group for group in groups if group.keep.stem != "z-original"]
+    complete = sum(len(group.files) == 4 for group in groups)
+    folders = len(list((scratch / "kept").iterdir()))
+    print(
+        f"\nright file kept in {len(groups) - len(wrong)} of {len(groups)} groups "
+        f"({1 - len(wrong) / max(1, len(groups)):.4f}); {complete} of {folders} groups hold all four files",
+        flush=True,
+    )
+    for group in wrong:
+        print(f"  wrong: {group.keep}: {group.reason}; of {[file.path.name for file in group.files]}")
 
 
-def print_table(thresholds: dict[str, float], reported: dict[str, Scores], edits: Sequence[Edit]) -> None:
-    """Print recall per edit and family, and the precision that came out."""
-    names = list(reported)
-    rows = {edit.name: [edit.name] for edit in edits}
-    rows |= {
-        f"**{family}**": [edit.name for edit in edits if edit.family == family]
-        for family in dict.fromkeys(edit.family for edit in edits)
-    }
-    rows["**light edits**"] = [edit.name for edit in edits if edit.light]
-    rows["**all edits**"] = [edit.name for edit in edits]
-    print("\n| edit | " + " | ".join(names) + " |\n|---|" + "---|" * len(names))
-    for row, members in rows.items():
-        if members:
-            cells = [f"{reported[name].recall(members, thresholds[name]):.3f}" for name in names]
-            print(f"| {row} | " + " | ".join(cells) + " |")
-    cells = [f"{reported[name].precision(thresholds[name]):.5f}" for name in names]
-    print("| precision that came out | " + " | ".join(cells) + " |")
-    print("| cut-off | " + " | ".join(f"{thresholds[name]:.3f}" for name in names) + " |")
+def embedding_time(scratch: Path, cache: Path) -> float:
+    """Seconds of processor time that embedding a photo of the set takes, decoded for it."""
+    backbone = load_backbone(MODEL, cache=cache)
+    photos = sorted((scratch / "originals").iterdir())[:_EMBEDDED]
+    start = processor_time()
+    for first in range(0, len(photos), backbone.batch_size):
+        part = photos[first : first + backbone.batch_size]
+        prepared = [backbone.prepare(read_photo(path).pixels(min_side=_SIDE)) for path in part]
+        backbone.embed_batch(np.stack(prepared))
+    return (processor_time() - start) / len(photos)
 
 
 def main() -> None:
-    """Measure and print the table."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
     parser.add_argument("scratch", type=Path)
-    parser.add_argument("--edit", action="append", help="only this one; may be given several times")
+    parser.add_argument("--only", choices=["twelve", "39", "kept"], help="only this part")
+    parser.add_argument(
+        "--cache", type=Path, default=platformdirs.user_cache_path("vitsearch", appauthor=False)
+    )
     options = parser.parse_args()
-    print_machine("numpy", "opencv-python-headless", "imagehash")
-    both = reported, chosen = halves(options.folder, options.scratch)
-    edits = [
-        edit
-        for edit in EDITS
-        if (not options.edit or edit.name in options.edit)
-        and all(
-            half.copies(edit.name).is_dir() and len(list(half.copies(edit.name).iterdir())) >= half.copied
-            for half in both
-        )
-    ]
-    report(measured(chosen, edits), measured(reported, edits), edits)
+    print_machine("numpy", "opencv-python-headless")
+    scratch = options.scratch.resolve()
+    with Library.open(scratch / "library", cache=options.cache) as library:
+        if options.only in (None, "twelve"):
+            tally = Tally()
+            searched(library, scratch, CLASSIC, tally)
+            print_recall("The twelve edits of each photo together", tally, CLASSIC)
+            embedding = embedding_time(scratch, options.cache)
+            print(
+                f"embedding takes {embedding * 1000:.1f} ms of processor time a photo: the search took "
+                f"{tally.seconds / tally.photos / embedding:.2f} of it"
+            )
+        if options.only in (None, "39"):
+            tally = Tally()
+            for first in range(AT_ONCE):
+                for start in range(first, len(EDITS), AT_ONCE * AT_ONCE):
+                    searched(library, scratch, EDITS[start : start + AT_ONCE * AT_ONCE : AT_ONCE], tally)
+            print_recall(f"39 edits, {AT_ONCE} of them at a time", tally, EDITS)
+        if options.only in (None, "kept"):
+            print_kept(library, scratch)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ from tests.web.test_web_readers import ONE, TWO
 from vitsearch.decoding.decoders import Decoders
 from vitsearch.duplicates import find, tables
 from vitsearch.duplicates.find import find_duplicates
-from vitsearch.duplicates.verify import evidence
-from vitsearch.duplicates.verify.evidence import GeometricVerifier
+from vitsearch.duplicates.verify import geometric
+from vitsearch.duplicates.verify.geometric import GeometricVerifier
 from vitsearch.engines import merging
 from vitsearch.library import Library
 from vitsearch.photos.perceptual_hash import perceptual_hash
@@ -147,7 +147,7 @@ def test_threads_that_share_one_known_vector_get_their_own():
 
 
 def test_views_are_right_with_room_for_one(monkeypatch):
-    monkeypatch.setattr(evidence, "_CACHED_VIEWS", 1)
+    monkeypatch.setattr(geometric, "_CACHED_VIEWS", 1)
     images = [
         Image.open(SAMPLES / name).convert("RGB")
         for name in ("animals/cat-1.jpg", "copies/cat-1-mirrored.jpg", "animals/dog-1.jpg")

@@ -153,6 +153,54 @@ def test_a_raw_file_and_a_video_go_with_their_photo_only_where_the_kept_one_has_
     assert state(photos) == before
 
 
+def test_sidecars_that_the_kept_file_lacks_are_put_beside_it(library, photos, call, tmp_path):
+    for name, content in {
+        "cat.jpg.xmp": b"kept",  # another kind than that of the copy
+        "sub/cat.xmp": b"keywords",
+        "sub/cat.jpg.json": b"{}",
+        "small.jpg.xmp": b"rating",
+        "small.aae": b"edits",
+    }.items():
+        (photos / name).write_bytes(content)
+    before = state(photos)
+    library.index([photos])
+    plan = tmp_path / "plan.json"
+    call("duplicates", "find", "--plan", plan)
+    (group,) = json.loads(plan.read_text())["groups"]
+    assert {Path(move["path"]).name: Path(move["to"]).name for move in group["sidecars_that_move"]} == {
+        "cat.xmp": "cat.xmp",
+        "cat.jpg.json": "cat.jpg.json",
+        "small.aae": "cat.aae",
+    }
+    assert [Path(path).name for path in group["sidecars_that_stay"]] == ["small.jpg.xmp"]
+    assert state(photos) == before
+
+    assert call("apply", plan).stderr.startswith("5 files moved, 0 left alone")
+    left = {name: content for name, (content, _) in state(photos).items() if "vitsearch-trash" not in name}
+    assert left == {
+        "cat.jpg": CAT.read_bytes(),
+        "dog.jpg": (photos / "dog.jpg").read_bytes(),
+        "cat.jpg.xmp": b"kept",
+        "cat.xmp": b"keywords",
+        "cat.jpg.json": b"{}",
+        "cat.aae": b"edits",
+        "small.jpg.xmp": b"rating",
+    }
+    call("undo", plan)
+    assert state(photos) == before
+
+
+def test_a_sidecar_never_replaces_one_that_has_come_since(library, photos, call, tmp_path):
+    (photos / "small.xmp").write_bytes(b"rating")
+    library.index([photos])
+    plan = tmp_path / "plan.json"
+    call("duplicates", "find", "--plan", plan)
+    (photos / "cat.xmp").write_bytes(b"newer")
+    done = call("apply", plan, status=1)
+    assert f"{photos}/small.xmp: left alone: {photos}/cat.xmp is there by now" in done.stdout
+    assert ((photos / "cat.xmp").read_bytes(), (photos / "small.xmp").read_bytes()) == (b"newer", b"rating")
+
+
 def test_a_plan_whose_files_have_changed_stops_with_a_list_and_does_nothing(library, photos, tmp_path, run):
     library.index([photos])
     plan = tmp_path / "plan.json"

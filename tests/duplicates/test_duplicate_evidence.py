@@ -8,8 +8,10 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
 from vitsearch.duplicates.calibrate.edits import EDITS
-from vitsearch.duplicates.verify.evidence import GeometricVerifier, Thresholds, look
+from vitsearch.duplicates.verify.evidence import Thresholds
+from vitsearch.duplicates.verify.geometric import GeometricVerifier, look
 from vitsearch.duplicates.verify.views import View
+from vitsearch.duplicates.verify.words import what_was_done
 from vitsearch.photos.perceptual_hash import perceptual_hash
 
 SAMPLES = Path(__file__).parents[2] / "sample_images"
@@ -55,6 +57,27 @@ def test_the_evidence_says_what_was_done(edit, words):
     original = photo("travel/castle-2.jpg")
     chosen = next(one for one in EDITS if one.name == edit)
     assert looked(original, chosen.apply(original, Random(3))).transform == words
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "mirror",
+        "rotate-90",
+        "rotate-180",
+        "rotate-270",
+        "crop-50%",
+        "border-20%",
+        "mirror+crop",
+        "rotate+crop",
+    ],
+)
+def test_what_was_done_is_known_from_the_other_side_without_another_look(edit):
+    original = photo("travel/castle-2.jpg")
+    copy = next(one for one in EDITS if one.name == edit).apply(original, Random(3))
+    back = what_was_done(looked(original, copy).turned_round())
+    assert back == looked(copy, original).transform
+    assert back != looked(original, copy).transform or edit in ("mirror", "rotate-180")
 
 
 def test_a_border_counts_as_something_around_the_photo_not_as_content():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import stat
 from collections import defaultdict
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -33,8 +32,10 @@ from vitsearch.duplicates.tables import (
     present_photos,
     shots_of,
 )
+from vitsearch.duplicates.verify.evidence import Thresholds
 from vitsearch.duplicates.verify.verifier import Verifier, verifying_threads
-from vitsearch.errors import BadQuery, UnreadablePhoto
+from vitsearch.duplicates.verify.words import what_was_done
+from vitsearch.errors import BadQuery
 from vitsearch.paths import absolute_path, identity, names_of, real_path
 from vitsearch.records import UnreadableFile
 
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from vitsearch.duplicates.group.grouping import Each
     from vitsearch.duplicates.group.keep import Candidate
     from vitsearch.duplicates.verify.evidence import Evidence
     from vitsearch.library import Library
@@ -58,8 +60,8 @@ if TYPE_CHECKING:
 MAX_FALSE_SHARE = 0.001
 # Pairs whose photos' facts are fetched at once.
 _CHUNK = 2048
-# Pairs that are verified at once, before what they link is known.
-_STEP = 16
+# Pairs among which those are chosen that are verified first, before what they link is known.
+_STEP = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,9 @@ def find_duplicates(
     new = None if since is None else files_since(catalog, since)
     rejected = dismissed_pairs(catalog)
     calibrated = None
-    if "near" in tiers:
+    if "near" in tiers and not _are_told_apart(rejected, ids):
+        calibrated = CalibratedThresholds(Thresholds(), None, len(ids))
+    elif "near" in tiers:
         calibrated = calibrated_thresholds(
             library,
             max_false_share=max_false_share,
@@ -168,7 +172,13 @@ def find_duplicates(
         verifier.prepare(involved)
         files = described(files, links, decoders=verifier.decoders, pixels=verifier.in_full, pool=pool)
         grouping = _grouped(
-            files, links, tiers, rejected, names_of(map(absolute_path, prefer)), verifier.confirm
+            files,
+            links,
+            tiers,
+            rejected,
+            names_of(map(absolute_path, prefer)),
+            verifier.confirm,
+            lambda confirm, pairs: pool.map(lambda pair: confirm(*pair), pairs),
         )
         groups = grouping.groups
         if sides:
@@ -176,7 +186,7 @@ def find_duplicates(
             groups = [found for found in groups if _is_on_all(found, side_names)]
         if new is not None:
             groups = [found for found in groups if any(file.path in new for file in found.files)]
-        groups = [_seen_from_keep(found, verifier) for found in groups]
+        groups = [_seen_from_keep(found) for found in groups]
     skipped = sorted({*skipped, *verifier.unreadable}, key=lambda file: file.path)
     return DuplicateReport(
         tuple(groups),
@@ -187,6 +197,12 @@ def find_duplicates(
         asked,
         tuple(skipped),
     )
+
+
+def _are_told_apart(pairs: Collection[tuple[int, int]], ids: Ids) -> bool:
+    """Whether a person has told photos apart: nothing else is evidence that the default thresholds are too loose."""
+    present = set(ids.tolist())
+    return any(first != second and {first, second} <= present for first, second in pairs)
 
 
 def _alike(catalog: Catalog, verifier: Verifier) -> tuple[AlikePair, ...]:
@@ -240,27 +256,52 @@ def _verified(
         part = pairs.chosen(np.arange(start, min(start + _CHUNK, len(pairs))))
         verifier.prepare(np.unique(np.concatenate([part.first, part.second])).tolist())
         for step in range(0, len(part), _STEP):
-            on_progress(Progress("look", start + step, len(pairs)))
             chosen = slice(step, step + _STEP)
-            # What is linked through others already is asked again where it matters: against the kept file.
-            waiting = [
-                pair
-                for pair in zip(
+            waiting = list(
+                zip(
                     part.first[chosen].tolist(),
                     part.second[chosen].tolist(),
                     part.cosines[chosen].tolist(),
                     strict=True,
                 )
-                if not sets.joined(*pair[:2])
-            ]
-            asked += len(waiting)
-            for link in pool.map(lambda pair: verifier.verify(*pair), waiting):
-                if link is not None:
-                    links.append(link)
-                    if link.tier != "burst":
-                        sets.join(link.first, link.second)
+            )
+            # What is kept is most often the largest: links to it are needed in any case.
+            waiting.sort(key=lambda pair: -max(map(verifier.size_of, pair[:2])))
+            while waiting:
+                on_progress(
+                    Progress("look", start + step + len(part.first[chosen]) - len(waiting), len(pairs))
+                )
+                now, waiting = _without_circles(waiting, sets)
+                asked += len(now)
+                for link in pool.map(lambda pair: verifier.verify(*pair), now):
+                    if link is not None:
+                        links.append(link)
+                        if link.tier != "burst":
+                            sets.join(link.first, link.second)
     on_progress(Progress("look", len(pairs), len(pairs)))
     return links, asked
+
+
+_Asked = tuple[int, int, float]
+
+
+def _without_circles(pairs: Sequence[_Asked], sets: Sets) -> tuple[list[_Asked], list[_Asked]]:
+    """Choose pairs that close no circle even if all of them are links; and those that wait for what comes of these.
+
+    What is linked through others already is left out: it is asked again where it matters, against the kept file.
+    """
+    now, later = [], []
+    assumed = Sets()
+    for pair in pairs:
+        first, second = (sets.top(photo) for photo in pair[:2])
+        if first == second:
+            continue
+        if assumed.joined(first, second):
+            later.append(pair)
+        else:
+            assumed.join(first, second)
+            now.append(pair)
+    return now, later
 
 
 def _checked(files: Iterable[Candidate]) -> tuple[list[Candidate], list[UnreadableFile]]:
@@ -297,9 +338,10 @@ def _grouped(
     rejected: Collection[tuple[int, int]],
     prefer: Sequence[Path],
     confirm: Callable[[int, int], Link | None],
+    each: Each,
 ) -> Grouping:
     if "pixels" in tiers:
-        return group(files, links, tiers=tiers, rejected=rejected, prefer=prefer, confirm=confirm)
+        return group(files, links, tiers=tiers, rejected=rejected, prefer=prefer, confirm=confirm, each=each)
     # Files of one photo that differ in metadata must not be grouped then: each content counts as a photo of its own.
     contents = sorted({(file.photo, file.content) for file in files})
     numbers = {content: number for number, content in enumerate(contents)}
@@ -326,6 +368,7 @@ def _grouped(
         rejected={new for pair in rejected for new in split(pair)},
         prefer=prefer,
         confirm=confirm_split,
+        each=each,
     )
     groups = [
         replace(members, files=tuple(replace(file, photo=contents[file.photo][0]) for file in members.files))
@@ -334,17 +377,14 @@ def _grouped(
     return Grouping(groups, found.apart)
 
 
-def _seen_from_keep(found: DuplicateGroup, verifier: Verifier) -> DuplicateGroup:
+def _seen_from_keep(found: DuplicateGroup) -> DuplicateGroup:
     """Let the evidence of each file say what was done to it, and not to the kept one."""
-    keep = found.files[0]
+    keep, *others = found.files
     files = [keep]
-    for file in found.files[1:]:
+    for file in others:
         if file.tier == "near" and file.photo < keep.photo and file.evidence is not None:
-            verifier.prepare((keep.photo, file.photo))
-            # What was seen from the other side holds where a file cannot be read a second time.
-            with suppress(UnreadablePhoto):
-                seen = verifier.look.compare(keep.photo, file.photo, cosine=file.evidence.cosine)
-                file = replace(file, evidence=seen)
+            seen = file.evidence.turned_round()
+            file = replace(file, evidence=replace(seen, transform=what_was_done(seen)))
         files.append(file)
     return replace(found, files=tuple(files))
 

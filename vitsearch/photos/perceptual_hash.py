@@ -40,6 +40,13 @@ ORIENTATIONS: tuple[str, ...] = (
 )
 """What was done to the second photo of a pair, by the index that `distances` returns."""
 
+
+def inverse_orientation(orientation: int) -> int:
+    """Return the index of what undoes an orientation: all but the turns by 90 degrees undo themselves."""
+    swapped = orientation & 4 | (orientation & 1) << 1 | (orientation & 2) >> 1
+    return swapped if orientation & 4 else orientation
+
+
 # Below this standard deviation in grey levels there is nothing in a picture but noise and the codec's traces.
 _FEATURELESS = 1.5
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vitsearch.duplicates.calibrate.edits import EDITS
-from vitsearch.duplicates.verify.evidence import Thresholds, look
+from vitsearch.duplicates.verify.evidence import Thresholds
+from vitsearch.duplicates.verify.geometric import look
 from vitsearch.duplicates.verify.views import View
 from vitsearch.photos.perceptual_hash import perceptual_hash
 

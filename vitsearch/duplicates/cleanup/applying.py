@@ -80,7 +80,7 @@ def apply_plan(
             for group in plan.groups
             for file, is_kept in (
                 *((file, True) for file in group.kept),
-                *((file, False) for file in group.files),
+                *((file, False) for file in group.leaving),
             )
             if (outcome := _change(file, journal, kept=is_kept)) is not None
         ]
@@ -94,7 +94,7 @@ def apply_plan(
         )
         outcomes = []
         for group in plan.groups:
-            for file in group.files:
+            for file in group.leaving:
                 outcomes.append(_apply(plan, group, file, journal, kept))
                 on_outcome(outcomes[-1])
     return outcomes
@@ -224,7 +224,9 @@ def _check_still_kept(file: PlannedFile, opened: HeldFile) -> None:
 
 
 def _begun(plan: Plan, group: PlannedGroup, file: PlannedFile) -> Step:
-    target = _free_target(plan, file)
+    target = file.to or _free_target(plan, file)
+    if file.to is not None and os.path.lexists(target):
+        raise FileDisturbed(f"{target} is there by now")
     try:
         check_target(target, plan)
     except PlanError:
@@ -240,7 +242,8 @@ def _begun(plan: Plan, group: PlannedGroup, file: PlannedFile) -> Step:
                 "it belongs to another user, who could not be given it back from another drive"
             )
     keep = None if group.keep is None else group.keep.path
-    return Step(file.path, target, keep, file.content, plan.action, attributes=attributes)
+    action = plan.action if file.to is None else "move"
+    return Step(file.path, target, keep, file.content, action, attributes=attributes)
 
 
 def _device(path: Path) -> int:

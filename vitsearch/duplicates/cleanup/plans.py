@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from blake3 import blake3
 
-from vitsearch.duplicates.group.sidecars import Sidecars, same_sidecars
+from vitsearch.duplicates.group.sidecars import Sidecars, lacking_sidecars, same_sidecars
 from vitsearch.errors import OutputError, PlanError
 from vitsearch.paths import real_path
 from vitsearch.storage.outputs import Output
@@ -33,10 +34,14 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class PlannedFile:
-    """A file as it was when the plan was made; `content` is the BLAKE3 of the whole file in hex."""
+    """A file as it was when the plan was made; `content` is the BLAKE3 of the whole file in hex.
+
+    `to` is the name that it gets instead of going, for a sidecar that the kept file lacks.
+    """
 
     path: Path
     content: str
+    to: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +50,8 @@ class PlannedGroup:
 
     Nothing stays (`keep` is None) of photos that a person chose to remove.
 
-    `sidecars` belong to files that go, and stay where they are, because the kept file has none that is the same.
+    `sidecars` belong to files that go, and stay where they are, because the kept file has another one of their kind.
+    `moves` are sidecars of files that go which the kept file lacks: they are put beside it, under its name.
     """
 
     keep: PlannedFile | None
@@ -54,6 +60,12 @@ class PlannedGroup:
     score: float = 0.0
     reason: str = ""
     sidecars: tuple[Path, ...] = ()
+    moves: tuple[PlannedFile, ...] = ()
+
+    @property
+    def leaving(self) -> tuple[PlannedFile, ...]:
+        """All files that leave their places."""
+        return self.files + self.moves
 
     @property
     def kept(self) -> tuple[PlannedFile, ...]:
@@ -103,7 +115,8 @@ def make_plan(
     """Plan to keep one file of each group; bursts are no duplicates and are left out.
 
     A raw file or a video that belongs to a copy goes with it, as a group of its own, where the same bytes belong to
-    the kept file; links leave something in the copy's place, so that its sidecars stay. A file that lies behind a
+    the kept file, and is moved to the kept file's name where it has none of that kind; links leave something in the
+    copy's place, so that its sidecars stay. A file that lies behind a
     link out of the roots is left out, and `notice` is told.
 
     Raises:
@@ -143,6 +156,8 @@ def plan_for(
     if action in ("trash", "move"):
         with_them = [with_it for group in planned for with_it in _sidecars(group, sidecars)]
         gone = {file.path for group in with_them for file in group.files}
+        planned = [_moving_sidecars(group, sidecars, gone) for group in planned]
+        gone |= {file.path for group in planned for file in group.moves}
         planned = [_naming_sidecars(group, sidecars, gone) for group in planned] + with_them
     plan = Plan(action, tuple(roots), tuple(planned), destination)
     check_plan(plan)
@@ -202,6 +217,16 @@ def write_plan(plan: Plan, path: Path, *, private: bool = False) -> None:
                 if group.keep is None
                 else {"path": str(group.keep.path), "content": group.keep.content},
                 "files": [{"path": str(file.path), "content": file.content} for file in group.files],
+                **(
+                    {
+                        "sidecars_that_move": [
+                            {"path": str(file.path), "content": file.content, "to": str(file.to)}
+                            for file in group.moves
+                        ]
+                    }
+                    if group.moves
+                    else {}
+                ),
                 **({"sidecars_that_stay": [str(path) for path in group.sidecars]} if group.sidecars else {}),
             }
             for group in plan.groups
@@ -261,11 +286,12 @@ def check_plan(plan: Plan) -> None:
             raise PlanError(
                 f"{group.files[0].path} has no kept file that a link could stand for: use trash or move"
             )
-        for file in (*group.kept, *group.files):
-            plan.root_of(file.path)
-            real = real_place(file.path)
+        named_files = [file.path for file in (*group.kept, *group.leaving)]
+        for path in (*named_files, *(file.to for file in group.moves if file.to is not None)):
+            plan.root_of(path)
+            real = real_place(path)
             if real in seen:
-                raise PlanError(f"the plan names {file.path} twice: it can only be kept or go once")
+                raise PlanError(f"the plan names {path} twice: it can only be kept or go once")
             seen.add(real)
 
 
@@ -279,6 +305,23 @@ def _within_reach(group: DuplicateGroup, reach: Plan, notice: Callable[[str], No
         else:
             files.append(PlannedFile(file.path, file.content.hex()))
     return files
+
+
+def _moving_sidecars(group: PlannedGroup, sidecars: Sidecars, gone: set[Path]) -> PlannedGroup:
+    moves: dict[Path, PlannedFile] = {}
+    if group.keep is None:
+        return group
+    for file in group.files:
+        for sidecar, target in lacking_sidecars(group.keep.path, file.path, sidecars):
+            if sidecar in gone or target in moves or os.path.lexists(target):
+                continue
+            try:
+                moves[target] = PlannedFile(sidecar, content_hash(sidecar), target)
+            except OSError:
+                continue
+            # It may belong to two files of one name that go, in a folder where the kept one has another name.
+            gone.add(sidecar)
+    return replace(group, moves=tuple(moves.values()))
 
 
 def _naming_sidecars(group: PlannedGroup, sidecars: Sidecars, gone: set[Path]) -> PlannedGroup:
@@ -338,6 +381,10 @@ def _parsed(document: Any) -> Plan:  # noqa: ANN401 - whatever JSON holds
                 score=_finite(group.get("score", 0)),
                 reason=str(group.get("reason", "")),
                 sidecars=tuple(parsed_path(path) for path in group.get("sidecars_that_stay", ())),
+                moves=tuple(
+                    replace(_file(file), to=parsed_path(file["to"]))
+                    for file in group.get("sidecars_that_move", ())
+                ),
             )
             for group in document["groups"]
         ),

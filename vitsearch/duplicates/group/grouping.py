@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     Pair = tuple[int, int]
     Confirm = Callable[[int, int], "Link | None"]
+    Each = Callable[[Confirm, Sequence[Pair]], Iterable["Link | None"]]
 
 Tier = Literal["exact", "pixels", "near", "burst"]
 TIERS: tuple[Tier, ...] = get_args(Tier)
@@ -105,11 +106,13 @@ def group(
     rejected: Collection[Pair] = (),
     prefer: Sequence[Path] = (),
     confirm: Confirm | None = None,
+    each: Each | None = None,
 ) -> Grouping:
     """Group files by the links between their photos.
 
     `rejected` pairs of photos (smaller id first; an id with itself for the copies of one photo) are never grouped.
-    `confirm` is asked for a link that nobody proposed, when two photos are connected only through a third one.
+    `confirm` is asked for a link that nobody proposed, when two photos are connected only through a third one; `each`
+    asks it for many pairs and answers in their order, in several threads perhaps.
     Groups that are not bursts come first, each by its path; a file is in at most one of them, and only where all that
     it holds and shows lies in the kept one.
     """
@@ -121,7 +124,9 @@ def group(
         for link in links
         if link.tier in tiers and (link.first, link.second) not in rejected
     }
-    stars = _Stars(places, known, tiers, frozenset(rejected), prefer, confirm or _nobody_knows)
+    stars = _Stars(
+        places, known, tiers, frozenset(rejected), prefer, confirm or _nobody_knows, each or _one_by_one
+    )
     groups = sorted(stars.groups(), key=lambda found: found.keep)
     bursts = sorted(stars.bursts(), key=lambda found: found.keep)
     grouped = {file.path for found in groups for file in found.files[1:]}
@@ -137,6 +142,7 @@ class _Stars:
     rejected: frozenset[Pair]
     prefer: Sequence[Path]
     confirm: Confirm
+    each: Each
     apart: list[KeptApart] = field(default_factory=list)
 
     def groups(self) -> Iterable[DuplicateGroup]:
@@ -145,9 +151,9 @@ class _Stars:
         asked: dict[Pair, Link | None] = dict(copies)
         for component in _components(self.places, copies):
             left = set(component)
-            confirm = _limited(self.confirm, max(_ASKED_AT_LEAST, _ASKED_PER_PHOTO * len(component)))
+            budget = _Budget(max(_ASKED_AT_LEAST, _ASKED_PER_PHOTO * len(component)))
             while left:
-                members, result = self._star(left, asked, larger, confirm)
+                members, result = self._star(left, asked, larger, budget)
                 left -= members
                 if result is not None:
                     yield result
@@ -172,7 +178,7 @@ class _Stars:
         left: set[int],
         asked: dict[Pair, Link | None],
         larger: Mapping[int, set[int]],
-        confirm: Confirm,
+        budget: _Budget,
     ) -> tuple[set[int], DuplicateGroup | None]:
         """Take one group, or one photo that belongs to none, out of the photos that are left."""
         keep, reason = choose(
@@ -185,8 +191,9 @@ class _Stars:
         )
         grouped = [_entry(keep, "exact")]
         members = {keep.photo}
+        self._ask(keep.photo, left, asked, budget)
         for photo in sorted(left):
-            link = None if photo == keep.photo else self._link(keep.photo, photo, asked, confirm)
+            link = None if photo == keep.photo else asked.get(_pair(keep.photo, photo))
             if photo != keep.photo and (link is None or not self._may_go(keep, photo, link)):
                 continue
             members.add(photo)
@@ -215,14 +222,28 @@ class _Stars:
         if tier in self.tiers and (keep.photo, keep.photo) not in self.rejected:
             yield _entry(file, tier)
 
-    def _link(self, first: int, second: int, asked: dict[Pair, Link | None], confirm: Confirm) -> Link | None:
-        pair = _pair(first, second)
-        if pair in self.rejected:
-            return None
-        if pair not in asked:
-            link = confirm(*pair)
+    def _ask(
+        self, keep: int, photos: Collection[int], asked: dict[Pair, Link | None], budget: _Budget
+    ) -> None:
+        """Learn what photos are to the one that is kept, as far as that is not known and the budget goes."""
+        pairs = [_pair(keep, photo) for photo in sorted(photos) if photo != keep]
+        asked.update((pair, None) for pair in pairs if pair in self.rejected)
+        unknown = [pair for pair in pairs if pair not in asked]
+        for pair, link in zip(unknown, self.each(self.confirm, budget.take(unknown)), strict=False):
             asked[pair] = link if link is not None and link.tier in self.tiers else None
-        return asked[pair]
+
+
+@dataclass(slots=True)
+class _Budget:
+    """How many pairs may still be asked for."""
+
+    left: int
+
+    def take(self, pairs: Sequence[Pair]) -> Sequence[Pair]:
+        """As many of these as there are left."""
+        taken = pairs[: self.left]
+        self.left -= len(taken)
+        return taken
 
 
 def moments_apart(first: str | None, second: str | None) -> float | None:
@@ -265,20 +286,12 @@ def _is_part(seen: Evidence, part: Candidate, whole: Candidate) -> bool:
     return others >= _NOT_A_THUMBNAIL * mine
 
 
-def _limited(confirm: Confirm, most: int) -> Confirm:
-    """Ask so many times, and then no more."""
-    left = most
-
-    def asked(first: int, second: int) -> Link | None:
-        nonlocal left
-        left -= 1
-        return confirm(first, second) if left >= 0 else None
-
-    return asked
-
-
 def _nobody_knows(_first: int, _second: int) -> None:
     return None
+
+
+def _one_by_one(confirm: Confirm, pairs: Sequence[Pair]) -> Iterable[Link | None]:
+    return [confirm(*pair) for pair in pairs]
 
 
 def _components(places: Mapping[int, list[Candidate]], links: Mapping[Pair, Link]) -> Iterable[list[int]]:

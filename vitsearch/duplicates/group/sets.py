@@ -13,20 +13,21 @@ class Sets:
 
     def join(self, first: int, second: int) -> None:
         """Put the sets of two photos together."""
-        self._above[self._top(second)] = self._top(first)
+        self._above[self.top(second)] = self.top(first)
 
     def joined(self, first: int, second: int) -> bool:
         """Whether two photos are in one set."""
-        return self._top(first) == self._top(second)
+        return self.top(first) == self.top(second)
 
     def all(self) -> list[list[int]]:
         """The sets, each with its ids in order."""
         sets: dict[int, list[int]] = defaultdict(list)
         for photo in sorted(self._above):
-            sets[self._top(photo)].append(photo)
+            sets[self.top(photo)].append(photo)
         return list(sets.values())
 
-    def _top(self, photo: int) -> int:
+    def top(self, photo: int) -> int:
+        """The photo that stands for the set of this one."""
         above = self._above
         while above.setdefault(photo, photo) != photo:
             above[photo] = above[above[photo]]

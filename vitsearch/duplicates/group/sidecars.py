@@ -1,7 +1,7 @@
 """Files that belong to a photo without being one: a raw file, the video of a Live Photo, notes of other programs.
 
 A photo and its sidecars are one item. Sidecars are never duplicates of it; they go with a copy that goes, where the
-kept file has the very same one, and stay otherwise, named in the plan.
+kept file has the very same one, are put beside the kept file where it has none, and stay otherwise, named in the plan.
 """
 
 from __future__ import annotations
@@ -76,6 +76,17 @@ def same_sidecars(keep: Path, other: Path, sidecars: Sidecars) -> Iterable[tuple
         twin = kept.get(_kind(file, other))
         if twin is not None and twin != file:
             yield twin, file
+
+
+def lacking_sidecars(keep: Path, other: Path, sidecars: Sidecars) -> Iterable[tuple[Path, Path]]:
+    """The sidecars of a copy of whose kind the kept file has none, each with the name that it would have beside it."""
+    kept = {_kind(file, keep) for file in sidecars.all_of(keep)}
+    beside_keep = {*sidecars.all_of(keep)}
+    for file in sidecars.all_of(other):
+        kind = _kind(file, other)
+        if kind not in kept and file not in beside_keep:
+            name = keep.name if kind.endswith("+") else keep.stem
+            yield file, keep.with_name(name + file.suffix)
 
 
 def _kind(sidecar: Path, photo: Path) -> str:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from vitsearch.decoding.decoders import Decoders
 from vitsearch.duplicates.group.grouping import BURST_SECONDS, Tier, moments_apart
-from vitsearch.duplicates.verify.evidence import Evidence, Thresholds, look
+from vitsearch.duplicates.verify.evidence import Evidence, Thresholds
 from vitsearch.duplicates.verify.fine_detail import aligned_differ_in_detail
+from vitsearch.duplicates.verify.geometric import look
 from vitsearch.duplicates.verify.views import SHORT_SIDE, View
 from vitsearch.duplicates.verify.words import why_not
 from vitsearch.photos.perceptual_hash import perceptual_hash

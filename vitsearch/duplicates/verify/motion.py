@@ -26,6 +26,8 @@ _FOUND = 0.9
 # How much better than in place a block must fit where it was found, and how far off that is, in pixels.
 _BETTER = 0.1
 _FAR = 1.5
+# A block that fits this well in place has not moved.
+_STILL = 0.97
 _FEWEST = 12
 # Where more blocks are not found nearby, these are two pictures anyway.
 _MOST_LOST = 0.4
@@ -63,7 +65,16 @@ def _moves(one: Plane, two: Plane, mask: npt.NDArray[np.uint8]) -> tuple[npt.NDA
     ]
     if len(corners) < _FEWEST:
         return np.empty((0, 2)), 0
-    found = np.array([_found(one, two, *corner, reach=_REACH) for corner in corners])
+    still = _in_place(one, two, corners)
+    # A block cannot fit better elsewhere by `_BETTER` where it fits this well in place.
+    if still.min() > 1 - _BETTER:
+        return np.empty((0, 2)), len(corners)
+    found = np.array(
+        [
+            (0.0, 0.0, 0.0) if fits >= _STILL else _found(one, two, *corner, reach=_REACH)
+            for corner, fits in zip(corners, still, strict=True)
+        ]
+    )
     lost = np.flatnonzero(np.isnan(found[:, 0]))
     if len(lost) <= _MOST_LOST * len(corners):
         for place in lost:
@@ -71,6 +82,18 @@ def _moves(one: Plane, two: Plane, mask: npt.NDArray[np.uint8]) -> tuple[npt.NDA
     strays = _strays(np.insert(np.array(corners, np.float64), 0, 1, axis=1), found[:, :2])
     gone = (np.linalg.norm(strays, axis=1) >= _FAR) & (found[:, 2] >= _BETTER)
     return strays[gone], len(corners)
+
+
+def _in_place(one: Plane, two: Plane, corners: list[tuple[int, int]]) -> npt.NDArray[np.float64]:
+    """How well blocks agree with what is at their own place in the other picture: correlations, (n,)."""
+    left, right = (
+        np.stack([plane[top : top + _BLOCK, left : left + _BLOCK].reshape(-1) for left, top in corners])
+        for plane in (one, two)
+    )
+    left = left - left.mean(axis=1, keepdims=True)
+    right = right - right.mean(axis=1, keepdims=True)
+    both = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
+    return np.asarray((left * right).sum(axis=1) / np.maximum(both, 1e-6), np.float64)
 
 
 def _have_a_place(blocks: Plane) -> npt.NDArray[np.bool_]:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, TypeVar
 from vitsearch.decoding.decoders import Decoders
 from vitsearch.duplicates.group.grouping import BURST_SECONDS, TIERS, Link, Tier, moments_apart
 from vitsearch.duplicates.tables import shots_of
-from vitsearch.duplicates.verify.evidence import Evidence, GeometricVerifier, Thresholds
+from vitsearch.duplicates.verify.evidence import Evidence, Thresholds
 from vitsearch.duplicates.verify.fine_detail import aligned_differ_in_detail
+from vitsearch.duplicates.verify.geometric import GeometricVerifier
 from vitsearch.duplicates.verify.views import SHORT_SIDE
 from vitsearch.errors import UnreadablePhoto
 from vitsearch.photos.perceptual_hash import distances, unpacked
@@ -95,6 +96,11 @@ class Verifier:
                 shots[photo] = shots[photo]._replace(path=self._places[photo])
         self._shots = shots
 
+    def size_of(self, photo: int) -> int:
+        """The pixels of a photo that was prepared, 0 if it is not known."""
+        shot = self._shots.get(photo)
+        return 0 if shot is None else shot.width * shot.height
+
     def verify(self, first: int, second: int, cosine: float | None) -> Link | None:
         """Say what two photos are to each other, `first` < `second`; None: nothing, or nobody can tell.
 
@@ -128,8 +134,7 @@ class Verifier:
         return None
 
     def confirm(self, first: int, second: int) -> Link | None:
-        """Do the same for a pair that nobody proposed, prepared or not; not while other threads look."""
-        self.prepare((first, second))
+        """Do the same for a pair that nobody proposed, both of whose photos were prepared."""
         return self.verify(first, second, None)
 
     def pixels(self, photo: int, min_side: int | None) -> Image:

@@ -1,0 +1,186 @@
+"""The second look at a pair of photos: what it found, and whether that makes them the same shot."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vitsearch.duplicates.verify.agreement import Agreement, compare
+from vitsearch.duplicates.verify.evidence import Evidence, Thresholds
+from vitsearch.duplicates.verify.geometry import fit, full_frame
+from vitsearch.duplicates.verify.surroundings import surroundings
+from vitsearch.duplicates.verify.views import View
+from vitsearch.duplicates.verify.words import what_was_done
+from vitsearch.photos.perceptual_hash import distances, unpacked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from PIL.Image import Image
+
+    from vitsearch.duplicates.verify.geometry import Matrix
+
+# A view and its features take about 1 MB.
+_CACHED_VIEWS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class _Hypothesis:
+    orientation: int
+    matrix: Matrix
+    inliers: int
+
+
+class GeometricVerifier:
+    """Compares photos pair by pair; photos are known by id, and views of them are kept while they are in use.
+
+    Threads may share it.
+    """
+
+    def __init__(
+        self,
+        pixels: Callable[[int], Image],
+        hashes: Callable[[int], bytes | None],
+        *,
+        thresholds: Thresholds | None = None,
+    ) -> None:
+        """`pixels` gives a photo's upright RGB image, decoded at any scale of at least 288 pixels' shorter side."""
+        self.thresholds = thresholds or Thresholds()
+        self._pixels = pixels
+        self._hashes = hashes
+        self._views: OrderedDict[int, View] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def compare(self, first: int, second: int, *, cosine: float | None = None) -> Evidence:
+        """Look for a transform that turns the first photo into the second, and say how well it holds.
+
+        Raises:
+            UnreadablePhoto: what `pixels` raises.
+
+        """
+        return look(
+            self.view(first),
+            self.view(second),
+            hashes=(self._hashes(first), self._hashes(second)),
+            cosine=cosine,
+            thresholds=self.thresholds,
+        )
+
+    def view(self, photo: int) -> View:
+        """The photo as it is compared.
+
+        Raises:
+            UnreadablePhoto: what `pixels` raises.
+
+        """
+        with self._lock:
+            view = self._views.get(photo)
+            if view is not None:
+                self._views.move_to_end(photo)
+                return view
+        view = View.of(self._pixels(photo))
+        with self._lock:
+            self._views[photo] = view
+            if len(self._views) > _CACHED_VIEWS:
+                self._views.popitem(last=False)
+        return view
+
+
+def look(
+    first: View,
+    second: View,
+    *,
+    hashes: tuple[bytes | None, bytes | None] = (None, None),
+    cosine: float | None = None,
+    thresholds: Thresholds | None = None,
+) -> Evidence:
+    """Compare two views: the whole frame as the hashes suggest, then local features, then those in the mirror."""
+    thresholds = thresholds or Thresholds()
+    distance, orientation = _hash_distance(hashes)
+    best = Evidence(cosine=cosine, hash_distance=distance)
+    for attempt in ("hash", "features", "mirror"):
+        if attempt == "hash":
+            hypothesis = _by_hash(first, second, distance, orientation, thresholds)
+        else:
+            hypothesis = _by_features(first, second, thresholds, mirrored=attempt == "mirror")
+        if hypothesis is None:
+            continue
+        placed = second if hypothesis.orientation == 0 else second.turned(hypothesis.orientation)
+        agreement = compare(first.grey, placed.grey, hypothesis.matrix)
+        if agreement is None:
+            continue
+        found = _evidence(agreement, hypothesis, best)
+        if found.confirms(thresholds):
+            return _with_surroundings(found, first, second, placed, agreement.matrix)
+        best = max(best, found, key=attrgetter("score"))
+    return best
+
+
+def _with_surroundings(found: Evidence, first: View, second: View, placed: View, matrix: Matrix) -> Evidence:
+    (height, width), (other_height, other_width) = first.grey.shape, placed.grey.shape
+    here = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64)
+    there = np.array([[0, 0], [other_width, 0], [other_width, other_height], [0, other_height]], np.float64)
+    turn, shift = matrix[:, :2], matrix[:, 2]
+    of_first = surroundings(first.grey, (there - shift) @ np.linalg.inv(turn).T)
+    of_second = surroundings(placed.grey, here @ turn.T + shift)
+    known = replace(
+        found,
+        content_first=first.content,
+        content_second=second.content,
+        beyond_first=of_first.beyond,
+        beyond_second=of_second.beyond,
+        seam_first=of_first.seam,
+        seam_second=of_second.seam,
+        around_first=of_first.tone,
+        around_second=of_second.tone,
+    )
+    return replace(known, transform=what_was_done(known))
+
+
+def _hash_distance(hashes: tuple[bytes | None, bytes | None]) -> tuple[int | None, int]:
+    first, second = hashes
+    if not first or not second:
+        return None, 0
+    distance, orientation = distances(unpacked([first]), unpacked([second]))
+    return int(distance[0]), int(orientation[0])
+
+
+def _by_hash(
+    first: View, second: View, distance: int | None, orientation: int, thresholds: Thresholds
+) -> _Hypothesis | None:
+    if distance is None or distance > thresholds.hash_distance:
+        return None
+    height, width = second.grey.shape
+    shape = (width, height) if orientation & 4 else (height, width)
+    return _Hypothesis(orientation, full_frame(first.grey.shape, shape), 0)
+
+
+def _by_features(first: View, second: View, thresholds: Thresholds, *, mirrored: bool) -> _Hypothesis | None:
+    found = fit(first.features, second.mirrored if mirrored else second.features)
+    if found is None or found.inliers < thresholds.inliers:
+        return None
+    return _Hypothesis(int(mirrored), found.matrix, found.inliers)
+
+
+def _evidence(agreement: Agreement, hypothesis: _Hypothesis, known: Evidence) -> Evidence:
+    found = Evidence(
+        cosine=known.cosine,
+        hash_distance=known.hash_distance,
+        inliers=hypothesis.inliers,
+        share=agreement.share,
+        closeness=agreement.closeness,
+        of_first=agreement.of_first,
+        of_second=agreement.of_second,
+        moved=agreement.moved,
+        overlay=agreement.overlay,
+        orientation=hypothesis.orientation,
+        alignment=tuple(map(float, agreement.matrix.ravel())),
+        light=agreement.light,
+        contrast=agreement.contrast,
+    )
+    return replace(found, transform=what_was_done(found))
