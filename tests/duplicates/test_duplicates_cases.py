@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import SAMPLES
-from PIL import Image, ImageCms, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageCms, ImageDraw, ImageEnhance, ImageFont, ImageOps
 
 from vitsearch.duplicates.cleanup.plans import make_plan
 from vitsearch.duplicates.find import find_duplicates
@@ -73,6 +73,29 @@ def test_the_jpeg_that_a_copy_was_made_from_is_kept(library, photos, copy, notes
     older(photos / copy)
     ((_, keep, others),) = tiers(found(library, photos))
     assert (keep, others) == ("original.jpg", {copy})
+
+
+@pytest.mark.parametrize("quality", [75, 85])
+@pytest.mark.parametrize("copy", ["brighter", "captioned"])
+def test_a_copy_that_was_made_lighter_or_written_on_is_not_kept_where_no_notes_say_so(
+    library, photos, copy, quality
+):
+    scene((1080, 720)).save(photos / "original.jpg", quality=quality)
+    with Image.open(photos / "original.jpg") as original:
+        image = original.convert("RGB")
+    if copy == "brighter":
+        image = ImageEnhance.Brightness(image).enhance(1.25)
+    else:
+        draw = ImageDraw.Draw(image)
+        draw.rectangle((0, 620, 1080, 720), fill="black")
+        draw.text((50, 640), "greetings", fill="white")
+    image.save(photos / "copy.jpg", quality=97)
+    # A frame around the original is larger than both: the copy is linked to that, and not to the original itself.
+    with Image.open(photos / "original.jpg") as original:
+        ImageOps.expand(original.convert("RGB"), 60, "white").save(photos / "framed.jpg", quality=97)
+    older(photos / "copy.jpg")
+    ((_, keep, others),) = tiers(found(library, photos))
+    assert (keep, others) == ("original.jpg", {"copy.jpg", "framed.jpg"})
 
 
 def test_a_photo_that_was_shrunk_losslessly_does_not_pass_for_the_original(library, photos):

@@ -46,8 +46,7 @@ def described(
     described = _read(
         files, {photo for link in linked for photo in (link.first, link.second)}, decoders, pool
     )
-    described = _framed(described, linked)
-    return _measured(described, linked, pixels, pool)
+    return _framed(_measured(described, linked, pixels, pool), linked)
 
 
 def _read(
@@ -99,15 +98,21 @@ def _read(
 def _framed(files: Sequence[Candidate], links: Iterable[Link]) -> list[Candidate]:
     """Say how much of each frame is no plain border, and over which photos something was drawn or set around."""
     shares: dict[int, float] = {}
+    made_again = {file.photo for file in files if file.saved_again}
     added: set[int] = set()
     for link in links:
         seen = link.evidence
         if link.tier != "near" or seen is None:
             continue
+        overlaid = {1: link.first, 2: link.second}.get(seen.overlay)
+        if overlaid is not None:
+            # Nothing was drawn over the one that the other was made from: something hides a part of it there.
+            other = link.second if overlaid == link.first else link.first
+            added.add(other if other in made_again and overlaid not in made_again else overlaid)
         for photo, one in ((link.first, seen), (link.second, seen.turned_round())):
             framed = one.seam_first and one.of_first < _SAME_FRAME <= one.of_second
             shares[photo] = min(one.content_first, one.of_first) if framed else one.content_first
-            if framed or one.overlay == 1:
+            if framed:
                 added.add(photo)
     return [replace(file, share=shares.get(file.photo, 1.0), added=file.photo in added) for file in files]
 
@@ -130,6 +135,7 @@ def _measured(
     sets = Sets()
     for link in known:
         sets.join(link.first, link.second)
+    gains = _gains(known)
     for members in sets.all():
         largest = sorted(members, key=lambda photo: -photos[photo].width * photos[photo].height)[
             :_MOST_ENLARGED
@@ -144,7 +150,9 @@ def _measured(
                     continue
                 other, table = traits[source.photo], source.details.table
                 if one.shape == other.shape:
-                    if _could_be_source(photos[photo], source) and was_saved_again(one, table):
+                    if _could_be_source(photos[photo], source) and was_saved_again(
+                        one, table, gain=gains.get(photo, 1.0) / gains.get(source.photo, 1.0)
+                    ):
                         made_again.add(photo)
                 elif photo in largest and _same_aspect(one, other) and was_enlarged(one, other, table):
                     height, width = other.shape
@@ -158,6 +166,26 @@ def _measured(
         )
         for file in files
     ]
+
+
+def _gains(links: Iterable[Link]) -> dict[int, float]:
+    """How many times the contrast of one photo of its group each photo has, through others where need be."""
+    steps: dict[int, list[tuple[int, float]]] = defaultdict(list)
+    for link in links:
+        if link.evidence is not None and link.evidence.contrast > 0:
+            steps[link.first].append((link.second, link.evidence.contrast))
+            steps[link.second].append((link.first, 1 / link.evidence.contrast))
+    gains: dict[int, float] = {}
+    for start in steps:
+        if start in gains:
+            continue
+        gains[start], waiting = 1.0, [start]
+        for photo in waiting:
+            for other, step in steps[photo]:
+                if other not in gains:
+                    gains[other] = gains[photo] * step
+                    waiting.append(other)
+    return gains
 
 
 def _sources(files: Sequence[Candidate]) -> list[Candidate]:

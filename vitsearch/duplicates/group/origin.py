@@ -32,6 +32,8 @@ _BLOCK = 8
 _DROPS, _SHRUNK_ON_MULTIPLES = 1.7, 0.09
 _ENLARGED = 1.15
 _ON_MULTIPLES = 0.4
+# The gain is known to some per cent only.
+_SAME_GAIN, _NEAR_GAINS = 0.03, (0.96, 0.98, 1.0, 1.02, 1.04)
 # Steps below this are hidden by rounding.
 _FINEST_STEP = 3
 _FEWEST_COEFFICIENTS = 50
@@ -83,9 +85,13 @@ def was_enlarged(large: Traits, small: Traits, table: Sequence[int]) -> bool:
     return on_multiples(_coefficients(np.asarray(shrunk, np.float32)), low) > _SHRUNK_ON_MULTIPLES
 
 
-def was_saved_again(copy: Traits, table: Sequence[int]) -> bool:
-    """Whether a picture was made from a JPEG of the same size that had these quantisation steps."""
-    return on_multiples(copy.blocks, table) > _ON_MULTIPLES
+def was_saved_again(copy: Traits, table: Sequence[int], *, gain: float = 1.0) -> bool:
+    """Whether a picture was made from a JPEG of the same size that had these quantisation steps.
+
+    `gain`: about how many times its contrast the picture has: brightening stretches the steps with all else.
+    """
+    gains = (1.0,) if abs(gain - 1) < _SAME_GAIN else tuple(gain * near for near in _NEAR_GAINS)
+    return any(on_multiples(copy.blocks, [step * one for step in table]) > _ON_MULTIPLES for one in gains)
 
 
 def _colour(image: Picture) -> float:
@@ -151,7 +157,7 @@ def _coefficients(grey: Floats) -> Floats:
     return coefficients
 
 
-def on_multiples(blocks: Floats, table: Sequence[int]) -> float:
+def on_multiples(blocks: Floats, table: Sequence[float]) -> float:
     """How well coefficients lie on the multiples of quantisation steps: about 0 by chance, up to 1.
 
     `table`: 64 steps, row by row. Small steps are hidden by rounding, and what was rounded to zero says nothing.

@@ -18,7 +18,7 @@ export function whatItIs(file) {
   if (file.tier === "pixels") return "same picture, in another format or with other notes";
   const { transform } = file;
   if (file.tier === "burst") return transform && transform !== "none found" ? `another shot, ${transform}` : "another shot of the moment";
-  return !transform || transform === "none found" ? "the same shot" : transform === "same frame" ? "saved again" : transform;
+  return !transform || transform === "none found" ? "the same shot" : transform === "identical" ? "saved again" : transform;
 }
 
 /** Format, size in pixels and bytes, and the date. */
