@@ -352,6 +352,31 @@ def test_the_page_shows_both_photos_of_each_pair_and_names_cannot_act(library, p
     assert "identical" in text
 
 
+def test_a_huge_group_goes_on_on_further_pages(library, photos, call, tmp_path, monkeypatch):
+    monkeypatch.setattr("vitsearch.pages.duplicates.PAIRS_PER_PAGE", 2)
+    for number in range(3):
+        shutil.copy(CAT, photos / f"copy-{number}.jpg")
+    library.index([photos])
+    page = tmp_path / "found.html"
+    done = call("duplicates", "--html", page)
+    assert f"page: {page} and 2 pages that it links to\n" in done.stderr
+    pages = [page, tmp_path / "found-2.html", tmp_path / "found-3.html"]
+    texts = [one.read_text(encoding="utf-8") for one in pages]
+    assert [re.findall(r'href="([^"]*)"', text) for text in texts] == [
+        ["found-2.html"] * 2,
+        ["found.html", "found-3.html"] * 2,
+        ["found-2.html"] * 2,
+    ]
+    # Five copies, each beside the kept file.
+    assert [len(re.findall(r"<img ", text)) for text in texts] == [4, 4, 2]
+    # A file in the way of a later page is named before anything is written.
+    page.unlink()
+    shutil.copy(CAT, tmp_path / "found-2.html")
+    with pytest.raises(OutputError, match=r"found-2\.html"):
+        call("duplicates", "--html", page)
+    assert not page.exists()
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -186,8 +186,9 @@ def find(
     if page is not None:
         from vitsearch.pages.duplicates import write_page
 
-        write_page(report.groups, Path(page), force=force)
-        say(f"page: {shown(str(Path(page).absolute()))}", err=True)
+        pages = write_page(report.groups, Path(page), force=force)
+        more = f" and {plural(len(pages) - 1, 'page')} that it links to" if len(pages) > 1 else ""
+        say(f"page: {shown(str(Path(page).absolute()))}{more}", err=True)
     _print(report, as_json=as_json, lines=lines)
 
 

@@ -2,44 +2,88 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vitsearch.decoding.decoders import Decoders
+from vitsearch.duplicates.words import TIER_WORDS, file_in_words
 from vitsearch.pages.results import picture_address
 from vitsearch.pages.templating import template
-from vitsearch.storage.outputs import Output
+from vitsearch.storage.outputs import Output, check_outputs
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from vitsearch.duplicates.group.grouping import DuplicateGroup, GroupedFile
 
 
-def write_page(groups: Sequence[DuplicateGroup], file: Path, *, force: bool = False) -> None:
-    """Write the groups as one HTML file that loads nothing from elsewhere.
+# Both pictures of a copy take some 60 kB: a page of 30 MB still opens at once.
+PAIRS_PER_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Some of the copies of a group, which stand on one page."""
+
+    group: DuplicateGroup
+    copies: tuple[GroupedFile, ...]
+
+
+def write_page(groups: Sequence[DuplicateGroup], file: Path, *, force: bool = False) -> tuple[Path, ...]:
+    """Write the groups as HTML files that load nothing from elsewhere; return them in their order.
+
+    One file holds up to `PAIRS_PER_PAGE` copies: `found.html` is followed by `found-2.html` and so on, each with links
+    to its neighbours. A group of many files goes on on the next page.
 
     Raises:
-        OutputError: the file cannot be written, or vitsearch did not write what is there and `force` is not set.
+        OutputError: a file cannot be written, or vitsearch did not write what is there and `force` is not set.
 
     """
     count = len(groups)
-    with Output(file, "page", force=force).open() as page, Decoders() as decoders:
-        parts = template("duplicates.html").generate(
-            title=f"{count:,} {'group' if count == 1 else 'groups'} of duplicates",
-            groups=groups,
-            picture=lambda path: picture_address(path, decoders),
-            evidence=_evidence,
-        )
-        for part in parts:
-            page.write(part.encode("utf-8", "backslashreplace"))
+    pages = list(_pages(groups)) or [[]]
+    files = [file, *(file.with_name(f"{file.stem}-{page}{file.suffix}") for page in range(2, len(pages) + 1))]
+    outputs = [Output(path, "page", force=force) for path in files]
+    check_outputs(*outputs)
+    with Decoders() as decoders:
+        for place, (output, shown) in enumerate(zip(outputs, pages, strict=True)):
+            parts = template("duplicates.html").generate(
+                title=f"{count:,} {'group' if count == 1 else 'groups'} of duplicates",
+                groups=shown,
+                picture=lambda path: picture_address(path, decoders),
+                evidence=_evidence,
+                tiers=TIER_WORDS,
+                page=place + 1,
+                pages=len(pages),
+                before=files[place - 1].name if place else None,
+                after=files[place + 1].name if place + 1 < len(files) else None,
+            )
+            with output.open() as page:
+                for part in parts:
+                    page.write(part.encode("utf-8", "backslashreplace"))
+    return tuple(files)
+
+
+def _pages(groups: Sequence[DuplicateGroup]) -> Iterator[list[_Part]]:
+    """Share the copies of the groups out over pages."""
+    page: list[_Part] = []
+    room = PAIRS_PER_PAGE
+    for group in groups:
+        others = group.files[1:]
+        while others:
+            page.append(_Part(group, others[:room]))
+            others, room = others[room:], room - len(others[:room])
+            if not room:
+                yield page
+                page, room = [], PAIRS_PER_PAGE
+    if page:
+        yield page
 
 
 def _evidence(file: GroupedFile) -> list[tuple[str, str]]:
-    facts = [("tier", f"{file.tier} {file.score:.3f}")]
+    facts = [("what it is", file_in_words(file))]
     seen = file.evidence
     if seen is not None:
-        facts.append(("what was done", seen.transform))
         if file.tier == "near":
             facts.append(("agreement", f"{seen.share:.1%} of the picture, correlation {seen.closeness:.3f}"))
             basis = f"{seen.inliers} features" if seen.inliers else "the whole frame"

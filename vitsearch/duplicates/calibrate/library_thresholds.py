@@ -27,6 +27,7 @@ from vitsearch.duplicates.propose.candidates import (
 )
 from vitsearch.duplicates.tables import dismissed_pairs, hashes_of, present_photos
 from vitsearch.duplicates.verify.evidence import Thresholds
+from vitsearch.duplicates.verify.fine_detail import may_be_graphic
 from vitsearch.duplicates.verify.verifier import Verifier, verifying_threads
 from vitsearch.errors import LibraryError, UnreadablePhoto
 from vitsearch.photos.perceptual_hash import in_all_orientations
@@ -219,10 +220,16 @@ def _proposed(library: Library, ids: Ids, sample: Ids) -> set[Pair]:
 
 
 def _seen(verifier: Verifier, pair: Pair) -> Evidence | None:
+    """What is seen of a pair; nothing where a photo cannot be read, or where both may be pages or drawings.
+
+    Those are told apart by their details: they say nothing about how alike two photos may be.
+    """
     try:
-        return verifier.look.compare(*pair)
+        seen = verifier.look.compare(*pair)
+        graphics = all(may_be_graphic(verifier.look.view(photo).grey) for photo in pair)
     except UnreadablePhoto:
         return None
+    return None if graphics else seen
 
 
 def _copies(verifier: Verifier, photos: Sequence[int], seed: int) -> dict[str, list[Evidence]]:
