@@ -1,12 +1,16 @@
 """Favourites: kept by photo hash, filtered by, backed up, erased."""
 
+import json
 import sqlite3
 
 import pytest
+from click.testing import CliRunner
 
+from vitsearch.cli import cli
+from vitsearch.heads.xmp import sidecar_path
+from vitsearch.photos.xmp import read_xmp
 from vitsearch.storage.favourites import Favourites
 from vitsearch.storage.filters import Filter
-from vitsearch.storage.layout import Layout
 from vitsearch.storage.outputs import Output
 
 
@@ -61,7 +65,33 @@ def test_what_is_erased_is_no_favourite_any_more_not_even_in_a_backup(library, t
     kept = library.catalog.database.rows("SELECT photo_hash FROM favourites")
     assert len(kept) == 2
     assert (red,) not in kept
-    for path in Layout.of(tmp_path / "library").backups.glob("*.db"):
+    backups = sorted(library.layout.backups.glob("*.db"))
+    assert backups
+    for path in backups:
         with sqlite3.connect(path) as backup:
             assert (red,) not in backup.execute("SELECT photo_hash FROM favourites").fetchall()
         backup.close()
+
+
+def test_the_command_lists_favourites_and_writes_five_stars_beside_them(library, tmp_path, colours):
+    favourites(library).put([colours["red"], colours["blue"]], favourite=True)
+    library.close()
+
+    def document(*words):
+        done = CliRunner().invoke(
+            cli, ["--library", str(library.layout.folder), "favourites", *words, "--json"]
+        )
+        assert done.exit_code == 0, done.output
+        return json.loads(done.output)
+
+    liked = sorted(str(tmp_path / f"photos/{colour}.png") for colour in ("blue", "red"))
+    assert sorted(document("list")["favourites"]) == liked
+    assert document("export") == {"changed": 2, "unchanged": 0, "failed": []}
+    for colour in ("blue", "red"):
+        packet = sidecar_path(tmp_path / f"photos/{colour}.png").read_bytes()
+        assert read_xmp(packet).first("xmp:Rating") == "5"
+    assert not sidecar_path(tmp_path / "photos/green.png").exists()
+    sidecar_path(tmp_path / "photos/red.png").write_bytes(b"not XMP")
+    again = document("export")
+    assert (again["changed"], again["unchanged"]) == (0, 1)
+    assert [failed["path"] for failed in again["failed"]] == [str(tmp_path / "photos/red.png")]

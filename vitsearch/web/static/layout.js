@@ -4,7 +4,7 @@ export const TITLE = 44;
 // Sections that share a row: the space between two, and the least that a title takes.
 const APART = 28;
 const APART_NARROW = 12;
-const LEAST = 104;
+const LEAST = 118;
 
 /**
  * Rows of about `target` height that fill `width` exactly, section by section.

@@ -54,7 +54,7 @@ export class Selecting {
   /** A button beside the title of a section, for all of its photos. */
   sectionCheck({ title, first, count }) {
     const button = h("button", {
-      type: "button", class: "section-check", data: { first, end: first + count }, "aria-label": `Select all of ${title}`,
+      type: "button", class: "section-check", tabindex: "-1", data: { first, end: first + count }, "aria-label": `Select all of ${title}`,
       onclick: () => { this.selection.span(first, first + count); this.#say(); },
     }, icon("check"));
     this.#dressTitle(button);
