@@ -14,7 +14,7 @@ export const fieldSays = (text) => { if (document.activeElement !== input || tex
 
 const narrow = matchMedia("(max-width: 46rem)");
 function placeholder() {
-  input.placeholder = narrow.matches ? "Describe or choose a photo" : "Describe, drop, paste, or choose a photo";
+  input.placeholder = narrow.matches ? "Describe a photo" : "Describe, drop, paste, or choose a photo";
 }
 narrow.addEventListener("change", placeholder);
 placeholder();

@@ -191,6 +191,6 @@ export class SearchView {
         h("h2", {}, "Search with a picture or with words"),
         h("p", { class: "muted" }, "Drop a picture anywhere on this page, paste one, or choose one. It is looked at on this machine and forgotten when vitsearch ends."),
         h("div", { class: "row" }, button("Choose a picture", () => document.getElementById("find-choose").click(), { kind: "first" }))),
-      h("p", { class: "muted" }, "Or go to ", h("a", { href: "/" }, "your photos"), " and press ", h("kbd", {}, "f"), " on one that is like what you look for. Open a photo and press ", h("kbd", {}, "b"), " to search for a part of it.")));
+      h("p", { class: "muted" }, "Or begin with one of ", h("a", { href: "/" }, "your photos"), ": open it to find similar ones, or to search for a part of it.")));
   }
 }
