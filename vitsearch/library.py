@@ -37,7 +37,7 @@ from vitsearch.records import (
     UsedSpace,
 )
 from vitsearch.searching.matches import MatchOptions, find_matches, query_direction
-from vitsearch.searching.queries import Crop, EmbeddedQuery, Example, QueryImage
+from vitsearch.searching.queries import Crop, EmbeddedQuery, Example, QueryImage, vector_query
 from vitsearch.searching.terms import Weighted, Words, weighted
 from vitsearch.searching.words import sentence, words_step
 from vitsearch.storage.backup import back_up, back_up_daily, restore, write_backup
@@ -420,10 +420,10 @@ class Library:
         """Find the photos most like the examples (their mean direction), away from the negative examples.
 
         An example is an image (a path, an https URL, bytes, an open binary file, a PIL image, or pixels (h, w, 3)
-        uint8) or `Words`, as `text` is; `Weighted` says how much it counts beside the others, which count 1. `crop` is
-        x, y, width, height in pixels of the single upright example. Only photos that `where` keeps are answers. A
-        `store` answers in place of the library, which need not exist then. With words the space that reads text
-        answers, otherwise the main one.
+        uint8), a vector (d,) float32 of the model that answers, or `Words`, as `text` is; `Weighted` says how much it
+        counts beside the others, which count 1. `crop` is x, y, width, height in pixels of the single upright example.
+        Only photos that `where` keeps are answers. A `store` answers in place of the library, which need not exist
+        then. With words the space that reads text answers, otherwise the main one.
 
         Raises:
             LibraryMissing: nothing was indexed here yet.
@@ -888,6 +888,8 @@ class Library:
     def _embedded_query(
         self, example: Example, space: Space, known_row: Callable[[bytes], Vector | None], crop: Crop | None
     ) -> EmbeddedQuery:
+        if isinstance(example, np.ndarray) and example.ndim == 1:
+            return vector_query(example, space)
         with QueryImage.open(example, decoders=self._decoders) as query:
             hashes = query.photo.hashes
             # A photo that is stored is its own embedding: no model has to be loaded.

@@ -8,7 +8,6 @@ import warnings
 
 import click
 
-from vitsearch import __version__
 from vitsearch.cli.apply import apply, undo
 from vitsearch.cli.backup import backup, erase, restore
 from vitsearch.cli.compare import compare
@@ -30,10 +29,11 @@ from vitsearch.cli.serve import serve
 from vitsearch.cli.session import Session
 from vitsearch.cli.status import status
 from vitsearch.errors import VitsearchError
+from vitsearch.version import VERSION
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="vitsearch")
+@click.version_option(VERSION, prog_name="vitsearch")
 @click.option(
     "--library",
     type=click.Path(file_okay=False),

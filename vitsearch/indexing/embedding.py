@@ -97,7 +97,8 @@ class Embedder:
 
     With `pictures`, thumbnails for the grid are made in passing and kept there. A `source` says where else than at
     their paths the files are, and may raise `UnreadablePhoto`. `beside`: the photos are embedded in the main space, so
-    that one without a finite vector in this one is a photo all the same.
+    that one without a finite vector in this one is a photo all the same. Rows come as `dtype`:
+    a library keeps float16.
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class Embedder:
         workers: int | None = None,
         pictures: KeptPictures | None = None,
         beside: bool = False,
+        dtype: type[np.floating] = np.float16,
         on_progress: Callable[[Progress], None] = lambda _: None,
     ) -> None:
         self.embedded = 0
@@ -124,6 +126,7 @@ class Embedder:
         self._pictures = pictures
         self._beside = beside
         self._workers = workers or max(2, os.cpu_count() or 2)
+        self._dtype = dtype
         self._on_progress = on_progress
         # SQLite's connection is shared with the threads that wait for the decoders and look photo_hashes up.
         self._lock = threading.Lock()
@@ -292,7 +295,7 @@ class Embedder:
                 reason = "the model gave no finite vector for it"
                 rejected.append(RejectedFile(file.root, file.found, reason, passing=self._beside))
                 continue
-            row = None if index is None else embeddings.rows[index].astype(np.float16)
+            row = None if index is None else embeddings.rows[index].astype(self._dtype)
             ready.append(
                 ReadableFile(
                     file.root,

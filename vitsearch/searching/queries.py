@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from vitsearch.decoding.decoders import Decoders, ProtectedPhoto
-    from vitsearch.space import Preprocessing
+    from vitsearch.space import Preprocessing, Space
 
 # In quotes: Pillow is imported where an image is opened.
 Example = Union[str, "os.PathLike[str]", bytes, BinaryIO, "Image", "npt.NDArray[Any]"]
@@ -37,6 +37,25 @@ class EmbeddedQuery:
     name: str
     hashes: tuple[bytes, ...]
     vector: npt.NDArray[np.float32]
+
+
+def vector_query(vector: npt.NDArray[Any], space: Space) -> EmbeddedQuery:
+    """Take a vector (d,) of a space, of any length but zero, as a query.
+
+    Raises:
+        BadQuery: it has another shape, or no direction.
+
+    """
+    if vector.shape != (space.dimension,):
+        raise BadQuery(
+            f"an array of shape {vector.shape} is no query: the vectors of {space.model} have the shape "
+            f"({space.dimension},)"
+        )
+    row = np.asarray(vector, np.float32)
+    length = float(np.linalg.norm(row))
+    if not np.isfinite(length) or length == 0:
+        raise BadQuery(f"a vector of length {length} has no direction: search with another one")
+    return EmbeddedQuery("vector", (), row / np.float32(length))
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,8 +69,8 @@ class ReadableFile:
     """A file that was read: what is stored of it and, where it was embedded, its vector.
 
     `root` is None for a photo that is embedded without being given a place in the library.
-    `row`: (d,) float16, unit length, or None if the photo's vector is already stored. A photo that is stored by its
-    `earlier_hash` is from then on known by `photo_hash`, with all that is known of it.
+    `row`: (d,), unit length, stored as float16, or None if the photo's vector is already stored. A photo that is
+    stored by its `earlier_hash` is from then on known by `photo_hash`, with all that is known of it.
     """
 
     root: int | None
@@ -79,7 +79,7 @@ class ReadableFile:
     photo_hash: bytes
     facts: PhotoFacts
     perceptual: bytes | None
-    row: npt.NDArray[np.float16] | None
+    row: npt.NDArray[np.floating] | None
     norm: float
     earlier_hash: bytes | None = None
 

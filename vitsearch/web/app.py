@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 
-from vitsearch import __version__
 from vitsearch.errors import VitsearchError
+from vitsearch.version import VERSION
 from vitsearch.web.guard import Access, Guard
 from vitsearch.web.responses import handle_errors
 from vitsearch.web.routes import (
@@ -72,7 +72,7 @@ def create_app(
     app = _Guarded(
         access,
         title="vitsearch",
-        version=__version__,
+        version=VERSION,
         description="Search your own photos by what is in them. The JSON is that of the command line.",
         docs_url=None,
         redoc_url=None,

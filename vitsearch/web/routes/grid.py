@@ -11,12 +11,12 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from vitsearch import __version__
 from vitsearch.errors import LibraryMissing
 from vitsearch.jsonable import to_jsonable
 from vitsearch.records import LibraryStatus
 from vitsearch.storage.favourites import Favourites
 from vitsearch.storage.listing import Count, Grid, Listing
+from vitsearch.version import VERSION
 from vitsearch.web.filters import Narrowed
 from vitsearch.web.responses import Answer
 from vitsearch.web.routes.labels import label_sections
@@ -33,7 +33,7 @@ class ServedStatus(LibraryStatus):
     has_text: bool = False
     text_models: tuple[str, ...] = ()
     indexing: RunProgress | None = None
-    version: str = __version__
+    version: str = VERSION
     generation: int = 0
     images: str = ""
     can_reveal: bool = False
@@ -144,7 +144,7 @@ def status(server: Served) -> Response:
         "has_text": known.status.reads_text,
         "text_models": _text_models(),
         "indexing": indexing,
-        "version": __version__,
+        "version": VERSION,
         "generation": known.generation,
         "images": server.readers.images,
         "can_reveal": server.reveal is not None,

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 from starlette.responses import Response
 
-from vitsearch import __version__
+from vitsearch.version import VERSION
 from vitsearch.web.responses import NotFound, PhotoId
 
 router = APIRouter(include_in_schema=False)
@@ -45,7 +45,7 @@ class Assets:
         templates = Environment(
             loader=FileSystemLoader(folder / "templates"), autoescape=select_autoescape(default=True)
         )
-        values = {"static": f"/static/{self.version}/", "version": __version__}
+        values = {"static": f"/static/{self.version}/", "version": VERSION}
         self.shell = templates.get_template("page.html").render(values)
         """The page's HTML."""
 

@@ -1,0 +1,1 @@
+"""vitsearch in Python: a library with everything on it, and answers that a notebook shows as pictures."""
