@@ -46,6 +46,7 @@ OWNERS = {
     "uvicorn": ["vitsearch/web/*"],
     "watchfiles": ["vitsearch/folders/watching.py"],
     "pandas": ["vitsearch/notebook/*"],
+    "textual_image": ["vitsearch/cli/preview.py"],
 }
 # What must not be imported by a module's first lines; the owner's functions do it when they are called.
 LAZY = {
@@ -66,6 +67,7 @@ LAZY = {
     "pymilvus",
     "ray",
     "pandas",
+    "textual_image",
 }
 # The runtimes themselves, one a file: they are imported by functions only.
 RUNTIMES = [

@@ -12,6 +12,8 @@ from pathlib import Path
 import click
 import pytest
 
+import vitsearch
+from scripts import make_python_reference
 from scripts.make_cli_reference import PAGE, reference
 from vitsearch.cli import cli
 
@@ -60,6 +62,31 @@ def test_every_command_has_help_and_stands_in_the_reference(command):
 
 def test_the_command_reference_is_current():
     assert PAGE.read_text(encoding="utf-8") == reference()
+
+
+def test_the_python_reference_is_current():
+    written = make_python_reference.PAGE.read_text(encoding="utf-8")
+    assert written == make_python_reference.page()
+
+
+def test_every_public_name_stands_in_the_python_reference_with_its_methods():
+    titles = set(re.findall(r"^#{3,4} (\S+)$", make_python_reference.PAGE.read_text(encoding="utf-8"), re.M))
+    for name in set(vitsearch.__all__) - {"__version__"}:
+        value = getattr(vitsearch, name)
+        inner = make_python_reference.members(value) if isinstance(value, type) else ()
+        assert {name, *(f"{name}.{each}" for each in inner)} <= titles
+
+
+@pytest.mark.weights
+def test_the_examples_of_the_python_page_run(tmp_path):
+    shutil.copytree(ROOT / "sample_images", tmp_path / "sample_images")
+    page = make_python_reference.PAGE.read_text(encoding="utf-8").partition(make_python_reference.MARK)[0]
+    for program in re.findall(r"```python\n(.*?)```", page, re.S):
+        done = subprocess.run(
+            [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
 
 
 @pytest.mark.weights

@@ -122,7 +122,8 @@ class Match:
     """One answer to a query.
 
     `score` is the cosine similarity, higher is better. `percentile` (0 to 100) is the share of the library's own
-    background that scores lower against the same query. `other_paths` are further copies of the same photo.
+    background that scores lower against the same query. `other_paths` are further copies of the same photo. `taken`
+    is ISO 8601 text, `latitude` and `longitude` are degrees; None where the photo does not say.
     """
 
     path: Path
@@ -134,6 +135,8 @@ class Match:
     taken: str | None
     camera: str | None
     other_paths: tuple[Path, ...] = ()
+    latitude: float | None = None
+    longitude: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,31 +8,41 @@ import warnings
 
 import click
 
-from vitsearch.cli.apply import apply, undo
-from vitsearch.cli.backup import backup, erase, restore
-from vitsearch.cli.compare import compare
-from vitsearch.cli.doctor import doctor
-from vitsearch.cli.duplicates import duplicates
-from vitsearch.cli.evaluate import evaluate
-from vitsearch.cli.explain import explain
-from vitsearch.cli.export import export
-from vitsearch.cli.favourites import favourites
-from vitsearch.cli.heads import heads
-from vitsearch.cli.importing import import_
-from vitsearch.cli.index import index
-from vitsearch.cli.label import label
-from vitsearch.cli.models import models
+from vitsearch.cli.commands import Commands
 from vitsearch.cli.output import say, say_traceback, say_warning, shown
-from vitsearch.cli.roots import roots
-from vitsearch.cli.search import search
-from vitsearch.cli.serve import serve
 from vitsearch.cli.session import Session
-from vitsearch.cli.status import status
 from vitsearch.errors import VitsearchError
 from vitsearch.version import VERSION
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    commands=Commands(
+        {
+            "apply": "vitsearch.cli.apply:apply",
+            "backup": "vitsearch.cli.backup:backup",
+            "completion": "vitsearch.cli.completion:completion",
+            "doctor": "vitsearch.cli.doctor:doctor",
+            "duplicates": "vitsearch.cli.duplicates:duplicates",
+            "erase": "vitsearch.cli.backup:erase",
+            "eval": "vitsearch.cli.evaluate:evaluate",
+            "explain": "vitsearch.cli.explain:explain",
+            "export": "vitsearch.cli.export:export",
+            "favourites": "vitsearch.cli.favourites:favourites",
+            "heads": "vitsearch.cli.heads:heads",
+            "import": "vitsearch.cli.importing:import_",
+            "index": "vitsearch.cli.index:index",
+            "label": "vitsearch.cli.label:label",
+            "models": "vitsearch.cli.models:models",
+            "restore": "vitsearch.cli.backup:restore",
+            "roots": "vitsearch.cli.roots:roots",
+            "search": "vitsearch.cli.search:search",
+            "serve": "vitsearch.cli.serve:serve",
+            "status": "vitsearch.cli.status:status",
+            "undo": "vitsearch.cli.apply:undo",
+        }
+    ),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(VERSION, prog_name="vitsearch")
 @click.option(
     "--library",
@@ -60,32 +70,6 @@ def cli(context: click.Context, library: str | None, cache: str | None, debug: b
       vitsearch search holiday.jpg --sheet found.png
     """
     context.obj = Session.create(library=library, cache=cache, debug=debug)
-
-
-models.add_command(compare)
-for command in (
-    index,
-    search,
-    serve,
-    label,
-    heads,
-    favourites,
-    duplicates,
-    apply,
-    undo,
-    evaluate,
-    explain,
-    roots,
-    export,
-    import_,
-    models,
-    status,
-    doctor,
-    backup,
-    restore,
-    erase,
-):
-    cli.add_command(command)
 
 
 def main() -> None:

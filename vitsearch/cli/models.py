@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vitsearch.cli.commands import Commands
 from vitsearch.cli.output import print_json, say, shown
 from vitsearch.cli.session import Session, json_option, pass_session
 from vitsearch.errors import LibraryError
@@ -29,7 +30,7 @@ class _Row:
     library: str
 
 
-@click.group()
+@click.group(commands=Commands({"compare": "vitsearch.cli.compare:compare"}))
 def models() -> None:
     """Show the models that can embed photos, or fetch their weights."""
 

@@ -31,7 +31,8 @@ def say(text: str, *, err: bool = False) -> None:
     """
     line = text.strip("\n")
     before, after = text[: len(text) - len(text.lstrip("\n"))], text[len(text.rstrip("\n")) :] if line else ""
-    click.echo(f"{before}{shown(line)}{after}", err=err)
+    # A progress bar puts itself in the place of stderr, to print lines above it: click alone would write past it.
+    click.echo(f"{before}{shown(line)}{after}", file=sys.stderr if err else None, err=err)
 
 
 def say_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -78,9 +79,9 @@ def shown(text: str) -> str:
     )
 
 
-def plural(count: int, noun: str) -> str:
-    """Write a count with its noun: "1 photo", "1,204 photos"."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+def plural(count: int, noun: str, many: str | None = None) -> str:
+    """Write a count with its noun: "1 photo", "1,204 photos"; `many` is for nouns that take no "s"."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {many or noun + 's'}"
 
 
 def size(count: int) -> str:

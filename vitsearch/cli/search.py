@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vitsearch.cli.answer import Answer
 from vitsearch.cli.filter_options import filter_options
-from vitsearch.cli.output import print_json, say, shown
+from vitsearch.cli.output import say
 from vitsearch.cli.session import (
     Session,
     device_option,
@@ -55,7 +56,13 @@ class CropBox(click.ParamType[tuple[int, int, int, int]]):
 @click.option("--label", help="Only photos that have this label under --head, most probable first.")
 @click.option("--head", "head", help="The head whose label it is. See `vitsearch heads list`.")
 @click.option(
-    "-k", "k", type=click.IntRange(1, 100_000), default=10, show_default=True, help="How many matches."
+    "-k",
+    "--limit",
+    "k",
+    type=click.IntRange(1, 100_000),
+    default=10,
+    show_default=True,
+    help="How many matches.",
 )
 @click.option("--not", "negatives", multiple=True, metavar="QUERY", help="Away from this one.")
 @click.option("--crop", type=CropBox(), help="Search for this region of the image, in pixels.")
@@ -77,6 +84,19 @@ class CropBox(click.ParamType[tuple[int, int, int, int]]):
     "--html", "page", type=click.Path(dir_okay=False), metavar="FILE", help="Write a self-contained page."
 )
 @force_option
+@click.option(
+    "--copy-to",
+    type=click.Path(file_okay=False),
+    metavar="FOLDER",
+    help="Copy the matches into FOLDER; nothing there is replaced.",
+)
+@click.option(
+    "--link-to",
+    type=click.Path(file_okay=False),
+    metavar="FOLDER",
+    help="Make links to the matches in FOLDER; nothing there is replaced.",
+)
+@click.option("--preview", is_flag=True, help="Show the matches as pictures in the terminal.")
 @click.option("--open", "open_best", is_flag=True, help="Show the best match in the system's viewer.")
 @click.option("--paths", "only_paths", is_flag=True, help="Print bare paths, one a line.")
 @device_option
@@ -101,6 +121,9 @@ def search(
     sheet: str | None,
     page: str | None,
     force: bool,
+    copy_to: str | None,
+    link_to: str | None,
+    preview: bool,
     open_best: bool,
     only_paths: bool,
     device: Device,
@@ -121,6 +144,8 @@ def search(
       vitsearch search 2:"golden retriever" ./pool.jpg --not fruit
       vitsearch search https://example.org/cat.jpg
       vitsearch search street.jpg --crop 120,80,300,400 --in ~/Pictures/2024
+      vitsearch search cat.jpg --preview
+      vitsearch search cat.jpg --limit 50 --only-matches --copy-to cats
       curl -s https://example.org/cat.jpg | vitsearch search - --sheet found.png
       vitsearch search --label beach --head places --after 2024
       vitsearch search cat.jpg --store milvus://cluster:19530/photos
@@ -137,12 +162,10 @@ def search(
         raise click.UsageError("give an image or words, or --label with --head")
     terms, away = [parse_term(query) for query in queries], [parse_term(query) for query in negatives]
     images = _files(terms)
-    session.check_outputs(
-        (sheet, "sheet"),
-        (page, "page"),
-        inputs=(*images, *_files(away)),
-        force=force,
+    answer = Answer(
+        sheet, page, force, copy_to, link_to, preview, open_best, only_paths=only_paths, as_json=as_json
     )
+    answer.check(session, (*images, *_files(away)))
     with session.open(device=device) as library, _store(store, token) as asked:
         if label is not None and head is not None:
             result = _search_label(library, asked, label, head, k=k, criteria=where)
@@ -160,25 +183,25 @@ def search(
                 exact=exact,
                 store=asked,
             )
-    shown_queries = [Path(image).absolute() for image in images]
-    if as_json:
-        print_json(result)
-    elif only_paths:
-        _print_paths(result)
-    else:
-        _print_table(result)
-    if sheet:
-        from vitsearch.pages.contact_sheet import write_contact_sheet
+        answer.print(result, library)
+        if not result.results and not as_json:
+            say(_why_nothing(library, asked, where, label, include_self, only_matches), err=True)
+    answer.deliver(result, [Path(image).absolute() for image in images])
 
-        write_contact_sheet(result, shown_queries, Path(sheet), force=force)
-        say(f"contact sheet: {shown(str(Path(sheet).absolute()))}", err=True)
-    if page:
-        from vitsearch.pages.results import write_result_page
 
-        write_result_page(result, shown_queries, Path(page), force=force)
-        say(f"page: {shown(str(Path(page).absolute()))}", err=True)
-    if open_best and result.results:
-        click.launch(str(result.results[0].path))
+def _why_nothing(
+    library: Library,
+    store: MilvusSearch | None,
+    where: Filter,
+    label: str | None,
+    include_self: bool,
+    only_matches: bool,
+) -> str:
+    if store is not None:
+        return "no photo matches"
+    from vitsearch.cli.nothing_found import why_nothing
+
+    return why_nothing(library, where, label=label, only_matches=only_matches, include_self=include_self)
 
 
 def _files(terms: Sequence[Weighted]) -> list[str]:
@@ -215,24 +238,3 @@ def _store(address: str | None, token: str | None) -> AbstractContextManager[Mil
     from vitsearch.engines.milvus.search import MilvusSearch
 
     return MilvusSearch(Address.parse(address, token=token))
-
-
-def _print_paths(result: SearchResult) -> None:
-    for match in result.results:
-        path = str(match.path)
-        # A program gets the bytes of a name, a terminal nothing that it would act on.
-        if sys.stdout.isatty():
-            say(path)
-        else:
-            click.echo(path.encode("utf-8", "surrogateescape"))
-
-
-def _print_table(result: SearchResult) -> None:
-    floor = result.matches_above
-    for match in result.results:
-        copies = f"  (+{len(match.other_paths)} more)" if match.other_paths else ""
-        say(f"{match.score:6.3f}  {match.percentile:5.1f} %  {shown(str(match.path))}{copies}")
-    if not result.results:
-        say("no photo matches", err=True)
-    elif floor is not None and result.results[0].score < floor:
-        say(f"nothing here stands out: a real match would score above {floor:.3f}", err=True)

@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 
 
 @click.command()
+@click.option("--forecast", is_flag=True, help="Say too what the library will need when it has grown.")
 @json_option
 @pass_session
-def status(session: Session, as_json: bool) -> None:
-    """Say what the library holds, whether its caches are current, and what it will need when it has grown."""
+def status(session: Session, forecast: bool, as_json: bool) -> None:
+    """Say what the library holds, and whether its caches are current."""
     with session.open() as library:
-        state, forecasts = library.status(thumbnails=True), library.forecast()
+        state = library.status(thumbnails=True)
+        forecasts = library.forecast() if forecast or as_json else ()
     if as_json:
         print_json(
             {**{field.name: getattr(state, field.name) for field in fields(state)}, "forecast": forecasts}

@@ -92,6 +92,8 @@ def as_match(photo: PhotoRow, score: float, percentile: float) -> Match:
         taken=photo.facts.taken,
         camera=photo.facts.camera,
         other_paths=photo.paths[1:],
+        latitude=photo.facts.latitude,
+        longitude=photo.facts.longitude,
     )
 
 

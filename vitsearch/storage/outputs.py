@@ -199,7 +199,7 @@ class Output:
         """Say why an existing file must stay, or nothing."""
         if any(_is_same(target, given) for given in self.inputs):
             return "it is an input of this command; choose another name"
-        if _belongs_to_library(target):
+        if belongs_to_library(target):
             return "it belongs to a library; choose another name"
         if self.kind == "plan":
             return "it exists already: give the plan another name, or remove that file"
@@ -261,7 +261,8 @@ def _is_same(target: Path, given: Path) -> bool:
         return real_path(given) == target
 
 
-def _belongs_to_library(target: Path) -> bool:
+def belongs_to_library(target: Path) -> bool:
+    """Whether a file at this path would be one of those that a library keeps."""
     for folder in target.parents:
         marks = (folder / LIBRARY_FILE, folder / PRIVATE_FOLDER / MARK, folder / MARK)
         if any(mark.is_file() for mark in marks) and Layout.of(folder).owns(target):

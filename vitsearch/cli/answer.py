@@ -1,0 +1,117 @@
+"""What becomes of a search's answer: lines, a document, pictures, pages, copies, a viewer."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vitsearch.cli.matches import print_matches
+from vitsearch.cli.output import plural, print_json, say, shown
+from vitsearch.cli.preview import check_preview
+from vitsearch.cli.viewer import show_file
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vitsearch.cli.session import Session
+    from vitsearch.library import Library
+    from vitsearch.records import SearchResult
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the options of `search` ask to be done with its answer."""
+
+    sheet: str | None
+    page: str | None
+    force: bool
+    copy_to: str | None
+    link_to: str | None
+    preview: bool
+    open_best: bool
+    only_paths: bool
+    as_json: bool
+
+    def check(self, session: Session, inputs: Sequence[str]) -> None:
+        """See to it that all of it can be done, which is better known before the search than after it.
+
+        Raises:
+            UsageError: two options contradict each other.
+            VitsearchError: something cannot be written or shown.
+
+        """
+        session.check_outputs((self.sheet, "sheet"), (self.page, "page"), inputs=inputs, force=self.force)
+        for folder, _ in self._folders():
+            from vitsearch.storage.collecting import check_folder
+
+            check_folder(folder)
+        if self.preview:
+            check_preview(plain=self.as_json or self.only_paths)
+
+    def print(self, result: SearchResult, library: Library) -> None:
+        """Print the matches as a document, as bare paths, or for a person."""
+        if self.as_json:
+            print_json(result)
+        elif self.only_paths:
+            _print_paths(result)
+        else:
+            print_matches(result, roots=_roots(library), preview=self.preview)
+            floor = result.matches_above
+            if result.results and floor is not None and result.results[0].score < floor:
+                say(f"nothing here stands out: a real match would score above {floor:.3f}", err=True)
+
+    def deliver(self, result: SearchResult, queries: Sequence[Path]) -> None:
+        """Write, copy and open what was asked for; the exit status is 1 where a photo could not be copied."""
+        if self.sheet:
+            from vitsearch.pages.contact_sheet import write_contact_sheet
+
+            write_contact_sheet(result, queries, Path(self.sheet), force=self.force)
+            say(f"contact sheet: {shown(str(Path(self.sheet).absolute()))}", err=True)
+        if self.page:
+            from vitsearch.pages.results import write_result_page
+
+            write_result_page(result, queries, Path(self.page), force=self.force)
+            say(f"page: {shown(str(Path(self.page).absolute()))}", err=True)
+        complete = [_collect(result, folder, link=link) for folder, link in self._folders()]
+        if self.open_best and result.results:
+            show_file(result.results[0].path)
+        if not all(complete):
+            sys.exit(1)
+
+    def _folders(self) -> list[tuple[Path, bool]]:
+        asked = ((self.copy_to, False), (self.link_to, True))
+        return [(Path(folder).absolute(), link) for folder, link in asked if folder is not None]
+
+
+def _print_paths(result: SearchResult) -> None:
+    for match in result.results:
+        path = str(match.path)
+        # A program gets the bytes of a name, a terminal nothing that it would act on.
+        if sys.stdout.isatty():
+            say(path)
+        else:
+            click.echo(path.encode("utf-8", "surrogateescape"))
+
+
+def _roots(library: Library) -> list[Path]:
+    """Return the indexed folders; none where a store answered and there is no library."""
+    if not library.layout.database.exists():
+        return []
+    return [root.path for root in library.catalog.roots()]
+
+
+def _collect(result: SearchResult, folder: Path, *, link: bool) -> bool:
+    """Bring the matches into a folder; say what became of them, and whether all are there."""
+    from vitsearch.storage.collecting import collect
+
+    made = collect([match.path for match in result.results], folder, link=link)
+    told = f"{plural(len(made.written), 'link' if link else 'copy', 'links' if link else 'copies')} in "
+    told += shown(str(made.folder))
+    say(told + (f"; {len(made.there):,} there already" if made.there else ""), err=True)
+    for failed in made.failed:
+        say(f"not collected: {shown(str(failed.path))}: {shown(failed.reason)}", err=True)
+    return not made.failed

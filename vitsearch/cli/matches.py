@@ -1,0 +1,109 @@
+"""The answers of a search as lines: plain for a pipe; for a person short paths, links, dates, and where matches end."""
+
+from __future__ import annotations
+
+from itertools import repeat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vitsearch.cli.output import say, shown
+from vitsearch.cli.preview import shown_pictures
+from vitsearch.cli.terminal import Terminal, cells, fitted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from vitsearch.records import Match, SearchResult
+
+_SCORES = 17
+_GAP = 2
+_LEAST_FOR_A_PATH = 20
+
+
+def print_matches(
+    result: SearchResult, *, roots: Iterable[Path], preview: bool = False, terminal: Terminal | None = None
+) -> None:
+    """Print one line a match, best first: a pipe gets whole paths and nothing that only a person needs.
+
+    With `preview`, its picture stands above each line.
+    """
+    terminal = terminal or Terminal.of()
+    if not terminal.is_terminal:
+        for match in result.results:
+            say(f"{_scores(match)}  {shown(str(match.path))}{_copies(match)}")
+        return
+    names = [shown(name) for name in short_paths([match.path for match in result.results], roots)]
+    facts = _facts_with_room(result.results, names, terminal.columns - _SCORES)
+    room = terminal.columns - _SCORES
+    floor = result.matches_above
+    ended = floor is None or not result.results or result.results[0].score < floor
+    pictures = shown_pictures([match.path for match in result.results]) if preview else repeat(None)
+    for match, name, fact, show in zip(result.results, names, facts, pictures, strict=False):
+        if show is not None:
+            show()
+        weak = floor is not None and match.score < floor
+        if weak and not ended:
+            ended = True
+            click.echo(terminal.styled(f"{'':{_SCORES}}(from here on nothing stands out)", "faint"))
+        copies = _copies(match)
+        width = max(_LEAST_FOR_A_PATH, room - cells(copies) - (cells(fact) + _GAP if fact else 0))
+        path = fitted(name, width)
+        line = f"{terminal.styled(_scores(match), 'faint' if weak else 'bold')}  "
+        line += terminal.link(path, match.path) + terminal.styled(copies, "faint")
+        if fact:
+            line += " " * (room - cells(path) - cells(copies) - cells(fact)) + terminal.styled(fact, "faint")
+        # Made of parts that `shown` has made harmless, and of escapes of our own.
+        click.echo(line, color=terminal.colours or terminal.links or None)
+
+
+def short_paths(paths: Sequence[Path], roots: Iterable[Path]) -> list[str]:
+    """Return paths as people name them: below the working directory, or from an indexed folder's own name on.
+
+    A folder whose name another one has too is written in full.
+    """
+    known = list(roots)
+    here = Path.cwd()
+    names = [root.name for root in known]
+    return [_short(path, here, [root for root in known if names.count(root.name) == 1]) for path in paths]
+
+
+def _short(path: Path, here: Path, roots: Sequence[Path]) -> str:
+    if path.is_relative_to(here) and here != Path(here.anchor):
+        return str(path.relative_to(here))
+    for root in roots:
+        if path.is_relative_to(root) and root.name:
+            return str(Path(root.name) / path.relative_to(root))
+    return str(path)
+
+
+def _scores(match: Match) -> str:
+    return f"{match.score:6.3f}  {match.percentile:5.1f} %"
+
+
+def _copies(match: Match) -> str:
+    return f"  (+{len(match.other_paths)} more)" if match.other_paths else ""
+
+
+def _facts_with_room(matches: Sequence[Match], names: Sequence[str], room: int) -> list[str]:
+    """Return what stands at the end of each line: date and place, or the date, or nothing, the same for all lines."""
+    widest = max(
+        (cells(name) + cells(_copies(each)) for name, each in zip(names, matches, strict=True)), default=0
+    )
+    dates = [(match.taken or "")[:10] for match in matches]
+    places = [_place(match) for match in matches]
+    both = [
+        f"{date:10}  {place:>17}" if any(places) else date for date, place in zip(dates, places, strict=True)
+    ]
+    for facts in (both, dates):
+        if any(fact.strip() for fact in facts) and widest + _GAP + max(map(cells, facts)) <= room:
+            return facts
+    return [""] * len(matches)
+
+
+def _place(match: Match) -> str:
+    if match.latitude is None or match.longitude is None:
+        return ""
+    north, east = "NS"[match.latitude < 0], "EW"[match.longitude < 0]
+    return f"{abs(match.latitude):.2f}°{north} {abs(match.longitude):.2f}°{east}"

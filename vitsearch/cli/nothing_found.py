@@ -1,0 +1,46 @@
+"""Why a search found nothing, in one line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vitsearch.cli.output import plural, shown
+
+if TYPE_CHECKING:
+    from vitsearch.library import Library
+    from vitsearch.storage.filters import Filter
+
+
+def why_nothing(
+    library: Library, where: Filter, *, label: str | None = None, only_matches: bool, include_self: bool
+) -> str:
+    """Return why a search of this library had no answer, and what to do about it."""
+    state = library.status()
+    offline = [shown(str(root.path)) for root in state.roots if not root.online]
+    if not state.photos:
+        if state.unreadable:
+            return (
+                f"no photo in the indexed folders could be read ({plural(state.unreadable, 'file')}): "
+                "run `vitsearch index --retry` to see why"
+            )
+        return "the library holds no photos: run `vitsearch index FOLDER`"
+    kept = library.catalog.select(where)
+    if not len(kept):
+        return (
+            f"none of the {plural(state.photos, 'photo')} in the library is what --in, --after, --before, --camera, "
+            "--keyword and --rating ask for: leave one of them out"
+        )
+    if not any(photo.paths for photo in library.catalog.photos(kept.tolist()).values()):
+        if offline:
+            return (
+                f"{plural(len(kept), 'photo')} would be searched, and all are on drives that are not mounted: "
+                f"{', '.join(offline)}"
+            )
+        return f"all {plural(len(kept), 'photo')} to search are missing: run `vitsearch index` to look again"
+    if label is not None:
+        return f"no photo has the label {shown(label)}"
+    if only_matches:
+        return "nothing stands out from the library: leave --only-matches out to see the nearest photos"
+    if not include_self:
+        return "the only photos to search are the query itself: add --include-self to see them"
+    return "no photo matches"

@@ -1,0 +1,116 @@
+"""Photos that were found, copied or linked into one folder. What is there already stays as it is."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vitsearch.errors import OutputError
+from vitsearch.records import UnreadableFile
+from vitsearch.storage.atomic import Draft, sync_folder
+from vitsearch.storage.outputs import belongs_to_library
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What became of the photos: new names in the folder, those that were there before, and those that failed."""
+
+    folder: Path
+    written: tuple[Path, ...]
+    there: tuple[Path, ...]
+    failed: tuple[UnreadableFile, ...]
+
+
+def check_folder(folder: Path) -> None:
+    """See to it that photos can be collected in a folder, which is made where only it is missing.
+
+    Raises:
+        OutputError: it cannot be, or belongs to a library.
+
+    """
+    if belongs_to_library(folder / "photo"):
+        raise OutputError(
+            f"cannot collect photos in {folder}: it belongs to a library; choose another folder"
+        )
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {folder}: {error.strerror or error}") from error
+
+
+def collect(photos: Iterable[Path], folder: Path, *, link: bool = False) -> Collected:
+    """Copy photos into a folder, or link to them there, under their own names.
+
+    Nothing is ever replaced: where another file has the name, the new one becomes `name (2).jpg`. A photo that is there
+    already, by its content or as a link to it, is not brought again. Copies keep the times of their files.
+
+    Raises:
+        OutputError: the folder cannot be made, or belongs to a library.
+
+    """
+    check_folder(folder)
+    written: list[Path] = []
+    there: list[Path] = []
+    failed: list[UnreadableFile] = []
+    for photo in photos:
+        try:
+            target, new = _bring(photo, folder, link=link)
+        except OSError as error:
+            failed.append(UnreadableFile(photo, error.strerror or str(error)))
+            continue
+        (written if new else there).append(target)
+    sync_folder(folder)
+    return Collected(folder, tuple(written), tuple(there), tuple(failed))
+
+
+def _bring(photo: Path, folder: Path, *, link: bool) -> tuple[Path, bool]:
+    number = 1
+    while True:
+        name = photo.name if number == 1 else f"{photo.stem} ({number}){photo.suffix}"
+        target = folder / name
+        if os.path.lexists(target):
+            if _is_there(photo, target, link=link):
+                return target, False
+            number += 1
+            continue
+        try:
+            _link(photo, target) if link else _copy(photo, target)
+        except FileExistsError:
+            continue  # another program has just made it: see what it is
+        return target, True
+
+
+def _is_there(photo: Path, target: Path, *, link: bool) -> bool:
+    """Whether a name in the folder stands for this photo."""
+    if link or target.is_symlink():
+        return target.is_symlink() and link and os.path.realpath(target) == os.path.realpath(photo)
+    if not target.is_file() or target.stat().st_size != photo.stat().st_size:
+        return False
+    with photo.open("rb") as one, target.open("rb") as other:
+        while block := one.read(1 << 20):
+            if other.read(1 << 20) != block:
+                return False
+    return True
+
+
+def _link(photo: Path, target: Path) -> None:
+    target.symlink_to(photo)
+
+
+def _copy(photo: Path, target: Path) -> None:
+    with photo.open("rb") as source:
+        draft = Draft(target)
+        try:
+            shutil.copyfileobj(source, draft.file, 1 << 20)
+            draft.finish()
+            shutil.copystat(photo, draft.path)
+            draft.publish(new=True)
+        except BaseException:
+            draft.discard()
+            raise
