@@ -13,7 +13,7 @@ import click
 import pytest
 
 import vitsearch
-from scripts import make_python_reference
+from scripts import make_python_reference, record_terminal
 from scripts.make_cli_reference import PAGE, reference
 from vitsearch.cli import cli
 
@@ -62,6 +62,11 @@ def test_every_command_has_help_and_stands_in_the_reference(command):
 
 def test_the_command_reference_is_current():
     assert PAGE.read_text(encoding="utf-8") == reference()
+
+
+def test_the_recording_of_the_terminal_holds_each_of_its_commands():
+    page = record_terminal.PAGE.read_text(encoding="utf-8")
+    assert re.findall(r"^\$ (.*)$", page, re.M) == list(record_terminal.COMMANDS)
 
 
 def test_the_python_reference_is_current():

@@ -36,6 +36,7 @@ from vitsearch.records import (
     UnreadableFile,
     UsedSpace,
 )
+from vitsearch.searching.ahead import Ahead
 from vitsearch.searching.matches import MatchOptions, find_matches, query_direction
 from vitsearch.searching.queries import Crop, EmbeddedQuery, Example, QueryImage, vector_query
 from vitsearch.searching.terms import Weighted, Words, weighted
@@ -897,11 +898,15 @@ class Library:
             stored = next((row for row in rows if row is not None), None)
             if stored is not None:
                 return EmbeddedQuery(query.name, hashes, stored)
-            # Before the model is loaded: what is wrong with the image is said at once.
             if space.is_imported:
                 self.backbone(space)  # which says that how it sees a photo is not known
-            pixels = query.prepared(space.preprocessing, crop)
-        return EmbeddedQuery(query.name, hashes, self.backbone(space).embed_batch(pixels[None]).rows[0])
+            # The model is loaded, mostly in C++, while the photo is decoded and what searches is imported.
+            with Ahead(partial(self.backbone, space)) as loading:
+                pixels = query.prepared(space.preprocessing, crop)
+                if self._opened is not None:  # and no store answers
+                    _import_search()
+                backbone = loading.result()
+        return EmbeddedQuery(query.name, hashes, backbone.embed_batch(pixels[None]).rows[0])
 
     def _stored_row(self, space_id: int, space: Space, photo_hash: bytes) -> Vector | None:
         known = self.catalog.photo_id(photo_hash)
@@ -939,6 +944,15 @@ class Library:
             if root.path in (path, Path(folder)):
                 return root
         raise LibraryError(f"{path} is not a folder that was indexed: see `vitsearch roots list`")
+
+
+def _import_search() -> None:
+    """Import what answers a query, which it would do a moment later anyway."""
+    from vitsearch.neighbours.cache import SearchCache
+    from vitsearch.neighbours.faiss_index import import_faiss
+
+    del SearchCache
+    import_faiss()
 
 
 def _check_sample(files: Sequence[tuple[str, int]], root: Root, folder: Path) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from conftest import SAMPLES, MeanColour
 from PIL import Image
-from terminal_screen import on_terminal, screen
 
+from scripts.terminal_screen import on_terminal, screen
 from vitsearch.cli.matches import print_matches, short_paths
 from vitsearch.cli.terminal import Terminal, cells, fitted
 from vitsearch.library import Library

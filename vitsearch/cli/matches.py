@@ -41,12 +41,12 @@ def print_matches(
     ended = floor is None or not result.results or result.results[0].score < floor
     pictures = shown_pictures([match.path for match in result.results]) if preview else repeat(None)
     for match, name, fact, show in zip(result.results, names, facts, pictures, strict=False):
-        if show is not None:
-            show()
         weak = floor is not None and match.score < floor
         if weak and not ended:
             ended = True
             click.echo(terminal.styled(f"{'':{_SCORES}}(from here on nothing stands out)", "faint"))
+        if show is not None:
+            show()
         copies = _copies(match)
         width = max(_LEAST_FOR_A_PATH, room - cells(copies) - (cells(fact) + _GAP if fact else 0))
         path = fitted(name, width)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vitsearch.neighbours.faiss_index import _faiss
+from vitsearch.neighbours.faiss_index import import_faiss
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -25,7 +25,7 @@ def k_means(
     The same rows have the same clusters. `begin`: centroids to start from, so that clusters of yesterday stay what they
     are when photos come. FAISS trains on 256 rows a cluster at most.
     """
-    faiss = _faiss()
+    faiss = import_faiss()
     count = min(count, len(rows))
     means = faiss.Kmeans(
         rows.shape[1], count, niter=_ROUNDS, seed=_SEED, spherical=True, min_points_per_centroid=1

@@ -49,7 +49,7 @@ GOOD_ENOUGH = 0.999
 NO_GAIN = 0.0005
 
 
-def _faiss() -> Any:  # noqa: ANN401
+def import_faiss() -> Any:  # noqa: ANN401
     """Import FAISS when it is first needed; its type stubs know too few of its names to check against."""
     import faiss
 
@@ -63,7 +63,7 @@ def _threads_for(tasks: int) -> Iterator[None]:
     Waiting for threads that have nothing to do costs milliseconds on a busy machine. OpenMP keeps this setting per
     calling thread, so that nobody else is affected.
     """
-    faiss = _faiss()
+    faiss = import_faiss()
     usual = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(max(1, min(tasks, usual)))
     try:
@@ -74,7 +74,7 @@ def _threads_for(tasks: int) -> Iterator[None]:
 
 def _view(rows: Half) -> Any:  # noqa: ANN401
     """Make a FAISS flat index over rows that stay where they are."""
-    faiss = _faiss()
+    faiss = import_faiss()
     index = faiss.IndexScalarQuantizer(
         rows.shape[1], faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
     )
@@ -109,7 +109,7 @@ class Subset:
     @cached_property
     def selector(self) -> Any:  # noqa: ANN401
         """The same for FAISS."""
-        faiss = _faiss()
+        faiss = import_faiss()
         if self._mask is None:
             self._mask = np.zeros(self.total, dtype=bool)
             self._mask[self.slots] = True
@@ -140,7 +140,7 @@ class RowIndex:
     @cached_property
     def _refined(self) -> Any:  # noqa: ANN401
         assert self.cells is not None
-        return _faiss().IndexRefine(self.cells.index, _view(self.rows[: self.cells.count]))
+        return import_faiss().IndexRefine(self.cells.index, _view(self.rows[: self.cells.count]))
 
     @cached_property
     def _tail(self) -> RowIndex:
@@ -187,7 +187,7 @@ class RowIndex:
             scores, places = _view(self.rows[kept.slots]).search(queries, k)
             slots = kept.slots[places]
         else:
-            parameters = _faiss().SearchParameters(sel=kept.selector)
+            parameters = import_faiss().SearchParameters(sel=kept.selector)
             scores, slots = self._flat.search(queries, k, params=parameters)
         return scores, slots
 
@@ -252,19 +252,19 @@ class RowIndex:
 
 
 def _parameters(nprobe: int, factor: float, selector: Any) -> Any:  # noqa: ANN401
-    faiss = _faiss()
+    faiss = import_faiss()
     return faiss.IndexRefineSearchParameters(k_factor=factor, base_index_params=_probing(nprobe, selector))
 
 
 def _probing(nprobe: int, selector: Any = None) -> Any:  # noqa: ANN401
-    faiss = _faiss()
+    faiss = import_faiss()
     cells = faiss.SearchParametersIVF(nprobe=nprobe, sel=selector)
     return faiss.SearchParametersPreTransform(index_params=cells)
 
 
 def _search_blocks(rows: Half, queries: Single, k: int, members: Slots | None) -> Found:
     """Search many queries at once: blocks of rows are widened to float32, where FAISS multiplies with BLAS."""
-    faiss = _faiss()
+    faiss = import_faiss()
     best = faiss.ResultHeap(len(queries), k, keep_max=True)
     for start in range(0, len(rows) if members is None else len(members), BLOCK_ROWS):
         if members is None:
@@ -307,12 +307,12 @@ class Cells:
     @property
     def size(self) -> int:
         """The number of cells."""
-        return int(_faiss().downcast_index(self.index.index).nlist)
+        return int(import_faiss().downcast_index(self.index.index).nlist)
 
     @classmethod
     def train(cls, rows: Half) -> Cells:
         """Choose cells and codes from a sample of rows (n, d), add all rows, and measure what a search finds."""
-        faiss = _faiss()
+        faiss = import_faiss()
         count, dimension = rows.shape
         shape = CellShape.of(count, dimension)
         quantizer = faiss.IndexFlatIP(dimension)
@@ -355,7 +355,7 @@ class Cells:
     @classmethod
     def read(cls, path: Path, *, trained: int, points: tuple[OperatingPoint, ...]) -> Cells:
         """Read what `write` wrote. FAISS trusts the content, so check it first."""
-        return cls(_faiss().read_index(str(path)), trained=trained, points=points)
+        return cls(import_faiss().read_index(str(path)), trained=trained, points=points)
 
     def write(self, path: Path) -> None:
         """Write centroids and codes into a FAISS file.
@@ -366,7 +366,7 @@ class Cells:
         """
         try:
             create_file(path)
-            _faiss().write_index(self.index, str(path))
+            import_faiss().write_index(self.index, str(path))
         except RuntimeError as error:  # FAISS's own words hold the line of its source
             path.unlink(missing_ok=True)
             raise OSError(errno.ENOSPC, f"{path.name} could not be written in full") from error
@@ -374,7 +374,7 @@ class Cells:
 
 def _spherical_means(training: Single, cells: int) -> Single:
     """Return the centroids of cells, (cells, d) unit rows, by k-means on the sphere."""
-    faiss = _faiss()
+    faiss = import_faiss()
     means = faiss.Kmeans(
         training.shape[1], cells, niter=KMEANS_ROUNDS, spherical=True, min_points_per_centroid=1
     )
