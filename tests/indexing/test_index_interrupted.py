@@ -13,6 +13,7 @@ from conftest import MeanColour, figures, places
 
 from vitsearch.errors import LibraryBusy, LibraryError
 from vitsearch.library import Library
+from vitsearch.storage.catalog import Catalog
 
 # An index run in a process of its own, slow enough to be caught in the middle. It says what is committed.
 SLOW_RUN = """
@@ -94,6 +95,23 @@ def test_an_interrupted_run_keeps_its_commits_and_the_next_one_continues(tmp_pat
         assert not report.interrupted
         assert figures(report) == {"photos": 40, "files": 40, "embedded": 28, "unchanged": 12}
         assert places(library, photos / "00.png") == sorted(photos.iterdir())
+
+
+def test_ctrl_c_between_a_commit_and_its_count_loses_no_count(tmp_path, photos, monkeypatch):
+    real, commits = Catalog.store, []
+
+    def interrupted(self, *batch):
+        added = real(self, *batch)
+        commits.append(added)
+        if len(commits) == 2:
+            signal.raise_signal(signal.SIGINT)
+        return added
+
+    monkeypatch.setattr(Catalog, "store", interrupted)
+    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+        report = library.index([photos])
+        assert report.interrupted
+        assert 8 <= report.embedded == sum(commits) == len(stored_vectors(tmp_path / "library")) < 40
 
 
 def test_an_interrupted_run_marks_nothing_missing_and_prunes_nothing(tmp_path, photos, picture):

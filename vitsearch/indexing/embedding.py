@@ -139,11 +139,17 @@ class Embedder:
         """
         if not todo:
             return
-        with Decoders(min(self._workers, 1 + len(todo) // _FILES_PER_PROCESS)) as decoders:
+        # Commits have a thread of their own, where Ctrl-C never comes between a commit and its count; it is waited for.
+        with (
+            ThreadPoolExecutor(1, thread_name_prefix="vitsearch-commit") as committer,
+            Decoders(min(self._workers, 1 + len(todo) // _FILES_PER_PROCESS)) as decoders,
+        ):
             decoders.start()  # while the model is loaded
-            self._run(run, todo, decoders)
+            self._run(run, todo, decoders, committer)
 
-    def _run(self, run: int, todo: Sequence[_File], decoders: Decoders) -> None:
+    def _run(
+        self, run: int, todo: Sequence[_File], decoders: Decoders, committer: ThreadPoolExecutor
+    ) -> None:
         backbone = self._load()
         backbone.expect(len(todo))
         started: deque[_Batch] = deque()
@@ -161,10 +167,10 @@ class Embedder:
                 started.append(self._started(backbone, readable, rejected, done))
                 readable, rejected, waiting = [], [], 0
                 while len(started) > backbone.in_flight:
-                    self._commit(run, started[0])
+                    self._commit(run, started[0], committer)
                     self._on_progress(Progress("embed", started.popleft().done, len(todo)))
         for batch in (*started, self._started(backbone, readable, rejected, len(todo))):
-            self._commit(run, batch)
+            self._commit(run, batch, committer)
         self._on_progress(Progress("embed", len(todo), len(todo)))
 
     def _read_ahead(
@@ -282,7 +288,7 @@ class Embedder:
         wait = backbone.start([file.pixels for file in chosen if file.pixels is not None])
         return _Batch(done, readable, rejected, chosen, wait)
 
-    def _commit(self, run: int, batch: _Batch) -> None:
+    def _commit(self, run: int, batch: _Batch, committer: ThreadPoolExecutor) -> None:
         embeddings, chosen, rejected = batch.wait(), batch.chosen, batch.rejected
         position = {id(file): index for index, file in enumerate(chosen)}
         usable = np.isfinite(embeddings.norms) & (embeddings.norms > 0)
@@ -309,6 +315,9 @@ class Embedder:
                     file.earlier_hash,
                 )
             )
+        committer.submit(self._store, run, ready, rejected).result()
+
+    def _store(self, run: int, ready: Sequence[ReadableFile], rejected: Sequence[RejectedFile]) -> None:
         if ready or rejected:
             with self._lock:
                 self.embedded += self._catalog.store(run, self._space, ready, rejected)
