@@ -30,8 +30,8 @@ def directory(entries, start):
     return head + struct.pack("<I", 0) + extra
 
 
-def dng(image, *, preview=True, orientation=1, taken="2021:06:05 04:03:02", quality=90):
-    """Return the bytes of a DNG of an upright RGB image as stored, with even sides."""
+def dng(image, *, preview=True, orientation=1, taken="2021:06:05 04:03:02", quality=90, data_last=False):
+    """Return the bytes of a DNG of an upright RGB image as stored, with even sides; `data_last`: without a preview."""
     linear = (np.asarray(image.convert("RGB"), np.float32) / 255) ** 2.2
     height, width = linear.shape[:2]
     mosaic = np.empty((height, width), np.uint16)
@@ -43,9 +43,9 @@ def dng(image, *, preview=True, orientation=1, taken="2021:06:05 04:03:02", qual
         buffer = io.BytesIO()
         image.convert("RGB").save(buffer, "JPEG", quality=quality)
         jpeg = buffer.getvalue()
-    sensor_at = 16
+    sensor_at = 4096 if data_last else 16
     jpeg_at = sensor_at + len(sensor)
-    raw_at = jpeg_at + len(jpeg) + len(jpeg) % 2
+    raw_at = 16 if data_last else jpeg_at + len(jpeg) + len(jpeg) % 2
     one = (1, 1)
     shot = [(36867, 2, taken.encode() + b"\0")]
     raw_tags = [
@@ -108,6 +108,8 @@ def dng(image, *, preview=True, orientation=1, taken="2021:06:05 04:03:02", qual
     at += len(inner)
     main = directory([*first, *colours, (34665, 4, [exif_at])], at)
     body = sensor + jpeg + b"\0" * (len(jpeg) % 2) + b"".join(pieces) + main
+    if data_last:
+        body = (b"".join(pieces) + main).ljust(sensor_at - 16, b"\0") + sensor
     return b"II*\0" + struct.pack("<I", at) + b"\0" * 8 + body
 
 

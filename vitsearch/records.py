@@ -95,8 +95,8 @@ class IndexReport:
     computed in this run; `unchanged`: readable files skipped by size and time; `moved`: files recognised by content at
     a new path; `missing`: files known but not there; `offline`: files on roots, or on drives
     inside of them, that are not there now, left as they are; `left_out`: files that are no photos; `remarks`: photos of
-    this run with notes that could not be read; `also`: what was done for spaces beside the main one, which the other
-    figures do not count.
+    this run with notes that could not be read, or with a high dynamic range, which is not kept; `also`: what was done
+    for spaces beside the main one, which the other figures do not count.
     """
 
     photos: int

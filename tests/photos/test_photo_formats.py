@@ -147,6 +147,16 @@ def test_a_dng_is_known_by_what_is_in_it():
     assert parse_photo(data, name="renamed.tif").facts.format == "DNG"
 
 
+@pytest.mark.parametrize("kept", [0.3, 0.9])
+def test_a_raw_file_whose_sensor_data_ends_early_is_truncated_and_not_black(kept, capfd):
+    # The directories first, as cameras write them: all but the end of the sensor's data is there.
+    data = dng(scene(240, 160), preview=False, data_last=True)
+    assert likeness(parse_photo(data, name="a.dng").pixels(), scene(240, 160)) > 0.98
+    with pytest.raises(UnreadablePhoto, match="truncated"):
+        parse_photo(data[: len(data) - int(240 * 160 * 2 * (1 - kept))], name="a.dng").pixels()
+    assert capfd.readouterr().err == ""
+
+
 def test_a_damaged_raw_file_has_a_reason():
     data = dng(scene(240, 160), preview=False)
     for part in (data[: len(data) // 2], data[:12] + bytes(len(data) - 12)):

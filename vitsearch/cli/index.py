@@ -233,7 +233,7 @@ def _print_report(report: IndexReport, *, verbose: bool = False) -> None:
         say(f"left out: {kinds}", err=True)
     if report.remarks and not verbose:
         say(
-            f"{plural(len(report.remarks), 'photo')} with notes that could not be read: -v names them",
+            f"{plural(len(report.remarks), 'photo')} with damaged notes or a high dynamic range: -v names them",
             err=True,
         )
     for remark in report.remarks if verbose else ():

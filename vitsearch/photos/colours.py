@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -18,16 +19,45 @@ _PROBE_STEPS = 9
 # What scanners and microscopes with converters of 10 and 12 bits leave in files of 16 bits.
 _DEPTHS = (1023, 4095)
 
+LINEAR, PQ, HLG = 8, 16, 18
+"""Transfer functions of H.273, table 3."""
+GAMMAS = {4: 2.2, 5: 2.8}
+_WIDE_PRIMARIES = frozenset((9, 11, 12))
 
-def to_rgb(image: Image, colours: Colours, *, least: int | None = None) -> Image:
+
+@dataclass(frozen=True, slots=True)
+class SignalledColours:
+    """Code points (ITU-T H.273) by which a file without an ICC profile names its primaries and transfer function."""
+
+    primaries: int
+    transfer: int
+
+    @property
+    def hdr(self) -> str | None:
+        """Which kind of high dynamic range it is, if it is one."""
+        return {PQ: "PQ", HLG: "HLG"}.get(self.transfer)
+
+    @property
+    def is_srgb(self) -> bool:
+        """Whether numbers can be taken for sRGB: screens show television's curve alike, and so what is not known."""
+        return self.primaries not in _WIDE_PRIMARIES and self.transfer not in (LINEAR, PQ, HLG, *GAMMAS)
+
+
+def to_rgb(
+    image: Image, colours: Colours, *, least: int | None = None, signalled: SignalledColours | None = None
+) -> Image:
     """Turn a decoded image of any mode into RGB.
 
-    With "sRGB", its colour profile is followed (relative colorimetric with black point compensation, by LittleCMS);
-    what has a profile is first reduced to a shorter side of at least `least` pixels. With "stored", numbers are taken
-    as they stand, as libraries made before profiles were followed have them.
+    With "sRGB", its colour profile is followed (relative colorimetric with black point compensation, by LittleCMS),
+    or what is `signalled` instead; what has either is first reduced to a shorter side of at least `least` pixels. With
+    "stored", numbers are taken as they stand, as libraries made before profiles were followed have them.
     """
     if colours == "stored":
         return _plain_rgb(image, follow_depth=False)
+    if signalled is not None and not signalled.is_srgb:
+        from vitsearch.photos.signalled import signalled_to_srgb
+
+        return signalled_to_srgb(_plain_rgb(_reduced(image, least), follow_depth=True), signalled)
     profile = image.info.get("icc_profile")
     if not profile and image.mode != "LAB":
         return _plain_rgb(image, follow_depth=True)

@@ -153,6 +153,17 @@ def _png_chunks(view: memoryview) -> Iterator[tuple[bytes, int, int]]:
         position = end
 
 
+def png_colours(data: bytes) -> tuple[int, int] | None:
+    """Return the code points (primaries, transfer function) that a PNG names for its colours (chunk cICP)."""
+    view = memoryview(data)
+    for name, start, end in _png_chunks(view):
+        if name == b"IDAT":
+            break
+        if name == b"cICP" and end - start == 16 and _checksum_fits(view, start, end):
+            return view[start + 8], view[start + 9]
+    return None
+
+
 def _checksum_fits(view: memoryview, start: int, end: int) -> bool:
     return zlib.crc32(view[start + 4 : end - 4]) == int.from_bytes(view[end - 4 : end], "big")
 

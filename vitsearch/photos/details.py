@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from PIL.Image import Exif, Image
 
+    from vitsearch.photos.colours import SignalledColours
+
 # ISO/IEC 14496-12: the brand of a video that a camera writes behind a picture, in its first box.
 _VIDEO_BRANDS = (
     b"isom",
@@ -52,7 +54,7 @@ class FileDetails:
     """What a file holds.
 
     `frames`: pictures or pages. `depth`: bits a channel that are used. `alpha`: whether a pixel is transparent.
-    `profile`: digest of a colour profile other than sRGB, "" for none. `video_bytes`: of a video behind the picture.
+    `profile`: digest or code points of colours other than sRGB, "" for none. `video_bytes`: of a video behind it.
     `extras`: digest of the further frames and the video, "" where there are none. `lens`, `exposure`: whether the
     camera noted them. `table`: a JPEG's 64 quantisation steps for luminance, row by row, () for other formats.
     `pixels`: digest of all that is shown (values, depth, transparency, profile, frames, video), where asked for.
@@ -71,15 +73,24 @@ class FileDetails:
 
 
 def details_of(
-    image: Image, data: bytes, *, with_pixels: bool, upright: Callable[[Image], Image]
+    image: Image,
+    data: bytes,
+    *,
+    with_pixels: bool,
+    upright: Callable[[Image], Image],
+    signalled: SignalledColours | None = None,
 ) -> FileDetails:
     """Look into an opened image, whose file is `data`; `upright` turns it as its EXIF says. Decodes it.
+
+    `signalled` are the colours that the file names by code points.
 
     Raises whatever Pillow raises on damaged image data.
     """
     exif = image.getexif()
     lens, exposure = _noted(exif, _LENS), _noted(exif, _EXPOSURE)
     profile = _profile(image.info.get("icc_profile"))
+    if signalled is not None and not signalled.is_srgb:
+        profile = f"code points {signalled.primaries} {signalled.transfer}"
     table = (
         tuple(map(int, getattr(image, "quantization", {}).get(0, ())))
         if image.format in ("JPEG", "MPO")

@@ -237,3 +237,58 @@ def without_notes(data: bytes) -> bytes:
             at = meta.entry_places[item]
             changed[at : at + 4] = b"skip"
     return bytes(changed)
+
+
+def code_points(data: bytes) -> tuple[int, int] | None:
+    """Return the code points (primaries, transfer function) that a HEIF or AVIF file names for its primary image.
+
+    None where it names none, or has an ICC profile, which says more.
+    """
+    view = memoryview(data)
+    try:
+        meta = read_meta(view)
+        if meta is None or meta.properties is None:
+            return None
+        tiles = [
+            target
+            for kind, source, targets in meta.references
+            if kind == b"dimg" and source == meta.primary
+            for target in targets[:1]
+        ]
+        for item in (meta.primary, *tiles):
+            named = [body for name, body in _properties(meta.properties, item) if name == b"colr"]
+            if any(bytes(body[:4]) in (b"prof", b"rICC") for body in named):
+                return None
+            for body in named:
+                if bytes(body[:4]) == b"nclx" and len(body) >= 8:
+                    return int.from_bytes(body[4:6], "big"), int.from_bytes(body[6:8], "big")
+    except (ValueError, IndexError):
+        return None
+    return None
+
+
+def _properties(view: memoryview, item: int) -> list[tuple[bytes, memoryview]]:
+    """Return the properties of an item, by what is said in `ipma`, as names and bodies."""
+    all_of_them: list[tuple[bytes, memoryview]] = []
+    found: list[tuple[bytes, memoryview]] = []
+    for name, start, end in boxes(view, 0, len(view)):
+        if name == b"ipco":
+            all_of_them += [(kind, view[at:stop]) for kind, at, stop in boxes(view, start, end)]
+        elif name == b"ipma":
+            found += [all_of_them[number - 1] for number in _associated(view[start:end], item) if number]
+    return found
+
+
+def _associated(view: memoryview, item: int) -> list[int]:
+    wide, step = (4 if view[0] else 2), (2 if view[3] & 1 else 1)
+    at, numbers = 8, []
+    for _ in range(min(int.from_bytes(view[4:8], "big"), _MOST_ITEMS)):
+        which, count = int.from_bytes(view[at : at + wide], "big"), view[at + wide]
+        at += wide + 1
+        if which == item:
+            numbers += [
+                int.from_bytes(view[place : place + step], "big") & (0x7FFF if step == 2 else 0x7F)
+                for place in range(at, at + count * step, step)
+            ]
+        at += count * step
+    return numbers

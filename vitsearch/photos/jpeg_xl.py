@@ -11,6 +11,11 @@ from vitsearch.photos.pictures import NotDecodable
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+# More than any header but that of a picture with many named channels.
+_HEADER_BYTES = 512
+_GREY, _XYB = 1, 2
+_OWN = 2
+_ALPHA, _SPOT_COLOUR, _MOSAIC = 0, 2, 5
 _RATIOS = {1: (1, 1), 2: (12, 10), 3: (4, 3), 4: (3, 2), 5: (16, 9), 6: (5, 4), 7: (2, 1)}
 
 
@@ -25,8 +30,10 @@ class JpegXlPicture:
         stream = b"".join(take_apart(data, Container.BOXES).image)
         if stream[:2] != b"\xff\x0a":
             raise NotDecodable("it is truncated (its image data is missing)")
-        width, height, is_turned = _size(stream)
-        self.size = (height, width) if is_turned else (width, height)
+        bits = _Bits(stream[2 : 2 + _HEADER_BYTES])
+        width, height = _size(bits)
+        orientation, self.code_points = _metadata(bits)
+        self.size = (height, width) if orientation >= 5 else (width, height)
 
     def undecoded(self) -> Image:
         """The image, decoded: its file says nothing of frames and depth that Pillow would understand."""
@@ -71,10 +78,17 @@ class _Bits:
         self._number >>= count
         return value
 
+    def number(self, *choices: tuple[int, int]) -> int:
+        """Read a number whose first two bits say how many more it has, and what is added to them."""
+        count, offset = choices[self.take(2)]
+        return self.take(count) + offset
 
-def _size(stream: bytes) -> tuple[int, int, bool]:
-    """Return the stored width and height, and whether the picture lies on its side (18181-1, annex D)."""
-    bits = _Bits(stream[2:34])
+    def enum(self) -> int:
+        return self.number((0, 0), (0, 1), (4, 2), (6, 18))
+
+
+def _size(bits: _Bits) -> tuple[int, int]:
+    """Read the stored width and height (18181-1, annex D.2)."""
     is_small = bits.take(1)
 
     def side() -> int:
@@ -84,6 +98,106 @@ def _size(stream: bytes) -> tuple[int, int, bool]:
     ratio = bits.take(3)
     above, below = _RATIOS.get(ratio, (0, 1))
     width = height * above // below if ratio else side()
-    is_default = bits.take(1)
-    is_turned = not is_default and bool(bits.take(1)) and bits.take(3) >= 4
-    return width, height, is_turned
+    return width, height
+
+
+def _metadata(bits: _Bits) -> tuple[int, tuple[int, int] | None]:
+    """Read the orientation as in EXIF, and the code points of the colours; None for sRGB and ICC profiles (annex D.3).
+
+    What makes no sense ends the reading: libjxl will say what is wrong.
+    """
+    orientation = 1
+    if bits.take(1):
+        return orientation, None
+    try:
+        if bits.take(1):
+            orientation = bits.take(3) + 1
+            if bits.take(1):
+                _size(bits)
+            if bits.take(1):
+                _preview(bits)
+            if bits.take(1):
+                _animation(bits)
+        _depth(bits)
+        bits.take(1)
+        for _ in range(bits.number((0, 0), (0, 1), (4, 2), (12, 1))):
+            _extra_channel(bits)
+        bits.take(1)
+        return orientation, _colours(bits)
+    except NotDecodable:
+        return orientation, None
+
+
+def _preview(bits: _Bits) -> None:
+    is_small = bits.take(1)
+
+    def side() -> None:
+        if is_small:
+            bits.number((0, 16), (0, 32), (5, 1), (9, 33))
+        else:
+            bits.number((6, 1), (8, 65), (10, 321), (12, 1345))
+
+    side()
+    if not bits.take(3):
+        side()
+
+
+def _animation(bits: _Bits) -> None:
+    bits.number((0, 100), (0, 1000), (10, 1), (30, 1))
+    bits.number((0, 1), (0, 1001), (8, 1), (10, 1))
+    bits.number((0, 0), (3, 0), (16, 0), (32, 0))
+    bits.take(1)
+
+
+def _depth(bits: _Bits) -> None:
+    if bits.take(1):
+        bits.number((0, 32), (0, 16), (0, 24), (6, 1))
+        bits.take(4)
+    else:
+        bits.number((0, 8), (0, 10), (0, 12), (6, 1))
+
+
+def _extra_channel(bits: _Bits) -> None:
+    if bits.take(1):
+        return
+    kind = bits.enum()
+    _depth(bits)
+    bits.number((0, 0), (0, 3), (0, 4), (3, 1))
+    for _ in range(bits.number((0, 0), (4, 0), (5, 16), (10, 48))):
+        bits.take(8)
+    if kind == _ALPHA:
+        bits.take(1)
+    elif kind == _SPOT_COLOUR:
+        bits.take(64)
+    elif kind == _MOSAIC:
+        bits.number((0, 1), (2, 0), (4, 3), (8, 19))
+
+
+def _colours(bits: _Bits) -> tuple[int, int] | None:
+    if bits.take(1) or bits.take(1):  # all as usual, or an ICC profile
+        return None
+    space = bits.enum()
+    if space == _XYB or (space != _GREY and space):
+        return None
+    white = bits.enum()
+    if white == _OWN:
+        _points(bits, 1)
+    primaries = 1
+    if space != _GREY:
+        primaries = bits.enum()
+        if primaries == _OWN:
+            _points(bits, 3)
+    if bits.take(1):
+        return primaries, _gamma(bits.take(24))
+    return primaries, bits.enum()
+
+
+def _points(bits: _Bits, count: int) -> None:
+    for _ in range(2 * count):
+        bits.number((19, 0), (19, 1 << 19), (20, 1 << 20), (21, 1 << 21))
+
+
+def _gamma(exponent: int) -> int:
+    """Code points know gammas of 1, 2.2 and 2.8; others are taken for sRGB's curve."""
+    gamma = 10_000_000 / (exponent or 1)
+    return next((code for code, known in ((8, 1.0), (4, 2.2), (5, 2.8)) if abs(gamma - known) < 0.05), 13)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vitsearch.photos.colours import SignalledColours
+from vitsearch.photos.containers import png_colours
 from vitsearch.photos.formats import Container, Decoder
-from vitsearch.photos.iso_media import what_is_missing
+from vitsearch.photos.iso_media import code_points, what_is_missing
 from vitsearch.photos.jpeg_xl import JpegXlPicture
 from vitsearch.photos.pictures import NotDecodable, PillowPicture
 from vitsearch.photos.raw import RawPicture
@@ -24,3 +26,15 @@ def open_picture(data: bytes, format_: Format) -> Picture:
     if format_.container is Container.ITEMS and (missing := what_is_missing(data)):
         raise NotDecodable(f"it is truncated ({missing})")
     return PillowPicture(data, format_)
+
+
+def signalled_colours(data: bytes, format_: Format, picture: Picture) -> SignalledColours | None:
+    """Return the colours that a file names by code points; None where it does not, or where an ICC profile counts."""
+    named = None
+    if isinstance(picture, JpegXlPicture):
+        named = picture.code_points
+    elif format_.container is Container.ITEMS:
+        named = code_points(data)
+    elif format_.container is Container.PNG:
+        named = png_colours(data)
+    return None if named is None else SignalledColours(*named)

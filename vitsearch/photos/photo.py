@@ -16,7 +16,7 @@ from vitsearch.photos.details import FileDetails, details_of, has_transparency, 
 from vitsearch.photos.exif import printable, read_exif
 from vitsearch.photos.facts import facts_of, orientation_of, read_notes
 from vitsearch.photos.formats import Container, format_named, format_of
-from vitsearch.photos.opening import open_picture
+from vitsearch.photos.opening import open_picture, signalled_colours
 from vitsearch.photos.photo_hash import hashes_of
 from vitsearch.photos.pictures import NotDecodable
 from vitsearch.photos.raw import RawPicture, raw_tags
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
+    from vitsearch.photos.colours import SignalledColours
     from vitsearch.photos.containers import Parts
     from vitsearch.photos.facts import Told
     from vitsearch.photos.formats import Format
@@ -49,7 +50,8 @@ class PhotoFile:
 
     `content` is the 32-byte BLAKE3 of the whole file, `photo_hash` that of its image data and orientation alone:
     an edit of metadata changes the first and not the second. `earlier_hash` is what libraries made before call the same
-    photo where that is something else. `remarks` say which notes beside the picture could not be read.
+    photo where that is something else. `remarks` say which notes beside the picture could not be read, and
+    that a high dynamic range is not kept.
     """
 
     content: bytes
@@ -61,6 +63,7 @@ class PhotoFile:
     _data: bytes
     earlier_hash: bytes | None = None
     remarks: tuple[str, ...] = ()
+    _signalled: SignalledColours | None = None
 
     @property
     def hashes(self) -> tuple[bytes, ...]:
@@ -84,7 +87,9 @@ class PhotoFile:
             image = self._picture.decode(min_side, first_frame=colours == "stored" or as_drawing)
             if as_drawing and has_transparency(image):
                 return _upright(on_contrast(image.convert("RGBA")), self._orientation)
-            return _upright(to_rgb(image, colours, least=min_side), self._orientation)
+            return _upright(
+                to_rgb(image, colours, least=min_side, signalled=self._signalled), self._orientation
+            )
         except Exception as error:
             raise UnreadablePhoto(self.name, _reason(error)) from error
 
@@ -101,6 +106,7 @@ class PhotoFile:
                 self._data,
                 with_pixels=with_pixels,
                 upright=lambda image: _upright(image, self._orientation),
+                signalled=self._signalled,
             )
         except Exception as error:
             raise UnreadablePhoto(self.name, _reason(error)) from error
@@ -140,8 +146,21 @@ def parse_photo(data: bytes, *, name: str) -> PhotoFile:
         width, height = height, width
     facts = facts_of(told, format_name=picture.format, width=width, height=height, name=name)
     photo_hash, earlier = hashes_of(data, parts, format_, orientation)
+    signalled = signalled_colours(data, format_, picture)
+    remarks = told.remarks
+    if signalled is not None and signalled.hdr:
+        remarks = (*remarks, f"high dynamic range ({signalled.hdr}): shown in the range of ordinary photos")
     return PhotoFile(
-        blake3(data).digest(), photo_hash, facts, name, picture, orientation, data, earlier, told.remarks
+        blake3(data).digest(),
+        photo_hash,
+        facts,
+        name,
+        picture,
+        orientation,
+        data,
+        earlier,
+        remarks,
+        signalled,
     )
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import tempfile
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +13,7 @@ from vitsearch.photos.exif import ExifTags, read_exif
 from vitsearch.photos.facts import merged
 from vitsearch.photos.formats import format_named
 from vitsearch.photos.pictures import NotDecodable, PillowPicture
+from vitsearch.photos.tiff import sensor_data_ends_early
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +25,9 @@ if TYPE_CHECKING:
 # A preview that lacks no more than a margin shows all that the sensor saw.
 _FULL_SIZE = 0.9
 _SOFTWARE = 305
+_TRUNCATED = "it is truncated (what the sensor saw is not all there)"
+_STANDARD_ERROR = 2
+_ENDS_EARLY, _MOST_WORDS = b"end of file", 1 << 16
 # LibRaw's `flip` and the EXIF orientation that turns the same way.
 _ORIENTATION = {0: 1, 3: 3, 5: 8, 6: 6}
 
@@ -37,7 +44,8 @@ class RawPicture:
         except rawpy.LibRawFileUnsupportedError:
             raise NotDecodable("this camera's raw format is not supported by LibRaw") from None
         except rawpy.LibRawError as error:
-            raise NotDecodable(f"its image data is damaged ({_plain(error)})") from None
+            raise NotDecodable(_damage(error)) from None
+        self._ends_early = sensor_data_ends_early(data)
         sizes = self._raw.sizes
         self.size: tuple[int, int] = (sizes.width, sizes.height)
         self.orientation: int | None = _ORIENTATION.get(sizes.flip, 1)
@@ -91,14 +99,50 @@ class RawPicture:
         import rawpy
         from PIL import Image
 
+        if self._ends_early:
+            raise NotDecodable(_TRUNCATED)
         is_half = min_side is not None and min(self.size) // 2 >= min_side
         try:
-            pixels = self._raw.postprocess(half_size=is_half, use_camera_wb=True, user_flip=0, output_bps=8)
+            with _listening() as said:
+                pixels = self._raw.postprocess(
+                    half_size=is_half, use_camera_wb=True, user_flip=0, output_bps=8
+                )
         except rawpy.LibRawDataError as error:
             raise NotDecodable(f"it is truncated ({_plain(error)})") from None
         except rawpy.LibRawError as error:
-            raise NotDecodable(f"its image data is damaged ({_plain(error)})") from None
+            raise NotDecodable(_damage(error)) from None
+        if any(_ENDS_EARLY in words for words in said):
+            raise NotDecodable(_TRUNCATED)
         return Image.fromarray(pixels)
+
+
+@contextmanager
+def _listening() -> Iterator[list[bytes]]:
+    """Yield a list that holds, after the block, what was written to standard error.
+
+    Where data is missing LibRaw goes on with black or noise, and says so there and nowhere else.
+    """
+    said: list[bytes] = []
+    try:
+        before = os.dup(_STANDARD_ERROR)
+    except OSError:  # a program without one
+        yield said
+        return
+    with tempfile.TemporaryFile() as heard:
+        os.dup2(heard.fileno(), _STANDARD_ERROR)
+        try:
+            yield said
+        finally:
+            os.dup2(before, _STANDARD_ERROR)
+            os.close(before)
+            heard.seek(0)
+            said.append(heard.read(_MOST_WORDS))
+
+
+def _damage(error: Exception) -> str:
+    """What LibRaw calls an input error is data that is not there: it reads from memory."""
+    kind = "it is truncated" if "nput/output" in _plain(error) else "its image data is damaged"
+    return f"{kind} ({_plain(error)})"
 
 
 def _plain(error: Exception) -> str:

@@ -169,3 +169,26 @@ def holds_sensor_data(data: bytes) -> bool:
     except (ValueError, IndexError, KeyError):
         return False
     return False
+
+
+def sensor_data_ends_early(data: bytes) -> bool:
+    """Whether a raw file that is built like a TIFF lacks what its sensor saw: more than a margin of it.
+
+    A few cameras note a few bytes more than there are.
+    """
+    most = missing = 0
+    try:
+        tiff = Tiff(memoryview(data))
+        for entries in tiff.directories():
+            by_tag = {entry.tag: entry for entry in entries}
+            for places, lengths in _DATA.items():
+                if places not in by_tag or lengths not in by_tag:
+                    continue
+                pieces = list(zip(tiff.values(by_tag[places]), tiff.values(by_tag[lengths]), strict=False))
+                size = sum(length for _, length in pieces)
+                if size > most:
+                    most = size
+                    missing = sum(min(length, max(0, at + length - len(data))) for at, length in pieces)
+    except (ValueError, IndexError, KeyError):
+        return False
+    return missing > most // 100
