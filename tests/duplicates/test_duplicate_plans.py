@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from vitsearch.duplicates.cleanup.applying import TRASH, ChangedFiles, Outcome, apply_plan, undo_plan
+from vitsearch.duplicates.cleanup.journal import clear_journal
 from vitsearch.duplicates.cleanup.plans import (
     Plan,
     PlannedFile,
@@ -364,6 +365,30 @@ def test_a_journal_whose_last_line_was_cut_off_anywhere_can_be_finished_or_undon
         assert all(outcome.done for outcome in undo_plan(plan))
         assert tree(photos) == before
         apply_plan(plan)
+
+
+def test_the_journal_of_an_earlier_plan_is_never_taken_for_that_of_a_new_one(photos):
+    plan = plan_for(photos, "trash")
+    journal = plan.with_name(f"{plan.name}.journal")
+    apply_plan(plan)
+    after = tree(photos)
+    document = plan.read_bytes()
+    plan.unlink()
+    with pytest.raises(PlanError, match="give this plan another name"):
+        clear_journal(plan)
+    assert (journal.exists(), tree(photos)) == (True, after)
+    # As the message says: the journal was kept, so that the old plan can be undone.
+    plan.write_bytes(document)
+    clear_journal(plan)
+    assert all(outcome.done for outcome in undo_plan(plan))
+    plan.unlink()
+    clear_journal(plan)
+    assert not journal.exists()
+    for notes in ("notes of a person\n", "notes of a person"):
+        journal.write_text(notes)
+        with pytest.raises(PlanError, match=r"plan\.json\.journal is "):
+            clear_journal(plan)
+        assert journal.read_text() == notes
 
 
 def test_two_runs_of_one_plan_do_not_meet(photos):

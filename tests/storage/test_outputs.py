@@ -21,12 +21,13 @@ from vitsearch.errors import OutputError
 from vitsearch.library import Library
 from vitsearch.storage import atomic
 from vitsearch.storage.outputs import Output, check_outputs, write_picture
-from vitsearch.storage.own_files import is_own
+from vitsearch.storage.own_files import PAGE_MARK, is_own
 
 pytestmark = pytest.mark.trust
 
 COLOURS = ["red", "orange", "yellow", "lime", "blue", "magenta"]
 STOPPED = 1
+OLD = PAGE_MARK.encode() + b"old"
 SHEET = Image.new("RGB", (30, 20), "navy")
 
 
@@ -293,11 +294,25 @@ def test_an_unreadable_file_of_the_library_is_a_photo_too(made, call, tmp_path):
     assert (photos / "broken.jpg").read_bytes() == before
 
 
-def test_a_file_of_another_program_that_is_no_photo_is_replaced_as_ever(tmp_path):
-    for content in (b"", b"notes of yesterday\n" * 9):
-        (tmp_path / "found.html").write_bytes(content)
-        Output(tmp_path / "found.html", "page").write_text("<!doctype html>")
-        assert (tmp_path / "found.html").read_text() == "<!doctype html>"
+@pytest.mark.parametrize("kind", ["page", "sheet", "picture", "table", "head", "photos", "backup"])
+def test_no_file_of_a_person_is_replaced_whatever_is_in_it_unless_they_insist(tmp_path, kind):
+    notes = tmp_path / "notes.txt"
+    for content in (
+        b"notes of yesterday\n" * 9,
+        b"x",
+        b"<html><body>mine</body></html>",
+        b"a,b\n1,2\n",
+        b"\0",
+    ):
+        notes.write_bytes(content)
+        with pytest.raises(OutputError, match="did not write; choose another name, or add --force"):
+            Output(notes, kind).write(b"new")
+        assert notes.read_bytes() == content
+    Output(notes, kind, force=True).write(b"new")
+    assert notes.read_bytes() == b"new"
+    notes.write_bytes(b"")
+    Output(notes, kind).write(b"new")  # a name that was reserved
+    assert [each.name for each in tmp_path.iterdir()] == ["notes.txt"]
 
 
 def test_a_photo_that_comes_to_a_name_while_the_file_is_written_stays(tmp_path):
@@ -315,14 +330,14 @@ def test_a_photo_that_comes_to_a_name_while_the_file_is_written_stays(tmp_path):
     path.unlink()
     with Output(path, "page").open() as file:
         file.write(b"<!doctype html> new")
-        path.write_bytes(b"older text")
+        path.write_bytes(PAGE_MARK.encode())  # of another search at the same time
     assert path.read_bytes() == b"<!doctype html> new"
     assert [each.name for each in tmp_path.iterdir()] == ["found.html"]
 
 
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "page.html"
-    Output(path, "page").write(b"old")
+    Output(path, "page").write(OLD)
 
     def half():
         with Output(path, "page").open() as file:
@@ -342,7 +357,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, before)
-    assert path.read_bytes() == b"old"
+    assert path.read_bytes() == OLD
     assert [each.name for each in tmp_path.iterdir()] == ["page.html"]
 
 
@@ -382,7 +397,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next_and_what_a_living_one
 
 def test_processes_that_write_one_file_leave_all_of_one_of_them(tmp_path):
     path = tmp_path / "page.html"
-    contents = [bytes([65 + number]) * 300_000 for number in range(4)]
+    contents = [PAGE_MARK.encode() + bytes([65 + number]) * 300_000 for number in range(4)]
 
     def again(content):
         for _ in range(20):
@@ -426,7 +441,7 @@ def test_pipes_and_devices_are_written_through(tmp_path):
 def test_a_link_to_a_page_stays_a_link(tmp_path):
     (tmp_path / "www").mkdir()
     (tmp_path / "latest.html").symlink_to("www/found.html")
-    for text in ("one", "two"):
+    for text in (f"{PAGE_MARK} one", f"{PAGE_MARK} two"):
         Output(tmp_path / "latest.html", "page").write_text(text)
         assert (tmp_path / "www" / "found.html").read_text() == text
     assert (tmp_path / "latest.html").is_symlink()

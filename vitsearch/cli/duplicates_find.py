@@ -164,6 +164,10 @@ def find(
         check_pair(context, check, as_json=as_json)
         return
     session.check_outputs((plan, "plan"), (page, "page"), force=force)
+    if plan is not None:
+        from vitsearch.duplicates.cleanup.journal import clear_journal
+
+        clear_journal(Path(plan).absolute())
     with session.open() as library:
         if apart or restored or listing:
             _decide(library, apart, restored, listing=listing, as_json=as_json)

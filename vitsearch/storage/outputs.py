@@ -1,8 +1,8 @@
 """Files that a person asks for by name: contact sheets, pages, tables, exported heads and photos, plans.
 
-All of them are written here. An input of the command is never overwritten, nor anything that belongs to a library; a
-photo, video, sidecar, database, plan or table of labels only if vitsearch wrote it as a file of this kind, or if the
-person insists. A file appears whole or not at all.
+All of them are written here. An input of the command is never overwritten, nor anything that belongs to a library; any
+other file only if it is empty, if vitsearch wrote it as a file of this kind, or if the person insists. A file appears
+whole or not at all.
 """
 
 from __future__ import annotations
@@ -205,12 +205,10 @@ class Output:
             return "it exists already: give the plan another name, or remove that file"
         if self.force or is_own(target, self.kind):
             return ""
-        found = _worth_keeping(target) or ("an indexed photo" if self.is_indexed(self.path) else "")
-        return (
-            f"it is {found} that vitsearch did not write; choose another name, or add --force"
-            if found
-            else ""
-        )
+        found = _kind_of(target) or ("an indexed photo" if self.is_indexed(self.path) else "a file")
+        if found == "a file" and not target.stat().st_size:
+            return ""
+        return f"it is {found} that vitsearch did not write; choose another name, or add --force"
 
 
 def check_outputs(*outputs: Output) -> None:
@@ -270,8 +268,8 @@ def belongs_to_library(target: Path) -> bool:
     return False
 
 
-def _worth_keeping(path: Path) -> str:
-    """Say what a file is whose loss would hurt, or nothing. Only its first bytes and its extension count."""
+def _kind_of(path: Path) -> str:
+    """Say what a file is, or nothing where that is not known. Only its first bytes and its extension count."""
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
     if not head:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from vitsearch.duplicates.cleanup.plans import Plan
 
 State = Literal["begun", "done", "undone"]
+# How each line begins.
+_START = b'{"path": "'
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +132,37 @@ class Journal:
 
     def _read(self) -> dict[Path, Step]:
         lines = self.path.read_bytes().split(b"\n")
+        steps = _parsed(self.path, lines[:-1])
         # A run that was killed while it wrote leaves half a line, of a step that had not begun.
         if lines[-1]:
+            if not (lines[-1].startswith(_START) or _START.startswith(lines[-1])):
+                raise PlanError(
+                    f"{self.path} is no journal of vitsearch, and stays as it is: nothing was done"
+                )
             self._file.truncate(self.path.stat().st_size - len(lines[-1]))
-        return _parsed(self.path, lines[:-1])
+        return steps
+
+
+def clear_journal(plan: Path) -> None:
+    """See to it that a plan that is about to be written gets no journal of an earlier one of its name.
+
+    A journal by which everything is back in its place goes; nothing else does.
+
+    Raises:
+        PlanError: photos are where the earlier plan has put them, or the journal is none of ours.
+
+    """
+    journal = Journal(plan)
+    if os.path.lexists(plan) or not os.path.lexists(journal.path):
+        return
+    with journal:
+        if any(step.state != "undone" for step in journal.steps.values()):
+            raise PlanError(
+                f"{journal.path} says where an earlier plan of this name, which is gone, has put photos: keep it, and "
+                "give this plan another name"
+            )
+        journal.path.unlink(missing_ok=True)
+    journal.lock.unlink(missing_ok=True)
 
 
 def read_steps(plan: Path) -> dict[Path, Step]:
