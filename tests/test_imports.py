@@ -137,7 +137,7 @@ def test_nothing_below_the_command_line_prints_ends_the_process_or_reads_the_env
     found = set()
     for module in MODULES:
         if (
-            not module.startswith("vitsearch/cli/") and module != "vitsearch/decoding/worker.py"
+            not module.startswith("vitsearch/cli/") and module != "vitsearch/decoding/confinement.py"
         ):  # a program too
             used = {
                 ast.unparse(node)

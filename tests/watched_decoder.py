@@ -2,10 +2,10 @@
 
 from typing import NoReturn
 
-from vitsearch.decoding import worker
+from vitsearch.decoding import confinement, worker
 
 
 def main(seconds: float, memory: int) -> NoReturn:
     """Watch, and decode with no other limit."""
-    worker.watch_memory(memory)
+    confinement.watch_memory(memory)
     worker.main(seconds, 1 << 40)

@@ -1,6 +1,9 @@
 """A Parquet file of a stranger fills no memory, and whatever makes no sense in it is one clear line."""
 
 import json
+import os
+import resource
+import signal
 import time
 
 import numpy as np
@@ -9,7 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import MeanColour
 
+from vitsearch.decoding.process import Limits
 from vitsearch.engines.parquet.importing import import_parquet
+from vitsearch.engines.parquet.reading import VectorFile
 from vitsearch.engines.parquet.writing import FORMAT_KEY, SPACE_KEY, export_parquet
 from vitsearch.engines.portable import Selection
 from vitsearch.errors import StoreError
@@ -117,6 +122,37 @@ def test_paths_and_numbers_that_no_file_can_have_are_left_out(library, tmp_path)
     with Library.open(tmp_path / "another", backbone=MeanColour()) as another:
         report = import_parquet(another, [path])
     assert (report.photos, report.refused) == (2, 1)
+
+
+def test_a_file_is_read_by_a_process_with_limits_on_memory_and_time(library, tmp_path, picture):
+    # Within all that its footer claims, so that nothing but the limit stops it: it unpacks to 256 MB.
+    text = pa.array(["x" * (1 << 27)] * 2)
+    path = tmp_path / "large.parquet"
+    table = pa.table({"path": text, "model": ["m"] * 2, "vector": vectors(2)})
+    pq.write_table(table, path, compression="ZSTD")
+    del text, table
+    assert path.stat().st_size < 1 << 20
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(StoreError, match=r"large\.parquet: .*MB"):
+        import_parquet(library, [path], root=tmp_path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+    sound = write(tmp_path / "sound.parquet", {"path": ["a.png"], "model": ["m"], "vector": vectors(1)})
+    with pytest.raises(StoreError, match=r"sound\.parquet"):
+        VectorFile(sound, limits=Limits(memory=128 << 20))
+    with VectorFile(sound, limits=Limits(seconds=5)) as file:
+        os.kill(file._process._process.pid, signal.SIGSTOP)
+        started = time.monotonic()
+        with pytest.raises(StoreError, match="longer than 5 seconds to read"):
+            next(file.batches())
+        assert time.monotonic() - started < 15
+
+
+def test_a_process_that_is_killed_while_it_reads_is_one_line(library, tmp_path):
+    sound = write(tmp_path / "sound.parquet", {"path": ["a.png"], "model": ["m"], "vector": vectors(1)})
+    with VectorFile(sound) as file:
+        file._process._process.kill()
+        with pytest.raises(StoreError, match=r"cannot read .*sound\.parquet"):
+            next(file.batches())
 
 
 def test_an_ordinary_export_of_constant_photos_is_within_the_limits(library, tmp_path, picture):

@@ -4,23 +4,14 @@ from __future__ import annotations
 
 import faulthandler
 import math
-import os
-import sys
-import time
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from vitsearch.backbones.preprocessing import fitted
-from vitsearch.decoding.messages import (
-    OUT_OF_MEMORY,
-    needs_memory,
-    receive,
-    seconds_to_read,
-    seconds_to_read_all,
-    send,
-)
+from vitsearch.decoding.confinement import answer_requests
+from vitsearch.decoding.messages import needs_memory, seconds_to_read, seconds_to_read_all
 from vitsearch.errors import UnreadablePhoto
 from vitsearch.photos.grey_grid import grey_grid
 from vitsearch.photos.photo import MAX_FILE_BYTES, parse_photo, read_photo
@@ -30,22 +21,10 @@ if TYPE_CHECKING:
     from vitsearch.photos.photo import PhotoFile
     from vitsearch.space import Colours
 
-_WATCH_SECONDS = 0.05
-
 
 def main(seconds: float, memory: int) -> NoReturn:
     """Answer the requests on standard input until it is closed. A request that takes too long ends the process."""
-    requests, answers = _own_pipes()
-    _limit_process(memory)
-    send(answers, {"ready": True})
-    worker = _Worker(seconds, memory)
-    # Not by returning: what a damaged decoder left behind must not run at an orderly exit.
-    with suppress(EOFError, OSError):
-        while True:
-            request, data = receive(requests, most=MAX_FILE_BYTES)
-            fields, parts = worker.answer(request, data)
-            send(answers, fields, *parts)
-    os._exit(0)
+    answer_requests(memory, lambda: _Worker(seconds, memory).answer, most=MAX_FILE_BYTES)
 
 
 class _Worker:
@@ -202,56 +181,3 @@ def _free_memory() -> float:
         return 1024.0 * int(fields[0])
     except (OSError, ValueError, IndexError):
         return math.inf
-
-
-def _own_pipes() -> tuple[BinaryIO, BinaryIO]:
-    """Take standard input and output away from everything else: a library that prints must not be taken for us."""
-    requests, answers = os.dup(0), os.dup(1)
-    os.dup2(2, 0)
-    os.dup2(2, 1)
-    return os.fdopen(requests, "rb"), os.fdopen(answers, "wb")
-
-
-def watch_memory(memory: int) -> None:
-    """End this process soon after it has held `memory` bytes more than now; for systems that keep to no limit.
-
-    A decoder that does not let go of the interpreter's lock is seen when it does.
-    """
-    import resource
-    import threading
-
-    def held() -> int:
-        unit = 1 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-    # Not from zero: what the parent held may count for a process that it started.
-    most = held() + memory
-
-    def watch() -> None:
-        while held() <= most:
-            time.sleep(_WATCH_SECONDS)
-        os._exit(OUT_OF_MEMORY)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def _limit_process(memory: int) -> None:
-    # NumPy, where a photo needs it at all, is not to start threads.
-    os.putenv("OPENBLAS_NUM_THREADS", "1")
-    if sys.platform == "win32":
-        import msvcrt
-
-        # No dialogue that waits for somebody to press a button.
-        msvcrt.SetErrorMode(msvcrt.SEM_FAILCRITICALERRORS | msvcrt.SEM_NOGPFAULTERRORBOX)
-    else:
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        if sys.platform == "darwin":
-            watch_memory(memory)  # its kernel takes limits on address space and does not keep to them
-        else:
-            with suppress(OSError, ValueError):
-                resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    # Where all memory is used up, Linux ends this process and not the run.
-    with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("500", "ascii")

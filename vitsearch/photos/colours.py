@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageCms import ImageCmsTransform
 
+    from vitsearch.photos.code_points import SignalledColours
     from vitsearch.space import Colours
 
 # A profile that changes no colour by more than this is sRGB in other words.
@@ -18,29 +18,6 @@ _SAME = 2
 _PROBE_STEPS = 9
 # What scanners and microscopes with converters of 10 and 12 bits leave in files of 16 bits.
 _DEPTHS = (1023, 4095)
-
-LINEAR, PQ, HLG = 8, 16, 18
-"""Transfer functions of H.273, table 3."""
-GAMMAS = {4: 2.2, 5: 2.8}
-_WIDE_PRIMARIES = frozenset((9, 11, 12))
-
-
-@dataclass(frozen=True, slots=True)
-class SignalledColours:
-    """Code points (ITU-T H.273) by which a file without an ICC profile names its primaries and transfer function."""
-
-    primaries: int
-    transfer: int
-
-    @property
-    def hdr(self) -> str | None:
-        """Which kind of high dynamic range it is, if it is one."""
-        return {PQ: "PQ", HLG: "HLG"}.get(self.transfer)
-
-    @property
-    def is_srgb(self) -> bool:
-        """Whether numbers can be taken for sRGB: screens show television's curve alike, and so what is not known."""
-        return self.primaries not in _WIDE_PRIMARIES and self.transfer not in (LINEAR, PQ, HLG, *GAMMAS)
 
 
 def to_rgb(

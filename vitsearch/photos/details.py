@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from PIL.Image import Exif, Image
 
-    from vitsearch.photos.colours import SignalledColours
+    from vitsearch.photos.code_points import SignalledColours
 
 # ISO/IEC 14496-12: the brand of a video that a camera writes behind a picture, in its first box.
 _VIDEO_BRANDS = (

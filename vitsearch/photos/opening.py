@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vitsearch.photos.colours import SignalledColours
+from vitsearch.photos.code_points import SignalledColours
 from vitsearch.photos.containers import png_colours
 from vitsearch.photos.formats import Container, Decoder
 from vitsearch.photos.iso_media import code_points, what_is_missing

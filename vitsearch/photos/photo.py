@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
-    from vitsearch.photos.colours import SignalledColours
+    from vitsearch.photos.code_points import SignalledColours
     from vitsearch.photos.containers import Parts
     from vitsearch.photos.facts import Told
     from vitsearch.photos.formats import Format

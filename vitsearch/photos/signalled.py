@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vitsearch.photos.colours import GAMMAS, HLG, LINEAR, PQ
+from vitsearch.photos.code_points import GAMMAS, HLG, LINEAR, PQ
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from PIL.Image import Image
 
-    from vitsearch.photos.colours import SignalledColours
+    from vitsearch.photos.code_points import SignalledColours
 
 # H.273, table 2: x and y of red, green and blue. White is white, whatever point the file names for it.
 _D65 = (0.3127, 0.329)
@@ -105,7 +105,8 @@ def _encoded(linear: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
 def _table() -> npt.NDArray[np.uint8]:
     light = np.arange(1 << 14) / ((1 << 14) - 1)
     value = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-    return np.rint(value * 255).astype(np.uint8)
+    numbers: npt.NDArray[np.uint8] = np.rint(value * 255).astype(np.uint8)
+    return numbers
 
 
 @cache

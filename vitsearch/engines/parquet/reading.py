@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import os
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vitsearch.engines.parquet.writing import FORMAT, FORMAT_KEY, SPACE_KEY, arrow
+from vitsearch.decoding.process import DecodingProcess, Limits, ProcessDied
+from vitsearch.engines.parquet.columns import LARGEST_DIMENSION, MOST_FIELDS, checked_space
 from vitsearch.engines.portable import Place
 from vitsearch.errors import StoreError
 from vitsearch.records import PhotoFacts
@@ -20,16 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import numpy.typing as npt
-    import pyarrow as pa
-    import pyarrow.parquet as pq
 
 # Rows decoded at once.
 _ROWS_AT_ONCE = 2048
 # How far a row that calls itself a unit vector may be from one: float16 rounds to 0.0005.
 _UNIT_TOLERANCE = 0.01
-_LARGEST_DIMENSION = 32_768
-# What a column may hold for each of its bytes in the file; 8 million values are nothing.
-_VALUES_A_BYTE, _FEW_VALUES = 8, 8_000_000
 _LARGEST_SIDE, _LARGEST_NUMBER = 2**31, 2**63
 _NAMES = 200  # characters kept of a format, camera or program
 _DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
@@ -63,73 +63,102 @@ class RefusedRow:
 
 
 class VectorFile:
-    """An open Parquet file with a vector column; a context manager.
+    """An open Parquet file with a vector column, read by a process with limits on memory and time; a context manager.
 
     `space` is None where the file does not carry one; then `model` is the name that it gives, if any.
     """
 
-    def __init__(self, path: Path, *, model: str | None = None) -> None:
+    def __init__(self, path: Path, *, model: str | None = None, limits: Limits | None = None) -> None:
         """Open a file and check its schema. `model` stands in for a name that the file does not give.
 
         Raises:
-            StoreError: it is no Parquet file, or lacks columns that are needed.
+            StoreError: it is no Parquet file, lacks columns that are needed, or needs more than the limits.
 
         """
         self.path = path
-        pa = arrow()
-        module = arrow("pyarrow.parquet")
+        self._process = DecodingProcess(limits or Limits(), program="vitsearch.engines.parquet.worker")
         try:
-            self._file: pq.ParquetFile = module.ParquetFile(path)
-            described = self._file.schema_arrow
-            self.rows: int = self._file.metadata.num_rows
-            size = path.stat().st_size
-        except (OSError, ValueError, MemoryError, pa.ArrowException) as error:
-            raise StoreError(f"cannot read {path}: {_first_line(error)}") from error
-        self._check_expansion(size)
-        metadata = described.metadata or {}
-        self.columns = set(described.names)
-        self.space = self._space(metadata)
-        self.dimension = self._dimension(described)
-        if self.space is None and "path" not in self.columns:
-            raise StoreError(
-                f"{path} has no column `path`: each row needs the path of its photo (see docs/formats.md)"
-            )
-        if self.space is not None and "photo" not in self.columns:
-            raise StoreError(f"{path} has no column `photo`, which an export has: export it again")
-        self.model = self.space.model if self.space else model or self._named_model()
+            said, _ = self._ask({"open": os.fsdecode(path)})
+            with self._believing():
+                self.rows = int(said["rows"])
+                self.dimension = int(said["dimension"])
+                self.space = None if said["space"] is None else checked_space(Space.from_json(said["space"]))
+                named = said["model"]
+                if not isinstance(named, str | None) or not 1 < self.dimension <= LARGEST_DIMENSION:
+                    raise ValueError("a name or a dimension that makes no sense")  # noqa: TRY301 - as all that is
+        except BaseException:
+            self.__exit__()
+            raise
+        self.model = self.space.model if self.space else model or named
 
     def __enter__(self) -> VectorFile:
         return self
 
     def __exit__(self, *rest: object) -> None:
-        self._file.close()
+        self._process.end()
+        self._process.release()
 
     def batches(self) -> Iterator[tuple[list[ImportedRow], list[RefusedRow]]]:
-        """Yield rows that are sound and rows that are not, in bounded memory.
+        """Yield rows that are sound and rows that are not, from the first one on, in bounded memory.
 
         Raises:
-            StoreError: the file is damaged.
+            StoreError: the file is damaged, or needs more than the limits.
 
         """
-        pa = arrow()
-        wanted = {"photo", "path", "files", "perceptual", "norm", "vector", *_FACTS} & self.columns
-        number = 0
-        try:
-            for batch in self._file.iter_batches(_ROWS_AT_ONCE, columns=sorted(wanted)):
-                rows, reasons = _vectors(batch.column("vector"), self.dimension)
+        self._ask({"start": _ROWS_AT_ONCE})
+        most, number = MOST_FIELDS + 4 * _ROWS_AT_ONCE * self.dimension, 0
+        while True:
+            said, data = self._ask({"next": True}, most=most)
+            if said.get("end") is True:
+                return
+            with self._believing():
+                values, rows, reasons = self._columns(said, data)
                 sound: list[ImportedRow] = []
                 refused: list[RefusedRow] = []
-                values = batch.drop_columns(["vector"]).to_pylist()
                 for index, fields in enumerate(values):
                     reason = reasons[index] or self._problem(fields, rows[index])
                     if reason:
                         refused.append(RefusedRow(self.path, number + index, reason))
                     else:
                         sound.append(self._row(number + index, fields, rows[index]))
-                number += len(values)
-                yield sound, refused
-        except (OSError, MemoryError, pa.ArrowException, UnicodeDecodeError) as error:
-            raise StoreError(f"{self.path} is damaged: {_first_line(error)}") from error
+            number += len(values)
+            yield sound, refused
+
+    def _columns(
+        self, said: dict[str, Any], data: bytes
+    ) -> tuple[list[dict[str, Any]], npt.NDArray[np.float32], list[str | None]]:
+        """Take an answer apart: the rows' fields as JSON, why a row cannot be used, and the vectors."""
+        count = int(said["rows"])
+        split = len(data) - 4 * count * self.dimension
+        if not split >= 0 or not 0 <= count <= _ROWS_AT_ONCE:
+            raise ValueError("fewer vectors than rows")
+        values, reasons = json.loads(data[:split], object_hook=_with_bytes)
+        rows = np.frombuffer(data, "<f4", offset=split).reshape(count, self.dimension)
+        if not len(values) == len(reasons) == count or any(not isinstance(each, dict) for each in values):
+            raise ValueError("fields that make no sense")
+        if any(not isinstance(each, str | None) for each in reasons):
+            raise TypeError("a reason that is none")
+        return values, rows, [each and _in_one_line(each) for each in reasons]
+
+    def _ask(self, request: dict[str, Any], *, most: int = 0) -> tuple[dict[str, Any], bytes]:
+        try:
+            said, data = self._process.ask(request, most=most)
+        except ProcessDied as died:
+            raise StoreError(f"cannot read {self.path}: {_of_a_file(died.reason)}") from None
+        if "error" in said:
+            raise StoreError(_in_one_line(str(said["error"])))
+        return said, data
+
+    @contextmanager
+    def _believing(self) -> Iterator[None]:
+        """Turn an answer that makes no sense into one line."""
+        try:
+            yield
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
+            self._process.distrusted()
+            raise StoreError(
+                f"cannot read {self.path}: what was found in it makes no sense ({type(error).__name__})"
+            ) from error
 
     def _problem(self, fields: dict[str, Any], row: npt.NDArray[np.float32]) -> str | None:
         if self.space is None:
@@ -162,84 +191,6 @@ class VectorFile:
             row=row / np.float32(length),
             norm=float(norm) if usable and norm is not None else length,
         )
-
-    def _check_expansion(self, size: int) -> None:
-        """Refuse a file that would fill the memory: vectors hardly compress, and neither do hashes of photos."""
-        metadata = self._file.metadata
-        if self.rows > size:
-            raise StoreError(
-                f"{self.path} claims {self.rows:,} rows in {size:,} bytes: it is not what it says"
-            )
-        for group in range(metadata.num_row_groups):
-            described = metadata.row_group(group)
-            for number in range(described.num_columns):
-                column = described.column(number)
-                most = max(_FEW_VALUES, column.total_compressed_size * _VALUES_A_BYTE)
-                if column.num_values > most:
-                    raise StoreError(
-                        f"{self.path} claims {column.num_values:,} values of {column.path_in_schema.split('.')[0]} in "
-                        f"{column.total_compressed_size:,} bytes: it is not what it says"
-                    )
-
-    def _space(self, metadata: dict[bytes, bytes]) -> Space | None:
-        if SPACE_KEY not in metadata:
-            return None
-        if metadata.get(FORMAT_KEY, b"1") != str(FORMAT).encode():
-            raise StoreError(f"{self.path} was written by a later version of vitsearch: upgrade this one")
-        try:
-            return _checked_space(Space.from_json(metadata[SPACE_KEY].decode()))
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
-            raise StoreError(
-                f"{self.path} does not say what model its vectors are of (its metadata is damaged)"
-            ) from error
-
-    def _dimension(self, described: pa.Schema) -> int:
-        pa = arrow()
-        if "vector" not in self.columns:
-            raise StoreError(
-                f"{self.path} has no column `vector`: rename yours (columns: {', '.join(described.names)[:200]})"
-            )
-        kind = described.field("vector").type
-        lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
-        if not any(test(kind) for test in lists) or not (
-            pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)
-        ):
-            raise StoreError(f"{self.path}: the column `vector` is {kind}, not lists of numbers")
-        if pa.types.is_fixed_size_list(kind):
-            found = int(kind.list_size)
-        else:
-            first = next(self._file.iter_batches(1, columns=["vector"]), None)
-            value = first.column("vector")[0].as_py() if first is not None and len(first) else None
-            found = len(value) if value else 0
-        wanted = self.space.dimension if self.space else found
-        if found != wanted or not 1 < found <= _LARGEST_DIMENSION:
-            raise StoreError(f"{self.path}: its vectors have {found} dimensions, not {max(wanted, 2)}")
-        return found
-
-    def _named_model(self) -> str | None:
-        if "model" not in self.columns:
-            return None
-        names: set[str] = set()
-        for batch in self._file.iter_batches(65_536, columns=["model"]):
-            names |= set(batch.column("model").unique().to_pylist())
-            if len(names) > 1:
-                raise StoreError(f"{self.path} holds vectors of several models: write one file a model")
-        name = next(iter(names), None)
-        return str(name)[:_NAMES] if name else None
-
-
-def _checked_space(space: Space) -> Space:
-    """Return a space whose fields are of their types. Raises `TypeError`, `ValueError`."""
-    pre = space.preprocessing
-    texts = (space.model, space.fingerprint, space.readout, pre.fit)
-    wholes = (space.dimension, pre.height, pre.width, pre.resize, pre.resample)
-    if any(type(text) is not str for text in texts) or any(type(whole) is not int for whole in wholes):
-        raise TypeError("a field has another type")
-    if not 1 < space.dimension <= _LARGEST_DIMENSION or max(map(abs, wholes)) >= _LARGEST_SIDE:
-        raise ValueError("a number makes no sense")
-    if len(pre.mean) != 3 or len(pre.std) != 3 or not np.isfinite([*pre.mean, *pre.std]).all():
-        raise ValueError("mean and std are three numbers each")
-    return space
 
 
 _FACTS = ("format", "width", "height", "taken", "camera", "latitude", "longitude", "software")
@@ -300,37 +251,19 @@ def is_anywhere_absolute(root: str) -> bool:
     return PurePosixPath(root).is_absolute() or PureWindowsPath(root).is_absolute() or is_url
 
 
-def _vectors(column: pa.Array, dimension: int) -> tuple[npt.NDArray[np.float32], list[str | None]]:
-    """Return a column of lists as rows (n, d) float32, and for each row why it cannot be used, or None."""
-    rows = np.zeros((len(column), dimension), np.float32)
-    lengths = np.array(
-        [
-            -1 if value is None else value
-            for value in arrow("pyarrow.compute").list_value_length(column).to_pylist()
-        ],
-        np.int64,
+def _with_bytes(fields: dict[str, Any]) -> Any:  # noqa: ANN401 - a value of JSON
+    """Turn what stands for bytes into them, as `worker` writes it."""
+    if fields.keys() == {"base64"}:
+        return base64.b64decode(fields["base64"], validate=True)
+    return fields
+
+
+def _in_one_line(text: str) -> str:
+    return "".join(character for character in text if character.isprintable())[:1000]
+
+
+def _of_a_file(reason: str) -> str:
+    """Say of a file what a decoding process says of a photo."""
+    return reason.replace("the decoder crashed on it", "the process that read it crashed").replace(
+        " to decode", " to read"
     )
-    fine = lengths == dimension
-    if fine.any():
-        taken = column.filter(arrow().array(fine))
-        values = taken.flatten()
-        flat = values.cast(arrow().float32()) if not values.null_count else values.fill_null(float("nan"))
-        rows[fine] = np.asarray(flat.to_numpy(zero_copy_only=False), np.float32).reshape(-1, dimension)
-    lengths_of = np.linalg.norm(rows.astype(np.float64), axis=1)
-    reasons: list[str | None] = []
-    for length, found in zip(lengths_of, lengths, strict=True):
-        if found != dimension:
-            reasons.append(
-                "it has no vector" if found < 0 else f"its vector has {found} dimensions, not {dimension}"
-            )
-        elif not np.isfinite(length):
-            reasons.append("its vector is not finite")
-        elif length < 1e-6:
-            reasons.append("its vector is zero")
-        else:
-            reasons.append(None)
-    return rows, reasons
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)[:200]

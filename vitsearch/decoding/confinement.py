@@ -1,0 +1,90 @@
+"""What a process that reads files of strangers may do: so much memory, no core dump, no windows, pipes of its own."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
+
+from vitsearch.decoding.messages import OUT_OF_MEMORY, receive, send
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Answerer = Callable[[dict[str, Any], bytes], tuple[dict[str, Any], list[bytes]]]
+
+_WATCH_SECONDS = 0.05
+
+
+def answer_requests(memory: int, made: Callable[[], Answerer], *, most: int = 0) -> NoReturn:
+    """Answer the requests on standard input, with at most so many bytes each, until it is closed; then end.
+
+    What answers is made when the process is confined.
+    """
+    requests, answers = _own_pipes()
+    _limit_process(memory)
+    send(answers, {"ready": True})
+    answer = made()
+    # Not by returning: what a damaged decoder left behind must not run at an orderly exit.
+    with suppress(EOFError, OSError):
+        while True:
+            request, data = receive(requests, most=most)
+            fields, parts = answer(request, data)
+            send(answers, fields, *parts)
+    os._exit(0)
+
+
+def _own_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """Take standard input and output away from everything else: a library that prints must not be taken for us."""
+    requests, answers = os.dup(0), os.dup(1)
+    os.dup2(2, 0)
+    os.dup2(2, 1)
+    return os.fdopen(requests, "rb"), os.fdopen(answers, "wb")
+
+
+def watch_memory(memory: int) -> None:
+    """End this process soon after it has held `memory` bytes more than now; for systems that keep to no limit.
+
+    A decoder that does not let go of the interpreter's lock is seen when it does.
+    """
+    import resource
+    import threading
+
+    def held() -> int:
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+    # Not from zero: what the parent held may count for a process that it started.
+    most = held() + memory
+
+    def watch() -> None:
+        while held() <= most:
+            time.sleep(_WATCH_SECONDS)
+        os._exit(OUT_OF_MEMORY)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _limit_process(memory: int) -> None:
+    # NumPy, where a photo needs it at all, is not to start threads.
+    os.putenv("OPENBLAS_NUM_THREADS", "1")
+    if sys.platform == "win32":
+        import msvcrt
+
+        # No dialogue that waits for somebody to press a button.
+        msvcrt.SetErrorMode(msvcrt.SEM_FAILCRITICALERRORS | msvcrt.SEM_NOGPFAULTERRORBOX)
+    else:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        if sys.platform == "darwin":
+            watch_memory(memory)  # its kernel takes limits on address space and does not keep to them
+        else:
+            with suppress(OSError, ValueError):
+                resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    # Where all memory is used up, Linux ends this process and not the run.
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("500", "ascii")
