@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import MeanColour, figures, places
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from vitsearch.decoding.decoders import Decoders
 from vitsearch.engines.parquet.importing import import_parquet
@@ -22,6 +22,16 @@ from vitsearch.engines.parquet.writing import export_parquet
 from vitsearch.engines.portable import Selection
 from vitsearch.errors import LibraryError, LibraryMissing, SpaceMismatch, StoreError
 from vitsearch.library import Library
+
+XMP = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:xmp="http://ns.adobe.com/xap/1.0/"
+ xmlns:exif="http://ns.adobe.com/exif/1.0/" xmlns:tiff="http://ns.adobe.com/tiff/1.0/"
+ xmlns:aux="http://ns.adobe.com/exif/1.0/aux/" xmp:Rating="4" exif:DateTimeOriginal="2015-03-04T05:06:07+09:00"
+ tiff:Make="NIKON CORPORATION" tiff:Model="NIKON D850" aux:Lens="50mm f/1.8" exif:GPSAltitude="1041/2"
+ exif:GPSAltitudeRef="0" exif:GPSLatitude="33,51.4N" exif:GPSLongitude="70,30.0W">
+<dc:subject><rdf:Bag><rdf:li>lake</rdf:li><rdf:li>boat</rdf:li></rdf:Bag></dc:subject>
+<dc:description><rdf:Alt><rdf:li xml:lang="x-default">On the lake</rdf:li></rdf:Alt></dc:description>
+</rdf:Description></rdf:RDF></x:xmpmeta>"""
 
 COLOURS = ("red", "green", "blue", "orange", "purple", "brown")
 
@@ -271,6 +281,61 @@ class TestMergingLibraries:
         (match,) = other.search(tmp_path / "Mine/a.jpg", include_self=True).results
         assert match.camera == "Mine"
         assert match.other_paths == (tmp_path / "Theirs/a.jpg",)
+
+    def test_all_facts_of_a_photo_travel(self, library, other, tmp_path):
+        notes = PngImagePlugin.PngInfo()
+        notes.add_itxt("XML:com.adobe.xmp", XMP)
+        (tmp_path / "told").mkdir()
+        Image.new("RGB", (20, 10), "red").save(tmp_path / "told/a.png", pnginfo=notes)
+        library.index([tmp_path / "told"])
+        exported(library, tmp_path / "out.parquet")
+        assert import_parquet(other, [tmp_path / "out.parquet"]).photos == 1
+        (there,) = library.catalog.photos([1]).values()
+        (here,) = other.catalog.photos([1]).values()
+        assert here.facts == there.facts
+        assert (here.facts.keywords, here.facts.rating, here.facts.caption) == (
+            ("lake", "boat"),
+            4,
+            "On the lake",
+        )
+        assert (here.facts.taken_from, here.facts.utc_offset, here.facts.lens) == (
+            "XMP",
+            "+09:00",
+            "50mm f/1.8",
+        )
+        assert (here.facts.altitude, here.facts.camera) == (520.5, "Nikon D850")
+
+    def test_facts_that_make_no_sense_are_left_out(self, library, other, tmp_path):
+        columns = {
+            "photo": ["0" * 64],
+            "path": ["a.png"],
+            "width": pa.array([2], pa.int32()),
+            "height": pa.array([2], pa.int32()),
+            "taken": ["yesterday"],
+            "taken_from": ["guess"],
+            "utc_offset": ["late"],
+            "altitude": [float("inf")],
+            "rating": [77],
+            "lens": ["a\x1b[2Jb"],
+            "keywords": [["ok", "\x07", "x" * 9000, None]],
+            "vector": pa.array([[1.0] + [0.0] * 12], pa.list_(pa.float32())),
+        }
+        table = pa.table(columns).replace_schema_metadata(
+            {b"vitsearch.space": MeanColour().space.to_json(), b"vitsearch.format": "1"}
+        )
+        pq.write_table(table, tmp_path / "odd.parquet")
+        assert import_parquet(other, [tmp_path / "odd.parquet"]).photos == 1
+        (row,) = other.catalog.photos([1]).values()
+        known = row.facts
+        assert (
+            known.taken,
+            known.taken_from,
+            known.utc_offset,
+            known.altitude,
+            known.rating,
+            known.lens,
+        ) == (None,) * 6
+        assert known.keywords == ("ok", "x" * 200)
 
     def test_an_import_that_is_killed_is_mended_by_the_next(self, library, photos, picture, tmp_path):
         for number in range(60):

@@ -187,6 +187,12 @@ def test_a_photo_is_described_with_all_its_places(own, own_client):
         "2024-05-03T10:11:12",
         "X100",
     )
+    assert (facts["taken_from"], facts["lens"], facts["rating"], facts["keywords"]) == (
+        "EXIF",
+        None,
+        None,
+        [],
+    )
     assert {(file["path"], file["state"]) for file in facts["files"]} == {
         (str(own / "photos" / "beach/red.jpg"), "present"),
         (str(own / "photos" / "copy.jpg"), "missing"),

@@ -9,6 +9,7 @@ import numpy as np
 from vitsearch.engines.parquet.writing import FORMAT, FORMAT_KEY, SPACE_KEY, arrow
 from vitsearch.errors import StoreError
 from vitsearch.space import Space
+from vitsearch.storage.facts import FACT_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,9 +26,7 @@ MOST_FIELDS = 64 << 20
 _VALUES_A_BYTE, _FEW_VALUES = 8, 8_000_000
 _NAMES = 200  # characters kept of a model's name
 _LARGEST_SIDE = 2**31
-_WANTED = frozenset(
-    ("photo", "path", "files", "perceptual", "norm", "format", "width", "height", "taken", "camera")
-) | frozenset(("latitude", "longitude", "software"))
+_WANTED = frozenset(("photo", "path", "files", "perceptual", "norm", *FACT_COLUMNS))
 
 
 class VectorColumns:

@@ -9,7 +9,7 @@ import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from vitsearch.decoding.process import DecodingProcess, Limits, ProcessDied
 from vitsearch.engines.parquet.columns import LARGEST_DIMENSION, MOST_FIELDS, checked_space
 from vitsearch.engines.portable import Place
 from vitsearch.errors import StoreError
-from vitsearch.records import PhotoFacts
+from vitsearch.records import DateSource, PhotoFacts
 from vitsearch.space import Space
 from vitsearch.storage.database import value_to_path
 
@@ -32,6 +32,8 @@ _ROWS_AT_ONCE = 2048
 _UNIT_TOLERANCE = 0.01
 _LARGEST_SIDE, _LARGEST_NUMBER = 2**31, 2**63
 _NAMES = 200  # characters kept of a format, camera or program
+_MOST_KEYWORDS, _LONGEST_CAPTION, _HIGHEST = 200, 2000, 1e6
+_OFFSET = re.compile(r"[+-]\d\d:\d\d|Z")
 _DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 _HASH = re.compile(r"[0-9a-f]{64}")
 
@@ -193,9 +195,6 @@ class VectorFile:
         )
 
 
-_FACTS = ("format", "width", "height", "taken", "camera", "latitude", "longitude", "software")
-
-
 def _facts(fields: dict[str, Any]) -> PhotoFacts | None:
     width, height = fields.get("width"), fields.get("height")
     if not isinstance(width, int) or not isinstance(height, int):
@@ -203,24 +202,37 @@ def _facts(fields: dict[str, Any]) -> PhotoFacts | None:
     if not (0 < width < _LARGEST_SIDE and 0 < height < _LARGEST_SIDE):
         return None
 
-    def text(name: str) -> str | None:
+    def text(name: str, most: int = _NAMES) -> str | None:
         value = fields.get(name)
-        return value[:_NAMES] if isinstance(value, str) and value and value.isprintable() else None
+        return value[:most] if isinstance(value, str) and value and value.isprintable() else None
 
-    def degrees(name: str, most: float) -> float | None:
+    def number(name: str, most: float) -> float | None:
         value = fields.get(name)
         return float(value) if isinstance(value, float) and abs(value) <= most else None
 
-    taken = text("taken")
+    taken, offset, rating = text("taken"), text("utc_offset"), fields.get("rating")
+    dated = taken is not None and _DATE.fullmatch(taken) is not None
+    words = fields.get("keywords")
     return PhotoFacts(
         format=text("format") or "?",
         width=width,
         height=height,
-        taken=taken if taken and _DATE.fullmatch(taken) else None,
+        taken=taken if dated else None,
         camera=text("camera"),
-        latitude=degrees("latitude", 90),
-        longitude=degrees("longitude", 180),
+        latitude=number("latitude", 90),
+        longitude=number("longitude", 180),
         software=text("software"),
+        taken_from=source if dated and (source := fields.get("taken_from")) in get_args(DateSource) else None,
+        utc_offset=offset if dated and offset and _OFFSET.fullmatch(offset) else None,
+        altitude=number("altitude", _HIGHEST),
+        lens=text("lens"),
+        rating=rating if type(rating) is int and -1 <= rating <= 5 else None,
+        keywords=tuple(
+            word[:_NAMES]
+            for word in (words if isinstance(words, list) else [])[:_MOST_KEYWORDS]
+            if isinstance(word, str) and word and word.isprintable()
+        ),
+        caption=text("caption", _LONGEST_CAPTION),
     )
 
 

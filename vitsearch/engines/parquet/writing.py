@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from vitsearch.errors import OutputError, StoreError
+from vitsearch.storage.facts import FACT_COLUMNS
 from vitsearch.storage.outputs import Output, check_outputs
 from vitsearch.storage.own_files import PHOTOS_MARK
 
@@ -34,7 +35,7 @@ SPACE_KEY, FORMAT_KEY = PHOTOS_MARK.encode(), b"vitsearch.format"
 FORMAT = 1
 # Rows that a reader has to hold at once: about 8 MB of vectors.
 ROWS_A_GROUP = 8192
-_TEXT_COLUMNS = ("model", "format", "camera", "software")
+_TEXT_COLUMNS = ("model", "format", "camera", "software", "taken_from", "utc_offset", "lens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,13 @@ def schema(space: Space, precision: Precision = "float16") -> pa.Schema:
         ("latitude", pa.float64()),
         ("longitude", pa.float64()),
         ("software", pa.string()),
+        ("taken_from", pa.string()),
+        ("utc_offset", pa.string()),
+        ("altitude", pa.float64()),
+        ("lens", pa.string()),
+        ("rating", pa.int32()),
+        ("keywords", pa.list_(pa.string())),
+        ("caption", pa.string()),
         ("files", pa.list_(pa.struct(place))),
         ("perceptual", pa.binary()),
         ("model", pa.string()),
@@ -120,19 +128,7 @@ def table(photos: Sequence[PortablePhoto], space: Space, precision: Precision = 
             _text(os.path.join(p.places[0].root, p.places[0].path)) if p.places else None  # noqa: PTH118 - may be a URL
             for p in photos
         ],
-        **{
-            name: [getattr(fact, name) for fact in facts]
-            for name in (
-                "format",
-                "width",
-                "height",
-                "taken",
-                "camera",
-                "latitude",
-                "longitude",
-                "software",
-            )
-        },
+        **{name: [getattr(fact, name) for fact in facts] for name in FACT_COLUMNS},
         "files": places,
         "perceptual": [photo.perceptual for photo in photos],
         "model": [space.model] * len(photos),
@@ -237,8 +233,8 @@ def _column_paths(described: pa.Schema) -> Iterator[str]:
     for field in described:
         if field.name == "files":
             yield from (f"files.list.element.{inner.name}" for inner in field.type.value_type)
-        elif field.name == "vector":
-            yield "vector.list.element"
+        elif field.name in ("vector", "keywords"):
+            yield f"{field.name}.list.element"
         else:
             yield field.name
 

@@ -50,6 +50,12 @@ class PhotoAnswer:
     latitude: float | None
     longitude: float | None
     software: str | None
+    utc_offset: str | None
+    altitude: float | None
+    lens: str | None
+    rating: int | None
+    keywords: tuple[str, ...]
+    caption: str | None
     files: tuple[PhotoFile, ...]
     labels: tuple[PhotoLabel, ...]
     told_apart: tuple[int, ...]
@@ -110,6 +116,12 @@ def facts(server: Served, photo: PhotoId) -> Response:
             known.latitude,
             known.longitude,
             known.software,
+            known.utc_offset,
+            known.altitude,
+            known.lens,
+            known.rating,
+            known.keywords,
+            known.caption,
             tuple(
                 PhotoFile(file.path, file.bytes, _iso(file.mtime_ns), file.state) for file in details.files
             ),

@@ -150,8 +150,13 @@ export class PhotoView {
     ].filter(Boolean).map(([name, words, note]) => h("li", {}, icon(name), h("div", {}, h("b", {}, words), h("div", { class: "muted small" }, note))));
     const facts = [
       ["Camera", photo.camera],
+      ["Lens", photo.lens],
+      ["Rating", photo.rating == null ? null : photo.rating < 0 ? "rejected" : "★".repeat(photo.rating)],
+      ["Keywords", photo.keywords.join(", ")],
+      ["Caption", photo.caption],
       ["Size", `${photo.width} × ${photo.height} pixels`],
       ["Format", photo.format],
+      ["Altitude", photo.altitude == null ? null : `${Math.round(photo.altitude)} m`],
       ["Software", photo.software],
     ].filter(([, value]) => value);
     const states = { missing: ["Not there any more", "bad"], offline: ["Drive not here", "warm"] };
