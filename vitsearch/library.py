@@ -231,7 +231,9 @@ class Library:
                 workers=workers,
                 retry=retry,
                 embedder=engine.open(self._target(catalog, space_id, space, on_progress)) if engine else None,
-                pictures=KeptPictures(self.folder) if thumbnails else None,
+                pictures=KeptPictures(self.folder, anew=_follows_colours(catalog, space))
+                if thumbnails
+                else None,
                 on_progress=on_progress,
             )
             report = run.execute(chosen, prune=prune)
@@ -953,6 +955,16 @@ def _import_search() -> None:
 
     del SearchCache
     import_faiss()
+
+
+def _follows_colours(catalog: Catalog, space: Space) -> bool:
+    """Whether photos that were embedded in their stored colours are embedded now by their profiles."""
+    active = catalog.active_space()
+    return (
+        active is not None
+        and active[1].preprocessing.colours == "stored"
+        and space.preprocessing.colours != "stored"
+    )
 
 
 def _check_sample(files: Sequence[tuple[str, int]], root: Root, folder: Path) -> None:

@@ -36,10 +36,14 @@ GRID_BOX = (_GRID_HEIGHT * _WIDEST, _GRID_HEIGHT)
 
 
 class KeptPictures:
-    """A library's folder of thumbnails: JPEG files, by photo hash and height. A cache: delete it at will."""
+    """A library's folder of thumbnails: JPEG files, by photo hash and height. A cache: delete it at will.
 
-    def __init__(self, library: Path) -> None:
+    With `anew`, those of photos that are read are made again: they may show the colours of an earlier version.
+    """
+
+    def __init__(self, library: Path, *, anew: bool = False) -> None:
         self._layout = Layout.of(library)
+        self._anew = anew
         self.folder = self._layout.thumbnails
 
     def cached(self, photo_hash: str, kind: int | str) -> bytes | None:
@@ -57,9 +61,13 @@ class KeptPictures:
             make_folder(path.parent)
             atomic.write(path, data, durable=False, private=True)
 
-    def has_for_grid(self, photo_hash: str) -> bool:
-        """Whether the thumbnail that a grid shows is there."""
-        return self._path(photo_hash, _GRID_HEIGHT).exists()
+    def lacks_for_grid(self, photo_hash: str) -> bool:
+        """Whether the thumbnail that a grid shows has to be made; with `anew`, all that are there go first."""
+        if self._anew:
+            for height in HEIGHTS:
+                with suppress(OSError):
+                    self._path(photo_hash, height).unlink(missing_ok=True)
+        return not self._path(photo_hash, _GRID_HEIGHT).exists()
 
     def keep_for_grid(self, photo_hash: str, image: Image) -> None:
         """Keep an upright image within `GRID_BOX` as the thumbnail that a grid shows."""

@@ -263,9 +263,9 @@ class Embedder:
 
     def _box(self, header: Header) -> tuple[int, int] | None:
         """Say how large a thumbnail to make in passing; None where none is kept, or it is there."""
-        if self._pictures is None or self._pictures.has_for_grid(header.photo_hash.hex()):
-            return None
-        return GRID_BOX
+        if self._pictures is not None and self._pictures.lacks_for_grid(header.photo_hash.hex()):
+            return GRID_BOX
+        return None
 
     def _kept(
         self, space: Space, root: int | None, found: FoundFile, header: Header, prepared: Prepared | None

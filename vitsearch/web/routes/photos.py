@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +26,8 @@ router = APIRouter(prefix="/api/photos", tags=["photos"])
 captions_router = APIRouter(prefix="/api", tags=["photos"])
 
 _MOST_CAPTIONS = 500
+# Goes up when photos are shown in other colours than by the version before: browsers ask anew then.
+_COLOURS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +148,12 @@ async def thumbnail(
     if height not in HEIGHTS:
         raise BadQuery(f"thumbnails are {', '.join(map(str, HEIGHTS))} pixels high")
     photo_hash, kept = await run_in_threadpool(_kept, server, photo, height)
-    etag = f'"{photo_hash[:24]}-{height}"'
-    if request.headers.get("if-none-match") == etag:
-        return _unchanged(server, etag, v)
     if kept is None:
         kept = await server.made(lambda: server.thumbnails.make(photo_hash, height, _present(server, photo)))
+    # By what it shows: an upgrade may make it again in other colours.
+    etag = f'"{photo_hash[:24]}-{height}-{zlib.crc32(kept):08x}"'
+    if request.headers.get("if-none-match") == etag:
+        return _unchanged(server, etag, v)
     return _picture(server, kept, etag, v)
 
 
@@ -159,7 +163,7 @@ async def view(
 ) -> Response:
     """Return the photo upright for the whole screen, as JPEG with no side longer than 2048 pixels."""
     photo_hash = await run_in_threadpool(_photo_hash, server, photo)
-    etag = f'"{photo_hash[:24]}-view"'
+    etag = f'"{photo_hash[:24]}-view-{_COLOURS}"'
     if request.headers.get("if-none-match") == etag:
         return _unchanged(server, etag, v)
     data = await server.made(lambda: server.thumbnails.view(_present(server, photo), photo_hash=photo_hash))
