@@ -1,5 +1,6 @@
 """Runs that are interrupted, killed, crowded or out of disk: what was committed stays, the next run goes on."""
 
+import contextlib
 import os
 import random
 import signal
@@ -108,7 +109,11 @@ def test_ctrl_c_between_a_commit_and_its_count_loses_no_count(tmp_path, photos, 
         return added
 
     monkeypatch.setattr(Catalog, "store", interrupted)
-    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+    # A shell that starts the tests in the background has them ignore it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    with contextlib.ExitStack() as stack:
+        stack.callback(signal.signal, signal.SIGINT, before)
+        library = stack.enter_context(Library.open(tmp_path / "library", backbone=MeanColour()))
         report = library.index([photos])
         assert report.interrupted
         assert 8 <= report.embedded == sum(commits) == len(stored_vectors(tmp_path / "library")) < 40
