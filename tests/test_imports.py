@@ -167,7 +167,14 @@ def test_importing_the_package_the_command_line_and_the_library_loads_nothing_he
 
 
 def test_a_process_that_decodes_starts_without_numpy_and_without_anything_heavy():
-    assert loaded_by("import vitsearch.decoding.worker") & (LAZY | {"numpy", "sqlite3"}) == set()
+    assert loaded_by("import vitsearch.decoding.worker") & (LAZY | {"numpy", "sqlite3", "tempfile"}) == set()
+    # Each of these costs as much as a photo, twice a run or more.
+    code = (
+        "import sys, vitsearch.decoding.worker\n"
+        "print(sorted({'vitsearch.records', 'vitsearch.backbones.families'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout == "[]\n"
 
 
 HELP = """

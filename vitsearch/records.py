@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path  # noqa: TC003 - the HTTP API describes these records from their annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+# By a name of its own, so that whoever asks for the records has this one too.
+from vitsearch.photo_facts import DateSource as DateSource
+from vitsearch.photo_facts import PhotoFacts as PhotoFacts
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-
-DateSource = Literal["EXIF", "XMP", "IPTC", "name"]
 
 
 class FoundFile(NamedTuple):
@@ -29,32 +30,6 @@ class FoundFile(NamedTuple):
     def path(self) -> Path:
         """The absolute path."""
         return self.root / self.relative
-
-
-@dataclass(frozen=True, slots=True)
-class PhotoFacts:
-    """What a photo's header says, as seen upright.
-
-    `taken` is local camera time in ISO 8601, `taken_from` says where that date was found ("name": in the file's
-    name), and `utc_offset` is that of the place, as "+02:00", where it is known. Positions are degrees, `altitude`
-    metres above the sea. `rating` is 1 to 5, or -1 for a rejected photo.
-    """
-
-    format: str
-    width: int
-    height: int
-    taken: str | None = None
-    camera: str | None = None
-    latitude: float | None = None
-    longitude: float | None = None
-    software: str | None = None
-    taken_from: DateSource | None = None
-    utc_offset: str | None = None
-    altitude: float | None = None
-    lens: str | None = None
-    rating: int | None = None
-    keywords: tuple[str, ...] = ()
-    caption: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from vitsearch.backbones.families import FAMILIES
 from vitsearch.errors import WeightsUnavailable
 from vitsearch.space import Preprocessing
 
@@ -241,4 +240,6 @@ def _processor_kind(settings: Mapping[str, Any], folder: Path) -> str:
         return named.lower()
     config = folder / "config.json"
     model_type = json.loads(config.read_text("utf-8")).get("model_type", "") if config.is_file() else ""
+    from vitsearch.backbones.families import FAMILIES
+
     return FAMILIES[model_type].processor if model_type in FAMILIES else model_type

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vitsearch.errors import UnreadablePhoto
-from vitsearch.records import PhotoFacts
+from vitsearch.photo_facts import PhotoFacts
 
 if TYPE_CHECKING:
     import numpy as np

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from PIL.Image import Image
 
-    from vitsearch.records import PhotoFacts
+    from vitsearch.photo_facts import PhotoFacts
     from vitsearch.space import Colours, Preprocessing
 
 Answer = TypeVar("Answer")

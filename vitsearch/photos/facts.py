@@ -12,16 +12,16 @@ from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import TYPE_CHECKING, NamedTuple
 
+from vitsearch.photo_facts import PhotoFacts
 from vitsearch.photos.exif import ExifTags, read_exif
 from vitsearch.photos.xmp import IptcValues, XmpValues, read_iptc, read_xmp
-from vitsearch.records import PhotoFacts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from vitsearch.photo_facts import DateSource
     from vitsearch.photos.containers import Notes
     from vitsearch.photos.exif import Value
-    from vitsearch.records import DateSource
 
 _ORIENTATION, _MODIFIED, _MAKE, _MODEL, _SOFTWARE = 274, 306, 271, 272, 305
 _ORIGINAL, _DIGITIZED = 36867, 36868

@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
+    from vitsearch.photo_facts import PhotoFacts
     from vitsearch.photos.code_points import SignalledColours
     from vitsearch.photos.containers import Parts
     from vitsearch.photos.facts import Told
     from vitsearch.photos.formats import Format
     from vitsearch.photos.pictures import Picture
-    from vitsearch.records import PhotoFacts
     from vitsearch.space import Colours
 
 # Limits on what one file may cost. A 200-megapixel phone photo passes; a decompression bomb does not.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import tempfile
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -122,6 +121,8 @@ def _listening() -> Iterator[list[bytes]]:
 
     Where data is missing LibRaw goes on with black or noise, and says so there and nowhere else.
     """
+    import tempfile
+
     said: list[bytes] = []
     try:
         before = os.dup(_STANDARD_ERROR)
