@@ -59,6 +59,10 @@ def test_words_that_the_model_does_not_read_are_answered_with_the_step_that_help
     page.until(lambda: "/search?text=a+red+bicycle" in page.driver.current_url, "the search")
     page.one(".empty h2", "Words need one more step")
     assert page.all(".empty .button.first")
+    step = page.get("/api/status")["words_step"]
+    assert step is not None
+    words = "no photo is looked at again" if not step["photos"] else "looks once at"
+    assert words in page.one(".empty").text
     assert page.one("#find-words").get_attribute("value") == "a red bicycle"
     # What went wrong goes with the search that it belongs to.
     page.show("/search?photo=5")

@@ -158,7 +158,7 @@ listen({
     if (current !== views.indexing && report.embedded) toast(`${plural(report.embedded, "new photo")} can be found now`);
     current?.changed?.();
   },
-  failed: ({ error }) => { showRunning(null); views.indexing?.onFailed(error); toast(error, { bad: true }); },
+  failed: ({ error }) => { showRunning(null); views.indexing?.onFailed(error); forget(); current?.changed?.(); toast(error, { bad: true }); },
   changed: () => {
     forget();
     for (const view of Object.values(views)) if (view !== current) view.isStale = true;

@@ -12,11 +12,12 @@ const drop = document.getElementById("drop");
 export const focusField = () => { input.focus(); input.select(); };
 export const fieldSays = (text) => { if (document.activeElement !== input || text) input.value = text; };
 
-const narrow = matchMedia("(max-width: 46rem)");
+const phone = matchMedia("(max-width: 46rem)");
+const narrow = matchMedia("(max-width: 76rem)");
 function placeholder() {
-  input.placeholder = narrow.matches ? "Describe a photo" : "Describe, drop, paste, or choose a photo";
+  input.placeholder = phone.matches ? "Describe a photo" : narrow.matches ? "Describe or drop a photo" : "Describe, drop, paste, or choose a photo";
 }
-narrow.addEventListener("change", placeholder);
+for (const width of [phone, narrow]) width.addEventListener("change", placeholder);
 placeholder();
 
 /** Words join the examples of a search that is on, and keep the filters of what is shown. */
