@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo screenshots format test test-timing test-all test-ray test-gpu fuzz crash check weights clean
+.PHONY: demo screenshots format test test-browser test-timing test-all test-ray test-gpu fuzz crash check weights clean
 
 demo: .venv/installed
 	$(BIN)/vitsearch --library demo/library index sample_images
@@ -14,10 +14,15 @@ demo: .venv/installed
 screenshots: .venv/installed weights
 	$(BIN)/python scripts/screenshots.py --docs docs
 
-# All tests, or some of them: make test T=tests/searching/test_search.py
-T ?=
+# All tests but those in a browser, or some of them: make test T=tests/searching/test_search.py
+T ?= --ignore tests/browser
+USUAL := not timing and not slow and not fuzz and not crash and not ray
 test: .venv/installed weights
-	$(BIN)/python -m pytest -q -m "not timing and not slow and not fuzz and not crash and not ray" $(T)
+	$(BIN)/python -m pytest -q -m "$(USUAL)" $(T)
+
+# The page in real Chromium, which has to be installed with its driver: on Debian, chromium and chromium-driver.
+test-browser: .venv/installed weights
+	$(BIN)/python -m pytest -q -m "$(USUAL)" tests/browser
 
 # What needs a machine with nothing else to do, and what takes long.
 test-timing: .venv/installed

@@ -80,3 +80,14 @@ def test_a_second_folder_is_added_watched_and_forgotten_and_its_photos_stay(page
     page.until(lambda: not page.all(".list li", str(second)), "the folder to go")
     assert page.get("/api/status")["photos"] == 3
     assert sorted(path.name for path in second.iterdir()) == ["bee-1.jpg", "new.jpg"]
+
+
+def test_the_models_are_offered_with_what_they_can_do(page: Page, axe: str):
+    page.click("button", "Change …")
+    page.one("dialog .model", "clip-vit-base-patch16")
+    page.one("dialog .model .tag.good", "in use")
+    page.click('dialog button[aria-label="Use dinov2-small"]')
+    page.one("dialog", "are looked at again")
+    check_everywhere(page, axe, "model-change", "dialog")
+    page.click("dialog button", "Cancel")
+    assert page.get("/api/status")["indexing"] is None

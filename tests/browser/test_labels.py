@@ -129,3 +129,13 @@ def test_a_photo_gets_several_labels_where_they_do_not_exclude_each_other(page: 
         ),
         "both labels",
     )
+
+
+def test_selected_photos_are_the_first_stack_of_a_new_head(page: Page):
+    page.show("/labels")
+    photos = page.get("/api/grid")["ids"][:3]
+    page.show("/labels?" + "&".join(f"photo={photo}" for photo in photos))
+    page.one(".naming", "First the photos that you selected", seconds=60)
+    page.one(".stack-card .number", "3 photos")
+    page.all(".stack-card input")[0].send_keys("mine", ENTER)
+    page.one(".making .tag", "mine 3")

@@ -9,6 +9,8 @@ from conftest import SAMPLES, MeanColour
 from web_client import wait, web_client
 
 from vitsearch.library import Library
+from vitsearch.web.services.work import index_folders
+from vitsearch.web.settings import LibrarySettings
 
 
 @pytest.fixture
@@ -133,3 +135,24 @@ def test_the_models_are_listed_with_what_they_can_do(place):
     assert models["clip-vit-base-patch16"]["text"] is True
     assert models["dinov2-small"]["text"] is False
     assert models["dinov2-small"]["dimension"] == 384
+
+
+def test_a_model_is_chosen_by_its_name_alone(place):
+    with web_client(place / "library", MeanColour()) as client:
+        for address, order in (
+            ("/api/index", {"model": "/etc/passwd"}),
+            ("/api/index", {"model": "somebody/model"}),
+            ("/api/roots", {"folder": str(place / "two"), "model": "../../x"}),
+        ):
+            answer = client.post(address, json=order)
+            assert (answer.status_code, "none of the models" in answer.json()["error"]) == (400, True)
+        assert client.get("/api/index").json()["state"] == "idle"
+
+
+def test_another_model_looks_at_all_photos_and_searches_change_when_it_is_done(place):
+    other = MeanColour(model="clip-vit-base-patch16")
+    settings = LibrarySettings(place / "library", backbone=other)
+    report = index_folders(settings, (), False, None, lambda _: None, model="clip-vit-base-patch16")
+    assert report.embedded == 3
+    with web_client(place / "library", other) as client:
+        assert client.get("/api/status").json()["model"] == "clip-vit-base-patch16"

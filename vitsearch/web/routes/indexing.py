@@ -11,7 +11,7 @@ from fastapi import APIRouter, Body, Query
 from pydantic import BaseModel, Field
 from starlette.responses import Response, StreamingResponse
 
-from vitsearch.backbones.registry import HUB_FREE_MODEL, models_that_read_text
+from vitsearch.backbones.registry import HUB_FREE_MODEL, find_model, models_that_read_text
 from vitsearch.errors import BadQuery, LibraryError, LibraryMissing
 from vitsearch.folders.scan import SYSTEM_FOLDERS
 from vitsearch.records import RootInfo, UnreadableFile
@@ -27,21 +27,27 @@ FolderText = Annotated[str, Field(min_length=1, max_length=4096)]
 
 
 class NewRoot(BaseModel):
-    """A folder of photos to be added: its whole path on the machine that the server runs on."""
+    """A folder of photos to be added: its whole path on the machine that the server runs on.
+
+    `model` looks at the photos of a library that is new; one that is there keeps its own.
+    """
 
     folder: FolderText
+    model: Annotated[str | None, Field(max_length=200)] = None
 
 
 class IndexOrder(BaseModel):
     """What to index: these folders, or all that are known. `retry` looks at unreadable files again.
 
     `also` names a model that reads words, one of the status's `text_models` or that of its `words_step`: all photos are
-    embedded with it too, in this run and all later ones, and searches by words use it.
+    embedded with it too, in this run and all later ones, and searches by words use it. `model` names the model that
+    searches use from when all photos are embedded with it.
     """
 
     folders: Annotated[list[FolderText], Field(max_length=100)] = []
     retry: bool = False
     also: Annotated[str | None, Field(max_length=200)] = None
+    model: Annotated[str | None, Field(max_length=200)] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +105,14 @@ def roots(server: Served) -> Response:
 @router.post("/roots", response_model=IndexState, status_code=202)
 def add_root(server: Served, new: Annotated[NewRoot, Body()]) -> Response:
     """Add a folder of photos, and index it."""
-    server.index_runs.start([chosen_folder(new.folder)])
+    folder = chosen_folder(new.folder)
+    _check_model(new.model)
+    try:
+        with server.readers.library() as library:
+            is_new = library.existing_space() is None
+    except LibraryMissing:
+        is_new = True
+    server.index_runs.start([folder], model=new.model if is_new else None)
     return Answer(server.index_runs.state(), status_code=202)
 
 
@@ -147,10 +160,22 @@ def start(server: Served, order: Annotated[IndexOrder | None, Body()] = None) ->
         raise BadQuery(
             f"{order.also} is none of the models that read words: {', '.join(models_that_read_text())}"
         )
+    _check_model(order.model)
     server.index_runs.start(
-        [chosen_folder(folder) for folder in order.folders], retry=order.retry, also=order.also
+        [chosen_folder(folder) for folder in order.folders],
+        retry=order.retry,
+        also=order.also,
+        model=order.model,
     )
     return Answer(server.index_runs.state(), status_code=202)
+
+
+def _check_model(name: str | None) -> None:
+    """By name alone, too. Raises `BadQuery` for a model that has none."""
+    if name is not None and find_model(name) is None:
+        raise BadQuery(
+            f"{name[:100]} is none of the models that have a name here: see `vitsearch models list`"
+        )
 
 
 @router.get("/index", response_model=IndexState)

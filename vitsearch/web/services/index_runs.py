@@ -31,7 +31,7 @@ class RunProgress:
     seconds_left: float | None
 
 
-Order = tuple[tuple["Path", ...], bool, "str | None"]
+Order = tuple[tuple["Path", ...], bool, "str | None", "str | None"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +75,19 @@ class IndexRuns:
         job = self._job
         return self._pace.of(job.progress) if job is not None and job.state == "running" else None
 
-    def start(self, folders: Sequence[Path] = (), *, retry: bool = False, also: str | None = None) -> None:
+    def start(
+        self,
+        folders: Sequence[Path] = (),
+        *,
+        retry: bool = False,
+        also: str | None = None,
+        model: str | None = None,
+    ) -> None:
         """Index these folders, or all that are known; after the run that is on, if one is.
 
-        With `also`, all photos are embedded with that model too.
+        With `also`, all photos are embedded with that model too; with `model`, with that one from now on.
         """
-        order = (tuple(folders), retry, also)
+        order = (tuple(folders), retry, also, model)
         with self._lock:
             if self._closed:
                 return
@@ -112,7 +119,8 @@ class IndexRuns:
             job.end()
 
     def _begin(self, order: Order) -> None:
-        work: partial[IndexReport] = partial(index_folders, self._settings, *order)
+        folders, retry, also, model = order
+        work: partial[IndexReport] = partial(index_folders, self._settings, folders, retry, also, model=model)
         self._job = Job(work, self._changed)
 
     def _changed(self, job: Job[IndexReport]) -> None:

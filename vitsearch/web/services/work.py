@@ -22,16 +22,36 @@ _PAUSE = 0.25
 
 
 def index_folders(
-    settings: LibrarySettings, folders: tuple[Path, ...], retry: bool, also: str | None, report: Report
+    settings: LibrarySettings,
+    folders: tuple[Path, ...],
+    retry: bool,
+    also: str | None,
+    report: Report,
+    *,
+    model: str | None = None,
 ) -> IndexReport:
-    """Bring the library up to date with these folders, or with all that it knows."""
+    """Bring the library up to date with these folders, or with all that it knows.
+
+    With another `model` than the library's, every photo is embedded again; searches change when that is done.
+    """
     with settings.open() as library:
-        for _ in range(_TRIES):
+        change = model is not None and library.existing_space() is not None
+        for left in reversed(range(_TRIES)):
             try:
-                return library.index(folders, also=also, retry=retry, thumbnails=True, on_progress=report)
+                return library.index(
+                    folders,
+                    model=model,
+                    change_model=change,
+                    also=also,
+                    retry=retry,
+                    thumbnails=True,
+                    on_progress=report,
+                )
             except LibraryBusy:
+                if not left:
+                    raise
                 time.sleep(_PAUSE)
-        return library.index(folders, also=also, retry=retry, thumbnails=True, on_progress=report)
+    raise AssertionError("unreachable")
 
 
 def look_for_themes(settings: LibrarySettings, report: Report) -> Themes:

@@ -2,9 +2,11 @@
 
 import { get, post } from "./api.js";
 import { announce, button, dialog, h, icon } from "./dom.js";
+import { modelChoice } from "./models.js";
 
 /** The form that adds a folder. `onadded` hears when a run has begun. */
-export function addFolderForm(onadded = () => {}) {
+export function addFolderForm(onadded = () => {}, { first = false } = {}) {
+  const model = first ? modelChoice() : null;
   const field = h("input", { class: "field grow", type: "text", name: "folder", placeholder: "/home/me/Pictures", autocomplete: "off", spellcheck: "false", "aria-label": "Folder of photos", "aria-describedby": "folder-note" });
   const problem = h("p", { class: "notice bad", role: "alert", hidden: true });
   const send = button("Add and index", () => {}, { kind: "first", type: "submit" });
@@ -15,7 +17,7 @@ export function addFolderForm(onadded = () => {}) {
       problem.hidden = true;
       send.disabled = true;
       try {
-        await post("/api/roots", { folder: field.value.trim() });
+        await post("/api/roots", { folder: field.value.trim(), model: model?.value() ?? null });
         announce("Indexing has begun");
         field.value = "";
         onadded();
@@ -29,7 +31,7 @@ export function addFolderForm(onadded = () => {}) {
     },
   },
   h("div", { class: "row" }, field, button([icon("folder"), "Browse"], () => chooseFolder(field.value.trim(), (path) => { field.value = path; send.focus(); })), send),
-  problem,
+  model?.element ?? null, problem,
   h("p", { class: "muted small", id: "folder-note" }, "Photos are only read, never changed or copied. All subfolders are included."));
   return form;
 }
@@ -69,7 +71,7 @@ export function welcome() {
   return h("div", { class: "welcome" },
     h("h1", {}, "Find your photos by what is in them"),
     h("p", { class: "muted" }, "Everything happens on this machine. Your photos are only read."),
-    h("div", { class: "card" }, h("h2", {}, "Add your first folder"), addFolderForm()),
+    h("div", { class: "card" }, h("h2", {}, "Add your first folder"), addFolderForm(undefined, { first: true })),
     h("ol", {},
       h("li", {}, h("div", {}, h("h3", {}, "Each photo is looked at once"), h("p", { class: "muted" }, "You can search while that goes on, and stop whenever you like."))),
       h("li", {}, h("div", {}, h("h3", {}, "Search with a picture"), h("p", { class: "muted" }, "Drop or paste one anywhere on this page, or press f on a photo."))),

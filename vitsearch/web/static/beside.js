@@ -12,7 +12,7 @@ export async function besidePage() {
   const found = await get("/api/duplicates/beside", { limit: 200 });
   const parts = Object.entries(KINDS).filter(([kind]) => found[kind].length).map(([kind, [title, words]]) =>
     h("section", { class: "stack" }, h("h2", {}, title), h("p", { class: "muted" }, words),
-      ...found[kind].map((pair) => h("div", { class: "beside" }, side(pair.first), side(pair.second), h("p", { class: "small" }, pair.reason)))));
+      ...found[kind].map((pair) => h("div", { class: "beside" }, side(pair.first), side(pair.second), h("p", { class: "small" }, h("b", { class: "path" }, fileName(pair.first.path)), `: ${pair.reason}`)))));
   if (!parts.length) {
     return h("div", { class: "empty" }, icon("check"), h("h2", {}, "Nothing of this kind"),
       h("p", {}, "No picture contains another one, and no two pages differ in a detail only."), h("a", { href: "/duplicates" }, "All groups"));

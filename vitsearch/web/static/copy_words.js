@@ -12,13 +12,20 @@ export const TIER_NOTES = {
   chosen: "Selected by hand, with all files that hold them. No other file stands for them.",
 };
 
-/** What a file is to the one that is kept. */
-export function whatItIs(file) {
+/**
+ * What a file is to the one that is kept.
+ * @param {any} file
+ * @param {any} [kept]
+ */
+export function whatItIs(file, kept) {
   if (file.tier === "exact") return "identical file";
   if (file.tier === "pixels") return "same picture, in another format or with other notes";
   const { transform } = file;
-  if (file.tier === "burst") return transform && transform !== "none found" ? `another shot, ${transform}` : "another shot of the moment";
-  return !transform || transform === "none found" ? "the same shot" : transform === "identical" ? "saved again" : transform;
+  const known = transform && transform !== "none found";
+  if (file.tier === "burst") return known ? `another shot, ${transform}` : "another shot of the moment";
+  if (known && !["identical", "same frame"].includes(transform)) return transform;
+  const share = kept?.width && file.width ? (file.width * file.height) / (kept.width * kept.height) : 1;
+  return share < 0.95 ? "the same, smaller" : share > 1.05 ? "the same, larger" : "the same, saved again";
 }
 
 /** Format, size in pixels and bytes, and the date. */

@@ -14,6 +14,7 @@ import { Stage } from "./stage.js";
 import { libraryStatus } from "./state.js";
 
 const PAGE = 200;
+const KINDS = ["exact", "pixels", "near", "burst"];
 const BESIDE = "beside";
 
 export class DuplicatesView {
@@ -45,7 +46,7 @@ export class DuplicatesView {
     this.count = h("span", { class: "muted small number", role: "status" });
     this.tier = h("div", { class: "wide" });
     this.identical = h("span");
-    this.tools = h("div", { class: "tools" }, h("h1", {}, "Duplicates"), this.count, this.tier, h("span", { class: "grow" }), this.identical,
+    this.tools = h("div", { class: "tools duplicate-tools" }, h("h1", {}, "Duplicates"), this.count, this.tier, h("span", { class: "grow" }), this.identical,
       button("Look again", () => this.#find(), { kind: "quiet" }));
     this.split = h("div", { class: "split" }, this.aside, this.compare);
     this.plan = h("div", { class: "running-plan", role: "region", "aria-label": "Plan" });
@@ -152,7 +153,7 @@ export class DuplicatesView {
   #paintTools() {
     const { counts, total, stale } = this.answer;
     const number = (tier) => (counts[tier] ? ` ${counts[tier].toLocaleString("en")}` : "");
-    this.tier.replaceChildren(segments("Kind", [["", "All"], ...Object.entries(TIERS).map(([tier, words]) => [tier, words + number(tier)]), [BESIDE, "Contains, alike"]],
+    this.tier.replaceChildren(segments("Kind", [["", "All"], ...KINDS.map((tier) => [tier, TIERS[tier] + number(tier)]), [BESIDE, "Contains, alike"]],
       this.tierShown, (tier) => go(`/duplicates${query({ tier, theme: this.theme })}`)));
     this.count.textContent = this.tierShown === BESIDE ? "" : `${plural(total, "group")}${this.theme ? " in this theme" : ""}${stale ? ", from before the library changed" : ""}`;
     this.identical.replaceChildren(...(counts.exact ? [button("Accept all identical files", () => this.#acceptIdentical())] : []));
@@ -307,7 +308,7 @@ export class DuplicatesView {
       this.decisions.acceptAll(open);
       this.#paint();
       toast(open.length ? `${plural(open.length, "group")} of identical files accepted: nothing is moved before you apply the plan` : "They are all decided already",
-        open.length ? { action: ["Undo", () => this.#undo()] } : {});
+        open.length ? { action: ["Undo", () => { if (this.reviewing) go("/duplicates"); this.#undo(); }] } : {});
     } catch (error) {
       toast(error.message, { bad: true });
     }

@@ -8,6 +8,13 @@ const BESIDE = 4;
 /** The stacks to name for a head (which need not exist yet), and single photos: [{photo, path, width, height}, …]. */
 export const suggestions = (head) => get(`/api/heads/${encodeURIComponent(head)}/suggestions`, { groups: 12, n: 30 });
 
+/** Photos by their ids as a stack, in the same order: those that are in the library. */
+export async function named(ids) {
+  if (!ids.length) return [];
+  const { captions } = await get("/api/captions", { ids: ids.join(",") });
+  return ids.filter((photo) => captions[photo]).map((photo) => ({ photo, path: captions[photo].name }));
+}
+
 /**
  * `labels()`: the names so far, for the type-ahead. `onname(photos, label)`: the ids got a name, or null for none of
  * these; answers whether that worked.

@@ -5,7 +5,7 @@ import { remember } from "./captions.js";
 import { announce, button, dialog, fileName, h, icon, percent, plural, segments, select, toast } from "./dom.js";
 import { Grid } from "./grid.js";
 import { chooseLabel } from "./label_dialog.js";
-import { NewHead, stacks, suggestions } from "./label_stacks.js";
+import { named, NewHead, stacks, suggestions } from "./label_stacks.js";
 import { headForm, invitation, severalBox } from "./make_head.js";
 import { go, openPhoto } from "./navigation.js";
 import { libraryStatus } from "./state.js";
@@ -59,6 +59,7 @@ export class LabelsView {
 
   show(url) {
     this.parameters = Object.fromEntries(url.searchParams);
+    this.selected = url.searchParams.getAll("photo").map(Number);
     this.#load();
   }
 
@@ -77,7 +78,7 @@ export class LabelsView {
 
   async #load() {
     const { parameters } = this;
-    this.mode = parameters.new ? "new" : parameters.next === "1" ? "next" : parameters.label || parameters.all ? "grid" : "groups";
+    this.mode = parameters.new || this.selected.length ? "new" : parameters.next === "1" ? "next" : parameters.label || parameters.all ? "grid" : "groups";
     for (const part of [this.legend, this.grid.element, this.teach.element, this.piles]) part.hidden = true;
     try {
       const status = await libraryStatus();
@@ -223,16 +224,18 @@ export class LabelsView {
     }
   }
 
-  /** A new head, of stacks that get names; or, with photos in the address, of those. */
+  /** A new head, of stacks that get names; the first one is of the photos in the address, if there are any. */
   async #showNew() {
     this.#instead(h("div", { class: "empty" }, icon("label"), h("h2", {}, "Looking for photos that are alike …"), h("progress", { "aria-label": "Looking" })));
-    const { groups } = await suggestions(NEW);
+    const [selected, { groups: alike }] = await Promise.all([named(this.selected), suggestions(NEW)]);
+    const among = new Set(this.selected);
+    const groups = [...(selected.length ? [selected] : []), ...alike.map((group) => group.filter((one) => !among.has(one.photo))).filter((group) => group.length > 1)];
     const made = new NewHead(async (order) => {
       await post("/api/heads", order);
       go(`/labels${query({ head: order.name })}`);
     });
     this.#instead(h("div", { class: "naming" }, h("div", { class: "tools" }, h("h2", {}, "Name what is alike"),
-      h("span", { class: "muted small" }, "Two stacks or more with different names; leave out what you do not care about."), h("span", { class: "grow" }), severalBox(made.several)),
+      h("span", { class: "muted small" }, `${selected.length ? "First the photos that you selected. " : ""}Two stacks or more with different names; leave out what you do not care about.`), h("span", { class: "grow" }), severalBox(made.several)),
     h("div", { class: "scroll" }, groups.length ? stacks(groups, { labels: () => made.labels(), onname: (photos, label) => { made.add(photos, label); return true; } })
       : h("div", { class: "empty" }, h("h2", {}, "Too few photos are alike"), h("p", {}, "Make a head from a folder of labelled photos."), h("a", { href: "/labels" }, "Back"))), made.element));
   }

@@ -3,6 +3,19 @@
 import { get, post } from "./api.js";
 import { announce, button, confirmed, dialog, duration, h, plural, toast } from "./dom.js";
 
+/** Which model is to look at the photos of a new library; empty: the usual one. */
+export function modelChoice() {
+  const field = h("select", { class: "field", "aria-label": "Model" }, h("option", { value: "" }, "The usual model"));
+  const box = h("details", {
+    ontoggle: () => {
+      if (!box.open || field.options.length > 1) return;
+      get("/api/models").then(({ models }) => field.append(...models.map((one) => h("option", { value: one.name }, [one.name, one.here ? "on this machine" : "", one.text ? "reads words" : ""].filter(Boolean).join(", ")))),
+        (error) => toast(error.message, { bad: true }));
+    },
+  }, h("summary", { class: "small" }, "Choose the model"), field);
+  return { element: box, value: () => field.value || null };
+}
+
 /** What the library's models are, with what can be changed about them. */
 export function modelCard(status) {
   const second = (status.spaces ?? []).find((space) => !space.main);
@@ -49,5 +62,5 @@ async function change(status, model) {
     `All ${plural(status.photos, "photo")} are looked at again. Searches go on with ${status.model} until that is done.`,
     model.here ? "Its weights are on this machine." : "Its weights have to be downloaded first.",
   ], "Look at all photos again");
-  if (sure) await ask({ model: model.name, change_model: true }, `Every photo is looked at with ${model.name}`);
+  if (sure) await ask({ model: model.name }, `Every photo is looked at with ${model.name}`);
 }

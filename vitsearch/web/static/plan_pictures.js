@@ -33,7 +33,7 @@ function section(tier, groups, outcomes) {
 
 function card(group, file, outcome) {
   const name = fileName(file.path);
-  const known = outcome?.text ?? (file.transform || group.tier === "exact" ? whatItIs({ tier: group.tier, ...file }) : "");
+  const known = outcome?.text ?? (file.transform || group.tier === "exact" ? whatItIs({ tier: group.tier, ...file }, group.keep) : "");
   return h("li", { class: `leaving ${outcome?.done === false ? "failed" : ""}` },
     h("div", { class: "shown" }, file.photo ? h("img", { src: thumbnail(file.photo, 320), alt: name, loading: "lazy", decoding: "async" }) : h("span", { class: "muted small" }, "no picture any more")),
     h("div", { class: "said small" },
