@@ -14,9 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vitsearch.backbones.borrowed_text import borrows_text
 from vitsearch.backbones.source import BackboneSource, canonical
-from vitsearch.backbones.words import check_reads_text, reads_no_text
 from vitsearch.errors import (
     BadQuery,
     LibraryError,
@@ -40,7 +38,6 @@ from vitsearch.searching.ahead import Ahead
 from vitsearch.searching.matches import MatchOptions, find_matches, query_direction
 from vitsearch.searching.queries import Crop, EmbeddedQuery, Example, QueryImage, vector_query
 from vitsearch.searching.terms import Weighted, Words, weighted
-from vitsearch.searching.words import sentence, words_step
 from vitsearch.storage.backup import back_up, back_up_daily, restore, write_backup
 from vitsearch.storage.catalog import Catalog, Counts, Root
 from vitsearch.storage.counts import LibraryCounts, library_counts
@@ -65,7 +62,7 @@ if TYPE_CHECKING:
     from vitsearch.neighbours.cache import SearchCache
     from vitsearch.neighbours.forecast import Forecast
     from vitsearch.neighbours.neighbours import Neighbours
-    from vitsearch.records import Match
+    from vitsearch.records import Match, WordsStep
     from vitsearch.searching.store import SearchStore
     from vitsearch.space import Space
     from vitsearch.storage.backup import Restored
@@ -263,6 +260,10 @@ class Library:
             ModelError: it is one that reads no text, or cannot be had.
 
         """
+        # Here, as a search for a photo needs to know nothing of checkpoints and the hub.
+        from vitsearch.backbones.borrowed_text import borrows_text
+        from vitsearch.backbones.words import check_reads_text, reads_no_text
+
         if canonical(model) == main.model and borrows_text(main):
             self._backbones.borrow_text()
             return
@@ -541,9 +542,9 @@ class Library:
             return main
         found = self._space_that_reads(main)
         if found is None:
-            step = words_step(
-                self.catalog, main, library_counts(self.catalog).photos, cache=self.cache_folder
-            )
+            from vitsearch.searching.words import sentence
+
+            step = self._words_step(main, library_counts(self.catalog).photos)
             raise NoTextTower(sentence(step, main[1].model))
         if found != main:
             self._tell_what_is_left(found[0], found[1], main[0])
@@ -745,8 +746,13 @@ class Library:
             reads_text=any(space.reads_text for space in spaces),
             words_step=None
             if active is None or any(space.reads_text for space in spaces)
-            else words_step(catalog, active, counts.photos, cache=self.cache_folder),
+            else self._words_step(active, counts.photos),
         )
+
+    def _words_step(self, main: tuple[int, Space], photos: int) -> WordsStep:
+        from vitsearch.searching.words import words_step
+
+        return words_step(self.catalog, main, photos, cache=self.cache_folder)
 
     def used_spaces(self) -> tuple[UsedSpace, ...]:
         """Return the spaces that are in use, the main one first; none in a library that does not exist."""

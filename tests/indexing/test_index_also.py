@@ -12,8 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import MeanColour
 from tiny_checkpoints import make_checkpoint
 
+from vitsearch.doctor.examine import examine
 from vitsearch.errors import LibraryError, ModelError, NoTextTower
 from vitsearch.library import Library
 
@@ -291,8 +293,32 @@ def test_a_run_that_is_killed_goes_on_where_it_was_in_any_later_run(opened, phot
     # Words find what is there, and examples all.
     assert len(opened.search(text="a hat", k=100).results) == kept
     assert len(opened.search(photos / "00.png", k=100, include_self=True).results) == PHOTOS
+    (noted,) = [one for one in examine(opened.folder).findings if one.check == "photos"]
+    assert f"{PHOTOS - kept} are not embedded with {models['clip']} yet, for words" in noted.text
     # A later run that says nothing of it goes on.
     report = opened.index([photos])
     assert (report.embedded, [one.embedded for one in report.also]) == (0, [PHOTOS - kept])
     assert found(opened.search(text="a hat", k=100)) == every(photos)
     assert opened.catalog.database.damage() == []
+
+
+def test_a_library_of_before_colour_profiles_stays_one_way_in_both_spaces_and_is_upgraded_in_both(
+    tmp_path, photos, models, cache
+):
+    before = MeanColour(model="main")
+    before.space = before.space.with_colours("stored")
+    with Library.open(tmp_path / "library", backbone=before, cache=cache, device="cpu") as library:
+        library.index([photos], also=models["clip"])
+        assert [space.preprocessing.colours for _, space in library.catalog.also_spaces()] == ["stored"]
+        assert found(library.search(text="a hat", k=100)) == every(photos)
+    with Library.open(
+        tmp_path / "library", backbone=MeanColour(model="main"), cache=cache, device="cpu"
+    ) as library:
+        report = library.index(upgrade=True)
+        assert (report.embedded, [one.embedded for one in report.also]) == (PHOTOS, [PHOTOS])
+        assert [space.preprocessing.colours for _, space in library.catalog.also_spaces()] == ["sRGB"]
+        assert found(library.search(text="a hat", k=100)) == every(photos)
+        assert library.status().photos == PHOTOS
+        # Of the model for words nothing older is kept.
+        assert vectors(library) == {"main": PHOTOS, "clip": PHOTOS}
+        assert len(library.catalog.spaces()) == 3

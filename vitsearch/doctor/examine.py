@@ -135,6 +135,7 @@ def _photos(catalog: Catalog) -> Finding:
     count = cast("int", catalog.database.scalar("SELECT count(*) FROM photos"))
     active = catalog.active_space()
     without = catalog.count_without_vector(active[0]) if active else 0
+    beside = [(space.model, catalog.count_without_vector(number)) for number, space in catalog.also_spaces()]
     placeless = cast(
         "int", catalog.database.scalar("SELECT count(*) FROM photos p WHERE NOT EXISTS "
                                "(SELECT 1 FROM files f WHERE f.photo = p.id)")
@@ -142,12 +143,15 @@ def _photos(catalog: Catalog) -> Finding:
     notes = []
     if without:
         notes.append(f"{without:,} have no vector yet")
+    notes += [f"{left:,} are not embedded with {model} yet, for words" for model, left in beside if left]
     if placeless:
         notes.append(f"{placeless:,} are in no indexed folder")
     if not notes:
         return Finding("photos", "ok", f"{count:,}, each with a file and a vector")
     advice = (
-        "run `vitsearch index`" if without else "`vitsearch index --prune` drops those no head learnt from"
+        "run `vitsearch index`"
+        if without or any(left for _, left in beside)
+        else "`vitsearch index --prune` drops those no head learnt from"
     )
     return Finding("photos", "note", f"{count:,}: {', '.join(notes)}", advice)
 
