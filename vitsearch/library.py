@@ -910,11 +910,11 @@ class Library:
                 self.backbone(space)  # which says that how it sees a photo is not known
             # The model is loaded, mostly in C++, while the photo is decoded and what searches is imported.
             with Ahead(partial(self.backbone, space)) as loading:
-                pixels = query.prepared(space.preprocessing, crop)
+                views = query.views(space.preprocessing, crop)
                 if self._opened is not None:  # and no store answers
                     _import_search()
                 backbone = loading.result()
-        return EmbeddedQuery(query.name, hashes, backbone.embed_batch(pixels[None]).rows[0])
+        return EmbeddedQuery(query.name, hashes, query_direction(list(backbone.embed_batch(views).rows)))
 
     def _stored_row(self, space_id: int, space: Space, photo_hash: bytes) -> Vector | None:
         known = self.catalog.photo_id(photo_hash)

@@ -65,7 +65,7 @@ class CropBox(click.ParamType[tuple[int, int, int, int]]):
     help="How many matches.",
 )
 @click.option("--not", "negatives", multiple=True, metavar="QUERY", help="Away from this one.")
-@click.option("--crop", type=CropBox(), help="Search for this region of the image, in pixels.")
+@click.option("--crop", type=CropBox(), help="Search for this region of the image, in pixels, seen whole.")
 @filter_options
 @click.option("--include-self", is_flag=True, help="Keep the query itself among the matches.")
 @click.option("--distinct", is_flag=True, help="Leave out near copies of better matches.")

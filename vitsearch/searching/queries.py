@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Union
 import numpy as np
 import numpy.typing as npt
 
-from vitsearch.backbones.preprocessing import prepare
+from vitsearch.backbones.preprocessing import prepare, with_fit
 from vitsearch.errors import BadQuery, UnreadablePhoto
 from vitsearch.paths import is_url
 from vitsearch.photos.photo import MAX_FILE_BYTES, PhotoFile, parse_photo, read_photo
@@ -118,6 +118,29 @@ class QueryImage:
             return prepare(self.pixels(preprocessing=preprocessing, crop=crop), preprocessing)
         self._check(crop)
         return self.photo.prepared(preprocessing, crop=crop)[1]
+
+    def views(self, preprocessing: Preprocessing, crop: Crop | None) -> npt.NDArray[np.uint8]:
+        """Return the one or two views of the query that a model is given, (n, height, width, 3) uint8.
+
+        A region is seen whole, squashed into the model's square: what a person frames has no margins to cut off. A
+        whole photo is seen as the library's own are, and whole beside that where those are cut to their centre.
+
+        Raises:
+            BadQuery: the crop does not lie within the image.
+            UnreadablePhoto: the image data is damaged.
+
+        """
+        import numpy as np
+
+        if preprocessing.fit != "crop":
+            return self.prepared(preprocessing, crop)[None]
+        whole = with_fit(preprocessing, "squeeze")
+        if crop is not None:
+            return self.prepared(whole, crop)[None]
+        if isinstance(self.photo, PhotoFile):
+            pixels = self.pixels(preprocessing=preprocessing, crop=None)
+            return np.stack([prepare(pixels, preprocessing), prepare(pixels, whole)])
+        return np.stack([self.prepared(preprocessing, None), self.prepared(whole, None)])
 
     def _check(self, crop: Crop | None) -> None:
         if crop is None:

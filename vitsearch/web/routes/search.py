@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from vitsearch.errors import BadQuery, LibraryMissing
 from vitsearch.records import SearchResult
-from vitsearch.searching.matches import MatchOptions
+from vitsearch.searching.matches import MatchOptions, query_direction
 from vitsearch.searching.queries import QueryImage
 from vitsearch.storage.listing import Listing
 from vitsearch.web.filters import Narrowed
@@ -198,9 +198,9 @@ class _Asked:
                 with self._server.model() as library:
                     library.backbone(space)  # which says that how it sees a photo is not known
             with self._server.decoders.open(path) as photo:
-                pixels = QueryImage("the image", photo).prepared(space.preprocessing, crop)
+                views = QueryImage("the image", photo).views(space.preprocessing, crop)
             with self._server.model() as library:
-                row: Vector = library.backbone(space).embed_batch(pixels[None]).rows[0]
-            return row
+                rows = library.backbone(space).embed_batch(views).rows
+            return query_direction(list(rows))
 
         return self._server.vectors.get((self._space_id, photo_hash, crop), embed)
