@@ -374,7 +374,12 @@ def test_notes_of_other_programs_go_with_their_photo_or_are_named_in_the_plan(li
     going = {file.path for group in plan.groups for file in group.files}
     named = {path for group in plan.groups for path in group.sidecars}
     assert going == {copy / "photo.jpg", copy / "photo.xmp"}
-    assert named == {copy / "photo.jpg.xmp", copy / "photo.AAE", copy / "photo.jpg.json"}
+    assert named == {copy / "photo.jpg.json"}
+    # What the kept file lacks is put beside it.
+    assert {file.path: file.to for group in plan.groups for file in group.moves} == {
+        copy / "photo.jpg.xmp": kept / "photo.jpg.xmp",
+        copy / "photo.AAE": kept / "photo.AAE",
+    }
 
 
 def test_what_a_decoder_says_of_a_file_is_what_it_holds(photos):

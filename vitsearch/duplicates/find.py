@@ -265,8 +265,8 @@ def _verified(
                     strict=True,
                 )
             )
-            # What is kept is most often the largest: links to it are needed in any case.
-            waiting.sort(key=lambda pair: -max(map(verifier.size_of, pair[:2])))
+            # Links to what is kept are needed in any case.
+            waiting.sort(key=lambda pair: max(map(verifier.likely_kept, pair[:2])), reverse=True)
             while waiting:
                 on_progress(
                     Progress("look", start + step + len(part.first[chosen]) - len(waiting), len(pairs))

@@ -96,10 +96,10 @@ class Verifier:
                 shots[photo] = shots[photo]._replace(path=self._places[photo])
         self._shots = shots
 
-    def size_of(self, photo: int) -> int:
-        """The pixels of a photo that was prepared, 0 if it is not known."""
+    def likely_kept(self, photo: int) -> tuple[bool, int]:
+        """How likely a photo that was prepared is the one to keep: it has a camera's notes; then its pixels."""
         shot = self._shots.get(photo)
-        return 0 if shot is None else shot.width * shot.height
+        return (False, 0) if shot is None else (shot.camera is not None, shot.width * shot.height)
 
     def verify(self, first: int, second: int, cosine: float | None) -> Link | None:
         """Say what two photos are to each other, `first` < `second`; None: nothing, or nobody can tell.
