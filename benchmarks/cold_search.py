@@ -2,18 +2,21 @@
 
     python benchmarks/cold_search.py --photo FILE [--photos 10000] [--base FILE.npy]
 
-`vitsearch search FILE` in a library of so many photos, none of which is FILE, so that it has to be embedded; against a
-script that does the same through torch and transformers and compares with vectors of a .npy file. Both start from
-nothing, in turns. Vectors are real embeddings, (m, d), widened with noise (`widening.py`).
+`vitsearch search FILE` in a library of so many photos, none of which is FILE, so that it has to be embedded, and in one
+that knows it; against a script that does the same through torch and transformers and compares with vectors of a .npy
+file. All start from nothing, in turns. Memory is the largest resident set, files that are mapped included. Vectors are
+real embeddings, (m, d), widened with noise (`widening.py`).
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import platformdirs
@@ -24,6 +27,9 @@ from widening import Widening, read_base
 from vitsearch.backbones import load_backbone
 from vitsearch.backbones.weights import obtain
 from vitsearch.library import Library
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PLAIN = """
 import sys
@@ -42,6 +48,12 @@ with torch.inference_mode():
 row = (output.image_embeds if is_clip else output.last_hidden_state[:, 0]).numpy()[0]
 scores = np.load(vectors, mmap_mode="r") @ (row / np.linalg.norm(row))
 print(np.argsort(-scores)[:10])
+"""
+
+RESIDENT = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 """
 
 
@@ -71,10 +83,17 @@ def main() -> None:
             )
             with Library.open(folder) as library:
                 library.search(arguments.photo)  # builds the neighbours, as the end of an index run does
+        known = folder.with_name(f"{folder.name}-and-it")
+        if not known.exists():
+            shutil.copytree(folder, known)
+            with Library.open(known) as library:
+                library.embed_files([arguments.photo])
+                library.search(arguments.photo)
         weights = obtain(arguments.model, cache=cache, notice=print).folder
         ours = [sys.executable, "-m", "vitsearch", "--library", str(folder), "search", str(arguments.photo)]
         commands = {
             "vitsearch search": ours,
+            "a known photo": [*ours[:4], str(known), *ours[5:]],
             "torch and transformers": [
                 sys.executable,
                 "-c",
@@ -89,13 +108,23 @@ def main() -> None:
         for run in runs.values():
             run()
         seconds = medians(runs, repeats=arguments.repeats)
+        memory = {name: _largest_resident(command) for name, command in commands.items()}
     print(f"{arguments.model}, {arguments.photos:,} photos, median of {arguments.repeats} processes")
     for name, value in seconds.items():
-        print(f"{name:<24} {value:6.2f} s  {seconds['torch and transformers'] / value:6.1f} x")
+        times = seconds["torch and transformers"] / value
+        print(f"{name:<24} {value:6.2f} s  {times:6.1f} x  {memory[name]:5.0f} MB")
 
 
-def _runner(command: list[str]) -> object:
+def _runner(command: list[str]) -> Callable[[], object]:
     return lambda: subprocess.run(command, check=True, capture_output=True)
+
+
+def _largest_resident(command: list[str]) -> float:
+    """Return the megabytes of a command at its largest. A small process asks: children begin as large as it is."""
+    done = subprocess.run(
+        [sys.executable, "-c", RESIDENT, *command], check=True, capture_output=True, text=True
+    )
+    return int(done.stdout) / 1000
 
 
 if __name__ == "__main__":

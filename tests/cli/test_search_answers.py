@@ -5,12 +5,14 @@ import shutil
 import stat
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from conftest import MeanColour
 from PIL import Image
 
+from scripts.terminal_screen import on_terminal
 from vitsearch.cli.nothing_found import why_nothing
 from vitsearch.library import Library
 from vitsearch.storage.filters import ALL_PHOTOS
@@ -151,6 +153,32 @@ def test_without_a_viewer_opening_is_one_line_and_exit_status_1(search, made, sc
         f"vitsearch: no viewer could be started for {made}/photos/orange.png: open it yourself, or draw the answer "
         "with --sheet or --html\n"
     )
+
+
+def test_pictures_are_for_a_person_in_a_terminal(search):
+    done = search("--preview", "--json")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--preview shows pictures to a person" in done.stderr
+    done = search("--preview")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    needed = "pip install 'vitsearch[preview]'" if find_spec("textual_image") is None else "in a terminal"
+    assert needed in done.stderr
+
+
+@pytest.mark.skipif(find_spec("textual_image") is None, reason="the extra `preview` is not installed")
+def test_a_picture_stands_above_each_line(made):
+    command = [
+        sys.executable,
+        "-m",
+        "vitsearch",
+        "--library",
+        made / "library",
+        "search",
+        made / "photos/red.png",
+    ]
+    lines = on_terminal([*command, "-k", "2", "--preview"]).lines
+    assert [line.split()[-1] for line in lines if "%" in line] == ["photos/orange.png", "photos/magenta.png"]
+    assert sum("▀" in line or "▄" in line for line in lines) >= 10
 
 
 def test_an_empty_answer_says_that_filters_keep_nothing(search):

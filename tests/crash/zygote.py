@@ -138,7 +138,6 @@ def report_to(trace: int) -> None:
     """Write down what a progress bar would show, and how many photos the model was given."""
     from vitsearch.backbones.openvino_runtime import OpenVINOBackbone
 
-    # Not `from vitsearch.cli import index`: that name is the command.
     modules = [importlib.import_module(f"vitsearch.cli.{name}") for name in ("index", "heads")]
 
     @contextmanager

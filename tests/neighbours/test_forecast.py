@@ -121,7 +121,7 @@ def test_status_says_it_in_lines_and_as_json(library, tmp_path, picture, run):
         picture(tmp_path / "photos" / f"{number}.png", (40 * number, 100, 200))
     library.index([tmp_path / "photos"])
     library.close()
-    lines = run("status").stdout.splitlines()
+    lines = run("status", "--forecast").stdout.splitlines()
     assert [line.split("  ")[0] for line in lines[-4:]] == ["at 6", "at 30", "at 1,000,000", "at 10,000,000"]
     assert "page cache), index built in " in lines[-1]
     assert lines[-1].endswith(" to embed the rest")
