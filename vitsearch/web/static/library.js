@@ -120,7 +120,6 @@ export class LibraryView {
     const by = parameters.by ?? "date";
     this.asked = query(parameters);
     this.isStale = false;
-    favourites.load().catch(() => { /* there is no library yet */ });
     if (!keep) this.opened = 0;
     this.by.replaceChildren(segments("Put together by", [["date", "Date"], ["folder", "Folder"], ["label", "Label"]], by,
       (value) => this.#go({ ...filtersOf(new URLSearchParams(location.search)), by: value === "date" ? "" : value })));
@@ -130,6 +129,7 @@ export class LibraryView {
       const answer = await get("/api/grid", { ...parameters, by, ...(await this.#headFor(by, parameters)) });
       if (asked !== this.asked) return;
       picturesAre(answer.images);
+      favourites.load().catch(() => { /* the hearts stay away */ });
       if (!answer.ids.length) {
         await this.#explainEmpty(parameters, by);
         return;
