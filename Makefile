@@ -14,15 +14,16 @@ demo: .venv/installed
 screenshots: .venv/installed weights
 	$(BIN)/python scripts/screenshots.py --docs docs
 
-# All tests but those in a browser, or some of them: make test T=tests/searching/test_search.py
-T ?= --ignore tests/browser
-USUAL := not timing and not slow and not fuzz and not crash and not ray
+# All tests but those in a browser, or some: make test T=tests/searching
+T ?= tests --ignore tests/browser
+JOBS ?= 2
+QUICK := -m "not timing and not slow and not fuzz and not crash and not ray"
 test: .venv/installed weights
-	$(BIN)/python -m pytest -q -m "$(USUAL)" $(T)
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal $(QUICK) $(T)
 
-# The page in real Chromium, which has to be installed with its driver: on Debian, chromium and chromium-driver.
+# Needs Chromium, its driver, and npm.
 test-browser: .venv/installed weights
-	$(BIN)/python -m pytest -q -m "$(USUAL)" tests/browser
+	$(BIN)/python -m pytest -q $(QUICK) tests/browser
 
 # What needs a machine with nothing else to do, and what takes long.
 test-timing: .venv/installed

@@ -41,8 +41,8 @@ class _UnprotectedPhoto:
 
     def __init__(self, path: Path) -> None:
         self._photo = read_photo(path)
-        self.content, self.photo_hash, self.facts = (
-            self._photo.content,
+        self.file_hash, self.photo_hash, self.facts = (
+            self._photo.file_hash,
             self._photo.photo_hash,
             self._photo.facts,
         )

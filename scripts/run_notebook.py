@@ -38,9 +38,9 @@ def _outputs(source: str, names: dict[str, Any], count: int) -> list[dict[str, A
     printed = io.StringIO()
     value = None
     with contextlib.redirect_stdout(printed):
-        exec(compile(tree, f"<cell {count}>", "exec"), names)  # noqa: S102 - our own notebook
+        exec(compile(tree, f"<cell {count}>", "exec"), names)
         if last is not None:
-            value = eval(compile(ast.Expression(last.value), f"<cell {count}>", "eval"), names)  # noqa: S307
+            value = eval(compile(ast.Expression(last.value), f"<cell {count}>", "eval"), names)
     outputs: list[dict[str, Any]] = []
     if printed.getvalue():
         outputs.append({"output_type": "stream", "name": "stdout", "text": _lines(printed.getvalue())})

@@ -76,7 +76,7 @@ def main() -> None:
             known = prepared(page)
             for name, (address, ready) in VIEWS.items():
                 for variant in shot(page, name, address.format(**known), ready):
-                    print(variant)  # noqa: T201 - a script
+                    print(variant)
     for name, picture in README.items() if chosen.docs else ():
         with Image.open(chosen.out / f"{name}-wide-light.png") as shown:
             height = round(shown.height * README_WIDTH / shown.width)

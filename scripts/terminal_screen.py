@@ -47,7 +47,7 @@ def on_terminal(
     inherited = {
         name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS", "LINES")
     }
-    process = subprocess.Popen(  # noqa: S603 - what a test or a recording runs
+    process = subprocess.Popen(
         [str(word) for word in command],
         stdin=theirs,
         stdout=theirs,

@@ -18,12 +18,11 @@ from vitsearch.backbones.source import BackboneSource, canonical
 from vitsearch.errors import (
     BadQuery,
     LibraryError,
-    LibraryMissing,
     ModelError,
     NoTextTower,
     SpaceMismatch,
 )
-from vitsearch.paths import absolute_path, real_path
+from vitsearch.paths import real_path
 from vitsearch.records import (
     EmbeddedFiles,
     FoundFile,
@@ -34,18 +33,18 @@ from vitsearch.records import (
     UnreadableFile,
     UsedSpace,
 )
-from vitsearch.searching.ahead import Ahead
 from vitsearch.searching.matches import MatchOptions, find_matches, query_direction
-from vitsearch.searching.queries import Crop, EmbeddedQuery, Example, QueryImage, vector_query
+from vitsearch.searching.query_embedder import QueryEmbedder
 from vitsearch.searching.terms import Weighted, Words, weighted
-from vitsearch.storage.backup import back_up, back_up_daily, restore, write_backup
-from vitsearch.storage.catalog import Catalog, Counts, Root
+from vitsearch.storage.backup import back_up, back_up_daily
+from vitsearch.storage.catalog import Catalog, Root
 from vitsearch.storage.counts import LibraryCounts, library_counts
-from vitsearch.storage.database import Database, path_to_value
-from vitsearch.storage.erasing import Erased, doomed_at, erase_beside
+from vitsearch.storage.database import Database
 from vitsearch.storage.filters import ALL_PHOTOS, Filter
 from vitsearch.storage.layout import Layout
 from vitsearch.storage.private import make_folder
+from vitsearch.storage.status import library_status, root_infos
+from vitsearch.storage.vectors import StoredSpace
 from vitsearch.storage.write_lock import write_lock
 
 if TYPE_CHECKING:
@@ -57,17 +56,15 @@ if TYPE_CHECKING:
     from vitsearch.backbones.backbone import Backbone
     from vitsearch.backbones.devices import Device
     from vitsearch.decoding.decoders import Decoders
-    from vitsearch.indexing.embedding import Progress
     from vitsearch.indexing.engine import EmbeddingEngine, FileEmbedder, Target
     from vitsearch.neighbours.cache import SearchCache
     from vitsearch.neighbours.forecast import Forecast
     from vitsearch.neighbours.neighbours import Neighbours
-    from vitsearch.records import Match, WordsStep
+    from vitsearch.records import Match, Progress, WordsStep
+    from vitsearch.searching.queries import Crop, Example
     from vitsearch.searching.store import SearchStore
     from vitsearch.space import Space
-    from vitsearch.storage.backup import Restored
-    from vitsearch.storage.erasing import Doomed
-    from vitsearch.storage.outputs import Output
+    from vitsearch.storage.vectors import SpaceContents
 
     Vector = npt.NDArray[np.float32]
 
@@ -193,11 +190,10 @@ class Library:
 
         """
         from vitsearch.decoding.thumbnails import KeptPictures
+        from vitsearch.indexing.embedding import Embedder
         from vitsearch.indexing.run import IndexRun, check_folders
 
-        self._make_folder()
-        with write_lock(self.folder):
-            catalog = self._catalog(create=True)
+        with self.writing() as catalog:
             named = [os.fspath(folder) for folder in folders]
             if url := next((name for name in named if "://" in name), None):
                 raise LibraryError(
@@ -221,18 +217,21 @@ class Library:
                     "this library was made before colour profiles were followed, and stays as it is: "
                     "`vitsearch index --upgrade` embeds its photos again"
                 )
-            run = IndexRun(
-                catalog,
-                space_id,
-                lambda: self.backbone(space),
-                workers=workers,
-                retry=retry,
-                embedder=engine.open(self._target(catalog, space_id, space, on_progress)) if engine else None,
-                pictures=KeptPictures(self.folder, anew=_follows_colours(catalog, space))
-                if thumbnails
-                else None,
-                on_progress=on_progress,
-            )
+            embedder: FileEmbedder
+            if engine is None:
+                embedder = Embedder(
+                    catalog,
+                    space_id,
+                    lambda: self.backbone(space),
+                    workers=workers,
+                    pictures=KeptPictures(self.folder, anew=_follows_colours(catalog, space))
+                    if thumbnails
+                    else None,
+                    on_progress=on_progress,
+                )
+            else:
+                embedder = engine.open(self._target(catalog, space_id, space, on_progress))
+            run = IndexRun(catalog, space_id, embedder, retry=retry, on_progress=on_progress)
             report = run.execute(chosen, prune=prune)
             if engine is None:  # another machine says nothing of what this one can do
                 self._note_embedding(space_id, space, report.embedded, report.seconds)
@@ -322,7 +321,7 @@ class Library:
             )
         return report
 
-    def _also_spaces(self, catalog: Catalog) -> list[tuple[int, Space]]:
+    def _also_spaces(self, catalog: Catalog) -> list[StoredSpace]:
         """Return the spaces beside the main one, as that sees colours: photos are named by how they are seen."""
         main = catalog.active_space()
         if main is None:
@@ -336,6 +335,18 @@ class Library:
         return catalog.also_spaces()
 
     @contextmanager
+    def writing(self) -> Iterator[Catalog]:
+        """Hold the write lock of the library, which is made if it is not there yet; yields its tables.
+
+        Raises:
+            LibraryBusy: another process is changing it.
+
+        """
+        self._make_folder()
+        with write_lock(self.folder):
+            yield self._catalog(create=True)
+
+    @contextmanager
     def receiving_files(
         self,
         *,
@@ -343,23 +354,44 @@ class Library:
         change_model: bool = False,
         on_progress: Callable[[Progress], None] = lambda _: None,
     ) -> Iterator[Target]:
-        """Hold the write lock while an engine stores vectors of files that no folder here holds.
-
-        `model` and `change_model` mean what they mean to `index`.
+        """Hold the write lock while an engine embeds files that no folder here holds, as `index` does for folders.
 
         Raises:
             LibraryBusy: another run is changing vectors.
             SpaceMismatch: the library was indexed with another model.
 
         """
-        self._make_folder()
-        with write_lock(self.folder):
-            catalog = self._catalog(create=True)
+        with self.writing() as catalog:
             space_id, space = self._space_for_index(catalog, model, change=change_model)
             yield self._target(catalog, space_id, space, on_progress)
             self._search_cache(space_id, space).bring_up_to_date()
             if change_model:
                 self._change_space(space_id, space)
+
+    @contextmanager
+    def receiving(self, space: Space, *, use: bool = False) -> Iterator[tuple[Catalog, int]]:
+        """Hold the write lock while vectors of a space are stored that were made elsewhere.
+
+        Yields the catalog and the space's id. Searches use the space afterwards if `use` says so or there was none.
+
+        Raises:
+            LibraryBusy: another run is changing vectors.
+
+        """
+        with self.writing() as catalog:
+            space_id = catalog.add_space(space)
+            yield catalog, space_id
+            if use or catalog.active_space() is None:
+                catalog.activate_space(space_id)
+            self._search_cache(space_id, space).bring_up_to_date()
+
+    def ensure_space(self, space: Space | None = None) -> StoredSpace:
+        """Make sure that the library exists and knows this space, or else its own: the default model's in a new one."""
+        self._make_folder()
+        catalog = self._catalog(create=True)
+        if space is None:
+            return StoredSpace(*self._space_for_index(catalog, None))
+        return StoredSpace(catalog.add_space(space), space)
 
     def embed_files(
         self,
@@ -379,13 +411,8 @@ class Library:
         """
         from vitsearch.indexing.embedding import Embedder
 
-        self._make_folder()
-        catalog = self._catalog(create=True)
-        if space is None:
-            space_id, space = self._space_for_index(catalog, None)
-        else:
-            space_id = catalog.add_space(space)
-        wanted = space
+        space_id, wanted = self.ensure_space(space)
+        catalog = self.catalog
         paths = list(dict.fromkeys(map(real_path, files)))
         photos = {path: catalog.unchanged_photo(path, space_id) for path in paths}
         unreadable: list[UnreadableFile] = []
@@ -455,9 +482,17 @@ class Library:
             raise BadQuery("there is nothing to search for: give an image or --text")
         if crop is not None and sum(not isinstance(each.example, Words) for each in asked) != 1:
             raise BadQuery("a crop needs exactly one example image")
-        queries = [self._embedded_term(each, space, known_row, crop) for each in asked]
+        embedder = QueryEmbedder(
+            space,
+            partial(self.backbone, space),
+            partial(self.embed_words, space),
+            known_row,
+            self._decoders,
+            searches_here=store is None,
+        )
+        queries = [embedder.embed(each, crop) for each in asked]
         vectors = [query.vector for query in queries]
-        opposite = [self._embedded_term(each, space, known_row, None).vector for each in away]
+        opposite = [embedder.embed(each).vector for each in away]
         own = [] if include_self or crop else [photo_hash for query in queries for photo_hash in query.hashes]
         options = MatchOptions(
             k=k,
@@ -496,7 +531,7 @@ class Library:
             BadQuery: the vectors cancel each other out.
 
         """
-        space_id, space = searched or self._active_space()
+        space_id, space = searched or self.catalog.require_space()
         direction = query_direction(vectors, away)
         cache = self._search_cache(space_id, space)
 
@@ -509,26 +544,6 @@ class Library:
             matches, floor = found()
         return SearchResult(query=names, model=space.model, results=matches, matches_above=floor)
 
-    @contextmanager
-    def receiving(self, space: Space, *, use: bool = False) -> Iterator[tuple[Catalog, int]]:
-        """Hold the write lock while vectors of a space are stored; then bring the search cache up to date.
-
-        Yields the catalog and the space's id. Searches use the space afterwards if `use` says so or there was none.
-
-        Raises:
-            LibraryBusy: another run is changing vectors.
-
-        """
-        self._make_folder()
-        with write_lock(self.folder):
-            catalog = self._catalog(create=True)
-            space_id = catalog.add_space(space)
-            yield catalog, space_id
-            active = catalog.active_space()
-            if use or active is None:
-                catalog.activate_space(space_id)
-            self._search_cache(space_id, space).bring_up_to_date()
-
     def space_for(self, *, words: bool) -> tuple[int, Space]:
         """Return the space, with its id, that answers a search: the main one, or with `words` the one that reads text.
 
@@ -537,7 +552,7 @@ class Library:
             NoTextTower: there are words, and no space in use reads text; the message says what to run.
 
         """
-        main = self._active_space()
+        main = self.catalog.require_space()
         if not words:
             return main
         found = self._space_that_reads(main)
@@ -574,32 +589,15 @@ class Library:
         if not self.layout.database.exists():
             return None
         active = self.catalog.active_space()
-        return active[1] if active else None
+        return active.space if active else None
 
     def neighbours(self) -> Neighbours:
         """Return the vectors of the active space, ready to be searched and as current as can be had at once."""
-        return self._search_cache(*self._active_space()).whole()
+        return self._search_cache(*self.catalog.require_space()).whole()
 
     def roots(self) -> list[RootInfo]:
         """Return the folders that the library knows, with their counts."""
-        return self._roots_with(library_counts(self.catalog))
-
-    def _roots_with(self, counted: LibraryCounts) -> list[RootInfo]:
-        infos = []
-        for root in self.catalog.roots():
-            counts = counted.roots.get(root.id, Counts(0, 0, 0))  # a run may just have added it
-            infos.append(
-                RootInfo(
-                    id=root.id,
-                    path=root.path,
-                    online=not root.is_offline(),
-                    files=counts.files,
-                    missing=counts.missing,
-                    unreadable=counts.unreadable,
-                    offline=counts.offline,
-                )
-            )
-        return infos
+        return root_infos(self.catalog, library_counts(self.catalog))
 
     def relocate_root(
         self, old: str | os.PathLike[str], new: str | os.PathLike[str], *, force: bool = False
@@ -616,12 +614,12 @@ class Library:
             raise LibraryError(f"{folder} does not exist: mount its drive, then relocate")
         catalog = (
             self.catalog
-        )  # before the write lock: its lock file would make the folder of a library that is not there
+        )  # before the lock, whose file would make the folder of a library that is not there
         with write_lock(self.folder):
             root = self._known_root(old)
             catalog.check_overlap(root, folder)
             if not force:
-                _check_sample(catalog.sample_of_files(root), root, folder)
+                catalog.check_sample(root, folder)
             catalog.relocate_root(root, folder)
 
     def forget_root(self, folder: str | os.PathLike[str]) -> int:
@@ -629,7 +627,7 @@ class Library:
         catalog = self.catalog
         with write_lock(self.folder):
             active = catalog.active_space()
-            before = catalog.generation(active[0]) if active else 0
+            before = catalog.generation(active.id) if active else 0
             root = self._known_root(folder)
             back_up(catalog.database, self.layout)
             removed = catalog.forget_root(root)
@@ -637,116 +635,29 @@ class Library:
                 self._search_cache(*active).follow_removal(removed, since=before)
             return len(removed)
 
-    def back_up(self, output: Output) -> int:
-        """Write labels, corrections, decisions and heads into one file; return how many of them there are.
-
-        Raises:
-            LibraryError: the library's folder cannot be written to.
-            OutputError: the file cannot be written, or must not be overwritten.
-
-        """
-        output.check()
-        new = self.layout.temporary("backup")
-        try:
-            count = write_backup(self.catalog.database, self.layout, new)
-            output.write(new.read_bytes())
-        finally:
-            new.unlink(missing_ok=True)
-        return count
-
-    def restore(self, backup: Path) -> Restored:
-        """Bring in the labels, corrections and decisions of a backup; what people said here stays as it is.
-
-        Those of photos that are not here yet wait for them. Heads are brought in by `heads.restoring`.
-
-        Raises:
-            LibraryError: the file is no backup, or a damaged one; nothing was changed.
-
-        """
-        self._make_folder()
-        with write_lock(self.folder):
-            return restore(self._catalog(create=True).database, backup)
-
-    def doomed(self, places: Iterable[str | os.PathLike[str]]) -> Doomed:
-        """Return what `erase` would remove for these files and folders, which need not exist any more.
-
-        Raises:
-            LibraryError: nothing is known of one of them.
-
-        """
-        return doomed_at(self.catalog, [absolute_path(place) for place in places])
-
-    def erase(self, places: Iterable[str | os.PathLike[str]]) -> Erased:
-        """Remove all that is known of photos: places, vectors, labels, decisions, pictures; backups included.
-
-        The photos themselves are not touched. Raises `LibraryError` as `doomed`.
-        """
-        catalog = self.catalog
-        with write_lock(self.folder):
-            doomed = self.doomed(places)
-            catalog.erase(doomed.photos, doomed.files)
-            roots = [path_to_value(str(root.path)) for root in catalog.roots()]
-            copies = erase_beside(self.layout, doomed, roots)
-            # Rows that a cache only marks as removed would still be on the disk.
-            for stored in catalog.spaces():
-                self._search_cache(stored.id, stored.space).delete()
-            active = catalog.active_space()
-            if active is not None:
-                self._search_cache(*active).bring_up_to_date()
-        return Erased(len(doomed.photos), len(doomed.files), copies, doomed.others)
-
-    def remove_model(self, model: str) -> int:
-        """Delete the vectors of a model that is not the main one, and keep no more of them; return how many there were.
-
-        Raises:
-            LibraryError: it is the main one, or the library has no vectors of it.
-
-        """
-        catalog = self.catalog
-        with write_lock(self.folder):
-            spaces = [stored for stored in catalog.spaces() if stored.space.model == canonical(model)]
-            if not spaces:
-                raise LibraryError(
-                    f"the library in {self.folder} has no vectors of {model}: see `vitsearch status`"
-                )
-            if all(stored.active for stored in spaces):
-                raise LibraryError(
-                    f"searches use {model}: change first, with `vitsearch index --model OTHER --change-model`"
-                )
-            removed = 0
-            for stored in spaces:
-                if stored.active:  # in another way than an earlier version used it
-                    continue
-                removed += catalog.remove_space(stored.id)
-                self._search_cache(stored.id, stored.space).delete()
-            return removed
+    def drop_search_caches(self, spaces: Iterable[SpaceContents]) -> None:
+        """Delete the search caches of these spaces; that of the main one is made again from what is stored."""
+        for stored in spaces:
+            cache = self._search_cache(stored.id, stored.space)
+            cache.delete()
+            if stored.active:
+                cache.bring_up_to_date()
 
     def status(self, *, thumbnails: bool = False) -> LibraryStatus:
         """Return what the library holds and how large it is; with `thumbnails`, their files are counted too."""
-        catalog = self.catalog
-        active = catalog.active_space()
-        counts = library_counts(catalog)
-        roots = tuple(self._roots_with(counts))
+        active = self.catalog.active_space()
+        counts = library_counts(self.catalog)
         spaces = self._used_spaces(counts)
-        return LibraryStatus(
-            folder=self.folder,
-            model=active[1].model if active else None,
-            dimension=active[1].dimension if active else None,
-            photos=counts.photos,
-            files=sum(root.files for root in roots),
-            missing=sum(root.missing for root in roots),
-            unreadable=sum(root.unreadable for root in roots),
-            vectors=counts.vectors,
-            roots=roots,
-            database_bytes=catalog.database.path.stat().st_size,
-            neighbours_bytes=_folder_bytes(self.layout.search_caches),
-            thumbnails_bytes=_folder_bytes(self.layout.thumbnails) if thumbnails else 0,
+        step = None
+        if active is not None and not any(space.reads_text for space in spaces):
+            step = self._words_step(active, counts.photos)
+        return library_status(
+            self.catalog,
+            counts,
+            spaces,
+            words_step=step,
             cache_current=active is None or not self._search_cache(*active).is_stale(),
-            spaces=spaces,
-            reads_text=any(space.reads_text for space in spaces),
-            words_step=None
-            if active is None or any(space.reads_text for space in spaces)
-            else self._words_step(active, counts.photos),
+            thumbnails=thumbnails,
         )
 
     def _words_step(self, main: tuple[int, Space], photos: int) -> WordsStep:
@@ -766,7 +677,7 @@ class Library:
             UsedSpace(
                 model=space.model,
                 dimension=space.dimension,
-                main=space_id == active[0],
+                main=space_id == active.id,
                 reads_text=self._backbones.reads_text(space),
                 vectors=counts.in_spaces.get(space_id, 0),
                 left=counts.left.get(space_id, 0),
@@ -784,9 +695,9 @@ class Library:
             return ()
         return forecasts(
             library_counts(catalog).vectors,
-            active[1].dimension,
+            active.space.dimension,
             database_bytes=catalog.database.path.stat().st_size,
-            rate=catalog.embedding_rate(active[0]),
+            rate=catalog.embedding_rate(active.id),
         )
 
     def _make_folder(self) -> None:
@@ -813,11 +724,11 @@ class Library:
             space_id = catalog.add_space(space)
             catalog.activate_space(space_id)
             return space_id, space
-        self._backbones.check(active[1], model)
-        pinned = self._backbones.pinned(active[1])
-        if pinned.revision != active[1].revision:
+        self._backbones.check(active.space, model)
+        pinned = self._backbones.pinned(active.space)
+        if pinned.revision != active.space.revision:
             catalog.add_space(pinned)
-        return active[0], pinned
+        return active.id, pinned
 
     def _target(
         self, catalog: Catalog, space_id: int, space: Space, on_progress: Callable[[Progress], None]
@@ -838,12 +749,12 @@ class Library:
         active = catalog.active_space()
         if active is None or model is not None:
             return model
-        if active[1].is_imported:
+        if active.space.is_imported:
             raise SpaceMismatch(
-                f"the vectors of {active[1].model} were imported: compute new ones where those came "
+                f"the vectors of {active.space.model} were imported: compute new ones where those came "
                 "from, and import them"
             )
-        return active[1].model
+        return active.space.model
 
     def _change_space(self, space_id: int, space: Space) -> None:
         left = self.catalog.count_without_vector(space_id)
@@ -884,38 +795,6 @@ class Library:
         """Where weights are kept."""
         return self._backbones.cache_folder
 
-    def _embedded_term(
-        self, term: Weighted, space: Space, known_row: Callable[[bytes], Vector | None], crop: Crop | None
-    ) -> EmbeddedQuery:
-        """Embed a part of a query; its vector is as long as it weighs."""
-        if isinstance(term.example, Words):
-            query = EmbeddedQuery(term.example.text, (), self.embed_words(space, term.example.text))
-        else:
-            query = self._embedded_query(term.example, space, known_row, crop)
-        return query if term.weight == 1 else replace(query, vector=query.vector * np.float32(term.weight))
-
-    def _embedded_query(
-        self, example: Example, space: Space, known_row: Callable[[bytes], Vector | None], crop: Crop | None
-    ) -> EmbeddedQuery:
-        if isinstance(example, np.ndarray) and example.ndim == 1:
-            return vector_query(example, space)
-        with QueryImage.open(example, decoders=self._decoders) as query:
-            hashes = query.photo.hashes
-            # A photo that is stored is its own embedding: no model has to be loaded.
-            rows = map(known_row, hashes) if crop is None else ()
-            stored = next((row for row in rows if row is not None), None)
-            if stored is not None:
-                return EmbeddedQuery(query.name, hashes, stored)
-            if space.is_imported:
-                self.backbone(space)  # which says that how it sees a photo is not known
-            # The model is loaded, mostly in C++, while the photo is decoded and what searches is imported.
-            with Ahead(partial(self.backbone, space)) as loading:
-                views = query.views(space.preprocessing, crop)
-                if self._opened is not None:  # and no store answers
-                    _import_search()
-                backbone = loading.result()
-        return EmbeddedQuery(query.name, hashes, query_direction(list(backbone.embed_batch(views).rows)))
-
     def _stored_row(self, space_id: int, space: Space, photo_hash: bytes) -> Vector | None:
         known = self.catalog.photo_id(photo_hash)
         if known is None:
@@ -928,14 +807,6 @@ class Library:
         if not self.layout.database.exists():
             return frozenset()
         return frozenset(root.path for root in self.catalog.roots() if root.is_offline())
-
-    def _active_space(self) -> tuple[int, Space]:
-        active = self.catalog.active_space()
-        if active is None:
-            raise LibraryMissing(
-                f"the library in {self.folder} holds no photos yet: run `vitsearch index FOLDER`"
-            )
-        return active
 
     def _search_cache(self, space_id: int, space: Space) -> SearchCache:
         from vitsearch.neighbours.cache import SearchCache
@@ -954,41 +825,11 @@ class Library:
         raise LibraryError(f"{path} is not a folder that was indexed: see `vitsearch roots list`")
 
 
-def _import_search() -> None:
-    """Import what answers a query, which it would do a moment later anyway."""
-    from vitsearch.neighbours.cache import SearchCache
-    from vitsearch.neighbours.faiss_index import import_faiss
-
-    del SearchCache
-    import_faiss()
-
-
 def _follows_colours(catalog: Catalog, space: Space) -> bool:
     """Whether photos that were embedded in their stored colours are embedded now by their profiles."""
     active = catalog.active_space()
     return (
         active is not None
-        and active[1].preprocessing.colours == "stored"
+        and active.space.preprocessing.colours == "stored"
         and space.preprocessing.colours != "stored"
     )
-
-
-def _check_sample(files: Sequence[tuple[str, int]], root: Root, folder: Path) -> None:
-    """Raise `LibraryError` unless at least half of some files, given with their sizes, are in a folder."""
-
-    def is_there(relative: str, size: int) -> bool:
-        try:
-            return (folder / relative).stat().st_size == size
-        except OSError:
-            return False
-
-    found = sum(is_there(relative, size) for relative, size in files)
-    if 2 * found < len(files):
-        raise LibraryError(
-            f"{folder} does not hold the photos of {root.path}: of {len(files)} that were looked for, {found} are "
-            "there with their sizes; name the right folder, or use --force"
-        )
-
-
-def _folder_bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -14,6 +14,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far something long is. `stage` says what is being done; `total` is None while it is unknown."""
+
+    stage: str
+    done: int
+    total: int | None
+
+
 class FoundFile(NamedTuple):
     """A file that a walk came upon: where it is and what `stat` says of it.
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vitsearch.errors import LibraryMissing
+from vitsearch.records import Progress
 from vitsearch.storage.atomic import write
 from vitsearch.storage.filters import Filter
+from vitsearch.storage.vectors import holds_no_photos
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,15 +50,6 @@ class Themes:
     contents: str
 
 
-@dataclass(frozen=True, slots=True)
-class ThemeProgress:
-    """How far the search for themes is; `total` is None while that is unknown."""
-
-    stage: str
-    done: int
-    total: int | None
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class _Kept:
     """What the next search begins with: centroids, and the theme of each photo."""
@@ -77,7 +69,7 @@ def contents(library: Library) -> str:
     return repr((None if active is None else library.catalog.generation(active[0]), *found))
 
 
-def find_themes(library: Library, *, on_progress: Callable[[ThemeProgress], None] = lambda _: None) -> Themes:
+def find_themes(library: Library, *, on_progress: Callable[[Progress], None] = lambda _: None) -> Themes:
     """Put the photos that are there into themes, beginning with those of the last time, and remember them.
 
     First FAISS's k-means with six photos a cluster, then HDBSCAN (Campello, Moulavi and Sander 2013) over the
@@ -92,15 +84,13 @@ def find_themes(library: Library, *, on_progress: Callable[[ThemeProgress], None
     active = library.catalog.active_space()
     wanted = library.catalog.select(Filter())
     if active is None or not len(wanted):
-        raise LibraryMissing(
-            f"the library in {library.folder} holds no photos yet: run `vitsearch index FOLDER`"
-        )
+        raise holds_no_photos(library.folder)
     now = contents(library)
-    on_progress(ThemeProgress("vectors", 0, len(wanted)))
+    on_progress(Progress("vectors", 0, len(wanted)))
     ids, stored = library.catalog.vectors(active[0], active[1].dimension, np.sort(wanted))
     rows = _centred(np.asarray(stored, np.float32))
     before = _read(library.layout.themes, repr(active[1]))
-    on_progress(ThemeProgress("clusters", len(ids), len(ids)))
+    on_progress(Progress("clusters", len(ids), len(ids)))
     count = _how_many(len(ids), before)
     centroids, nearest = k_means(rows, count, begin=None if before is None else before.centroids)
     theme_of = _joined(centroids, nearest)

@@ -36,10 +36,10 @@ def brief(groups: list[DuplicateGroup]) -> list[tuple[str, float, list[str]]]:
 
 def test_files_with_the_same_bytes_are_exact_and_a_changed_header_makes_them_pixels():
     files = [
-        file("a.jpg", 1, content=b"x", mtime_ns=1),
-        file("b.jpg", 1, content=b"x", mtime_ns=2),
-        file("c.jpg", 2, content=b"y", mtime_ns=1),
-        file("d.jpg", 2, content=b"z", mtime_ns=2),
+        file("a.jpg", 1, file_hash=b"x", mtime_ns=1),
+        file("b.jpg", 1, file_hash=b"x", mtime_ns=2),
+        file("c.jpg", 2, file_hash=b"y", mtime_ns=1),
+        file("d.jpg", 2, file_hash=b"z", mtime_ns=2),
         file("alone.jpg", 3),
     ]
     assert brief(group(files, [])) == [

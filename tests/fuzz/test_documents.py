@@ -158,7 +158,7 @@ def test_a_made_up_journal_is_refused_in_one_line_or_belongs_to_its_plan(plan, t
     for found in journal.steps.values():
         assert found.action in {"trash", "move", "hardlink", "symlink"}
         assert found.state in {"begun", "done", "undone"}
-        assert len(bytes.fromhex(found.content)) == 32
+        assert len(bytes.fromhex(found.file_hash)) == 32
         assert ".." not in found.target.parts
 
 

@@ -16,9 +16,8 @@ from vitsearch.backbones.backbone import Embeddings
 from vitsearch.decoding.blocks import ProtectedBlock
 from vitsearch.decoding.decoders import ProtectedPhoto
 from vitsearch.errors import BadQuery, LibraryError, LibraryMissing
-from vitsearch.indexing.embedding import Progress
 from vitsearch.library import Library
-from vitsearch.records import UnreadableFile
+from vitsearch.records import Progress, UnreadableFile
 from vitsearch.storage.filters import Filter
 
 COLOURS = ["red", "lime", "blue", "white", "black", "yellow", "cyan", "magenta", "gray", "orange"]

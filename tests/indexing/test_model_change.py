@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from conftest import MeanColour
 
+from vitsearch.doctor import upkeep
 from vitsearch.errors import LibraryError, SpaceMismatch
 from vitsearch.library import Library
 
@@ -107,15 +108,15 @@ def test_no_query_mixes_spaces(indexed, photos, tmp_path, picture):
 def test_the_model_in_use_cannot_be_removed_and_an_old_one_can(indexed, photos):
     with Library.open(indexed, backbone=MeanColour(model="new")) as library:
         with pytest.raises(LibraryError, match="searches use old"):
-            library.remove_model("old")
+            upkeep.remove_model(library, "old")
         library.index(model="new", change_model=True)
         old, new = library.catalog.spaces()
         assert library.catalog.embedding_rate(old.id) > 0
-        assert library.remove_model("old") == 10
+        assert upkeep.remove_model(library, "old") == 10
         assert library.catalog.embedding_rate(old.id) is None
         assert library.catalog.embedding_rate(new.id) > 0
         with pytest.raises(LibraryError, match="no vectors of old"):
-            library.remove_model("old")
+            upkeep.remove_model(library, "old")
         assert library.search(photos / "red.png", k=9).model == "new"
         assert [(stored.space.model, stored.vectors) for stored in library.catalog.spaces()] == [("new", 10)]
 

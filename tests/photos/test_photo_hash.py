@@ -71,7 +71,7 @@ def test_ratings_keywords_and_captions_leave_the_photo_hash_alone(kind):
         else with_chunk(plain, b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + XMP),
         encoded(kind, exif=exif(rating=4), **({"xmp": XMP} if kind != "PNG" else {})),
     ]
-    assert len({parse_photo(data, name="it").content for data in [plain, *tagged]}) == 6
+    assert len({parse_photo(data, name="it").file_hash for data in [plain, *tagged]}) == 6
     assert {photo_hash(data) for data in tagged} == {photo_hash(plain)}
 
 

@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from vitsearch.cli import cli
+from vitsearch.doctor import upkeep
 from vitsearch.heads.xmp import sidecar_path
 from vitsearch.photos.xmp import read_xmp
 from vitsearch.storage.favourites import Favourites
@@ -39,19 +40,19 @@ def test_a_favourite_stays_one_when_its_file_moves_and_is_found_by_the_filter(li
 
 def test_favourites_come_back_from_a_backup(library, tmp_path, colours):
     favourites(library).put(list(colours.values()), favourite=True)
-    assert library.back_up(Output(tmp_path / "backup.db", "backup")) == 3
+    assert upkeep.back_up(library, Output(tmp_path / "backup.db", "backup")) == 3
     favourites(library).put(list(colours.values()), favourite=False)
-    library.restore(tmp_path / "backup.db")
+    upkeep.restore(library, tmp_path / "backup.db")
     assert favourites(library).ids().tolist() == sorted(colours.values())
 
 
 def test_a_backup_of_before_there_were_favourites_is_restored(library, tmp_path, colours):
-    library.back_up(Output(tmp_path / "backup.db", "backup"))
+    upkeep.back_up(library, Output(tmp_path / "backup.db", "backup"))
     with sqlite3.connect(tmp_path / "backup.db") as backup:
         backup.execute("DROP TABLE favourites")
     backup.close()
     favourites(library).put([colours["blue"]], favourite=True)
-    library.restore(tmp_path / "backup.db")
+    upkeep.restore(library, tmp_path / "backup.db")
     assert favourites(library).ids().tolist() == [colours["blue"]]
 
 
@@ -61,7 +62,7 @@ def test_what_is_erased_is_no_favourite_any_more_not_even_in_a_backup(library, t
 
     back_up(library.catalog.database, library.layout)
     red = library.catalog.database.scalar("SELECT photo_hash FROM photos WHERE id = ?", [colours["red"]])
-    library.erase([tmp_path / "photos/red.png"])
+    upkeep.erase(library, [tmp_path / "photos/red.png"])
     kept = library.catalog.database.rows("SELECT photo_hash FROM favourites")
     assert len(kept) == 2
     assert (red,) not in kept

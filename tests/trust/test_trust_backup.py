@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from conftest import MeanColour, figures
 
+from vitsearch.doctor import upkeep
 from vitsearch.doctor.examine import examine
 from vitsearch.doctor.repair import repair
 from vitsearch.duplicates.tables import dismiss, dismissed_pairs
@@ -165,8 +166,8 @@ def test_where_nothing_was_said_nothing_is_backed_up_and_an_empty_backup_can_be_
     library.forget_root(photos)
     assert backups(library.layout) == []
     assert list(library.layout.temporaries.iterdir()) == []
-    assert library.back_up(Output(tmp_path / "nothing", "backup")) == 0
-    assert library.restore(tmp_path / "nothing").labels == 0
+    assert upkeep.back_up(library, Output(tmp_path / "nothing", "backup")) == 0
+    assert upkeep.restore(library, tmp_path / "nothing").labels == 0
 
 
 def test_backups_are_rotated_and_the_newest_stays(said, photos, monkeypatch):
@@ -195,7 +196,7 @@ def test_a_backup_carries_labels_decisions_and_heads_to_another_machine(said, ph
     (away / "copy of lime.png").unlink()
     with Library.open(tmp_path / "other", backbone=MeanColour()) as other:
         other.index([away])
-        found = other.restore(tmp_path / "mine.vitsearch")
+        found = upkeep.restore(other, tmp_path / "mine.vitsearch")
         assert (found.labels, found.decisions, found.waiting) == (3, 1, 2)
         heads = restore_heads(other, tmp_path / "mine.vitsearch")
         assert heads.restored == ("warmth",)
@@ -209,7 +210,7 @@ def test_a_backup_carries_labels_decisions_and_heads_to_another_machine(said, ph
         HeadTables(other.catalog.database).correct(
             "warmth", photo_of(other, away / "copy of red.png"), ("cold",)
         )
-        again = other.restore(tmp_path / "mine.vitsearch")
+        again = upkeep.restore(other, tmp_path / "mine.vitsearch")
         assert (again.labels, again.decisions, again.waiting) == (0, 0, 0)
         assert what_was_said(other)[0]["copy of red.png"] == ("cold",)
         assert restore_heads(other, tmp_path / "mine.vitsearch").kept == ("warmth",)
@@ -249,11 +250,11 @@ def changed(path, sql):
 )
 def test_a_file_that_is_no_backup_is_refused_in_one_line_and_changes_nothing(said, tmp_path, damage):
     file = tmp_path / "backup"
-    said.back_up(Output(file, "backup"))
+    upkeep.back_up(said, Output(file, "backup"))
     damage(file)
     before = what_was_said(said)
     with pytest.raises(LibraryError) as caught:
-        said.restore(file)
+        upkeep.restore(said, file)
     assert str(file) in str(caught.value)
     assert "\n" not in str(caught.value)
     assert what_was_said(said) == before
@@ -261,14 +262,14 @@ def test_a_file_that_is_no_backup_is_refused_in_one_line_and_changes_nothing(sai
 
 def test_rows_of_a_stranger_that_make_no_sense_are_left_out(said, tmp_path):
     file = tmp_path / "backup"
-    said.back_up(Output(file, "backup"))
+    upkeep.back_up(said, Output(file, "backup"))
     changed(
         file,
         "INSERT INTO examples VALUES ('warmth', x'00', 'short', 0), ('warmth', zeroblob(32), 'bell' || char(7), 0),"
         "('warmth', zeroblob(32), 'odd', 9), (NULL, zeroblob(32), 'x', 0), ('warmth', zeroblob(32), 'fine', 0);"
         "INSERT INTO not_duplicates VALUES (x'00', x'01'), ('text', 5);",
     )
-    found = said.restore(file)
+    found = upkeep.restore(said, file)
     assert (found.labels, found.decisions, found.waiting) == (1, 0, 1)
 
 
@@ -315,9 +316,9 @@ def test_a_folder_is_erased_with_all_that_was_in_it_and_a_wrong_name_is_refused(
         picture(photos / f"trip/{colour}.png", colour)
     said.index()
     shutil.rmtree(photos / "trip")
-    erased = said.erase([photos / "trip"])
+    erased = upkeep.erase(said, [photos / "trip"])
     assert (erased.photos, erased.files) == (2, 2)
     assert figures(said.index()) == {"photos": 5, "files": 5, "unchanged": 5}
     assert what_was_said(said) == SAID
     with pytest.raises(LibraryError, match=r"nothing is known of .*trip"):
-        said.erase([photos / "trip"])
+        upkeep.erase(said, [photos / "trip"])

@@ -22,10 +22,11 @@ def backup(session: Session, file: str, force: bool) -> None:
     Photos are named in it by what they show, so that `vitsearch restore` finds them on another machine, under other
     names. The library keeps such backups of its own, and writes one before it forgets or mends anything.
     """
+    from vitsearch.doctor import upkeep
     from vitsearch.storage.outputs import Output
 
     with session.open() as library:
-        count = library.back_up(Output(Path(file), "backup", force=force, private=True))
+        count = upkeep.back_up(library, Output(Path(file), "backup", force=force, private=True))
     say(f"{file}: {count:,} labels, decisions and heads")
 
 
@@ -39,10 +40,11 @@ def restore(session: Session, file: str, as_json: bool) -> None:
     What people said here stays as it is, and so does a head of the same name. Labels and decisions of photos that the
     library does not hold yet wait for them.
     """
+    from vitsearch.doctor import upkeep
     from vitsearch.heads.restoring import restore_heads
 
     with session.open() as library:
-        found = library.restore(Path(file))
+        found = upkeep.restore(library, Path(file))
         heads = restore_heads(library, Path(file))
     if as_json:
         print_json(
@@ -71,15 +73,17 @@ def erase(session: Session, places: tuple[str, ...], yes: bool) -> None:
     in an indexed folder is found again by the next run, unless .vitsearchignore names it. Heads that learnt from a
     photo, plans that name it and files that you wrote yourself (backups, exports) stay.
     """
+    from vitsearch.doctor import upkeep
+
     with session.open() as library:
-        doomed = library.doomed(places)
+        doomed = upkeep.doomed(library, places)
         if not yes:
             click.confirm(
                 f"erase all that is known of {plural(len(doomed.photos), 'photo')} "
                 f"({plural(len(doomed.files), 'file')})? This cannot be undone",
                 abort=True,
             )
-        erased = library.erase(places)
+        erased = upkeep.erase(library, places)
     say(f"erased {plural(erased.photos, 'photo')} ({plural(erased.files, 'file')})")
     if erased.copies:
         say(f"whole databases that were kept and are deleted: {erased.copies:,}", err=True)

@@ -98,7 +98,7 @@ def explain(
             head = HeadShelf(library).get(head_name)
             space, gradient = head.space, label_gradient(head, label)
         elif apart:
-            space, gradient = _library_space(library), apart_gradient(library.catalog)
+            space, gradient = library.catalog.require_space().space, apart_gradient(library.catalog)
         else:
             space = _space(session, library, model)
             if layer is None and model is None:
@@ -146,20 +146,9 @@ def _space(session: Session, library: Library, model: str | None) -> Space:
 
     if model is None:
         try:
-            return _library_space(library)
+            return library.catalog.require_space().space
         except LibraryMissing:
             choice = choose_default(cache=session.cache_folder)
             notice(choice.reason)
             model = choice.model
     return pull(model, cache=session.cache_folder, notice=notice).spec.space
-
-
-def _library_space(library: Library) -> Space:
-    from vitsearch.errors import LibraryMissing
-
-    active = library.catalog.active_space()
-    if active is None:
-        raise LibraryMissing(
-            f"the library in {library.folder} holds no photos yet: run `vitsearch index FOLDER`"
-        )
-    return active[1]

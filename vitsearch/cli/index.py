@@ -28,9 +28,8 @@ if TYPE_CHECKING:
 
     from vitsearch.backbones.devices import Device
     from vitsearch.engines.ray.embedding import RayEngine
-    from vitsearch.indexing.embedding import Progress
     from vitsearch.library import Library
-    from vitsearch.records import IndexReport
+    from vitsearch.records import IndexReport, Progress
 
 
 @click.command()

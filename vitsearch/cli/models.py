@@ -121,8 +121,10 @@ def pull(session: Session, model: str, as_json: bool) -> None:
 @pass_session
 def remove(session: Session, model: str) -> None:
     """Delete the library's vectors of MODEL: the one for words, or one that was changed for another."""
+    from vitsearch.doctor.upkeep import remove_model
+
     with session.open() as library:
-        removed = library.remove_model(model)
+        removed = remove_model(library, model)
     say(f"removed {removed:,} vectors of {shown(model)}")
 
 

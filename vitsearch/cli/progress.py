@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
+
+from vitsearch.records import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,22 +18,6 @@ _LABELS = {
     "calibrate": "trying synthetic copies",
     "look": "comparing",
 }
-
-
-class Progress(Protocol):
-    """How far something is; `total` is None while that is unknown."""
-
-    @property
-    def stage(self) -> str:
-        """What is being done."""
-
-    @property
-    def done(self) -> int:
-        """How much of it."""
-
-    @property
-    def total(self) -> int | None:
-        """How much there is."""
 
 
 @contextmanager
@@ -80,15 +65,8 @@ def progress_bar(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
         yield show
 
 
-@dataclass(frozen=True, slots=True)
-class _Count:
-    stage: str
-    done: int
-    total: int | None
-
-
 @contextmanager
 def counting_bar(stage: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
     """Show how far something with one stage is."""
     with progress_bar(quiet=quiet) as show:
-        yield lambda done, total: show(_Count(stage, done, total))
+        yield lambda done, total: show(Progress(stage, done, total))

@@ -33,7 +33,7 @@ _HASH_BYTES = 32
 class Header:
     """What a process says of a file that it has opened, checked."""
 
-    content: bytes
+    file_hash: bytes
     photo_hash: bytes
     earlier_hash: bytes | None
     facts: PhotoFacts
@@ -64,7 +64,7 @@ def understood_header(fields: Fields) -> Header:
 
     """
     earlier = fields["earlier_hash"]
-    hashes = [bytes.fromhex(fields["content"]), bytes.fromhex(fields["photo_hash"])]
+    hashes = [bytes.fromhex(fields["file_hash"]), bytes.fromhex(fields["photo_hash"])]
     hashes += [bytes.fromhex(earlier)] if earlier is not None else []
     facts = PhotoFacts(**{**fields["facts"], "keywords": tuple(fields["facts"]["keywords"])})
     remarks = tuple(fields["remarks"])

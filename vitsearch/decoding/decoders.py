@@ -131,9 +131,9 @@ class ProtectedPhoto:
         self._is_open = True
 
     @property
-    def content(self) -> bytes:
+    def file_hash(self) -> bytes:
         """The hash of the whole file, 32 bytes."""
-        return self.header.content
+        return self.header.file_hash
 
     @property
     def photo_hash(self) -> bytes:

@@ -146,7 +146,7 @@ class _Worker:
 def _header(photo: PhotoFile) -> dict[str, Any]:
     earlier = photo.earlier_hash
     return {
-        "content": photo.content.hex(),
+        "file_hash": photo.file_hash.hex(),
         "photo_hash": photo.photo_hash.hex(),
         "earlier_hash": earlier.hex() if earlier is not None else None,
         "facts": asdict(photo.facts),

@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
     from vitsearch.doctor.findings import State
     from vitsearch.storage.catalog import Catalog
-    from vitsearch.storage.vectors import StoredSpace
+    from vitsearch.storage.vectors import SpaceContents
 
 
-def is_cached(folder: Path, stored: StoredSpace) -> bool:
+def is_cached(folder: Path, stored: SpaceContents) -> bool:
     """Whether a space has a search cache, or will have one with the next search."""
     return stored.active or stored.also or _cache_folder(folder, stored).is_dir()
 
 
-def cache_state(folder: Path, catalog: Catalog, stored: StoredSpace) -> tuple[State, str]:
+def cache_state(folder: Path, catalog: Catalog, stored: SpaceContents) -> tuple[State, str]:
     """Read all of a space's cache and compare each id and each row with the database.
 
     A cache that is behind is a "note": every search looks at that. Everything else is "wrong", because a search
@@ -48,7 +48,7 @@ def cache_state(folder: Path, catalog: Catalog, stored: StoredSpace) -> tuple[St
     return "ok", f"{len(cached):,} vectors, the same as in the database"
 
 
-def _difference(catalog: Catalog, stored: StoredSpace, cached: Neighbours) -> str | None:
+def _difference(catalog: Catalog, stored: SpaceContents, cached: Neighbours) -> str | None:
     ids = catalog.embedded_ids(stored.id)
     if not np.array_equal(ids, cached.ids()):
         return f"its {len(cached):,} photos are not the {len(ids):,} of the database"
@@ -58,5 +58,5 @@ def _difference(catalog: Catalog, stored: StoredSpace, cached: Neighbours) -> st
     return None
 
 
-def _cache_folder(folder: Path, stored: StoredSpace) -> Path:
+def _cache_folder(folder: Path, stored: SpaceContents) -> Path:
     return Layout.of(folder).search_cache(stored.id)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from vitsearch.storage.vectors import StoredSpace
+    from vitsearch.storage.vectors import SpaceContents
 
     Ids = npt.NDArray[np.int64]
 
@@ -91,7 +91,7 @@ def _references(catalog: Catalog) -> Finding:
     )  # fmt: skip
 
 
-def bad_vectors(catalog: Catalog, spaces: list[StoredSpace]) -> list[int]:
+def bad_vectors(catalog: Catalog, spaces: list[SpaceContents]) -> list[int]:
     """Return the row ids of vectors of the wrong length, not finite, or not of unit length, in one pass."""
     dimensions = {stored.id: stored.space.dimension for stored in spaces}
     bad: list[int] = []
@@ -121,7 +121,7 @@ def _is_norm(value: object) -> bool:
     return isinstance(value, (int, float)) and 0 < value < np.inf
 
 
-def _vectors(catalog: Catalog, spaces: list[StoredSpace]) -> Finding:
+def _vectors(catalog: Catalog, spaces: list[SpaceContents]) -> Finding:
     bad = bad_vectors(catalog, spaces)
     if bad:
         text = f"{len(bad):,} are not unit vectors of their model's dimension"
@@ -132,14 +132,13 @@ def _vectors(catalog: Catalog, spaces: list[StoredSpace]) -> Finding:
 
 
 def _photos(catalog: Catalog) -> Finding:
-    count = cast("int", catalog.database.scalar("SELECT count(*) FROM photos"))
+    count = catalog.database.number("SELECT count(*) FROM photos")
     active = catalog.active_space()
-    without = catalog.count_without_vector(active[0]) if active else 0
+    without = catalog.count_without_vector(active.id) if active else 0
     beside = [(space.model, catalog.count_without_vector(number)) for number, space in catalog.also_spaces()]
-    placeless = cast(
-        "int", catalog.database.scalar("SELECT count(*) FROM photos p WHERE NOT EXISTS "
-                               "(SELECT 1 FROM files f WHERE f.photo = p.id)")
-    )  # fmt: skip
+    placeless = catalog.database.number(
+        "SELECT count(*) FROM photos p WHERE NOT EXISTS (SELECT 1 FROM files f WHERE f.photo = p.id)"
+    )
     notes = []
     if without:
         notes.append(f"{without:,} have no vector yet")
@@ -156,7 +155,7 @@ def _photos(catalog: Catalog) -> Finding:
     return Finding("photos", "note", f"{count:,}: {', '.join(notes)}", advice)
 
 
-def _caches(folder: Path, catalog: Catalog, spaces: list[StoredSpace]) -> list[Finding]:
+def _caches(folder: Path, catalog: Catalog, spaces: list[SpaceContents]) -> list[Finding]:
     findings = []
     for stored in spaces:
         if is_cached(folder, stored):
@@ -177,7 +176,7 @@ def damaged_heads(folder: Path) -> dict[Path, str]:
     return damaged
 
 
-def _heads(folder: Path, spaces: list[StoredSpace]) -> Finding:
+def _heads(folder: Path, spaces: list[SpaceContents]) -> Finding:
     damaged = damaged_heads(folder)
     if damaged:
         text = f"{len(damaged)} cannot be used: {_listed([path.stem for path in damaged])}"

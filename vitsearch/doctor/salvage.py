@@ -306,14 +306,14 @@ def _insert(database: Database, table: _Table, rows: Iterable[Row]) -> None:
 
 
 def _put(database: Database, table: _Table, rows: list[tuple[Value, ...]]) -> None:
-    before = cast("int", database.scalar("SELECT total_changes()"))
+    before = database.number("SELECT total_changes()")
     for width in {len(row) for row in rows}:
         names, marks = ", ".join(table.columns[:width]), ", ".join("?" * width)
         database.run_many(
             f"INSERT OR IGNORE INTO {table.name} ({names}) VALUES ({marks})",
             [row for row in rows if len(row) == width],
         )
-    table.read += cast("int", database.scalar("SELECT total_changes()")) - before
+    table.read += database.number("SELECT total_changes()") - before
 
 
 def _drop_orphans(database: Database, tables: list[_Table]) -> dict[str, int]:
@@ -341,9 +341,7 @@ def _drop_orphans(database: Database, tables: list[_Table]) -> dict[str, int]:
             ).rowcount
             for child, parent, column, key in references
         )
-    return {
-        table.name: cast("int", database.scalar(f"SELECT count(*) FROM {table.name}")) for table in tables
-    }
+    return {table.name: database.number(f"SELECT count(*) FROM {table.name}") for table in tables}
 
 
 def _make_consistent(database: Database, highest: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 from collections import defaultdict
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -37,7 +37,7 @@ from vitsearch.duplicates.verify.verifier import Verifier, verifying_threads
 from vitsearch.duplicates.verify.words import what_was_done
 from vitsearch.errors import BadQuery
 from vitsearch.paths import absolute_path, identity, names_of, real_path
-from vitsearch.records import UnreadableFile
+from vitsearch.records import Progress, UnreadableFile
 
 if TYPE_CHECKING:
     import os
@@ -62,15 +62,6 @@ MAX_FALSE_SHARE = 0.001
 _CHUNK = 2048
 # Pairs among which those are chosen that are verified first, before what they link is known.
 _STEP = 256
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far the search for duplicates is; `total` is None while pairs are still being proposed."""
-
-    stage: Literal["propose", "calibrate", "look"]
-    done: int
-    total: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,7 +334,7 @@ def _grouped(
     if "pixels" in tiers:
         return group(files, links, tiers=tiers, rejected=rejected, prefer=prefer, confirm=confirm, each=each)
     # Files of one photo that differ in metadata must not be grouped then: each content counts as a photo of its own.
-    contents = sorted({(file.photo, file.content) for file in files})
+    contents = sorted({(file.photo, file.file_hash) for file in files})
     numbers = {content: number for number, content in enumerate(contents)}
     copies: dict[int, list[int]] = defaultdict(list)
     for (photo, _), number in numbers.items():
@@ -358,7 +349,7 @@ def _grouped(
         return None if link is None else replace(link, first=first, second=second)
 
     found = group(
-        [replace(file, photo=numbers[file.photo, file.content]) for file in files],
+        [replace(file, photo=numbers[file.photo, file.file_hash]) for file in files],
         [
             replace(link, first=one, second=two)
             for link in links

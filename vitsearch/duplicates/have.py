@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from vitsearch.duplicates.verify.verifier import Verifier, verifying_threads
 from vitsearch.folders.scan import walk
 from vitsearch.paths import absolute_path, names_of, real_path
 from vitsearch.photos.perceptual_hash import in_all_orientations
-from vitsearch.records import FoundFile
+from vitsearch.records import FoundFile, Progress
 
 if TYPE_CHECKING:
     import os
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from vitsearch.duplicates.group.grouping import Link, Tier
     from vitsearch.duplicates.group.keep import Candidate
-    from vitsearch.indexing.embedding import Progress as Embedding
     from vitsearch.library import Library
     from vitsearch.records import UnreadableFile
 
@@ -61,20 +60,11 @@ class FolderComparison:
         return tuple(file.path for file in self.files if file.tier is None)
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far the comparison is."""
-
-    stage: Literal["look"]
-    done: int
-    total: int
-
-
 def compare_folder(
     library: Library,
     folder: str | os.PathLike[str],
     *,
-    on_embedding: Callable[[Embedding], None] = lambda _: None,
+    on_embedding: Callable[[Progress], None] = lambda _: None,
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> FolderComparison:
     """Say of each photo in a folder whether the library has it outside of that folder, exactly or as a copy.
@@ -127,7 +117,7 @@ def _same_photo(path: Path, files: list[Candidate]) -> KnownFile:
 
     content = content_hash(path)
     for file in files:
-        if file.content.hex() == content:
+        if file.file_hash.hex() == content:
             return KnownFile(path, "exact", file.path)
     return KnownFile(path, "pixels", files[0].path)
 

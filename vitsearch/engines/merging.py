@@ -24,6 +24,7 @@ from vitsearch.records import FoundFile, PhotoFacts
 from vitsearch.storage.catalog import ReadableFile
 from vitsearch.storage.database import path_to_value
 from vitsearch.storage.facts import FACTS_SQL, facts_from
+from vitsearch.storage.sql import rows_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -149,7 +150,7 @@ class Merge:
                 if holders.setdefault((root.id, file.relative), row.photo_hash) != row.photo_hash:
                     self.tally.taken += 1
                     continue
-                kept.append((root.id, file, place.content, here))
+                kept.append((root.id, file, place.file_hash, here))
             stored = ReadableFile(
                 None,
                 FoundFile(Path(), "", 0, 0),
@@ -161,11 +162,12 @@ class Merge:
                 row.norm,
             )
             ready += [
-                replace(stored, root=root, found=file, content=content) for root, file, content, _ in kept[:1]
+                replace(stored, root=root, found=file, file_hash=file_hash)
+                for root, file, file_hash, _ in kept[:1]
             ] or [stored]
             ready += [
-                replace(stored, root=root, found=file, content=content, row=None)
-                for root, file, content, _ in kept[1:]
+                replace(stored, root=root, found=file, file_hash=file_hash, row=None)
+                for root, file, file_hash, _ in kept[1:]
             ]
             self.tally.photos += 1
             self.tally.here += any(here for *_, here in kept)
@@ -195,7 +197,7 @@ class Merge:
                 row16 = row.row.astype(np.float16)
                 ready.append(
                     ReadableFile(
-                        root.id, found, photo.content, photo.photo_hash, photo.facts, None, row16, row.norm
+                        root.id, found, photo.file_hash, photo.photo_hash, photo.facts, None, row16, row.norm
                     )
                 )
         self.tally.photos += len(ready)
@@ -205,14 +207,9 @@ class Merge:
     def _known_facts(self, photo_hashes: Sequence[bytes]) -> dict[bytes, tuple[PhotoFacts, bool]]:
         """What the library itself knows of these photos; it is believed before a file is."""
         known: dict[bytes, tuple[PhotoFacts, bool]] = {}
-        for start in range(0, len(photo_hashes), 900):
-            part = photo_hashes[start : start + 900]
-            for photo_hash, perceptual, *facts in self._catalog.database.rows(
-                f"SELECT photo_hash, perceptual IS NOT NULL, {FACTS_SQL} FROM photos "
-                f"WHERE photo_hash IN ({','.join('?' * len(part))})",
-                part,
-            ):
-                known[photo_hash] = facts_from(facts), bool(perceptual)  # type: ignore[index]
+        sql = f"SELECT photo_hash, perceptual IS NOT NULL, {FACTS_SQL} FROM photos WHERE photo_hash IN (?*)"
+        for photo_hash, perceptual, *facts in rows_in(self._catalog.database, sql, photo_hashes):
+            known[photo_hash] = facts_from(facts), bool(perceptual)
         return known
 
     def _holders(self, found: Sequence[tuple[Root, FoundFile, bool]]) -> dict[tuple[int, str], bytes]:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vitsearch.errors import LibraryMissing
 from vitsearch.paths import absolute_path
 from vitsearch.storage.database import value_to_path
 from vitsearch.storage.facts import FACTS_SQL, facts_from
 from vitsearch.storage.filters import Filter
-from vitsearch.storage.sql import in_parts
+from vitsearch.storage.sql import rows_in
 
 if TYPE_CHECKING:
     import os
@@ -39,7 +38,7 @@ class Place:
     path: str
     size: int
     mtime_ns: int
-    content: bytes
+    file_hash: bytes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,13 +73,9 @@ class Selection:
 
         """
         catalog = library.catalog
-        active = catalog.active_space()
-        if active is None:
-            raise LibraryMissing(
-                f"the library in {library.folder} holds no photos yet: run `vitsearch index FOLDER`"
-            )
+        active = catalog.require_space()
         wanted = catalog.select(Filter(tuple(map(absolute_path, folders))))
-        return cls(catalog, *active, np.intersect1d(wanted, catalog.embedded_ids(active[0])))
+        return cls(catalog, *active, np.intersect1d(wanted, catalog.embedded_ids(active.id)))
 
     def batches(self, *, size: int = PHOTOS_AT_ONCE) -> Iterator[list[PortablePhoto]]:
         """Yield the photos in the order of their ids, each batch as it is in SQLite at that moment."""
@@ -91,14 +86,9 @@ class Selection:
         """Return these photos, as far as they are still there, in the order of their ids."""
         places = self._places(ids)
         known: dict[int, tuple[bytes, PhotoFacts, bytes | None]] = {}
-        for part in in_parts(ids):
-            for photo, photo_hash, perceptual, *facts in self.catalog.database.rows(
-                f"SELECT id, photo_hash, perceptual, {FACTS_SQL} FROM photos "
-                f"WHERE id IN ({','.join('?' * len(part))})",
-                part,
-            ):
-                told = facts_from(facts)
-                known[cast("int", photo)] = cast("bytes", photo_hash), told, cast("bytes | None", perceptual)
+        sql = f"SELECT id, photo_hash, perceptual, {FACTS_SQL} FROM photos WHERE id IN (?*)"
+        for photo, photo_hash, perceptual, *facts in rows_in(self.catalog.database, sql, ids):
+            known[photo] = photo_hash, facts_from(facts), perceptual
         found, rows, norms = self.catalog.embeddings(self.space_id, self.space.dimension, ids)
         half = rows.astype(np.float16)  # as stored: nothing is rounded twice
         order = np.argsort(found)
@@ -113,18 +103,10 @@ class Selection:
     def _places(self, ids: Ids) -> dict[int, list[Place]]:
         roots = {root.id: str(root.path) for root in self.catalog.roots()}
         places: dict[int, list[Place]] = {}
-        for part in in_parts(ids):
-            for photo, root, path, size, mtime_ns, content in self.catalog.database.rows(
-                "SELECT photo, root, path, size, mtime_ns, file_hash FROM files "
-                f"WHERE missing = 0 AND photo IN ({','.join('?' * len(part))}) ORDER BY id",
-                part,
-            ):
-                place = Place(
-                    roots[cast("int", root)],
-                    value_to_path(path),
-                    cast("int", size),
-                    cast("int", mtime_ns),
-                    cast("bytes", content),
-                )
-                places.setdefault(cast("int", photo), []).append(place)
+        sql = (
+            "SELECT photo, root, path, size, mtime_ns, file_hash FROM files "
+            "WHERE missing = 0 AND photo IN (?*) ORDER BY id"
+        )
+        for photo, root, path, *facts in rows_in(self.catalog.database, sql, ids):
+            places.setdefault(photo, []).append(Place(roots[root], value_to_path(path), *facts))
         return places

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from vitsearch.engines.ray.embedding import RayEmbedder, RayEngine
-    from vitsearch.indexing.embedding import Progress
     from vitsearch.indexing.engine import Target
     from vitsearch.library import Library
+    from vitsearch.records import Progress
 
 
 def index_urls(

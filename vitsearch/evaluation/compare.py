@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from vitsearch.backbones import Backbone
     from vitsearch.evaluation.evaluate import CopyRanks, FamilyScores, LabelScores
     from vitsearch.evaluation.rankings import QueryScores
-    from vitsearch.indexing.embedding import Progress
-    from vitsearch.records import UnreadableFile
+    from vitsearch.records import Progress, UnreadableFile
 
     Rows = npt.NDArray[np.float32]
     Ids = npt.NDArray[np.int64]
@@ -280,9 +279,8 @@ def separation(same: Values, other: Values) -> float:
 
 
 def _rows(library: Library, photos: Sequence[int]) -> Rows:
-    active = library.catalog.active_space()
-    assert active is not None
-    ids, rows, _ = library.catalog.embeddings(active[0], active[1].dimension, np.array(photos, np.int64))
+    active = library.catalog.require_space()
+    ids, rows, _ = library.catalog.embeddings(active.id, active.space.dimension, np.array(photos, np.int64))
     order = {photo: place for place, photo in enumerate(ids.tolist())}
     return rows[[order[photo] for photo in photos]]
 

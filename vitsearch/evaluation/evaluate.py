@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vitsearch.decoding.decoders import Decoders
-from vitsearch.errors import HeadError, LibraryMissing, UnreadablePhoto
+from vitsearch.errors import HeadError, UnreadablePhoto
 from vitsearch.estimates import Estimate
 from vitsearch.evaluation.rankings import SHOWN, score_queries
 from vitsearch.heads.examples import LabelledRows, labels_by_photo, read_label_csv, read_label_folders
@@ -24,10 +24,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from vitsearch.backbones import Backbone, Space
-    from vitsearch.indexing.embedding import Progress
     from vitsearch.library import Library
     from vitsearch.neighbours.neighbours import Neighbours
-    from vitsearch.records import UnreadableFile
+    from vitsearch.records import Progress, UnreadableFile
 
     Rows = npt.NDArray[np.float32]
     Ids = npt.NDArray[np.int64]
@@ -123,7 +122,7 @@ def evaluate_labels(
         HeadError: the labels cannot be used.
 
     """
-    space_id, space = _active(library)
+    space_id, space = library.catalog.require_space()
     files = read_label_folders(source) if source.is_dir() else read_label_csv(source)
     embedded = library.embed_files([file.path for file in files], space=space, on_progress=on_progress)
     photos = {
@@ -153,7 +152,7 @@ def evaluate_library(
         LibraryMissing: nothing was indexed here yet.
 
     """
-    _, space = _active(library)
+    _, space = library.catalog.require_space()
     present = _present(library)
     rows = library.catalog.photos(present[sampled(len(present), sample)].tolist())
     photos = [(photo, row.paths) for photo, row in rows.items()]
@@ -220,7 +219,7 @@ def rank_copies(
 
     The same list of photos is always edited in the same ways. A photo that cannot be read is left out.
     """
-    from vitsearch.indexing.embedding import Progress
+    from vitsearch.records import Progress
 
     neighbours = library.neighbours()
     families: list[str] = []
@@ -275,15 +274,6 @@ def sampled(count: int, most: int) -> Ids:
     if count <= most:
         return np.arange(count)
     return np.sort(np.random.default_rng(0).choice(count, most, replace=False))
-
-
-def _active(library: Library) -> tuple[int, Space]:
-    active = library.catalog.active_space()
-    if active is None:
-        raise LibraryMissing(
-            f"the library in {library.folder} holds no photos yet: run `vitsearch index FOLDER`"
-        )
-    return active
 
 
 def _present(library: Library) -> Ids:

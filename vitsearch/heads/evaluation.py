@@ -12,12 +12,10 @@ from vitsearch.estimates import Estimate, wilson_interval
 from vitsearch.heads.head import to_probabilities
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import numpy.typing as npt
 
     from vitsearch.heads.gate_fit import FittedGate
-    from vitsearch.heads.head import Kind
+    from vitsearch.heads.head import Head, Kind
 
 _BINS = 15
 _KEPT_ACCURACY = 0.95
@@ -143,30 +141,35 @@ def calibration_error(probabilities: npt.NDArray[np.floating], right: npt.NDArra
     return float(np.abs(gaps).sum() / max(1, sizes.sum()))
 
 
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """What a head says of photos that it did not learn from: `logits` (n, c), and the truth `members` (n, c).
+
+    `groups`: of how many shots they are. The folds and the C are those that they were made with.
+    """
+
+    logits: npt.NDArray[np.floating]
+    members: npt.NDArray[np.bool_]
+    groups: int
+    folds: int
+    c: float
+
+
 def make_report(
-    logits: npt.NDArray[np.floating],
-    members: npt.NDArray[np.bool_],
+    head: Head,
+    held_out: HeldOut,
     *,
-    kind: Kind,
-    labels: Sequence[str],
-    temperature: float,
-    abstain_below: float,
-    groups: int,
-    folds: int,
-    c: float,
     gate: FittedGate | None,
     learned: npt.NDArray[np.bool_],
     seconds: float,
 ) -> Report:
-    """Measure held-out `logits` (n, c) against the truth `members` (n, c).
-
-    `learned`: which rows of the gate's these are.
-    """
-    probabilities = to_probabilities(logits / temperature, kind)
+    """Measure what a head says of photos that were held out; `learned` says which of the gate's rows those are."""
+    labels, members = head.labels, held_out.members
+    probabilities = to_probabilities(held_out.logits / head.temperature, head.kind)
     best = probabilities.argmax(axis=1)
     confidence = probabilities[np.arange(len(best)), best]
     best_right = members[np.arange(len(best)), best]
-    if kind == "softmax":
+    if head.kind == "softmax":
         given = np.arange(len(labels)) == best[:, None]
         error = calibration_error(confidence, best_right)
         confusion = tuple(
@@ -186,14 +189,14 @@ def make_report(
     )
     accuracy = float((given == members).all(axis=1).mean())
     passed = np.ones(len(best), np.bool_) if gate is None else gate.passed[learned]
-    kept = passed & (confidence >= abstain_below)
+    kept = passed & (confidence >= head.abstain_below)
     return Report(
-        photos=len(logits),
-        groups=groups,
-        folds=folds,
-        c=c,
+        photos=len(members),
+        groups=held_out.groups,
+        folds=held_out.folds,
+        c=held_out.c,
         accuracy=accuracy,
-        interval=wilson_interval(accuracy, groups),
+        interval=wilson_interval(accuracy, held_out.groups),
         macro_f1=float(f1.mean()),
         calibration_error=error,
         labels=tuple(LabelReport(*row) for row in figures),

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from vitsearch.heads.active_learning import Question
     from vitsearch.heads.head import Head, Labelling
     from vitsearch.heads.store import HeadShelf
-    from vitsearch.indexing.embedding import Progress
-    from vitsearch.records import EmbeddedFiles, Match
+    from vitsearch.records import EmbeddedFiles, Match, Progress
     from vitsearch.storage.catalog import Catalog
 
     Ids = npt.NDArray[np.int64]

@@ -36,9 +36,8 @@ if TYPE_CHECKING:
     from vitsearch.heads.evaluation import Report
     from vitsearch.heads.examples import LabelledFile
     from vitsearch.heads.head import Head
-    from vitsearch.indexing.embedding import Progress
     from vitsearch.library import Library
-    from vitsearch.records import UnreadableFile
+    from vitsearch.records import Progress, UnreadableFile
     from vitsearch.space import Space
 
     OnProgress = Callable[[Progress], None]
@@ -346,7 +345,7 @@ class HeadShelf:
 
     def _put(self, head: Head) -> Head:
         """Save a head, as the next version of one that is there; its space becomes one of the library's."""
-        self.library.embed_files([], space=head.space)
+        self.library.ensure_space(head.space)
         back_up_daily(self.library.catalog.database)
         path = self._path(head.name)
         if path.exists():
@@ -357,10 +356,7 @@ class HeadShelf:
 
     def _own_space(self) -> Space:
         """The space that the library searches in; a library that does not exist yet is made, with the default model."""
-        self.library.embed_files([])
-        active = self.library.catalog.active_space()
-        assert active is not None
-        return active[1]
+        return self.library.ensure_space().space
 
     @property
     def _folder(self) -> Path:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vitsearch.errors import HeadError, LibraryMissing
+from vitsearch.errors import HeadError
 from vitsearch.heads.active_learning import alike_groups, next_to_label, typical_photos
 from vitsearch.heads.store import embed_present
 from vitsearch.storage.filters import Filter
+from vitsearch.storage.vectors import holds_no_photos
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from vitsearch.heads.head import Head
     from vitsearch.heads.store import HeadShelf
-    from vitsearch.indexing.embedding import Progress
+    from vitsearch.records import Progress
 
     Ids = npt.NDArray[np.int64]
     Vectors = npt.NDArray[np.float32]
@@ -75,12 +76,10 @@ def suggest(
     library, catalog = shelf.library, shelf.library.catalog
     head = shelf.get(name) if name in shelf.names() else None
     active = catalog.active_space()
-    space = head.space if head is not None else (active[1] if active else None)
+    space = head.space if head is not None else (active.space if active else None)
     ids = catalog.select(Filter()).tolist()
     if space is None or not ids:
-        raise LibraryMissing(
-            f"the library in {library.folder} holds no photos yet: run `vitsearch index FOLDER`"
-        )
+        raise holds_no_photos(library.folder)
     examples = shelf.tables.examples(name)
     unlabelled = np.setdiff1d(np.array(sorted(ids), np.int64), np.array(sorted(examples), np.int64))
     if len(unlabelled) > _COMPARED:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vitsearch.errors import HeadError
-from vitsearch.heads.evaluation import Report, abstention_threshold, fit_temperature, make_report
+from vitsearch.heads.evaluation import HeldOut, Report, abstention_threshold, fit_temperature, make_report
 from vitsearch.heads.examples import listing
 from vitsearch.heads.folds import assign_folds, near_duplicate_groups
 from vitsearch.heads.gate_fit import fit_gate
@@ -97,20 +97,6 @@ def train(
     if background is not None:
         classes = np.where(strata < len(names), strata, -1)
         fitted = fit_gate(examples.rows, classes, folds, background)
-    report = make_report(
-        logits,
-        members,
-        kind=kind,
-        labels=names,
-        temperature=temperature,
-        abstain_below=abstain_below,
-        gate=fitted,
-        learned=learned,
-        groups=len(np.unique(groups[learned])),
-        folds=count,
-        c=c,
-        seconds=time.perf_counter() - started,
-    )
     weight *= scale
     head = Head(
         name,
@@ -123,9 +109,11 @@ def train(
         temperature=temperature,
         abstain_below=abstain_below,
         gate=None if fitted is None else fitted.gate,
-        details=_summary(report),
     )
-    return Training(head, report)
+    held_out = HeldOut(logits, members, len(np.unique(groups[learned])), count, c)
+    seconds = time.perf_counter() - started
+    report = make_report(head, held_out, gate=fitted, learned=learned, seconds=seconds)
+    return Training(replace(head, details=_summary(report)), report)
 
 
 def _kind(examples: LabelledRows, names: tuple[str, ...], *, multi: bool, gated: bool) -> Kind:

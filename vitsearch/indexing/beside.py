@@ -15,8 +15,8 @@ from vitsearch.records import AlsoReport, UnreadableFile
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vitsearch.indexing.embedding import Progress
     from vitsearch.indexing.engine import FileEmbedder
+    from vitsearch.records import Progress
     from vitsearch.storage.catalog import Catalog
 
 

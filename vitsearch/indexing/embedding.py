@@ -8,7 +8,7 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from vitsearch.decoding.decoders import Decoders
 from vitsearch.decoding.process import ProcessDied
 from vitsearch.decoding.thumbnails import GRID_BOX
 from vitsearch.errors import UnreadablePhoto
+from vitsearch.records import Progress
 from vitsearch.storage.catalog import ReadableFile, RejectedFile
 
 if TYPE_CHECKING:
@@ -44,24 +45,12 @@ _File = tuple["int | None", "FoundFile"]
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a run is: `total` is None while the folders are still being walked.
-
-    The stage "also" embeds for a space beside the main one.
-    """
-
-    stage: Literal["scan", "embed", "also"]
-    done: int
-    total: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class _Read:
     """A file that was read; `pixels` (h, w, 3) uint8 only where the photo has to be embedded."""
 
     root: int | None
     found: FoundFile
-    content: bytes
+    file_hash: bytes
     photo_hash: bytes
     facts: PhotoFacts
     perceptual: bytes | None
@@ -276,7 +265,7 @@ class Embedder:
         self.remarks.update((found.path, remark) for remark in header.remarks)
         perceptual, pixels = (prepared.perceptual, prepared.pixels) if prepared else (None, None)
         photo_hash, earlier = identity_in(space, header.photo_hash, header.earlier_hash)
-        return _Read(root, found, header.content, photo_hash, header.facts, perceptual, pixels, earlier)
+        return _Read(root, found, header.file_hash, photo_hash, header.facts, perceptual, pixels, earlier)
 
     def _started(
         self, backbone: Backbone, readable: Sequence[_Read], rejected: list[RejectedFile], done: int
@@ -306,7 +295,7 @@ class Embedder:
                 ReadableFile(
                     file.root,
                     file.found,
-                    file.content,
+                    file.file_hash,
                     file.photo_hash,
                     file.facts,
                     file.perceptual,

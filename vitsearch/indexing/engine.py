@@ -10,8 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vitsearch.backbones.backbone import Backbone
-    from vitsearch.indexing.embedding import Progress
-    from vitsearch.records import FoundFile
+    from vitsearch.records import FoundFile, Progress
     from vitsearch.space import Space
     from vitsearch.storage.catalog import Catalog
 

@@ -10,17 +10,14 @@ from typing import TYPE_CHECKING
 from vitsearch.errors import LibraryError
 from vitsearch.folders.absence import SecondLook
 from vitsearch.folders.scan import Passed, Skipped, WalkNotes, walk
-from vitsearch.indexing.embedding import Embedder, Progress
 from vitsearch.paths import identity, real_path
-from vitsearch.records import FoundFile, IndexReport, LeftOut, UnreadableFile
+from vitsearch.records import FoundFile, IndexReport, LeftOut, Progress, UnreadableFile
 from vitsearch.storage.catalog import Seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from vitsearch.backbones.backbone import Backbone
-    from vitsearch.decoding.thumbnails import KeptPictures
     from vitsearch.indexing.engine import FileEmbedder
     from vitsearch.records import LeftOutKind
     from vitsearch.storage.catalog import Catalog, Root
@@ -128,21 +125,16 @@ class IndexRun:
         self,
         catalog: Catalog,
         space: int,
-        backbone: Callable[[], Backbone],
+        embedder: FileEmbedder,
         *,
-        workers: int | None = None,
         retry: bool = False,
-        embedder: FileEmbedder | None = None,
-        pictures: KeptPictures | None = None,
         on_progress: Callable[[Progress], None] = lambda _: None,
     ) -> None:
         self.catalog = catalog
         self.space = space
         self.retry = retry
         self.on_progress = on_progress
-        self.embedder: FileEmbedder = embedder or Embedder(
-            catalog, space, backbone, workers=workers, pictures=pictures, on_progress=on_progress
-        )
+        self.embedder = embedder
 
     def execute(self, folders: Sequence[Path], *, prune: bool = False) -> IndexReport:
         """Bring the library up to date with these folders.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from vitsearch.backbones.backbone import Backbone
     from vitsearch.backbones.devices import Device
-    from vitsearch.indexing.embedding import Progress
+    from vitsearch.records import Progress
     from vitsearch.storage.catalog import ReadableFile, RejectedFile
 
     AnyPath = str | os.PathLike[str]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from vitsearch.indexing.embedding import Progress
+    from vitsearch.records import Progress
     from vitsearch.storage.filters import Filter
 
     AnyPath = str | os.PathLike[str]

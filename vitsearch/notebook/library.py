@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from vitsearch.backbones.backbone import Backbone
     from vitsearch.backbones.devices import Device
     from vitsearch.decoding.decoders import Decoders
-    from vitsearch.duplicates.find import Progress
     from vitsearch.duplicates.group.grouping import Tier
     from vitsearch.notebook.duplicates import DuplicateReport
     from vitsearch.notebook.heads import Heads
+    from vitsearch.records import Progress
     from vitsearch.storage.filters import Filter
 
     AnyPath = str | os.PathLike[str]
@@ -101,7 +101,7 @@ class Library(core.Library):
 
         """
         catalog = self.catalog
-        space_id, space = self._active_space()
+        space_id, space = catalog.require_space()
         if model is not None:
             known = {stored.space.model: stored for stored in catalog.spaces()}
             if model not in known:

@@ -10,8 +10,6 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from blake3 import blake3
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -148,6 +146,7 @@ def _profile(profile: object) -> str:
     """The digest of a colour profile; "" for none and for sRGB, which means the same."""
     if not isinstance(profile, bytes) or not profile:
         return ""
+    from blake3 import blake3
     from PIL import ImageCms
 
     try:
@@ -171,6 +170,8 @@ def _video(data: bytes) -> bytes:
 def _extras(image: Image, data: bytes, frames: int, video: bytes) -> str:
     if frames <= 1 and not video:
         return ""
+    from blake3 import blake3
+
     digest = blake3(video)
     if frames > _MOST_FRAMES or frames * image.width * image.height > _MOST_PIXELS:
         digest.update(data)
@@ -229,6 +230,7 @@ def _digest(
     upright: Callable[[Image], Image],
 ) -> str:
     import numpy as np
+    from blake3 import blake3
     from PIL.Image import fromarray, new
 
     if alpha:

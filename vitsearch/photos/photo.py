@@ -48,13 +48,13 @@ _NO_IMAGE = "it is not an image in a format that is read here"
 class PhotoFile:
     """A file that was read and whose header was understood; `pixels` decodes it, once.
 
-    `content` is the 32-byte BLAKE3 of the whole file, `photo_hash` that of its image data and orientation alone:
+    `file_hash` is the 32-byte BLAKE3 of the whole file, `photo_hash` that of its image data and orientation alone:
     an edit of metadata changes the first and not the second. `earlier_hash` is what libraries made before call the same
     photo where that is something else. `remarks` say which notes beside the picture could not be read, and
     that a high dynamic range is not kept.
     """
 
-    content: bytes
+    file_hash: bytes
     photo_hash: bytes
     facts: PhotoFacts
     name: str

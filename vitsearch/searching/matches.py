@@ -108,7 +108,7 @@ def _nearest_kept(
     if len(neighbours) > _LOOK_FIRST_FROM:
         # Listing all photos that a filter keeps takes SQLite seconds where these are millions; then enough of them are
         # usually among the nearest.
-        width = max(_LOOK_FIRST, 10 * options.k)
+        width = min(max(_LOOK_FIRST, 10 * options.k), len(neighbours))
         near = neighbours.search(query[None], width, exact=options.exact, exclude=_left_out(options))[1][0]
         kept = np.array(sorted(catalog.kept(options.criteria, near[near >= 0])), np.int64)
         found = _nearest_present(query, catalog, neighbours, kept, options)
@@ -125,7 +125,7 @@ def _nearest_present(
     query: Vector, catalog: Catalog, neighbours: Neighbours, within: Ids | None, options: MatchOptions
 ) -> list[tuple[PhotoRow, float]]:
     exclude = _left_out(options)
-    width = options.k + 8
+    width = min(options.k, len(neighbours)) + 8
     places = options.criteria.places
     while True:
         scores, ids = neighbours.search(

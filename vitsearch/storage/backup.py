@@ -11,7 +11,7 @@ import os
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from vitsearch.errors import LibraryDamaged, LibraryError, LibraryTooNew
 from vitsearch.storage.atomic import sync_folder
@@ -244,7 +244,7 @@ def _reading(path: Path) -> Iterator[Database]:
 
 def _counts(database: Database) -> tuple[int, int, int, int]:
     tables = ("head_examples", "not_duplicates", "kept_head_examples", "kept_not_duplicates")
-    counts = [cast("int", database.scalar(f"SELECT count(*) FROM {table}")) for table in tables]
+    counts = [database.number(f"SELECT count(*) FROM {table}") for table in tables]
     return counts[0], counts[1], counts[2], counts[3]
 
 

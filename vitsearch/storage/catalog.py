@@ -19,7 +19,7 @@ from vitsearch.storage.filters import below as below_root
 from vitsearch.storage.filters import inside
 from vitsearch.storage.following import follow_hash
 from vitsearch.storage.removal import ROWS_AT_ONCE, RemovalTables
-from vitsearch.storage.sql import in_parts
+from vitsearch.storage.sql import rows_in
 from vitsearch.storage.vectors import NEW_GENERATION
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class ReadableFile:
 
     root: int | None
     found: FoundFile
-    content: bytes
+    file_hash: bytes
     photo_hash: bytes
     facts: PhotoFacts
     perceptual: bytes | None
@@ -174,16 +174,33 @@ class Catalog(RemovalTables):
         with self.database.write():
             self.database.run("UPDATE roots SET path = ? WHERE id = ?", [path_to_value(str(folder)), root.id])
 
-    def sample_of_files(self, root: Root) -> list[tuple[str, int]]:
+    def _sample_of_files(self, root: Root) -> list[tuple[str, int]]:
         """Return the paths below a root and the sizes of some of its readable files, spread over all of them."""
         among = "FROM files WHERE root = ? AND photo IS NOT NULL"
-        count = cast("int", self.database.scalar(f"SELECT count(*) {among}", [root.id]))
+        count = self.database.number(f"SELECT count(*) {among}", [root.id])
         rows = self.database.rows(
             f"SELECT path, size FROM (SELECT path, size, row_number() OVER (ORDER BY id) AS number {among}) "
             f"WHERE number % {max(1, count // _SAMPLED_FILES)} = 0 LIMIT {_SAMPLED_FILES}",
             [root.id],
         )
         return [(value_to_path(path), cast("int", size)) for path, size in rows]
+
+    def check_sample(self, root: Root, folder: Path) -> None:
+        """Raise `LibraryError` unless at least half of a sample of a root's files are in a folder, with their sizes."""
+
+        def is_there(relative: str, size: int) -> bool:
+            try:
+                return (folder / relative).stat().st_size == size
+            except OSError:
+                return False
+
+        files = self._sample_of_files(root)
+        found = sum(is_there(relative, size) for relative, size in files)
+        if 2 * found < len(files):
+            raise LibraryError(
+                f"{folder} does not hold the photos of {root.path}: of {len(files)} that were looked for, {found} are "
+                "there with their sizes; name the right folder, or use --force"
+            )
 
     def forget_root(self, root: Root) -> Ids:
         """Drop a root, its file rows, and the photos that were nowhere else; return the ids of those, (n,) int64."""
@@ -199,7 +216,7 @@ class Catalog(RemovalTables):
             self.database.run(
                 f"INSERT OR IGNORE INTO settings (name, value) VALUES ('library', {NEW_GENERATION})"
             )
-        return cast("int", self.database.scalar("SELECT value FROM settings WHERE name = 'library'"))
+        return self.database.number("SELECT value FROM settings WHERE name = 'library'")
 
     def is_watched(self) -> bool:
         """Return whether the page is to index what changes in the folders at once."""
@@ -221,7 +238,7 @@ class Catalog(RemovalTables):
             self.database.run(
                 "INSERT OR REPLACE INTO runs SELECT value, ? FROM settings WHERE name = 'run'", [time.time()]
             )
-        return cast("int", self.database.scalar("SELECT value FROM settings WHERE name = 'run'"))
+        return self.database.number("SELECT value FROM settings WHERE name = 'run'")
 
     def known_files(self, root: int, below: str, space: int) -> dict[str, KnownFile]:
         """Return the file rows below a subfolder of a root, by relative path."""
@@ -297,12 +314,11 @@ class Catalog(RemovalTables):
 
     def with_vectors(self, photo_hashes: Sequence[bytes], space: int) -> set[bytes]:
         """Return those photo hashes whose photos are stored and embedded in this space."""
-        sql = "SELECT p.photo_hash FROM photos p JOIN vectors v ON v.space = ? AND v.photo = p.id WHERE p.photo_hash IN"
-        return {
-            cast("bytes", row[0])
-            for part in in_parts(photo_hashes)
-            for row in self.database.rows(f"{sql} ({','.join('?' * len(part))})", [space, *part])
-        }
+        sql = (
+            "SELECT p.photo_hash FROM photos p JOIN vectors v ON v.space = ? AND v.photo = p.id "
+            "WHERE p.photo_hash IN (?*)"
+        )
+        return {photo_hash for (photo_hash,) in rows_in(self.database, sql, photo_hashes, before=[space])}
 
     def store(
         self, run: int, space: int, readable: Sequence[ReadableFile], rejected: Sequence[RejectedFile]
@@ -324,7 +340,7 @@ class Catalog(RemovalTables):
             self._put_files(
                 run,
                 [
-                    (file.root, file.found, photos[file.photo_hash], file.content, None)
+                    (file.root, file.found, photos[file.photo_hash], file.file_hash, None)
                     for file in readable
                     if file.root is not None
                 ],
@@ -351,13 +367,8 @@ class Catalog(RemovalTables):
             f"{newest_facts_sql()}",
             [(file.photo_hash, file.perceptual, *facts_values(file.facts)) for file in files],
         )
-        return {
-            cast("bytes", photo_hash): cast("int", photo)
-            for part in in_parts([file.photo_hash for file in files])
-            for photo_hash, photo in self.database.rows(
-                f"SELECT photo_hash, id FROM photos WHERE photo_hash IN ({','.join('?' * len(part))})", part
-            )
-        }
+        sql = "SELECT photo_hash, id FROM photos WHERE photo_hash IN (?*)"
+        return dict(rows_in(self.database, sql, [file.photo_hash for file in files]))
 
     def _put_files(
         self,
@@ -372,8 +383,17 @@ class Catalog(RemovalTables):
             "reason = excluded.reason, missing = 0, "
             "added_run = CASE WHEN photo IS excluded.photo THEN added_run ELSE excluded.added_run END",
             [
-                (root, path_to_value(found.relative), photo, content, found.size, found.mtime_ns, reason, run)
-                for root, found, photo, content, reason in files
+                (
+                    root,
+                    path_to_value(found.relative),
+                    photo,
+                    file_hash,
+                    found.size,
+                    found.mtime_ns,
+                    reason,
+                    run,
+                )
+                for root, found, photo, file_hash, reason in files
             ],
         )
 
@@ -444,7 +464,7 @@ class Catalog(RemovalTables):
         parts = [below_root(root, below) for root, below in places]
         condition = " OR ".join(f"({place})" for place, _ in parts)
         sql = f"SELECT count(DISTINCT photo) FROM files WHERE missing = 0 AND ({condition})"
-        return cast("int", self.database.scalar(sql, [value for _, values in parts for value in values]))
+        return self.database.number(sql, [value for _, values in parts for value in values])
 
     def unreadable(self, root: int, below: str) -> list[tuple[str, str]]:
         """Return (relative path, reason) of the present files below a subfolder that could not be read."""
@@ -458,24 +478,15 @@ class Catalog(RemovalTables):
         """Return photos by id with the paths where they are present, offline roots left out."""
         online = {root.id: root.path for root in self.roots() if not root.is_offline()}
         places: dict[int, list[Path]] = {}
-        result: dict[int, PhotoRow] = {}
-        for part in in_parts(ids):
-            marks = ",".join("?" * len(part))
-            for photo, root, path in self.database.rows(
-                f"SELECT photo, root, path FROM files WHERE missing = 0 AND photo IN ({marks}) ORDER BY id",
-                part,
-            ):
-                if root in online:
-                    places.setdefault(cast("int", photo), []).append(
-                        online[cast("int", root)] / value_to_path(path)
-                    )
-            for row in self.database.rows(
-                f"SELECT id, {FACTS_SQL} FROM photos WHERE id IN ({marks})",
-                part,
-            ):
-                photo = cast("int", row[0])
-                result[photo] = PhotoRow(photo, facts_from(row[1:]), tuple(places.get(photo, ())))
-        return result
+        sql = "SELECT photo, root, path FROM files WHERE missing = 0 AND photo IN (?*) ORDER BY id"
+        for photo, root, path in rows_in(self.database, sql, ids):
+            if root in online:
+                places.setdefault(photo, []).append(online[root] / value_to_path(path))
+        sql = f"SELECT id, {FACTS_SQL} FROM photos WHERE id IN (?*)"
+        return {
+            photo: PhotoRow(photo, facts_from(facts), tuple(places.get(photo, ())))
+            for photo, *facts in rows_in(self.database, sql, ids)
+        }
 
     def is_indexed(self, path: Path) -> bool:
         """Whether a walk has found a file at this absolute path, by this name or the one behind its links."""
@@ -528,15 +539,11 @@ class Catalog(RemovalTables):
         """Return those of these photos that `select` would return."""
         facts, values = criteria.about_photos()
         place, located = self._inside(criteria.folders) if criteria.folders else ("1", [])
-        found: list[tuple[Value, ...]] = []
-        for part in in_parts(photos):
-            conditions = [f"f.photo IN ({','.join('?' * len(part))})", "f.missing = 0", place, *facts]
-            found += self.database.rows(
-                "SELECT DISTINCT p.id FROM files f CROSS JOIN photos p ON p.id = f.photo "
-                f"WHERE {' AND '.join(conditions)}",
-                [*part, *located, *values],
-            )
-        return {cast("int", row[0]) for row in found}
+        sql = (
+            "SELECT DISTINCT p.id FROM files f CROSS JOIN photos p ON p.id = f.photo "
+            f"WHERE {' AND '.join(['f.photo IN (?*)', 'f.missing = 0', place, *facts])}"
+        )
+        return {photo for (photo,) in rows_in(self.database, sql, photos, after=[*located, *values])}
 
     def _inside(self, folders: Sequence[Path]) -> tuple[str, list[Value]]:
         return inside(folders, ((root.id, root.path) for root in self.roots()))

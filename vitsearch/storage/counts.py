@@ -69,7 +69,7 @@ def library_counts(catalog: Catalog, *, worth_keeping: float = WORTH_KEEPING_SEC
 def _count(catalog: Catalog) -> LibraryCounts:
     roots = {root.id: catalog.counts(root.id, "") for root in catalog.roots()}
     active = catalog.active_space()
-    main = [active[0]] if active else []
+    main = [active.id] if active else []
     also = [space for space, _ in catalog.also_spaces()]
     in_spaces = {space: catalog.count_vectors(space) for space in (*main, *also)}
     return LibraryCounts(

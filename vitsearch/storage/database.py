@@ -117,6 +117,13 @@ class Database:
             row = self.connection.execute(sql, parameters).fetchone()
         return row[0] if row else None
 
+    def number(self, sql: str, parameters: Sequence[Value] = ()) -> int:
+        """Run a query whose first column is a whole number, and return that of its first row."""
+        value = self.scalar(sql, parameters)
+        if not isinstance(value, int):
+            raise LibraryDamaged(f"{self.path} is damaged: run `vitsearch doctor`")
+        return value
+
     def ids(self, sql: str, parameters: Sequence[Value] = ()) -> npt.NDArray[np.int64]:
         """Run a query and return its first column, whole numbers, without a Python object for each of them."""
         import numpy as np

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from vitsearch.errors import LibraryError
 from vitsearch.paths import names_of
 from vitsearch.storage.backup import erase_from_backups
 from vitsearch.storage.database import value_to_path
 from vitsearch.storage.layout import LIBRARY_FILE, THUMBNAIL_FILES, UPLOAD_FILES, Layout, made_files
-from vitsearch.storage.sql import in_parts
+from vitsearch.storage.sql import rows_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from vitsearch.storage.catalog import Catalog
@@ -59,26 +59,16 @@ def doomed_at(catalog: Catalog, places: Sequence[Path]) -> Doomed:
         if not found:
             raise LibraryError(f"nothing is known of {place}: see `vitsearch roots list`")
         named |= found
-    rows = [
-        row
-        for part in in_parts(sorted(named))
-        for row in catalog.database.rows(
-            f"SELECT DISTINCT p.id, p.photo_hash FROM files f JOIN photos p ON p.id = f.photo "
-            f"WHERE f.id IN ({_marks(part)})",
-            part,
-        )
-    ]
-    photos = dict(cast("list[tuple[int, bytes]]", rows))
+    sql = "SELECT DISTINCT p.id, p.photo_hash FROM files f JOIN photos p ON p.id = f.photo WHERE f.id IN (?*)"
+    photos: dict[int, bytes] = dict(rows_in(catalog.database, sql, sorted(named)))
     files, others, hashes = set(named), [], set()
     roots = {root.id: root.path for root in catalog.roots()}
-    for part in in_parts(sorted(photos)):
-        for file, root, path, content in catalog.database.rows(
-            f"SELECT id, root, path, file_hash FROM files WHERE photo IN ({_marks(part)})", part
-        ):
-            hashes.add(cast("bytes", content))
-            if file not in named:
-                others.append(roots[cast("int", root)] / value_to_path(path))
-            files.add(cast("int", file))
+    sql = "SELECT id, root, path, file_hash FROM files WHERE photo IN (?*)"
+    for file, root, path, file_hash in rows_in(catalog.database, sql, sorted(photos)):
+        hashes.add(file_hash)
+        if file not in named:
+            others.append(roots[root] / value_to_path(path))
+        files.add(file)
     return Doomed(photos, tuple(sorted(files)), frozenset(hashes - {None}), tuple(sorted(others)))
 
 
@@ -113,7 +103,3 @@ def _files_at(catalog: Catalog, place: Path) -> set[int]:
                     catalog.files_at(root.id, relative), catalog.files_below(root.id, f"{relative}/")
                 )
     return found
-
-
-def _marks(values: Iterable[object]) -> str:
-    return ",".join("?" for _ in values)

@@ -13,6 +13,7 @@ from vitsearch.records import PhotoFacts  # noqa: TC001 - as above
 from vitsearch.storage.catalog import OFFLINE
 from vitsearch.storage.database import value_to_path
 from vitsearch.storage.facts import FACTS_SQL, facts_from
+from vitsearch.storage.sql import marks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -252,7 +253,7 @@ class Listing:
         known: dict[tuple[int, str], Path] = {}
         for photo, root, path in self._database.rows(
             f"SELECT photo, root, path FROM files WHERE missing = 0 AND photo IS NOT NULL AND root IN "
-            f"({_marks(roots)}) ORDER BY id DESC",
+            f"({marks(roots)}) ORDER BY id DESC",
             list(roots),
         ):
             base = value_to_path(path).rpartition("/")[0]
@@ -272,7 +273,7 @@ class Listing:
         """Root, folder below it and number of present photo files, for each folder that has any."""
         counts: Counter[tuple[int, str]] = Counter()
         for root, path in self._database.rows(
-            f"SELECT root, path FROM files WHERE missing = 0 AND photo IS NOT NULL AND root IN ({_marks(roots)})",
+            f"SELECT root, path FROM files WHERE missing = 0 AND photo IS NOT NULL AND root IN ({marks(roots)})",
             roots,
         ):
             counts[cast("int", root), value_to_path(path).rpartition("/")[0]] += 1
@@ -283,7 +284,7 @@ class Listing:
         return cast("list[tuple[str | None, int]]", self._database.rows(sql, list(roots)))
 
     def _present_sql(self, roots: Sequence[int]) -> str:
-        return f"p.id IN (SELECT photo FROM files WHERE missing = 0 AND root IN ({_marks(roots)}))"
+        return f"p.id IN (SELECT photo FROM files WHERE missing = 0 AND root IN ({marks(roots)}))"
 
     def _online(self) -> dict[int, Path]:
         return {root.id: root.path for root in self._catalog.roots() if not root.is_offline()}
@@ -307,7 +308,3 @@ def _by_label(
     for index in range(len(labels) - 1, -1, -1):
         place[np.isin(ids, labels[index][1])] = index
     return [*((label, label) for label, _ in labels), ("", "No label")], place
-
-
-def _marks(values: Iterable[object]) -> str:
-    return ",".join("?" for _ in values)

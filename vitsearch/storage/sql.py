@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     import numpy.typing as npt
+
+    from vitsearch.storage.database import Database, Value
 
     Ids = npt.NDArray[np.int64]
 
@@ -18,10 +20,33 @@ if TYPE_CHECKING:
 def in_parts(ids: Sequence[int] | Ids) -> Iterator[list[int]]: ...
 @overload
 def in_parts(ids: Sequence[bytes]) -> Iterator[list[bytes]]: ...
-def in_parts(ids: Sequence[int] | Ids | Sequence[bytes]) -> Iterator[list[int]] | Iterator[list[bytes]]:
+@overload
+def in_parts(ids: Sequence[int] | Sequence[bytes] | Ids) -> Iterator[list[int]] | Iterator[list[bytes]]: ...
+def in_parts(ids: Sequence[int] | Sequence[bytes] | Ids) -> Iterator[list[int]] | Iterator[list[bytes]]:
     """Split ids or hashes so that each part fits SQLite's limit on parameters."""
     values: Any = [one if isinstance(one, bytes) else int(one) for one in ids]
     return (values[start : start + 900] for start in range(0, len(values), 900))
+
+
+def marks(values: Collection[object]) -> str:
+    """Return a question mark for each value, for what stands behind IN."""
+    return ",".join("?" * len(values))
+
+
+def rows_in(
+    database: Database,
+    sql: str,
+    ids: Sequence[int] | Sequence[bytes] | Ids,
+    *,
+    before: Sequence[Value] = (),
+    after: Sequence[Value] = (),
+) -> Iterator[tuple[Any, ...]]:
+    """Run a query for many ids or hashes, a part at a time; `(?*)` in it stands for them.
+
+    `before` and `after` are the parameters around them. Rows hold what the columns of the schema do.
+    """
+    for part in in_parts(ids):
+        yield from database.rows(sql.replace("(?*)", f"({marks(part)})"), [*before, *part, *after])
 
 
 def contained(some: Ids, others: Ids) -> npt.NDArray[np.bool_]:

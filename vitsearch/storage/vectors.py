@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 
-from vitsearch.errors import LibraryDamaged
+from vitsearch.errors import LibraryDamaged, LibraryMissing
 from vitsearch.space import Space
-from vitsearch.storage.sql import in_parts
+from vitsearch.storage.sql import in_parts, marks, rows_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     import numpy.typing as npt
 
@@ -30,8 +31,15 @@ NEW_GENERATION = "random() & 0x7fffffffffffffff"
 _MAIN, _ALSO = 1, 2
 
 
+class StoredSpace(NamedTuple):
+    """A space of the library and the number under which it is stored."""
+
+    id: int
+    space: Space
+
+
 @dataclass(frozen=True, slots=True)
-class StoredSpace:
+class SpaceContents:
     """A space of the library, and how many photos have a vector in it.
 
     `active`: it is the main one. `also`: every run keeps it complete beside that, for searches by words.
@@ -50,20 +58,32 @@ class VectorTables:
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    def active_space(self) -> tuple[int, Space] | None:
+    def active_space(self) -> StoredSpace | None:
         """Return the main space, which searches use, or None in a library that is still empty."""
         spaces = self._used_as(_MAIN)
         return spaces[0] if spaces else None
 
-    def also_spaces(self) -> list[tuple[int, Space]]:
+    def require_space(self) -> StoredSpace:
+        """Return the main space.
+
+        Raises:
+            LibraryMissing: the library is still empty.
+
+        """
+        active = self.active_space()
+        if active is None:
+            raise holds_no_photos(self.database.path.parent)
+        return active
+
+    def also_spaces(self) -> list[StoredSpace]:
         """Return the spaces that every run keeps complete beside the main one, the oldest first."""
         return self._used_as(_ALSO)
 
-    def _used_as(self, use: int) -> list[tuple[int, Space]]:
+    def _used_as(self, use: int) -> list[StoredSpace]:
         rows = self.database.rows(
             "SELECT id, description, revision FROM spaces WHERE active = ? ORDER BY id", [use]
         )
-        return [(cast("int", row[0]), self._space(*row[1:])) for row in rows]
+        return [StoredSpace(cast("int", row[0]), self._space(*row[1:])) for row in rows]
 
     def space(self, space: int) -> Space:
         """Return the space with this id.
@@ -83,14 +103,14 @@ class VectorTables:
                 f"{self.database.path} is damaged (a model's description): run `vitsearch doctor`"
             ) from error
 
-    def spaces(self) -> list[StoredSpace]:
+    def spaces(self) -> list[SpaceContents]:
         """Return all spaces of the library with the number of their vectors, the oldest first."""
         rows = self.database.rows(
             "SELECT id, description, revision, active, (SELECT count(*) FROM vectors v WHERE v.space = s.id) "
             "FROM spaces s ORDER BY id"
         )
         return [
-            StoredSpace(
+            SpaceContents(
                 cast("int", i),
                 self._space(text, revision),
                 active == _MAIN,
@@ -112,7 +132,7 @@ class VectorTables:
                 "UPDATE spaces SET revision = ? WHERE description = ? AND revision = ''",
                 [space.revision, description],
             )
-        return cast("int", self.database.scalar("SELECT id FROM spaces WHERE description = ?", [description]))
+        return self.database.number("SELECT id FROM spaces WHERE description = ?", [description])
 
     def activate_space(self, space: int) -> None:
         """Make a space the main one; those that are kept complete beside it stay so."""
@@ -159,13 +179,12 @@ class VectorTables:
         """Delete vectors by their row ids; the next index run computes them again."""
         with self.database.write():
             for part in in_parts(rows):
-                marks = ",".join("?" * len(part))
                 self.database.run(
                     f"UPDATE spaces SET generation = {NEW_GENERATION} "
-                    f"WHERE id IN (SELECT space FROM vectors WHERE id IN ({marks}))",
+                    f"WHERE id IN (SELECT space FROM vectors WHERE id IN ({marks(part)}))",
                     part,
                 )
-                self.database.run(f"DELETE FROM vectors WHERE id IN ({marks})", part)
+                self.database.run(f"DELETE FROM vectors WHERE id IN ({marks(part)})", part)
 
     def count_without_vector(self, space: int) -> int:
         """Count the photos that are not known to be missing and have no vector in this space yet."""
@@ -173,7 +192,7 @@ class VectorTables:
             "SELECT count(DISTINCT photo) FROM files f WHERE missing = 0 AND photo IS NOT NULL "
             "AND NOT EXISTS (SELECT 1 FROM vectors v WHERE v.space = ? AND v.photo = f.photo)"
         )
-        return cast("int", self.database.scalar(sql, [space]))
+        return self.database.number(sql, [space])
 
     def generation(self, space: int) -> int:
         """Return the number that changes whenever the space's set of vectors does."""
@@ -183,8 +202,8 @@ class VectorTables:
         """Count the vectors of a space, all or those that were stored after the row with this id."""
         if after:
             sql = "SELECT count(*) FROM vectors NOT INDEXED WHERE space = ? AND id > ?"
-            return cast("int", self.database.scalar(sql, [space, after]))
-        return cast("int", self.database.scalar("SELECT count(*) FROM vectors WHERE space = ?", [space]))
+            return self.database.number(sql, [space, after])
+        return self.database.number("SELECT count(*) FROM vectors WHERE space = ?", [space])
 
     def embedded_ids(self, space: int) -> Ids:
         """Return the ids of all photos with a vector in this space, (n,) int64, ascending."""
@@ -227,28 +246,17 @@ class VectorTables:
 
     def vectors(self, space: int, dimension: int, photos: Ids) -> tuple[Ids, npt.NDArray[np.float16]]:
         """Return the stored vectors of these photos, as far as there are any: ids (m,) and rows (m, d) float16."""
-        found: list[tuple[Value, ...]] = []
-        for part in in_parts(photos):
-            marks = ",".join("?" * len(part))
-            found += self.database.rows(
-                f"SELECT photo, vector FROM vectors WHERE space = ? AND photo IN ({marks})",
-                [space, *part],
-            )
-        return _unpacked(found, dimension)
+        sql = "SELECT photo, vector FROM vectors WHERE space = ? AND photo IN (?*)"
+        return _unpacked(list(rows_in(self.database, sql, photos, before=[space])), dimension)
 
     def embeddings(
         self, space: int, dimension: int, photos: Ids
     ) -> tuple[Ids, npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Return ids (m,), unit rows (m, d) float32 and norms (m,) float32 of these photos, as far as stored."""
-        found: list[tuple[Value, ...]] = []
-        for part in in_parts(photos):
-            marks = ",".join("?" * len(part))
-            found += self.database.rows(
-                f"SELECT photo, vector, norm FROM vectors WHERE space = ? AND photo IN ({marks})",
-                [space, *part],
-            )
+        sql = "SELECT photo, vector, norm FROM vectors WHERE space = ? AND photo IN (?*)"
+        found = list(rows_in(self.database, sql, photos, before=[space]))
         ids, rows = _unpacked(found, dimension)
-        norms = np.fromiter((cast("float", row[2]) for row in found), np.float32, len(found))
+        norms = np.fromiter((row[2] for row in found), np.float32, len(found))
         return ids, rows.astype(np.float32), norms
 
     def background_ids(self, space: int, limit: int) -> Ids:
@@ -259,6 +267,13 @@ class VectorTables:
             [space, limit],
         )
         return np.array([row[0] for row in rows], np.int64)
+
+
+def holds_no_photos(folder: Path) -> LibraryMissing:
+    """Say that the library in a folder is still empty, and how to fill it."""
+    return LibraryMissing(
+        f"the library in {folder} holds no photos yet: add a folder with `vitsearch index FOLDER`"
+    )
 
 
 def _settings(space: int) -> list[str]:

@@ -158,7 +158,7 @@ def _change(file: PlannedFile, journal: Journal, *, kept: bool) -> Outcome | Non
 def _difference(file: PlannedFile) -> str | None:
     try:
         with held(file.path) as opened:
-            return None if opened.content() == file.content else "its content has changed"
+            return None if opened.file_hash() == file.file_hash else "its content has changed"
     except FileDisturbed as error:
         return str(error)
     except OSError as error:
@@ -185,7 +185,7 @@ def _apply(
                 journal.note(step, "begun")
                 if step.action != "move":
                     note_in_trash(step.target, step.path)
-                move(step.path, step.target, content=step.content)
+                move(step.path, step.target, file_hash=step.file_hash)
             if group.keep is not None and keep is not None:
                 _check_still_kept(group.keep, keep)
                 _leave_link(step, keep)
@@ -203,7 +203,7 @@ def _kept(file: PlannedFile) -> Iterator[HeldFile]:
     with ExitStack() as stack:
         try:
             opened = stack.enter_context(held(file.path))
-            reason = None if opened.content() == file.content else "its content has changed"
+            reason = None if opened.file_hash() == file.file_hash else "its content has changed"
         except FileDisturbed as error:
             reason = str(error)
         except OSError as error:
@@ -243,7 +243,7 @@ def _begun(plan: Plan, group: PlannedGroup, file: PlannedFile) -> Step:
             )
     keep = None if group.keep is None else group.keep.path
     action = plan.action if file.to is None else "move"
-    return Step(file.path, target, keep, file.content, action, attributes=attributes)
+    return Step(file.path, target, keep, file.file_hash, action, attributes=attributes)
 
 
 def _device(path: Path) -> int:
@@ -272,7 +272,9 @@ def _check(
         raise FileDisturbed("it has gone")
     if identity(file.path, file.path.lstat()) in kept:
         raise FileDisturbed("it is a kept file under another name")
-    if plan.action in ("hardlink", "symlink") and (group.keep is None or file.content != group.keep.content):
+    if plan.action in ("hardlink", "symlink") and (
+        group.keep is None or file.file_hash != group.keep.file_hash
+    ):
         raise FileDisturbed(
             "it has not the same bytes as the kept file, so no link can stand for it: use trash or move"
         )
@@ -286,7 +288,7 @@ def _resumed(step: Step) -> bool:
     """Finish a move that was cut short; whether the file is at its target now."""
     if _is_our_link(step, step.path):
         return True
-    return finish(step.path, step.target, content=step.content)
+    return finish(step.path, step.target, file_hash=step.file_hash)
 
 
 def _leave_link(step: Step, keep: HeldFile) -> None:
@@ -320,16 +322,16 @@ def _is_our_link(step: Step, path: Path) -> bool:
 def _undo(step: Step, journal: Journal) -> Outcome:
     try:
         # An apply was cut short, or an undo.
-        recover(step.path, step.target, content=step.content)
-        recover(step.target, step.path, content=step.content)
+        recover(step.path, step.target, file_hash=step.file_hash)
+        recover(step.target, step.path, file_hash=step.file_hash)
         if not os.path.lexists(step.target):
             return _undone_without_a_move(step, journal)
         if _is_our_link(step, step.path):
             discard(step.path, is_surplus=lambda path: _is_our_link(step, path))
-        same = finish(step.target, step.path, content=step.content) or move(
+        same = finish(step.target, step.path, file_hash=step.file_hash) or move(
             step.target,
             step.path,
-            content=step.content,
+            file_hash=step.file_hash,
             attributes=step.attributes or attributes_of(step.target),
         )
         _forget(step)

@@ -72,7 +72,7 @@ def _file(file: GroupedFile) -> dict[str, object]:
     known: dict[str, object] = {
         "path": file.path,
         "photo": file.photo,
-        "content": file.content.hex(),
+        "content": file.file_hash.hex(),
         "tier": file.tier,
         "score": round(file.score, 4),
     }

@@ -36,7 +36,7 @@ class Step:
     path: Path
     target: Path
     keep: Path | None
-    content: str
+    file_hash: str
     action: Action
     state: State = "begun"
     attributes: Attributes | None = None
@@ -105,7 +105,7 @@ class Journal:
             "path": str(noted.path),
             "target": str(noted.target),
             "keep": None if noted.keep is None else str(noted.keep),
-            "content": noted.content,
+            "content": noted.file_hash,
             "action": noted.action,
             "state": noted.state,
         }
@@ -185,7 +185,7 @@ def _parsed(path: Path, lines: Sequence[bytes]) -> dict[Path, Step]:
                 path=parsed_path(values["path"]),
                 target=parsed_path(values["target"]),
                 keep=None if values["keep"] is None else parsed_path(values["keep"]),
-                content=parsed_hash(values["content"]),
+                file_hash=parsed_hash(values["content"]),
                 action=one_of(values["action"], Action),
                 state=one_of(values["state"], State),
                 attributes=_attributes(values, steps),

@@ -34,13 +34,13 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class PlannedFile:
-    """A file as it was when the plan was made; `content` is the BLAKE3 of the whole file in hex.
+    """A file as it was when the plan was made; `file_hash` is the BLAKE3 of the whole file in hex.
 
     `to` is the name that it gets instead of going, for a sidecar that the kept file lacks.
     """
 
     path: Path
-    content: str
+    file_hash: str
     to: Path | None = None
 
 
@@ -215,12 +215,12 @@ def write_plan(plan: Plan, path: Path, *, private: bool = False) -> None:
                 "reason": group.reason,
                 "keep": None
                 if group.keep is None
-                else {"path": str(group.keep.path), "content": group.keep.content},
-                "files": [{"path": str(file.path), "content": file.content} for file in group.files],
+                else {"path": str(group.keep.path), "content": group.keep.file_hash},
+                "files": [{"path": str(file.path), "content": file.file_hash} for file in group.files],
                 **(
                     {
                         "sidecars_that_move": [
-                            {"path": str(file.path), "content": file.content, "to": str(file.to)}
+                            {"path": str(file.path), "content": file.file_hash, "to": str(file.to)}
                             for file in group.moves
                         ]
                     }
@@ -303,7 +303,7 @@ def _within_reach(group: DuplicateGroup, reach: Plan, notice: Callable[[str], No
         except PlanError:
             notice(f"left out of the plan: {file.path} lies outside of the indexed folders, behind a link")
         else:
-            files.append(PlannedFile(file.path, file.content.hex()))
+            files.append(PlannedFile(file.path, file.file_hash.hex()))
     return files
 
 

@@ -38,7 +38,7 @@ class HeldFile:
         self._file = file
         self.status = os.fstat(file.fileno())
 
-    def content(self) -> str:
+    def file_hash(self) -> str:
         """The BLAKE3 of its content in hex."""
         digest = blake3()
         for piece in self.pieces():
@@ -115,14 +115,14 @@ def held(path: Path) -> Iterator[HeldFile]:
         file.close()
 
 
-def move(source: Path, target: Path, *, content: str, attributes: Attributes | None = None) -> bool:
+def move(source: Path, target: Path, *, file_hash: str, attributes: Attributes | None = None) -> bool:
     """Move a file to a free place; at every moment one name holds all of it.
 
-    Without `attributes` only a file with the hash `content` is moved. With them, which a copy gets on its way home
+    Without `attributes` only a file with the hash `file_hash` is moved. With them, which a copy gets on its way home
     from another file system, one that was edited where it was is moved as well.
 
     Returns:
-        Whether it has the hash `content`.
+        Whether it has the hash `file_hash`.
 
     Raises:
         FileExistsError: something is at `target`.
@@ -140,9 +140,9 @@ def move(source: Path, target: Path, *, content: str, attributes: Attributes | N
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
-            return _carry(file, source, target, content, attributes)
+            return _carry(file, source, target, file_hash, attributes)
         with _put_back_on_failure(target, source):
-            same = file.take_again(target) and file.content() == content
+            same = file.take_again(target) and file.file_hash() == file_hash
             if not (same or (attributes is not None and file.is_at(target))):
                 raise FileDisturbed("its content has changed")
     settle(target.parent)
@@ -150,39 +150,39 @@ def move(source: Path, target: Path, *, content: str, attributes: Attributes | N
     return same
 
 
-def finish(source: Path, target: Path, *, content: str) -> bool:
+def finish(source: Path, target: Path, *, file_hash: str) -> bool:
     """Complete a `move` that was cut short between its names; return whether the file is at `target` now.
 
     Raises:
         FileDisturbed: what is at `target` belongs to `source`, where another file is now.
 
     """
-    recover(source, target, content=content)
+    recover(source, target, file_hash=file_hash)
     if not os.path.lexists(target) or target.is_symlink():
         return False
     if not os.path.lexists(source):
-        if content_hash(target) == content:
+        if content_hash(target) == file_hash:
             return True
         # It was cut short before it had looked at what it moved.
         _put_back(target, source)
         return False
     if source.is_symlink():
         return False
-    if source.samefile(target) or (content_hash(target) == content == content_hash(source)):
-        gone = discard(source, is_surplus=lambda aside: content_hash(aside) == content)
+    if source.samefile(target) or (content_hash(target) == file_hash == content_hash(source)):
+        gone = discard(source, is_surplus=lambda aside: content_hash(aside) == file_hash)
         settle(source.parent)
         return gone
     return False
 
 
-def recover(source: Path, target: Path, *, content: str) -> None:
+def recover(source: Path, target: Path, *, file_hash: str) -> None:
     """Clear up what a `move` to another file system that was cut short has left beside its two names.
 
     Raises:
         FileDisturbed: the file is aside, and another one is in its place now.
 
     """
-    sweep(target, content=content)
+    sweep(target, file_hash=file_hash)
     aside = aside_of(source)
     if not os.path.lexists(aside):
         return
@@ -193,9 +193,9 @@ def recover(source: Path, target: Path, *, content: str) -> None:
         _put_back(aside, source)
 
 
-def sweep(target: Path, *, content: str) -> None:
+def sweep(target: Path, *, file_hash: str) -> None:
     """Remove what a copy that was cut short has left beside `target`."""
-    _partial(target, content).unlink(missing_ok=True)
+    _partial(target, file_hash).unlink(missing_ok=True)
 
 
 def settle(folder: Path) -> None:
@@ -204,7 +204,7 @@ def settle(folder: Path) -> None:
         sync_folder(folder)
 
 
-def _carry(file: HeldFile, source: Path, target: Path, content: str, attributes: Attributes | None) -> bool:
+def _carry(file: HeldFile, source: Path, target: Path, file_hash: str, attributes: Attributes | None) -> bool:
     """Move to another file system: put the file aside, copy it, and remove it when the copy is complete."""
     try:
         aside = set_aside(source)
@@ -216,7 +216,7 @@ def _carry(file: HeldFile, source: Path, target: Path, content: str, attributes:
         # What it writes after the copy was made would go with the file.
         if file.is_written_to():
             raise FileDisturbed("another program is writing to it")
-        copied, same = _copy(file, aside, target, content, attributes)
+        copied, same = _copy(file, aside, target, file_hash, attributes)
         if not file.is_at(aside):
             discard(target, is_surplus=lambda path: os.path.samestat(path.lstat(), copied))
             raise FileDisturbed("its content has changed")
@@ -229,12 +229,12 @@ def _carry(file: HeldFile, source: Path, target: Path, content: str, attributes:
 
 
 def _copy(
-    file: HeldFile, aside: Path, target: Path, content: str, attributes: Attributes | None
+    file: HeldFile, aside: Path, target: Path, file_hash: str, attributes: Attributes | None
 ) -> tuple[os.stat_result, bool]:
-    """Give a copy its name only when it is complete and the same; return what it is, and if its hash is `content`."""
-    partial = _partial(target, content)
+    """Give a copy its name only when it is complete and the same; return what it is, and if its hash is `file_hash`."""
+    partial = _partial(target, file_hash)
     # It may be one of two names of a file that arrived before a kill: never write into it.
-    sweep(target, content=content)
+    sweep(target, file_hash=file_hash)
     try:
         digest = blake3()
         with partial.open("xb") as writer:
@@ -244,19 +244,19 @@ def _copy(
             writer.flush()
             os.fsync(writer.fileno())
         found = digest.hexdigest()
-        if found != content and attributes is None:
+        if found != file_hash and attributes is None:
             raise FileDisturbed("its content has changed")
         copy_attributes(aside, partial)
         if attributes is not None:
-            restore_attributes(attributes, partial, times=found == content)
+            restore_attributes(attributes, partial, times=found == file_hash)
         if content_hash(partial) != found:
             raise OSError(errno.EIO, "the copy is not the same as the file")
         copied = partial.lstat()
         rename_without_replacing(partial, target)
     finally:
-        sweep(target, content=content)
+        sweep(target, file_hash=file_hash)
     settle(target.parent)
-    return copied, found == content
+    return copied, found == file_hash
 
 
 def _is_still(copied: os.stat_result, target: Path) -> bool:
@@ -293,6 +293,6 @@ def _is_copy(aside: Path, target: Path) -> bool:
     return content_hash(aside) == content_hash(target)
 
 
-def _partial(target: Path, content: str) -> Path:
+def _partial(target: Path, file_hash: str) -> Path:
     """Where a copy grows: the same name in every try, so that the next run can sweep up after one that was killed."""
-    return target.with_name(f".{content}.partial")
+    return target.with_name(f".{file_hash}.partial")

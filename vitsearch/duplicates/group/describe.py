@@ -54,9 +54,9 @@ def _read(
 ) -> list[Candidate]:
     contents: dict[int, set[bytes]] = defaultdict(set)
     for file in files:
-        contents[file.photo].add(file.content)
+        contents[file.photo].add(file.file_hash)
     # Files with the same bytes are equally good.
-    asked = {file.content: file for file in files if file.photo in linked or len(contents[file.photo]) > 1}
+    asked = {file.file_hash: file for file in files if file.photo in linked or len(contents[file.photo]) > 1}
 
     def read(file: Candidate) -> Candidate:
         try:
@@ -79,7 +79,7 @@ def _read(
     sidecars = Sidecars()
     found = []
     for file in files:
-        source = known.get(file.content, file)
+        source = known.get(file.file_hash, file)
         found.append(
             replace(
                 file,

@@ -56,7 +56,7 @@ class GroupedFile:
 
     path: Path
     photo: int
-    content: bytes
+    file_hash: bytes
     tier: Tier
     score: float
     evidence: Evidence | None = None
@@ -218,7 +218,7 @@ class _Stars:
         if link is not None:
             yield _grouped(file, link)
             return
-        tier: Tier = "exact" if file.content == keep.content else "pixels"
+        tier: Tier = "exact" if file.file_hash == keep.file_hash else "pixels"
         if tier in self.tiers and (keep.photo, keep.photo) not in self.rejected:
             yield _entry(file, tier)
 
@@ -326,7 +326,7 @@ def _grouped(file: Candidate, link: Link) -> GroupedFile:
 
 def _entry(file: Candidate, tier: Tier, score: float = 1.0, evidence: Evidence | None = None) -> GroupedFile:
     return GroupedFile(
-        file.path, file.photo, file.content, tier, score, evidence, file.width, file.height, file.size
+        file.path, file.photo, file.file_hash, tier, score, evidence, file.width, file.height, file.size
     )
 
 

@@ -39,7 +39,7 @@ _ONE_RUN_NS = 3600 * 10**9
 class Candidate:
     """A file that might be kept.
 
-    `content` is the hash of the whole file; `photo` the id of what it shows. `taken`, `camera`, `software`, `located`
+    `file_hash` is the hash of the whole file; `photo` the id of what it shows. `taken`, `camera`, `software`, `located`
     are its own EXIF's; `mtime_ns` is the file's own time. `quality` is a JPEG's, 1 to 100. `share` of its frame holds
     something (the rest is a plain border); `part` says that another file of the group shows more of the same shot;
     `added` that something was drawn over it or set around it. `details`: what it holds. `grey`: without colours of
@@ -49,7 +49,7 @@ class Candidate:
 
     path: Path
     photo: int
-    content: bytes
+    file_hash: bytes
     size: int
     mtime_ns: int
     format: str

@@ -45,7 +45,7 @@ def check_files(first: Path, second: Path) -> FileCheck:
 
     """
     with Decoders(2) as decoders, decoders.open(first) as one, decoders.open(second) as two:
-        if one.content == two.content:
+        if one.file_hash == two.file_hash:
             return FileCheck(first, second, "exact", 1.0, _SAME, "the files are identical, byte for byte")
         if _same_pixels(one, two):
             return FileCheck(first, second, "pixels", 1.0, _SAME, "the picture is the same, pixel for pixel")

@@ -113,7 +113,7 @@ def table(photos: Sequence[PortablePhoto], space: Space, precision: Precision = 
                 "path": _text(place.path),
                 "size": place.size,
                 "modified_ns": place.mtime_ns,
-                "content": place.content.hex(),
+                "content": place.file_hash.hex(),
                 "raw_root": _raw(place.root),
                 "raw_path": _raw(place.path),
             }

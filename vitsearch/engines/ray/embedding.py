@@ -15,7 +15,7 @@ from vitsearch.engines.merging import Merge, Places
 from vitsearch.engines.parquet.reading import VectorFile
 from vitsearch.engines.ray.workers import Block, BlockWorker, EmbeddedBlock
 from vitsearch.errors import StoreError
-from vitsearch.indexing.embedding import Progress
+from vitsearch.records import Progress
 from vitsearch.storage.layout import PRIVATE_FOLDER, SHARD_FILES, Layout, made_files
 
 if TYPE_CHECKING:

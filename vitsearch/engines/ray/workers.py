@@ -125,7 +125,7 @@ class _Collected:
                     each.found.relative,
                     each.found.size,
                     each.found.mtime_ns,
-                    each.content,
+                    each.file_hash,
                 )
                 for each in same
             )

@@ -14,11 +14,10 @@ from starlette.responses import Response
 from vitsearch.duplicates.cleanup.documents import apart_document, group_document, thresholds_document
 from vitsearch.duplicates.tables import dismiss, files_of, restore
 from vitsearch.jsonable import to_jsonable
-from vitsearch.records import UnreadableFile
+from vitsearch.records import Progress, UnreadableFile
 from vitsearch.web.responses import Answer, Limit, Offset
 from vitsearch.web.server import Served
 from vitsearch.web.services.duplicate_search import contents
-from vitsearch.web.services.jobs import JobProgress
 from vitsearch.web.services.placed_files import PlacedFile, placed_files
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ class DuplicatesAnswer:
     """A part of the groups that are still to be decided on. `stale`: the library has changed since they were found."""
 
     state: Literal["none", "running", "done", "failed"]
-    progress: JobProgress | None
+    progress: Progress | None
     error: str | None
     stale: bool
     total: int

@@ -162,7 +162,7 @@ def _library_status(server: Server) -> _Known:
     with server.readers.library() as library:
         known = library.status()
         active = library.catalog.active_space()
-        generation = library.catalog.generation(active[0]) if active else 0
+        generation = library.catalog.generation(active.id) if active else 0
     return _Known(known, generation)
 
 
@@ -261,7 +261,7 @@ def _columns(server: Server, narrowing: Narrowed, by: Literal["date", "folder", 
         found = Listing(library.catalog).grid(
             by, among=narrowing.among(library), labels=sections.get(narrowing.head or "", ())
         )
-        return _packed(server, found, library.catalog.generation(active[0]))
+        return _packed(server, found, library.catalog.generation(active.id))
 
 
 def _packed(server: Server, found: Grid, generation: int) -> _Columns:

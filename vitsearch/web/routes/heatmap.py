@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from vitsearch.errors import BadQuery, LibraryMissing
+from vitsearch.errors import BadQuery
 from vitsearch.space import Space
 from vitsearch.storage.listing import Listing
 from vitsearch.web.responses import NotFound, PhotoId
@@ -49,7 +49,7 @@ def _kept(server: Server, photo: int) -> bytes | None:
         active = library.catalog.active_space()
     if details is None or active is None:
         return None
-    return server.thumbnails.cached(details.photo_hash, _kind(active[1]))
+    return server.thumbnails.cached(details.photo_hash, _kind(active.space))
 
 
 def _drawn(server: Server, photo: int, head: str | None, label: str | None, *, apart: bool) -> bytes:
@@ -59,10 +59,7 @@ def _drawn(server: Server, photo: int, head: str | None, label: str | None, *, a
     gradient = None
     with server.readers.library() as library:
         details = Listing(library.catalog).details(photo)
-        active = library.catalog.active_space()
-        if active is None:
-            raise LibraryMissing("the library holds no photos yet: add a folder of photos first")
-        space = active[1]
+        space = library.catalog.require_space().space
         if head is not None and label is not None:
             known = HeadShelf(library).get(head)
             space, gradient = known.space, label_gradient(known, label)

@@ -188,4 +188,4 @@ def _group(server: Server, library: Library, decision: Decision) -> PlannedGroup
 
 
 def _planned(file: GroupedFile) -> PlannedFile:
-    return PlannedFile(file.path, file.content.hex())
+    return PlannedFile(file.path, file.file_hash.hex())

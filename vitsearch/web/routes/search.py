@@ -10,7 +10,7 @@ import numpy as np
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from vitsearch.errors import BadQuery, LibraryMissing
+from vitsearch.errors import BadQuery
 from vitsearch.records import SearchResult
 from vitsearch.searching.matches import MatchOptions, query_direction
 from vitsearch.searching.queries import QueryImage
@@ -144,8 +144,6 @@ class _Asked:
 
     def __init__(self, server: Server, *, words: bool) -> None:
         with server.readers.library() as library:
-            if library.catalog.active_space() is None:
-                raise LibraryMissing("the library holds no photos yet: add a folder of photos first")
             self.searched = library.space_for(words=words)
         self._server = server
         self._space_id, self._space = self.searched

@@ -9,9 +9,9 @@ from fastapi import APIRouter
 from fastapi import Path as PathParameter
 from starlette.responses import Response
 
+from vitsearch.records import Progress
 from vitsearch.web.responses import Answer, NotFound
 from vitsearch.web.server import Served
-from vitsearch.web.services.jobs import JobProgress
 
 if TYPE_CHECKING:
     from vitsearch.library import Library
@@ -45,7 +45,7 @@ class ThemesAnswer:
     """The themes, the largest first; `rest` photos are in none. `stale`: photos have come or gone since."""
 
     state: Literal["none", "running", "done", "failed"]
-    progress: JobProgress | None
+    progress: Progress | None
     error: str | None
     stale: bool
     rest: int

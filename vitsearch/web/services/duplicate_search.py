@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Literal
 from vitsearch.duplicates.find import group_name
 from vitsearch.duplicates.group.grouping import TIERS, DuplicateGroup
 from vitsearch.duplicates.tables import dismissed_pairs
+from vitsearch.records import Progress
 from vitsearch.web.responses import Conflict, NotFound
-from vitsearch.web.services.jobs import Job, JobProgress
+from vitsearch.web.services.jobs import Job
 from vitsearch.web.services.work import look_for_duplicates
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class DuplicateSearch:
         return job.state
 
     @property
-    def progress(self) -> JobProgress | None:
+    def progress(self) -> Progress | None:
         """How far the search is that is on."""
         job = self._job
         return job.progress if job is not None and job.state == "running" else None
@@ -157,7 +158,7 @@ def _regrouped(files: list[GroupedFile], reason: str) -> DuplicateGroup:
         file
         if file.photo != keep.photo
         else replace(
-            file, tier="exact" if file.content == keep.content else "pixels", score=1.0, evidence=None
+            file, tier="exact" if file.file_hash == keep.file_hash else "pixels", score=1.0, evidence=None
         )
         for file in files[1:]
     ]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from vitsearch.records import IndexReport
-from vitsearch.web.services.jobs import Job, JobProgress
+from vitsearch.records import IndexReport, Progress
+from vitsearch.web.services.jobs import Job
 from vitsearch.web.services.work import index_folders
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class IndexState:
     """What the latest index run does or did. `report` is there when it is done, `error` when it failed."""
 
     state: Literal["idle", "running", "done", "stopped", "failed"]
-    progress: JobProgress | None = None
+    progress: Progress | None = None
     report: IndexReport | None = None
     error: str | None = None
 
@@ -143,7 +143,7 @@ class _Pace:
         self._stage = ""
         self._began = (0.0, 0)
 
-    def of(self, progress: JobProgress) -> RunProgress:
+    def of(self, progress: Progress) -> RunProgress:
         now = time.monotonic()
         if progress.stage != self._stage:
             self._stage, self._began = progress.stage, (now, progress.done)

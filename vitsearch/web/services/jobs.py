@@ -12,16 +12,16 @@ import os
 import signal
 import threading
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
 from vitsearch.errors import VitsearchError
+from vitsearch.records import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.connection import Connection
 
-    Report = Callable[["Step"], None]
+    Report = Callable[[Progress], None]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -32,22 +32,6 @@ _NICENESS = 10
 _PATIENCE = 10.0
 
 
-class Step(Protocol):
-    """How far something is; `total` is None while that is unknown."""
-
-    @property
-    def stage(self) -> str:
-        """What is being done."""
-
-    @property
-    def done(self) -> int:
-        """How much of it."""
-
-    @property
-    def total(self) -> int | None:
-        """How much there is."""
-
-
 class Work(Protocol[T_co]):
     """A function of a module that takes where to report its steps; it travels to the child by name."""
 
@@ -55,21 +39,12 @@ class Work(Protocol[T_co]):
         """Do it."""
 
 
-@dataclass(frozen=True, slots=True)
-class JobProgress:
-    """How far a job is. `total` is null while that is unknown."""
-
-    stage: str
-    done: int
-    total: int | None
-
-
 class Job(Generic[T]):
     """Work that goes on in a child process. `state`, `progress`, `result` and `error` may be read at any time."""
 
     def __init__(self, work: Work[T], on_change: Callable[[Job[T]], None]) -> None:
         self.state: State = "running"
-        self.progress = JobProgress("start", 0, None)
+        self.progress = Progress("start", 0, None)
         self.result: T | None = None
         self.error: str | None = None
         self._on_change = on_change
@@ -138,8 +113,8 @@ def _child(pipe: Connection, work: Work[T]) -> None:
 
 
 def _outcome(pipe: Connection, work: Work[T]) -> tuple[str, object]:
-    def report(step: Step) -> None:
-        pipe.send(("progress", JobProgress(step.stage, step.done, step.total)))
+    def report(step: Progress) -> None:
+        pipe.send(("progress", step))
 
     try:
         return "done", work(report)

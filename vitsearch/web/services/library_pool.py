@@ -97,7 +97,7 @@ class _Watch:
             if self._database is None:
                 self._database = Database.open(Layout.of(self._settings.folder).database)
                 self._file = file
-            version = cast("int", self._database.scalar("PRAGMA data_version"))
+            version = self._database.number("PRAGMA data_version")
             roots = Catalog(self._database).roots()
             return Stamp(file, version, tuple(root.id for root in roots if not root.is_offline()))
 

@@ -6,8 +6,9 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
+from vitsearch.records import Progress
 from vitsearch.themes import contents, known_themes
-from vitsearch.web.services.jobs import Job, JobProgress
+from vitsearch.web.services.jobs import Job
 from vitsearch.web.services.work import look_for_themes
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class ThemeSearch:
         return "none" if found is None else "done"
 
     @property
-    def progress(self) -> JobProgress | None:
+    def progress(self) -> Progress | None:
         """How far the search is that is on."""
         job = self._job
         return job.progress if job is not None and job.state == "running" else None

@@ -1,0 +1,106 @@
+"""What people ask of a library now and then: a backup, and what they want removed from it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vitsearch.backbones.source import canonical
+from vitsearch.errors import LibraryError
+from vitsearch.paths import absolute_path
+from vitsearch.storage.backup import restore as restore_rows
+from vitsearch.storage.backup import write_backup
+from vitsearch.storage.database import path_to_value
+from vitsearch.storage.erasing import Erased, doomed_at, erase_beside
+from vitsearch.storage.write_lock import write_lock
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from vitsearch.library import Library
+    from vitsearch.storage.backup import Restored
+    from vitsearch.storage.erasing import Doomed
+    from vitsearch.storage.outputs import Output
+
+
+def back_up(library: Library, output: Output) -> int:
+    """Write labels, corrections, decisions and heads into one file; return how many of them there are.
+
+    Raises:
+        LibraryError: the library's folder cannot be written to.
+        OutputError: the file cannot be written, or must not be overwritten.
+
+    """
+    output.check()
+    new = library.layout.temporary("backup")
+    try:
+        count = write_backup(library.catalog.database, library.layout, new)
+        output.write(new.read_bytes())
+    finally:
+        new.unlink(missing_ok=True)
+    return count
+
+
+def restore(library: Library, backup: Path) -> Restored:
+    """Bring in the labels, corrections and decisions of a backup; what people said here stays as it is.
+
+    Those of photos that are not here yet wait for them. Heads are brought in by `heads.restoring`.
+
+    Raises:
+        LibraryError: the file is no backup, or a damaged one; nothing was changed.
+
+    """
+    with library.writing() as catalog:
+        return restore_rows(catalog.database, backup)
+
+
+def doomed(library: Library, places: Iterable[str | os.PathLike[str]]) -> Doomed:
+    """Return what `erase` would remove for these files and folders, which need not exist any more.
+
+    Raises:
+        LibraryError: nothing is known of one of them.
+
+    """
+    return doomed_at(library.catalog, [absolute_path(place) for place in places])
+
+
+def erase(library: Library, places: Iterable[str | os.PathLike[str]]) -> Erased:
+    """Remove all that is known of photos: places, vectors, labels, decisions, pictures; backups included.
+
+    The photos themselves are not touched. Raises `LibraryError` as `doomed`.
+    """
+    catalog = library.catalog
+    with write_lock(library.folder):
+        going = doomed(library, places)
+        catalog.erase(going.photos, going.files)
+        roots = [path_to_value(str(root.path)) for root in catalog.roots()]
+        copies = erase_beside(library.layout, going, roots)
+        # Rows that a cache only marks as removed would still be on the disk.
+        library.drop_search_caches(catalog.spaces())
+    return Erased(len(going.photos), len(going.files), copies, going.others)
+
+
+def remove_model(library: Library, model: str) -> int:
+    """Delete the vectors of a model that is not the main one, and keep no more of them; return how many there were.
+
+    Raises:
+        LibraryError: it is the main one, or the library has no vectors of it.
+
+    """
+    catalog = library.catalog
+    with write_lock(library.folder):
+        spaces = [stored for stored in catalog.spaces() if stored.space.model == canonical(model)]
+        if not spaces:
+            raise LibraryError(
+                f"the library in {library.folder} has no vectors of {model}: see `vitsearch status`"
+            )
+        if all(stored.active for stored in spaces):
+            raise LibraryError(
+                f"searches use {model}: change first, with `vitsearch index --model OTHER --change-model`"
+            )
+        # One that is active is used in another way than by an earlier version.
+        going = [stored for stored in spaces if not stored.active]
+        removed = sum(catalog.remove_space(stored.id) for stored in going)
+        library.drop_search_caches(going)
+    return removed

@@ -1,0 +1,85 @@
+"""The parts of a query, images and words, as vectors of one space."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vitsearch.searching.ahead import Ahead
+from vitsearch.searching.matches import query_direction
+from vitsearch.searching.queries import EmbeddedQuery, QueryImage, vector_query
+from vitsearch.searching.terms import Words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy.typing as npt
+
+    from vitsearch.backbones.backbone import Backbone
+    from vitsearch.decoding.decoders import Decoders
+    from vitsearch.searching.queries import Crop, Example
+    from vitsearch.searching.terms import Weighted
+    from vitsearch.space import Space
+
+    Vector = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class QueryEmbedder:
+    """Turns the parts of a query into vectors of one space. `stored` looks a photo's vector up by its hash.
+
+    `searches_here`: the library answers, and not a store in its place.
+    """
+
+    space: Space
+    backbone: Callable[[], Backbone]
+    embed_words: Callable[[str], Vector]
+    stored: Callable[[bytes], Vector | None]
+    decoders: Decoders | None
+    searches_here: bool = True
+
+    def embed(self, term: Weighted, crop: Crop | None = None) -> EmbeddedQuery:
+        """Look a part's vector up, or compute it; it is as long as the part weighs.
+
+        Raises:
+            BadQuery: the crop does not lie within the image.
+            UnreadablePhoto: it is not an image, or a damaged one.
+            NoTextTower: the model sees only images, and these are words.
+
+        """
+        if isinstance(term.example, Words):
+            query = EmbeddedQuery(term.example.text, (), self.embed_words(term.example.text))
+        else:
+            query = self._embedded_image(term.example, crop)
+        return query if term.weight == 1 else replace(query, vector=query.vector * np.float32(term.weight))
+
+    def _embedded_image(self, example: Example, crop: Crop | None) -> EmbeddedQuery:
+        if isinstance(example, np.ndarray) and example.ndim == 1:
+            return vector_query(example, self.space)
+        with QueryImage.open(example, decoders=self.decoders) as query:
+            hashes = query.photo.hashes
+            # A photo that is stored is its own embedding: no model has to be loaded.
+            rows = map(self.stored, hashes) if crop is None else ()
+            stored = next((row for row in rows if row is not None), None)
+            if stored is not None:
+                return EmbeddedQuery(query.name, hashes, stored)
+            if self.space.is_imported:
+                self.backbone()  # which says that how it sees a photo is not known
+            # The model is loaded, mostly in C++, while the photo is decoded and what searches is imported.
+            with Ahead(self.backbone) as loading:
+                views = query.views(self.space.preprocessing, crop)
+                if self.searches_here:
+                    _import_search()
+                backbone = loading.result()
+        return EmbeddedQuery(query.name, hashes, query_direction(list(backbone.embed_batch(views).rows)))
+
+
+def _import_search() -> None:
+    """Import what answers a query, which it would do a moment later anyway."""
+    from vitsearch.neighbours.cache import SearchCache
+    from vitsearch.neighbours.faiss_index import import_faiss
+
+    del SearchCache
+    import_faiss()

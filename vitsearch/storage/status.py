@@ -1,0 +1,72 @@
+"""What a library holds and how large it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vitsearch.records import LibraryStatus, RootInfo
+from vitsearch.storage.catalog import Counts
+from vitsearch.storage.layout import Layout
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from vitsearch.records import UsedSpace, WordsStep
+    from vitsearch.storage.catalog import Catalog
+    from vitsearch.storage.counts import LibraryCounts
+
+
+def library_status(
+    catalog: Catalog,
+    counts: LibraryCounts,
+    spaces: tuple[UsedSpace, ...],
+    *,
+    words_step: WordsStep | None,
+    cache_current: bool,
+    thumbnails: bool,
+) -> LibraryStatus:
+    """Return the state of a library; the files of its thumbnails are counted only if `thumbnails` says so."""
+    layout = Layout.of(catalog.database.path.parent)
+    active = catalog.active_space()
+    roots = tuple(root_infos(catalog, counts))
+    return LibraryStatus(
+        folder=layout.home,
+        model=active.space.model if active else None,
+        dimension=active.space.dimension if active else None,
+        photos=counts.photos,
+        files=sum(root.files for root in roots),
+        missing=sum(root.missing for root in roots),
+        unreadable=sum(root.unreadable for root in roots),
+        vectors=counts.vectors,
+        roots=roots,
+        database_bytes=catalog.database.path.stat().st_size,
+        neighbours_bytes=_folder_bytes(layout.search_caches),
+        thumbnails_bytes=_folder_bytes(layout.thumbnails) if thumbnails else 0,
+        cache_current=cache_current,
+        spaces=spaces,
+        reads_text=any(space.reads_text for space in spaces),
+        words_step=words_step,
+    )
+
+
+def root_infos(catalog: Catalog, counted: LibraryCounts) -> list[RootInfo]:
+    """Return the folders that a library knows, with their counts."""
+    infos = []
+    for root in catalog.roots():
+        counts = counted.roots.get(root.id, Counts(0, 0, 0))  # a run may just have added it
+        infos.append(
+            RootInfo(
+                id=root.id,
+                path=root.path,
+                online=not root.is_offline(),
+                files=counts.files,
+                missing=counts.missing,
+                unreadable=counts.unreadable,
+                offline=counts.offline,
+            )
+        )
+    return infos
+
+
+def _folder_bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
