@@ -42,7 +42,8 @@ _TIERS: tuple[Tier, ...] = ("exact", "pixels", "near", "burst")
     default=0.001,
     show_default=True,
     metavar="S",
-    help="How many of the near pairs may be wrong.",
+    help="How many of the edited copies may be wrong, where photos that you dismissed show the usual thresholds to be "
+    "too loose.",
 )
 @click.option(
     "--since",
