@@ -47,7 +47,11 @@ VIEWS = {
     "no-such-page": ("/nonsense", ".nowhere h1"),
 }
 # What the README shows: a view, and the picture it becomes.
-README = {"photos": "page-photos.jpg", "search": "page-search.jpg", "duplicates": "page-duplicates.jpg"}
+README = {
+    "photos-wide-light": "page-photos.jpg",
+    "search-wide-dark": "page-search.jpg",
+    "duplicates-wide-light": "page-duplicates.jpg",
+}
 PICTURES_ARE_THERE = """return [...document.images].every((image) => {
   const { top, bottom, left, right } = image.getBoundingClientRect();
   const inSight = image.checkVisibility() && bottom > 0 && top < innerHeight && right > 0 && left < innerWidth;
@@ -78,7 +82,7 @@ def main() -> None:
                 for variant in shot(page, name, address.format(**known), ready):
                     print(variant)
     for name, picture in README.items() if chosen.docs else ():
-        with Image.open(chosen.out / f"{name}-wide-light.png") as shown:
+        with Image.open(chosen.out / f"{name}.png") as shown:
             height = round(shown.height * README_WIDTH / shown.width)
             small = shown.convert("RGB").resize((README_WIDTH, height), Image.Resampling.LANCZOS)
             packed = io.BytesIO()

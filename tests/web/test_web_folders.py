@@ -8,6 +8,7 @@ import pytest
 from conftest import SAMPLES, MeanColour
 from web_client import wait, web_client
 
+from vitsearch.heads.store import HeadShelf
 from vitsearch.library import Library
 from vitsearch.web.services.work import index_folders
 from vitsearch.web.settings import LibrarySettings
@@ -46,10 +47,9 @@ def test_a_forgotten_folder_leaves_the_library_and_its_files_stay(place):
 def test_labels_given_in_a_forgotten_folder_count_again_when_it_returns(place):
     with web_client(place / "library", MeanColour()) as client:
         (cat, *_) = client.get("/api/grid").json()["ids"]
-        with Library.open(place / "library") as library:
+        with Library.open(place / "library", backbone=MeanColour()) as library:
             before = library.catalog.photos([cat])[cat].paths[0]
-        head = {"name": "pets", "folder": str(_labelled(place))}
-        assert client.post("/api/heads", json=head).status_code == 201
+            HeadShelf(library).from_examples("pets", folder=_labelled(place))
         client.post("/api/heads/pets/corrections", json={"photo": cat, "labels": ["cat"]})
         folder = before.parent
         client.post("/api/roots/forget", json={"folder": str(folder)})

@@ -1,8 +1,8 @@
 // The pictures of a group: all at once, large, or two of them. The one to keep is on the left.
 
 import { picture, thumbnail } from "./api.js";
-import { facts, TIERS, whatItIs } from "./copy_words.js";
-import { fileName, folderOf, h, icon, plural } from "./dom.js";
+import { facts, placeOf, TIERS, whatItIs } from "./copy_words.js";
+import { fileName, h, icon, plural } from "./dom.js";
 
 // Beyond this many, pictures are small enough for thumbnails.
 const LARGE = 9;
@@ -21,7 +21,7 @@ export function copies(group, { kept, at, decided, onchoose, onkeep }) {
       h("figcaption", {},
         h("span", { class: "line" }, burst ? null : tag(stays, decided), h("b", { class: "path" }, name)),
         h("span", { class: "small" }, stays ? "" : whatItIs(file, group.files[kept])),
-        h("span", { class: "muted small path" }, folderOf(file.path)),
+        h("span", { class: "muted small path", title: file.path }, placeOf(file.path)),
         h("span", { class: "muted small number" }, facts(file)),
         burst || stays ? null : h("button", { type: "button", class: "link small", onclick: () => onkeep(number) }, "Keep this one instead")));
   });
@@ -43,7 +43,7 @@ export function pair(stage, group, { kept, other, mode, decided, onchoose }) {
   const caption = (at) => {
     const file = group.files[at];
     return h("div", { class: `caption ${marked ? (at === kept ? "stays" : "goes") : ""}` }, h("b", { class: "path" }, fileName(file.path)),
-      at === kept ? null : h("span", {}, whatItIs(file, group.files[kept])), h("span", { class: "muted path" }, folderOf(file.path)), h("span", { class: "muted number" }, facts(file)));
+      at === kept ? null : h("span", {}, whatItIs(file, group.files[kept])), h("span", { class: "muted path", title: file.path }, placeOf(file.path)), h("span", { class: "muted number" }, facts(file)));
   };
   const strip = h("div", { class: "strip members", role: "group", "aria-label": "Files of this group" }, ...group.files.map((file, at) => h("button", {
     type: "button", class: at === kept ? "stays" : "", "aria-pressed": String(at === other), "aria-label": fileName(file.path), onclick: () => onchoose(at),

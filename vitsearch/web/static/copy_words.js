@@ -1,6 +1,6 @@
 // What copies are called, and what is said of one: words as people use them.
 
-import { bytes, moment } from "./dom.js";
+import { bytes, fileName, folderOf, moment } from "./dom.js";
 
 export const TIERS = { exact: "Identical files", pixels: "Same picture", near: "Edited copies", burst: "Bursts", chosen: "Photos that you chose" };
 
@@ -26,6 +26,19 @@ export function whatItIs(file, kept) {
   if (known && !["identical", "same frame"].includes(transform)) return transform;
   const share = kept?.width && file.width ? (file.width * file.height) / (kept.width * kept.height) : 1;
   return share < 0.95 ? "the same, smaller" : share > 1.05 ? "the same, larger" : "the same, saved again";
+}
+
+let roots = [];
+/** The library's folders, below which places are told. */
+export function rootsAre(paths) {
+  roots = paths;
+}
+
+/** The folder of a file, from the name of the library's folder on. */
+export function placeOf(path) {
+  const folder = folderOf(path);
+  const root = roots.find((one) => folder === one || folder.startsWith(`${one}/`) || folder.startsWith(`${one}\\`));
+  return root === undefined ? folder : fileName(root) + folder.slice(root.length);
 }
 
 /** Format, size in pixels and bytes, and the date. */

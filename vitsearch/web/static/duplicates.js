@@ -3,7 +3,7 @@
 import { get, post, query } from "./api.js";
 import { besidePage } from "./beside.js";
 import { copies, groupRow, pair } from "./copies.js";
-import { TIERS, whyKept } from "./copy_words.js";
+import { rootsAre, TIERS, whyKept } from "./copy_words.js";
 import { Decisions } from "./decisions.js";
 import { announce, button, bytes, fileName, h, plural, segments, toast } from "./dom.js";
 import { allGroups, MOST, ofTheme } from "./duplicate_groups.js";
@@ -90,6 +90,7 @@ export class DuplicatesView {
         return;
       }
       this.decisions ??= new Decisions(status.folder);
+      rootsAre((status.roots ?? []).map((root) => root.path));
       let answer = await get("/api/duplicates", { tier: tier === BESIDE ? "" : tier, offset: 0, limit: Math.min(MOST, Math.max(PAGE, this.groups.length)) });
       if (this.theme && answer.state === "done") answer = await ofTheme(answer, tier, this.theme);
       this.answer = answer;
@@ -133,8 +134,7 @@ export class DuplicatesView {
     const again = this.groups.findIndex((group) => group.group === (this.wanted ?? before));
     const open = this.groups.findIndex((group) => !this.decisions.get(group.group));
     this.wanted = null;
-    this.at = again >= 0 ? again : Math.max(0, this.next ?? open);
-    this.at = Math.min(this.at, this.groups.length - 1);
+    this.at = Math.min(again >= 0 ? again : Math.max(0, this.next ?? open), this.groups.length - 1);
     this.next = null;
     this.file = Math.min(1, this.group.files.length - 1);
     this.#paint();

@@ -103,7 +103,7 @@ export class LabelsView {
       if (error.name === "AbortError") return;
       this.tools.replaceChildren(h("p", { class: "notice bad", role: "alert" }, error.message));
       this.split.hidden = false;
-      if (this.head) this.#paintList([]);
+      if (this.head) this.#paintList({});
     }
   }
 
@@ -113,7 +113,7 @@ export class LabelsView {
     this.body.replaceChildren(element);
   }
 
-  #paintList(labels) {
+  #paintList({ labels = [], total = 0 }) {
     const count = (label) => labels.find((one) => one.label === label)?.count ?? 0;
     const { mode } = this;
     this.list.replaceChildren(
@@ -121,7 +121,7 @@ export class LabelsView {
         ? select("Head", this.heads.map((head) => [head.name, head.name]), this.head.name, (head) => go(`/labels${query({ head })}`))
         : h("h2", {}, this.head.name),
       h("div", {}, this.#link({}, "Worth naming, in stacks", "", mode === "groups"), this.#link({ next: "1" }, "Worth asking, one by one", "", mode === "next"),
-        this.#link({ all: "1" }, "All photos", labels.reduce((sum, one) => sum + one.count, 0), mode === "grid" && !this.parameters.label),
+        this.#link({ all: "1" }, "All photos", total, mode === "grid" && !this.parameters.label),
         ...this.head.labels.map((label) => this.#link({ label }, label, count(label), this.parameters.label === label))),
       accuracy(this.head, () => this.#retrain()),
       h("div", { class: "row" }, h("a", { class: "button quiet", href: "/labels?new=groups" }, "New head"), button("From a folder …", async () => {
@@ -155,7 +155,7 @@ export class LabelsView {
   }
 
   async #counts() {
-    return (await get(`/api/heads/${encodeURIComponent(this.head.name)}/predictions`, { limit: 1 })).labels;
+    return get(`/api/heads/${encodeURIComponent(this.head.name)}/predictions`, { limit: 1 });
   }
 
   async #showPredictions() {
@@ -169,7 +169,7 @@ export class LabelsView {
       h("span", { class: "muted small number", role: "status" }, answer.total > this.rows.length ? `the first ${this.rows.length.toLocaleString("en")} of ${plural(answer.total, "photo")}` : plural(answer.total, "photo")),
       h("span", { class: "grow" }),
       segments("Order", [["doubt", "Least sure first"], ["confidence", "Surest first"]], order, (value) => this.#go({ order: value })));
-    this.#paintList(answer.labels);
+    this.#paintList({ labels: answer.labels, total: this.parameters.label ? (await this.#counts()).total : answer.total });
     this.#paintLegend();
     this.grid.element.hidden = false;
     this.grid.show({
@@ -181,9 +181,9 @@ export class LabelsView {
 
   async #showNext() {
     this.tools.replaceChildren(h("p", { class: "muted" }, "Looking for the photos that teach most …"));
-    const [{ photos }, labels] = await Promise.all([suggestions(this.head.name), this.#counts()]);
+    const [{ photos }, counts] = await Promise.all([suggestions(this.head.name), this.#counts()]);
     this.tools.replaceChildren(h("h2", {}, "Worth asking"), h("span", { class: "muted small" }, this.#multi ? "choose all labels that fit, then Enter" : "the photos from which the head learns most"));
-    this.#paintList(labels);
+    this.#paintList(counts);
     this.teach.element.hidden = false;
     this.teach.show(photos.map((photo) => ({ ...photo, labels: [], corrected: false })), { multi: this.#multi });
     this.#paintLegend();
@@ -192,8 +192,8 @@ export class LabelsView {
   /** Stacks of alike photos that have no label yet: a name for all of them at once. */
   async #showGroups() {
     this.tools.replaceChildren(h("p", { class: "muted" }, "Looking for photos that are alike …"));
-    const [{ groups }, labels] = await Promise.all([suggestions(this.head.name), this.#counts()]);
-    this.#paintList(labels);
+    const [{ groups }, counts] = await Promise.all([suggestions(this.head.name), this.#counts()]);
+    this.#paintList(counts);
     this.tools.replaceChildren(h("h2", {}, "Worth naming"), h("span", { class: "muted small" }, "stacks of alike photos without a label from you: one name for all of them"),
       h("span", { class: "grow" }), h("a", { class: "button", href: `/labels${query({ head: this.head.name, next: 1 })}` }, "One by one"));
     this.piles.hidden = false;
