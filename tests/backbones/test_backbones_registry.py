@@ -50,6 +50,11 @@ def test_registered_names_are_unique_and_every_one_can_be_described_without_its_
         assert spec.patches == (spec.preprocessing.height // spec.patch_size) ** 2
 
 
+def test_a_registered_model_is_found_by_its_hub_id(tmp_path):
+    found = describe("google/vit-base-patch16-224", cache=tmp_path).spec
+    assert (found.space.model, found.source) == ("vit-base", "google/vit-base-patch16-224")
+
+
 def test_a_registered_model_is_described_before_it_is_here(tmp_path):
     found = describe("dinov2-with-registers-base", cache=tmp_path)
     assert not found.cached
