@@ -219,6 +219,7 @@ def test_an_index_run_as_json_is_one_document_with_the_promised_fields(program, 
         "interrupted": False,
         "left_out": [],
         "remarks": [],
+        "also": [],
     }
 
 

@@ -34,7 +34,7 @@ def kept(library):
     return library.layout.counts
 
 
-EXPECTED = LibraryCounts({1: Counts(3, 0, 0)}, photos=2, vectors=2)
+EXPECTED = LibraryCounts({1: Counts(3, 0, 0)}, photos=2, vectors=2, in_spaces={1: 2})
 
 
 def test_what_took_long_is_read_from_the_file_next_time(counted, monkeypatch):
@@ -50,7 +50,7 @@ def test_a_change_is_counted(counted, picture):
     folder = counted.roots()[0].path
     (folder / "a.png").unlink()
     counted.index([folder])
-    expected = LibraryCounts({1: Counts(2, 1, 0)}, photos=2, vectors=2)
+    expected = LibraryCounts({1: Counts(2, 1, 0)}, photos=2, vectors=2, in_spaces={1: 2})
     assert library_counts(counted.catalog, worth_keeping=ALWAYS) == expected
     long_ago(counted)
     assert library_counts(counted.catalog, worth_keeping=ALWAYS) == expected

@@ -36,7 +36,7 @@ def index_folders(
     """
     with settings.open() as library:
         change = model is not None and library.existing_space() is not None
-        for left in reversed(range(_TRIES)):
+        for left in reversed(range(_TRIES + 1)):
             try:
                 return library.index(
                     folders,
