@@ -12,6 +12,7 @@ from vitsearch.cli.duplicates_check import check_pair
 from vitsearch.cli.output import plural, print_json, say, shown, size
 from vitsearch.cli.progress import progress_bar
 from vitsearch.cli.session import Session, force_option, json_option, pass_session
+from vitsearch.duplicates.tiers import TIERS
 from vitsearch.duplicates.words import TIER_WORDS, file_in_words
 from vitsearch.jsonable import to_jsonable
 
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
     from vitsearch.duplicates.calibrate.library_thresholds import CalibratedThresholds
     from vitsearch.duplicates.cleanup.plans import Action
     from vitsearch.duplicates.find import DuplicateReport
-    from vitsearch.duplicates.group.grouping import DuplicateGroup, GroupedFile, Tier
+    from vitsearch.duplicates.group.grouping import DuplicateGroup, GroupedFile
+    from vitsearch.duplicates.tiers import Tier
     from vitsearch.library import Library
 
 DATE = click.DateTime(("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S"))
-_TIERS: tuple[Tier, ...] = ("exact", "pixels", "near", "burst")
 
 
 @click.command()
@@ -33,7 +34,7 @@ _TIERS: tuple[Tier, ...] = ("exact", "pixels", "near", "burst")
     "--tier",
     "tiers",
     multiple=True,
-    type=click.Choice(_TIERS),
+    type=click.Choice(TIERS),
     help="Only groups of this tier; may be given several times. Default: all.",
 )
 @click.option(
@@ -178,7 +179,7 @@ def find(
         with progress_bar(quiet=False) as on_progress:
             report = find_duplicates(
                 library,
-                tiers=tiers or _TIERS,
+                tiers=tiers or TIERS,
                 max_false_share=max_false_share,
                 since=since,
                 between=between,
@@ -262,7 +263,7 @@ def _described(file: GroupedFile) -> str:
 def _summarise(report: DuplicateReport) -> None:
     for file in report.skipped:
         say(f"left out: {shown(str(file.path))}: {file.reason}", err=True)
-    counts = {tier: sum(found.tier == tier for found in report.groups) for tier in _TIERS}
+    counts = {tier: sum(found.tier == tier for found in report.groups) for tier in TIERS}
     told = ", ".join(f"{count:,} of {TIER_WORDS[tier]}" for tier, count in counts.items() if count)
     say(
         f"{plural(len(report.groups), 'group')} among {plural(report.photos, 'photo')}"

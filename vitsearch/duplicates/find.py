@@ -11,7 +11,7 @@ import numpy as np
 
 from vitsearch.duplicates.calibrate.library_thresholds import CalibratedThresholds, calibrated_thresholds
 from vitsearch.duplicates.group.describe import described
-from vitsearch.duplicates.group.grouping import TIERS, DuplicateGroup, Grouping, KeptApart, Link, Tier, group
+from vitsearch.duplicates.group.grouping import DuplicateGroup, Grouping, KeptApart, Link, group
 from vitsearch.duplicates.group.sets import Sets
 from vitsearch.duplicates.propose.candidates import (
     pairs_by_embedding,
@@ -32,6 +32,7 @@ from vitsearch.duplicates.tables import (
     present_photos,
     shots_of,
 )
+from vitsearch.duplicates.tiers import COPIES, TIERS, Tier
 from vitsearch.duplicates.verify.evidence import Thresholds
 from vitsearch.duplicates.verify.verifier import Verifier, verifying_threads
 from vitsearch.duplicates.verify.words import what_was_done
@@ -267,7 +268,7 @@ def _verified(
                 for link in pool.map(lambda pair: verifier.verify(*pair), now):
                     if link is not None:
                         links.append(link)
-                        if link.tier != "burst":
+                        if link.tier in COPIES:
                             sets.join(link.first, link.second)
     on_progress(Progress("look", len(pairs), len(pairs)))
     return links, asked

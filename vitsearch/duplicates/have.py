@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from vitsearch.duplicates.group.grouping import Link, Tier
+    from vitsearch.duplicates.group.grouping import Link
     from vitsearch.duplicates.group.keep import Candidate
+    from vitsearch.duplicates.tiers import Tier
     from vitsearch.library import Library
     from vitsearch.records import UnreadableFile
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vitsearch.duplicates.tiers import RECORDS
+
 if TYPE_CHECKING:
-    from vitsearch.duplicates.group.grouping import GroupedFile, Tier
+    from vitsearch.duplicates.group.grouping import GroupedFile
+    from vitsearch.duplicates.tiers import Tier
 
-TIER_WORDS: dict[Tier, str] = {
-    "exact": "identical files",
-    "pixels": "same picture",
-    "near": "edited copies",
-    "burst": "bursts",
-}
+TIER_WORDS: dict[Tier, str] = {tier: record.groups for tier, record in RECORDS.items()}
 
-KNOWN_WORDS: dict[Tier, str] = {"exact": "identical", "pixels": "same picture", "near": "edited copy"}
+KNOWN_WORDS: dict[Tier, str] = {tier: record.known for tier, record in RECORDS.items()}
 """What a file is to one that the library has."""
 
 

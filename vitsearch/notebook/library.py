@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec
 import numpy as np
 
 from vitsearch import library as core
+from vitsearch.duplicates.tiers import TIERS
 from vitsearch.errors import BadQuery
 from vitsearch.notebook.answers import SearchResult, StoredVectors
 from vitsearch.notebook.places import cache_folder, library_folder
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from vitsearch.backbones.backbone import Backbone
     from vitsearch.backbones.devices import Device
     from vitsearch.decoding.decoders import Decoders
-    from vitsearch.duplicates.group.grouping import Tier
+    from vitsearch.duplicates.tiers import Tier
     from vitsearch.notebook.duplicates import DuplicateReport
     from vitsearch.notebook.heads import Heads
     from vitsearch.records import Progress
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     AnyPath = str | os.PathLike[str]
 
 Asked = ParamSpec("Asked")
-
-_TIERS: tuple[Tier, ...] = ("exact", "pixels", "near", "burst")
 
 
 def _with_pictures(
@@ -126,7 +125,7 @@ class Library(core.Library):
     def duplicates(
         self,
         *,
-        tiers: Collection[Tier] = _TIERS,
+        tiers: Collection[Tier] = TIERS,
         max_false_share: float = 0.001,
         between: tuple[AnyPath, AnyPath] | None = None,
         folders: Sequence[AnyPath] = (),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from blake3 import blake3
 
 from vitsearch.duplicates.group.sidecars import Sidecars, lacking_sidecars, same_sidecars
+from vitsearch.duplicates.tiers import COPIES, TIERS
 from vitsearch.errors import OutputError, PlanError
 from vitsearch.paths import real_path
 from vitsearch.storage.outputs import Output
@@ -126,7 +127,7 @@ def make_plan(
     reach = Plan(action, tuple(roots), (), destination)
     planned = []
     for group in groups:
-        files = _within_reach(group, reach, notice) if group.tier != "burst" else []
+        files = _within_reach(group, reach, notice) if group.tier in COPIES else []
         if len(files) > 1 and files[0].path == group.keep:
             keep, *others = files
             planned.append(PlannedGroup(keep, tuple(others), group.tier, round(group.score, 4), group.reason))
@@ -148,9 +149,9 @@ def plan_for(
     """
     planned = list(groups)
     for group in planned:
-        if group.tier == "burst":
+        if group.tier in TIERS and group.tier not in COPIES:
             raise PlanError(
-                f"{group.files[0].path} and those beside it are a burst, whose photos are no duplicates"
+                f"{group.files[0].path} and those beside it are a {group.tier}, whose photos are no duplicates"
             )
     sidecars = Sidecars()
     if action in ("trash", "move"):

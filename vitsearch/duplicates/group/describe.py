@@ -10,6 +10,7 @@ from vitsearch.duplicates.group.origin import GREY, Traits, traits_of, was_enlar
 from vitsearch.duplicates.group.quality import quality_of
 from vitsearch.duplicates.group.sets import Sets
 from vitsearch.duplicates.group.sidecars import Sidecars
+from vitsearch.duplicates.tiers import COPIES
 from vitsearch.errors import UnreadablePhoto
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def described(
 
     `pixels` decodes a photo in full, by id, in one of the threads of `pool`; it raises `UnreadablePhoto`.
     """
-    linked = [link for link in links if link.tier != "burst"]
+    linked = [link for link in links if link.tier in COPIES]
     described = _read(
         files, {photo for link in linked for photo in (link.first, link.second)}, decoders, pool
     )

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
 from vitsearch.duplicates.group.fits import what_is_lost
 from vitsearch.duplicates.group.keep import Candidate, choose
 from vitsearch.duplicates.group.sidecars import are_one_item
+from vitsearch.duplicates.tiers import COPIES, TIERS, Tier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
     Pair = tuple[int, int]
     Confirm = Callable[[int, int], "Link | None"]
     Each = Callable[[Confirm, Sequence[Pair]], Iterable["Link | None"]]
-
-Tier = Literal["exact", "pixels", "near", "burst"]
-TIERS: tuple[Tier, ...] = get_args(Tier)
-"""From the same bytes to another shot of the same moment."""
 
 # Seconds between two shots of one moment.
 BURST_SECONDS = 10.0
@@ -146,7 +143,7 @@ class _Stars:
     apart: list[KeptApart] = field(default_factory=list)
 
     def groups(self) -> Iterable[DuplicateGroup]:
-        copies = {pair: link for pair, link in self.known.items() if link.tier != "burst"}
+        copies = {pair: link for pair, link in self.known.items() if link.tier in COPIES}
         larger = _larger_frames(copies.values(), self.places)
         asked: dict[Pair, Link | None] = dict(copies)
         for component in _components(self.places, copies):
@@ -159,7 +156,12 @@ class _Stars:
                     yield result
 
     def bursts(self) -> Iterable[DuplicateGroup]:
-        shots = {pair: link for pair, link in self.known.items() if link.tier == "burst"}
+        for tier in TIERS:
+            if tier not in COPIES:
+                yield from self._bursts_of(tier)
+
+    def _bursts_of(self, tier: Tier) -> Iterable[DuplicateGroup]:
+        shots = {pair: link for pair, link in self.known.items() if link.tier == tier}
         for component in _components(self.places, shots):
             left = set(component)
             while len(left) > 1:
@@ -169,7 +171,7 @@ class _Stars:
                 linked = {photo: shots[pair] for photo in left if (pair := _pair(keep.photo, photo)) in shots}
                 left -= {keep.photo, *linked}
                 if linked:
-                    kept = _entry(keep, "burst")
+                    kept = _entry(keep, tier)
                     others = [_grouped(self.places[photo][0], link) for photo, link in sorted(linked.items())]
                     yield _finished([kept, *others], reason)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vitsearch.decoding.decoders import Decoders
-from vitsearch.duplicates.group.grouping import BURST_SECONDS, Tier, moments_apart
+from vitsearch.duplicates.group.grouping import BURST_SECONDS, moments_apart
 from vitsearch.duplicates.verify.evidence import Evidence, Thresholds
 from vitsearch.duplicates.verify.fine_detail import aligned_differ_in_detail
 from vitsearch.duplicates.verify.geometric import look
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vitsearch.decoding.decoders import ProtectedPhoto
+    from vitsearch.duplicates.tiers import Tier
 
 _SAME = Evidence(None, 0, 0, 1.0, 1.0, 1.0, 1.0, transform="identical")
 

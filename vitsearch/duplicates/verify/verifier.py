@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from vitsearch.decoding.decoders import Decoders
-from vitsearch.duplicates.group.grouping import BURST_SECONDS, TIERS, Link, Tier, moments_apart
+from vitsearch.duplicates.group.grouping import BURST_SECONDS, Link, moments_apart
 from vitsearch.duplicates.tables import shots_of
+from vitsearch.duplicates.tiers import TIERS, Tier
 from vitsearch.duplicates.verify.evidence import Evidence, Thresholds
 from vitsearch.duplicates.verify.fine_detail import aligned_differ_in_detail
 from vitsearch.duplicates.verify.geometric import GeometricVerifier

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from vitsearch.duplicates.cleanup.documents import apart_document, group_document, thresholds_document
 from vitsearch.duplicates.tables import dismiss, files_of, restore
+from vitsearch.duplicates.tiers import Tier
 from vitsearch.jsonable import to_jsonable
 from vitsearch.records import Progress, UnreadableFile
 from vitsearch.web.responses import Answer, Limit, Offset
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from vitsearch.library import Library
 
 router = APIRouter(prefix="/api/duplicates", tags=["duplicates"])
-
-Tier = Literal["exact", "pixels", "near", "burst"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from vitsearch.duplicates.find import group_name
-from vitsearch.duplicates.group.grouping import TIERS, DuplicateGroup
+from vitsearch.duplicates.group.grouping import DuplicateGroup
 from vitsearch.duplicates.tables import dismissed_pairs
+from vitsearch.duplicates.tiers import TIERS
 from vitsearch.records import Progress
 from vitsearch.web.responses import Conflict, NotFound
 from vitsearch.web.services.jobs import Job
