@@ -16,7 +16,7 @@ DAY = 24 * 3600 * 10**9
 
 def file(name: str, photo: int, **facts: object) -> Candidate:
     values = {
-        "content": f"{photo}".encode(), "size": 1000, "mtime_ns": 0, "format": "JPEG", "width": 400, "height": 300,
+        "file_hash": f"{photo}".encode(), "size": 1000, "mtime_ns": 0, "format": "JPEG", "width": 400, "height": 300,
     }  # fmt: skip
     return Candidate(path=PHOTOS / name, photo=photo, **{**values, **facts})
 
