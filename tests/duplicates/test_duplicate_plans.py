@@ -255,7 +255,7 @@ def hostile(document: dict, *, path: object) -> None:
         (lambda d: d.update(destination="/tmp"), "has no destination"),
         (lambda d: d.update(version=2), "version 2"),
         (lambda d: d.pop("groups"), "'groups' is missing"),
-        (lambda d: d["groups"][0]["keep"].update(file_hash="00"), "not a hash"),
+        (lambda d: d["groups"][0]["keep"].update(content="00"), "not a hash"),
         (lambda d: d.update(groups=3), "not a plan that this version understands"),
     ],
 )
