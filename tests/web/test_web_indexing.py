@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import import_module
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -93,7 +94,7 @@ def test_the_grid_has_its_thumbnails_when_a_run_ends_and_decodes_nothing_for_the
 def test_the_command_makes_thumbnails_where_the_page_is_installed(
     tmp_path, photos, monkeypatch, needed, made
 ):
-    monkeypatch.setattr(sys.modules["vitsearch.cli.serve"], "_NEEDED", needed)
+    monkeypatch.setattr(import_module("vitsearch.cli.serve"), "_NEEDED", needed)
     monkeypatch.setattr(
         Session, "open", lambda self, **_: Library.open(self.library_folder, backbone=MeanColour())
     )
