@@ -35,7 +35,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, driver: object, shots: Path
 def page(served: Page) -> Iterator[Page]:
     with served.watched():
         served.show("/themes")
-        served.one(".theme", seconds=60)
+        served.one(".theme", seconds=180)
         yield served
 
 
