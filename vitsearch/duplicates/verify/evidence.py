@@ -65,8 +65,6 @@ class Evidence:
 
     def turned_round(self) -> Evidence:
         """What the same pair shows seen from the other side; `transform` is left to `words.what_was_done`."""
-        if not self.alignment:
-            return self
         return replace(
             self,
             of_first=self.of_second,
@@ -88,6 +86,8 @@ class Evidence:
 
     def _inverse_alignment(self) -> tuple[float, ...]:
         """The transform back, without its shift, which only the sizes of the frames would tell."""
+        if not self.alignment:
+            return ()
         turn = np.linalg.inv(np.array(self.alignment).reshape(2, 3)[:, :2])
         if (
             self.inliers and self.orientation
