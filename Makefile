@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo screenshots format test test-browser test-timing test-all test-ray test-gpu fuzz crash check weights clean
+.PHONY: demo screenshots format test test-browser test-timing test-all test-ray test-milvus test-gpu fuzz crash check weights clean
 
 demo: .venv/installed
 	$(BIN)/vitsearch --library demo/library index sample_images
@@ -17,7 +17,7 @@ screenshots: .venv/installed weights
 # All tests but those in a browser, or some: make test T=tests/searching
 T ?= tests --ignore tests/browser
 JOBS ?= 2
-QUICK := -m "not timing and not slow and not fuzz and not crash and not ray"
+QUICK := -m "not timing and not slow and not fuzz and not crash and not ray and not milvus_server"
 test: .venv/installed weights
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal $(QUICK) $(T)
 
@@ -30,7 +30,7 @@ test-timing: .venv/installed
 	$(BIN)/python -m pytest -q -m timing
 
 test-all: .venv/installed weights
-	$(BIN)/python -m pytest -q -m "not fuzz and not crash and not ray"
+	$(BIN)/python -m pytest -q -m "not fuzz and not crash and not ray and not milvus_server"
 
 # 20,000 damaged photos and 10,000 damaged libraries, with figures of what became of them.
 fuzz: .venv/installed
@@ -40,6 +40,12 @@ fuzz: .venv/installed
 test-ray: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[ray]'
 	$(BIN)/python -m pytest -q -m ray
+
+# A Milvus server, in an environment of its own: its package and ours need not agree.
+test-milvus: .venv/installed
+	$(PYTHON) -m venv build/milvus
+	build/milvus/bin/python -m pip install --quiet milvus==2.3.5
+	MILVUS_PYTHON=$(CURDIR)/build/milvus/bin/python $(BIN)/python -m pytest -q -m milvus_server tests/engines
 
 # On a machine with a CUDA card and a torch that can use it.
 test-gpu: .venv/installed

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 # The most that Milvus returns to one request (its quota `limits.topK`).
 MOST_ROWS = 16_384
+# The first server with columns of type ARRAY.
+_OLDEST = (2, 3, 2)
 _SPACE, _LIBRARY = "vitsearch.space", "vitsearch.library"
 _REFUSALS = ("auth", "permission", "privilege", "denied")
 _BREAKS = (
@@ -58,21 +61,23 @@ class MilvusCollection:
         """
         self.address = address
         self._timeout = timeout
-        # It logs tracebacks of errors that are raised as well.
-        for name in ("pymilvus", "milvus_lite"):
-            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
         try:
             from pymilvus import MilvusClient
         except ImportError as error:
             raise StoreError(
                 "Milvus needs its client: install it with `pip install 'vitsearch[milvus]'`"
             ) from error
+        _silence_clients()
         if address.is_file:
             _check_folder(address.uri)
         with self._plain_errors("reach"):
             self._client = MilvusClient(
                 address.uri, token=address.token, db_name=address.database, timeout=min(timeout, 10.0)
             )
+            version = (
+                "" if address.is_file else str(self._client.get_server_version(timeout=min(timeout, 10.0)))
+            )
+        _check_version(version, address)
         self._index: dict[str, Any] | None = None
         self._loaded = False
 
@@ -129,6 +134,8 @@ class MilvusCollection:
                 f"the collection {self.address.shown} holds the photos of another library: choose another name, or "
                 "bring the libraries together first, with `vitsearch import`"
             )
+        elif not self._call("list_indexes"):  # a run broke off as soon as it had made the collection
+            self._create_index()
 
     def count(self, expression: str = "") -> int:
         """Return how many photos the collection holds, or of those that fit an expression."""
@@ -171,6 +178,7 @@ class MilvusCollection:
             filter=expression,
             limit=limit,
             output_fields=list(fields),
+            consistency_level="Strong",
             search_params={"metric_type": "IP", "params": self._effort(limit)},
         )[0]
         return [({"photo": hit.get("photo"), **hit["entity"]}, float(hit["distance"])) for hit in hits]
@@ -203,17 +211,27 @@ class MilvusCollection:
         for name in ("width", "height"):
             schema.add_field(name, DataType.INT32)
         for name, longest in (("format", 64), ("taken", 64), ("camera", 1024), ("software", 1024)):
-            schema.add_field(name, max_length=longest, nullable=True, **text)
+            schema.add_field(name, max_length=longest, **text)
         for name in ("latitude", "longitude"):
-            schema.add_field(name, DataType.DOUBLE, nullable=True)
+            schema.add_field(name, DataType.DOUBLE)
         # What `--in`, `--camera` and `--label` ask for.
-        schema.add_field("camera_lower", max_length=1024, nullable=True, **text)
+        schema.add_field("camera_lower", max_length=1024, **text)
         lists: dict[str, Any] = {"datatype": DataType.ARRAY, "element_type": DataType.VARCHAR}
         schema.add_field("folders", max_capacity=MOST_FOLDERS, max_length=LONGEST_PATH, **lists)
         schema.add_field("labels", max_capacity=MOST_FOLDERS, max_length=LONGEST_PATH, **lists)
         for name in ("files", "said"):  # JSON that is only read back
             schema.add_field(name, max_length=LONGEST_TEXT, **text)
         schema.add_field("checksum", max_length=32, **text)
+        self._call("create_collection", schema=schema, num_shards=self.address.shards, properties=notes)
+        try:
+            self._create_index()
+        except StoreError:
+            self._call("drop_collection")
+            raise
+
+    def _create_index(self) -> None:
+        from pymilvus import MilvusClient
+
         index = MilvusClient.prepare_index_params()
         index.add_index(
             "vector",
@@ -221,13 +239,7 @@ class MilvusCollection:
             metric_type="IP",
             params=_BUILDING.get(self.address.index, {}),
         )
-        self._call(
-            "create_collection",
-            schema=schema,
-            index_params=index,
-            num_shards=self.address.shards,
-            properties=notes,
-        )
+        self._call("create_index", index_params=index)
 
     def _notes(self) -> dict[str, str]:
         told = self._call("describe_collection")
@@ -271,6 +283,26 @@ class MilvusCollection:
             else:
                 way = "mend that, then run the command again: it goes on where it stopped"
             raise StoreError(f"cannot {doing} {self.address.shown}: {text}; {way}") from error
+
+
+def _silence_clients() -> None:
+    """Keep to ourselves what the clients log: tracebacks of errors that they raise as well, and remarks.
+
+    Once they are imported: they set the levels and handlers of their loggers then.
+    """
+    for name in ("pymilvus", "milvus_lite"):
+        logger = logging.getLogger(name)
+        logger.handlers[:] = [logging.NullHandler()]
+        logger.propagate = False
+
+
+def _check_version(version: str, address: Address) -> None:
+    found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", version)
+    if found and tuple(int(number or 0) for number in found.groups()) < _OLDEST:
+        raise StoreError(
+            f"cannot use {address.shown}: Milvus {found[0]} runs there, and lists in columns came with "
+            f"{'.'.join(map(str, _OLDEST))}; nothing was written: upgrade the server"
+        )
 
 
 def _check_folder(file: str) -> None:

@@ -9,10 +9,14 @@ from vitsearch.engines.milvus.rows import ascii_lower, folder_text, quoted
 from vitsearch.errors import BadQuery
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
     from vitsearch.engines.milvus.rows import Row
     from vitsearch.storage.filters import Filter
 
 
+# No photo's hash is empty.
+_NOTHING = 'photo == ""'
 _HELD = ("folders", "after", "before", "camera")
 
 
@@ -26,8 +30,12 @@ def check(criteria: Filter) -> None:
         )
 
 
-def expression(criteria: Filter) -> list[str]:
-    """The conditions of Milvus for a filter; `fits` completes the camera's."""
+def expression(criteria: Filter, cameras: Callable[[], Collection[str]]) -> list[str]:
+    """The conditions of Milvus for a filter, all of it.
+
+    `cameras` returns the cameras of the collection, in small letters; it is called only where one is asked for. Servers
+    before 2.4 find texts by their beginnings alone, so that the cameras with the asked part in their names are listed.
+    """
     conditions = []
     if criteria.folders:
         names = [quoted(folder_text(place.as_posix())) for place in criteria.places]
@@ -35,11 +43,11 @@ def expression(criteria: Filter) -> list[str]:
     if criteria.after:
         conditions.append(f"taken >= {quoted(criteria.after)}")
     if criteria.before:
-        conditions.append(f"taken < {quoted(criteria.before)}")
+        conditions.append(f'taken != "" and taken < {quoted(criteria.before)}')
     if criteria.camera:
-        # Signs that mean something in a pattern stand for any character here, and are compared afterwards.
-        pattern = "".join("_" if sign in '%_\\"' else sign for sign in ascii_lower(criteria.camera))
-        conditions.append(f"camera_lower like {quoted(f'%{pattern}%')}")
+        part = ascii_lower(criteria.camera)
+        names = [quoted(camera) for camera in sorted(cameras()) if part in camera]
+        conditions.append(f"camera_lower in [{', '.join(names)}]" if names else _NOTHING)
     return conditions
 
 

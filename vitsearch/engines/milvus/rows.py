@@ -23,6 +23,9 @@ _CONTENT = (*FIELDS, "norm", "folders", "labels", "said")
 LONGEST_TEXT = 65_535
 LONGEST_PATH = 8_192
 MOST_FOLDERS = 4_096
+# No column is nullable, which servers before 2.5 do not know: what is not known is "", or degrees that there are not.
+NO_DEGREES = 999.0
+_DEGREES = ("latitude", "longitude")
 
 
 def row_of(photo: PortablePhoto, said: Sequence[Said]) -> Row:
@@ -33,8 +36,8 @@ def row_of(photo: PortablePhoto, said: Sequence[Said]) -> Row:
         "id": photo.id,
         "vector": photo.row.astype(np.float32),
         "norm": float(np.float32(photo.norm)),
-        **{name: getattr(facts, name) for name in FACTS},
-        "camera_lower": ascii_lower(facts.camera) if facts.camera else None,
+        **{name: _column(name, getattr(facts, name)) for name in FACTS},
+        "camera_lower": ascii_lower(facts.camera or ""),
         "folders": _folders(photo),
         "labels": sorted(
             {f"{each.head}/" for each in said if not each.by_person}
@@ -51,12 +54,18 @@ def row_of(photo: PortablePhoto, said: Sequence[Said]) -> Row:
 
 def checksum(row: Row) -> str:
     """Return a hash of all that a row says, the same before and after its way through Milvus."""
-    told = {name: row[name] if not isinstance(row[name], float) else repr(row[name]) for name in _CONTENT}
+    content = {name: row[name] for name in _CONTENT} | facts_of(row)
+    told = {name: repr(value) if isinstance(value, float) else value for name, value in content.items()}
     told["norm"] = repr(float(np.float32(row["norm"])))
     told["folders"], told["labels"] = list(row["folders"]), list(row["labels"])
     digest = hashlib.blake2b(json.dumps(told, sort_keys=True).encode(), digest_size=16)
     digest.update(np.asarray(row["vector"], "<f4").tobytes())
     return digest.hexdigest()
+
+
+def facts_of(row: Row) -> dict[str, Any]:
+    """Return the facts that a row tells, None for what is not known (NULL too, as in collections made earlier)."""
+    return {name: None if row.get(name) in ("", NO_DEGREES) else row.get(name) for name in FACTS}
 
 
 def ascii_lower(text: str) -> str:
@@ -73,6 +82,12 @@ def quoted(text: str) -> str:
     """A text as a literal of Milvus's expressions."""
     escapes = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
     return '"' + "".join(escapes.get(character, character) for character in text) + '"'
+
+
+def _column(name: str, value: Any) -> Any:  # noqa: ANN401 - a fact
+    if value is None:
+        return NO_DEGREES if name in _DEGREES else ""
+    return value
 
 
 def _folders(photo: PortablePhoto) -> list[str]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from vitsearch.engines.milvus.collection import MOST_ROWS, MilvusCollection
 from vitsearch.engines.milvus.filters import check, expression, fits
-from vitsearch.engines.milvus.rows import FACTS, FIELDS, quoted
+from vitsearch.engines.milvus.rows import FIELDS, facts_of, quoted
 from vitsearch.neighbours.reference_sample import REFERENCE_SAMPLE, Background
 from vitsearch.records import Match, PhotoFacts, SearchResult
 from vitsearch.searching.matches import as_match, distinct, placed
@@ -85,6 +85,16 @@ class MilvusSearch(MilvusCollection):
             matches.append(as_match(photo, -negative, 100.0 * (asked - at_least) / max(1, asked)))
         return SearchResult((label,), self.searched_space.model, tuple(matches))
 
+    def _cameras(self) -> set[str]:
+        """The cameras that the collection's photos were taken with, in small letters."""
+        known: set[str] = set()
+        while True:
+            others = f" and camera_lower not in [{', '.join(map(quoted, sorted(known)))}]" if known else ""
+            rows = self.rows(f'camera_lower != ""{others}', ["camera_lower"])
+            known.update(row["camera_lower"] for row in rows)
+            if len(rows) < MOST_ROWS:
+                return known
+
     def _background(self, query: Vector, own: Sequence[bytes]) -> Background:
         """How the library's fixed random sample, the photos with the smallest hashes, scores against a query."""
         count = max(1, self.count())
@@ -99,7 +109,7 @@ class MilvusSearch(MilvusCollection):
     def _nearest_present(
         self, query: Vector, own: Sequence[bytes], options: MatchOptions, offline: Collection[Path]
     ) -> list[tuple[PhotoRow, float]]:
-        conditions = expression(options.criteria)
+        conditions = expression(options.criteria, self._cameras)
         if own:
             conditions.append(f"photo not in [{', '.join(quoted(photo_hash.hex()) for photo_hash in own)}]")
         fields = [*FIELDS, "vector"] if options.distinct else list(FIELDS)
@@ -122,7 +132,7 @@ class MilvusSearch(MilvusCollection):
 
 
 def _photo(row: Row, offline: Collection[Path]) -> PhotoRow:
-    facts = PhotoFacts(**{name: row.get(name) for name in FACTS})  # type: ignore[arg-type]
+    facts = PhotoFacts(**facts_of(row))
     paths = [
         Path(os.path.join(root, path))  # noqa: PTH118 - a root may be a URL or of another system
         for root, path in json.loads(row["files"])
