@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--to", "target", required=True, metavar="TARGET", help="A .parquet file, or milvus://…")
+@click.option(
+    "--to",
+    "target",
+    required=True,
+    metavar="TARGET",
+    help="A .parquet file, or milvus://… or the address of another engine.",
+)
 @click.option(
     "--in", "folders", multiple=True, type=click.Path(), metavar="FOLDER", help="Only photos below FOLDER."
 )
@@ -62,29 +68,28 @@ def export(
       vitsearch export --to milvus://cluster:19530/photos
       vitsearch export --to milvus:///home/ann/photos.db
     """
-    if target.startswith("milvus"):
-        _export_milvus(session, target, token, folders, as_json=as_json)
+    if "://" in target:
+        _export_to_engine(session, target, token, folders, as_json=as_json)
     elif target.endswith(".parquet"):
         _export_parquet(session, target, folders, shards, precision, force=force, as_json=as_json)
     else:
         raise click.UsageError(
-            f"{target!r} is neither a file name that ends in .parquet nor a milvus:// address"
+            f"{target!r} is neither a file name that ends in .parquet nor an address such as milvus://…"
         )
 
 
-def _export_milvus(
+def _export_to_engine(
     session: Session, target: str, token: str | None, folders: tuple[str, ...], *, as_json: bool
 ) -> None:
-    from vitsearch.engines.milvus.address import Address
-    from vitsearch.engines.milvus.collection import MilvusCollection
-    from vitsearch.engines.milvus.export import export_milvus
+    from vitsearch.engines.finding import engine_for
     from vitsearch.engines.portable import Selection
 
-    address = Address.parse(target, token=token)
+    engine = engine_for(target)
     with session.open() as library, counting_bar("comparing", quiet=as_json) as on_progress:
         selection = Selection.of(library, folders)
-        with MilvusCollection(address) as collection:
-            report = export_milvus(library, selection, collection, whole=not folders, on_progress=on_progress)
+        report = engine.export(
+            target, library, selection, whole=not folders, token=token, on_progress=on_progress
+        )
     if as_json:
         print_json(report)
         return

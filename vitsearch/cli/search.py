@@ -21,6 +21,7 @@ from vitsearch.cli.session import (
     pass_session,
     store_token_option,
 )
+from vitsearch.errors import StoreError
 from vitsearch.paths import is_url
 from vitsearch.searching.terms import Weighted, parse_term
 
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vitsearch.backbones.devices import Device
-    from vitsearch.engines.milvus.search import MilvusSearch
     from vitsearch.library import Library
     from vitsearch.records import SearchResult
+    from vitsearch.searching.store import SearchStore
     from vitsearch.storage.filters import Filter
 
 
@@ -73,9 +74,7 @@ class CropBox(click.ParamType[tuple[int, int, int, int]]):
     "--only-matches", is_flag=True, help="Leave out what does not stand out from the rest of the library."
 )
 @click.option("--exact", is_flag=True, help="Compare with every photo, also in a very large library.")
-@click.option(
-    "--store", metavar="ADDRESS", help="Ask a Milvus collection, as `export --to milvus://…` fills it."
-)
+@click.option("--store", metavar="ADDRESS", help="Ask an engine, as `export --to milvus://…` fills it.")
 @store_token_option
 @click.option(
     "--sheet", type=click.Path(dir_okay=False), metavar="FILE", help="Draw a contact sheet (.png or .jpg)."
@@ -191,7 +190,7 @@ def search(
 
 def _why_nothing(
     library: Library,
-    store: MilvusSearch | None,
+    store: SearchStore | None,
     where: Filter,
     label: str | None,
     include_self: bool,
@@ -220,9 +219,13 @@ def _opened(term: Weighted) -> Weighted:
 
 
 def _search_label(
-    library: Library, store: MilvusSearch | None, label: str, head: str, *, k: int, criteria: Filter
+    library: Library, store: SearchStore | None, label: str, head: str, *, k: int, criteria: Filter
 ) -> SearchResult:
     if store is not None:
+        from vitsearch.engines.engine import LabelStore
+
+        if not isinstance(store, LabelStore):
+            raise StoreError("this store does not answer labels: ask the library, without --store")
         return store.find_label(head, label, k=k, criteria=criteria, offline=library.offline_roots())
     from vitsearch.heads.labelling import Labeller
     from vitsearch.heads.store import HeadShelf
@@ -231,10 +234,9 @@ def _search_label(
     return labeller.search(label, k=k, criteria=criteria, notice=lambda line: say(line, err=True))
 
 
-def _store(address: str | None, token: str | None) -> AbstractContextManager[MilvusSearch | None]:
+def _store(address: str | None, token: str | None) -> AbstractContextManager[SearchStore | None]:
     if address is None:
         return nullcontext()
-    from vitsearch.engines.milvus.address import Address
-    from vitsearch.engines.milvus.search import MilvusSearch
+    from vitsearch.engines.finding import engine_for
 
-    return MilvusSearch(Address.parse(address, token=token))
+    return engine_for(address).open(address, token=token)

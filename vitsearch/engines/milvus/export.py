@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from vitsearch.engines.engine import StoreReport
 from vitsearch.engines.milvus.collection import MOST_ROWS
 from vitsearch.engines.milvus.rows import checksum, row_of
 from vitsearch.errors import StoreError
@@ -31,19 +32,6 @@ _ROWS_AT_ONCE = 1000
 _ALL = 1 << 32
 # Of each range that changed, so many rows are read back whole.
 _READ_BACK = 32
-
-
-@dataclass(frozen=True, slots=True)
-class StoreReport:
-    """What an export to an engine did; `photos` is how many the collection holds of this selection now."""
-
-    to: str
-    photos: int
-    written: int
-    removed: int
-    unchanged: int
-    model: str
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
