@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo screenshots format test test-browser test-timing test-all test-ray test-milvus test-gpu fuzz crash check weights clean
+.PHONY: demo screenshots format test test-browser test-timing test-all test-ray test-milvus test-gpu acceptance fuzz crash check weights clean
 
 demo: .venv/installed
 	$(BIN)/vitsearch --library demo/library index sample_images
@@ -17,7 +17,7 @@ screenshots: .venv/installed weights
 # All tests but those in a browser, or some: make test T=tests/searching
 T ?= tests --ignore tests/browser
 JOBS ?= 2
-QUICK := -m "not timing and not slow and not fuzz and not crash and not ray and not milvus_server"
+QUICK := -m "not timing and not slow and not fuzz and not crash and not ray and not milvus_server and not acceptance"
 test: .venv/installed weights
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal $(QUICK) $(T)
 
@@ -30,7 +30,11 @@ test-timing: .venv/installed
 	$(BIN)/python -m pytest -q -m timing
 
 test-all: .venv/installed weights
-	$(BIN)/python -m pytest -q -m "not fuzz and not crash and not ray and not milvus_server"
+	$(BIN)/python -m pytest -q -m "not fuzz and not crash and not ray and not milvus_server and not acceptance"
+
+# Every command and the page's flows on a library of 2,500 files, in at most eight minutes on two cores.
+acceptance: .venv/installed weights
+	$(BIN)/python -m pytest -q -m acceptance --durations=15 tests/acceptance
 
 # 20,000 damaged photos and 10,000 damaged libraries, with figures of what became of them.
 fuzz: .venv/installed
