@@ -6,7 +6,6 @@ import os
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -250,8 +249,14 @@ def test_a_page_that_cannot_be_written_is_one_clear_line(tmp_path, paths):
         assert str(caught.value) == f"cannot write the page {tmp_path / name}: {reason}"
 
 
-def test_sheet_and_page_overwrite_what_was_there(tmp_path, paths):
+def test_sheet_and_page_replace_what_they_wrote_and_nothing_else(tmp_path, paths):
     for name, write in (("sheet.png", write_contact_sheet), ("page.html", write_result_page)):
-        (tmp_path / name).write_bytes(b"x" * 10_000_000)
-        write(found(paths), [], Path(tmp_path / name))
-        assert (tmp_path / name).stat().st_size < 1_000_000
+        write(found(paths), [], tmp_path / name)
+        first = (tmp_path / name).read_bytes()
+        write(found(paths[:1]), [], tmp_path / name)
+        assert (tmp_path / name).read_bytes() not in (first, b"")
+        theirs = tmp_path / f"theirs-{name}"
+        theirs.write_bytes(b"x" * 1000)
+        with pytest.raises(VitsearchError, match="vitsearch did not write"):
+            write(found(paths), [], theirs)
+        assert theirs.read_bytes() == b"x" * 1000
