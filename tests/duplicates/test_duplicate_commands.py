@@ -15,6 +15,8 @@ from PIL import Image
 
 from vitsearch.cli import cli
 from vitsearch.duplicates.calibrate.edits import EDITS
+from vitsearch.duplicates.cleanup.applying import apply_plan
+from vitsearch.duplicates.cleanup.plans import read_plan
 from vitsearch.duplicates.have import compare_folder
 from vitsearch.errors import BadQuery, OutputError, UnreadablePhoto
 from vitsearch.storage.write_lock import photos_lease
@@ -188,6 +190,55 @@ def test_sidecars_that_the_kept_file_lacks_are_put_beside_it(library, photos, ca
     }
     call("undo", plan)
     assert state(photos) == before
+
+
+def test_a_sidecar_of_a_photo_or_raw_file_that_stays_is_left_to_it(library, photos, call, tmp_path):
+    with Image.open(SAMPLES / "nature" / "bee-1.jpg") as image:
+        image.reduce(4).save(photos / "sub" / "cat.png")  # another picture of the same name
+    for name, content in {
+        "sub/cat.xmp": b"of the bee",
+        "sub/cat.jpg.json": b"of the cat",
+        "cat.nef": b"raw",
+        "small.nef": b"another raw file",
+        "small.xmp": b"how that is developed",
+    }.items():
+        (photos / name).write_bytes(content)
+    before = state(photos)
+    library.index([photos])
+    plan = tmp_path / "plan.json"
+    call("duplicates", "find", "--plan", plan)
+    (group,) = json.loads(plan.read_text())["groups"]
+    assert [Path(move["path"]).name for move in group["sidecars_that_move"]] == ["cat.jpg.json"]
+    call("apply", plan)
+    left = {name for name in state(photos) if "vitsearch-trash" not in name}
+    assert {"sub/cat.png", "sub/cat.xmp", "small.nef", "small.xmp"} <= left
+    call("undo", plan)
+    assert state(photos) == before
+
+
+def test_a_sidecar_stays_beside_a_photo_that_is_left_alone(library, photos, call, tmp_path):
+    (photos / "sub/cat.xmp").write_bytes(b"keywords")
+    library.index([photos])
+    plan = tmp_path / "plan.json"
+    call("duplicates", "find", "--plan", plan)
+
+    def edit(outcome):
+        """Save the other copy anew, when its turn comes."""
+        if outcome.path.name == "small.jpg":
+            (photos / "sub/cat.jpg").write_bytes(b"edited meanwhile")
+
+    outcomes = {one.path: one for one in apply_plan(plan, on_outcome=edit)}
+    assert not outcomes[photos / "sub/cat.jpg"].done
+    assert not outcomes[photos / "sub/cat.xmp"].done
+    assert (photos / "sub/cat.xmp").read_bytes() == b"keywords"
+
+
+@pytest.mark.parametrize("action", ["trash", "hardlink"])
+def test_a_plan_may_have_a_group_whose_files_were_taken_out(tmp_path, action):
+    plan = tmp_path / "plan.json"
+    group = {"keep": None, "files": []}
+    plan.write_text(json.dumps({"version": 1, "action": action, "roots": [str(tmp_path)], "groups": [group]}))
+    assert read_plan(plan).groups[0].files == ()
 
 
 def test_a_sidecar_never_replaces_one_that_has_come_since(library, photos, call, tmp_path):

@@ -340,6 +340,20 @@ def test_a_photo_edited_in_place_of_a_link_survives_undo(photos):
     assert (photos / TRASH / "copy.jpg").read_bytes() == b"one" * 10_000
 
 
+def test_a_stranger_in_the_place_of_a_photo_that_left_the_trash_is_not_said_to_be_put_back(photos):
+    plan = plan_for(photos, "trash")
+    apply_plan(plan)
+    (photos / TRASH / "copy.jpg").unlink()
+    (photos / "copy.jpg").write_bytes(b"another photo")
+    for _ in range(2):
+        told = {outcome.path.name: outcome for outcome in undo_plan(plan) if not outcome.done}
+        assert told["copy.jpg"].text.startswith("another file is in its place now, and it is no longer at ")
+    (photos / "copy.jpg").write_bytes(b"one" * 10_000)  # a person has put it back
+    assert [outcome.text for outcome in undo_plan(plan) if outcome.path.name == "copy.jpg"] == [
+        "it was put back before"
+    ]
+
+
 def test_a_place_that_cannot_be_written_costs_only_its_own_files(photos, tmp_path):
     (tmp_path / "moved").mkdir()
     (tmp_path / "moved/sub").write_bytes(b"a file where a folder should be")

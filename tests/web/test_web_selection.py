@@ -9,6 +9,8 @@ import pytest
 from conftest import SAMPLES, MeanColour
 from web_client import web_client
 
+from vitsearch.duplicates.cleanup.plans import PlannedFile, PlannedGroup, content_hash, plan_for
+from vitsearch.heads.head import Labelling, LabelProbability
 from vitsearch.heads.store import HeadShelf
 from vitsearch.library import Library
 
@@ -94,6 +96,36 @@ def test_a_label_is_added_to_some_photos_and_taken_from_others(client):
     assert missing.status_code == 404
 
 
+def test_a_label_more_takes_none_away_that_a_photo_was_given_as_an_example(client, place):
+    with Library.open(place / "library", backbone=MeanColour()) as library:
+        shelf = HeadShelf(library)
+        photos = sorted(shelf.tables.examples("kinds"))
+        labels = [("beach", "sunset"), ("beach",), ("sunset",), ()]
+        given = {photo: labels[at % 4] for at, photo in enumerate(photos)}
+        shelf.train("places", photos=given, multi=True)
+    both, neither = photos[0], photos[2]
+    order = {"head": "places", "label": "dog", "has": True}
+    assert post(client, "labels", photos=[both], **order) == {"changed": 1}
+    order = {"head": "places", "label": "sunset", "has": False}
+    assert post(client, "labels", photos=[neither], **order) == {"changed": 1}
+    with Library.open(place / "library", backbone=MeanColour()) as library:
+        learnt = HeadShelf(library).tables.examples("places")
+    assert set(learnt[both]) == {"beach", "sunset", "dog"}
+    assert learnt[neither] == ()
+
+
+def test_a_guess_that_a_person_confirms_is_a_persons_word(client, place):
+    with Library.open(place / "library", backbone=MeanColour()) as library:
+        shelf = HeadShelf(library)
+        label, photo = "nature", ids(client)["bee-1.jpg"]
+        shelf.tables.replace_examples("kinds", {})  # as if the head had not learnt from that photo
+        guess = Labelling((LabelProbability(label, 0.6),), abstained=False)
+        shelf.tables.put_labels("kinds", shelf.get("kinds").version, [(photo, guess)])
+    assert post(client, "labels", photos=[photo], head="kinds", label=label, has=True) == {"changed": 1}
+    with Library.open(place / "library", backbone=MeanColour()) as library:
+        assert HeadShelf(library).tables.examples("kinds", only_corrected=True)[photo] == (label,)
+
+
 def test_photos_are_copied_into_a_folder_and_nothing_there_is_written_over(client, place):
     known = ids(client)
     target = place / "chosen"
@@ -163,6 +195,41 @@ def test_a_plan_of_chosen_photos_is_not_carried_out_once_one_of_them_has_changed
     answer = client.post(f"/api/plans/{plan['id']}/apply")
     assert answer.status_code == 409
     assert (place / "photos/animals/cat-2.jpg").exists()
+
+
+def test_a_file_that_holds_another_photo_than_was_seen_is_not_planned(client, place):
+    known = ids(client)
+    castle = place / "photos/nature/bee-1.jpg"
+    shutil.copy(
+        SAMPLES / "travel/castle-1.jpg", castle
+    )  # it comes under the name of a photo that was indexed
+    answer = client.post("/api/selection/plan", json={"photos": [known["bee-1.jpg"]]})
+    assert answer.status_code == 409
+    assert "has changed since it was indexed" in answer.json()["error"]
+    assert client.get("/api/plans").json()["plans"] == []
+
+
+def test_a_plan_whose_sidecars_moved_too_was_applied(client, place):
+    kept, copy = place / "photos/animals/cat-1.jpg", place / "photos/other/cat-1.jpg"
+    copy.with_suffix(".xmp").write_bytes(b"keywords")
+    content = content_hash(kept)
+    group = PlannedGroup(PlannedFile(kept, content), (PlannedFile(copy, content),), "exact")
+    plans = client.app.state.server.plans
+    name = plans.add(plan_for([group], "trash", roots=[place / "photos"]))
+    assert client.post(f"/api/plans/{name}/apply").json()["state"] == "applied"
+    assert kept.with_suffix(".xmp").read_bytes() == b"keywords"
+    assert client.post(f"/api/plans/{name}/undo").json()["state"] == "undone"
+
+
+@pytest.mark.parametrize("inside", [".vitsearch/thumbnails", ".vitsearch/new", "heads"])
+def test_no_photos_are_copied_into_what_a_library_keeps(client, place, inside):
+    folder = place / "library" / inside
+    before = set(folder.iterdir()) if folder.exists() else None
+    order = {"photos": [ids(client)["bee-1.jpg"]], "folder": str(folder)}
+    answer = client.post("/api/selection/copies", json=order)
+    assert answer.status_code == 400
+    assert "belongs to a library" in answer.json()["error"]
+    assert before == (set(folder.iterdir()) if folder.exists() else None)
 
 
 @pytest.mark.parametrize("what", ["favourites", "labels-of", "labels", "copies", "archives", "plan"])

@@ -488,6 +488,16 @@ class Catalog(RemovalTables):
             for photo, *facts in rows_in(self.database, sql, ids)
         }
 
+    def file_hashes(self, ids: Sequence[int] | Ids) -> dict[Path, bytes]:
+        """Return the present files of photos, offline roots left out, and the hash of what each held when indexed."""
+        online = {root.id: root.path for root in self.roots() if not root.is_offline()}
+        sql = "SELECT root, path, file_hash FROM files WHERE missing = 0 AND photo IN (?*) ORDER BY id"
+        return {
+            online[root] / value_to_path(path): file_hash
+            for root, path, file_hash in rows_in(self.database, sql, ids)
+            if root in online
+        }
+
     def is_indexed(self, path: Path) -> bool:
         """Whether a walk has found a file at this absolute path, by this name or the one behind its links."""
         for root in self.roots():

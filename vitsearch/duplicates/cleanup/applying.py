@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from vitsearch.duplicates.cleanup.attributes import attributes_of, may_give_back
 from vitsearch.duplicates.cleanup.journal import Journal, Step, check_journal, check_target
-from vitsearch.duplicates.cleanup.plans import read_plan, real_place
+from vitsearch.duplicates.cleanup.plans import PlannedFile, read_plan, real_place
 from vitsearch.duplicates.cleanup.renaming import discard
 from vitsearch.duplicates.cleanup.safe_move import finish, held, move, recover, settle
 from vitsearch.duplicates.cleanup.trash import (
@@ -31,7 +31,7 @@ from vitsearch.paths import identity
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from vitsearch.duplicates.cleanup.plans import Plan, PlannedFile, PlannedGroup
+    from vitsearch.duplicates.cleanup.plans import Plan, PlannedGroup
     from vitsearch.duplicates.cleanup.safe_move import HeldFile
 
 
@@ -94,9 +94,14 @@ def apply_plan(
         )
         outcomes = []
         for group in plan.groups:
+            stayed: set[Path] = set()
             for file in group.leaving:
-                outcomes.append(_apply(plan, group, file, journal, kept))
-                on_outcome(outcomes[-1])
+                outcome = _sidecar_left_alone(file, stayed, journal)
+                outcome = outcome or _apply(plan, group, file, journal, kept)
+                if not outcome.done:
+                    stayed.add(file.path)
+                outcomes.append(outcome)
+                on_outcome(outcome)
     return outcomes
 
 
@@ -195,6 +200,19 @@ def _apply(
     except (OSError, FileDisturbed) as error:
         return _left_alone(file, error, journal)
     return _done(step)
+
+
+def _sidecar_left_alone(file: PlannedFile, stayed: set[Path], journal: Journal) -> Outcome | None:
+    """Leave a sidecar beside its photo, where that was left alone."""
+    step = journal.steps.get(file.path)
+    if file.to is None or (step is not None and step.state != "undone"):
+        return None
+    name = file.path.stem.casefold()
+    for photo in stayed:
+        names = (photo.stem.casefold(), photo.name.casefold())
+        if photo.parent == file.path.parent and name in names:
+            return Outcome(file.path, done=False, text=f"left alone: so was its photo, {photo.name}")
+    return None
 
 
 @contextmanager
@@ -354,6 +372,9 @@ def _undone_without_a_move(step: Step, journal: Journal) -> Outcome:
     if not os.path.lexists(step.path):
         # Its drive may be away: another undo finds it when it is back.
         return Outcome(step.path, done=False, text=f"it is neither here nor at {step.target}")
+    if step.state == "done" and _difference(PlannedFile(step.path, step.file_hash)) is not None:
+        text = f"another file is in its place now, and it is no longer at {step.target}"
+        return Outcome(step.path, done=False, text=text)
     _forget(step)
     journal.note(step, "undone")
     text = "it was never moved" if step.state == "begun" else "it was put back before"

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from blake3 import blake3
 
-from vitsearch.duplicates.group.sidecars import Sidecars, lacking_sidecars, same_sidecars
+from vitsearch.duplicates.group.sidecars import NOTES, Sidecars, lacking_sidecars, same_sidecars
 from vitsearch.duplicates.tiers import COPIES, TIERS
 from vitsearch.errors import OutputError, PlanError
 from vitsearch.paths import real_path
 from vitsearch.storage.outputs import Output
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from vitsearch.duplicates.group.grouping import DuplicateGroup
 
@@ -155,8 +155,8 @@ def plan_for(
             )
     sidecars = Sidecars()
     if action in ("trash", "move"):
-        with_them = [with_it for group in planned for with_it in _sidecars(group, sidecars)]
-        gone = {file.path for group in with_them for file in group.files}
+        gone = {file.path for group in planned for file in group.files}
+        with_them = [with_it for group in planned for with_it in _sidecars(group, sidecars, gone)]
         planned = [_moving_sidecars(group, sidecars, gone) for group in planned]
         gone |= {file.path for group in planned for file in group.moves}
         planned = [_naming_sidecars(group, sidecars, gone) for group in planned] + with_them
@@ -166,7 +166,7 @@ def plan_for(
 
 
 def plan_to_remove(
-    files: Sequence[Path],
+    files: Mapping[Path, str],
     action: Action,
     *,
     roots: Sequence[Path],
@@ -174,20 +174,26 @@ def plan_to_remove(
 ) -> Plan:
     """Plan to move away files that a person chose, with no file kept in their stead; `trash` and `move` only.
 
+    `files`: each with the BLAKE3 of what it held when it was indexed, in hex: what a person has seen of it.
     Sidecars stay where they are, and are named in the plan.
 
     Raises:
-        PlanError: a file cannot be read or lies outside of the roots, or `move` has no destination.
+        PlanError: a file cannot be read, holds something else or lies outside of the roots, or `move` has no
+            destination.
 
     """
     groups = []
     sidecars = Sidecars()
     gone = set(files)
-    for path in files:
+    for path, known in files.items():
         try:
             content = content_hash(path)
         except OSError as error:
             raise PlanError(f"cannot read {path}: {error.strerror or error}") from error
+        if content != known:
+            raise PlanError(
+                f"{path} has changed since it was indexed: run `vitsearch index`, and choose again"
+            )
         left = tuple(sorted(one for one in sidecars.all_of(path) if one not in gone))
         groups.append(
             PlannedGroup(None, (PlannedFile(path, content),), "chosen", 1.0, "chosen by hand", left)
@@ -283,7 +289,8 @@ def check_plan(plan: Plan) -> None:
             raise PlanError(f"the plan names {folder}, which is not an absolute path: nothing was done")
     seen: set[Path] = set()
     for group in plan.groups:
-        if group.keep is None and plan.action not in ("trash", "move"):
+        # Of a group whose files a person has taken out, nothing is left to do.
+        if group.keep is None and group.files and plan.action not in ("trash", "move"):
             raise PlanError(
                 f"{group.files[0].path} has no kept file that a link could stand for: use trash or move"
             )
@@ -316,6 +323,9 @@ def _moving_sidecars(group: PlannedGroup, sidecars: Sidecars, gone: set[Path]) -
         for sidecar, target in lacking_sidecars(group.keep.path, file.path, sidecars):
             if sidecar in gone or target in moves or os.path.lexists(target):
                 continue
+            # A photo of its name that stays, or the raw file that it is about, must not lose it.
+            if sidecars.belongs_to_another(sidecar, gone):
+                continue
             try:
                 moves[target] = PlannedFile(sidecar, content_hash(sidecar), target)
             except OSError:
@@ -331,19 +341,25 @@ def _naming_sidecars(group: PlannedGroup, sidecars: Sidecars, gone: set[Path]) -
     return replace(group, sidecars=tuple(sorted(left)))
 
 
-def _sidecars(group: PlannedGroup, sidecars: Sidecars) -> Iterator[PlannedGroup]:
+def _sidecars(group: PlannedGroup, sidecars: Sidecars, gone: set[Path]) -> Iterator[PlannedGroup]:
+    """The sidecars that go with their photos, which are `gone` from then on."""
     if group.keep is None:
         return
     twins: dict[Path, list[Path]] = {}
     for file in group.files:
         for twin, other in same_sidecars(group.keep.path, file.path, sidecars):
             twins.setdefault(twin, []).append(other)
-    for twin, others in twins.items():
+    for twin, others in sorted(twins.items(), key=lambda pair: pair[0].suffix.casefold() in NOTES):
         try:
             content = content_hash(twin)
-            same = [other for other in others if content_hash(other) == content]
+            same = [
+                other
+                for other in others
+                if content_hash(other) == content and not sidecars.belongs_to_another(other, gone)
+            ]
         except OSError:
             continue
+        gone.update(same)
         if same:
             yield PlannedGroup(
                 PlannedFile(twin, content),

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from vitsearch.photos.formats import RAW_EXTENSIONS
+from vitsearch.photos.formats import EXTENSIONS, RAW_EXTENSIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from pathlib import Path
 
 VIDEO = frozenset((".mov", ".mp4"))
@@ -25,6 +25,7 @@ class Sidecars:
 
     def __init__(self) -> None:
         self._folders: dict[Path, dict[str, list[Path]]] = {}
+        self._pictures: dict[Path, dict[str, list[Path]]] = {}
 
     def of(self, path: Path) -> tuple[Path, ...]:
         """The sidecars of a photo, sorted; none where its folder cannot be listed, and none of a raw file."""
@@ -44,12 +45,28 @@ class Sidecars:
         )
         return tuple(sorted({*self.of(path), *notes}))
 
+    def belongs_to_another(self, sidecar: Path, gone: Collection[Path]) -> bool:
+        """Whether a photo, or a raw file for its notes, that does not go may be what a sidecar belongs to."""
+        self._listed(sidecar.parent)
+        pictures = self._pictures[sidecar.parent]
+        is_raw = sidecar.suffix.casefold() in RAW_EXTENSIONS
+        is_note = sidecar.suffix.casefold() in NOTES
+        return any(
+            picture not in gone
+            for picture in pictures.get(sidecar.stem.casefold(), [])
+            if picture != sidecar
+            and not (picture.suffix.casefold() in RAW_EXTENSIONS and (is_raw or not is_note))
+        )
+
     def _listed(self, folder: Path) -> dict[str, list[Path]]:
         known = self._folders.get(folder)
         if known is None:
             known = defaultdict(list)
+            pictures: dict[str, list[Path]] = defaultdict(list)
             try:
                 for file in sorted(folder.iterdir()):
+                    if file.suffix.casefold() in EXTENSIONS | RAW_EXTENSIONS:
+                        pictures[file.stem.casefold()].append(file)
                     if (
                         file.suffix.casefold() in RAW_EXTENSIONS | VIDEO | NOTES
                         and file.is_file()
@@ -59,6 +76,7 @@ class Sidecars:
             except OSError:
                 known.clear()
             self._folders[folder] = known
+            self._pictures[folder] = pictures
         return known
 
 
@@ -82,7 +100,8 @@ def lacking_sidecars(keep: Path, other: Path, sidecars: Sidecars) -> Iterable[tu
     """The sidecars of a copy of whose kind the kept file has none, each with the name that it would have beside it."""
     kept = {_kind(file, keep) for file in sidecars.all_of(keep)}
     beside_keep = {*sidecars.all_of(keep)}
-    for file in sidecars.all_of(other):
+    # Raw files first: whether the notes on one go depends on whether it does.
+    for file in sorted(sidecars.all_of(other), key=lambda file: file.suffix.casefold() in NOTES):
         kind = _kind(file, other)
         if kind not in kept and file not in beside_keep:
             name = keep.name if kind.endswith("+") else keep.stem

@@ -136,11 +136,13 @@ def label(server: Served, order: Annotated[LabelOrder, Body()]) -> Response:
         exclusive = shelf.get(order.head).kind == "softmax"
         rows = library.catalog.photos(order.photos)
         known = _known_labels(library, order.head, [photo for photo in order.photos if photo in rows])
+        said = shelf.tables.examples(order.head)
         changed = 0
         for photo, labels in known.items():
             others = tuple(each for each in labels if each != name)
             wanted = ((name,) if exclusive else (*others, name)) if order.has else others
-            if wanted != labels:
+            # What the head has only guessed becomes a person's word where a person confirms it.
+            if set(wanted) != set(labels) or (order.has and photo not in said):
                 shelf.correct_photo(order.head, photo, wanted)
                 changed += 1
     return Answer(ChangedPhotos(changed))
@@ -177,10 +179,11 @@ def plan(server: Served, order: Annotated[RemovalOrder, Body()]) -> Response:
     """Plan to move all files of these photos away. No file is touched before the plan is carried out."""
     with server.readers.library() as library:
         roots = tuple(filterfalse(is_offline, (root.path for root in library.catalog.roots())))
+        hashes = library.catalog.file_hashes(order.photos)
     destination = Path(order.destination) if order.destination and "\0" not in order.destination else None
-    made = plan_to_remove(
-        _files(server, order.photos, every_place=True), order.action, roots=roots, destination=destination
-    )
+    # A file that came since is not what a person has seen: it has no hash here, and is refused.
+    files = {path: hashes.get(path, b"").hex() for path in _files(server, order.photos, every_place=True)}
+    made = plan_to_remove(files, order.action, roots=roots, destination=destination)
     return Answer(server.plans.describe(server.plans.add(made)), status_code=201)
 
 
@@ -198,9 +201,9 @@ def _heads(library: Library) -> list[str]:
 
 
 def _known_labels(library: Library, head: str, photos: list[int]) -> dict[int, tuple[str, ...]]:
-    """What a person said of each photo, or else what the head did when it was asked."""
+    """What a person said of each photo, as a correction or an example, or else what the head did when asked."""
     shelf = HeadShelf(library)
-    said = shelf.tables.examples(head, only_corrected=True)
+    said = shelf.tables.examples(head)
     given: dict[int, list[str]] = {}
     for name, ids in shelf.tables.given(head, shelf.get(head).version).items():
         for photo in ids:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from vitsearch.errors import LibraryError
+from vitsearch.storage.outputs import belongs_to_library
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,9 +42,11 @@ def put_into(
     """Copy files into a folder, with their times, or leave links to them there. Equal names get numbers.
 
     Raises:
-        LibraryError: the folder cannot be made.
+        LibraryError: the folder cannot be made, or belongs to a library, which clears its own up.
 
     """
+    if belongs_to_library(folder / "photo"):
+        raise LibraryError(f"{folder} belongs to a library: choose another folder")
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:

@@ -131,7 +131,7 @@ class PlanStore:
             plan.action,
             plan.destination,
             created.isoformat(),
-            _state(list(steps.values()), len(files)),
+            _state(list(steps.values()), sum(len(group.leaving) for group in plan.groups)),
             sum(file.bytes for file in files),
             groups,
             _places(plan, files, steps),
