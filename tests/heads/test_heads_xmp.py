@@ -258,3 +258,16 @@ def test_a_rating_makes_a_sidecar_where_there_is_none(tmp_path):
     write_keywords(tmp_path / "a.jpg", ["cat"])
     assert read_xmp((tmp_path / "a.jpg.xmp").read_bytes()).first("xmp:Rating") == "5"
     assert read_keywords(tmp_path / "a.jpg") == ("cat",)
+
+
+def test_a_rating_is_found_beside_a_value_that_looks_like_one(tmp_path):
+    photo, sidecar = tmp_path / "a.jpg", tmp_path / "a.jpg.xmp"
+    photo.touch()
+    text = (
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        '<rdf:Description xmlns:xmp="http://ns.adobe.com/xap/1.0/" '
+        """xmp:Label="it said xmp:Rating='1' there" xmp:Rating="{}"/></rdf:RDF></x:xmpmeta>"""
+    )
+    sidecar.write_text(text.format(3))
+    assert write_rating(photo, 5)
+    assert sidecar.read_text() == text.format(5)

@@ -34,7 +34,7 @@ def export_favourites(library: Library) -> RatedFiles:
         for path in row.paths:
             try:
                 new = write_rating(path, STARS)
-            except HeadError as error:
+            except (HeadError, OSError) as error:  # a name with no room for `.xmp` too
                 failed.append(UnreadableFile(path, str(error)))
                 continue
             changed += new

@@ -43,6 +43,8 @@ _MOST_ELEMENTS = 100_000
 _DEEPEST = 200
 _START_TAG = re.compile(rb"<[^\s/>]+(?:\s+[^\s=]+\s*=\s*(?:\"[^\"]*\"|'[^']*'))*\s*(/?)>")
 
+_ATTRIBUTE = re.compile(rb"\s([^\s=]+)\s*=\s*(\"[^\"]*\"|'[^']*')")
+
 _EMPTY = f"""<?xpacket begin="\N{ZERO WIDTH NO-BREAK SPACE}" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/" x:xmptk="vitsearch">
  <rdf:RDF xmlns:rdf="{_RDF}">
@@ -290,12 +292,12 @@ def _rating_edits(root: _Element, content: bytes, path: Path, stars: str) -> lis
             prefix, value = element.attributes[_RATING]
             if value.strip() == stars:
                 return []
-            name = re.escape(f"{prefix}:{_RATING[1]}".encode())
-            found = re.compile(rb"\s" + name + rb"\s*=\s*(\"[^\"]*\"|'[^']*')").search(
-                content, element.start, element.inner
+            name = f"{prefix}:{_RATING[1]}".encode()
+            # One attribute after the other: the value of another one may look like it.
+            found = next(
+                one for one in _ATTRIBUTE.finditer(content, element.start, element.inner) if one[1] == name
             )
-            assert found is not None, "expat has read it there"
-            return [_Edit(found.start(1), found.end(1), f'"{stars}"'.encode())]
+            return [_Edit(found.start(2), found.end(2), f'"{stars}"'.encode())]
     parent = _description(root, path)
     rating = f'\n   <xmp:Rating xmlns:xmp="{_XMP}">{stars}</xmp:Rating>\n  '
     return [_insert(parent, rating, at=parent.close)]
