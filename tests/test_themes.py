@@ -7,6 +7,7 @@ import pytest
 from conftest import MeanColour
 from web_client import wait, web_client
 
+from vitsearch.doctor import upkeep
 from vitsearch.errors import LibraryMissing
 from vitsearch.library import Library
 from vitsearch.themes import find_themes, known_themes
@@ -68,6 +69,13 @@ def test_the_same_library_has_the_same_themes_also_when_they_are_read_again(libr
     for theme, read in zip(again.themes, known.themes, strict=True):
         assert theme.photos.tolist() == read.photos.tolist()
     assert (known.rest, known.contents) == (again.rest, again.contents)
+
+
+def test_nothing_of_a_photo_stays_in_the_themes_once_it_is_erased(library, photos):
+    find_themes(library)
+    upkeep.erase(library, [photos / "red-1.png"])
+    assert not library.layout.themes.exists()
+    assert known_themes(library) is None
 
 
 def test_photos_that_come_join_the_themes_that_are_there_and_a_new_kind_is_a_new_one(

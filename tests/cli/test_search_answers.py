@@ -14,6 +14,8 @@ from PIL import Image
 
 from scripts.terminal_screen import on_terminal
 from vitsearch.cli.nothing_found import why_nothing
+from vitsearch.cli.viewer import show_file
+from vitsearch.errors import VitsearchError
 from vitsearch.library import Library
 from vitsearch.storage.filters import ALL_PHOTOS
 
@@ -131,6 +133,13 @@ def viewer(folder, script):
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(program.stat().st_mode | stat.S_IEXEC)
     return {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+
+
+@pytest.mark.parametrize("named", ["https:/example.org/x.jpg", "--manual", "/none/there.jpg"])
+def test_what_is_no_file_is_given_to_no_viewer(monkeypatch, named):
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("a viewer was started"))
+    with pytest.raises(VitsearchError, match="no viewer could be started"):
+        show_file(Path(named))
 
 
 def test_the_best_match_is_opened(search, made):

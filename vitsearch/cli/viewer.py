@@ -25,6 +25,9 @@ def show_file(path: Path) -> None:
     refusal = VitsearchError(
         f"no viewer could be started for {path}: open it yourself, or draw the answer with --sheet or --html"
     )
+    # The answer of a store may name anything: an option, a URL.
+    if not (path.is_absolute() and path.is_file()):
+        raise refusal
     if sys.platform == "win32":
         import os
 

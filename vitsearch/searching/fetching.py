@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import socket
 import time
 import urllib.error
 import urllib.request
-from http.client import HTTPException
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from http.client import HTTPException, HTTPSConnection
+from threading import Timer
+from typing import TYPE_CHECKING, Any
 
 from vitsearch.errors import UnreadablePhoto
 
 if TYPE_CHECKING:
-    from http.client import HTTPMessage
+    from collections.abc import Callable
+    from http.client import HTTPMessage, HTTPResponse
     from typing import IO
 
 MOST_BYTES = 64 << 20
@@ -40,10 +44,44 @@ class _OnlyHttps(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
+class _Connection(HTTPSConnection):
+    """A connection whose socket is told of."""
+
+    told: Callable[[socket.socket], None]
+
+    def connect(self) -> None:
+        """Connect."""
+        super().connect()
+        self.told(self.sock)
+
+
+class _InTime(urllib.request.HTTPSHandler):
+    """Knows its sockets: headers, redirects and trailers come line by line for as long as a server likes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sockets: list[socket.socket] = []
+
+    def https_open(self, req: urllib.request.Request) -> HTTPResponse:
+        """Open."""
+
+        def connection(host: str, **options: Any) -> _Connection:  # noqa: ANN401 - HTTPSConnection's own
+            made = _Connection(host, **options)
+            made.told = self._sockets.append
+            return made
+
+        return self.do_open(connection, req)
+
+    def cut(self) -> None:
+        """End what is being received: whoever waits for it gets an error."""
+        for each in self._sockets:
+            with suppress(OSError):
+                socket.socket.shutdown(each, socket.SHUT_RDWR)
+
+
 # Not `build_opener`, which would open files and FTP too.
 _HANDLERS = (
     urllib.request.ProxyHandler,
-    urllib.request.HTTPSHandler,
     _OnlyHttps,
     urllib.request.HTTPErrorProcessor,
     urllib.request.HTTPDefaultErrorHandler,
@@ -64,6 +102,11 @@ def fetch(url: str, *, most: int = MOST_BYTES, seconds: float = _SECONDS) -> byt
     opener = urllib.request.OpenerDirector()
     for handler in _HANDLERS:
         opener.add_handler(handler())
+    in_time = _InTime()
+    opener.add_handler(in_time)
+    clock = Timer(seconds, in_time.cut)
+    clock.daemon = True
+    clock.start()
     try:
         request = urllib.request.Request(url, headers=_HEADERS)  # noqa: S310 - https, see above
         with opener.open(request, timeout=_SILENCE) as answer:
@@ -81,6 +124,12 @@ def fetch(url: str, *, most: int = MOST_BYTES, seconds: float = _SECONDS) -> byt
         reason = "it leads away from https" if away else f"the server says {error.code} {error.reason}"
         raise UnreadablePhoto(url, reason, passing=True) from error
     except (OSError, HTTPException, ValueError) as error:
+        if time.monotonic() > until:
+            raise UnreadablePhoto(url, f"it did not come within {seconds:.0f} s", passing=True) from error
         said = str(getattr(error, "reason", None) or error) or type(error).__name__
         raise UnreadablePhoto(url, said, passing=True) from error
+    finally:
+        clock.cancel()
+    if time.monotonic() > until:  # it was cut
+        raise UnreadablePhoto(url, f"it did not come within {seconds:.0f} s", passing=True)
     return b"".join(parts)
