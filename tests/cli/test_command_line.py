@@ -685,3 +685,13 @@ def test_pairs_that_were_told_apart_are_a_document_where_json_is_asked_for(progr
     said = program("duplicates", "--not-duplicates", red, "--not-duplicates", blue, "--json", library=library)
     (pair,) = json.loads(said.output)["told_apart"]
     assert sorted(pair["files"]) == sorted(map(str, (red, blue)))
+
+
+@pytest.mark.parametrize("group", [[], ["heads"], ["roots"], ["models"], ["favourites"]])
+def test_a_group_without_a_command_shows_its_help_line_by_line(group):
+    done = subprocess.run(
+        [sys.executable, "-m", "vitsearch", *group], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 2
+    assert "\\n" not in done.stderr
+    assert {"Options:", "Commands:"} <= set(done.stderr.splitlines())

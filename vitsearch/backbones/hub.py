@@ -97,12 +97,12 @@ def download(repo_id: str, revision: str = "") -> Path:
     if is_offline():
         raise WeightsUnavailable(
             f"{name} is not in the Hugging Face cache and the hub is switched off: unset HF_HUB_OFFLINE, "
-            "or give a local folder with --model"
+            "or give a local folder in the model's place"
         )
     if probe(repo_id) is None:
         raise WeightsUnavailable(
             f"{name} is not in the Hugging Face cache and {constants.ENDPOINT} does not answer: connect once, "
-            "or give a local folder with --model"
+            "or give a local folder in the model's place"
         )
     try:
         return Path(snapshot_download(repo_id, revision=revision or None, allow_patterns=list(_WANTED)))

@@ -85,7 +85,9 @@ def main() -> None:
         status = cli.main(prog_name="vitsearch", standalone_mode=False)
     except click.ClickException as error:
         # An argument that a message quotes may hold line ends too, which say() cannot tell from those of the message.
-        setattr(error, "message", shown(error.message))  # noqa: B010 - declared final, and changed all the same
+        # The message of a group without a command is its help, and quotes nothing.
+        if not isinstance(error, click.exceptions.NoArgsIsHelpError):
+            setattr(error, "message", shown(error.message))  # noqa: B010 - declared final, and changed all the same
         told = io.StringIO()
         error.show(told)
         for line in told.getvalue().splitlines():

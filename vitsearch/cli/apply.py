@@ -85,5 +85,7 @@ def _finish(context: click.Context, outcomes: list[Outcome], verb: str, *, as_js
     for trash in sorted({outcome.trash for outcome in outcomes if outcome.trash is not None}):
         how = "delete that folder" if trash.name == TRASH else "empty the trash of your desktop"
         say(f"they are in {shown(str(trash))}: {how} to free the space", err=True)
+    if len(outcomes) > left:
+        say("searches know of it after `vitsearch index`", err=True)
     if left:
         context.exit(1)

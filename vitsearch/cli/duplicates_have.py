@@ -38,6 +38,7 @@ def have(session: Session, folder: str, with_known: bool, as_json: bool) -> None
         raise click.UsageError(f"{folder} is not a folder that is there")
     with session.open() as library, progress_bar(quiet=as_json) as on_progress:
         found = compare_folder(library, path, on_embedding=on_progress, on_progress=on_progress)
+        is_indexed = any(library.catalog.is_indexed(file.path) for file in found.files)
     if as_json:
         print_json(
             {
@@ -57,8 +58,9 @@ def have(session: Session, folder: str, with_known: bool, as_json: bool) -> None
     print_unreadable(found.unreadable)
     counts = Counter(file.tier for file in found.files)
     told = ", ".join(f"{counts[tier]:,} {words}" for tier, words in KNOWN_WORDS.items() if counts[tier])
+    place = "in no other folder of the library" if is_indexed else "not in the library yet"
     say(
-        f"{len(found.new):,} of {plural(len(found.files), 'photo')} not in the library yet"
+        f"{len(found.new):,} of {plural(len(found.files), 'photo')} {place}"
         + (f"; there already: {told}" if told else ""),
         err=True,
     )

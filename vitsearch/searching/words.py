@@ -42,7 +42,7 @@ def _scaled(catalog: Catalog, main: tuple[int, Space], model: str, *, cache: Pat
 def sentence(step: WordsStep, model: str) -> str:
     """Return the line that a person is told who searches a library of this model by words."""
     if not step.photos:
-        takes = ", which fetches its text tower and embeds no photo again"
+        takes = ", which fetches its text tower from the Hugging Face hub and embeds no photo again"
     else:
         takes = f", about {_duration(step.seconds)} for {step.photos:,} photos" if step.seconds else ""
     return f"{model} reads no words: run `{step.command}` once{takes}, then search again"
