@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 import pytest
+from click.shell_completion import ShellComplete
 from conftest import MeanColour
 from PIL import Image
 from tiny_checkpoints import make_checkpoint
@@ -695,3 +696,17 @@ def test_a_group_without_a_command_shows_its_help_line_by_line(group):
     assert done.returncode == 2
     assert "\\n" not in done.stderr
     assert {"Options:", "Commands:"} <= set(done.stderr.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("words", "begun", "offered"),
+    [
+        (["duplicates"], "dis", ["dismiss", "dismissed"]),
+        (["duplicates"], "--pl", ["--plan"]),
+        (["duplicates", "find"], "--pl", ["--plan"]),
+        (["heads"], "tr", ["train"]),
+    ],
+)
+def test_a_shell_is_offered_what_may_come_next(words, begun, offered):
+    shell = ShellComplete(vitsearch.cli.cli, {}, "vitsearch", "_VITSEARCH_COMPLETE")
+    assert [item.value for item in shell.get_completions(words, begun)] == offered

@@ -9,6 +9,8 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from click.shell_completion import CompletionItem
+
 
 class DefaultCommandGroup(click.Group):
     """`vitsearch duplicates --plan FILE` means `vitsearch duplicates find --plan FILE`."""
@@ -19,6 +21,13 @@ class DefaultCommandGroup(click.Group):
         """Name the default command where the first word is none."""
         return super().parse_args(ctx, self._named(ctx, args))
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offer the commands, and the options of the default one."""
+        offered = super().shell_complete(ctx, incomplete)
+        if incomplete.startswith("-"):
+            offered += self.commands[self.default].shell_complete(ctx, incomplete)
+        return offered
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -26,6 +35,8 @@ class DefaultCommandGroup(click.Group):
         return super().resolve_command(ctx, self._named(ctx, args))
 
     def _named(self, ctx: click.Context, args: Sequence[str]) -> list[str]:
+        if not args and ctx.resilient_parsing:  # a shell asks what may come next
+            return []
         own = {*self.commands, *ctx.help_option_names}
         # What is no option is a command that is mistyped: click says which ones there are.
         is_option = not args or args[0].startswith("-")
