@@ -12,6 +12,8 @@ def as_format_1(path):
         DROP TABLE file_systems;
         DROP TABLE kept_not_duplicates;
         DROP TABLE kept_head_examples;
+        DROP TABLE favourites;
+        DROP TABLE runs;
         ALTER TABLE photos RENAME COLUMN photo_hash TO payload;
         ALTER TABLE files RENAME COLUMN file_hash TO content;
         ALTER TABLE settings RENAME TO counters;

@@ -16,6 +16,7 @@ from conftest import MeanColour
 from tiny_checkpoints import make_checkpoint
 
 from vitsearch.doctor.examine import examine
+from vitsearch.doctor.upkeep import remove_model
 from vitsearch.errors import LibraryError, ModelError, NoTextTower
 from vitsearch.library import Library
 
@@ -201,14 +202,14 @@ def test_where_nothing_reads_words_one_line_says_what_to_run(opened, photos, mod
 
 def test_removing_the_second_model_frees_it_and_later_runs_leave_it_alone(opened, photos, models):
     opened.index([photos], model=models["vit"], also=models["clip"])
-    assert opened.remove_model(models["clip"]) == PHOTOS
+    assert remove_model(opened, models["clip"]) == PHOTOS
     assert vectors(opened) == {"vit": PHOTOS}
     textured(photos / "more.png", 80)
     assert opened.index().also == ()
     with pytest.raises(NoTextTower):
         opened.search(text="a hat")
     with pytest.raises(LibraryError, match="searches use"):
-        opened.remove_model(models["vit"])
+        remove_model(opened, models["vit"])
 
 
 def test_a_change_of_the_main_model_leaves_words_as_they_are(opened, photos, models):
@@ -220,8 +221,8 @@ def test_a_change_of_the_main_model_leaves_words_as_they_are(opened, photos, mod
         ("siglip", True),
         ("clip", False),
     ]
-    # The main one reads text itself now.
-    assert opened.search(text="a hat").model == models["siglip"]
+    # The main one reads text itself now; words stay with the one that was chosen for them.
+    assert opened.search(text="a hat").model == models["clip"]
     # And the second one may become the main one.
     assert opened.index(model=models["clip"], change_model=True).embedded == 0
     assert [Path(space.model).name for space in opened.status().spaces] == ["clip"]

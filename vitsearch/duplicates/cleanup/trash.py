@@ -39,14 +39,9 @@ def trash_target(path: Path, root: Path) -> Path:
 def expected_trash(path: Path, root: Path) -> Path:
     """Return the trash that `trash_target` would choose for a file; nothing is made."""
     with suppress(OSError):
-        device = path.lstat().st_dev
-        if sys.platform == "linux" and len(os.fsencode(path.name)) <= _LONGEST_NAME:
-            home = _home_trash()
-            if _device_of(home) == device and _could_be_made(home):
-                return home
-            top = _mount_point(path) / f".Trash-{os.getuid()}"
-            if _could_be_made(top):
-                return top
+        for place in _desktop_places(path):
+            if _could_be_made(place):
+                return place
         return _outermost(path.parent, root) / TRASH
     return root / TRASH
 
@@ -103,22 +98,27 @@ def trash_folder(target: Path) -> Path | None:
 
 def _desktop_trash(path: Path) -> Path | None:
     """The desktop's trash for a file, made if need be; None where it is not on the file's own file system."""
-    if sys.platform != "linux" or len(os.fsencode(path.name)) > _LONGEST_NAME:
-        return None
     try:
         device = path.lstat().st_dev
-        home = _home_trash()
-        if _device_of(home) == device:
-            return _made(home, device)
-        top = _mount_point(path)
-        shared = top / ".Trash"
-        if shared.is_dir() and not shared.is_symlink() and shared.stat().st_mode & stat.S_ISVTX:
-            made = _made(shared / str(os.getuid()), device)
-            if made is not None:
-                return made
-        return _made(top / f".Trash-{os.getuid()}", device)
+        made = (_made(place, device) for place in _desktop_places(path))
+        return next((place for place in made if place is not None), None)
     except OSError:
         return None
+
+
+def _desktop_places(path: Path) -> list[Path]:
+    """Where the desktop's trash for a file may be, the best first; none of it is made. Raises `OSError`."""
+    if sys.platform != "linux" or len(os.fsencode(path.name)) > _LONGEST_NAME:
+        return []
+    home = _home_trash()
+    if _device_of(home) == path.lstat().st_dev:
+        return [home]
+    top = _mount_point(path)
+    own = top / f".Trash-{os.getuid()}"
+    shared = top / ".Trash"
+    if shared.is_dir() and not shared.is_symlink() and shared.stat().st_mode & stat.S_ISVTX:
+        return [shared / str(os.getuid()), own]
+    return [own]
 
 
 def _home_trash() -> Path:
