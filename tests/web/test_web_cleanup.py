@@ -303,7 +303,7 @@ def test_a_burst_is_no_part_of_a_plan(client, place, monkeypatch):
     wanted = groups(client)[BIRDS]["group"]
     found = next(group for group in report.groups if group_name(group) == wanted)
     burst = replace(found, tier="burst")
-    monkeypatch.setattr(client.app.state.server.duplicates, "group", {wanted: burst}.__getitem__)
+    monkeypatch.setattr(client.app.state.server.duplicates, "group", lambda _, name: {wanted: burst}[name])
     answer = client.post(
         "/api/plans", json={"groups": [{"group": wanted, "keep": 0, "files": [1]}], "action": "trash"}
     )
