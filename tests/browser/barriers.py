@@ -33,7 +33,7 @@ def check_everywhere(page: Page, axe: str, name: str, prepare: str = "") -> None
             if wrong:
                 found[variant] = wrong
     page.resize(SIZES["wide"])
-    assert found == {}
+    assert found == {}, found
 
 
 def _violations(page: Page, axe: str) -> list[object]:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from tests.browser.barriers import check_everywhere
-from tests.browser.conftest import SAMPLES, served_library
+from tests.browser.conftest import PHONE, SAMPLES, served_library
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.weights
 
 SPACE = " "
+_IN_SIGHT = """const { left, right } = arguments[0].getBoundingClientRect();
+const row = arguments[0].parentElement.getBoundingClientRect();
+return left >= row.left - 1 && right <= row.right + 1"""
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +125,10 @@ def test_pictures_that_contain_others_stand_apart(page: Page, axe: str):
     page.one(".beside", "dandelion-1.jpg")
     assert not page.all(".running-plan")
     check_everywhere(page, axe, "duplicates-contains", ".beside img")
+    page.show("/duplicates?tier=beside", size=PHONE)
+    page.one(".beside img")
+    chosen = page.one('.segments button[aria-pressed="true"]', "Contains, alike")
+    assert page.driver.execute_script(_IN_SIGHT, chosen)
 
 
 def test_a_pair_is_flipped_and_its_difference_drawn(page: Page):

@@ -157,6 +157,7 @@ export class DuplicatesView {
       this.tierShown, (tier) => go(`/duplicates${query({ tier, theme: this.theme })}`)));
     this.count.textContent = this.tierShown === BESIDE ? "" : `${plural(total, "group")}${this.theme ? " in this theme" : ""}${stale ? ", from before the library changed" : ""}`;
     this.identical.replaceChildren(...(counts.exact ? [button("Accept all identical files", () => this.#acceptIdentical())] : []));
+    this.tier.querySelector('[aria-pressed="true"]')?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 
   #paint() {
