@@ -137,9 +137,12 @@ def test_a_pair_is_flipped_and_its_difference_drawn(page: Page):
     page.one(".pane canvas")
     page.one(".plate", "differs clearly")
     page.press("v", SPACE)
-    shown = page.one(".pane .plate").text
+    page.one(".pane .plate", "dog <b>framed.jpg")
+    assert len(page.all(".pane")) == 1
     page.press(SPACE)
-    assert page.one(".pane .plate").text != shown
+    assert "keep\ndog-1.jpg" in page.one(".pane .plate").text
+    page.press(SPACE)
+    assert "would go" in page.one(".pane .plate").text
 
 
 def test_the_plan_shows_each_file_that_goes_by_reason_and_where_to_and_undo_puts_all_back(

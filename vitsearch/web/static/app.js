@@ -90,8 +90,9 @@ document.addEventListener("keydown", (event) => {
   if (document.querySelector("dialog[open]")) return;
   const target = /** @type {Element} */ (event.target);
   if (target.closest?.("input:not([type=checkbox], [type=radio]), select, textarea, [role=slider]")) return;
-  // Space and Enter belong to the button that has the focus.
-  if (["Enter", " "].includes(event.key) && target.closest?.("button, a, summary")) return;
+  // Space and Enter belong to the button that has the focus, but Space not to a row that is open already.
+  const focused = [" ", "Enter"].includes(event.key) && target.closest?.("button, a, summary");
+  if (focused && !(event.key === " " && focused.matches('button[aria-current="true"]'))) return;
   if (Date.now() - waitsForPlace < 1500 && places[event.key]) {
     waitsForPlace = 0;
     event.preventDefault();

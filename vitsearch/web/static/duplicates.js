@@ -173,7 +173,7 @@ export class DuplicatesView {
 
   #paintList() {
     this.list.replaceChildren(...this.groups.map((group, at) =>
-      groupRow(group, { at, current: at === this.at, decision: this.decisions.get(group.group), onopen: () => this.#open(at) })));
+      groupRow(group, { at, current: at === this.at, decision: this.decisions.get(group.group), onopen: () => { if (at !== this.at) this.#open(at); } })));
     this.list.children[this.at]?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 
