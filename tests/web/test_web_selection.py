@@ -126,6 +126,18 @@ def test_a_guess_that_a_person_confirms_is_a_persons_word(client, place):
         assert HeadShelf(library).tables.examples("kinds", only_corrected=True)[photo] == (label,)
 
 
+def test_a_guess_of_an_example_is_confirmed_too(client, place):
+    with Library.open(place / "library", backbone=MeanColour()) as library:
+        examples = HeadShelf(library).tables.given_examples("kinds")
+        photo, (label,) = next((photo, given) for photo, given in examples.items() if given)
+    order = {"head": "kinds", "label": label, "has": True}
+    assert post(client, "labels", photos=[photo], **order) == {"changed": 1}
+    assert post(client, "labels", photos=[photo], **order) == {"changed": 0}
+    assert client.get(f"/api/photos/{photo}").json()["labels"] == [
+        {"head": "kinds", "label": label, "probability": 1.0, "corrected": True}
+    ]
+
+
 def test_photos_are_copied_into_a_folder_and_nothing_there_is_written_over(client, place):
     known = ids(client)
     target = place / "chosen"

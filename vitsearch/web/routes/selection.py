@@ -136,13 +136,14 @@ def label(server: Served, order: Annotated[LabelOrder, Body()]) -> Response:
         exclusive = shelf.get(order.head).kind == "softmax"
         rows = library.catalog.photos(order.photos)
         known = _known_labels(library, order.head, [photo for photo in order.photos if photo in rows])
-        said = shelf.tables.examples(order.head)
+        confirmed = shelf.tables.examples(order.head, only_corrected=True)
         changed = 0
         for photo, labels in known.items():
             others = tuple(each for each in labels if each != name)
             wanted = ((name,) if exclusive else (*others, name)) if order.has else others
-            # What the head has only guessed becomes a person's word where a person confirms it.
-            if set(wanted) != set(labels) or (order.has and photo not in said):
+            # What the head guesses becomes a person's word where a person confirms it: of an example too, which the
+            # page may show as a question.
+            if set(wanted) != set(labels) or (order.has and photo not in confirmed):
                 shelf.correct_photo(order.head, photo, wanted)
                 changed += 1
     return Answer(ChangedPhotos(changed))
