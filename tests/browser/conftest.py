@@ -257,7 +257,10 @@ def served_library(photos: Path, driver: Chrome, shots: Path) -> Iterator[Page]:
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
     subprocess.run(command, check=True, capture_output=True, env=environment, timeout=300)
     with serving(library) as address:
+        # A page of another server that stays open goes on asking it for news.
+        driver.get("about:blank")
         yield Page(driver, address, shots)
+        driver.get("about:blank")
 
 
 @pytest.fixture(scope="session")

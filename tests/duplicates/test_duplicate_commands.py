@@ -293,6 +293,7 @@ def test_a_file_that_is_left_alone_is_said_and_makes_the_status_one(library, pho
     assert done.stderr == (
         "1 file moved, 1 left alone\n"
         f"they are in {photos / '.vitsearch-trash'}: delete that folder to free the space\n"
+        "searches know of it after `vitsearch index`\n"
     )
 
 
@@ -535,7 +536,7 @@ def test_a_card_that_is_a_part_of_the_library_is_compared_with_the_rest(library,
     done = call("duplicates", "have", card)
     assert done.stdout == f"{card}/4-new.jpg\n"
     assert done.stderr.splitlines()[-1] == (
-        "1 of 4 photos not in the library yet; there already: 1 identical, 1 same picture, 1 edited copy"
+        "1 of 4 photos in no other folder of the library; there already: 1 identical, 1 same picture, 1 edited copy"
     )
     assert call("duplicates", "have", card, "--all").stdout.splitlines() == [
         f"identical: {card}/1-same.jpg = {photos}/cat.jpg",
