@@ -146,7 +146,9 @@ def test_photos_are_copied_into_a_folder_and_nothing_there_is_written_over(clien
     assert sorted(path.name for path in target.iterdir()) == ["bee-1.jpg", "cat-1.jpg"]
     assert (target / "bee-1.jpg").read_bytes() == (place / "photos/nature/bee-1.jpg").read_bytes()
     assert (target / "bee-1.jpg").stat().st_mtime == (place / "photos/nature/bee-1.jpg").stat().st_mtime
-    assert first["left_out"] == []
+    assert (len(first["written"]), first["failed"]) == (2, [])
+    again = post(client, "copies", photos=[cat, bee], folder=str(target))
+    assert (again["written"], len(again["there"]), len(list(target.iterdir()))) == ([], 2, 2)
     (target / "bee-1.jpg").write_bytes(b"mine")
     post(client, "copies", photos=[bee], folder=str(target), how="symlink")
     assert (target / "bee-1.jpg").read_bytes() == b"mine"

@@ -108,7 +108,7 @@ def _collect(result: SearchResult, folder: Path, *, link: bool) -> bool:
     """Bring the matches into a folder; say what became of them, and whether all are there."""
     from vitsearch.storage.collecting import collect
 
-    made = collect([match.path for match in result.results], folder, link=link)
+    made = collect([match.path for match in result.results], folder, how="symlink" if link else "copy")
     told = f"{plural(len(made.written), 'link' if link else 'copy', 'links' if link else 'copies')} in "
     told += shown(str(made.folder))
     say(told + (f"; {len(made.there):,} there already" if made.there else ""), err=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path  # noqa: TC003 - the HTTP API describes these records from their annotations
+from typing import TYPE_CHECKING, Literal
 
 from vitsearch.errors import OutputError
 from vitsearch.records import UnreadableFile
@@ -13,8 +14,9 @@ from vitsearch.storage.atomic import Draft, sync_folder
 from vitsearch.storage.outputs import belongs_to_library
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
+    from collections.abc import Callable, Iterable
+
+How = Literal["copy", "hardlink", "symlink"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +46,14 @@ def check_folder(folder: Path) -> None:
         raise OutputError(f"cannot make the folder {folder}: {error.strerror or error}") from error
 
 
-def collect(photos: Iterable[Path], folder: Path, *, link: bool = False) -> Collected:
+def collect(
+    photos: Iterable[Path], folder: Path, *, how: How = "copy", go_on: Callable[[], None] = lambda: None
+) -> Collected:
     """Copy photos into a folder, or link to them there, under their own names.
 
     Nothing is ever replaced: where another file has the name, the new one becomes `name (2).jpg`. A photo that is there
-    already, by its content or as a link to it, is not brought again. Copies keep the times of their files.
+    already, by its content or as a link to it, is not brought again. Copies keep the times of their files, and have
+    their names only once they are whole. `go_on` is asked before each photo, and raises to end it there.
 
     Raises:
         OutputError: the folder cannot be made, or belongs to a library.
@@ -59,8 +64,9 @@ def collect(photos: Iterable[Path], folder: Path, *, link: bool = False) -> Coll
     there: list[Path] = []
     failed: list[UnreadableFile] = []
     for photo in photos:
+        go_on()
         try:
-            target, new = _bring(photo, folder, link=link)
+            target, new = _bring(photo, folder, how)
         except OSError as error:
             failed.append(UnreadableFile(photo, error.strerror or str(error)))
             continue
@@ -69,27 +75,30 @@ def collect(photos: Iterable[Path], folder: Path, *, link: bool = False) -> Coll
     return Collected(folder, tuple(written), tuple(there), tuple(failed))
 
 
-def _bring(photo: Path, folder: Path, *, link: bool) -> tuple[Path, bool]:
+def _bring(photo: Path, folder: Path, how: How) -> tuple[Path, bool]:
     number = 1
     while True:
         name = photo.name if number == 1 else f"{photo.stem} ({number}){photo.suffix}"
         target = folder / name
         if os.path.lexists(target):
-            if _is_there(photo, target, link=link):
+            if _is_there(photo, target, how):
                 return target, False
             number += 1
             continue
         try:
-            _link(photo, target) if link else _copy(photo, target)
+            _BRING[how](photo, target)
         except FileExistsError:
             continue  # another program has just made it: see what it is
         return target, True
 
 
-def _is_there(photo: Path, target: Path, *, link: bool) -> bool:
+def _is_there(photo: Path, target: Path, how: How) -> bool:
     """Whether a name in the folder stands for this photo."""
-    if link or target.is_symlink():
-        return target.is_symlink() and link and os.path.realpath(target) == os.path.realpath(photo)
+    if how == "symlink" or target.is_symlink():
+        is_link = how == "symlink" and target.is_symlink()
+        return is_link and os.path.realpath(target) == os.path.realpath(photo)
+    if how == "hardlink":
+        return target.samefile(photo)
     if not target.is_file() or target.stat().st_size != photo.stat().st_size:
         return False
     with photo.open("rb") as one, target.open("rb") as other:
@@ -97,10 +106,6 @@ def _is_there(photo: Path, target: Path, *, link: bool) -> bool:
             if other.read(1 << 20) != block:
                 return False
     return True
-
-
-def _link(photo: Path, target: Path) -> None:
-    target.symlink_to(photo)
 
 
 def _copy(photo: Path, target: Path) -> None:
@@ -114,3 +119,10 @@ def _copy(photo: Path, target: Path) -> None:
         except BaseException:
             draft.discard()
             raise
+
+
+_BRING: dict[How, Callable[[Path, Path], None]] = {
+    "copy": _copy,
+    "hardlink": os.link,
+    "symlink": os.symlink,
+}

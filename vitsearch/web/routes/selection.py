@@ -18,12 +18,12 @@ from vitsearch.heads.export_favourites import RatedFiles, export_favourites
 from vitsearch.heads.store import HeadShelf
 from vitsearch.library import Library
 from vitsearch.paths import is_offline
+from vitsearch.storage.collecting import Collected, How, collect
 from vitsearch.storage.favourites import Favourites
 from vitsearch.web.responses import Answer, NotFound, Token
 from vitsearch.web.server import Served, Server
 from vitsearch.web.services.archives import zipped
 from vitsearch.web.services.chosen_folder import chosen_folder
-from vitsearch.web.services.copies import Copied, How, put_into
 from vitsearch.web.services.plan_store import PlanAnswer
 
 router = APIRouter(prefix="/api/selection", tags=["selection"])
@@ -149,14 +149,14 @@ def label(server: Served, order: Annotated[LabelOrder, Body()]) -> Response:
     return Answer(ChangedPhotos(changed))
 
 
-@router.post("/copies", response_model=Copied)
+@router.post("/copies", response_model=Collected)
 def copies(server: Served, order: Annotated[CopyOrder, Body()]) -> Response:
     """Copy photos into a folder, or leave links to them there. Nothing that is there is written over."""
     if "\0" in order.folder:
         raise BadQuery("no folder has such a name")
     given = Path(order.folder.strip())
     folder = chosen_folder(str(given.parent)) / given.name if given.name else chosen_folder(order.folder)
-    return Answer(put_into(folder, _files(server, order.photos), order.how, server.go_on))
+    return Answer(collect(_files(server, order.photos), folder, how=order.how, go_on=server.go_on))
 
 
 @router.post("/archives", response_model=ArchiveAnswer, status_code=201)

@@ -47,8 +47,9 @@ export function copy(ids) {
         try {
           const done = await post("/api/selection/copies", { photos: ids, folder: folder.value.trim(), how });
           close();
-          const left = done.left_out.length ? `; ${plural(done.left_out.length, "file")} not: ${done.left_out[0].reason}` : "";
-          toast(`${plural(done.files.length, "file")} in ${done.folder}${left}`, { bad: done.left_out.length > 0 });
+          const left = done.failed.length ? `; ${plural(done.failed.length, "file")} not: ${done.failed[0].reason}` : "";
+          const there = done.there.length ? `, ${done.there.length} there already` : "";
+          toast(`${plural(done.written.length, "file")} in ${done.folder}${there}${left}`, { bad: done.failed.length > 0 });
         } catch (error) {
           problem.textContent = error.message;
           problem.hidden = false;
