@@ -17,12 +17,13 @@ import sys
 import tarfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from selenium.webdriver import Chrome
     from selenium.webdriver.remote.webelement import WebElement
@@ -39,6 +40,30 @@ def unavailable(reason: str) -> None:
     if os.environ.get("CI"):
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
+
+
+def lasting(element: WebElement, look: Callable[[], list[WebElement]], number: int) -> WebElement:
+    """Make an element that is looked for again when the page has drawn its place anew.
+
+    The page draws itself again when the server has news, at any moment between a look and a click.
+    """
+    from selenium.common.exceptions import StaleElementReferenceException
+    from selenium.webdriver.remote.webelement import WebElement
+
+    class Lasting(WebElement):
+        def _execute(self, command: str, params: dict[str, Any] | None = None) -> Any:
+            deadline = monotonic() + 10
+            while True:
+                try:
+                    return super()._execute(command, None if params is None else dict(params))
+                except StaleElementReferenceException:
+                    if monotonic() > deadline:
+                        raise
+                    if len(now := look()) > number:
+                        self._id = now[number].id
+                    sleep(0.05)
+
+    return Lasting(element.parent, element.id)
 
 
 class Page:
@@ -73,8 +98,12 @@ class Page:
         """All visible elements, with this text in them if one is given."""
         script = """return [...document.querySelectorAll(arguments[0])].filter(
             (element) => element.checkVisibility() && element.textContent.includes(arguments[1]))"""
-        found: list[WebElement] = self.driver.execute_script(script, selector, text)
-        return found
+
+        def look() -> list[WebElement]:
+            found: list[WebElement] = self.driver.execute_script(script, selector, text)
+            return found
+
+        return [lasting(element, look, number) for number, element in enumerate(look())]
 
     def until(self, condition: Any, what: str, seconds: float = 20) -> Any:
         """Wait until a condition holds, and return what it returned."""
