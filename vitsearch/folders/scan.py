@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -21,16 +21,19 @@ from vitsearch.photos.formats import (
     VIDEO_EXTENSIONS,
     looks_like_image,
 )
+from vitsearch.photos.sidecars import SIDECAR_ENDINGS, sidecar_names
 from vitsearch.records import FoundFile
 from vitsearch.storage.layout import OWN_PICTURES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Mapping
+    from collections.abc import Set as AbstractSet
 
     from vitsearch.folders.ignoring import Ignores
     from vitsearch.records import LeftOutKind
 
 _IMAGE: Literal["image"] = "image"
+_RAW_BESIDE: Literal["raw file beside its photo"] = "raw file beside its photo"
 
 # Folders that systems and photo programs keep for themselves: thumbnails, trash, versions.
 SYSTEM_FOLDERS = frozenset(
@@ -52,6 +55,11 @@ _SYSTEM_FILES = frozenset(("thumbs.db", "desktop.ini", "ehthumbs.db"))
 
 # Libraries name their own pictures by hashes: a shorter name is none of theirs.
 _OWN_NAME = 32
+
+# SQLite's integers have 64 bits, of which one is the sign.
+_LARGEST_NUMBER = (1 << 63) - 1
+
+_NOT_RAW = EXTENSIONS - RAW_EXTENSIONS
 
 # As cameras write them; looked up before anything slower, once for every file of a walk.
 _SPELLINGS = EXTENSIONS | {extension.upper() for extension in EXTENSIONS}
@@ -90,23 +98,29 @@ class WalkNotes:
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """A file that is not taken for a photo, and what it is: "video", "raw file beside its photo" and so on."""
+    """A file that is not taken for a photo, and what it is: "video", "raw file beside its photo" and so on.
+
+    `beside` are the photos, by their paths below the root, that a raw file is the same shot as.
+    """
 
     path: Path
     kind: LeftOutKind
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class _OpenFolder:
     """A folder whose entries are being looked at; the iterator remembers how far that has gone.
 
-    `shots`: the stems, in small letters, of the photos in it that are not raw, as far as there are raw files too.
+    `shots`: the photos in it that are not raw, by their stems in small letters, as far as there are raw files too.
+    `sidecars`: of these, by name, a number that changes when they do.
     """
 
     entries: Iterator[os.DirEntry[str]]
     relative: str
     ignores: Ignores
-    shots: frozenset[str] = frozenset()
+    shots: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    sidecars: Mapping[str, int] = field(default_factory=dict)
 
 
 def walk(
@@ -153,9 +167,11 @@ def walk(
                 continue
             known = _known(entry, folder, relative) if stat.S_ISREG(info.st_mode) else None
             if known == _IMAGE:
-                yield FoundFile(root, relative, info.st_size, info.st_mtime_ns)
+                noted = _noted(name, folder.sidecars) if folder.sidecars else 0
+                yield FoundFile(root, relative, info.st_size, info.st_mtime_ns, noted)
             elif known is not None:
-                yield Passed(Path(entry.path), known)
+                beside = folder.shots.get(_stem(name), ()) if known == _RAW_BESIDE else ()
+                yield Passed(Path(entry.path), known, tuple(prefix + photo for photo in beside))
         else:
             stack.pop()
 
@@ -169,7 +185,7 @@ def _known(
     if is_own or (folder.ignores and is_ignored(relative, folder.ignores)):
         return None
     if folder.shots and _is_sidecar(name, folder.shots):
-        return "raw file beside its photo"
+        return _RAW_BESIDE
     if name[name.rfind(".") :] in _SPELLINGS or _may_be_image(entry):
         return _IMAGE
     return _kind(name)
@@ -199,23 +215,46 @@ def _open_folder(
     names = {entry.name for entry in entries}
     if IGNORE_FILE in names:
         ignores = (*ignores, (relative, read_ignores(Path(path) / IGNORE_FILE)))
-    return _OpenFolder(iter(entries), relative, ignores, _shots(names))
+    sidecars = {
+        entry.name: number
+        for entry in entries
+        if entry.name.endswith(SIDECAR_ENDINGS) and (number := _number_of(entry))
+    }
+    return _OpenFolder(iter(entries), relative, ignores, _shots(names), sidecars)
 
 
-def _shots(names: Iterable[str]) -> frozenset[str]:
-    """The stems of the photos among these files, where there is a raw file that may be the same shot."""
-    split = [
-        (stem.casefold(), f".{ending.lower()}")
-        for stem, _, ending in (name.rpartition(".") for name in names)
-    ]
-    if not any(ending in RAW_EXTENSIONS for _, ending in split):
-        return frozenset()
-    return frozenset(stem for stem, ending in split if ending in EXTENSIONS and ending not in RAW_EXTENSIONS)
+def _number_of(entry: os.DirEntry[str]) -> int:
+    """A number for what a sidecar holds, as far as its size and time tell."""
+    try:
+        info = entry.stat()
+    except OSError:
+        return 0
+    return (info.st_mtime_ns + (info.st_size << 32)) & _LARGEST_NUMBER or 1
 
 
-def _is_sidecar(name: str, shots: frozenset[str]) -> bool:
-    stem, _, ending = name.rpartition(".")
-    return f".{ending.lower()}" in RAW_EXTENSIONS and stem.casefold() in shots
+def _noted(name: str, sidecars: Mapping[str, int]) -> int:
+    """A number for what all sidecars of a photo hold, or 0 where there is none."""
+    numbers = [(place + 1) * sidecars.get(sidecar, 0) for place, sidecar in enumerate(sidecar_names(name))]
+    return sum(numbers) & _LARGEST_NUMBER
+
+
+def _shots(names: AbstractSet[str]) -> Mapping[str, tuple[str, ...]]:
+    """The photos among these files by their stems, where there is a raw file that may be the same shot."""
+    if not any(_extension(name) in RAW_EXTENSIONS for name in names):
+        return {}
+    found: dict[str, tuple[str, ...]] = {}
+    for name in sorted(names):
+        if _extension(name) in _NOT_RAW:
+            found[_stem(name)] = (*found.get(_stem(name), ()), name)
+    return found
+
+
+def _is_sidecar(name: str, shots: Mapping[str, tuple[str, ...]]) -> bool:
+    return _extension(name) in RAW_EXTENSIONS and _stem(name) in shots
+
+
+def _stem(name: str) -> str:
+    return name.rpartition(".")[0].casefold()
 
 
 def _kind(name: str) -> LeftOutKind | None:

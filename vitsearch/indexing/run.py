@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from vitsearch.indexing.engine import FileEmbedder
     from vitsearch.records import LeftOutKind
-    from vitsearch.storage.catalog import Catalog, Root
+    from vitsearch.storage.catalog import Catalog, KnownFile, Root
 
 # So many files of each kind that is left out are named.
 _EXAMPLES = 5
@@ -49,7 +49,8 @@ class _Walked:
 
     `unseen` is what it did not find. A second look says which of that is `gone`, and which is `offline` because of the
     folders and links `away`. `again` are folders that the walk had entered by another name. `on` says which files,
-    known and new, were seen on another file system than is stored.
+    known and new, were seen on another file system than is stored. `sidecars` are those of files whose sidecars
+    are others than when they were read; `shots` are known raw files that have photos of the same shot beside them now.
     """
 
     scope: _Scope
@@ -63,8 +64,21 @@ class _Walked:
     gone: list[_Unseen] = field(default_factory=list)
     offline: list[_Unseen] = field(default_factory=list)
     away: list[Path] = field(default_factory=list)
+    sidecars: dict[str, int] = field(default_factory=dict)
+    shots: dict[int, tuple[str, ...]] = field(default_factory=dict)
     passed: dict[LeftOutKind, list[Path]] = field(default_factory=dict)
     passed_counts: Counter[LeftOutKind] = field(default_factory=Counter)
+
+    def leave_out(self, passed: Passed, known: dict[str, KnownFile]) -> None:
+        """Count a file that is no photo, or is one that another file stands for."""
+        self.passed_counts[passed.kind] += 1
+        examples = self.passed.setdefault(passed.kind, [])
+        if len(examples) < _EXAMPLES:
+            examples.append(passed.path)
+        if passed.beside:
+            same = known.pop(passed.path.relative_to(self.scope.root.path).as_posix(), None)
+            if same is not None:
+                self.shots[same[1]] = passed.beside
 
 
 def check_folders(catalog: Catalog, folders: Sequence[Path]) -> None:
@@ -231,10 +245,7 @@ class IndexRun:
                 result.skipped.append(found)
                 continue
             if isinstance(found, Passed):
-                result.passed_counts[found.kind] += 1
-                examples = result.passed.setdefault(found.kind, [])
-                if len(examples) < _EXAMPLES:
-                    examples.append(found.path)
+                result.leave_out(found, known)
                 continue
             seen += 1
             if not seen % 1000:
@@ -245,13 +256,18 @@ class IndexRun:
                 result.todo.append(found)
                 if system is not None:
                     result.on[system].paths.append(found.relative)
+                if found.sidecars:
+                    result.sidecars[found.relative] = found.sidecars
                 continue
-            _, file_id, size, mtime_ns, missing, readable, has_vector, stored_system = file
+            _, file_id, size, mtime_ns, missing, readable, has_vector, stored_system, sidecars = file
             if system is not None and systems.get(stored_system) != system:
                 result.on[system].files.append(file_id)
             # An unchanged file is read all the same if it has no vector yet, or is to be tried again.
             due = not has_vector and (readable or self.retry)
-            if due or found.size != size or found.mtime_ns != mtime_ns:
+            has_other_notes = found.sidecars != sidecars
+            if has_other_notes:
+                result.sidecars[found.relative] = found.sidecars
+            if due or found.size != size or found.mtime_ns != mtime_ns or (has_other_notes and readable):
                 result.todo.append(found)
                 continue
             result.unchanged += readable
@@ -278,6 +294,8 @@ class IndexRun:
                 away.add(verdict.where)
         walked.away = sorted(away)
         self.catalog.note_file_systems(scope.root, walked.on)
+        self.catalog.note_sidecars(scope.root, walked.sidecars)
+        self.catalog.join_shots(scope.root, walked.shots)
         return self.catalog.finish_walk(
             run,
             scope.root,

@@ -1,7 +1,8 @@
 """What is known of a photo besides its pixels: when, where and with what it was taken, and what people noted.
 
-EXIF is asked first, then XMP, then IPTC, and for the date at last the file's name. Each fact stands for itself: one
-that is damaged or makes no sense is as if it were not there.
+EXIF is asked first, then XMP, then IPTC, and for the date at last the file's name. What a sidecar says goes before all
+of them, but for the names of camera and lens: programs keep there what people have corrected. Each fact stands for
+itself: one that is damaged or makes no sense is as if it were not there.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ _ORIGINAL, _DIGITIZED = 36867, 36868
 _OFFSETS = {_MODIFIED: 36880, _ORIGINAL: 36881, _DIGITIZED: 36882}
 _LENS_MODEL, _LENS_MAKE, _RATING, _DNG_MODEL = 42036, 42035, 18246, 50708
 _DESCRIPTION = 270
+_XMP_DATES = ("exif:DateTimeOriginal", "photoshop:DateCreated", "exif:DateTimeDigitized", "xmp:CreateDate")
+_KEYWORDS = ("dc:subject", "MicrosoftPhoto:LastKeywordXMP")
 # The year of the oldest photograph that has survived.
 _FIRST_YEAR = 1826
 _DATE = re.compile(
@@ -55,12 +58,13 @@ class _Taken(NamedTuple):
 
 
 class Told(NamedTuple):
-    """The notes of a file, read; `remarks` say which of them could not be."""
+    """The notes of a file and those `beside` it, read; `remarks` say which of them could not be."""
 
     exif: ExifTags
     xmp: XmpValues
     iptc: IptcValues
     remarks: tuple[str, ...]
+    beside: XmpValues = XmpValues({})
 
 
 def read_notes(notes: Notes) -> Told:
@@ -89,53 +93,60 @@ def orientation_of(told: Told) -> int:
 
 def facts_of(told: Told, *, format_name: str, width: int, height: int, name: str) -> PhotoFacts:
     """Gather what the notes of a file and its name say of a photo of this format and upright size."""
-    exif, xmp, iptc = told.exif, told.xmp, told.iptc
+    exif, xmp, iptc, beside = told.exif, told.xmp, told.iptc, told.beside
     taken = next(_dates(told, name), None)
     latitude, longitude, altitude = _position(told)
-    keywords = dict.fromkeys([*xmp.all("dc:subject", "MicrosoftPhoto:LastKeywordXMP"), *iptc.keywords])
+    # Of a sidecar too, which may hold the ones alone that its program has added.
+    keywords = dict.fromkeys([*xmp.all(*_KEYWORDS), *iptc.keywords, *beside.all(*_KEYWORDS)])
     return PhotoFacts(
         format=format_name,
         width=width,
         height=height,
         taken=taken.local if taken else None,
-        camera=_camera(exif, xmp),
+        camera=_camera(exif, xmp) or _camera(ExifTags(), beside),
         latitude=latitude,
         longitude=longitude,
         software=exif.text(_SOFTWARE) or xmp.first("xmp:CreatorTool"),
         taken_from=taken.source if taken else None,
         utc_offset=taken.offset if taken else None,
         altitude=altitude,
-        lens=_lens(exif, xmp),
-        rating=_rating(exif, xmp),
+        lens=_lens(exif, xmp) or _lens(ExifTags(), beside),
+        rating=_rating(exif, beside if beside.first("xmp:Rating") else xmp),
         keywords=tuple(keywords),
         caption=_caption(told),
     )
 
 
 def _caption(told: Told) -> str | None:
-    text = told.xmp.first("dc:description", "dc:title") or told.iptc.caption or told.iptc.title
+    said = ("dc:description", "dc:title")
+    text = told.beside.first(*said) or told.xmp.first(*said) or told.iptc.caption or told.iptc.title
     own = told.exif.text(_DESCRIPTION)
     return text or (own if own and own.strip().upper() not in _BORING else None)
 
 
 def _dates(told: Told, name: str) -> Iterator[_Taken]:
     """The dates that make sense, the best first."""
-    exif, xmp = told.exif, told.xmp
+    exif, xmp, beside = told.exif, told.xmp, told.beside
 
     def valid(text: str | None, source: DateSource, offset: str | None = None) -> Iterator[_Taken]:
         found = parsed_date(text, needs_time=source == "EXIF")
         if found is not None:
             yield _Taken(found[0], _utc_offset(offset) or found[1], source)
 
-    for tag in (_ORIGINAL, _DIGITIZED):
-        yield from valid(exif.text(tag), "EXIF", exif.text(_OFFSETS[tag]))
-    for prop in (
-        "exif:DateTimeOriginal",
-        "photoshop:DateCreated",
-        "exif:DateTimeDigitized",
-        "xmp:CreateDate",
-    ):
+    own = [
+        date
+        for tag in (_ORIGINAL, _DIGITIZED)
+        for date in valid(exif.text(tag), "EXIF", exif.text(_OFFSETS[tag]))
+    ]
+    # A sidecar repeats the date of a shot without its offset, or has it corrected.
+    corrected = [date for prop in _XMP_DATES[:2] for date in valid(beside.first(prop), "XMP")]
+    if corrected and not (own and own[0].local == corrected[0].local):
+        yield corrected[0]
+    yield from own
+    for prop in _XMP_DATES:
         yield from valid(xmp.first(prop), "XMP")
+    for prop in _XMP_DATES:
+        yield from valid(beside.first(prop), "XMP")
     yield from valid(told.iptc.taken, "IPTC")
     yield from valid(exif.text(_MODIFIED), "EXIF", exif.text(_OFFSETS[_MODIFIED]))
     named = date_in_name(name)
@@ -241,15 +252,24 @@ def _rating(exif: ExifTags, xmp: XmpValues) -> int | None:
 
 
 def _position(told: Told) -> tuple[float | None, float | None, float | None]:
-    gps, xmp = told.exif.position, told.xmp
+    gps, xmp, beside = told.exif.position, told.xmp, told.beside
+    corrected = _xmp_position(beside)
+    if corrected is not None:
+        return *corrected, _altitude({}, beside) or _altitude(gps, xmp)
     latitude = _degrees(gps.get(2), gps.get(1), 90)
     longitude = _degrees(gps.get(4), gps.get(3), 180)
     if latitude is None or longitude is None or (latitude == 0 and longitude == 0):
-        latitude = _xmp_degrees(xmp.first("exif:GPSLatitude"), 90)
-        longitude = _xmp_degrees(xmp.first("exif:GPSLongitude"), 180)
-        if latitude is None or longitude is None or (latitude == 0 and longitude == 0):
-            return None, None, None
+        found = _xmp_position(xmp)
+        return (*found, _altitude(gps, xmp)) if found else (None, None, None)
     return latitude, longitude, _altitude(gps, xmp)
+
+
+def _xmp_position(xmp: XmpValues) -> tuple[float, float] | None:
+    latitude = _xmp_degrees(xmp.first("exif:GPSLatitude"), 90)
+    longitude = _xmp_degrees(xmp.first("exif:GPSLongitude"), 180)
+    if latitude is None or longitude is None or (latitude == 0 and longitude == 0):
+        return None
+    return latitude, longitude
 
 
 def _degrees(parts: Value | None, hemisphere: Value | None, limit: int) -> float | None:

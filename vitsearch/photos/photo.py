@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import stat
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
@@ -20,9 +19,13 @@ from vitsearch.photos.opening import open_picture, signalled_colours
 from vitsearch.photos.photo_hash import hashes_of
 from vitsearch.photos.pictures import NotDecodable
 from vitsearch.photos.raw import RawPicture, raw_tags
+from vitsearch.photos.regular_file import open_regular
+from vitsearch.photos.sidecars import read_sidecars
 from vitsearch.photos.tiff import holds_sensor_data
+from vitsearch.photos.xmp import joined
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from PIL.Image import Image
@@ -113,17 +116,20 @@ class PhotoFile:
 
 
 def read_photo(path: Path) -> PhotoFile:
-    """Read a file once: hash it, parse its header, and leave its pixels undecoded.
+    """Read a file once: hash it, parse its header and what lies beside it in XMP, and leave its pixels undecoded.
 
     Raises:
         UnreadablePhoto: the file cannot be read, is not an image, or is larger than the limits.
 
     """
-    return parse_photo(_read_bytes(path), name=str(path))
+    data = _read_bytes(path)
+    sidecars, remarks = read_sidecars(path)
+    photo = parse_photo(data, name=str(path), sidecars=sidecars)
+    return replace(photo, remarks=(*photo.remarks, *remarks)) if remarks else photo
 
 
-def parse_photo(data: bytes, *, name: str) -> PhotoFile:
-    """Do the same for bytes already in memory; `name` stands for the path in messages.
+def parse_photo(data: bytes, *, name: str, sidecars: Sequence[bytes] = ()) -> PhotoFile:
+    """Do the same for bytes already in memory; `name` stands for the path in messages, `sidecars` are packets of XMP.
 
     Raises:
         UnreadablePhoto: the bytes are not an image, or declare more pixels than the limit.
@@ -140,7 +146,7 @@ def parse_photo(data: bytes, *, name: str) -> PhotoFile:
             name, f"it declares {width} x {height} pixels, more than the limit of {MAX_PIXELS}"
         )
     parts = take_apart(data, format_.container)
-    told = _told(data, parts, format_, picture)
+    told = _told(data, parts, format_, picture)._replace(beside=joined(sidecars))
     orientation = picture.orientation or orientation_of(told)
     if orientation >= 5:
         width, height = height, width
@@ -186,21 +192,6 @@ def _told(data: bytes, parts: Parts, format_: Format, picture: Picture) -> Told:
         except ValueError:
             return told
     return told
-
-
-def open_regular(path: Path) -> BinaryIO:
-    """Open a file for reading, and nothing but a file: a pipe that took its place must not hang anybody.
-
-    Raises:
-        UnreadablePhoto: it is not a regular file.
-        OSError: it cannot be opened.
-
-    """
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)  # `open` would not: it refuses a folder before it owns the descriptor
-        raise UnreadablePhoto(path, "it is not a regular file")
-    return open(descriptor, "rb")  # noqa: PTH123 - a descriptor, not a path
 
 
 def _read_bytes(path: Path) -> bytes:

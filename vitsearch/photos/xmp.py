@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from xml.parsers import expat
 
 from vitsearch.photos.exif import as_text, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _NAMES = {
@@ -22,7 +26,7 @@ _NAMES = {
     "http://www.digikam.org/ns/1.0/": "digiKam",
     "http://ns.adobe.com/lightroom/1.0/": "lr",
 }
-_LARGEST = 4 << 20
+LARGEST_PACKET = 4 << 20
 _MOST_KEYWORDS, _LONGEST_CAPTION = 200, 2000
 _IPTC_KEYWORD, _IPTC_DATE, _IPTC_TIME, _IPTC_CAPTION, _IPTC_TITLE = (
     (2, 25),
@@ -59,8 +63,16 @@ def read_xmp(packet: bytes) -> XmpValues:
     parser.CharacterDataHandler = reader.text
     parser.StartDoctypeDeclHandler = _refuse
     with suppress(expat.ExpatError, ValueError):
-        parser.Parse(packet[:_LARGEST].rstrip(b"\0"), True)  # noqa: FBT003 - expat's own argument
+        parser.Parse(packet[:LARGEST_PACKET].rstrip(b"\0"), True)  # noqa: FBT003 - expat's own argument
     return XmpValues(reader.values)
+
+
+def joined(packets: Sequence[bytes]) -> XmpValues:
+    """Read several packets about one photo as one; of each property what the first packet says that has it."""
+    values: dict[str, list[str]] = {}
+    for packet in packets:
+        values = {**read_xmp(packet).values, **values}
+    return XmpValues(values)
 
 
 def _refuse(*_: object) -> None:

@@ -14,10 +14,17 @@ from vitsearch.paths import is_offline, names_of
 from vitsearch.records import FoundFile
 from vitsearch.storage.database import Value, path_to_value, value_to_path
 from vitsearch.storage.decisions import bring_decisions_back, decisions_are_kept
-from vitsearch.storage.facts import FACT_COLUMNS, FACTS_SQL, facts_from, facts_values, newest_facts_sql
+from vitsearch.storage.facts import (
+    EDITABLE_FACTS,
+    FACT_COLUMNS,
+    FACTS_SQL,
+    facts_from,
+    facts_values,
+    newest_facts_sql,
+)
 from vitsearch.storage.filters import below as below_root
 from vitsearch.storage.filters import inside
-from vitsearch.storage.following import follow_hash
+from vitsearch.storage.following import follow_hash, join_shot
 from vitsearch.storage.removal import ROWS_AT_ONCE, RemovalTables
 from vitsearch.storage.sql import rows_in
 from vitsearch.storage.vectors import NEW_GENERATION
@@ -49,8 +56,8 @@ class Root:
 # What `files.missing` says: 0, it is there; 1, it is gone; 2, it is on a drive that is not there now.
 OFFLINE = 2
 
-KnownFile = tuple[str | bytes, int, int, int, int, int, int, int | None]
-"""A file row as the index run needs it: path, id, size, mtime_ns, missing, readable, has a vector, file system.
+KnownFile = tuple[str | bytes, int, int, int, int, int, int, int | None, int]
+"""A file row as a run needs it: path, id, size, mtime_ns, missing, readable, has a vector, file system, sidecars.
 
 A plain tuple as SQLite gives it: a rescan asks for all rows of a root.
 """
@@ -243,7 +250,8 @@ class Catalog(RemovalTables):
     def known_files(self, root: int, below: str, space: int) -> dict[str, KnownFile]:
         """Return the file rows below a subfolder of a root, by relative path."""
         rows = self.database.rows(
-            "SELECT f.path, f.id, f.size, f.mtime_ns, f.missing, f.photo IS NOT NULL, v.id IS NOT NULL, f.file_system "
+            "SELECT f.path, f.id, f.size, f.mtime_ns, f.missing, f.photo IS NOT NULL, v.id IS NOT NULL, f.file_system, "
+            "f.sidecars "
             "FROM files f LEFT JOIN vectors v ON v.space = ? AND v.photo = f.photo WHERE f.root = ?",
             [space, root],
         )
@@ -274,6 +282,25 @@ class Catalog(RemovalTables):
                             f"UPDATE files SET file_system = ? WHERE {condition}",
                             rows[start : start + ROWS_AT_ONCE],
                         )
+
+    def note_sidecars(self, root: Root, seen: Mapping[str, int]) -> None:
+        """Store which sidecars files had when they were read, by their paths below the root."""
+        rows = [(number, root.id, path_to_value(path)) for path, number in seen.items()]
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            with self.database.write():
+                self.database.run_many(
+                    "UPDATE files SET sidecars = ? WHERE root = ? AND path = ?",
+                    rows[start : start + ROWS_AT_ONCE],
+                )
+
+    def join_shots(self, root: Root, shots: Mapping[int, Sequence[str]]) -> None:
+        """Make files one item with a photo of the same shot, one of those at some paths below the root.
+
+        What is known of them, labels included, is from then on known of that photo.
+        """
+        with self.database.write():
+            for file, paths in shots.items():
+                join_shot(self.database, file, root.id, paths)
 
     def files_without_vector(self, space: int) -> list[tuple[int, FoundFile]]:
         """Return one file, with the id of its root, of each photo that is here now and not embedded in a space."""
@@ -360,6 +387,17 @@ class Catalog(RemovalTables):
         for file in files:
             if file.earlier_hash is not None:
                 follow_hash(self.database, file.earlier_hash, file.photo_hash)
+        # What somebody took out of the only file of a photo is not to be found any more.
+        self.database.run_many(
+            f"UPDATE photos SET {', '.join(f'{name} = NULL' for name in EDITABLE_FACTS)} WHERE photo_hash = ? "
+            "AND EXISTS (SELECT 1 FROM files f WHERE f.photo = photos.id AND f.root = ? AND f.path = ?) "
+            "AND NOT EXISTS (SELECT 1 FROM files f WHERE f.photo = photos.id AND (f.root, f.path) <> (?, ?))",
+            [
+                (file.photo_hash, *2 * (file.root, path_to_value(file.found.relative)))
+                for file in files
+                if file.root is not None
+            ],
+        )
         self.database.run_many(
             f"INSERT INTO photos (photo_hash, perceptual, {FACTS_SQL}) VALUES (?, ?{', ?' * len(FACT_COLUMNS)}) "
             # Metadata may be corrected at any time; a copy that was stripped of it takes nothing away.

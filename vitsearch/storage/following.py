@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from vitsearch.storage.database import path_to_value
 from vitsearch.storage.vectors import NEW_GENERATION
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from vitsearch.storage.database import Database
 
 
@@ -44,7 +47,31 @@ def follow_hash(database: Database, earlier: bytes, present: bytes) -> None:
     database.run("UPDATE photos SET photo_hash = ? WHERE id = ?", [present, old])
 
 
-def _merge(database: Database, *, into: int, source: int) -> None:
+def join_shot(database: Database, file: int, root: int, paths: Sequence[str]) -> None:
+    """Make a file one item with the photo at the first of these paths that is there; inside a write.
+
+    Its own photo, if it is nowhere else, gives that one the labels and decisions that were made of it.
+    """
+    source = database.scalar("SELECT photo FROM files WHERE id = ?", [file])
+    sql = (
+        "SELECT photo, p.photo_hash FROM files f JOIN photos p ON p.id = f.photo WHERE root = ? AND path = ?"
+    )
+    found = [
+        row for path in paths for row in database.rows(f"{sql} AND missing = 0", [root, path_to_value(path)])
+    ]
+    if not found:
+        return
+    into, photo_hash = found[0]
+    database.run("DELETE FROM files WHERE id = ?", [file])
+    if source in (None, into) or database.scalar("SELECT 1 FROM files WHERE photo = ?", [source]):
+        return
+    own_hash = database.scalar("SELECT photo_hash FROM photos WHERE id = ?", [source])
+    for table, column in _KEPT_BY_HASH:
+        database.run(f"UPDATE OR IGNORE {table} SET {column} = ? WHERE {column} = ?", [photo_hash, own_hash])
+    _merge(database, into=cast("int", into), source=cast("int", source), with_vectors=False)
+
+
+def _merge(database: Database, *, into: int, source: int, with_vectors: bool = True) -> None:
     database.run("UPDATE files SET photo = ? WHERE photo = ?", [into, source])
     database.run(
         f"UPDATE spaces SET generation = {NEW_GENERATION} WHERE id IN (SELECT space FROM vectors WHERE photo = ?)",
@@ -58,6 +85,6 @@ def _merge(database: Database, *, into: int, source: int) -> None:
         [into, source],
     )
     for table, column in referring_to_photos(database):
-        if table != "not_duplicates":
+        if table != "not_duplicates" and (with_vectors or table != "vectors"):
             database.run(f"UPDATE OR IGNORE {table} SET {column} = ? WHERE {column} = ?", [into, source])
     database.run("DELETE FROM photos WHERE id = ?", [source])  # and, by reference, what is left of it

@@ -163,3 +163,9 @@ def m008_runs(db: Database) -> None:
     """When each run began, so that a search can be limited to what came since."""
     # In seconds since 1970, UTC.
     db.execute("CREATE TABLE IF NOT EXISTS runs (id INTEGER PRIMARY KEY, started REAL NOT NULL)")
+
+
+@migrations()
+def m009_sidecars(db: Database) -> None:
+    """A number for the sidecars that each file had when it was read: another one when they are."""
+    db.execute("ALTER TABLE files ADD COLUMN sidecars INTEGER NOT NULL DEFAULT 0")

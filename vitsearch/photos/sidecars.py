@@ -1,0 +1,40 @@
+"""Notes in a file of their own beside a photo: `photo.jpg.xmp` (digiKam, darktable) and `photo.xmp` (Lightroom)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vitsearch.errors import UnreadablePhoto
+from vitsearch.photos.regular_file import open_regular
+from vitsearch.photos.xmp import LARGEST_PACKET
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SIDECAR_ENDINGS = (".xmp", ".XMP")
+
+
+def sidecar_names(name: str) -> tuple[str, ...]:
+    """Return the names that a photo's sidecars may have; the first ones are about no other photo."""
+    stem = name.rpartition(".")[0] or name
+    return tuple(start + ending for start in dict.fromkeys((name, stem)) for ending in SIDECAR_ENDINGS)
+
+
+def read_sidecars(path: Path) -> tuple[list[bytes], list[str]]:
+    """Read the XMP beside a photo, what is about it alone first, and say what was left out."""
+    packets, remarks = [], []
+    for name in sidecar_names(path.name):
+        try:
+            with open_regular(path.with_name(name)) as file:
+                packet = file.read(LARGEST_PACKET + 1)
+        except FileNotFoundError:
+            continue
+        except (OSError, UnreadablePhoto) as error:
+            reason = getattr(error, "strerror", None) or getattr(error, "reason", None) or str(error)
+            remarks.append(f"{name} beside it was left out: {reason}")
+            continue
+        if len(packet) > LARGEST_PACKET:
+            remarks.append(f"{name} beside it was left out: it has more than {LARGEST_PACKET >> 20} MB")
+        elif packet not in packets:  # one file by two names, where case does not count
+            packets.append(packet)
+    return packets, remarks
