@@ -217,6 +217,9 @@ def test_heads_are_listed_shown_exported_loaded_and_deleted(call, labelled, tmp_
     file = tmp_path / "colours.safetensors"
     call("heads", "export", "colours", file)
     assert json.loads(call("heads", "load", file, "--name", "again", "--json"))["name"] == "again"
+    lean = tmp_path / "lean.safetensors"
+    call("heads", "export", "colours", lean, "--without-examples")
+    assert lean.stat().st_size < file.stat().st_size
     assert call("heads", "delete", "colours") == "deleted colours\n"
     assert [head["name"] for head in json.loads(call("heads", "list", "--json"))["heads"]] == ["again"]
 

@@ -368,6 +368,40 @@ def test_a_deleted_head_leaves_nothing_and_its_file_can_be_taken_in_again(
     assert best(Labeller(shelf, "second").label([photos])) == of_own_folder(photos)
 
 
+def test_an_export_without_examples_holds_none_of_their_vectors_and_still_tells_none_of_these(
+    shelf, library, tmp_path
+):
+    library.index([paint_labels(tmp_path / "photos", count=30, start=100)])
+    labelled = paint_labels(tmp_path / "labelled", count=10)
+    shutil.rmtree(labelled / "blue")
+    head = shelf.train("colours", folder=labelled).head
+    assert head.gate is not None
+    example = head.gate.examples[0].tobytes()
+    shelf.export("colours", tmp_path / "whole.safetensors")
+    shelf.export("colours", tmp_path / "lean.safetensors", examples=False)
+    assert example in (tmp_path / "whole.safetensors").read_bytes()
+    assert example not in (tmp_path / "lean.safetensors").read_bytes()
+    shelf.load(tmp_path / "lean.safetensors", name="lean")
+    said = {item.path: item.none for item in Labeller(shelf, "lean").label([tmp_path / "photos"]).labels}
+    assert np.mean([none for path, none in said.items() if path.parent.name == "blue"]) >= 0.9
+    assert np.mean([none for path, none in said.items() if path.parent.name != "blue"]) <= 0.2
+    kept = shelf.get("colours").gate
+    assert kept is not None
+    assert kept.examples[0].tobytes() == example, "the library's own head keeps them"
+
+
+def test_an_export_without_examples_of_a_head_that_knows_nothing_else_says_what_it_lacks(
+    shelf, labelled, tmp_path
+):
+    head = shelf.train("colours", folder=labelled).head
+    assert head.gate is not None
+    assert not head.gate.knows_background
+    lean = shelf.export("colours", tmp_path / "lean.safetensors", examples=False)
+    assert lean.gate is None
+    assert lean.lacks is not None
+    assert "exported without its examples" in lean.lacks
+
+
 def test_a_missing_head_or_example_is_named_with_what_to_do(shelf, labelled, tmp_path):
     shelf.train("colours", folder=labelled)
     with pytest.raises(HeadError, match=r"no head 'colour': did you mean 'colours'\?"):

@@ -109,10 +109,16 @@ def test_the_command_names_groups_and_photos_and_a_group_is_named_at_once(tmp_pa
     shutil.rmtree(few / "blue")
     call("heads", "train", "colours", "--from", few)
     text = call("heads", "suggest", "colours", "-n", 2)
-    assert text.startswith("group 1, ")
-    assert len(text.splitlines()) >= 3
+    headings = [line for line in text.splitlines() if not line.startswith(" ")]
+    assert headings == [
+        "Groups of alike photos, each to be named at once if one name does for all:",
+        "Single photos of which the head is least sure, no two alike; what the head says of them:",
+    ]
+    new = call("heads", "suggest", "shades", "-n", 2, "--groups", 0).splitlines()
+    assert new[0] == "Single photos that each stand for many others; to be named one by one:"
+    assert len(new) == 3
     document = json.loads(call("heads", "suggest", "colours", "-n", 2, "--json"))
-    assert set(document) == {"head", "groups", "photos"}
+    assert set(document) == {"head", "groups", "photos", "typical"}
     first, *others = [photo["path"] for photo in document["groups"][0]["photos"]]
     same = [part for path in others for part in ("--with", path)]
     name = first.split("/")[-2]

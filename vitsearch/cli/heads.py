@@ -268,16 +268,26 @@ def delete(session: Session, name: str) -> None:
 @heads.command()
 @click.argument("name")
 @click.argument("file", type=click.Path(dir_okay=False))
+@click.option(
+    "--without-examples",
+    is_flag=True,
+    help="Leave out the vectors of photos that it learned from, which it compares others with.",
+)
 @force_option
 @pass_session
-def export(session: Session, name: str, file: str, force: bool) -> None:
-    """Write the head NAME to FILE (.safetensors), for another library or another program."""
+def export(session: Session, name: str, file: str, without_examples: bool, force: bool) -> None:
+    """Write the head NAME to FILE (.safetensors), for another library or another program.
+
+    A head that was made from photos compares others with some of them: the file holds their vectors, though not the
+    photos. With --without-examples it holds none, and a few more photos of other things may get a label.
+    """
     from vitsearch.heads.store import HeadShelf
 
     session.check_outputs((file, "head"), force=force)
     with session.open() as library:
-        HeadShelf(library).export(name, Path(file), force=force)
+        head = HeadShelf(library).export(name, Path(file), examples=not without_examples, force=force)
     say(f"{shown(name)}: {shown(str(Path(file).absolute()))}")
+    say(f"none of these: {_none_of_these(head)}", err=True)
 
 
 @heads.command()

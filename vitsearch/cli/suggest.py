@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from vitsearch.backbones.devices import Device
 
 _SHOWN_OF_A_GROUP = 5
+_TYPICAL = "Single photos that each stand for many others"
+_DOUBTFUL = "Single photos of which the head is least sure, no two alike"
 
 
 @click.command()
@@ -53,14 +55,31 @@ def suggest(session: Session, name: str, count: int, groups: int, device: Device
     if as_json:
         print_json(found)
         return
+    if found.groups:
+        say("Groups of alike photos, each to be named at once if one name does for all:")
     for number, group in enumerate(found.groups, 1):
-        say(f"group {number}, {plural(len(group.photos), 'photo')}:")
+        say(f"  group {number}, {plural(len(group.photos), 'photo')}:")
         for photo in group.photos[:_SHOWN_OF_A_GROUP]:
-            say(f"  {shown(str(photo.path))}")
+            say(f"    {shown(str(photo.path))}")
         if len(group.photos) > _SHOWN_OF_A_GROUP:
-            say(f"  and {len(group.photos) - _SHOWN_OF_A_GROUP:,} more (all with --json)")
+            say(f"    and {len(group.photos) - _SHOWN_OF_A_GROUP:,} more (all with --json)")
+    if found.photos:
+        said = "what the head says of them:" if found.photos[0].label else "to be named one by one:"
+        say(f"{_TYPICAL if found.typical else _DOUBTFUL}; {said}")
     for photo in found.photos:
         guess = f"{photo.probability:6.1%}  {shown(photo.label)}" if photo.label else "      ?"
-        say(f"{guess}  {shown(str(photo.path))}")
+        say(f"  {guess}  {shown(str(photo.path))}")
     if not found.photos:
         say("every photo of the library has a label from you", err=True)
+    elif found.photos[0].label:
+        say(
+            f"name them with `vitsearch heads correct {shown(name)} IMAGE LABEL --with IMAGE`, then "
+            f"`vitsearch heads train {shown(name)}`",
+            err=True,
+        )
+    else:
+        say(
+            "there is no such head yet: put photos of each kind into a folder of its name, then "
+            f"`vitsearch heads train {shown(name)} --from FOLDER`; or name them in the page (`vitsearch serve`)",
+            err=True,
+        )

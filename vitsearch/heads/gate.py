@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -64,6 +64,12 @@ class Gate:
     def knows_background(self) -> bool:
         """Whether it learned from photos at large what shows none of the labels."""
         return len(self.bias) > 0
+
+    def without_examples(self) -> Gate | None:
+        """Return the gate without the vectors of its examples; None where it knows nothing but them."""
+        if not self.knows_background:
+            return None
+        return replace(self, examples=self.examples[:0], nearest=-1.0)
 
     def lets_through(self, rows: Floats) -> npt.NDArray[np.bool_]:
         """Return which of the unit rows (n, d) may be labelled, (n,) bool."""

@@ -134,7 +134,8 @@ class Head:
         if self.origin in ("text", "imported"):
             return f"{text}: it was not learned from photos of yours; a head that you train can"
         return (
-            f"{text}: it comes from an earlier version; make it again with `heads train` or `from-examples`"
+            f"{text}: it comes from an earlier version, or was exported without its examples and knew nothing else; "
+            "make it again with `heads train` or `from-examples`"
         )
 
     def check_space(self, space: Space) -> None:

@@ -222,14 +222,19 @@ class HeadShelf:
             )
         return self._put(head)
 
-    def export(self, name: str, file: Path, *, force: bool = False) -> None:
-        """Write a head to a safetensors file; `force` overwrites what another program wrote there.
+    def export(self, name: str, file: Path, *, examples: bool = True, force: bool = False) -> Head:
+        """Write a head to a safetensors file and return it as it is there.
 
-        Raises `HeadError` for another extension, `OutputError` if the file cannot be written.
+        Without `examples`, no vector of a photo that it learned from goes into the file. `force` overwrites what
+        another program wrote there. Raises `HeadError` for another extension, `OutputError` if it cannot be written.
         """
         if file.suffix != _SUFFIX:
             raise HeadError(f"{file} does not end in {_SUFFIX}: a head is exported to such a file only")
-        Output(file, "head", force=force).write(head_to_bytes(self.get(name)))
+        head = self.get(name)
+        if not examples and head.gate is not None:
+            head = replace(head, gate=head.gate.without_examples())
+        Output(file, "head", force=force).write(head_to_bytes(head))
+        return head
 
     def delete(self, name: str) -> None:
         """Delete a head, its examples and its labels. Raises `HeadError` if there is none of this name."""

@@ -51,11 +51,16 @@ class SuggestedGroup:
 
 @dataclass(frozen=True, slots=True)
 class Suggestions:
-    """What to label for a head: groups, the largest first, and single photos, the most worthwhile first."""
+    """What to label for a head: groups, the largest first, and single photos, the most worthwhile first.
+
+    `typical`: the single photos were chosen because they stand for many others, as few have a label yet; else because
+    the head is least sure of them.
+    """
 
     head: str
     groups: tuple[SuggestedGroup, ...]
     photos: tuple[SuggestedPhoto, ...]
+    typical: bool
 
 
 def suggest(
@@ -90,8 +95,13 @@ def suggest(
     photos, rows, norms = catalog.embeddings(space_id, space.dimension, np.array(sorted(places), np.int64))
     known = catalog.embeddings(space_id, space.dimension, np.array(sorted(examples), np.int64))[1]
     if not len(rows):
-        return Suggestions(name, (), ())
-    chosen = _questions(head, rows, norms, known, count)
+        return Suggestions(name, (), (), typical=True)
+    doubtful = head is not None and len(known) >= _ENOUGH_FOR_DOUBT * len(head.labels)
+    if head is not None and doubtful:
+        asked = next_to_label(head, np.arange(len(rows)), rows, norms, count=count)
+        chosen = tuple(each.photo for each in asked)
+    else:
+        chosen = typical_photos(rows, known, count=count)
 
     def named(places_in_rows: tuple[int, ...]) -> tuple[SuggestedPhoto, ...]:
         found = np.array(places_in_rows, np.int64)
@@ -103,16 +113,8 @@ def suggest(
         )
 
     together = alike_groups(rows, known, count=groups) if groups else ()
-    return Suggestions(name, tuple(SuggestedGroup(named(group)) for group in together), named(chosen))
-
-
-def _questions(
-    head: Head | None, rows: Vectors, norms: npt.NDArray[np.float32], known: Vectors, count: int
-) -> tuple[int, ...]:
-    if head is None or len(known) < _ENOUGH_FOR_DOUBT * len(head.labels):
-        return typical_photos(rows, known, count=count)
-    asked = next_to_label(head, np.arange(len(rows)), rows, norms, count=count)
-    return tuple(each.photo for each in asked)
+    groups_found = tuple(SuggestedGroup(named(group)) for group in together)
+    return Suggestions(name, groups_found, named(chosen), typical=not doubtful)
 
 
 def _said(
