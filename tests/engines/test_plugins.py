@@ -1,9 +1,11 @@
 """Engines that other packages bring: the one of docs/engines.md, installed as a package is, and those that fail."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 import test_milvus
 
@@ -82,6 +84,41 @@ class TestTheOneInTheDocs:
             assert done.returncode == 1
             assert done.stderr.count("\n") == 1
             assert text in done.stderr
+
+
+@pytest.mark.trust
+@pytest.mark.usefixtures("numpy_engine")
+@pytest.mark.parametrize("hidden_by", ["elsewhere", "dots", "link"])
+def test_files_are_taken_from_no_folder_but_those_that_the_person_has_named(
+    indexed, photos, run, tmp_path, hidden_by
+):
+    """The answer of a store may name every file of this machine; somebody else may have filled it."""
+    store, secret = tmp_path / "photos.npz", tmp_path / "private" / "key.jpg"
+    secret.parent.mkdir()
+    secret.write_bytes(b"secret")
+    run("export", "--to", f"numpy://{store}")
+    named = {"elsewhere": secret, "dots": photos / "../private/key.jpg", "link": photos / "out.jpg"}[hidden_by]
+    if hidden_by == "link":
+        named.symlink_to(secret)
+    with np.load(store) as saved:
+        columns = dict(saved)
+    rows = json.loads(str(columns["photos"]))
+    for row in rows:
+        row[3] = [str(named)] if row[3] != [str(photos / "cold/orange.jpg")] else row[3]
+    columns["photos"] = json.dumps(rows)
+    np.savez(store, **columns)
+    asked = ("search", photos / "cold/red.jpg", "--store", f"numpy://{store}")
+    for option in ("--copy-to", "--link-to"):
+        done = run(*asked, option, tmp_path / option)
+        assert done.returncode == 1
+        assert f"not collected: {named}: the store names it, and it is in no folder of your library" in done.stderr
+        assert [path.name for path in (tmp_path / option).iterdir()] == ["orange.jpg"]
+    opened = run(*asked, "--open", "-k", "1")
+    assert opened.returncode == 1
+    assert f"{named} is not opened: the store names it" in opened.stderr
+    if hidden_by == "elsewhere":
+        assert run(*asked, "--in", secret.parent, "--copy-to", tmp_path / "allowed").returncode == 0
+        assert (tmp_path / "allowed/key.jpg").read_bytes() == b"secret"
 
 
 def test_the_example_is_about_fifty_lines():

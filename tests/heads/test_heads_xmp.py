@@ -236,6 +236,7 @@ def test_whatever_is_written_is_read_back(tmp_path_factory, first, second):
 )
 def test_a_rating_changes_what_is_there_and_nothing_else(tmp_path, before, after):
     photo, sidecar = tmp_path / "a.jpg", tmp_path / "a.jpg.xmp"
+    photo.touch()
     head = (
         '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" '
         'xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmlns:dc="http://purl.org/dc/elements/1.1/"><!-- kept -->'
@@ -252,7 +253,17 @@ def test_a_rating_changes_what_is_there_and_nothing_else(tmp_path, before, after
     assert sidecar.read_text() == written
 
 
+def test_a_photo_that_has_gone_gets_no_sidecar(photo):
+    photo.unlink()
+    before = sorted(photo.parent.iterdir())
+    for write in (lambda: write_rating(photo, 5), lambda: write_keywords(photo, ["beach"])):
+        with pytest.raises(HeadError, match=r"photo\.jpg is not there any more: run `vitsearch index`"):
+            write()
+    assert sorted(photo.parent.iterdir()) == before
+
+
 def test_a_rating_makes_a_sidecar_where_there_is_none(tmp_path):
+    (tmp_path / "a.jpg").touch()
     assert write_rating(tmp_path / "a.jpg", 5) is True
     assert read_xmp((tmp_path / "a.jpg.xmp").read_bytes()).first("xmp:Rating") == "5"
     write_keywords(tmp_path / "a.jpg", ["cat"])

@@ -4,6 +4,7 @@ import contextlib
 import http.server
 import io
 import shutil
+import socket
 import ssl
 import subprocess
 import threading
@@ -110,6 +111,27 @@ def test_what_grows_past_the_limit_or_trickles_is_let_go(trusted):
         with pytest.raises(UnreadablePhoto, match="did not come within 1 s"):
             fetch(at(trusted, path), seconds=1)
         assert time.monotonic() - started < 10
+
+
+def test_a_handshake_that_trickles_is_let_go():
+    """A record of TLS that is announced and comes byte by byte, never whole."""
+
+    def trickle(listener):
+        with contextlib.suppress(OSError), listener.accept()[0] as connection:
+            connection.recv(1 << 16)
+            connection.sendall(b"\x16\x03\x03\x40\x00")
+            for _ in range(200):
+                connection.sendall(b"\x02")
+                time.sleep(0.05)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=trickle, args=(listener,), daemon=True)
+        thread.start()
+        started = time.monotonic()
+        with pytest.raises(UnreadablePhoto, match="did not come within 1 s"):
+            fetch(f"https://127.0.0.1:{listener.getsockname()[1]}/red.png", seconds=1)
+        assert time.monotonic() - started < 5
+        thread.join()
 
 
 @pytest.mark.parametrize("away", ["http://127.0.0.1:9/red.png", "file:///etc/hostname", "ftp://127.0.0.1/x"])

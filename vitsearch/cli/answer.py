@@ -13,6 +13,8 @@ from vitsearch.cli.matches import print_matches
 from vitsearch.cli.output import plural, print_json, say, shown
 from vitsearch.cli.preview import check_preview
 from vitsearch.cli.viewer import show_file
+from vitsearch.errors import VitsearchError
+from vitsearch.paths import real_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from vitsearch.cli.session import Session
     from vitsearch.library import Library
     from vitsearch.records import SearchResult
+    from vitsearch.storage.filters import Filter
+
+_OUT_OF_REACH = "the store names it, and it is in no folder of your library: name its folder with --in to allow it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +69,13 @@ class Answer:
             if result.results and floor is not None and result.results[0].score < floor:
                 say(f"nothing here stands out: a real match would score above {floor:.3f}", err=True)
 
-    def deliver(self, result: SearchResult, queries: Sequence[Path]) -> None:
-        """Write, copy and open what was asked for; the exit status is 1 where a photo could not be copied."""
+    def deliver(
+        self, result: SearchResult, queries: Sequence[Path], *, reach: Sequence[Path] | None = None
+    ) -> None:
+        """Write, copy and open what was asked for; the exit status is 1 where a photo could not be copied.
+
+        `reach`: the folders that a store's answer may take files from; None where the library itself has answered.
+        """
         if self.sheet:
             from vitsearch.pages.contact_sheet import write_contact_sheet
 
@@ -76,9 +86,12 @@ class Answer:
 
             write_result_page(result, queries, Path(self.page), force=self.force)
             say(f"page: {shown(str(Path(self.page).absolute()))}", err=True)
-        complete = [_collect(result, folder, link=link) for folder, link in self._folders()]
+        complete = [_collect(result, folder, reach, link=link) for folder, link in self._folders()]
         if self.open_best and result.results:
-            show_file(result.results[0].path)
+            best = result.results[0].path
+            if not _may_take(best, reach):
+                raise VitsearchError(f"{best} is not opened: {_OUT_OF_REACH}")
+            show_file(best)
         if not all(complete):
             sys.exit(1)
 
@@ -104,14 +117,29 @@ def _roots(library: Library) -> list[Path]:
     return [root.path for root in library.catalog.roots()]
 
 
-def _collect(result: SearchResult, folder: Path, *, link: bool) -> bool:
+def reach_of_store(library: Library, where: Filter) -> list[Path]:
+    """Return the folders from which the answer of a store may take files: the library's, and those of `--in`."""
+    return [*_roots(library), *where.places]
+
+
+def _may_take(path: Path, reach: Sequence[Path] | None) -> bool:
+    """Whether a file may be copied or opened: a store, which may be anybody's, can name every file of this machine."""
+    return reach is None or any(real_path(path).is_relative_to(real_path(folder)) for folder in reach)
+
+
+def _collect(result: SearchResult, folder: Path, reach: Sequence[Path] | None, *, link: bool) -> bool:
     """Bring the matches into a folder; say what became of them, and whether all are there."""
     from vitsearch.storage.collecting import collect
 
-    made = collect([match.path for match in result.results], folder, how="symlink" if link else "copy")
+    paths = [match.path for match in result.results]
+    taken = [path for path in paths if _may_take(path, reach)]
+    made = collect(taken, folder, how="symlink" if link else "copy")
     told = f"{plural(len(made.written), 'link' if link else 'copy', 'links' if link else 'copies')} in "
     told += shown(str(made.folder))
     say(told + (f"; {len(made.there):,} there already" if made.there else ""), err=True)
     for failed in made.failed:
         say(f"not collected: {shown(str(failed.path))}: {shown(failed.reason)}", err=True)
-    return not made.failed
+    for path in paths:
+        if path not in taken:
+            say(f"not collected: {shown(str(path))}: {_OUT_OF_REACH}", err=True)
+    return not made.failed and len(taken) == len(paths)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vitsearch.cli.answer import Answer
+from vitsearch.cli.answer import Answer, reach_of_store
 from vitsearch.cli.filter_options import filter_options
 from vitsearch.cli.output import say
 from vitsearch.cli.session import (
@@ -183,9 +183,10 @@ def search(
                 store=asked,
             )
         answer.print(result, library)
+        reach = None if asked is None else reach_of_store(library, where)
         if not result.results and not as_json:
             say(_why_nothing(library, asked, where, label, include_self, only_matches), err=True)
-    answer.deliver(result, [Path(image).absolute() for image in images])
+    answer.deliver(result, [Path(image).absolute() for image in images], reach=reach)
 
 
 def _why_nothing(

@@ -92,7 +92,7 @@ def write_keywords(photo: Path, keywords: Sequence[str], *, remove: Collection[s
     """Add keywords to a photo's sidecar and take others out; everything else in it stays.
 
     `remove` is for labels that were written before and are wrong now. Nothing is written when nothing changes.
-    Raises `HeadError` when the sidecar is not XMP, is a symbolic link, or cannot be written.
+    Raises `HeadError` when the photo has gone, or the sidecar is not XMP, is a symbolic link, or cannot be written.
     """
     if keywords:
         check_labels(list(dict.fromkeys(keywords)))
@@ -117,7 +117,12 @@ def write_rating(photo: Path, stars: int) -> bool:
 
 
 def _sidecar(photo: Path) -> tuple[Path, bytes, _Element]:
-    """Return where a photo's sidecar is or will be, what is in it, and its outermost element."""
+    """Return where a photo's sidecar is or will be, what is in it, and its outermost element.
+
+    Raises `HeadError` if it cannot be written, or there is no photo that it would belong to.
+    """
+    if not photo.is_file():
+        raise HeadError(f"{photo} is not there any more: run `vitsearch index`, and try again")
     path = sidecar_path(photo)
     if path.is_symlink():
         raise HeadError(f"{path} is a symbolic link: write to the file that it stands for, or remove it")

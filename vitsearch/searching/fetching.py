@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from vitsearch.errors import UnreadablePhoto
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from http.client import HTTPMessage, HTTPResponse
     from typing import IO
 
@@ -44,39 +43,46 @@ class _OnlyHttps(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-class _Connection(HTTPSConnection):
-    """A connection whose socket is told of."""
-
-    told: Callable[[socket.socket], None]
-
-    def connect(self) -> None:
-        """Connect."""
-        super().connect()
-        self.told(self.sock)
-
-
 class _InTime(urllib.request.HTTPSHandler):
-    """Knows its sockets: headers, redirects and trailers come line by line for as long as a server likes."""
+    """Knows its connections from their first moment: what a server sends by bytes or lines lasts as long as it likes.
+
+    That is the handshake of TLS, headers, redirects and trailers.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._sockets: list[socket.socket] = []
+        self._is_cut = False
 
     def https_open(self, req: urllib.request.Request) -> HTTPResponse:
         """Open."""
 
-        def connection(host: str, **options: Any) -> _Connection:  # noqa: ANN401 - HTTPSConnection's own
-            made = _Connection(host, **options)
-            made.told = self._sockets.append
+        def connection(host: str, **options: Any) -> HTTPSConnection:  # noqa: ANN401 - HTTPSConnection's own
+            made = HTTPSConnection(host, **options)
+            made._create_connection = self._connect  # type: ignore[attr-defined]  # noqa: SLF001 - there is no other way
             return made
 
         return self.do_open(connection, req)
 
     def cut(self) -> None:
         """End what is being received: whoever waits for it gets an error."""
+        self._is_cut = True
         for each in self._sockets:
             with suppress(OSError):
-                socket.socket.shutdown(each, socket.SHUT_RDWR)
+                each.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        for each in self._sockets:
+            each.close()
+
+    def _connect(self, *where: Any, **options: Any) -> socket.socket:  # noqa: ANN401 - create_connection's own
+        made = socket.create_connection(*where, **options)
+        # A second handle on the connection: the first is taken over by TLS before its handshake.
+        self._sockets.append(made.dup())
+        if self._is_cut:
+            self.cut()
+        return made
 
 
 # Not `build_opener`, which would open files and FTP too.
@@ -130,6 +136,8 @@ def fetch(url: str, *, most: int = MOST_BYTES, seconds: float = _SECONDS) -> byt
         raise UnreadablePhoto(url, said, passing=True) from error
     finally:
         clock.cancel()
+        clock.join()
+        in_time.close()
     if time.monotonic() > until:  # it was cut
         raise UnreadablePhoto(url, f"it did not come within {seconds:.0f} s", passing=True)
     return b"".join(parts)
