@@ -69,6 +69,9 @@ if TYPE_CHECKING:
     Vector = npt.NDArray[np.float32]
 
 
+_NO_FOLDER = "no folder was indexed yet: name one, as in `vitsearch index ~/Pictures`"
+
+
 class Library:
     """One folder that holds a catalog of photos and their vectors. Use it as a context manager.
 
@@ -193,20 +196,22 @@ class Library:
         from vitsearch.indexing.embedding import Embedder
         from vitsearch.indexing.run import IndexRun, check_folders
 
+        named = [os.fspath(folder) for folder in folders]
+        if url := next((name for name in named if "://" in name), None):
+            raise LibraryError(
+                f"{url} is a URL: index URLs with --engine ray, and folders in a run of their own"
+            )
+        if not self.layout.database.exists():
+            _check_first(named)
         with self.writing() as catalog:
-            named = [os.fspath(folder) for folder in folders]
-            if url := next((name for name in named if "://" in name), None):
-                raise LibraryError(
-                    f"{url} is a URL: index URLs with --engine ray, and folders in a run of their own"
-                )
             chosen = [Path(name).absolute() for name in named] or [root.path for root in catalog.roots()]
             if prune:
                 back_up(catalog.database, self.layout)
             else:
                 back_up_daily(catalog.database)
             if not chosen:
-                raise LibraryError("no folder was indexed yet: name one, as in `vitsearch index ~/Pictures`")
-            check_folders(catalog, chosen)
+                raise LibraryError(_NO_FOLDER)
+            check_folders(catalog.roots(), chosen)
             if upgrade:
                 model, change_model = self._upgraded_model(catalog, model), True
             space_id, space = self._space_for_index(catalog, model, change=change_model)
@@ -622,6 +627,10 @@ class Library:
                 catalog.check_sample(root, folder)
             catalog.relocate_root(root, folder)
 
+    def photos_only_in(self, folder: str | os.PathLike[str]) -> int:
+        """Return how many photos `forget_root` would drop: those that are in no other folder."""
+        return self.catalog.count_only_in(self._known_root(folder))
+
     def forget_root(self, folder: str | os.PathLike[str]) -> int:
         """Drop a folder from the library, and the photos that were nowhere else; return how many went."""
         catalog = self.catalog
@@ -823,6 +832,15 @@ class Library:
             if root.path in (path, Path(folder)):
                 return root
         raise LibraryError(f"{path} is not a folder that was indexed: see `vitsearch roots list`")
+
+
+def _check_first(folders: Sequence[str]) -> None:
+    """Look at the folders of a first run before the library is made, so that a slip of the pen leaves none behind."""
+    from vitsearch.indexing.run import check_folders
+
+    if not folders:
+        raise LibraryError(_NO_FOLDER)
+    check_folders((), [Path(name).absolute() for name in folders])
 
 
 def _follows_colours(catalog: Catalog, space: Space) -> bool:

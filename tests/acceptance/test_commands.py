@@ -262,7 +262,7 @@ def test_folders_move_and_are_forgotten(place, collection, program):
     assert other.answer("index")["offline_roots"] == [str(place / "drive")]
     other.run("roots", "relocate", place / "drive", place / "elsewhere")
     assert other.answer("index")["embedded"] == 0
-    other.run("roots", "forget", place / "elsewhere")
+    other.run("roots", "forget", "--yes", place / "elsewhere")
     assert other.answer("status")["photos"] == 0
 
 

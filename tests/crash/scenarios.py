@@ -122,7 +122,7 @@ def prepare(workshop: Workshop) -> list[Scenario]:
     make = Preparations(workshop)
     change = ("index", "--model", workshop.other_model, "--change-model", "--batch-size", BATCH)
     train = ("heads", "train", "ab", "--from", make.labelled)
-    forget = ("roots", "forget", make.photos)
+    forget = ("roots", "forget", "--yes", make.photos)
     scenarios = [
         Scenario("index", make.fresh, make.index, photos_stored),
         Scenario("index again", make.changed, ("index", "--batch-size", BATCH), photos_stored),

@@ -97,7 +97,9 @@ def test_files_are_taken_from_no_folder_but_those_that_the_person_has_named(
     secret.parent.mkdir()
     secret.write_bytes(b"secret")
     run("export", "--to", f"numpy://{store}")
-    named = {"elsewhere": secret, "dots": photos / "../private/key.jpg", "link": photos / "out.jpg"}[hidden_by]
+    named = {"elsewhere": secret, "dots": photos / "../private/key.jpg", "link": photos / "out.jpg"}[
+        hidden_by
+    ]
     if hidden_by == "link":
         named.symlink_to(secret)
     with np.load(store) as saved:
@@ -111,7 +113,10 @@ def test_files_are_taken_from_no_folder_but_those_that_the_person_has_named(
     for option in ("--copy-to", "--link-to"):
         done = run(*asked, option, tmp_path / option)
         assert done.returncode == 1
-        assert f"not collected: {named}: the store names it, and it is in no folder of your library" in done.stderr
+        assert (
+            f"not collected: {named}: the store names it, and it is in no folder of your library"
+            in done.stderr
+        )
         assert [path.name for path in (tmp_path / option).iterdir()] == ["orange.jpg"]
     opened = run(*asked, "--open", "-k", "1")
     assert opened.returncode == 1

@@ -77,6 +77,7 @@ def test_training_reports_its_figures(call, labelled):
         "lacks": None,
         "photos": 24,
         "left_out": 0,
+        "waiting": [],
         "folds": 5,
         "accuracy": 1.0,
         "macro_f1": 1.0,

@@ -170,6 +170,45 @@ def test_corrections_outlive_a_training_from_the_folder_that_was_wrong(shelf, la
     ]
 
 
+@pytest.mark.trust
+@pytest.mark.parametrize("way", ["a new label", "one that loses its photos", "one of several"])
+def test_a_correction_that_leaves_a_label_too_few_photos_costs_no_other_label_its_training(
+    shelf, labelled, tmp_path, way
+):
+    """A label that was mistyped is one of which there is one photo."""
+    table = tmp_path / "table.csv"
+    lines = [f"{path},{path.parent.name}" for path in sorted(labelled.glob("*/*.png"))]
+    lines += [f"{labelled / 'red' / '0.png'},warm", f"{labelled / 'red' / '1.png'},warm"] * (
+        way == "one of several"
+    )
+    table.write_text("\n".join(["path,label", *lines]))
+    shelf.library.index([labelled])
+    shelf.train("colours", csv=table)
+    if way == "one that loses its photos":
+        wrong = {f"blue/{number}.png": "red" for number in range(7)}
+    else:
+        wrong = {"red/0.png": "rde"}
+    for name, label in wrong.items():
+        shelf.correct("colours", labelled / name, [label])
+    made = shelf.train("colours")
+    lost = "blue" if way == "one that loses its photos" else "rde"
+    left = {"a new label": {"blue", "green", "red"}, "one of several": {"blue", "green", "red"}}
+    assert set(made.head.labels) == left.get(way, {"green", "red"})
+    expected = {lost: "blue/7.png"} if lost == "blue" else {"rde": "red/0.png"}
+    if way == "one of several":
+        expected["warm"] = "red/1.png"
+    assert {each.label: [each.photos[0]] for each in made.waiting} == {
+        label: [labelled / name] for label, name in expected.items()
+    }
+    assert made.photos == 24 - len(expected) + (way == "one of several")
+    for name in wrong:
+        shelf.correct("colours", labelled / name, [name.partition("/")[0]])
+    mended = shelf.train("colours")
+    assert (mended.waiting == ()) == (way != "one of several")
+    assert set(mended.head.labels) == {"blue", "green", "red"}
+    assert mended.photos == 24
+
+
 def test_a_head_whose_labels_exclude_each_other_takes_one_at_most_as_correction(shelf, labelled):
     shelf.train("colours", folder=labelled)
     with pytest.raises(HeadError, match="give one, or none of them"):

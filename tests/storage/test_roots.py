@@ -171,7 +171,7 @@ def test_a_folder_around_one_that_is_known_by_another_name_is_refused(library, t
 def test_one_folder_twice_in_a_run_by_two_names_is_refused(library, trips, other_spelling):
     with pytest.raises(LibraryError, match="by another name"):
         library.index([trips, other_spelling])
-    assert not library.catalog.roots()
+    assert not library.folder.exists()
 
 
 def test_what_is_forgotten_leaves_the_search_cache_without_a_look_at_all_else(

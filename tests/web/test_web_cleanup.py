@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from conftest import SAMPLES, MeanColour
@@ -194,6 +195,35 @@ def test_a_plan_is_shown_then_carried_out_then_taken_back(client, place):
     assert client.delete(f"/api/plans/{plan['id']}").status_code == 204
     assert client.get(f"/api/plans/{plan['id']}").status_code == 404
     wait(client, "/api/index")
+
+
+@pytest.mark.trust
+def test_a_plan_shows_what_becomes_of_sidecars_and_where_they_go(client, place):
+    decision = groups(client)[CATS]
+    kept, going = (Path(file["path"]) for file in decision["files"])
+    going.with_suffix(".xmp").write_text("notes")
+    going.with_suffix(".mov").write_bytes(b"moving")
+    kept.with_suffix(".mov").write_bytes(b"another one")
+    plan = plan_for(client, decision).json()
+    name = str(kept.with_suffix(".xmp"))
+    moves = {"path": str(going.with_suffix(".xmp")), "bytes": 5, "to": name, "moved": False}
+    stays = {"path": str(going.with_suffix(".mov")), "bytes": 6, "to": None, "moved": False}
+    assert plan["groups"][0]["sidecars"] == [moves, stays]
+    beside = {"folder": str(kept.parent), "kind": "beside", "files": 1, "bytes": 5}
+    assert plan["places"][1:] == [beside]
+    assert plan["bytes"] == plan["places"][0]["bytes"] == going.stat().st_size
+    order = {"groups": [{"group": decision["group"], "keep": 0, "files": [1]}], "action": "trash"}
+    assert client.post("/api/plans/preview", json=order).json() == {"places": plan["places"]}
+    assert client.post(f"/api/plans/{plan['id']}/apply").json()["state"] == "applied"
+    now = client.get(f"/api/plans/{plan['id']}").json()
+    assert now["groups"][0]["sidecars"] == [moves | {"moved": True}, stays]
+    assert now["places"] == plan["places"]
+    wait(client, "/api/index")
+    assert client.post(f"/api/plans/{plan['id']}/undo").json()["state"] == "undone"
+    assert client.delete(f"/api/plans/{plan['id']}").status_code == 204
+    wait(client, "/api/index")
+    for path in (going.with_suffix(".xmp"), going.with_suffix(".mov"), kept.with_suffix(".mov")):
+        path.unlink()
 
 
 @pytest.mark.trust

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from vitsearch.records import SearchResult
     from vitsearch.storage.filters import Filter
 
-_OUT_OF_REACH = "the store names it, and it is in no folder of your library: name its folder with --in to allow it"
+_OUT_OF_REACH = (
+    "the store names it, and it is in no folder of your library: name its folder with --in to allow it"
+)
 
 
 @dataclass(frozen=True, slots=True)

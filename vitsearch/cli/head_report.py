@@ -40,6 +40,7 @@ def made_as_json(made: MadeHead) -> dict[str, object]:
         "photos": made.photos,
         "unreadable": made.unreadable,
         "left_out": made.left_out,
+        "waiting": made.waiting,
         "embedding_seconds": round(made.embedding_seconds, 3),
     }
 
@@ -125,8 +126,15 @@ def _mistakes(labels: Sequence[LabelReport], confusion: Sequence[Sequence[int]])
 
 
 def print_left_out(made: MadeHead) -> None:
-    """Name photos that could not be read, and count examples that are gone."""
+    """Name photos that could not be read and labels that wait for more photos, and count examples that are gone."""
     print_unreadable(made.unreadable)
+    for each in made.waiting:
+        where = f", {shown(str(each.photos[0]))}" if each.photos else ""
+        say(
+            f"not learnt yet: {shown(each.label)}, which needs two photos that are no near duplicates{where}: give it "
+            f"to another one, or say what is right with `vitsearch heads correct {shown(made.head.name)}`",
+            err=True,
+        )
     if made.left_out:
         say(
             f"left out {plural(made.left_out, 'example')} of last time that cannot be found any more: train anew with "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -369,7 +370,8 @@ def correct(
     with session.open(device=device) as library:
         shelf = HeadShelf(library)
         new = [each for path in (image, *others) for each in shelf.correct(name, Path(path), labels)]
-        corrections = shelf.describe(name).corrections
+        described = shelf.describe(name)
+        corrections = described.corrections
     if as_json:
         print_json(
             {
@@ -385,6 +387,14 @@ def correct(
     said = ", ".join(labels) if labels else "none of the labels"
     for path in (image, *others):
         say(f"{shown(path)}: {shown(said)}")
+    for label in dict.fromkeys(new):
+        near = get_close_matches(label, described.labels, n=1)
+        hint = f"did you mean {shown(near[0])}? Then say so again; else" if near else "it is learnt"
+        rest = "it is learnt" if near else ""
+        say(
+            f"{shown(label)} is a new label: {hint} {rest} once two photos have it".replace("  ", " "),
+            err=True,
+        )
     say(
         f"{plural(corrections, 'correction')}; learn from them with `vitsearch heads train {shown(name)}`",
         err=True,

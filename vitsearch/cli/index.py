@@ -225,7 +225,13 @@ def _print_report(report: IndexReport, *, verbose: bool = False) -> None:
         left = f", {done.left:,} still to come" if done.left else ""
         say(f"for words: {shown(done.model)}, {done.embedded:,} new{left}, {done.seconds:.1f} s", err=True)
     for path in report.offline_roots:
-        say(f"offline, left as it is: {shown(str(path))}", err=True)
+        say(f"{'empty' if path.is_dir() else 'offline'}, left as it is: {shown(str(path))}", err=True)
+    if report.offline_roots:
+        say(
+            "mount the drive; of a folder that was moved or renamed, say where it is now with `vitsearch roots "
+            "relocate OLD NEW`",
+            err=True,
+        )
     print_unreadable(report.unreadable)
     if report.left_out:
         kinds = ", ".join(_counted(item.count, item.kind) for item in report.left_out)

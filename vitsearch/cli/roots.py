@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from vitsearch.cli.output import plural, print_json, say, shown
 from vitsearch.cli.session import Session, json_option, pass_session
+from vitsearch.errors import LibraryError
 
 
 @click.group()
@@ -32,7 +35,7 @@ def list_roots(session: Session, as_json: bool) -> None:
         if info.offline:
             notes.append(f"{info.offline:,} on a drive that is not here")
         if not info.online:
-            notes.append("offline")
+            notes.append("empty, as if its drive were not mounted" if info.path.is_dir() else "offline")
         say(f"{shown(str(info.path))}  ({', '.join(notes)})")
 
 
@@ -53,12 +56,29 @@ def relocate(session: Session, old: str, new: str, force: bool) -> None:
 
 @roots.command()
 @click.argument("folder", type=click.Path())
+@click.option("--yes", is_flag=True, help="Do not ask, also where photos leave the library.")
 @pass_session
-def forget(session: Session, folder: str) -> None:
+def forget(session: Session, folder: str, yes: bool) -> None:
     """Drop FOLDER from the library, with all that is known of the photos that were only there.
 
-    The photos themselves are not touched.
+    The photos themselves are not touched. Labels and decisions of a person are kept, and count again when the photos
+    come back; what the model saw in them would be computed anew.
     """
     with session.open() as library:
+        lost = library.photos_only_in(folder)
+        if lost and not yes:
+            _ask(folder, lost)
         removed = library.forget_root(folder)
     say(f"forgot {shown(folder)} and {plural(removed, 'photo')}")
+
+
+def _ask(folder: str, photos: int) -> None:
+    """Say what forgetting a folder costs, and go on only if a person says so."""
+    what = (
+        f"{shown(folder)}: {plural(photos, 'photo')} {'is' if photos == 1 else 'are'} in no other folder, and would "
+        "leave the library; their files, labels and decisions stay, what the model saw in them goes"
+    )
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise LibraryError(f"{what}: nothing was done, say --yes to forget them")
+    say(what, err=True)
+    click.confirm("Forget them?", abort=True, err=True)

@@ -61,13 +61,21 @@ class ShelvedHead:
     path: Path
 
 
+@dataclass(frozen=True, slots=True)
+class WaitingLabel:
+    """A label that corrections left with too few photos to be learnt, and those photos."""
+
+    label: str
+    photos: tuple[Path, ...]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class MadeHead:
     """A head that was just made from photos.
 
     `photos`: how many it learnt from; `report`: what cross-validation says, where there was one; `unreadable`:
     examples that could not be read; `left_out`: stored examples whose embedding cannot be had any more;
-    `embedding_seconds`: what came before the fit.
+    `embedding_seconds`: what came before the fit; `waiting`: what it has not learnt yet.
     """
 
     head: Head
@@ -76,17 +84,22 @@ class MadeHead:
     unreadable: tuple[UnreadableFile, ...]
     left_out: int
     embedding_seconds: float
+    waiting: tuple[WaitingLabel, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Gathered:
     """Labelled photos with their embeddings; `labels` are those of the source, corrections not yet applied.
 
+    `photos`: the ids (n) of the examples' rows; `corrected`: the labels that corrections have given or taken.
+
     `background`: (m, d) float32, a random sample of the library's other photos. `again`: the source is the last one.
     """
 
     labels: Mapping[int, tuple[str, ...]]
+    photos: tuple[int, ...]
     examples: LabelledRows
+    corrected: frozenset[str]
     background: npt.NDArray[np.float32]
     again: bool
     space: Space
@@ -146,7 +159,8 @@ class HeadShelf:
 
         `photos`: the labels of photos of the library by their ids; () says that none fits. Without any of these, on
         the examples of last time. Corrections count in all cases. `multi`: labels do not exclude
-        each other, even if no example has two. Raises `HeadError` when there is too little to learn from.
+        each other, even if no example has two. A label that a correction leaves with too few photos waits for more.
+        Raises `HeadError` when there is too little to learn from.
         """
         from vitsearch.heads.training import train
 
@@ -157,8 +171,11 @@ class HeadShelf:
             space=gathered.space,
             background=gathered.background,
             multi=multi or (gathered.again and self._is_multi(name)),
+            may_wait=gathered.corrected,
         )
-        return self._made(training.head, gathered, training.report)
+        made = self._made(training.head, gathered, training.report)
+        waiting = tuple(self._waiting(label, gathered) for label in training.waiting)
+        return replace(made, photos=training.photos, waiting=waiting)
 
     def from_examples(
         self,
@@ -300,7 +317,9 @@ class HeadShelf:
                 if (photo := embedded.photos.get(file.path.resolve())) is not None
             }
             labels = labels_by_photo(files, placed, several_labels=csv is not None)
-        merged = apply_corrections(labels, self.tables.examples(name, only_corrected=True))
+        corrections = self.tables.examples(name, only_corrected=True)
+        merged = apply_corrections(labels, corrections)
+        changed = {label for photo in corrections for label in (*corrections[photo], *labels.get(photo, ()))}
         space = self._own_space()
         space_id = self.library.catalog.add_space(space)
         wanted = np.array(sorted(merged), np.int64)
@@ -310,7 +329,9 @@ class HeadShelf:
             raise HeadError(f"no example of {name!r} is there any more: train it anew, with --from or --csv")
         return _Gathered(
             labels,
+            tuple(ids.tolist()),
             LabelledRows(rows, tuple(merged[photo] for photo in ids.tolist())),
+            frozenset(changed),
             self._background(space_id, space.dimension, wanted),
             files is None and photos is None,
             space,
@@ -318,6 +339,15 @@ class HeadShelf:
             len(wanted) - len(ids),
             time.perf_counter() - started,
         )
+
+    def _waiting(self, label: str, gathered: _Gathered) -> WaitingLabel:
+        having = [
+            photo
+            for photo, labels in zip(gathered.photos, gathered.examples.labels, strict=True)
+            if label in labels
+        ]
+        rows = self.library.catalog.photos(having)
+        return WaitingLabel(label, tuple(row.paths[0] for row in rows.values() if row.paths))
 
     def _background(
         self, space_id: int, dimension: int, examples: npt.NDArray[np.int64]

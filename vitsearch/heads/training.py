@@ -17,6 +17,8 @@ from vitsearch.heads.gate_fit import fit_gate
 from vitsearch.heads.head import Head, Kind, to_probabilities
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     import numpy.typing as npt
     from sklearn.linear_model import LogisticRegression
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float32]
 
 _FOLDS = 5
+_LEAST_PHOTOS = 2
 _FOLDS_WHEN_LARGE = 3
 # Photos x labels above which one fit takes seconds, so that there are fewer of them; and that x dimensions above
 # which threads pay. On less they wait for each other: a fit on a busy machine was five times slower with them.
@@ -42,10 +45,15 @@ _WORTHWHILE = 0.995
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Training:
-    """A fitted head and what cross-validation says of it."""
+    """A fitted head and what cross-validation says of it.
+
+    `photos`: how many it learnt from; `waiting`: labels that wait for more photos, and were left out.
+    """
 
     head: Head
     report: Report
+    photos: int
+    waiting: tuple[str, ...] = ()
 
 
 def train(
@@ -56,6 +64,7 @@ def train(
     background: npt.NDArray[np.float32] | None = None,
     multi: bool = False,
     groups: npt.NDArray[np.int64] | None = None,
+    may_wait: Collection[str] = (),
     seed: int = 0,
 ) -> Training:
     """Fit a head: softmax where no photo has two labels, else, or with `multi`, one independent sigmoid a label.
@@ -63,17 +72,20 @@ def train(
     `background` (m, d): unit rows of other photos of the library, drawn at random, which may be few. With them the head
     gets a gate, which learns what shows none of the labels, from examples without a label too. `groups` (n,) numbers
     the photos that must share a cross-validation fold; without it, near duplicates by their cosine similarity do. C,
-    temperature and thresholds are chosen on out-of-fold predictions. Raises `HeadError` when there is too little to
+    temperature and thresholds are chosen on out-of-fold predictions. Labels that `may_wait` are left out, with the
+    photos that have no other, while there are too few photos of them. Raises `HeadError` when there is too little to
     learn from.
     """
     from threadpoolctl import threadpool_limits
 
     started = time.perf_counter()
+    examples.names()
+    if groups is None:
+        groups = near_duplicate_groups(examples.rows)
+    examples, groups, waiting = _without_few(examples, groups, may_wait)
     names = examples.names()
     members = examples.membership(names)
     kind = _kind(examples, names, multi=multi, gated=background is not None)
-    if groups is None:
-        groups = near_duplicate_groups(examples.rows)
     strata = _strata(members)
     large = members.size > _MANY_LOGITS
     count = _FOLDS_WHEN_LARGE if large else _FOLDS
@@ -113,7 +125,7 @@ def train(
     held_out = HeldOut(logits, members, len(np.unique(groups[learned])), count, c)
     seconds = time.perf_counter() - started
     report = make_report(head, held_out, gate=fitted, learned=learned, seconds=seconds)
-    return Training(replace(head, details=_summary(report)), report)
+    return Training(replace(head, details=_summary(report)), report, len(examples.labels), waiting)
 
 
 def _kind(examples: LabelledRows, names: tuple[str, ...], *, multi: bool, gated: bool) -> Kind:
@@ -128,6 +140,22 @@ def _summary(report: Report) -> dict[str, object]:
     return {name: value for name, value in asdict(report).items() if name not in ("labels", "confusion")}
 
 
+def _without_few(
+    examples: LabelledRows, groups: npt.NDArray[np.int64], may_wait: Collection[str]
+) -> tuple[LabelledRows, npt.NDArray[np.int64], tuple[str, ...]]:
+    """Leave out labels of which there are too few photos to learn them, if they may wait; return those too."""
+    having: dict[str, set[int]] = {}
+    for labels, group in zip(examples.labels, groups.tolist(), strict=True):
+        for label in labels:
+            having.setdefault(label, set()).add(group)
+    waiting = {label for label in may_wait if label in having and len(having[label]) < _LEAST_PHOTOS}
+    if not waiting:
+        return examples, groups, ()
+    kept = [row for row, labels in enumerate(examples.labels) if not labels or set(labels) - waiting]
+    left = tuple(tuple(each for each in examples.labels[row] if each not in waiting) for row in kept)
+    return replace(examples, rows=examples.rows[kept], labels=left), groups[kept], tuple(sorted(waiting))
+
+
 def _check_enough(
     names: tuple[str, ...], members: npt.NDArray[np.bool_], groups: npt.NDArray[np.int64], kind: Kind
 ) -> None:
@@ -136,7 +164,7 @@ def _check_enough(
             f"all photos have the one label {listing(names)}: add photos of something else under another label"
         )
     having = [len(np.unique(groups[members[:, label]])) for label in range(len(names))]
-    few = [name for name, count in zip(names, having, strict=True) if count < 2]
+    few = [name for name, count in zip(names, having, strict=True) if count < _LEAST_PHOTOS]
     if few:
         raise HeadError(
             f"training needs two photos a label that are no near duplicates, and there is only one of "

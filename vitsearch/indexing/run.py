@@ -81,8 +81,8 @@ class _Walked:
                 self.shots[same[1]] = passed.beside
 
 
-def check_folders(catalog: Catalog, folders: Sequence[Path]) -> None:
-    """Look at the folders of a run before anything is loaded or stored for it.
+def check_folders(roots: Sequence[Root], folders: Sequence[Path]) -> None:
+    """Look at the folders of a run before anything is loaded or stored for it; `roots` are those that are known.
 
     Raises:
         LibraryError: one is a file, or does not exist and belongs to no root that is offline, or would absorb a
@@ -90,7 +90,6 @@ def check_folders(catalog: Catalog, folders: Sequence[Path]) -> None:
             of its photos would be there twice.
 
     """
-    roots = catalog.roots()
     named = [root.path for root in roots]
     for folder in map(real_path, folders):
         root = next((root for root in roots if folder.is_relative_to(root.path)), None)

@@ -217,6 +217,14 @@ class Catalog(RemovalTables):
             self.database.run("DELETE FROM roots WHERE id = ?", [root.id])
         return np.array(removed, np.int64)
 
+    def count_only_in(self, root: Root) -> int:
+        """Return how many photos have files in this root and in no other."""
+        return self.database.number(
+            "SELECT count(*) FROM (SELECT photo FROM files WHERE root = ?1 AND photo IS NOT NULL EXCEPT "
+            "SELECT photo FROM files WHERE root <> ?1)",
+            [root.id],
+        )
+
     def library_id(self) -> int:
         """Return a random number that tells this library from others; a copy of its folder has the same."""
         with self.database.write():

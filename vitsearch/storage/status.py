@@ -58,7 +58,8 @@ def root_infos(catalog: Catalog, counted: LibraryCounts) -> list[RootInfo]:
             RootInfo(
                 id=root.id,
                 path=root.path,
-                online=not root.is_offline(),
+                # An empty folder in which there never was a photo is no drive that is away.
+                online=not root.is_offline() or (not counts.files and root.path.is_dir()),
                 files=counts.files,
                 missing=counts.missing,
                 unreadable=counts.unreadable,

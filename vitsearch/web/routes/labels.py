@@ -168,12 +168,16 @@ class TrainedAccuracy(Accuracy):
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A head that was trained (again): how good it was before, and how good it is now."""
+    """A head that was trained (again): how good it was before, and how good it is now.
+
+    `waiting`: labels that corrections left with too few photos to be learnt.
+    """
 
     version: int
     photos: int
     before: Accuracy | None
     after: TrainedAccuracy
+    waiting: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,7 +351,8 @@ def train(server: Served, name: Name) -> Response:
         before = _accuracy(shelf.get(name))
         made = shelf.train(name, on_progress=server.go_on)
         assert made.report is not None
-        return Answer(Trained(made.head.version, made.photos, before, _trained(made.report)))
+        waiting = tuple(each.label for each in made.waiting)
+        return Answer(Trained(made.head.version, made.photos, before, _trained(made.report), waiting))
 
 
 def label_sections(library: Library, only: str | None = None) -> list[tuple[str, list[tuple[str, Ids]]]]:

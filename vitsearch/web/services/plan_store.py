@@ -30,21 +30,35 @@ class PlanFile:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanSidecar:
+    """A sidecar of a file that goes: `to` is the name beside the kept file that it gets, None if it stays."""
+
+    path: Path
+    bytes: int
+    to: Path | None
+    moved: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class PlanGroup:
-    """The file that is kept, if one is, and those that go."""
+    """The file that is kept, if one is, those that go, and what becomes of their sidecars."""
 
     tier: str
     reason: str
     keep: PlanFile | None
     files: tuple[PlanFile, ...]
+    sidecars: tuple[PlanSidecar, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class PlanPlace:
-    """A folder that files of a plan go to, or are in now, and how many. `kind` says who empties it."""
+    """A folder that files of a plan go to, or are in now, and how many. `kind` says who empties it.
+
+    Sidecars that get the name of the kept file are "beside" it; nobody empties that.
+    """
 
     folder: Path
-    kind: Literal["desktop", "hidden", "folder"]
+    kind: Literal["desktop", "hidden", "folder", "beside"]
     files: int
     bytes: int
 
@@ -94,7 +108,7 @@ class PlanStore:
 
     def places(self, plan: Plan) -> tuple[PlanPlace, ...]:
         """Return where the files of a plan would go."""
-        return _places(plan, [_file(file.path, None) for group in plan.groups for file in group.files], {})
+        return _places(plan, _groups(plan, {}), {})
 
     def names(self) -> list[str]:
         """Return the ids of all plans, the newest first."""
@@ -116,25 +130,16 @@ class PlanStore:
             created = datetime.strptime(name[:15], "%Y%m%d-%H%M%S").replace(tzinfo=UTC)
         except ValueError as error:
             raise PlanError(f"{path} is named by no date: no plan of the page has such a name") from error
-        groups = tuple(
-            PlanGroup(
-                group.tier,
-                group.reason,
-                None if group.keep is None else _file(group.keep.path, None),
-                tuple(_file(file.path, steps.get(file.path)) for file in group.files),
-            )
-            for group in plan.groups
-        )
-        files = [file for group in groups for file in group.files]
+        groups = _groups(plan, steps)
         return PlanAnswer(
             name,
             plan.action,
             plan.destination,
             created.isoformat(),
             _state(list(steps.values()), sum(len(group.leaving) for group in plan.groups)),
-            sum(file.bytes for file in files),
+            sum(file.bytes for group in groups for file in group.files),
             groups,
-            _places(plan, files, steps),
+            _places(plan, groups, steps),
         )
 
     def describe_all(self) -> tuple[tuple[PlanAnswer, ...], tuple[DamagedPlan, ...]]:
@@ -173,10 +178,35 @@ class PlanStore:
         return self._folder / f"{name}.json"
 
 
-def _places(plan: Plan, files: list[PlanFile], steps: dict[Path, Step]) -> tuple[PlanPlace, ...]:
+def _groups(plan: Plan, steps: dict[Path, Step]) -> tuple[PlanGroup, ...]:
+    return tuple(
+        PlanGroup(
+            group.tier,
+            group.reason,
+            None if group.keep is None else _file(group.keep.path, None),
+            tuple(_file(file.path, steps.get(file.path)) for file in group.files),
+            (
+                *(_sidecar(file.path, file.to, steps.get(file.path)) for file in group.moves),
+                *(_sidecar(path, None, None) for path in group.sidecars),
+            ),
+        )
+        for group in plan.groups
+    )
+
+
+def _sidecar(path: Path, to: Path | None, step: Step | None) -> PlanSidecar:
+    file = _file(path, step)
+    return PlanSidecar(path, file.bytes, to, moved=file.moved_to is not None)
+
+
+def _places(plan: Plan, groups: tuple[PlanGroup, ...], steps: dict[Path, Step]) -> tuple[PlanPlace, ...]:
     known: dict[Path, Path] = {}
     found: dict[Path, list[int]] = {}
-    for file in files:
+    beside: dict[Path, list[int]] = {}
+    for sidecar in (sidecar for group in groups for sidecar in group.sidecars):
+        if sidecar.to is not None:
+            beside.setdefault(sidecar.to.parent, []).append(sidecar.bytes)
+    for file in (file for group in groups for file in group.files):
         step = steps.get(file.path)
         if plan.destination is not None:
             folder = plan.destination
@@ -189,7 +219,7 @@ def _places(plan: Plan, files: list[PlanFile], steps: dict[Path, Step]) -> tuple
                 known[folder] = expected_trash(file.path, root)
             folder = known[folder]
         found.setdefault(folder, []).append(file.bytes)
-    return tuple(
+    emptied = (
         PlanPlace(
             folder,
             "folder" if plan.destination is not None else "hidden" if folder.name == TRASH else "desktop",
@@ -197,6 +227,10 @@ def _places(plan: Plan, files: list[PlanFile], steps: dict[Path, Step]) -> tuple
             sum(sizes),
         )
         for folder, sizes in sorted(found.items())
+    )
+    return (
+        *emptied,
+        *(PlanPlace(folder, "beside", len(sizes), sum(sizes)) for folder, sizes in sorted(beside.items())),
     )
 
 

@@ -8,7 +8,8 @@ import { button, bytes, fileName, folderOf, h, plural } from "./dom.js";
 const AT_ONCE = 120;
 
 /**
- * `groups`: [{tier, reason, keep, files}], each file {path, photo?, bytes, …}; `outcomes`: what became of a path, if
+ * `groups`: [{tier, reason, keep, files, sidecars?}], each file {path, photo?, bytes, …}; sidecars are shown with the
+ * first file of their group, and say where `to`; `outcomes`: what became of a path, if
  * the plan was applied or undone.
  */
 export function planPictures(groups, outcomes = new Map()) {
@@ -31,6 +32,12 @@ function section(tier, groups, outcomes) {
     h("h2", {}, TIERS[tier], " ", h("span", { class: "muted small number" }, plural(going.length, "file"))), h("p", { class: "muted small" }, TIER_NOTES[tier]), list, more);
 }
 
+function sidecarsOf(group, file) {
+  if (!group.sidecars?.length || file !== group.files[0]) return null;
+  return h("ul", { class: "muted" }, ...group.sidecars.map((one) => h("li", {}, h("span", { class: "path" }, fileName(one.path)),
+    one.to ? [one.moved ? " is now " : " becomes ", h("span", { class: "path" }, fileName(one.to)), ` · ${bytes(one.bytes)}`] : " stays where it is")));
+}
+
 function card(group, file, outcome) {
   const name = fileName(file.path);
   const known = outcome?.text ?? (file.transform || group.tier === "exact" ? whatItIs({ tier: group.tier, ...file }, group.keep) : "");
@@ -39,6 +46,7 @@ function card(group, file, outcome) {
     h("div", { class: "said small" },
       h("b", { class: "path" }, name), h("span", { class: "muted path" }, folderOf(file.path)),
       h("span", {}, [known, file.bytes ? bytes(file.bytes) : ""].filter(Boolean).join(" · ")),
+      sidecarsOf(group, file),
       group.keep && h("span", { class: "staying" }, group.keep.photo ? h("img", { src: thumbnail(group.keep.photo, 64), alt: "", loading: "lazy" }) : null,
         h("span", {}, h("span", { class: "tag good" }, "stays"), " ", h("span", { class: "path" }, group.keep.path)))));
 }

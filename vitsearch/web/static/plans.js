@@ -78,11 +78,11 @@ async function showNew(page, { planned, groups, ...options }) {
 /** Where the files go or are, and how the space comes free: by emptying that. */
 function placesOf(places, { future = false, onshow = null } = {}) {
   return places.map((place, at) => {
-    const how = { desktop: "the trash of your desktop: empty it there to free the space", hidden: "a hidden folder on the same drive: delete it to free the space", folder: "the folder that you chose" }[place.kind];
-    return h("div", { class: "place" }, icon(place.kind === "folder" ? "folder" : "undo"),
-      h("div", { class: "grow" }, h("div", {}, future ? "They go to " : "They are in ", h("b", { class: "path" }, place.folder)),
+    const how = { beside: "sidecars that the photo to keep lacks get its name there", desktop: "the trash of your desktop: empty it there to free the space", hidden: "a hidden folder on the same drive: delete it to free the space", folder: "the folder that you chose" }[place.kind];
+    return h("div", { class: "place" }, icon(place.kind === "folder" || place.kind === "beside" ? "folder" : "undo"),
+      h("div", { class: "grow" }, h("div", {}, place.kind === "beside" ? (future ? "Sidecars go to " : "Sidecars are in ") : future ? "They go to " : "They are in ", h("b", { class: "path" }, place.folder)),
         h("div", { class: "muted small number" }, `${how} · ${plural(place.files, "file")}, ${bytes(place.bytes)}`)),
-      onshow ? button(place.kind === "folder" ? "Show the folder" : "Show the trash, to empty it", () => onshow(at)) : null);
+      onshow ? button(place.kind === "folder" || place.kind === "beside" ? "Show the folder" : "Show the trash, to empty it", () => onshow(at)) : null);
   });
 }
 

@@ -20,13 +20,14 @@ export async function retrain(name, onclose) {
   }
 }
 
-function report({ before, after, photos, version }) {
+function report({ before, after, photos, version, waiting }) {
   const change = before ? after.accuracy - before.accuracy : null;
   return [
     h("div", { class: "accuracy" },
       h("div", { class: "figure", data: { accuracy: after.accuracy } }, before ? [h("span", { class: "muted" }, percent(before.accuracy, 1)), icon("right")] : "", h("span", {}, percent(after.accuracy, 1)),
         change ? h("span", { class: `tag ${change > 0 ? "good" : "bad"}` }, `${change > 0 ? "+" : "−"}${(100 * Math.abs(change)).toFixed(1)} points`) : ""),
       h("p", { class: "muted small number" }, `Right for ${percent(after.interval[0])} to ${percent(after.interval[1])} of photos like these, with 95 % confidence. Version ${version}, from ${plural(photos, "photo")}.`)),
+    waiting.length ? h("p", { class: "notice", role: "status" }, `Not learnt yet, as each label needs two photos that are no near duplicates: ${waiting.join(", ")}.`) : "",
     h("div", { class: "bars", role: "group", "aria-label": "F1 of each label" }, ...(after.labels ?? []).slice(0, 12).flatMap((one) =>
       [h("span", {}, one.label), h("progress", { max: 1, value: one.f1, "aria-label": `${one.label}: F1 ${one.f1.toFixed(2)}` }), h("span", { class: "muted" }, `F1 ${one.f1.toFixed(2)}`)])),
   ];

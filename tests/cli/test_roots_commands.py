@@ -1,0 +1,101 @@
+"""`vitsearch roots`, and what is said of folders that are empty, gone or were never there."""
+
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+from conftest import MeanColour
+
+from vitsearch.cli.index import _print_report
+from vitsearch.library import Library
+
+
+@pytest.fixture
+def indexed(tmp_path, picture):
+    """Two folders: one photo is in both, one in the first alone."""
+    red = picture(tmp_path / "one/red.png", "red")
+    picture(tmp_path / "one/blue.png", "blue")
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two/copy.png").write_bytes(red.read_bytes())
+    (tmp_path / "empty").mkdir()
+    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+        library.index([tmp_path / "one", tmp_path / "two", tmp_path / "empty"])
+    return tmp_path
+
+
+def test_a_folder_whose_photos_leave_the_library_is_forgotten_only_by_somebody_who_says_so(indexed, run):
+    done = run("roots", "forget", indexed / "one")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "1 photo is in no other folder, and would leave the library; their files, labels" in done.stderr
+    assert done.stderr.endswith("nothing was done, say --yes to forget them\n")
+    assert str(indexed / "one") in run("roots", "list").stdout
+    assert run("roots", "forget", indexed / "two").stdout == f"forgot {indexed / 'two'} and 0 photos\n"
+    done = run("roots", "forget", indexed / "one", "--yes")
+    assert done.stdout == f"forgot {indexed / 'one'} and 2 photos\n"
+    assert (indexed / "one/blue.png").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="asks on a pseudo-terminal")
+@pytest.mark.parametrize(("says", "status"), [(b"n\n", 130), (b"y\n", 0)])
+def test_on_a_terminal_it_asks(indexed, says, status):
+    ours, theirs = pty.openpty()
+    os.write(ours, says)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "vitsearch",
+            "--library",
+            indexed / "library",
+            "roots",
+            "forget",
+            indexed / "one",
+        ],
+        stdin=theirs,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    os.close(ours)
+    os.close(theirs)
+    assert "Forget them? [y/N]" in done.stderr
+    assert done.returncode == status
+    with Library.open(indexed / "library", backbone=MeanColour()) as library:
+        assert len(library.roots()) == 3 - (status == 0)
+
+
+def test_an_empty_folder_is_not_offline_and_a_known_one_that_has_become_so_is_told_apart(indexed, run):
+    lines = run("roots", "list").stdout.splitlines()
+    assert lines[0] == f"{indexed / 'empty'}  (0 files)"
+    for path in (indexed / "one").iterdir():
+        path.rename(indexed / path.name)
+    (indexed / "two").rename(indexed / "renamed")
+    lines = run("roots", "list").stdout.splitlines()
+    assert lines[1] == f"{indexed / 'one'}  (2 files, empty, as if its drive were not mounted)"
+    assert lines[2] == f"{indexed / 'two'}  (1 file, offline)"
+
+
+def test_a_folder_that_was_renamed_is_told_how_to_be_found_again(indexed, capsys):
+    (indexed / "two").rename(indexed / "renamed")
+    with Library.open(indexed / "library", backbone=MeanColour()) as library:
+        report = library.index()
+    assert report.offline_roots == (indexed / "two",)
+    _print_report(report)
+    told = capsys.readouterr().err
+    assert f"offline, left as it is: {indexed / 'two'}\n" in told
+    assert "`vitsearch roots relocate OLD NEW`" in told
+
+
+@pytest.mark.parametrize(
+    "words", [("index", "nothere"), ("index",), ("index", "s3://bucket/photos"), ("index", "a.txt")]
+)
+def test_a_slip_of_the_pen_leaves_no_library_behind(run, tmp_path, words):
+    (tmp_path / "a.txt").touch()
+    done = run(*words, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "library").exists()
