@@ -79,7 +79,8 @@ class IndexReport:
 
     `photos`: distinct readable photos now present under the folders; `files`: their files; `embedded`: vectors
     computed in this run; `unchanged`: readable files skipped by size and time; `moved`: files recognised by content at
-    a new path; `missing`: files known but not there; `offline`: files on roots, or on drives
+    a new path; `copies`: further files of photos that were known by then; `reread`: files that changed and hold the
+    same photo, tagged for example; `missing`: files known but not there; `offline`: files on roots, or on drives
     inside of them, that are not there now, left as they are; `left_out`: files that are no photos; `remarks`: photos of
     this run with notes that could not be read, or with a high dynamic range, which is not kept; `also`: what was done
     for spaces beside the main one, which the other figures do not count.
@@ -101,6 +102,8 @@ class IndexReport:
     left_out: tuple[LeftOut, ...] = ()
     remarks: tuple[UnreadableFile, ...] = ()
     also: tuple[AlsoReport, ...] = ()
+    copies: int = 0
+    reread: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from PIL import Image
 from tiny_checkpoints import make_checkpoint
 
 import vitsearch.cli
+from vitsearch.cli.index import print_report
 from vitsearch.cli.output import hidden_native_messages
 from vitsearch.library import Library
 
@@ -221,6 +222,8 @@ def test_an_index_run_as_json_is_one_document_with_the_promised_fields(program, 
         "left_out": [],
         "remarks": [],
         "also": [],
+        "copies": 0,
+        "reread": 0,
     }
 
 
@@ -238,6 +241,22 @@ def test_an_index_run_in_words_says_what_was_found_and_what_could_not_be_read(pr
     assert lines[0].startswith("mean-colour, ")
     assert lines[1:3] == ["25 files could not be read:", f"  {photos / 'broken 00.jpg'}: the file is empty"]
     assert lines[-1] == "  and 5 more (all with --json)"
+
+
+def test_copies_of_known_photos_and_files_that_were_tagged_are_counted(made, tmp_path, capsys):
+    library = Path(shutil.copytree(made / "library", tmp_path / "library"))
+    photos = Path(shutil.copytree(made / "photos", tmp_path / "photos"))
+    with Library.open(library, backbone=MeanColour()) as opened:
+        print_report(opened.index([photos]))
+        shutil.copy(photos / "red.png", photos / "red again.png")
+        os.utime(photos / "blue.png")
+        print_report(opened.index([photos]))
+        print_report(opened.index([photos]))
+    assert capsys.readouterr().out.splitlines() == [
+        "6 photos in 6 files: 0 new, 0 unchanged, 6 copies of known photos",
+        "6 photos in 7 files: 0 new, 5 unchanged, 1 copy of a known photo, 1 read again",
+        "6 photos in 7 files: 0 new, 7 unchanged",
+    ]
 
 
 def test_a_library_that_is_not_there_is_one_line_for_every_question(program, made, tmp_path):

@@ -63,7 +63,8 @@ def test_a_sidecar_that_comes_changes_or_goes_is_read_and_nothing_is_embedded(li
     sidecar = photo.with_name("IMG_1.png.xmp")
     assert figures(library.index()) == {"photos": 1, "files": 1, "unchanged": 1}
     sidecar.write_text(packet("lake", xmp_Rating="5"))
-    assert figures(library.index()) == {"photos": 1, "files": 1}
+    report = library.index()
+    assert (figures(report), report.reread) == ({"photos": 1, "files": 1}, 1)
     assert kept(library, keyword="lake") == kept(library, rating=5) == 1
     assert figures(library.index()) == {"photos": 1, "files": 1, "unchanged": 1}
     sidecar.write_text(packet("sea", xmp_Rating="0"))

@@ -151,7 +151,7 @@ def index(
         if as_json:
             print_json(report)
         else:
-            _print_report(report, verbose=verbose)
+            print_report(report, verbose=verbose)
             if first and report.photos:
                 _say_what_it_can(library)
         if watch and not report.interrupted:
@@ -177,8 +177,9 @@ def _watch(library: Library, folders: list[Path], workers: int | None) -> None:
             except LibraryError as error:
                 say(f"vitsearch: {shown(str(error))}", err=True)
                 continue
-            if report.embedded or report.moved or report.unreadable or report.missing:
-                _print_report(report)
+            news = (report.embedded, report.moved, report.copies, report.reread, report.missing)
+            if any(news) or report.unreadable:
+                print_report(report)
             if report.interrupted:
                 return
 
@@ -210,10 +211,17 @@ def _ray(address: str | None, shards: str | None, *, verbose: bool) -> RayEngine
     return RayEngine(address, Path(shards).absolute() if shards else None, verbose=verbose)
 
 
-def _print_report(report: IndexReport, *, verbose: bool = False) -> None:
+def print_report(report: IndexReport, *, verbose: bool = False) -> None:
+    """Say in words what a run did."""
     parts = [f"{report.embedded:,} new", f"{report.unchanged:,} unchanged"]
     if report.moved:
         parts.append(f"{report.moved:,} moved")
+    if report.copies:
+        parts.append(
+            "1 copy of a known photo" if report.copies == 1 else f"{report.copies:,} copies of known photos"
+        )
+    if report.reread:
+        parts.append(f"{report.reread:,} read again")
     if report.missing:
         parts.append(f"{report.missing:,} missing")
     if report.pruned:

@@ -15,13 +15,15 @@ from vitsearch.records import FoundFile, IndexReport, LeftOut, Progress, Unreada
 from vitsearch.storage.catalog import Seen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from vitsearch.indexing.engine import FileEmbedder
     from vitsearch.records import LeftOutKind
     from vitsearch.storage.catalog import Catalog, KnownFile, Root
 
+# A row that no file has: its size is none.
+_NEW_FILE = ("", 0, -1, 0, 0, 0, 0, None, 0)
 # So many files of each kind that is left out are named.
 _EXAMPLES = 5
 
@@ -49,8 +51,9 @@ class _Walked:
 
     `unseen` is what it did not find. A second look says which of that is `gone`, and which is `offline` because of the
     folders and links `away`. `again` are folders that the walk had entered by another name. `on` says which files,
-    known and new, were seen on another file system than is stored. `sidecars` are those of files whose sidecars
-    are others than when they were read; `shots` are known raw files that have photos of the same shot beside them now.
+    known and new, were seen on another file system than is stored. `read_again` are known files to be read again;
+    `sidecars` are those of files whose sidecars are others than when they were read; `shots` are known raw files that
+    have photos of the same shot beside them now.
     """
 
     scope: _Scope
@@ -66,8 +69,38 @@ class _Walked:
     away: list[Path] = field(default_factory=list)
     sidecars: dict[str, int] = field(default_factory=dict)
     shots: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    read_again: list[int] = field(default_factory=list)
     passed: dict[LeftOutKind, list[Path]] = field(default_factory=dict)
     passed_counts: Counter[LeftOutKind] = field(default_factory=Counter)
+
+    def compare(
+        self,
+        found: FoundFile,
+        file: KnownFile | None,
+        system: str | None,
+        systems: Mapping[int | None, str],
+        *,
+        retry: bool,
+    ) -> None:
+        """Note what has to be done about a file that a walk has found on a file system."""
+        _, file_id, size, mtime_ns, missing, readable, has_vector, stored_system, sidecars = file or _NEW_FILE
+        if system is not None and file is None:
+            self.on[system].paths.append(found.relative)
+        elif system is not None and systems.get(stored_system) != system:
+            self.on[system].files.append(file_id)
+        has_other_notes = found.sidecars != sidecars
+        if has_other_notes:
+            self.sidecars[found.relative] = found.sidecars
+        # An unchanged file is read all the same if it has no vector yet, or is to be tried again.
+        is_due = not has_vector and (readable or retry)
+        if is_due or (found.size, found.mtime_ns) != (size, mtime_ns) or (has_other_notes and readable):
+            self.todo.append(found)
+            if has_vector:
+                self.read_again.append(file_id)
+            return
+        self.unchanged += readable
+        if missing:
+            self.returned.append(file_id)
 
     def leave_out(self, passed: Passed, known: dict[str, KnownFile]) -> None:
         """Count a file that is no photo, or is one that another file stands for."""
@@ -188,6 +221,8 @@ class IndexRun:
             embedded=self.embedder.embedded,
             unchanged=sum(result.unchanged for result in walked),
             moved=moved,
+            copies=0 if interrupted else self._copies(run, scopes, moved),
+            reread=self.catalog.count_same(run, [file for result in walked for file in result.read_again]),
             missing=sum(count.missing for count in counts),
             pruned=pruned,
             offline=sum(self.catalog.counts(root.id, "").files for root in offline)
@@ -249,32 +284,16 @@ class IndexRun:
             seen += 1
             if not seen % 1000:
                 self.on_progress(Progress("scan", before + seen, None))
-            file = known.pop(found.relative, None)
             system = notes.file_systems[found.relative[: found.relative.rfind("/") + 1]]
-            if file is None:
-                result.todo.append(found)
-                if system is not None:
-                    result.on[system].paths.append(found.relative)
-                if found.sidecars:
-                    result.sidecars[found.relative] = found.sidecars
-                continue
-            _, file_id, size, mtime_ns, missing, readable, has_vector, stored_system, sidecars = file
-            if system is not None and systems.get(stored_system) != system:
-                result.on[system].files.append(file_id)
-            # An unchanged file is read all the same if it has no vector yet, or is to be tried again.
-            due = not has_vector and (readable or self.retry)
-            has_other_notes = found.sidecars != sidecars
-            if has_other_notes:
-                result.sidecars[found.relative] = found.sidecars
-            if due or found.size != size or found.mtime_ns != mtime_ns or (has_other_notes and readable):
-                result.todo.append(found)
-                continue
-            result.unchanged += readable
-            if missing:
-                result.returned.append(file_id)
+            result.compare(found, known.pop(found.relative, None), system, systems, retry=self.retry)
         result.unseen = [_Unseen(file[1], path, systems.get(file[7])) for path, file in known.items()]
         result.again = tuple(notes.again)
         return result
+
+    def _copies(self, run: int, scopes: Sequence[_Scope], moved: int) -> int:
+        """How many files came in this run that hold photos which were known by then."""
+        came = self.catalog.count_added(run, [(scope.root.id, scope.below) for scope in scopes])
+        return max(0, came - moved - self.embedder.embedded)
 
     def _has_files(self, root: Root) -> bool:
         counts = self.catalog.counts(root.id, "")
@@ -293,8 +312,8 @@ class IndexRun:
                 away.add(verdict.where)
         walked.away = sorted(away)
         self.catalog.note_file_systems(scope.root, walked.on)
-        self.catalog.note_sidecars(scope.root, walked.sidecars)
-        self.catalog.join_shots(scope.root, walked.shots)
+        self.catalog.note_sidecars(scope.root.id, walked.sidecars)
+        self.catalog.join_shots(scope.root.id, walked.shots)
         return self.catalog.finish_walk(
             run,
             scope.root,

@@ -24,10 +24,11 @@ from vitsearch.storage.facts import (
 )
 from vitsearch.storage.filters import below as below_root
 from vitsearch.storage.filters import inside
-from vitsearch.storage.following import follow_hash, join_shot
-from vitsearch.storage.removal import ROWS_AT_ONCE, RemovalTables
+from vitsearch.storage.following import follow_hash
+from vitsearch.storage.removal import ROWS_AT_ONCE
 from vitsearch.storage.sql import rows_in
 from vitsearch.storage.vectors import NEW_GENERATION
+from vitsearch.storage.walks import WalkTables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -130,7 +131,7 @@ class PhotoRow:
 _SAMPLED_FILES = 100
 
 
-class Catalog(RemovalTables):
+class Catalog(WalkTables):
     """The tables of one library. Every method that writes is one short transaction."""
 
     def roots(self) -> list[Root]:
@@ -290,25 +291,6 @@ class Catalog(RemovalTables):
                             f"UPDATE files SET file_system = ? WHERE {condition}",
                             rows[start : start + ROWS_AT_ONCE],
                         )
-
-    def note_sidecars(self, root: Root, seen: Mapping[str, int]) -> None:
-        """Store which sidecars files had when they were read, by their paths below the root."""
-        rows = [(number, root.id, path_to_value(path)) for path, number in seen.items()]
-        for start in range(0, len(rows), ROWS_AT_ONCE):
-            with self.database.write():
-                self.database.run_many(
-                    "UPDATE files SET sidecars = ? WHERE root = ? AND path = ?",
-                    rows[start : start + ROWS_AT_ONCE],
-                )
-
-    def join_shots(self, root: Root, shots: Mapping[int, Sequence[str]]) -> None:
-        """Make files one item with a photo of the same shot, one of those at some paths below the root.
-
-        What is known of them, labels included, is from then on known of that photo.
-        """
-        with self.database.write():
-            for file, paths in shots.items():
-                join_shot(self.database, file, root.id, paths)
 
     def files_without_vector(self, space: int) -> list[tuple[int, FoundFile]]:
         """Return one file, with the id of its root, of each photo that is here now and not embedded in a space."""
