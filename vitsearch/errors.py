@@ -112,3 +112,13 @@ class OutputError(VitsearchError):
 
 class BadQuery(VitsearchError):
     """A search that cannot be answered as it was asked."""
+
+
+def in_words(error: Exception) -> str:
+    """Say for people why a text file could not be read, where Python says it for programmers."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"its byte {error.start + 1:,} is not UTF-8"
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    line, message = getattr(error, "lineno", None), getattr(error, "msg", None)
+    return f"line {line}: {message}" if line and message else str(error)

@@ -272,6 +272,14 @@ def test_a_plan_that_reaches_too_far_is_refused_before_anything_happens(photos, 
     assert tree(tmp_path) == before
 
 
+def test_a_plan_in_another_encoding_or_with_a_slip_says_where(tmp_path):
+    for content, message in [(b'{"a": "caf\xe9"}', "its byte 11 is not UTF-8"), (b'{"a":\n 1,}', "line 2: ")]:
+        (tmp_path / "plan.json").write_bytes(content)
+        with pytest.raises(PlanError, match=message) as caught:
+            apply_plan(tmp_path / "plan.json")
+        assert "codec" not in str(caught.value)
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{", "[" * 100_000, "null", '{"version": 1}'])
 def test_what_is_not_a_plan_is_said_to_be_none(tmp_path, text):
     (tmp_path / "plan.json").write_text(text)

@@ -435,10 +435,10 @@ class TestHostileFiles:
         pq.write_table(pa.table({"path": ["a"], "vector": [[1.0, 2.0]]}), tmp_path / "model.parquet")
         pq.write_table(pa.table({"vector": [[1.0, 2.0]], "model": ["m"]}), tmp_path / "path.parquet")
         for name, words in {
-            "text": "cannot read",
-            "cut": "cannot read",
-            "empty": "cannot read",
-            "missing": "cannot read",
+            "text": "text.parquet: it is no Parquet file, or not all of it is there: export it again, or copy",
+            "cut": "cannot read .*: it is no Parquet file, or not all of it is there",
+            "empty": "cannot read .*: it is no Parquet file, or not all of it is there",
+            "missing": "cannot read .*: No such file or directory",
             "names": "no column `vector`: rename yours",
             "kind": "not lists of numbers",
             "model": "name it with --model",

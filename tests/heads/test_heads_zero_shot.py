@@ -102,7 +102,11 @@ def test_a_label_list_is_one_label_a_line(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "needs labels"), (b"a\nb\na\n", "'a' is there twice"), (b"\xff\xfe", "UTF-8 text file")],
+    [
+        (b"", "needs labels"),
+        (b"a\nb\na\n", "'a' is there twice"),
+        (b"\xff\xfe", r"\(its byte 1 is not UTF-8\): it must be a UTF-8 text file"),
+    ],
 )
 def test_a_label_list_that_cannot_be_used_is_refused(tmp_path, content, message):
     path = tmp_path / "labels.txt"

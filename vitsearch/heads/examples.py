@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vitsearch.errors import HeadError
+from vitsearch.errors import HeadError, in_words
 from vitsearch.folders.scan import walk
 from vitsearch.heads.csv_cells import from_cell
 from vitsearch.heads.head import check_labels
@@ -108,7 +108,7 @@ def read_label_csv(path: Path) -> tuple[LabelledFile, ...]:
                     raise HeadError(f"{path}, line {lines.line_num}: there is no file {photo}")
                 labelled.append(LabelledFile(photo, from_cell(line["label"].strip()) or None))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise HeadError(f"cannot read {path} ({error}): it must be a CSV file in UTF-8") from error
+        raise HeadError(f"cannot read {path} ({in_words(error)}): it must be a CSV file in UTF-8") from error
     check_labels(sorted({item.label for item in labelled if item.label is not None}))
     return tuple(labelled)
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from xml.parsers.expat import ExpatError, ParserCreate
 from xml.sax.saxutils import escape
 
-from vitsearch.errors import HeadError
+from vitsearch.errors import HeadError, in_words
 from vitsearch.heads.head import check_labels
 from vitsearch.storage import atomic
 
@@ -185,7 +185,9 @@ def _parse(content: bytes, path: Path) -> _Element:
         content.decode("utf-8")
         return _Outline(content).root()
     except (ExpatError, ValueError) as error:
-        raise HeadError(f"{path} is not an XMP sidecar in UTF-8 ({error}): mend or remove it") from error
+        raise HeadError(
+            f"{path} is not an XMP sidecar in UTF-8 ({in_words(error)}): mend or remove it"
+        ) from error
 
 
 class _Outline:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vitsearch.errors import HeadError
+from vitsearch.errors import HeadError, in_words
 from vitsearch.heads.checkpoint_tensors import read_tensors
 from vitsearch.heads.head import Head, check_labels
 
@@ -86,7 +86,7 @@ def read_label_list(path: Path) -> tuple[str, ...]:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise HeadError(
-            f"cannot read {path} ({error}): it must be a UTF-8 text file, one label a line"
+            f"cannot read {path} ({in_words(error)}): it must be a UTF-8 text file, one label a line"
         ) from error
     labels = tuple(line.strip() for line in lines if line.strip())
     check_labels(labels)

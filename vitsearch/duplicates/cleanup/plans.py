@@ -17,7 +17,7 @@ from blake3 import blake3
 
 from vitsearch.duplicates.group.sidecars import NOTES, Sidecars, lacking_sidecars, same_sidecars
 from vitsearch.duplicates.tiers import COPIES, TIERS
-from vitsearch.errors import OutputError, PlanError
+from vitsearch.errors import OutputError, PlanError, in_words
 from vitsearch.paths import real_path
 from vitsearch.storage.outputs import Output
 
@@ -261,7 +261,7 @@ def read_plan(path: Path) -> Plan:
     except OSError as error:
         raise PlanError(f"cannot read the plan {path}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
-        raise PlanError(f"{path} is not a plan, it is not valid JSON: {error}") from error
+        raise PlanError(f"{path} is not a plan, it is not valid JSON ({in_words(error)})") from error
     try:
         plan = _parsed(document)
     except (KeyError, TypeError, ValueError, OverflowError) as error:

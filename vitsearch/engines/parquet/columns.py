@@ -26,6 +26,8 @@ MOST_FIELDS = 64 << 20
 _VALUES_A_BYTE, _FEW_VALUES = 8, 8_000_000
 _NAMES = 200  # characters kept of a model's name
 _LARGEST_SIDE = 2**31
+_AGAIN = "export it again, or copy it again"
+_NO_PARQUET = f"it is no Parquet file, or not all of it is there: {_AGAIN}"
 _WANTED = frozenset(("photo", "path", "files", "perceptual", "norm", *FACT_COLUMNS))
 
 
@@ -54,7 +56,9 @@ class VectorColumns:
         except MemoryError:
             raise
         except (OSError, ValueError, pa.ArrowException) as error:
-            raise StoreError(f"cannot read {path}: {_first_line(error)}") from error
+            # pyarrow's own errors about what is in a file are OSErrors too, without a number.
+            known = error.strerror if isinstance(error, OSError) and error.errno else None
+            raise StoreError(f"cannot read {path}: {known or _NO_PARQUET}") from error
         self._check_expansion(size)
         self._columns = set(described.names)
         self.space = self._space(described.metadata or {})
@@ -86,7 +90,7 @@ class VectorColumns:
         except MemoryError:
             raise
         except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-            raise StoreError(f"{self.path} is damaged: {_first_line(error)}") from error
+            raise StoreError(f"{self.path} is damaged: {_AGAIN}") from error
 
     def _check_expansion(self, size: int) -> None:
         """Refuse a file that would fill the memory: vectors hardly compress, and neither do hashes of photos."""
@@ -197,7 +201,3 @@ def _vectors(column: pa.Array, dimension: int) -> tuple[npt.NDArray[np.float32],
         else:
             reasons.append(None)
     return rows, reasons
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)[:200]
