@@ -332,7 +332,11 @@ class Proxy:
             if self.left <= 0:
                 client.close()
                 continue
-            server = socket.create_connection(("127.0.0.1", self.target))
+            try:
+                server = socket.create_connection(("127.0.0.1", self.target))
+            except OSError:
+                client.close()
+                continue
             self.pairs.append((client, server))
             for source, target in ((client, server), (server, client)):
                 threading.Thread(target=self.pass_on, args=(source, target), daemon=True).start()
@@ -350,7 +354,10 @@ class Proxy:
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
 
-    def close(self):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *rest):
         self.listener.close()
         for pair in self.pairs:
             for each in pair:
@@ -417,20 +424,19 @@ class TestBreaks:
         self, indexed, photos, server
     ):
         many(indexed, photos, 1500)
-        proxy = Proxy(server)
-        there = f"milvus://127.0.0.1:{proxy.port}/photos?index=FLAT"
-        proxy.left = 150_000
-        with pytest.raises(
-            StoreError, match=r"cannot .*check address and network, then run the command again"
-        ) as caught:
-            export(indexed, there, timeout=3)
-        assert "\n" not in str(caught.value)
-        proxy.left = 10**12
-        report = export(indexed, there)
-        assert report.photos == 1510
-        assert did(export(indexed, there)) == (1510, 0, 0)
-        assert len(held(there)) == 1510
-        proxy.close()
+        with Proxy(server) as proxy:
+            there = f"milvus://127.0.0.1:{proxy.port}/photos?index=FLAT"
+            proxy.left = 150_000
+            with pytest.raises(
+                StoreError, match=r"cannot .*check address and network, then run the command again"
+            ) as caught:
+                export(indexed, there, timeout=3)
+            assert "\n" not in str(caught.value)
+            proxy.left = 10**12
+            report = export(indexed, there)
+            assert report.photos == 1510
+            assert did(export(indexed, there)) == (1510, 0, 0)
+            assert len(held(there)) == 1510
 
     def test_an_export_that_is_killed_is_completed_by_the_next_without_doubles(
         self, indexed, photos, address, tmp_path, monkeypatch

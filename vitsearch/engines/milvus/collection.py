@@ -70,13 +70,17 @@ class MilvusCollection:
         _silence_clients()
         if address.is_file:
             _check_folder(address.uri)
+        patience = min(timeout, 10.0)
         with self._plain_errors("reach"):
+            # A shared connection stays open after close(), with the patience of whoever opened it.
             self._client = MilvusClient(
-                address.uri, token=address.token, db_name=address.database, timeout=min(timeout, 10.0)
+                address.uri,
+                token=address.token,
+                db_name=address.database,
+                timeout=patience,
+                dedicated=not address.is_file,
             )
-            version = (
-                "" if address.is_file else str(self._client.get_server_version(timeout=min(timeout, 10.0)))
-            )
+            version = "" if address.is_file else self._server_version(patience)
         _check_version(version, address)
         self._index: dict[str, Any] | None = None
         self._loaded = False
@@ -91,6 +95,13 @@ class MilvusCollection:
             from milvus_lite.server_manager import server_manager_instance
 
             server_manager_instance.release_server(self.address.uri)
+
+    def _server_version(self, timeout: float) -> str:
+        try:
+            return str(self._client.get_server_version(timeout=timeout))
+        except BaseException:
+            self._client.close()
+            raise
 
     def exists(self) -> bool:
         """Whether the collection is there."""
