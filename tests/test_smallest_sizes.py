@@ -15,13 +15,15 @@ from web_client import web_client
 
 from tests.web.test_web_readers import ONE, TWO
 from vitsearch.decoding.decoders import Decoders
-from vitsearch.duplicates import find, tables
+from vitsearch.duplicates import tables
 from vitsearch.duplicates.find import find_duplicates
-from vitsearch.duplicates.verify import geometric
+from vitsearch.duplicates.verify import geometric, many
 from vitsearch.duplicates.verify.geometric import GeometricVerifier
 from vitsearch.engines import merging
 from vitsearch.library import Library
 from vitsearch.photos.perceptual_hash import perceptual_hash
+from vitsearch.storage import answers
+from vitsearch.storage.layout import Layout
 from vitsearch.web import server
 from vitsearch.web.services import upload_store
 from vitsearch.web.services.library_pool import Readers, Remembered
@@ -189,7 +191,9 @@ def test_duplicates_are_the_same_pair_by_pair_and_fact_by_fact(indexed, photos, 
     indexed.index([photos])
     wanted = find_duplicates(indexed)
     assert len(wanted.groups) == 3
-    monkeypatch.setattr(find, "_CHUNK", 1)
+    Layout.of(indexed.folder).answers.unlink()
+    monkeypatch.setattr(many, "_CHUNK", 1)
+    monkeypatch.setattr(answers, "_WAITING", 1)
     monkeypatch.setattr(tables, "_PART", 1)
     assert find_duplicates(indexed) == wanted
 

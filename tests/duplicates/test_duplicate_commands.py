@@ -102,7 +102,49 @@ def test_the_text_names_each_group_and_says_what_would_be_kept_and_why(library, 
         f"  copy   {photos}/sub/cat.jpg  (800 x 450, 64.0 kB): identical file\n"
     )
     assert done.stderr == "1 group among 3 photos: 1 of identical files\n"
-    assert "default thresholds" in call("duplicates").stderr
+    # Nothing is said of how pairs are judged where they are judged as always.
+    assert call("duplicates").stderr == "1 group among 3 photos: 1 of edited copies\n"
+
+
+def test_what_is_left_out_is_counted_by_reason_with_a_few_examples(library, photos, call):
+    for number in range(6):
+        shutil.copy(photos / "cat.jpg", photos / f"{number}.jpg")
+    library.index([photos])
+    for number in range(6):
+        (photos / f"{number}.jpg").unlink()
+    done = call("duplicates", "--tier", "exact")
+    lines = done.stderr.splitlines()
+    assert lines[0] == "left out: 6 files: No such file or directory"
+    assert lines[1:5] == [
+        *(f"  {photos}/{number}.jpg" for number in range(3)),
+        "  and 3 more (all with --json)",
+    ]
+    assert len(json.loads(call("duplicates", "--json").stdout)["skipped"]) == 6
+
+
+def test_of_two_folders_it_is_said_in_which_one_nothing_goes(library, photos, call):
+    library.index([photos])
+    between = ("duplicates", "find", "--between", str(photos / "sub"), str(photos))
+    done = call(*between)
+    assert f"keep   {photos}/sub/cat.jpg" in done.stdout
+    assert f"what is in {photos}/sub stays: copies are those in the other folder" in done.stderr
+    assert f"what is in {photos} stays" in call(*between, "--prefer", str(photos)).stderr
+
+
+def test_what_dismissed_pairs_have_changed_is_said_in_plain_words(library, photos, call, picture):
+    for number in range(32):
+        picture(
+            photos / f"colour-{number}.png",
+            (number * 7, 255 - number * 5, number * 3),
+            size=(64, 48 + number),
+        )
+    library.index([photos])
+    group = json.loads(call("duplicates", "--json").stdout)["groups"][0]["group"]
+    call("duplicates", "dismiss", group)
+    last = call("duplicates").stderr.splitlines()[-1]
+    assert last.startswith("edited copies: ")
+    assert "of the picture has to agree" in last
+    assert not {"cutoffs", "closeness", "thresholds", "near:"} & set(last.split())
 
 
 @pytest.mark.parametrize("action", ["trash", "move", "hardlink", "symlink"])

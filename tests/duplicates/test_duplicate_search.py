@@ -25,6 +25,7 @@ from vitsearch.duplicates.verify.check import check_files
 from vitsearch.duplicates.verify.verifier import Verifier
 from vitsearch.errors import BadQuery, LibraryError, UnreadablePhoto
 from vitsearch.library import Library
+from vitsearch.storage.layout import Layout
 
 # By SOURCES.md: a copy belongs to its original, and some originals are crops of another one. dandelion-2.jpg
 # is a part of dandelion-1.jpg in more than twice its resolution: neither may go for the other.
@@ -123,6 +124,7 @@ def test_a_second_search_gives_the_same_groups_with_the_same_evidence(samples, r
 
 def test_photos_that_fell_out_of_the_cache_are_looked_at_again_to_the_very_end(samples, report, monkeypatch):
     monkeypatch.setattr(geometric, "_CACHED_VIEWS", 1)
+    Layout.of(samples.folder).answers.unlink()
     assert find_duplicates(samples) == report
 
 
@@ -270,12 +272,47 @@ def test_between_returns_what_is_in_both_folders_and_nothing_else(library, photo
     edited(SAMPLES / "animals" / "dog-2.jpg", photos / "dog-2-grey.jpg", "grey")
     library.index([photos, phone])
     assert brief(find_duplicates(library, between=(phone, photos))) == [
+        ("exact", {"dog-1.jpg", "dog.jpg"}),
         ("near", {"dog-2.jpg", "dog-2-small.jpg", "dog-2-grey.jpg"}),
-        ("exact", {"dog-1.jpg", "dog.jpg"}),  # dog.jpg stays, the other name looks like a copy's
     ]
     assert brief(find_duplicates(library, folders=[photos], tiers=["exact"])) == [
         ("exact", {"cat.jpg", "again.jpg"})
     ]
+
+
+def test_of_two_folders_nothing_goes_from_the_one_that_was_named_first(library, photos, tmp_path):
+    phone = tmp_path / "phone"
+    phone.mkdir()
+    shutil.copy(photos / "cat.jpg", photos / "cat-copy.jpg")
+    shutil.copy(photos / "cat.jpg", phone / "IMG_1.jpg")
+    edited(SAMPLES / "animals" / "dog-2.jpg", photos / "small.jpg", "resize-50%")
+    shutil.copy(SAMPLES / "animals" / "dog-2.jpg", phone / "whole.jpg")
+    shutil.copy(SAMPLES / "animals" / "dog-1.jpg", photos / "dog-1.jpg")
+    edited(SAMPLES / "animals" / "dog-1.jpg", phone / "thumb.jpg", "resize-50%")
+    library.index([photos, phone])
+    for between, prefer in (((photos, phone), ()), ((phone, photos), (photos,))):
+        report = find_duplicates(library, between=between, prefer=prefer)
+        assert {found.keep.parent for found in report.groups} == {photos}
+        going = {file.path for found in report.groups for file in found.files[1:]}
+        assert going == {phone / "IMG_1.jpg", phone / "thumb.jpg"}
+        # What is better on the other side does not go for what is worse.
+        (better,) = report.contains
+        assert (better.path, better.other) == (phone / "whole.jpg", photos / "small.jpg")
+        assert better.lost.startswith("it is the better file: highest resolution")
+    report = find_duplicates(library, between=(phone, photos))
+    assert {found.keep.parent for found in report.groups} == {phone}
+    going = {file.path for found in report.groups for file in found.files[1:]}
+    assert going == {photos / "cat.jpg", photos / "cat-copy.jpg", photos / "small.jpg"}
+
+
+def test_of_a_folder_inside_of_the_other_one_the_files_are_those_of_the_inner_one(library, photos):
+    inner = photos / "phone"
+    inner.mkdir()
+    shutil.copy(photos / "cat.jpg", inner / "a.jpg")
+    library.index([photos])
+    for between in ((photos, inner), (inner, photos)):
+        (found,) = find_duplicates(library, between=between).groups
+        assert found.keep.parent == between[0]
 
 
 def test_a_preferred_folder_decides_between_equal_files(library, photos, tmp_path):

@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING
 import click
 
 from vitsearch.cli.duplicates_check import check_pair
+from vitsearch.cli.duplicates_summary import print_by_reason, print_summary, stated_sides
 from vitsearch.cli.output import plural, print_json, say, shown, size
 from vitsearch.cli.progress import progress_bar
 from vitsearch.cli.session import Session, force_option, json_option, pass_session
 from vitsearch.duplicates.tiers import TIERS
 from vitsearch.duplicates.words import TIER_WORDS, file_in_words
 from vitsearch.jsonable import to_jsonable
+from vitsearch.records import UnreadableFile
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
-    from vitsearch.duplicates.calibrate.library_thresholds import CalibratedThresholds
     from vitsearch.duplicates.cleanup.plans import Action
     from vitsearch.duplicates.find import DuplicateReport
     from vitsearch.duplicates.group.grouping import DuplicateGroup, GroupedFile
@@ -53,7 +55,11 @@ DATE = click.DateTime(("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%d
     help="Only groups with a file that was indexed since then, as in 2026-11-01 or 2026-11-01T18:00.",
 )
 @click.option(
-    "--between", nargs=2, type=click.Path(), metavar="A B", help="What is in both of these folders?"
+    "--between",
+    nargs=2,
+    type=click.Path(),
+    metavar="A B",
+    help="What is in both of these folders? What is in A stays; with --prefer B, what is in B.",
 )
 @click.option(
     "--in", "folders", multiple=True, type=click.Path(), metavar="FOLDER", help="Only below FOLDER."
@@ -187,15 +193,17 @@ def find(
                 prefer=prefer,
                 on_progress=on_progress,
             )
+        unplanned: list[UnreadableFile] | None = None
         if plan is not None:
-            _write_plan(library, report, Path(plan).absolute(), action or "trash", destination)
+            unplanned = _write_plan(library, report, Path(plan).absolute(), action or "trash", destination)
     if page is not None:
         from vitsearch.pages.duplicates import write_page
 
         pages = write_page(report.groups, Path(page), force=force)
         more = f" and {plural(len(pages) - 1, 'page')} that it links to" if len(pages) > 1 else ""
         say(f"page: {shown(str(Path(page).absolute()))}{more}", err=True)
-    _print(report, as_json=as_json, lines=lines)
+    _print(report, unplanned, as_json=as_json, lines=lines)
+    print_summary(report, None if between is None else stated_sides(between, prefer))
 
 
 def _decide(
@@ -211,30 +219,35 @@ def _decide(
         decisions.show(library, as_json=as_json)
 
 
-def _print(report: DuplicateReport, *, as_json: bool, lines: bool) -> None:
+def _print(
+    report: DuplicateReport, unplanned: Sequence[UnreadableFile] | None, *, as_json: bool, lines: bool
+) -> None:
     from vitsearch.duplicates.cleanup.documents import group_document, report_document
 
     if as_json:
-        print_json(report_document(report))
+        document = report_document(report)
+        print_json(document if unplanned is None else {**document, "left_out_of_plan": unplanned})
     for found in report.groups if not as_json else ():
         if lines:
             say(json.dumps(to_jsonable(group_document(found))))
         else:
             _print_group(found)
-    _summarise(report)
+    print_by_reason(unplanned or (), "left out of the plan")
 
 
 def _write_plan(
     library: Library, report: DuplicateReport, path: Path, action: Action, destination: str | None
-) -> None:
+) -> list[UnreadableFile]:
+    """Write the plan; return the files that it leaves out, with the reason."""
     from vitsearch.duplicates.cleanup.plans import make_plan, write_plan
 
+    left_out: list[UnreadableFile] = []
     made = make_plan(
         report.groups,
         action,
         roots=[root.path for root in library.catalog.roots() if not root.is_offline()],
         destination=Path(destination).absolute() if destination else None,
-        notice=lambda line: say(shown(line), err=True),
+        notice=lambda file, reason: left_out.append(UnreadableFile(file, reason)),
     )
     write_plan(made, path)
     files = sum(len(group.files) for group in made.groups)
@@ -242,6 +255,7 @@ def _write_plan(
         f"plan: {shown(str(path))} ({action} {plural(files, 'file')}); read it, then run `vitsearch apply` on it",
         err=True,
     )
+    return left_out
 
 
 def _print_group(found: DuplicateGroup) -> None:
@@ -258,46 +272,3 @@ def _print_group(found: DuplicateGroup) -> None:
 
 def _described(file: GroupedFile) -> str:
     return f"{shown(str(file.path))}  ({file.width} x {file.height}, {size(file.bytes)})"
-
-
-def _summarise(report: DuplicateReport) -> None:
-    for file in report.skipped:
-        say(f"left out: {shown(str(file.path))}: {file.reason}", err=True)
-    counts = {tier: sum(found.tier == tier for found in report.groups) for tier in TIERS}
-    told = ", ".join(f"{count:,} of {TIER_WORDS[tier]}" for tier, count in counts.items() if count)
-    say(
-        f"{plural(len(report.groups), 'group')} among {plural(report.photos, 'photo')}"
-        + (f": {told}" if told else ""),
-        err=True,
-    )
-    if report.alike:
-        say(
-            f"{plural(len(report.alike), 'pair')} of pages or drawings differ in a detail: alike, and in no plan",
-            err=True,
-        )
-    if report.contains:
-        say(
-            f"{plural(len(report.contains), 'file')} hold or show more than a copy: in no group with it",
-            err=True,
-        )
-    if report.calibrated is not None:
-        say(_stated(report.calibrated), err=True)
-
-
-def _stated(calibrated: CalibratedThresholds) -> str:
-    from vitsearch.duplicates.verify.evidence import Thresholds
-
-    lines = f"agreement from {calibrated.thresholds.share:.2f}, closeness from {calibrated.thresholds.closeness:.3f}"
-    if calibrated.calibration is None:
-        return f"near: default thresholds ({lines})"
-    recall = ", ".join(f"{family} {share:.2f}" for family, share in calibrated.recall.items())
-    known = calibrated.calibration
-    tightened = calibrated.thresholds.share - Thresholds().share
-    if tightened > 0:
-        why = f"tightened ({lines}), because pairs that you told apart would pass the default thresholds"
-    else:
-        why = f"default thresholds ({lines}): no pair that is known to be false passes them"
-    return (
-        f"near: {why}; {known.mistaken} of {plural(known.negatives, 'pair')} of other photos pass; found of synthetic "
-        f"copies, once verified: {recall}"
-    )

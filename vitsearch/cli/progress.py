@@ -17,6 +17,8 @@ _LABELS = {
     "propose": "looking for look-alikes",
     "calibrate": "trying synthetic copies",
     "look": "comparing",
+    "measure": "choosing what to keep",
+    "confirm": "making sure",
 }
 
 

@@ -34,7 +34,10 @@ _PART = 900
 
 
 class Shot(NamedTuple):
-    """A photo as a pair of photos is judged by: its first place (None if it has none now) and what is stored."""
+    """A photo as a pair of photos is judged by: its first place (None if it has none now) and what is stored.
+
+    `file_hash` is that of the file at this place, as it was indexed.
+    """
 
     path: Path | None
     width: int
@@ -42,6 +45,7 @@ class Shot(NamedTuple):
     taken: str | None
     camera: str | None
     perceptual: bytes | None
+    file_hash: bytes | None = None
 
 
 def present_photos(catalog: Catalog, folders: Sequence[Path] = ()) -> Ids:
@@ -123,20 +127,23 @@ def shots_of(catalog: Catalog, photos: Iterable[int]) -> dict[int, Shot]:
     online = _online(catalog)
     shots: dict[int, Shot] = {}
     for part in _parts(photos):
-        places: dict[int, Path] = {}
-        for photo, root, path in catalog.database.rows(
-            f"SELECT photo, root, path FROM files WHERE missing = 0 AND photo IN ({_marks(part)}) ORDER BY id DESC",
+        places: dict[int, tuple[Path, bytes | None]] = {}
+        for photo, root, path, file_hash in catalog.database.rows(
+            "SELECT photo, root, path, file_hash FROM files "
+            f"WHERE missing = 0 AND photo IN ({_marks(part)}) ORDER BY id DESC",
             part,
         ):
             if root in online:
-                places[cast("int", photo)] = online[cast("int", root)] / value_to_path(path)
+                place = online[cast("int", root)] / value_to_path(path)
+                places[cast("int", photo)] = place, cast("bytes | None", file_hash)
         for row in catalog.database.rows(
             f"SELECT id, width, height, taken, camera, perceptual FROM photos WHERE id IN ({_marks(part)})",
             part,
         ):
             photo = cast("int", row[0])
             facts = cast("tuple[int, int, str | None, str | None, bytes | None]", row[1:])
-            shots[photo] = Shot(places.get(photo), *facts)
+            place, file_hash = places.get(photo, (None, None))
+            shots[photo] = Shot(place, *facts, file_hash)
     return shots
 
 

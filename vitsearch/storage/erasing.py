@@ -73,7 +73,7 @@ def doomed_at(catalog: Catalog, places: Sequence[Path]) -> Doomed:
 
 
 def erase_beside(layout: Layout, doomed: Doomed, roots: list[str | bytes]) -> int:
-    """Delete thumbnails, uploads, backups and themes; return how many copies of whole databases went with them."""
+    """Delete thumbnails, uploads, backups, themes and answers; return how many whole databases went with them."""
     known = {photo.hex() for photo in doomed.photos.values()}
     for part in {photo_hash[:2] for photo_hash in known}:
         for path in made_files(layout.thumbnails / part, THUMBNAIL_FILES):
@@ -85,6 +85,8 @@ def erase_beside(layout: Layout, doomed: Doomed, roots: list[str | bytes]) -> in
             path.unlink(missing_ok=True)
     # The themes of the last time name photos, and the middle of a small cluster is a photo's vector.
     layout.themes.unlink(missing_ok=True)
+    # What was seen of photos is kept under digests that do not say which ones.
+    layout.answers.unlink(missing_ok=True)
     erase_from_backups(layout, list(doomed.photos.values()), roots)
     copies = [*made_files(layout.home, _COPIES), *made_files(layout.backups, _COPIES)]
     for path in copies:

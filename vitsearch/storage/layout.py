@@ -136,6 +136,11 @@ class Layout:
         return self.private / "duplicate-cutoffs.json"
 
     @property
+    def answers(self) -> Path:
+        """The file of what was seen of pairs of photos, so that it is not looked for again."""
+        return self.private / "seen.db"
+
+    @property
     def themes(self) -> Path:
         """The file of groups of alike photos, from which the next search for them begins."""
         return self.private / "themes.npz"

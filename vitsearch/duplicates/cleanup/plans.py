@@ -111,14 +111,14 @@ def make_plan(
     *,
     roots: Sequence[Path],
     destination: Path | None = None,
-    notice: Callable[[str], None] = lambda _: None,
+    notice: Callable[[Path, str], None] = lambda _file, _reason: None,
 ) -> Plan:
     """Plan to keep one file of each group; bursts are no duplicates and are left out.
 
     A raw file or a video that belongs to a copy goes with it, as a group of its own, where the same bytes belong to
     the kept file, and is moved to the kept file's name where it has none of that kind; links leave something in the
     copy's place, so that its sidecars stay. A file that lies behind a
-    link out of the roots is left out, and `notice` is told.
+    link out of the roots is left out, and `notice` is told, with the reason.
 
     Raises:
         PlanError: `move` without a destination.
@@ -303,13 +303,15 @@ def check_plan(plan: Plan) -> None:
             seen.add(real)
 
 
-def _within_reach(group: DuplicateGroup, reach: Plan, notice: Callable[[str], None]) -> list[PlannedFile]:
+def _within_reach(
+    group: DuplicateGroup, reach: Plan, notice: Callable[[Path, str], None]
+) -> list[PlannedFile]:
     files = []
     for file in group.files:
         try:
             reach.root_of(file.path)
         except PlanError:
-            notice(f"left out of the plan: {file.path} lies outside of the indexed folders, behind a link")
+            notice(file.path, "it lies outside of the indexed folders, behind a link")
         else:
             files.append(PlannedFile(file.path, file.file_hash.hex()))
     return files

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
 
 from vitsearch.duplicates.group.origin import GREY, Traits, traits_of, was_enlarged, was_saved_again
 from vitsearch.duplicates.group.quality import quality_of
@@ -12,9 +12,11 @@ from vitsearch.duplicates.group.sets import Sets
 from vitsearch.duplicates.group.sidecars import Sidecars
 from vitsearch.duplicates.tiers import COPIES
 from vitsearch.errors import UnreadablePhoto
+from vitsearch.photos.details import FileDetails
+from vitsearch.storage.answers import KeptAnswers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from concurrent.futures import Executor
 
     from PIL.Image import Image
@@ -38,20 +40,28 @@ def described(
     decoders: Decoders,
     pixels: Callable[[int], Image],
     pool: Executor,
+    answers: KeptAnswers | None = None,
+    on_progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> list[Candidate]:
     """Add what decides: what is read from each file, and what is measured on photos that are linked to others.
 
     `pixels` decodes a photo in full, by id, in one of the threads of `pool`; it raises `UnreadablePhoto`.
+    `answers`: what was read and measured before. `on_progress` is told of files that are read, then of photos.
     """
     linked = [link for link in links if link.tier in COPIES]
-    described = _read(
-        files, {photo for link in linked for photo in (link.first, link.second)}, decoders, pool
-    )
-    return _framed(_measured(described, linked, pixels, pool), linked)
+    photos = {photo for link in linked for photo in (link.first, link.second)}
+    known = answers or KeptAnswers(None)
+    described = _read(files, photos, decoders, pool, known, on_progress)
+    return _framed(_measured(described, linked, pixels, pool, known, on_progress), linked)
 
 
 def _read(
-    files: Sequence[Candidate], linked: set[int], decoders: Decoders, pool: Executor
+    files: Sequence[Candidate],
+    linked: set[int],
+    decoders: Decoders,
+    pool: Executor,
+    answers: KeptAnswers,
+    on_progress: Callable[[int, int], None],
 ) -> list[Candidate]:
     contents: dict[int, set[bytes]] = defaultdict(set)
     for file in files:
@@ -60,23 +70,30 @@ def _read(
     asked = {file.file_hash: file for file in files if file.photo in linked or len(contents[file.photo]) > 1}
 
     def read(file: Candidate) -> Candidate:
+        question = answers.question("file", file.file_hash)
+        kept = answers.get(question)
+        if kept is not None:
+            return _with_notes(file, cast("dict[str, Any]", kept[0]))
         try:
             with decoders.open(file.path) as opened:
                 facts, details = opened.facts, opened.details()
         except UnreadablePhoto:
             return file
-        return replace(
-            file,
+        notes: dict[str, Any] = {
             # A date in a name is nothing that the camera noted.
-            taken=None if facts.taken_from == "name" else facts.taken,
-            camera=facts.camera,
-            software=facts.software,
-            located=facts.latitude is not None,
-            details=details,
-            quality=quality_of(details.table),
-        )
+            "taken": None if facts.taken_from == "name" else facts.taken,
+            "camera": facts.camera,
+            "software": facts.software,
+            "located": facts.latitude is not None,
+            "details": {**asdict(details), "table": list(details.table)},
+        }
+        answers.keep(question, notes)
+        return _with_notes(file, notes)
 
-    known = dict(zip(asked, pool.map(read, asked.values()), strict=True))
+    known = {}
+    for file_hash, file in zip(asked, pool.map(read, asked.values()), strict=True):
+        known[file_hash] = file
+        on_progress(len(known), len(asked))
     sidecars = Sidecars()
     found = []
     for file in files:
@@ -94,6 +111,12 @@ def _read(
             )
         )
     return found
+
+
+def _with_notes(file: Candidate, notes: Mapping[str, Any]) -> Candidate:
+    table = tuple(notes["details"]["table"])
+    details = FileDetails(**{**notes["details"], "table": table})
+    return replace(file, **{**notes, "details": details}, quality=quality_of(table))
 
 
 def _framed(files: Sequence[Candidate], links: Iterable[Link]) -> list[Candidate]:
@@ -118,55 +141,125 @@ def _framed(files: Sequence[Candidate], links: Iterable[Link]) -> list[Candidate
     return [replace(file, share=shares.get(file.photo, 1.0), added=file.photo in added) for file in files]
 
 
+@dataclass(frozen=True, slots=True)
+class _Findings:
+    """What was measured of photos that are linked: which are grey, which were made from others of them and enlarged."""
+
+    grey: frozenset[int]
+    saved_again: frozenset[int]
+    enlarged: Mapping[int, int]
+
+
 def _measured(
-    files: Sequence[Candidate], links: Sequence[Link], pixels: Callable[[int], Image], pool: Executor
+    files: Sequence[Candidate],
+    links: Sequence[Link],
+    pixels: Callable[[int], Image],
+    pool: Executor,
+    answers: KeptAnswers,
+    on_progress: Callable[[int, int], None],
 ) -> list[Candidate]:
     photos = {file.photo: file for file in files}
     known = [link for link in links if link.first in photos and link.second in photos]
-    made_again: set[int] = set()
-    enlarged: dict[int, int] = {}
-    grey: set[int] = set()
-
-    def measure(photo: int, keep_grey: bool) -> Traits | None:  # noqa: FBT001
-        try:
-            return traits_of(pixels(photo), with_grey=keep_grey)
-        except UnreadablePhoto:
-            return None
-
     sets = Sets()
     for link in known:
         sets.join(link.first, link.second)
     gains = _gains(known)
+    done, total = 0, sum(map(len, sets.all()))
+    grey: set[int] = set()
+    saved_again: set[int] = set()
+    enlarged: dict[int, int] = {}
     for members in sets.all():
-        largest = sorted(members, key=lambda photo: -photos[photo].width * photos[photo].height)[
-            :_MOST_ENLARGED
-        ]
-        found = zip(members, pool.map(measure, members, [photo in largest for photo in members]), strict=True)
-        traits = {photo: one for photo, one in found if one is not None}
-        grey.update(photo for photo, one in traits.items() if one.colour < GREY)
-        sources = _sources([photos[photo] for photo in traits])
-        for photo, one in traits.items():
-            for source in sources:
-                if source.photo == photo:
-                    continue
-                other, table = traits[source.photo], source.details.table
-                if one.shape == other.shape:
-                    if _could_be_source(photos[photo], source) and was_saved_again(
-                        one, table, gain=gains.get(photo, 1.0) / gains.get(source.photo, 1.0)
-                    ):
-                        made_again.add(photo)
-                elif photo in largest and _same_aspect(one, other) and was_enlarged(one, other, table):
-                    height, width = other.shape
-                    enlarged[photo] = min(enlarged.get(photo, height * width), height * width)
+        found = _findings([photos[photo] for photo in members], gains, pixels, pool, answers)
+        grey |= found.grey
+        saved_again |= found.saved_again
+        enlarged |= found.enlarged
+        done += len(members)
+        on_progress(done, total)
     return [
         replace(
             file,
             grey=file.photo in grey,
-            saved_again=file.photo in made_again,
+            saved_again=file.photo in saved_again,
             enlarged_from=enlarged.get(file.photo),
         )
         for file in files
     ]
+
+
+def _findings(
+    members: Sequence[Candidate],
+    gains: Mapping[int, float],
+    pixels: Callable[[int], Image],
+    pool: Executor,
+    answers: KeptAnswers,
+) -> _Findings:
+    """Measure photos that are linked to each other, or take up what was measured of the very same ones."""
+    question = answers.question(
+        "set",
+        [
+            (file.file_hash, file.size, file.width, file.height, gains.get(file.photo, 1.0))
+            for file in members
+        ],
+    )
+    kept = answers.get(question)
+    if kept is not None:
+        grey, again, enlarged = cast("tuple[list[int], list[int], list[list[int]]]", kept[0])
+        return _Findings(
+            frozenset(members[place].photo for place in grey),
+            frozenset(members[place].photo for place in again),
+            {members[place].photo: area for place, area in enlarged},
+        )
+    found, is_complete = _measure_all(members, gains, pixels, pool)
+    if is_complete:
+        places = {file.photo: place for place, file in enumerate(members)}
+        answers.keep(
+            question,
+            [
+                sorted(places[photo] for photo in found.grey),
+                sorted(places[photo] for photo in found.saved_again),
+                [[places[photo], area] for photo, area in sorted(found.enlarged.items())],
+            ],
+        )
+    return found
+
+
+def _measure_all(
+    members: Sequence[Candidate],
+    gains: Mapping[int, float],
+    pixels: Callable[[int], Image],
+    pool: Executor,
+) -> tuple[_Findings, bool]:
+    """Measure photos that are linked to each other; and say whether all of them could be read."""
+    photos = {file.photo: file for file in members}
+    by_size = sorted(photos, key=lambda photo: -photos[photo].width * photos[photo].height)
+    largest = set(by_size[:_MOST_ENLARGED])
+
+    def measure(photo: int) -> Traits | None:
+        try:
+            return traits_of(pixels(photo), with_grey=photo in largest)
+        except UnreadablePhoto:
+            return None
+
+    found = zip(photos, pool.map(measure, photos), strict=True)
+    traits = {photo: one for photo, one in found if one is not None}
+    sources = _sources([photos[photo] for photo in traits])
+    saved_again: set[int] = set()
+    enlarged: dict[int, int] = {}
+    for photo, one in traits.items():
+        for source in sources:
+            if source.photo == photo:
+                continue
+            other, table = traits[source.photo], source.details.table
+            if one.shape == other.shape:
+                if _could_be_source(photos[photo], source) and was_saved_again(
+                    one, table, gain=gains.get(photo, 1.0) / gains.get(source.photo, 1.0)
+                ):
+                    saved_again.add(photo)
+            elif photo in largest and _same_aspect(one, other) and was_enlarged(one, other, table):
+                height, width = other.shape
+                enlarged[photo] = min(enlarged.get(photo, height * width), height * width)
+    grey = frozenset(photo for photo, one in traits.items() if one.colour < GREY)
+    return _Findings(grey, frozenset(saved_again), enlarged), len(traits) == len(photos)
 
 
 def _gains(links: Iterable[Link]) -> dict[int, float]:

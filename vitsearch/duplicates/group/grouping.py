@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from vitsearch.duplicates.group.fits import what_is_lost
-from vitsearch.duplicates.group.keep import Candidate, choose
+from vitsearch.duplicates.group.keep import Candidate, choose, why_better
 from vitsearch.duplicates.group.sidecars import are_one_item
 from vitsearch.duplicates.tiers import COPIES, TIERS, Tier
 
@@ -200,7 +200,7 @@ class _Stars:
                 continue
             members.add(photo)
             for file in self.places[photo]:
-                if file.path != keep.path and not are_one_item(file.path, keep.path):
+                if file.path != keep.path and not file.stays and not are_one_item(file.path, keep.path):
                     grouped += self._confirmed(keep, file, link)
         return members, _finished(grouped, reason) if len(grouped) > 1 else None
 
@@ -211,6 +211,9 @@ class _Stars:
             seen = seen.turned_round()
         for file in self.places[photo]:
             lost = what_is_lost(keep, file, seen)
+            if lost is None and keep.stays and not file.stays:
+                better = why_better(file, keep)
+                lost = None if better is None else f"it is the better file: {better}"
             if lost is not None:
                 self.apart.append(KeptApart(file.path, keep.path, lost, link.evidence))
                 return False

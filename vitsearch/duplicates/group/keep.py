@@ -44,7 +44,7 @@ class Candidate:
     something (the rest is a plain border); `part` says that another file of the group shows more of the same shot;
     `added` that something was drawn over it or set around it. `details`: what it holds. `grey`: without colours of
     its own. `saved_again`: made from another JPEG of the group; `enlarged_from`: the pixels of what it was made from.
-    `sidecars`: the files that belong to it.
+    `sidecars`: the files that belong to it. `stays`: a person named its folder as the one in which nothing goes.
     """
 
     path: Path
@@ -68,6 +68,7 @@ class Candidate:
     grey: bool = False
     saved_again: bool = False
     enlarged_from: int | None = None
+    stays: bool = False
 
     @property
     def true_pixels(self) -> float:
@@ -79,9 +80,10 @@ class Candidate:
 def choose(candidates: Sequence[Candidate], *, prefer: Sequence[Path] = ()) -> tuple[Candidate, str]:
     """Choose the file to keep: each rule in turn leaves only the best; return it with the rules that decided.
 
-    It holds more (frames, pages, video, depth, transparency, far more pixels, a colour profile); it shows the whole
-    frame; nothing was added; the camera's own data; not edited; detail of its own; colour; raw, resolution, format
-    and quality; the preferred folders in their order; its name; the capture date; at last the file's time.
+    What stays in any case comes first. It holds more (frames, pages, video, depth, transparency, far more pixels, a
+    colour profile); it shows the whole frame; nothing was added; the camera's own data; not edited; detail of its own;
+    colour; raw, resolution, format and quality; the preferred folders in their order; its name; the capture date; at
+    last the file's time.
 
     Raises:
         ValueError: there is nothing to choose from.
@@ -89,25 +91,21 @@ def choose(candidates: Sequence[Candidate], *, prefer: Sequence[Path] = ()) -> t
     """
     if not candidates:
         raise ValueError("there is no file to keep")
-    left = list(candidates)
-    reasons = []
-    rules: tuple[Rule, ...] = (
-        _holds_more,
-        _whole,
-        _nothing_added,
-        _cameras_own,
-        _unedited,
-        _true_detail,
-        _colour,
-        _raw,
-        _largest,
-        _best_format,
-        _best_quality,
-        lambda files: _preferred(files, prefer),
-        _named,
-        _taken_first,
-        _oldest,
-    )
+    rules = (_staying, *_OF_WORTH, lambda files: _preferred(files, prefer), _named, _taken_first, _oldest)
+    left, reasons = _narrowed(candidates, rules)
+    left.sort(key=lambda file: (len(file.path.parts), len(str(file.path)), str(file.path)))
+    return left[0], "; ".join(reasons) or "all are equal: the shortest path"
+
+
+def why_better(file: Candidate, other: Candidate) -> str | None:
+    """Say why a file is worth more than another one by what it holds and shows; None where it is not."""
+    left, reasons = _narrowed([file, other], _OF_WORTH)
+    return "; ".join(reasons) if left == [file] else None
+
+
+def _narrowed(candidates: Sequence[Candidate], rules: Iterable[Rule]) -> tuple[list[Candidate], list[str]]:
+    """Let each rule in turn leave only the best, and say which of them decided."""
+    left, reasons = list(candidates), []
     for rule in rules:
         if len(left) == 1:
             break
@@ -115,8 +113,11 @@ def choose(candidates: Sequence[Candidate], *, prefer: Sequence[Path] = ()) -> t
         if len(kept) < len(left):
             reasons.append(reason)
         left = kept
-    left.sort(key=lambda file: (len(file.path.parts), len(str(file.path)), str(file.path)))
-    return left[0], "; ".join(reasons) or "all are equal: the shortest path"
+    return left, reasons
+
+
+def _staying(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
+    return [file for file in files if file.stays] or list(files), "in the folder that was named first"
 
 
 def _best(
@@ -257,3 +258,19 @@ def _oldest(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
     if max(times) - min(times) <= _ONE_RUN_NS:
         return list(files), ""
     return [file for file in files if file.mtime_ns == min(times)], "the oldest file"
+
+
+# By what a file holds and shows, apart from its name, its place and its time.
+_OF_WORTH: tuple[Rule, ...] = (
+    _holds_more,
+    _whole,
+    _nothing_added,
+    _cameras_own,
+    _unedited,
+    _true_detail,
+    _colour,
+    _raw,
+    _largest,
+    _best_format,
+    _best_quality,
+)

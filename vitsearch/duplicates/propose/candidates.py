@@ -15,7 +15,7 @@ from vitsearch.duplicates.propose.whitening import Whitening
 from vitsearch.photos.perceptual_hash import BITS, ORIENTATIONS, as_unit_rows, in_all_orientations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
     import numpy.typing as npt
@@ -45,10 +45,13 @@ _CROWD = 64
 _LONGEST_BURST = 64
 
 
-def pairs_by_embedding(ids: Ids, neighbours: Neighbours) -> Pairs:
+def pairs_by_embedding(
+    ids: Ids, neighbours: Neighbours, *, on_progress: Callable[[float], None] = lambda _share: None
+) -> Pairs:
     """Return pairs of photos (ids, n ascending) of which one is among the nearest of the other one, both whitened.
 
     Exactly up to `EXACT_UP_TO` photos, with the library's approximate index beyond; `cosines` are not known (nan).
+    `on_progress` is told the share that is done, 0 to 1.
     """
     parts: list[Pairs] = []
     if len(ids) < 2:
@@ -56,7 +59,7 @@ def pairs_by_embedding(ids: Ids, neighbours: Neighbours) -> Pairs:
     whitening = learned_whitening(ids, neighbours)
     if len(ids) <= EXACT_UP_TO:
         rows = whitening.apply(neighbours.rows(ids))
-        found = near_pairs(rows, _cutoff(rows), most=NEIGHBOURS)
+        found = near_pairs(rows, _cutoff(rows), most=NEIGHBOURS, on_progress=on_progress)
         parts.append(_of_unknown_cosine(ids[found.first], ids[found.second]))
     else:
         for start in range(0, len(ids), _BATCH):
@@ -64,6 +67,7 @@ def pairs_by_embedding(ids: Ids, neighbours: Neighbours) -> Pairs:
             nearest = nearest_by_embedding(part, ids, neighbours, whitening)
             first, second = np.repeat(part, nearest.shape[1]), nearest.reshape(-1)
             parts.append(_of_unknown_cosine(np.minimum(first, second), np.maximum(first, second)))
+            on_progress((start + len(part)) / len(ids))
     return _united(parts)
 
 
@@ -92,10 +96,12 @@ def learned_whitening(ids: Ids, neighbours: Neighbours) -> Whitening:
     return Whitening.learned(neighbours.rows(np.random.default_rng(0).permutation(ids)[:_LEARNED_FROM]))
 
 
-def pairs_by_hash(ids: Ids, words: Words) -> Pairs:
+def pairs_by_hash(
+    ids: Ids, words: Words, *, on_progress: Callable[[float], None] = lambda _share: None
+) -> Pairs:
     """Return pairs of photos whose hashes are near in one of the eight orientations; `cosines` are not known (nan).
 
-    `words`: (n, 4) uint64, the hashes of `ids`.
+    `words`: (n, 4) uint64, the hashes of `ids`. `on_progress` is told the share that is done, 0 to 1.
     """
     turned = in_all_orientations(words)
     parts = []
@@ -107,10 +113,12 @@ def pairs_by_hash(ids: Ids, words: Words) -> Pairs:
                 1 - 2 * HASH_DISTANCE / BITS,
                 against=as_unit_rows(turned[:, orientation]),
                 most=NEIGHBOURS,
+                on_progress=_part_of(on_progress, orientation, len(ORIENTATIONS)),
             )
             parts.append(_of_unknown_cosine(ids[found.first], ids[found.second]))
     else:
-        for first, second in _meetings(words, turned):
+        for meeting, (first, second) in enumerate(_meetings(words, turned)):
+            on_progress(meeting / (_RUNS * len(ORIENTATIONS)))
             apart = np.bitwise_count(words[first, np.newaxis] ^ turned[second]).sum(axis=2).min(axis=1)
             near = apart <= HASH_DISTANCE
             parts = [_united([*parts, _of_unknown_cosine(ids[first[near]], ids[second[near]])])]
@@ -189,6 +197,10 @@ def _cutoff(rows: Rows) -> float:
 
 def _of_unknown_cosine(first: Ids, second: Ids) -> Pairs:
     return Pairs(first, second, np.full(len(first), np.nan, np.float32))
+
+
+def _part_of(on_progress: Callable[[float], None], part: int, parts: int) -> Callable[[float], None]:
+    return lambda share: on_progress((part + share) / parts)
 
 
 def _meetings(words: Words, turned: npt.NDArray[np.uint64]) -> Iterator[tuple[Ids, Ids]]:

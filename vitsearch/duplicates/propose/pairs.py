@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import numpy.typing as npt
 
@@ -47,16 +47,24 @@ class Pairs:
         return Pairs(self.first[which], self.second[which], self.cosines[which])
 
 
-def near_pairs(rows: Rows, cutoff: float, *, against: Rows | None = None, most: int | None = None) -> Pairs:
+def near_pairs(
+    rows: Rows,
+    cutoff: float,
+    *,
+    against: Rows | None = None,
+    most: int | None = None,
+    on_progress: Callable[[float], None] = lambda _share: None,
+) -> Pairs:
     """Find all pairs i < j with `rows[i] @ against[j] >= cutoff`, sorted; `against` is `rows` itself if not given.
 
     `rows`, `against`: (n, d) float32 or float16, unit rows; a memory-mapped array is read in blocks. With `most`,
     a pair is kept only if it is among the `most` best of one of its two rows, so that a crowd of look-alikes costs
-    bounded memory: that of `n * most` pairs and 0.4 GB come on top of the rows.
+    bounded memory: that of `n * most` pairs and 0.4 GB come on top of the rows. `on_progress` is told after each
+    block the share that is done, 0 to 1.
     """
     waiting: list[Pairs] = []
     count = 0
-    for found in _blocks_of_pairs(rows, rows if against is None else against, cutoff):
+    for found in _blocks_of_pairs(rows, rows if against is None else against, cutoff, on_progress):
         waiting.append(found)
         count += len(found)
         if most is not None and count > _WAITING + most * len(rows):
@@ -68,7 +76,11 @@ def near_pairs(rows: Rows, cutoff: float, *, against: Rows | None = None, most: 
     return pairs.chosen(np.lexsort((pairs.second, pairs.first)))
 
 
-def _blocks_of_pairs(rows: Rows, against: Rows, cutoff: float) -> Iterator[Pairs]:
+def _blocks_of_pairs(
+    rows: Rows, against: Rows, cutoff: float, on_progress: Callable[[float], None]
+) -> Iterator[Pairs]:
+    blocks = -(-len(rows) // BLOCK)
+    done, total = 0, max(1, blocks * (blocks + 1) // 2)
     limit = np.float32(cutoff)
     products = np.empty(BLOCK * BLOCK, dtype=np.float32)
     for top in range(0, len(rows), BLOCK):
@@ -78,6 +90,8 @@ def _blocks_of_pairs(rows: Rows, against: Rows, cutoff: float) -> Iterator[Pairs
             block = products[: len(left) * len(right)].reshape(len(left), len(right))
             np.matmul(left, right.T, out=block)
             places = np.flatnonzero(block.reshape(-1) >= limit)
+            done += 1
+            on_progress(done / total)
             if not len(places):
                 continue
             first, second = np.divmod(places, len(right))

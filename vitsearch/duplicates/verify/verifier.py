@@ -6,7 +6,8 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import astuple, replace
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from vitsearch.decoding.decoders import Decoders
 from vitsearch.duplicates.group.grouping import BURST_SECONDS, Link, moments_apart
@@ -19,6 +20,7 @@ from vitsearch.duplicates.verify.views import SHORT_SIDE
 from vitsearch.errors import UnreadablePhoto
 from vitsearch.photos.perceptual_hash import distances, unpacked
 from vitsearch.records import UnreadableFile
+from vitsearch.storage.answers import KeptAnswers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -65,13 +67,15 @@ class Verifier:
         tiers: Collection[Tier] = TIERS,
         rejected: Collection[tuple[int, int]] = (),
         places: Mapping[int, Path] | None = None,
+        answers: KeptAnswers | None = None,
     ) -> None:
-        """`places`: where photos are that have no place in the library."""
+        """`places`: where photos are that have no place in the library; `answers`: what was seen of pairs before."""
         self._catalog = catalog
         self.decoders = Decoders(os.cpu_count() or 2)
         self._tiers = tiers
         self._rejected = rejected
         self._places = places or {}
+        self._answers = answers or KeptAnswers(None)
         self._shots: dict[int, Shot] = {}
         self._digests: dict[int, str] = {}
         self._alike: dict[tuple[int, int], Evidence] = {}
@@ -119,9 +123,10 @@ class Verifier:
             apart = moments_apart(one.taken, two.taken) if one.camera == two.camera else None
             at_one_moment = apart is not None and apart <= BURST_SECONDS
             if "near" in self._tiers and not (at_one_moment and apart):
-                evidence = self.look.compare(first, second, cosine=cosine)
-                if evidence.confirms(self.look.thresholds):
-                    if self._differs_in_detail(first, second, evidence):
+                same_shot = self._same_shot(first, second, one, two)
+                if same_shot is not None:
+                    evidence, differs = replace(same_shot[0], cosine=cosine), same_shot[1]
+                    if differs:
                         with self._lock:
                             self._alike[first, second] = evidence
                         return None
@@ -170,6 +175,22 @@ class Verifier:
             self._note(photo, path, error.reason)
             raise
 
+    def _same_shot(self, first: int, second: int, one: Shot, two: Shot) -> tuple[Evidence, bool] | None:
+        """What shows that two photos are the same shot, and whether they differ in a detail; None: they are not."""
+        known = (one.file_hash, one.perceptual, two.file_hash, two.perceptual)
+        question = self._answers.question("same shot", *known, astuple(self.look.thresholds))
+        is_lasting = one.file_hash is not None and two.file_hash is not None
+        kept = self._answers.get(question) if is_lasting else None
+        if kept is not None:
+            return None if kept[0] is None else _understood(cast("tuple[list[Any], bool]", kept[0]))
+        evidence = self.look.compare(first, second)
+        found = None
+        if evidence.confirms(self.look.thresholds):
+            found = evidence, self._differs_in_detail(first, second, evidence)
+        if is_lasting:
+            self._answers.keep(question, None if found is None else [list(astuple(evidence)), found[1]])
+        return found
+
     def _same_pixels(self, first: int, second: int, one: Shot, two: Shot) -> bool:
         """Whether both decode to the same upright pixels; only what might is decoded in full."""
         if not {"pixels", "near"} & set(self._tiers) or (one.width, one.height) != (two.width, two.height):
@@ -185,8 +206,16 @@ class Verifier:
     def _digest(self, photo: int) -> str:
         digest = self._digests.get(photo)
         if digest is None:
-            details = self._read(photo, lambda opened: opened.details(with_pixels=True))
-            digest = self._digests[photo] = details.pixels
+            file_hash = self._shots[photo].file_hash
+            question = self._answers.question("pixels", file_hash)
+            kept = self._answers.get(question) if file_hash is not None else None
+            if kept is not None:
+                digest = str(kept[0])
+            else:
+                digest = self._read(photo, lambda opened: opened.details(with_pixels=True)).pixels
+                if file_hash is not None:
+                    self._answers.keep(question, digest)
+            self._digests[photo] = digest
         return digest
 
     def _differs_in_detail(self, first: int, second: int, evidence: Evidence) -> bool:
@@ -204,3 +233,10 @@ class Verifier:
     def _note(self, photo: int, path: Path, reason: str) -> None:
         with self._lock:
             self._unreadable[photo] = UnreadableFile(path, reason)
+
+
+def _understood(answer: tuple[list[Any], bool]) -> tuple[Evidence, bool]:
+    """Read what was kept of a pair that was seen before."""
+    fields, differs = answer
+    evidence = Evidence(*fields)
+    return replace(evidence, alignment=tuple(evidence.alignment)), differs

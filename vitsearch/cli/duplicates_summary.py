@@ -1,0 +1,96 @@
+"""What `vitsearch duplicates find` says at the end, in words that need no manual."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from vitsearch.cli.output import plural, say, shown
+from vitsearch.duplicates.tiers import TIERS
+from vitsearch.duplicates.words import TIER_WORDS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from vitsearch.duplicates.calibrate.library_thresholds import CalibratedThresholds
+    from vitsearch.duplicates.find import DuplicateReport
+    from vitsearch.records import UnreadableFile
+
+_EXAMPLES = 3
+
+
+def print_by_reason(files: Sequence[UnreadableFile], what: str) -> None:
+    """Say how many files were left out for each reason, with a few of them; all of them stand in --json."""
+    reasons: dict[str, list[Path]] = defaultdict(list)
+    for file in files:
+        reasons[file.reason].append(file.path)
+    for reason, paths in sorted(reasons.items(), key=lambda item: (-len(item[1]), item[0])):
+        if len(paths) <= _EXAMPLES:
+            for path in paths:
+                say(f"{what}: {shown(str(path))}: {shown(reason)}", err=True)
+            continue
+        say(f"{what}: {plural(len(paths), 'file')}: {shown(reason)}", err=True)
+        for path in paths[:_EXAMPLES]:
+            say(f"  {shown(str(path))}", err=True)
+        say(f"  and {len(paths) - _EXAMPLES:,} more (all with --json)", err=True)
+
+
+def stated_sides(between: tuple[str, str], prefer: Sequence[str]) -> str:
+    """Say in which of two folders that are compared nothing goes."""
+    from vitsearch.duplicates.find import staying_side
+    from vitsearch.paths import absolute_path
+
+    sides = absolute_path(between[0]), absolute_path(between[1])
+    staying = staying_side(sides, [absolute_path(folder) for folder in prefer])
+    return f"what is in {shown(str(staying))} stays: copies are those in the other folder"
+
+
+def print_summary(report: DuplicateReport, sides: str | None) -> None:
+    """Say what was left out, how many groups there are, and how alike an edited copy has to be."""
+    print_by_reason(report.skipped, "left out")
+    counts = {tier: sum(found.tier == tier for found in report.groups) for tier in TIERS}
+    told = ", ".join(f"{count:,} of {TIER_WORDS[tier]}" for tier, count in counts.items() if count)
+    say(
+        f"{plural(len(report.groups), 'group')} among {plural(report.photos, 'photo')}"
+        + (f": {told}" if told else ""),
+        err=True,
+    )
+    if sides is not None:
+        say(sides, err=True)
+    if report.alike:
+        say(
+            f"{plural(len(report.alike), 'pair')} of pages or drawings are alike and differ in a detail: "
+            "they are in no group",
+            err=True,
+        )
+    if report.contains:
+        say(
+            f"{plural(len(report.contains), 'file')} hold or show more than another copy: "
+            "they are in no group with it, and stay",
+            err=True,
+        )
+    if report.calibrated is not None and report.calibrated.calibration is not None:
+        say(_stated(report.calibrated), err=True)
+
+
+def _stated(calibrated: CalibratedThresholds) -> str:
+    """Say what the pairs that a person told apart have changed, and how many copies are found by these rules."""
+    from vitsearch.duplicates.verify.evidence import Thresholds
+
+    assert calibrated.calibration is not None
+    share = f"{calibrated.thresholds.share:.0%} of the picture"
+    if calibrated.thresholds.share > Thresholds().share:
+        why = (
+            f"edited copies: stricter than usual ({share} has to agree, and more closely), because pairs that you "
+            "dismissed look like copies"
+        )
+    else:
+        why = f"edited copies: judged as usual ({share} has to agree), as nothing that you dismissed looks like a copy"
+    if not calibrated.recall:
+        return why
+    family, worst = min(calibrated.recall.items(), key=lambda item: item[1])
+    mean = sum(calibrated.recall.values()) / len(calibrated.recall)
+    return (
+        f"{why}; of test copies of your photos {mean:.0%} are found, and least often: {family} ({worst:.0%})"
+    )
