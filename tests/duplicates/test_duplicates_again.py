@@ -111,6 +111,23 @@ def test_a_file_with_other_content_under_the_same_name_is_looked_at(library, pho
     assert looks["decoded"] > 0
 
 
+def test_notes_that_were_written_beside_a_photo_since_are_read(library, photos, looks):
+    for name in ("twin-1.jpg", "twin-2.jpg"):
+        shutil.copy2(SAMPLES / "animals" / "dog-1.jpg", photos / name)
+    library.index([photos])
+    (before,) = (group for group in again(looks, library).groups if group.keep.name.startswith("twin"))
+    noted = next(file.path for file in before.files if file.path != before.keep)
+    noted.with_suffix(".jpg.xmp").write_text(
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        '<rdf:Description xmlns:exif="http://ns.adobe.com/exif/1.0/" exif:DateTimeOriginal="2020-05-06T07:08:09"/>'
+        "</rdf:RDF></x:xmpmeta>"
+    )
+    Layout.of(library.folder).answers.rename(photos.parent / "kept.db")
+    afresh = again(looks, library)
+    (photos.parent / "kept.db").replace(Layout.of(library.folder).answers)
+    assert again(looks, library) == afresh
+
+
 def test_other_thresholds_are_other_questions(library, looks, monkeypatch):
     first = again(looks, library)
     strict = find.Thresholds(share=0.999, closeness=0.9999)

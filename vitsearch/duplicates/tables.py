@@ -142,8 +142,10 @@ def shots_of(catalog: Catalog, photos: Iterable[int]) -> dict[int, Shot]:
         ):
             photo = cast("int", row[0])
             facts = cast("tuple[int, int, str | None, str | None, bytes | None]", row[1:])
-            place, file_hash = places.get(photo, (None, None))
-            shots[photo] = Shot(place, *facts, file_hash)
+            found = places.get(photo)
+            shots[photo] = Shot(
+                None if found is None else found[0], *facts, None if found is None else found[1]
+            )
     return shots
 
 

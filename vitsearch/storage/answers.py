@@ -10,6 +10,7 @@ import json
 import sqlite3
 import threading
 import zlib
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from hashlib import blake2b
 from typing import TYPE_CHECKING
@@ -31,7 +32,7 @@ _BUSY_SECONDS = 2.0
 _SCHEMA = "CREATE TABLE IF NOT EXISTS answers (key BLOB NOT NULL UNIQUE, answer BLOB NOT NULL)"
 _VERSION = 1
 
-Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
+Json = Mapping[str, "Json"] | Sequence["Json"] | str | int | float | bool | None
 
 
 class KeptAnswers:

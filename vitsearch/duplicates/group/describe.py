@@ -16,8 +16,9 @@ from vitsearch.photos.details import FileDetails
 from vitsearch.storage.answers import KeptAnswers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
+    from pathlib import Path
 
     from PIL.Image import Image
 
@@ -69,8 +70,10 @@ def _read(
     # Files with the same bytes are equally good.
     asked = {file.file_hash: file for file in files if file.photo in linked or len(contents[file.photo]) > 1}
 
+    sidecars = Sidecars()
+
     def read(file: Candidate) -> Candidate:
-        question = answers.question("file", file.file_hash)
+        question = answers.question("file", file.file_hash, *_states(sidecars.all_of(file.path)))
         kept = answers.get(question)
         if kept is not None:
             return _with_notes(file, cast("dict[str, Any]", kept[0]))
@@ -94,7 +97,6 @@ def _read(
     for file_hash, file in zip(asked, pool.map(read, asked.values()), strict=True):
         known[file_hash] = file
         on_progress(len(known), len(asked))
-    sidecars = Sidecars()
     found = []
     for file in files:
         source = known.get(file.file_hash, file)
@@ -111,6 +113,16 @@ def _read(
             )
         )
     return found
+
+
+def _states(files: Iterable[Path]) -> Iterator[tuple[str, int, int]]:
+    """Which files lie beside a photo, and in which state: notes in them are read as the photo's own."""
+    for file in files:
+        try:
+            status = file.stat()
+        except OSError:
+            continue
+        yield file.name, status.st_size, status.st_mtime_ns
 
 
 def _with_notes(file: Candidate, notes: Mapping[str, Any]) -> Candidate:
