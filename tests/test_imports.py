@@ -27,7 +27,7 @@ OWNERS = {
     "sklearn": ["vitsearch/heads/*", "vitsearch/themes.py"],
     "cv2": ["vitsearch/duplicates/*", "vitsearch/photos/details.py"],
     "sqlite_utils": ["vitsearch/storage/database.py", "vitsearch/storage/migrations.py"],
-    "sqlite3": ["vitsearch/storage/database.py"],
+    "sqlite3": ["vitsearch/storage/database.py", "vitsearch/storage/answers.py"],
     "filelock": ["vitsearch/storage/write_lock.py", "vitsearch/duplicates/cleanup/journal.py"],
     "pi_heif": ["vitsearch/photos/pictures.py"],
     "rawpy": ["vitsearch/photos/raw.py"],
