@@ -15,6 +15,7 @@ from PIL import Image
 
 from vitsearch.cli import cli
 from vitsearch.duplicates.calibrate.edits import EDITS
+from vitsearch.duplicates.cleanup import moving_out
 from vitsearch.duplicates.cleanup.applying import apply_plan
 from vitsearch.duplicates.cleanup.plans import read_plan
 from vitsearch.duplicates.have import compare_folder
@@ -258,18 +259,22 @@ def test_a_sidecar_of_a_photo_or_raw_file_that_stays_is_left_to_it(library, phot
     assert state(photos) == before
 
 
-def test_a_sidecar_stays_beside_a_photo_that_is_left_alone(library, photos, call, tmp_path):
+def test_a_sidecar_stays_beside_a_photo_that_is_left_alone(library, photos, call, tmp_path, monkeypatch):
     (photos / "sub/cat.xmp").write_bytes(b"keywords")
     library.index([photos])
     plan = tmp_path / "plan.json"
     call("duplicates", "find", "--plan", plan)
 
-    def edit(outcome):
-        """Save the other copy anew, when its turn comes."""
-        if outcome.path.name == "small.jpg":
-            (photos / "sub/cat.jpg").write_bytes(b"edited meanwhile")
+    move = moving_out.move
 
-    outcomes = {one.path: one for one in apply_plan(plan, on_outcome=edit)}
+    def edited(source, *arguments, **options):
+        """Save the other copy anew, when its turn comes."""
+        if source.name == "cat.jpg":
+            source.write_bytes(b"edited meanwhile")
+        return move(source, *arguments, **options)
+
+    monkeypatch.setattr(moving_out, "move", edited)
+    outcomes = {one.path: one for one in apply_plan(plan)}
     assert not outcomes[photos / "sub/cat.jpg"].done
     assert not outcomes[photos / "sub/cat.xmp"].done
     assert (photos / "sub/cat.xmp").read_bytes() == b"keywords"

@@ -20,8 +20,6 @@ from pathlib import Path
 from vitsearch.duplicates.cleanup import renaming
 from vitsearch.duplicates.cleanup.applying import apply_plan, undo_plan
 from vitsearch.duplicates.cleanup.plans import Plan, PlannedFile, PlannedGroup, content_hash, write_plan
-from vitsearch.duplicates.cleanup.applying import TRASH, apply_plan, undo_plan
-from vitsearch.duplicates.cleanup.plans import Plan, PlannedFile, PlannedGroup, content_hash, write_plan
 
 base, elsewhere, action = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 if sys.argv[4:] == ["by links"]:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from vitsearch.duplicates.cleanup.applying import TRASH, ChangedFiles, Outcome, apply_plan, undo_plan
+from vitsearch.duplicates.cleanup import batches, moving_out
+from vitsearch.duplicates.cleanup.applying import ChangedFiles, apply_plan, undo_plan
 from vitsearch.duplicates.cleanup.journal import clear_journal
 from vitsearch.duplicates.cleanup.plans import (
     Plan,
@@ -20,6 +21,8 @@ from vitsearch.duplicates.cleanup.plans import (
     read_plan,
     write_plan,
 )
+from vitsearch.duplicates.cleanup.putting_back import Outcome
+from vitsearch.duplicates.cleanup.trash import TRASH
 from vitsearch.duplicates.group.grouping import DuplicateGroup, GroupedFile
 from vitsearch.errors import PlanError
 
@@ -204,20 +207,34 @@ def test_a_plan_whose_files_changed_stops_with_a_list_and_does_nothing(photos):
     assert tree(photos) == before
 
 
-def test_a_file_that_changes_during_the_run_is_left_alone_and_the_rest_is_done(photos):
+def after_each_move(monkeypatch, meddle) -> None:
+    """Call `meddle` with the path of each file right after it has moved."""
+    move = moving_out.move
+
+    def moved(source: Path, *arguments, **options) -> bool:
+        same = move(source, *arguments, **options)
+        meddle(source)
+        return same
+
+    monkeypatch.setattr(moving_out, "move", moved)
+
+
+def test_a_file_that_changes_during_the_run_is_left_alone_and_the_rest_is_done(photos, monkeypatch):
     plan = plan_for(photos, "trash")
 
-    def meddle(outcome: Outcome) -> None:
-        if outcome.path == photos / "copy.jpg":
+    def meddle(path: Path) -> None:
+        if path == photos / "copy.jpg":
             (photos / "sub/copy.jpg").write_bytes(b"edited meanwhile")
 
-    outcomes = apply_plan(plan, on_outcome=meddle)
+    after_each_move(monkeypatch, meddle)
+    outcomes = apply_plan(plan)
     assert [outcome.done for outcome in outcomes] == [True, False, True]
     assert outcomes[1].text == "left alone: its content has changed"
     assert (photos / "sub/copy.jpg").read_bytes() == b"edited meanwhile"
 
 
-def test_copies_stay_when_the_kept_file_goes_during_the_run(photos):
+def test_copies_stay_when_the_kept_file_goes_between_two_batches(photos, monkeypatch):
+    monkeypatch.setattr(batches, "MOST_FILES", 1)
     plan = plan_for(photos, "trash")
     outcomes = apply_plan(plan, on_outcome=lambda outcome: (photos / "keep.jpg").unlink(missing_ok=True))
     assert [outcome.done for outcome in outcomes] == [True, False, True]

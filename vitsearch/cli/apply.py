@@ -13,7 +13,7 @@ from vitsearch.duplicates.cleanup.trash import TRASH
 from vitsearch.storage.write_lock import photos_lease
 
 if TYPE_CHECKING:
-    from vitsearch.duplicates.cleanup.applying import Outcome
+    from vitsearch.duplicates.cleanup.putting_back import Outcome
 
 
 @click.command()

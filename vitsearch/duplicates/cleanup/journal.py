@@ -1,4 +1,4 @@
-"""What a run intends and has done, written before and after each step: any run can be finished or undone."""
+"""What a run intends and has done, written before and after each batch: any run can be finished or undone."""
 
 from __future__ import annotations
 
@@ -94,33 +94,29 @@ class Journal:
         self._lock.release()
 
     def note(self, step: Step, state: State) -> None:
-        """Record a step; it is on the disk when this returns.
+        """Record a step as `note_all` does."""
+        self.note_all([step], state)
+
+    def note_all(self, steps: Sequence[Step], state: State) -> None:
+        """Record steps, which are then all in this state; that is on the disk when this returns.
 
         Raises:
             PlanError: the journal cannot be written, so nothing more may be done.
 
         """
-        noted = replace(step, state=state)
-        values: dict[str, Any] = {
-            "path": str(noted.path),
-            "target": str(noted.target),
-            "keep": None if noted.keep is None else str(noted.keep),
-            "content": noted.file_hash,
-            "action": noted.action,
-            "state": noted.state,
-        }
-        if noted.attributes is not None and state == "begun":
-            values["attributes"] = attributes_document(noted.attributes)
+        if not steps:
+            return
+        noted = [replace(step, state=state) for step in steps]
         try:
-            self._append(json.dumps(values).encode("ascii") + b"\n")
+            self._append(b"".join(map(_line, noted)))
         except OSError as error:
             raise PlanError(f"cannot write the journal {self.path}: {error.strerror or error}") from error
-        self.steps[step.path] = noted
+        self.steps.update((step.path, step) for step in noted)
 
-    def _append(self, line: bytes) -> None:
+    def _append(self, lines: bytes) -> None:
         before = os.fstat(self._file.fileno()).st_size
         try:
-            rest = memoryview(line)
+            rest = memoryview(lines)
             while rest:
                 rest = rest[self._file.write(rest) :]
             os.fsync(self._file.fileno())
@@ -141,6 +137,20 @@ class Journal:
                 )
             self._file.truncate(self.path.stat().st_size - len(lines[-1]))
         return steps
+
+
+def _line(step: Step) -> bytes:
+    values: dict[str, Any] = {
+        "path": str(step.path),
+        "target": str(step.target),
+        "keep": None if step.keep is None else str(step.keep),
+        "content": step.file_hash,
+        "action": step.action,
+        "state": step.state,
+    }
+    if step.attributes is not None and step.state == "begun":
+        values["attributes"] = attributes_document(step.attributes)
+    return json.dumps(values).encode("ascii") + b"\n"
 
 
 def clear_journal(plan: Path) -> None:

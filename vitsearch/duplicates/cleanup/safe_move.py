@@ -22,7 +22,7 @@ from vitsearch.errors import FileDisturbed
 from vitsearch.storage.atomic import sync_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from vitsearch.duplicates.cleanup.attributes import Attributes
@@ -115,11 +115,25 @@ def held(path: Path) -> Iterator[HeldFile]:
         file.close()
 
 
-def move(source: Path, target: Path, *, file_hash: str, attributes: Attributes | None = None) -> bool:
+def settle(folder: Path) -> None:
+    """Make renames in a folder last through a power cut, where the system can do that."""
+    with suppress(OSError):
+        sync_folder(folder)
+
+
+def move(
+    source: Path,
+    target: Path,
+    *,
+    file_hash: str,
+    attributes: Attributes | None = None,
+    settled: Callable[[Path], None] = settle,
+) -> bool:
     """Move a file to a free place; at every moment one name holds all of it.
 
     Without `attributes` only a file with the hash `file_hash` is moved. With them, which a copy gets on its way home
-    from another file system, one that was edited where it was is moved as well.
+    from another file system, one that was edited where it was is moved as well. `settled` is given the folders in which
+    names have changed, to sync them at once or later; what a copy replaces is removed only after a sync of its own.
 
     Returns:
         Whether it has the hash `file_hash`.
@@ -145,8 +159,8 @@ def move(source: Path, target: Path, *, file_hash: str, attributes: Attributes |
             same = file.take_again(target) and file.file_hash() == file_hash
             if not (same or (attributes is not None and file.is_at(target))):
                 raise FileDisturbed("its content has changed")
-    settle(target.parent)
-    settle(source.parent)
+    settled(target.parent)
+    settled(source.parent)
     return same
 
 
@@ -196,12 +210,6 @@ def recover(source: Path, target: Path, *, file_hash: str) -> None:
 def sweep(target: Path, *, file_hash: str) -> None:
     """Remove what a copy that was cut short has left beside `target`."""
     _partial(target, file_hash).unlink(missing_ok=True)
-
-
-def settle(folder: Path) -> None:
-    """Make renames in a folder last through a power cut, where the system can do that."""
-    with suppress(OSError):
-        sync_folder(folder)
 
 
 def _carry(file: HeldFile, source: Path, target: Path, file_hash: str, attributes: Attributes | None) -> bool:

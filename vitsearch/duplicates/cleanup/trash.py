@@ -27,13 +27,18 @@ _FILES, _INFO = "files", "info"
 _LONGEST_NAME = 230
 
 
-def trash_target(path: Path, root: Path) -> Path:
-    """Choose a free place for a file in the trash; its folders are there then, or are in a folder that can be made."""
+def trash_target(path: Path, root: Path, is_taken: Callable[[Path], bool] = lambda _: False) -> Path:
+    """Choose a free place for a file in the trash; its folders are there then, or are in a folder that can be made.
+
+    `is_taken` says which places are spoken for although nothing is there yet.
+    """
     desktop = _desktop_trash(path)
     if desktop is not None:
-        return _free(desktop / _FILES / path.name, taken=lambda target: _info_of(target).exists())
+        return free_target(
+            desktop / _FILES / path.name, lambda target: is_taken(target) or _info_of(target).exists()
+        )
     home = _outermost(path.parent, root)
-    return _free(home / TRASH / path.relative_to(home))
+    return free_target(home / TRASH / path.relative_to(home), is_taken)
 
 
 def expected_trash(path: Path, root: Path) -> Path:
@@ -46,9 +51,13 @@ def expected_trash(path: Path, root: Path) -> Path:
     return root / TRASH
 
 
-def free_target(wanted: Path) -> Path:
-    """Return a path, with a number after its name if it is taken."""
-    return _free(wanted)
+def free_target(wanted: Path, is_taken: Callable[[Path], bool] = lambda _: False) -> Path:
+    """Return a path, with a number after its name if something is there, or `is_taken` says so."""
+    target, number = wanted, 1
+    while os.path.lexists(target) or is_taken(target):
+        target = wanted.with_name(f"{wanted.stem}-{number}{wanted.suffix}")
+        number += 1
+    return target
 
 
 def note_in_trash(target: Path, path: Path) -> None:
@@ -175,14 +184,6 @@ def _device_of(path: Path) -> int:
     while not os.path.lexists(path):
         path = path.parent
     return path.stat().st_dev
-
-
-def _free(wanted: Path, taken: Callable[[Path], bool] = lambda _: False) -> Path:
-    target, number = wanted, 1
-    while os.path.lexists(target) or taken(target):
-        target = wanted.with_name(f"{wanted.stem}-{number}{wanted.suffix}")
-        number += 1
-    return target
 
 
 def _outermost(folder: Path, root: Path) -> Path:

@@ -1,0 +1,115 @@
+"""Put files back where they were: when a plan is undone, or when its action on a file was disturbed."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path  # noqa: TC003 - the HTTP API describes these records from their annotations
+from typing import TYPE_CHECKING
+
+from vitsearch.duplicates.cleanup.attributes import attributes_of
+from vitsearch.duplicates.cleanup.renaming import discard
+from vitsearch.duplicates.cleanup.safe_move import finish, held, move, recover, settle
+from vitsearch.duplicates.cleanup.trash import TRASH, forget_in_trash
+from vitsearch.errors import FileDisturbed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vitsearch.duplicates.cleanup.journal import Step
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one file: `text` says it in a few words, `done` whether it is as wished.
+
+    `trash` is the folder to empty for the space of one that was put into the trash.
+    """
+
+    path: Path
+    done: bool
+    text: str
+    trash: Path | None = None
+
+
+def put_back(step: Step, *, settled: Callable[[Path], None] = settle) -> Outcome:
+    """Take a step back; one that is done then is to be noted as undone. `settled` is told of folders as by `move`."""
+    try:
+        # An apply was cut short, or an undo.
+        recover(step.path, step.target, file_hash=step.file_hash)
+        recover(step.target, step.path, file_hash=step.file_hash)
+        if not os.path.lexists(step.target):
+            return _put_back_without_a_move(step)
+        if is_our_link(step, step.path):
+            discard(step.path, is_surplus=lambda path: is_our_link(step, path))
+        same = finish(step.target, step.path, file_hash=step.file_hash) or move(
+            step.target,
+            step.path,
+            file_hash=step.file_hash,
+            attributes=step.attributes or attributes_of(step.target),
+            settled=settled,
+        )
+        forget(step)
+    except FileExistsError:
+        return Outcome(
+            step.path, done=False, text=f"another file is in its place now; it stays at {step.target}"
+        )
+    except FileDisturbed as error:
+        return Outcome(step.path, done=False, text=f"it was not put back from {step.target}: {error}")
+    except OSError as error:
+        return Outcome(step.path, done=False, text=f"it stays at {step.target}: {error.strerror or error}")
+    return Outcome(
+        step.path, done=True, text="put back" if same else "put back, with what was changed in it since"
+    )
+
+
+def difference(path: Path, file_hash: str) -> str | None:
+    """Say how a file differs from what had this hash, or None."""
+    try:
+        with held(path) as opened:
+            return None if opened.file_hash() == file_hash else "its content has changed"
+    except FileDisturbed as error:
+        return str(error)
+    except OSError as error:
+        return f"it cannot be read ({error.strerror or error})"
+
+
+def is_our_link(step: Step, path: Path) -> bool:
+    """Whether a path is a link of ours, made for a file whose bytes are safe at the target."""
+    if not os.path.lexists(step.target) or not os.path.lexists(path):
+        return False
+    if step.keep is None:
+        return False
+    if step.action == "symlink":
+        return path.is_symlink() and path.readlink() == step.keep
+    if step.action == "hardlink":
+        return step.keep.exists() and path.samefile(step.keep) and not path.samefile(step.target)
+    return False
+
+
+def forget(step: Step) -> None:
+    """Take back what the desktop was told of a file that is not in its trash (any more)."""
+    if step.action != "move":
+        forget_in_trash(step.target, step.path)
+
+
+def remove_empty(folder: Path) -> None:
+    """Take away the empty folders that a trash leaves behind."""
+    while TRASH in folder.parts:
+        try:
+            folder.rmdir()
+        except OSError:
+            return
+        folder = folder.parent
+
+
+def _put_back_without_a_move(step: Step) -> Outcome:
+    if not os.path.lexists(step.path):
+        # Its drive may be away: another undo finds it when it is back.
+        return Outcome(step.path, done=False, text=f"it is neither here nor at {step.target}")
+    if step.state == "done" and difference(step.path, step.file_hash) is not None:
+        text = f"another file is in its place now, and it is no longer at {step.target}"
+        return Outcome(step.path, done=False, text=text)
+    forget(step)
+    text = "it was never moved" if step.state == "begun" else "it was put back before"
+    return Outcome(step.path, done=True, text=text)
