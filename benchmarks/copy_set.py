@@ -13,6 +13,7 @@ import io
 import os
 from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING
 
 import platformdirs
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
@@ -22,6 +23,9 @@ from vitsearch.duplicates.calibrate.edits import EDITS, Edit
 from vitsearch.errors import UnreadablePhoto
 from vitsearch.folders.scan import walk
 from vitsearch.records import FoundFile
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MODEL = "clip-vit-base-patch16-int8"
 _SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
@@ -93,9 +97,9 @@ def upright(path: Path) -> Image.Image:
         return ImageOps.exif_transpose(image).convert("RGB")
 
 
-def make_edits(scratch: Path, copied: list[Path]) -> None:
+def make_edits(scratch: Path, copied: list[Path], edits: Sequence[Edit]) -> None:
     """Write the copies of each edit."""
-    for edit in ALL:
+    for edit in edits:
         folder = scratch / edit.name
         folder.mkdir(parents=True, exist_ok=True)
         for number, path in enumerate(copied):
@@ -178,6 +182,8 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=500, help="how many photos")
     parser.add_argument("--copied", type=int, default=50, help="how many of them have edited copies")
     parser.add_argument("--document-count", type=int, default=100)
+    parser.add_argument("--edits", choices=["all", "twelve"], default="all", help="`twelve`: only those")
+    parser.add_argument("--kept", type=int, help="how many groups to choose a file of [default: as --copied]")
     parser.add_argument(
         "--cache", type=Path, default=platformdirs.user_cache_path("vitsearch", appauthor=False)
     )
@@ -187,10 +193,13 @@ def main() -> None:
         copy_all(photos_below(options.photos, options.count), scratch / "originals")
         copy_all(photos_below(options.documents, options.document_count), scratch / "documents")
     originals = sorted((scratch / "originals").iterdir())
-    make_edits(scratch, originals[: options.copied])
-    make_kept(scratch, originals[options.copied : 2 * options.copied])
+    edits = ALL if options.edits == "all" else CLASSIC
+    kept = options.copied if options.kept is None else options.kept
+    make_edits(scratch, originals[: options.copied], edits)
+    # Of photos that have no other copies, as long as there are enough.
+    make_kept(scratch, (originals[options.copied :] + originals[: options.copied])[:kept])
     with Library.open(scratch / "library", cache=options.cache) as library:
-        for name in ("originals", "documents", "kept", *(edit.name for edit in CLASSIC + EDITS)):
+        for name in ("originals", "documents", "kept", *(edit.name for edit in edits)):
             report = library.index([scratch / name], model=MODEL)
             print(f"{name}: {report.embedded} embedded, {report.seconds:.0f} s", flush=True)
 
