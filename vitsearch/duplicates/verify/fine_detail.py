@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vitsearch.duplicates.verify.views import View
+from vitsearch.duplicates.verify.written import is_page, readable, say_something_else
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
     Grey = npt.NDArray[np.uint8]
     Plane = npt.NDArray[np.float32]
     Matrix = npt.NDArray[np.float64]
+    Differ = Callable[[Plane, Plane, Grey], bool]
 
 # Of a view's pixels: with fewer flat ones there is no use in a closer look.
 _FLAT_SHARE, _FLAT_RANGE = 0.35, 3
 # A graphic has nearly all its pixels near a few tones.
 _TONES, _AROUND, _GRAPHIC = 6, 4, 0.92
-_LONGEST = 2000
 # Beyond this, a digit cannot be told from another in the smaller one.
 _MOST_SCALE = 2.2
 # In grey levels of a picture from black to white; and in pixels, for one spot and for all.
@@ -64,26 +65,42 @@ def is_graphic(grey: Grey) -> bool:
 def aligned_differ_in_detail(
     views: tuple[View, View], seen: Evidence, in_full: Callable[[int], Image]
 ) -> bool:
-    """Whether two pictures that are aligned are pages or drawings that differ in what they say; photos are not asked.
+    """Whether two pictures that are aligned are pages or drawings that differ in what they say.
+
+    Photos are not asked: neither of them is a page, nor are both drawings.
 
     `in_full` decodes the first one (0) or the second one (1) at its full size; what it raises comes out.
     """
     one, two = views
-    if not (may_be_graphic(one.grey) and may_be_graphic(two.grey)):
+    drawings = may_be_graphic(one.grey) and may_be_graphic(two.grey)
+    pages = is_page(one.grey) or is_page(two.grey)
+    if not drawings and not pages:
         return False
     greys = [np.asarray(in_full(place).convert("L")) for place in (0, 1)]
-    if not all(map(is_graphic, greys)):
-        return False
-    placed, turned = two.turned(seen.orientation), View(greys[1]).turned(seen.orientation)
     alignment = np.array(seen.alignment).reshape(2, 3)
-    return differ_in_detail(greys[0], turned.grey, alignment, (one.grey, placed.grey))
+    placed = one.grey, two.turned(seen.orientation).grey
+    if drawings and all(map(is_graphic, greys)):
+        turned = View(greys[1]).turned(seen.orientation)
+        return differ_in_detail(greys[0], turned.grey, alignment, placed)
+    if not pages:
+        return False
+    first, second = map(readable, greys)
+    turned = View(second).turned(seen.orientation)
+    return differ_in_detail(first, turned.grey, alignment, placed, differ=say_something_else)
 
 
-def differ_in_detail(first: Grey, second: Grey, matrix: Matrix, views: tuple[Grey, Grey]) -> bool:
+def differ_in_detail(
+    first: Grey,
+    second: Grey,
+    matrix: Matrix,
+    views: tuple[Grey, Grey],
+    *,
+    differ: Differ | None = None,
+) -> bool:
     """Compare two pictures in full, (h, w) uint8 each, upright and turned alike.
 
     `matrix`: (2, 3), takes the pixels of the first one's view to those of the second one's. What is too small in one
-    of them to be told counts as different.
+    of them to be told counts as different. `differ` compares them on one frame, instead of spot by spot.
     """
     step = second.shape[1] / views[1].shape[1], second.shape[0] / views[1].shape[0]
     stretch = abs(float(np.linalg.det(matrix[:, :2]))) ** 0.5
@@ -93,11 +110,11 @@ def differ_in_detail(first: Grey, second: Grey, matrix: Matrix, views: tuple[Gre
         return True
     if scale < 1:  # the first one is the coarser one: work on its pixels
         whole = np.linalg.inv(np.vstack([matrix, [0, 0, 1]]))[:2]
-        return differ_in_detail(second, first, whole, (views[1], views[0]))
+        return differ_in_detail(second, first, whole, (views[1], views[0]), differ=differ)
     to_view = np.diag([views[0].shape[1] / first.shape[1], views[0].shape[0] / first.shape[0], 1.0])
     moving = np.diag([*step, 1.0]) @ np.vstack([matrix, [0, 0, 1]]) @ to_view
     one, two, mask = _on_one_frame(first, second, moving, scale)
-    return _has_spots(one, two, mask) or _has_spots(two, one, mask)
+    return (differ or _have_spots)(one, two, mask)
 
 
 def _on_one_frame(first: Grey, second: Grey, moving: Matrix, scale: float) -> tuple[Plane, Plane, Grey]:
@@ -144,6 +161,10 @@ def _nudged(one: Grey, two: Grey, mask: Grey) -> tuple[Grey, Grey]:
     moved = cv2.warpAffine(one, warp, size, flags=flags | cv2.INTER_LINEAR)
     seen = cv2.warpAffine(mask, warp, size, flags=flags | cv2.INTER_NEAREST)
     return np.asarray(moved, np.uint8), np.asarray(seen, np.uint8)
+
+
+def _have_spots(one: Plane, two: Plane, mask: Grey) -> bool:
+    return _has_spots(one, two, mask) or _has_spots(two, one, mask)
 
 
 def _has_spots(one: Plane, two: Plane, mask: Grey) -> bool:

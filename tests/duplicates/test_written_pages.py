@@ -1,0 +1,127 @@
+"""Scanned pages of one form: what says something else is another page, however alike, and a copy is a copy."""
+
+from random import Random
+
+import numpy as np
+import pytest
+from conftest import SAMPLES, MeanColour
+from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
+
+from vitsearch.duplicates.cleanup.plans import make_plan
+from vitsearch.duplicates.find import find_duplicates
+from vitsearch.duplicates.verify.check import check_files
+from vitsearch.duplicates.verify.views import View
+from vitsearch.duplicates.verify.written import is_page
+from vitsearch.library import Library
+
+WORDS = "bread milk butter apples coffee paper lamp soap rice tea honey salt cups nails rope ink".split()
+QUALITY = 75
+
+
+def receipt(items: int, *, number: int = 1041, seed: int = 1, scan: int = 0) -> Image.Image:
+    """A receipt of one shop, as a scanner sees it: grey paper, grain, and a little turned.
+
+    `seed` says what was bought, `scan` how the paper lay.
+    """
+    page = Image.new("L", (620, 1400), 236)
+    draw = ImageDraw.Draw(page)
+    rng = Random(seed)
+
+    def line(top: int, text: str, price: str = "", size: int = 22) -> None:
+        draw.text((50, top), text, 40, font=ImageFont.load_default(size))
+        draw.text((480, top), price, 40, font=ImageFont.load_default(size))
+
+    line(60, "CORNER STATIONERY SHOP", size=34)
+    for place, text in enumerate(
+        ("12 Harbour Road, Old Town", "Tel 040 555 0199", "Tax number DE 811 907", "TAX INVOICE")
+    ):
+        line(120 + 34 * place, text)
+    line(280, f"Receipt {number}", f"{rng.randint(10, 28)}.03.2024")
+    for place in range(items):
+        line(340 + 34 * place, rng.choice(WORDS).title(), f"{rng.randint(1, 99)},{rng.randint(10, 99)}")
+    line(360 + 34 * items, "TOTAL", f"{rng.randint(100, 999)},{rng.randint(10, 99)}", size=30)
+    for place, text in enumerate(
+        (
+            "Goods sold are not returnable",
+            "Thank you for your patronage",
+            "Please come again",
+            "Open Monday to Saturday",
+            "Keep this receipt for your records",
+            "Find us on the harbour front",
+            "Parking is behind the house",
+        )
+    ):
+        line(920 + 44 * place, text, size=26)
+    turned = page.rotate(0.3 * (scan % 3 - 1), resample=Image.Resampling.BICUBIC, fillcolor=236)
+    grain = np.random.default_rng(scan).normal(0, 5, (1400, 620))
+    soft = np.asarray(turned.filter(ImageFilter.GaussianBlur(0.7)), np.float32) + grain
+    return Image.fromarray(np.clip(soft, 0, 255).astype(np.uint8)).convert("RGB")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "photos").mkdir()
+    return tmp_path / "photos"
+
+
+def found(tmp_path, folder):
+    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+        library.index([folder])
+        return find_duplicates(library)
+
+
+def test_receipts_of_one_shop_are_alike_and_never_planned(tmp_path, folder):
+    for number in range(6):
+        receipt(6, number=1000 + 37 * number, seed=number, scan=number).save(
+            folder / f"{number}.jpg", quality=QUALITY
+        )
+    report = found(tmp_path, folder)
+    assert report.groups == ()
+    assert len(report.alike) > 0
+    assert make_plan(report.groups, "trash", roots=[folder]).groups == ()
+
+
+@pytest.mark.parametrize("number", [2978, 1042, 1049])
+def test_a_receipt_with_another_number_is_another_receipt(folder, number):
+    receipt(12, number=1041).save(folder / "one.jpg", quality=QUALITY)
+    receipt(12, number=number).save(folder / "two.jpg", quality=QUALITY)
+    checked = check_files(folder / "one.jpg", folder / "two.jpg")
+    assert (checked.tier, checked.reason) == (None, "they are pages or drawings that differ in a detail")
+
+
+COPIES = {
+    "saved-small.jpg": lambda page: page,
+    "half.jpg": lambda page: page.reduce(2),
+    "turned.png": lambda page: page.transpose(Image.Transpose.ROTATE_90),
+    "grey.webp": ImageOps.grayscale,
+    "darker.jpg": lambda page: page.point(lambda value: value * 0.8),
+    "framed.jpg": lambda page: ImageOps.expand(page, 60, "black"),
+    "straight.jpg": lambda page: page.rotate(
+        1.5, resample=Image.Resampling.BICUBIC, fillcolor=(236, 236, 236)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", COPIES)
+def test_a_copy_of_a_receipt_is_a_copy(folder, name):
+    page = receipt(12)
+    page.save(folder / "page.jpg", quality=90)
+    COPIES[name](page).save(folder / name, quality=35)
+    checked = check_files(folder / "page.jpg", folder / name)
+    assert checked.tier == "near", checked.reason
+
+
+def test_pages_are_told_from_photos():
+    def view(image):
+        return View.of(image).grey
+
+    assert is_page(view(receipt(8)))
+    assert is_page(view(ImageOps.invert(receipt(8))))
+    pages = []
+    photos = sorted(path for path in SAMPLES.rglob("*.jpg") if path.parent.name != "copies")
+    for path in photos:
+        with Image.open(path) as image:
+            if is_page(view(ImageOps.exif_transpose(image).convert("RGB"))):
+                pages.append(path.name)
+    # A twig before a plain sky may pass for writing, and its copies still agree in it.
+    assert len(pages) <= 0.05 * len(photos), pages
