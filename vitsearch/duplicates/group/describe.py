@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
-from vitsearch.duplicates.group.origin import GREY, Traits, traits_of, was_enlarged, was_saved_again
+from vitsearch.duplicates.group.frames import with_frames
+from vitsearch.duplicates.group.grouping import seen_of
+from vitsearch.duplicates.group.origin import (
+    GREY,
+    Traits,
+    lost_highlights,
+    traits_of,
+    was_enlarged,
+    was_saved_again,
+)
 from vitsearch.duplicates.group.quality import quality_of
 from vitsearch.duplicates.group.sets import Sets
 from vitsearch.duplicates.group.sidecars import Sidecars
@@ -30,7 +40,6 @@ if TYPE_CHECKING:
 _MOST_SOURCES = 12
 # And so many of the largest, whether they were enlarged.
 _MOST_ENLARGED = 24
-_SAME_FRAME = 0.97
 _SAME_ASPECT = 0.02
 
 
@@ -53,7 +62,8 @@ def described(
     photos = {photo for link in linked for photo in (link.first, link.second)}
     known = answers or KeptAnswers(None)
     described = _read(files, photos, decoders, pool, known, on_progress)
-    return _framed(_measured(described, linked, pixels, pool, known, on_progress), linked)
+    measured = _measured(described, linked, pixels, pool, known, on_progress)
+    return with_frames(measured, seen_of(linked))
 
 
 def _read(
@@ -131,33 +141,12 @@ def _with_notes(file: Candidate, notes: Mapping[str, Any]) -> Candidate:
     return replace(file, **{**notes, "details": details}, quality=quality_of(table))
 
 
-def _framed(files: Sequence[Candidate], links: Iterable[Link]) -> list[Candidate]:
-    """Say how much of each frame is no plain border, and over which photos something was drawn or set around."""
-    shares: dict[int, float] = {}
-    made_again = {file.photo for file in files if file.saved_again}
-    added: set[int] = set()
-    for link in links:
-        seen = link.evidence
-        if link.tier != "near" or seen is None:
-            continue
-        overlaid = {1: link.first, 2: link.second}.get(seen.overlay)
-        if overlaid is not None:
-            # Nothing was drawn over the one that the other was made from: something hides a part of it there.
-            other = link.second if overlaid == link.first else link.first
-            added.add(other if other in made_again and overlaid not in made_again else overlaid)
-        for photo, one in ((link.first, seen), (link.second, seen.turned_round())):
-            framed = one.seam_first and one.of_first < _SAME_FRAME <= one.of_second
-            shares[photo] = min(one.content_first, one.of_first) if framed else one.content_first
-            if framed:
-                added.add(photo)
-    return [replace(file, share=shares.get(file.photo, 1.0), added=file.photo in added) for file in files]
-
-
 @dataclass(frozen=True, slots=True)
 class _Findings:
-    """What was measured of photos that are linked: which are grey, which were made from others of them and enlarged."""
+    """What was measured of photos that are linked: which are grey, burnt out, and made from others of them."""
 
     grey: frozenset[int]
+    burnt: frozenset[int]
     saved_again: frozenset[int]
     enlarged: Mapping[int, int]
 
@@ -178,11 +167,13 @@ def _measured(
     gains = _gains(known)
     done, total = 0, sum(map(len, sets.all()))
     grey: set[int] = set()
+    burnt: set[int] = set()
     saved_again: set[int] = set()
     enlarged: dict[int, int] = {}
     for members in sets.all():
         found = _findings([photos[photo] for photo in members], gains, pixels, pool, answers)
         grey |= found.grey
+        burnt |= found.burnt
         saved_again |= found.saved_again
         enlarged |= found.enlarged
         done += len(members)
@@ -191,6 +182,7 @@ def _measured(
         replace(
             file,
             grey=file.photo in grey,
+            burnt=file.photo in burnt,
             saved_again=file.photo in saved_again,
             enlarged_from=enlarged.get(file.photo),
         )
@@ -215,9 +207,12 @@ def _findings(
     )
     kept = answers.get(question)
     if kept is not None:
-        grey, again, enlarged = cast("tuple[list[int], list[int], list[list[int]]]", kept[0])
+        grey, burnt, again, enlarged = cast(
+            "tuple[list[int], list[int], list[int], list[list[int]]]", kept[0]
+        )
         return _Findings(
             frozenset(members[place].photo for place in grey),
+            frozenset(members[place].photo for place in burnt),
             frozenset(members[place].photo for place in again),
             {members[place].photo: area for place, area in enlarged},
         )
@@ -228,6 +223,7 @@ def _findings(
             question,
             [
                 sorted(places[photo] for photo in found.grey),
+                sorted(places[photo] for photo in found.burnt),
                 sorted(places[photo] for photo in found.saved_again),
                 [[places[photo], area] for photo, area in sorted(found.enlarged.items())],
             ],
@@ -271,7 +267,26 @@ def _measure_all(
                 height, width = other.shape
                 enlarged[photo] = min(enlarged.get(photo, height * width), height * width)
     grey = frozenset(photo for photo, one in traits.items() if one.colour < GREY)
-    return _Findings(grey, frozenset(saved_again), enlarged), len(traits) == len(photos)
+    burnt = _burnt(traits, gains)
+    return _Findings(grey, burnt, frozenset(saved_again), enlarged), len(traits) == len(photos)
+
+
+def _burnt(traits: Mapping[int, Traits], gains: Mapping[int, float]) -> frozenset[int]:
+    """The photos whose highlights have gone, where another one of their shape, of less contrast, still has them."""
+    best: dict[int, int] = {}
+    burnt = set()
+    for photo in sorted(traits, key=lambda photo: gains.get(photo, 1.0)):
+        one = traits[photo]
+        # A crop may lack the sky.
+        shape = round(math.log(one.shape[0] / one.shape[1]) / _SAME_ASPECT)
+        other = best.get(shape)
+        if other is not None and lost_highlights(
+            one, traits[other], gain=gains.get(photo, 1.0) / gains.get(other, 1.0)
+        ):
+            burnt.add(photo)
+        elif other is None or one.plateau < traits[other].plateau:
+            best[shape] = photo
+    return frozenset(burnt)
 
 
 def _gains(links: Iterable[Link]) -> dict[int, float]:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from vitsearch.duplicates.group.fits import what_is_lost
+from vitsearch.duplicates.group.frames import larger_frames, with_frames
 from vitsearch.duplicates.group.keep import Candidate, choose, why_better
 from vitsearch.duplicates.group.sidecars import are_one_item
 from vitsearch.duplicates.tiers import COPIES, TIERS, Tier
@@ -27,10 +28,8 @@ BURST_SECONDS = 10.0
 # In a crowd of look-alikes that are no copies, asking for each link that nobody proposed would take for ever: so many
 # are asked for a photo, and in a small crowd all.
 _ASKED_PER_PHOTO, _ASKED_AT_LEAST = 8, 4096
-# A photo that shows less than this of another one's frame, of which it holds nothing else, is a part of it.
-_WHOLE = 0.97
-_CLEARLY_MORE = 1.1
-_NOT_A_THUMBNAIL = 0.25
+# How often another photo is taken instead of the chosen one, when that turns out to be a part of others or framed.
+_CHOICES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +143,7 @@ class _Stars:
 
     def groups(self) -> Iterable[DuplicateGroup]:
         copies = {pair: link for pair, link in self.known.items() if link.tier in COPIES}
-        larger = _larger_frames(copies.values(), self.places)
+        larger = larger_frames(seen_of(copies.values()), self.places)
         asked: dict[Pair, Link | None] = dict(copies)
         for component in _components(self.places, copies):
             left = set(component)
@@ -183,17 +182,25 @@ class _Stars:
         budget: _Budget,
     ) -> tuple[set[int], DuplicateGroup | None]:
         """Take one group, or one photo that belongs to none, out of the photos that are left."""
-        keep, reason = choose(
-            [
-                replace(file, part=not left.isdisjoint(larger.get(photo, ())))
-                for photo in sorted(left)
-                for file in self.places[photo]
-            ],
-            prefer=self.prefer,
-        )
+        candidates = [
+            replace(file, part=not left.isdisjoint(larger.get(photo, ())))
+            for photo in sorted(left)
+            for file in self.places[photo]
+        ]
+        keep, reason = choose(candidates, prefer=self.prefer)
+        for _ in range(_CHOICES):
+            self._ask(keep.photo, left, asked, budget)
+            # Seen from the kept one itself, it may turn out to be framed, captioned or cropped.
+            known = [link for photo in left if (link := asked.get(_pair(keep.photo, photo))) is not None]
+            candidates = self._seen_anew(candidates, keep.photo, known)
+            before = keep.photo
+            keep, reason = choose(candidates, prefer=self.prefer)
+            if keep.photo == before:
+                break
+        else:
+            self._ask(keep.photo, left, asked, budget)
         grouped = [_entry(keep, "exact")]
         members = {keep.photo}
-        self._ask(keep.photo, left, asked, budget)
         for photo in sorted(left):
             link = None if photo == keep.photo else asked.get(_pair(keep.photo, photo))
             if photo != keep.photo and (link is None or not self._may_go(keep, photo, link)):
@@ -203,6 +210,25 @@ class _Stars:
                 if file.path != keep.path and not file.stays and not are_one_item(file.path, keep.path):
                     grouped += self._confirmed(keep, file, link)
         return members, _finished(grouped, reason) if len(grouped) > 1 else None
+
+    def _seen_anew(
+        self, candidates: Sequence[Candidate], keep: int, links: Sequence[Link]
+    ) -> list[Candidate]:
+        """Add what links to the kept photo say of it."""
+        mine = [file for file in candidates if file.photo == keep]
+        parts = larger_frames(seen_of(links), self.places).get(keep)
+        made_again = [file for file in candidates if file.saved_again and file.photo != keep]
+        (*framed,) = with_frames([*mine, *made_again], seen_of(links))
+        seen = {
+            file.path: replace(
+                file,
+                part=old.part or bool(parts),
+                added=old.added or file.added,
+                share=min(old.share, file.share),
+            )
+            for old, file in zip(mine, framed, strict=False)
+        }
+        return [seen.get(file.path, file) for file in candidates]
 
     def _may_go(self, keep: Candidate, photo: int, link: Link) -> bool:
         """Whether nothing is lost with the files of a photo that is linked to the kept one; what is, is noted."""
@@ -238,6 +264,15 @@ class _Stars:
             asked[pair] = link if link is not None and link.tier in self.tiers else None
 
 
+def seen_of(links: Iterable[Link]) -> list[tuple[int, int, Evidence]]:
+    """What was seen of the pairs that show the same shot, edited."""
+    return [
+        (link.first, link.second, link.evidence)
+        for link in links
+        if link.tier == "near" and link.evidence is not None
+    ]
+
+
 @dataclass(slots=True)
 class _Budget:
     """How many pairs may still be asked for."""
@@ -263,32 +298,6 @@ def moment(taken: str | None) -> datetime | None:
         return None if taken is None else datetime.fromisoformat(taken)
     except ValueError:
         return None
-
-
-def _larger_frames(links: Iterable[Link], places: Mapping[int, Sequence[Candidate]]) -> dict[int, set[int]]:
-    """For each photo that is a part of others (a crop of them), which ones."""
-    larger: dict[int, set[int]] = defaultdict(set)
-    for link in links:
-        seen = link.evidence
-        if seen is None or link.first not in places or link.second not in places:
-            continue
-        first, second = places[link.first][0], places[link.second][0]
-        if _is_part(seen, first, second):
-            larger[link.first].add(link.second)
-        if _is_part(seen.turned_round(), second, first):
-            larger[link.second].add(link.first)
-    return larger
-
-
-def _is_part(seen: Evidence, part: Candidate, whole: Candidate) -> bool:
-    """Whether the first photo of a pair shows only a part of what the second one shows."""
-    # A plain border around the other one is no picture that this one lacks, and a photo in a collage is no crop of it.
-    if not seen.of_first >= _WHOLE > seen.of_second or seen.content_second <= _CLEARLY_MORE * seen.of_second:
-        return False
-    if seen.seam_second:
-        return False
-    mine, others = part.width * part.height * seen.of_first, whole.width * whole.height * seen.of_second
-    return others >= _NOT_A_THUMBNAIL * mine
 
 
 def _nobody_knows(_first: int, _second: int) -> None:

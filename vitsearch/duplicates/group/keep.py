@@ -45,6 +45,7 @@ class Candidate:
     `added` that something was drawn over it or set around it. `details`: what it holds. `grey`: without colours of
     its own. `saved_again`: made from another JPEG of the group; `enlarged_from`: the pixels of what it was made from.
     `sidecars`: the files that belong to it. `stays`: a person named its folder as the one in which nothing goes.
+    `burnt`: its highlights are gone, and another file of the group still has them.
     """
 
     path: Path
@@ -69,6 +70,7 @@ class Candidate:
     saved_again: bool = False
     enlarged_from: int | None = None
     stays: bool = False
+    burnt: bool = False
 
     @property
     def true_pixels(self) -> float:
@@ -192,6 +194,9 @@ def _is_edited(file: Candidate) -> bool:
 def _true_detail(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
     own = [file for file in files if file.enlarged_from is None] or list(files)
     first = [file for file in own if not file.saved_again] or own
+    with_lights = [file for file in first if not file.burnt] or first
+    if len(with_lights) < len(first):
+        return with_lights, "its highlights are not burnt out"
     return first, "not enlarged" if len(own) < len(files) and len(first) == len(own) else "saved first"
 
 

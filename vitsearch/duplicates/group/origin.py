@@ -38,6 +38,10 @@ _SAME_GAIN, _NEAR_GAINS = 0.03, (0.96, 0.98, 1.0, 1.02, 1.04)
 _FINEST_STEP = 3
 _FEWEST_COEFFICIENTS = 50
 _LOW_FREQUENCIES = 4
+# How much more contrast a lighter copy has, how much more of it is burnt out, and how many times as much.
+_BRIGHTER, _BURNT, _BURNT_TIMES = 1.1, 0.02, 2.0
+# In grey levels; and the share of pixels that may be lighter.
+_PLATEAU, _OUTLIERS = 2, 1e-4
 GREY = 0.8
 """Below this `colour` a picture is grey, or toned: its colours follow from its greys."""
 
@@ -49,7 +53,8 @@ class Traits:
     `colour`: how far its colours stray from what its greys alone explain, 0 for grey and for toned pictures.
     `spectrum`: (64,) float32, log10 of the power of its greys by frequency, up to half a cycle a pixel.
     `grey`: its greys, (h, w) uint8, of a picture that is not very large; `shape`: (h, w).
-    `blocks`: (n, 8, 8) float32, their DCT coefficients on the grid of a JPEG.
+    `blocks`: (n, 8, 8) float32, their DCT coefficients on the grid of a JPEG. `plateau`: the share of
+    pixels that are as light as the lightest ones.
     """
 
     colour: float
@@ -57,6 +62,7 @@ class Traits:
     shape: tuple[int, int]
     grey: npt.NDArray[np.uint8] | None
     blocks: Floats
+    plateau: float = 0.0
 
 
 def traits_of(image: Picture, *, with_grey: bool = True) -> Traits:
@@ -65,7 +71,8 @@ def traits_of(image: Picture, *, with_grey: bool = True) -> Traits:
     whole = grey.astype(np.float32)
     height, width = grey.shape
     kept = grey if with_grey and grey.size <= _MOST_KEPT else None
-    return Traits(_colour(image), _spectrum(whole), (height, width), kept, _coefficients(whole))
+    coefficients = _coefficients(whole)
+    return Traits(_colour(image), _spectrum(whole), (height, width), kept, coefficients, _plateau(grey))
 
 
 def was_enlarged(large: Traits, small: Traits, table: Sequence[int]) -> bool:
@@ -92,6 +99,27 @@ def was_saved_again(copy: Traits, table: Sequence[int], *, gain: float = 1.0) ->
     """
     gains = (1.0,) if abs(gain - 1) < _SAME_GAIN else tuple(gain * near for near in _NEAR_GAINS)
     return any(on_multiples(copy.blocks, [step * one for step in table]) > _ON_MULTIPLES for one in gains)
+
+
+def lost_highlights(bright: Traits, other: Traits, *, gain: float) -> bool:
+    """Whether a picture is a lighter copy of another one whose highlights are burnt out in it.
+
+    `gain`: how many times the other one's contrast it has. A darkened copy of a burnt-out photo has a plateau, too, so
+    that it is not taken for the source.
+    """
+    return (
+        gain >= _BRIGHTER
+        and bright.plateau - other.plateau >= _BURNT
+        and bright.plateau >= _BURNT_TIMES * other.plateau
+    )
+
+
+def _plateau(grey: npt.NDArray[np.uint8]) -> float:
+    counts = np.bincount(grey.reshape(-1), minlength=256)
+    above = np.cumsum(counts[::-1])[::-1]
+    # A few pixels may lie beyond it: what compression overshoots at edges.
+    lightest = int(np.flatnonzero(above > _OUTLIERS * grey.size)[-1])
+    return float(above[max(0, lightest - _PLATEAU)] / grey.size)
 
 
 def _colour(image: Picture) -> float:

@@ -1,0 +1,109 @@
+"""Of a photo without a camera's notes and what was made from it, the photo stays, whatever the copies look like."""
+
+import os
+
+import pytest
+from conftest import SAMPLES, MeanColour
+from PIL import Image, ImageEnhance, ImageOps
+
+from vitsearch.duplicates.find import find_duplicates
+from vitsearch.duplicates.group.grouping import Link, group
+from vitsearch.duplicates.group.keep import Candidate
+from vitsearch.duplicates.group.origin import lost_highlights, traits_of
+from vitsearch.duplicates.verify.evidence import Evidence
+from vitsearch.library import Library
+
+# What is saved at a high quality leaves hardly any trace of its steps in what is made from it.
+ORIGINAL, COPY = 93, 97
+
+
+def small(image):
+    return image.reduce(2)
+
+
+def bright(image):
+    return ImageEnhance.Brightness(image).enhance(1.4)
+
+
+def framed(image):
+    return ImageOps.expand(image, min(image.size) // 12, "white")
+
+
+def double(image):
+    return image.resize((image.width * 2, image.height * 2), Image.Resampling.BICUBIC)
+
+
+def kept(tmp_path, photo, *edits):
+    """The file that is kept of a photo and copies that look older, larger and better saved."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    with Image.open(SAMPLES / photo) as opened:
+        image = opened.convert("RGB")
+    image.save(folder / "z-original.jpg", quality=ORIGINAL)
+    with Image.open(folder / "z-original.jpg") as opened:
+        for edit in edits:
+            edit(opened.convert("RGB")).save(folder / f"{edit.__name__}.jpg", quality=COPY)
+    for place, path in enumerate(sorted(folder.iterdir())):
+        os.utime(path, (1_000_000 * (place + 1), 1_000_000 * (place + 1)))
+    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+        library.index([folder])
+        (found,) = find_duplicates(library).groups
+    assert len(found.files) == len(edits) + 1
+    return found.keep.name, found.reason
+
+
+@pytest.mark.parametrize("photo", ["travel/castle-2.jpg", "nature/mountain-3.jpg", "travel/bridge-3.jpg"])
+def test_a_brightened_copy_that_lost_highlights_goes(tmp_path, photo):
+    name, reason = kept(tmp_path, photo, bright, double, small)
+    assert name == "z-original.jpg", reason
+
+
+@pytest.mark.parametrize("photo", ["travel/castle-2.jpg", "nature/mountain-3.jpg", "travel/bridge-3.jpg"])
+def test_a_framed_copy_goes_although_it_was_first_met_beside_a_brightened_one(tmp_path, photo):
+    name, reason = kept(tmp_path, photo, bright, framed, small)
+    assert name == "z-original.jpg", reason
+
+
+def test_a_darkened_copy_of_a_burnt_out_photo_is_not_taken_for_its_source():
+    with Image.open(SAMPLES / "nature" / "mountain-3.jpg") as opened:
+        burnt = ImageEnhance.Brightness(opened.convert("RGB")).enhance(1.5)
+    darkened = ImageEnhance.Brightness(burnt).enhance(0.7)
+    assert not lost_highlights(traits_of(burnt), traits_of(darkened), gain=1 / 0.7)
+    softer = ImageEnhance.Brightness(burnt).enhance(0.99)
+    assert not lost_highlights(traits_of(burnt), traits_of(softer), gain=1.01)
+
+
+def test_a_file_that_proves_to_be_framed_beside_the_others_is_not_kept(tmp_path):
+    """The pair that shows it is asked for only once the framed file has been chosen."""
+
+    def file(name, photo, **facts):
+        values = {
+            "file_hash": name.encode(),
+            "size": 1000,
+            "mtime_ns": 0,
+            "format": "JPEG",
+            "width": 400,
+            "height": 300,
+        }
+        return Candidate(path=tmp_path / name, photo=photo, **{**values, **facts})
+
+    files = [
+        file("framed.jpg", 1, quality=97, width=440, height=330),
+        file("middle.jpg", 2, quality=60),
+        file("whole.jpg", 3, quality=90),
+    ]
+    seen = Evidence(share=1.0, closeness=1.0, of_first=1.0, of_second=1.0)
+    around = Evidence(
+        share=1.0, closeness=1.0, of_first=0.8, of_second=1.0, seam_first=True, content_first=0.8
+    )
+    links = [Link(1, 2, "near", 0.95, seen), Link(2, 3, "near", 0.95, seen)]
+    asked = []
+
+    def confirm(first, second):
+        asked.append((first, second))
+        return Link(first, second, "near", 0.99, around if (first, second) == (1, 3) else seen)
+
+    (found,) = group(files, links, confirm=confirm).groups
+    assert found.keep.name == "whole.jpg"
+    assert {one.path.name for one in found.files[1:]} == {"framed.jpg", "middle.jpg"}
+    assert asked == [(1, 3)]
