@@ -84,10 +84,10 @@ class MovingOut:
         if step is not None and step.state != "undone":
             return
         try:
-            self._check(turn)
+            root = self._check(turn)
             if step is not None:
                 forget(step)
-            turn.step = self._begun(turn, taken)
+            turn.step = self._begun(turn, root, taken)
         except (OSError, FileDisturbed) as error:
             turn.outcome = _left_alone(turn.file, error)
 
@@ -151,9 +151,9 @@ class MovingOut:
         raise AssertionError("the last try returns or raises")
 
     def _begin_again(self, turn: Turn, before: Step) -> None:
-        self._check(turn)
+        root = self._check(turn)
         forget(before)
-        turn.step = self._begun(turn, set())
+        turn.step = self._begun(turn, root, set())
         self._journal.note(turn.step, "begun")
 
     def _taken_back(self, turn: Turn, error: OSError | FileDisturbed) -> Outcome:
@@ -180,8 +180,8 @@ class MovingOut:
                 return Outcome(file.path, done=False, text=f"left alone: so was its photo, {photo.name}")
         return None
 
-    def _check(self, turn: Turn) -> None:
-        """The last look before a file is touched; what is in it is looked at when it has left its name."""
+    def _check(self, turn: Turn) -> Path:
+        """The last look before a file is touched, which returns its root; what is in it is looked at afterwards."""
         file, keep = turn.file, turn.group.keep
         if not os.path.lexists(file.path):
             raise FileDisturbed("it has gone")
@@ -194,7 +194,7 @@ class MovingOut:
                 "it has not the same bytes as the kept file, so no link can stand for it: use trash or move"
             )
         try:
-            self._plan.root_of(file.path)
+            return self._plan.root_of(file.path)
         except PlanError as error:
             raise FileDisturbed(str(error)) from None
 
@@ -207,9 +207,9 @@ class MovingOut:
                 f"{target} is behind a link, at {place}, from where undo takes nothing back"
             ) from None
 
-    def _begun(self, turn: Turn, taken: set[str]) -> Step:
+    def _begun(self, turn: Turn, root: Path, taken: set[str]) -> Step:
         file = turn.file
-        target = file.to or self._free_target(file, taken)
+        target = file.to or self._free_target(file, root, taken)
         if file.to is not None and os.path.lexists(target):
             raise FileDisturbed(f"{target} is there by now")
         self._check_target(target)
@@ -226,9 +226,8 @@ class MovingOut:
         action = self._plan.action if file.to is None else "move"
         return Step(file.path, target, keep, file.file_hash, action, attributes=attributes)
 
-    def _free_target(self, file: PlannedFile, taken: set[str]) -> Path:
+    def _free_target(self, file: PlannedFile, root: Path, taken: set[str]) -> Path:
         """Choose where a file goes: to the trash, or below the destination at its own place below the root."""
-        root = self._plan.root_of(file.path)
 
         def is_taken(target: Path) -> bool:
             return str(target).casefold() in taken

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -86,6 +86,11 @@ class Plan:
     roots: tuple[Path, ...]
     groups: tuple[PlannedGroup, ...]
     destination: Path | None = None
+    # What the roots are once links are followed: looked up once, and what they mean for this plan from then on.
+    _real_roots: tuple[Path, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_real_roots", tuple(map(real_path, self.roots)))
 
     def root_of(self, path: Path) -> Path:
         """Return the innermost root that a path lies in.
@@ -94,11 +99,14 @@ class Plan:
             PlanError: it lies in none, as it is written or after links in it are followed.
 
         """
+        return self.root_at(path, real_place(path))
+
+    def root_at(self, path: Path, real: Path) -> Path:
+        """Return what `root_of` does for a path of which `real_place` is known. Raises `PlanError` likewise."""
         written = [root for root in self.roots if path.is_relative_to(root)]
-        real = real_place(path)
         if not written or ".." in path.parts:
             raise PlanError(f"the plan names {path}, which is in none of its roots: nothing was done")
-        if not any(real.is_relative_to(real_path(root)) for root in self.roots):
+        if not any(map(real.is_relative_to, self._real_roots)):
             raise PlanError(
                 f"the plan names {path}, which leads out of its roots to {real}: nothing was done"
             )
@@ -288,6 +296,7 @@ def check_plan(plan: Plan) -> None:
         if not folder.is_absolute() or ".." in folder.parts:
             raise PlanError(f"the plan names {folder}, which is not an absolute path: nothing was done")
     seen: set[Path] = set()
+    folders: dict[Path, Path] = {}
     for group in plan.groups:
         # Of a group whose files a person has taken out, nothing is left to do.
         if group.keep is None and group.files and plan.action not in ("trash", "move"):
@@ -296,8 +305,10 @@ def check_plan(plan: Plan) -> None:
             )
         named_files = [file.path for file in (*group.kept, *group.leaving)]
         for path in (*named_files, *(file.to for file in group.moves if file.to is not None)):
-            plan.root_of(path)
-            real = real_place(path)
+            if path.parent not in folders:
+                folders[path.parent] = real_path(path.parent)
+            real = folders[path.parent] / path.name
+            plan.root_at(path, real)
             if real in seen:
                 raise PlanError(f"the plan names {path} twice: it can only be kept or go once")
             seen.add(real)
