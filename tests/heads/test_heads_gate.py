@@ -162,6 +162,26 @@ def test_a_head_with_a_gate_comes_back_whole_from_its_file(tmp_path):
     np.testing.assert_array_equal(loaded.top(rows, norms).none, head.top(rows, norms).none)
 
 
+def test_a_gate_of_the_format_before_with_one_kind_of_none_works_as_it_did(tmp_path):
+    # As an earlier version wrote it: the last of the weights is "none", and nothing says how many labels there are.
+    weight = np.concatenate([CENTRES[:4], CENTRES[4:5]]).astype(np.float32)
+    examples = np.empty((0, DIMENSION), np.float16)
+    gate = Gate(weight, np.zeros(5, np.float32), 4, 0.0, examples, -1.0, 60)
+    head = dataclasses.replace(train("kinds", labelled(KNOWN, 20), space=SPACE).head, gate=gate)
+    path = tmp_path / "earlier.safetensors"
+    save_head(head, path)
+    content = path.read_bytes()
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    fields = json.loads(header["__metadata__"]["vitsearch-head"])
+    assert fields["gate"].pop("labels") == 4
+    fields["format_version"] = 2
+    save_file(load_file(path), path, metadata={"vitsearch-head": json.dumps(fields)})
+    earlier = load_head(path)
+    rows = library({0: 50, 4: 50}, seed=2)
+    assert 1 - earlier.top(rows[:50], np.ones(50, np.float32)).none.mean() >= 0.95
+    assert earlier.top(rows[50:], np.ones(50, np.float32)).none.mean() >= 0.95
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -171,9 +191,12 @@ def test_a_head_with_a_gate_comes_back_whole_from_its_file(tmp_path):
         lambda tensors, _: tensors.update(gate_bias=np.full_like(tensors["gate_bias"], np.nan)),
         lambda tensors, _: tensors.update(gate_examples=tensors["gate_examples"].astype(np.float64)),
         lambda _, fields: fields.pop("gate"),
-        lambda _, fields: fields.update(gate={"cut": "0", "nearest": 0.0, "background": 3}),
-        lambda _, fields: fields.update(gate={"cut": 0.0, "nearest": float("inf"), "background": 3}),
-        lambda _, fields: fields.update(gate={"cut": 0.0, "nearest": 0.5, "background": 1.5}),
+        lambda _, fields: fields["gate"].update(cut="0"),
+        lambda _, fields: fields["gate"].update(nearest=float("inf")),
+        lambda _, fields: fields["gate"].update(background=1.5),
+        lambda _, fields: fields["gate"].update(labels=1000),
+        lambda _, fields: fields["gate"].update(labels=-1),
+        lambda _, fields: fields["gate"].update(labels="4"),
         lambda _, fields: fields.update(format_version=1),
     ],
 )

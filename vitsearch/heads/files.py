@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 # Heads without a gate are written as ever, so that earlier versions read them.
 _FORMAT_VERSION = 1
-_FORMAT_WITH_GATE = 2
+_FORMAT_WITH_GATE = 3
+# Its gates had one kind of "none".
+_EARLIER_FORMAT_WITH_GATE = 2
 _GATE_TENSORS = ("gate_weight", "gate_bias", "gate_examples")
 _LARGEST_FILE = 2**30
 _LARGEST_HEADER = 2**26
@@ -92,7 +94,14 @@ def head_to_json(head: Head) -> str:
     described = (
         {}
         if gate is None
-        else {"gate": {"cut": gate.cut, "nearest": gate.nearest, "background": gate.background}}
+        else {
+            "gate": {
+                "labels": gate.labels,
+                "cut": gate.cut,
+                "nearest": gate.nearest,
+                "background": gate.background,
+            }
+        }
     )
     return json.dumps(
         {
@@ -127,10 +136,11 @@ def head_from_json(
     """
     try:
         fields = json.loads(text)
-        if fields["format_version"] != (_FORMAT_WITH_GATE if gate else _FORMAT_VERSION):
+        formats = (_FORMAT_WITH_GATE, _EARLIER_FORMAT_WITH_GATE) if gate else (_FORMAT_VERSION,)
+        if fields["format_version"] not in formats:
             raise HeadError(
                 f"the head is of format {fields['format_version']!r}, and this vitsearch reads {_FORMAT_VERSION} "
-                f"and, with a gate, {_FORMAT_WITH_GATE}: update vitsearch"
+                f"and, with a gate, {_EARLIER_FORMAT_WITH_GATE} and {_FORMAT_WITH_GATE}: update vitsearch"
             )
         labels = tuple(_typed(label, str) for label in _typed(fields["labels"], list))
         return Head(
@@ -154,9 +164,11 @@ def head_from_json(
 
 
 def _gate(fields: Any, weight: Any, bias: Any, examples: Any) -> Gate:  # noqa: ANN401 - comes from a file
+    labels = _typed(fields["labels"], int) if "labels" in fields else max(0, len(bias) - 1)
     return Gate(
         weight,
         bias,
+        labels,
         _number(fields["cut"]),
         examples,
         _number(fields["nearest"]),

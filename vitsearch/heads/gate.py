@@ -21,15 +21,17 @@ _ROWS_AT_ONCE = 4096
 class Gate:
     """Lets a photo through to the labels only where it looks more like one of them than like the rest of a library.
 
-    `weight` (c + 1, d) and `bias` (c + 1,), float32, score each label and, last, the class "none", which was learned
-    from photos of the library at large; without such photos both are empty. A photo passes where the logsumexp of
-    the labels' scores exceeds that of "none" by `cut` or more. `examples` (m, d) float16 are unit rows that the labels
-    were learned from: a photo also needs a cosine similarity of `nearest` to one of them. It may be empty.
-    `background` counts the photos that "none" was learned from. Raises `HeadError` when the parts do not fit together.
+    `weight` (r, d) and `bias` (r,), float32, score first each of the `labels` and then one or more kinds of "none",
+    which were learned from photos of the library at large; without such photos both are empty, and `labels` is 0. A
+    photo passes where the logsumexp of the labels' scores exceeds that of the kinds of "none" by `cut` or more.
+    `examples` (m, d) float16 are unit rows that the labels were learned from: a photo also needs a cosine similarity
+    of `nearest` to one of them. It may be empty. `background` counts the photos that "none" was learned from. Raises
+    `HeadError` when the parts do not fit together.
     """
 
     weight: Floats
     bias: Floats
+    labels: int
     cut: float
     examples: npt.NDArray[np.float16]
     nearest: float
@@ -41,7 +43,7 @@ class Gate:
             and self.bias.shape == self.weight.shape[:1]
             and self.examples.ndim == 2
             and self.examples.shape[1:] == self.weight.shape[1:]
-            and len(self.bias) != 1
+            and (0 < self.labels < len(self.bias) or self.labels == len(self.bias) == 0)
         )
         if not fits:
             raise HeadError(
@@ -79,7 +81,7 @@ class Gate:
             part = rows[start : start + _ROWS_AT_ONCE]
             passed = through[start : start + _ROWS_AT_ONCE]
             if self.knows_background:
-                passed &= margins(part, self.weight, self.bias) >= self.cut
+                passed &= margins(part, self.weight, self.bias, self.labels) >= self.cut
             # The nearest example is the dearer question: only photos that passed the first are asked it.
             left = np.flatnonzero(passed)
             if len(examples) and len(left):
@@ -87,13 +89,16 @@ class Gate:
         return through
 
 
-def margins(rows: Floats, weight: Floats, bias: Floats) -> Floats:
-    """Return (n,) float32: by how much the labels' scores together exceed the last one, that of "none"."""
+def margins(rows: Floats, weight: Floats, bias: Floats, labels: int) -> Floats:
+    """Return (n,) float32: by how much the scores of the first `labels` together exceed those of "none", the others."""
     scores = rows @ weight.T + bias
-    labels = scores[:, :-1]
-    peak = labels.max(axis=1)
-    together = peak + np.log(np.exp(labels - peak[:, None]).sum(axis=1))
-    return np.asarray(together - scores[:, -1], np.float32)
+    return np.asarray(_together(scores[:, :labels]) - _together(scores[:, labels:]), np.float32)
+
+
+def _together(scores: Floats) -> Floats:
+    """Return the logsumexp of each row of scores (n, k)."""
+    peak = scores.max(axis=1)
+    return np.asarray(peak + np.log(np.exp(scores - peak[:, None]).sum(axis=1)), np.float32)
 
 
 def nearest_similarity(rows: Floats, others: npt.NDArray[np.floating]) -> Floats:
