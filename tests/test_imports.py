@@ -31,7 +31,7 @@ OWNERS = {
     "filelock": ["vitsearch/storage/write_lock.py", "vitsearch/duplicates/cleanup/journal.py"],
     "pi_heif": ["vitsearch/photos/pictures.py"],
     "rawpy": ["vitsearch/photos/raw.py"],
-    "imagecodecs": ["vitsearch/photos/jpeg_xl.py"],
+    "imagecodecs": ["vitsearch/photos/libjxl.py"],
     "pathspec": ["vitsearch/folders/ignoring.py"],
     "ray": ["vitsearch/engines/ray/embedding.py"],
     "pymilvus": ["vitsearch/engines/milvus/collection.py"],

@@ -273,10 +273,24 @@ def _boxes(view: memoryview, notes: Notes) -> Iterator[memoryview]:
             notes.exif = bytes(view[start + 4 : end])
         elif name == b"xml ":
             notes.xmp = bytes(view[start:end])
+        elif name == b"brob":
+            _read_packed_note(bytes(view[start : start + 4]), bytes(view[start + 4 : end]), notes)
         elif name == b"uuid" and view[start : start + 16] == _UUID_XMP:
             notes.xmp = bytes(view[start + 16 : end])
         elif name == b"uuid" and view[start : start + 16] == _UUID_EXIF:
             notes.exif = bytes(view[start + 16 : end])
+
+
+def _read_packed_note(name: bytes, packed: bytes, notes: Notes) -> None:
+    if name not in (b"Exif", b"xml "):
+        return
+    from vitsearch.photos.libjxl import unpacked
+
+    content = unpacked(packed, _MOST_TEXT)
+    if content is not None and name == b"Exif":
+        notes.exif = content[4:]
+    elif content is not None:
+        notes.xmp = content
 
 
 _UUID_XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")

@@ -1,8 +1,10 @@
-"""JPEG XL (ISO/IEC 18181), decoded by libjxl through imagecodecs, which is an extra of this package."""
+"""JPEG XL (ISO/IEC 18181): what its header says, and its pixels as all other formats have them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from vitsearch.photos.containers import take_apart
 from vitsearch.photos.formats import Container
@@ -32,7 +34,9 @@ class JpegXlPicture:
             raise NotDecodable("it is truncated (its image data is missing)")
         bits = _Bits(stream[2 : 2 + _HEADER_BYTES])
         width, height = _size(bits)
-        orientation, self.code_points = _metadata(bits)
+        header = _metadata(bits)
+        orientation, self.code_points = header.orientation, header.code_points
+        self._header = header
         self.size = (height, width) if orientation >= 5 else (width, height)
 
     def undecoded(self) -> Image:
@@ -41,26 +45,37 @@ class JpegXlPicture:
 
     def decode(self, min_side: int | None, *, first_frame: bool) -> Image:  # noqa: ARG002 - all of it at once
         """Decode in full."""
+        import numpy as np
+        from PIL import Image
+
+        from vitsearch.photos.libjxl import decoded, profile_of_pixels
+
         try:
-            import imagecodecs
+            pixels: Any = decoded(self._data)
         except ImportError:
             raise NotDecodable(
                 "JPEG XL needs the package imagecodecs: install it with `pip install 'vitsearch[jxl]'`, then index "
                 "with --retry"
             ) from None
-        import numpy as np
-        from PIL import Image
-
-        pixels = imagecodecs.jpegxl_decode(self._data, numthreads=1)
         if pixels.ndim == 4:  # an animation
             pixels = pixels[0]
-        if pixels.dtype == np.uint16:
-            pixels = (pixels >> 8).astype(np.uint8)
-        elif pixels.dtype != np.uint8:
+        if pixels.dtype in (np.uint8, np.uint16):
+            # Whole numbers come as deep as they are stored: 10 bits in 16, for example.
+            full = (1 << self._header.depth) - 1 if self._header.depth else np.iinfo(pixels.dtype).max
+            if full != 255:
+                pixels = ((pixels.clip(max=full) * np.uint32(255) + full // 2) // full).astype(np.uint8)
+        else:
             pixels = (np.nan_to_num(pixels.astype(np.float32)).clip(0, 1) * 255 + 0.5).astype(np.uint8)
         if pixels.ndim == 3 and pixels.shape[2] == 1:
             pixels = pixels[..., 0]
-        return Image.fromarray(np.ascontiguousarray(pixels))
+        image = Image.fromarray(np.ascontiguousarray(pixels))
+        if image.mode == "RGBA" and self._header.is_premultiplied:
+            image = Image.frombytes("RGBa", image.size, image.tobytes()).convert("RGBA")
+        if self._header.has_profile:
+            profile = profile_of_pixels(self._data)
+            if profile is not None:
+                image.info["icc_profile"] = profile
+        return image
 
 
 class _Bits:
@@ -101,31 +116,45 @@ def _size(bits: _Bits) -> tuple[int, int]:
     return width, height
 
 
-def _metadata(bits: _Bits) -> tuple[int, tuple[int, int] | None]:
-    """Read the orientation as in EXIF, and the code points of the colours; None for sRGB and ICC profiles (annex D.3).
+@dataclass(slots=True)
+class _Header:
+    """The orientation as in EXIF, bits a number (0 where they are unknown), and what the colours follow.
+
+    `code_points` are None where they are sRGB's.
+    """
+
+    orientation: int = 1
+    depth: int = 0
+    is_premultiplied: bool = False
+    has_profile: bool = False
+    code_points: tuple[int, int] | None = None
+
+
+def _metadata(bits: _Bits) -> _Header:
+    """Read the header behind the size (annex D.3).
 
     What makes no sense ends the reading: libjxl will say what is wrong.
     """
-    orientation = 1
+    header = _Header()
     if bits.take(1):
-        return orientation, None
-    try:
+        header.depth = 8
+        return header
+    with suppress(NotDecodable):
         if bits.take(1):
-            orientation = bits.take(3) + 1
+            header.orientation = bits.take(3) + 1
             if bits.take(1):
                 _size(bits)
             if bits.take(1):
                 _preview(bits)
             if bits.take(1):
                 _animation(bits)
-        _depth(bits)
+        header.depth = _depth(bits)
         bits.take(1)
         for _ in range(bits.number((0, 0), (0, 1), (4, 2), (12, 1))):
-            _extra_channel(bits)
+            header.is_premultiplied |= _extra_channel(bits)
         bits.take(1)
-        return orientation, _colours(bits)
-    except NotDecodable:
-        return orientation, None
+        header.has_profile, header.code_points = _colours(bits)
+    return header
 
 
 def _preview(bits: _Bits) -> None:
@@ -149,36 +178,42 @@ def _animation(bits: _Bits) -> None:
     bits.take(1)
 
 
-def _depth(bits: _Bits) -> None:
+def _depth(bits: _Bits) -> int:
+    """Read how many bits a whole number has; 0 for floating ones."""
     if bits.take(1):
         bits.number((0, 32), (0, 16), (0, 24), (6, 1))
         bits.take(4)
-    else:
-        bits.number((0, 8), (0, 10), (0, 12), (6, 1))
+        return 0
+    return bits.number((0, 8), (0, 10), (0, 12), (6, 1))
 
 
-def _extra_channel(bits: _Bits) -> None:
+def _extra_channel(bits: _Bits) -> bool:
+    """Read past a channel; whether the colours are multiplied by it."""
     if bits.take(1):
-        return
+        return False
     kind = bits.enum()
     _depth(bits)
     bits.number((0, 0), (0, 3), (0, 4), (3, 1))
     for _ in range(bits.number((0, 0), (4, 0), (5, 16), (10, 48))):
         bits.take(8)
     if kind == _ALPHA:
-        bits.take(1)
-    elif kind == _SPOT_COLOUR:
+        return bool(bits.take(1))
+    if kind == _SPOT_COLOUR:
         bits.take(64)
     elif kind == _MOSAIC:
         bits.number((0, 1), (2, 0), (4, 3), (8, 19))
+    return False
 
 
-def _colours(bits: _Bits) -> tuple[int, int] | None:
-    if bits.take(1) or bits.take(1):  # all as usual, or an ICC profile
-        return None
+def _colours(bits: _Bits) -> tuple[bool, tuple[int, int] | None]:
+    """Whether there is an ICC profile, or the code points where they are not sRGB's."""
+    if bits.take(1):  # all as usual
+        return False, None
+    if bits.take(1):
+        return True, None
     space = bits.enum()
     if space == _XYB or (space != _GREY and space):
-        return None
+        return False, None
     white = bits.enum()
     if white == _OWN:
         _points(bits, 1)
@@ -188,8 +223,8 @@ def _colours(bits: _Bits) -> tuple[int, int] | None:
         if primaries == _OWN:
             _points(bits, 3)
     if bits.take(1):
-        return primaries, _gamma(bits.take(24))
-    return primaries, bits.enum()
+        return False, (primaries, _gamma(bits.take(24)))
+    return False, (primaries, bits.enum())
 
 
 def _points(bits: _Bits, count: int) -> None:
