@@ -113,12 +113,31 @@ def dng(image, *, preview=True, orientation=1, taken="2021:06:05 04:03:02", qual
     return b"II*\0" + struct.pack("<I", at) + b"\0" * 8 + body
 
 
-def psd(image):
-    """A Photoshop file without layers, its flattened picture unpacked."""
-    pixels = np.asarray(image.convert("RGB"))
-    height, width = pixels.shape[:2]
-    head = b"8BPS" + (1).to_bytes(2, "big") + bytes(6) + (3).to_bytes(2, "big")
-    head += (
-        height.to_bytes(4, "big") + width.to_bytes(4, "big") + (8).to_bytes(2, "big") + (3).to_bytes(2, "big")
-    )
-    return head + bytes(4) + bytes(4) + bytes(4) + bytes(2) + pixels.transpose(2, 0, 1).tobytes()
+def psd(image, *, depth=8, mode="RGB", large=False, packed=False, masks=0):
+    """A Photoshop file without layers; 32 bits hold linear light. `masks` are channels behind the picture's own."""
+    pixels = np.asarray(image.convert(mode))
+    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+    height, width, used = pixels.shape
+    if mode == "CMYK":
+        pixels = 255 - pixels
+    if depth == 32:
+        value = pixels / 255
+        light = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+        channels = light.astype(">f4").transpose(2, 0, 1)
+    else:
+        channels = (pixels.astype(">u2") * 257 if depth == 16 else pixels).transpose(2, 0, 1)
+    rows = [row.tobytes() for channel in channels for row in channel]
+    rows += [bytes(len(rows[0]))] * (masks * height)
+    wide = 4 if large else 2
+    head = b"8BPS" + (2 if large else 1).to_bytes(2, "big") + bytes(6) + (used + masks).to_bytes(2, "big")
+    head += height.to_bytes(4, "big") + width.to_bytes(4, "big") + depth.to_bytes(2, "big")
+    head += {"L": 1, "RGB": 3, "CMYK": 4}[mode].to_bytes(2, "big")
+    head += bytes(4) + bytes(4) + bytes(8 if large else 4)
+    if not packed:
+        return head + bytes(2) + b"".join(rows)
+    # Literal runs of up to 128 bytes: what PackBits makes of what it cannot shorten.
+    rows = [
+        b"".join(bytes([len(row[at : at + 128]) - 1]) + row[at : at + 128] for at in range(0, len(row), 128))
+        for row in rows
+    ]
+    return head + b"\0\1" + b"".join(len(row).to_bytes(wide, "big") for row in rows) + b"".join(rows)

@@ -199,7 +199,7 @@ def test_unreadable_files_are_reported_on_every_run_with_their_reasons(library, 
     expected = (
         UnreadableFile(folder / "empty.jpg", "the file is empty"),
         UnreadableFile(folder / "gone.jpg", "No such file or directory"),
-        UnreadableFile(folder / "half.png", "it is truncated (image file is truncated)"),
+        UnreadableFile(folder / "half.png", "it is truncated (its image data ends early)"),
         UnreadableFile(folder / "notes.jpg", "it is not an image in a format that is read here"),
     )
     first = library.index([folder])

@@ -1,9 +1,11 @@
 """Formats beyond the usual ones, colours by their profiles, and what is never handed to a decoder."""
 
 import io
+import struct
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,8 +15,10 @@ from written_files import dng, psd
 
 from vitsearch.errors import UnreadablePhoto
 from vitsearch.library import Library
+from vitsearch.photos.exif import ExifTags
 from vitsearch.photos.formats import EXTENSIONS, FORMATS, RAW_EXTENSIONS, format_of
 from vitsearch.photos.photo import parse_photo, read_photo
+from vitsearch.photos.raw import raw_tags
 from vitsearch.space import Space
 
 DATA = Path(__file__).parents[1] / "data"
@@ -320,3 +324,51 @@ def test_a_library_made_before_keeps_its_way_with_colours_until_it_is_upgraded(t
         assert report.embedded == 2
         assert library.existing_space() == backbone.space
         assert library.search(folder / "a.png").results[0].score < 0.999
+
+
+@pytest.mark.parametrize("depth", [8, 16, 32])
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("masks", [0, 2])
+def test_a_photoshop_file_shows_its_flattened_picture(depth, large, packed, masks):
+    image = scene(90, 60)
+    for mode in ("RGB", "L"):
+        data = psd(image, depth=depth, mode=mode, large=large, packed=packed, masks=masks)
+        photo = parse_photo(data, name="a.psd")
+        assert (photo.facts.format, photo.facts.width, photo.facts.height) == ("PSD", 90, 60)
+        expected = np.asarray(image.convert(mode).convert("RGB"), dtype=int)
+        assert np.abs(np.asarray(photo.pixels(), dtype=int) - expected).max() <= 1
+
+
+def test_a_photoshop_file_in_inks_is_the_right_way_round():
+    image = scene(90, 60)
+    expected = np.asarray(image.convert("CMYK").convert("RGB"), dtype=int)
+    for depth in (8, 16):
+        shown = parse_photo(psd(image, depth=depth, mode="CMYK"), name="a.psd").pixels()
+        assert np.abs(np.asarray(shown, dtype=int) - expected).mean() < 40
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_photoshop_file_that_is_cut_is_called_truncated(packed):
+    data = psd(scene(90, 60), depth=16, packed=packed)
+    for size in (27, 38, len(data) // 2, len(data) - 1):
+        with pytest.raises(UnreadablePhoto, match="truncated"):
+            parse_photo(data[:size], name="a.psd").pixels()
+
+
+def test_raw_files_of_minolta_and_fujifilm_have_the_facts_of_their_own_exif():
+    exif = Image.Exif()
+    exif[271], exif[272] = "FUJIFILM", "FinePix S5Pro"
+    exif.get_ifd(0x8769).update({36867: "2007:05:22 13:58:30"})
+    block = exif.tobytes()[6:]
+    buffer = io.BytesIO()
+    scene(32, 32).save(buffer, "JPEG", exif=exif)
+    jpeg = buffer.getvalue()
+    fuji = b"FUJIFILMCCD-RAW ".ljust(84, b"\0") + struct.pack(">II", 100, len(jpeg)) + bytes(8) + jpeg
+    parts = b"\0PRD\0\0\0\x04abcd\0TTW" + struct.pack(">I", len(block)) + block
+    minolta = b"\0MRM" + struct.pack(">I", len(parts)) + parts
+    for data in (fuji, minolta):
+        tags = raw_tags(data, SimpleNamespace(preview_exif=ExifTags()))
+        assert (tags.text(272), tags.text(36867)) == ("FinePix S5Pro", "2007:05:22 13:58:30")
+    for damaged in (fuji[:90], minolta[:20], minolta[:9] + bytes(40)):
+        assert raw_tags(damaged, SimpleNamespace(preview_exif=ExifTags())) == ExifTags()

@@ -67,6 +67,39 @@ def facts(data, name="it"):
 GARBAGE = [b"garbage garbage", bytes(40), b"II\x00\x13\x08\0\0\0", b"MM\0*", b""]
 
 
+XMP_KEYWORD = b"XML:com.adobe.xmp\0"
+RATED = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    b'<rdf:Description xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:Rating="4"/></rdf:RDF></x:xmpmeta>'
+)
+
+
+def profile(name, block, behind=b""):
+    return b"\n%s\n%8d\n%s\n%s" % (name, len(block), block.hex().encode(), behind)
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        (b"iTXt", XMP_KEYWORD + b"\0\0\0\0" + RATED),
+        (b"iTXt", XMP_KEYWORD + b"\1\0\0\0" + zlib.compress(RATED)),
+        (b"tEXt", XMP_KEYWORD + RATED),  # as Qt writes it
+        (b"zTXt", XMP_KEYWORD + b"\0" + zlib.compress(RATED)),
+        (b"zTXt", b"Raw profile type xmp\0\0" + zlib.compress(profile(b"xmp", RATED))),
+        (b"zTXt", b"Raw profile type xmp\0\0" + zlib.compress(profile(b"XMP", RATED, b'}}}\xd1"'))),
+        (b"tEXt", b"Raw profile type xmp\0" + profile(b"xmp", RATED)),
+    ],
+)
+def test_xmp_in_a_png_is_read_wherever_programs_put_it(name, body):
+    assert facts(with_chunk(encoded("PNG"), name, body)).rating == 4
+
+
+def test_keywords_in_a_profile_whose_name_has_two_words_are_read():
+    iptc = b"8BIM\x04\x04\0\0\0\0\0\x0b\x1c\x02\x19\0\x06autumn\0"
+    body = b"Raw profile type iptc\0\0" + zlib.compress(profile(b"IPTC profile", iptc))
+    assert facts(with_chunk(encoded("PNG"), b"zTXt", body)).keywords == ("autumn",)
+
+
 @pytest.mark.parametrize("block", GARBAGE)
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "raw profile"])
 def test_a_damaged_exif_block_costs_its_facts_and_is_remarked(kind, block):

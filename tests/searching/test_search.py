@@ -411,7 +411,7 @@ def test_a_query_that_cannot_be_read_is_named_with_the_reason(indexed, photos, t
         (tmp_path / "empty.jpg", "the file is empty"),
         (tmp_path / "text.jpg", "it is not an image in a format that is read here"),
         (tmp_path / "pipe.jpg", "it is not a regular file"),
-        (tmp_path / "half.png", "it is truncated (image file is truncated)"),
+        (tmp_path / "half.png", "it is truncated (its image data ends early)"),
     ):
         examples, negatives = ([path], []) if role == "example" else ([], [path])
         with pytest.raises(UnreadablePhoto) as caught:

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import traceback
+from collections import defaultdict
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from vitsearch.records import UnreadableFile
 
 _SHOWN_REASONS = 20
+_SHOWN_EXAMPLES = 2
 
 
 def say(text: str, *, err: bool = False) -> None:
@@ -106,14 +108,22 @@ def duration(seconds: float) -> str:
 
 
 def print_unreadable(unreadable: Sequence[UnreadableFile]) -> None:
-    """List files that could not be read, with reasons, on stderr."""
+    """List files that could not be read, with reasons, on stderr; where they are many, some of each kind."""
     if not unreadable:
         return
     say(f"{plural(len(unreadable), 'file')} could not be read:", err=True)
-    for item in unreadable[:_SHOWN_REASONS]:
-        say(f"  {shown(str(item.path))}: {shown(item.reason)}", err=True)
-    if len(unreadable) > _SHOWN_REASONS:
-        say(f"  and {len(unreadable) - _SHOWN_REASONS:,} more (all with --json)", err=True)
+    if len(unreadable) <= _SHOWN_REASONS:
+        for item in unreadable:
+            say(f"  {shown(str(item.path))}: {shown(item.reason)}", err=True)
+        return
+    kinds: dict[str, list[UnreadableFile]] = defaultdict(list)
+    for item in unreadable:
+        kinds[item.reason.partition(" (")[0]].append(item)
+    for kind, items in sorted(kinds.items(), key=lambda each: (-len(each[1]), each[0])):
+        say(f"  {len(items):,}: {shown(kind)}", err=True)
+        for item in items[:_SHOWN_EXAMPLES]:
+            say(f"    {shown(str(item.path))}", err=True)
+    say("  (all with --json)", err=True)
 
 
 @contextmanager

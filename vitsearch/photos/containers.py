@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from vitsearch.photos.formats import Container
-from vitsearch.photos.iso_media import split_items
+from vitsearch.photos.iso_media import is_film, split_items
 from vitsearch.photos.tiff import split_tiff
 
 if TYPE_CHECKING:
@@ -186,6 +186,10 @@ def _read_png_note(name: bytes, body: bytes, notes: Notes) -> None:
     elif name == b"iTXt" and body.startswith(_XMP_KEYWORD):
         is_packed, text = body[len(_XMP_KEYWORD)], body[len(_XMP_KEYWORD) + 2 :].split(b"\0", 2)[-1]
         notes.xmp = _unpacked(text) if is_packed else text
+    elif name in (b"zTXt", b"tEXt") and body.startswith(_XMP_KEYWORD):
+        notes.xmp = notes.xmp or (
+            _unpacked(body[len(_XMP_KEYWORD) + 1 :]) if name == b"zTXt" else body[len(_XMP_KEYWORD) :]
+        )
     elif name in (b"zTXt", b"tEXt") and body.startswith(b"Raw profile type "):
         keyword, _, rest = body.partition(b"\0")
         profile = _raw_profile(_unpacked(rest[1:]) if name == b"zTXt" else rest)
@@ -205,10 +209,9 @@ def _unpacked(packed: bytes) -> bytes | None:
 
 def _raw_profile(text: bytes | None) -> bytes | None:
     """Undo what ImageMagick does to a profile that a PNG has no chunk for: a name, a length, and hexadecimal digits."""
-    if text is None:
-        return None
     with suppress(binascii.Error, ValueError):
-        return bytes.fromhex(b"".join(text.split()[2:]).decode("ascii"))
+        _, length, digits = (text or b"").lstrip(b"\n").split(b"\n", 2)
+        return bytes.fromhex(b"".join(digits.split())[: 2 * int(length)].decode("ascii"))
     return None
 
 
@@ -297,10 +300,22 @@ _UUID_XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _UUID_EXIF = b"JpgTiffExif->JP2"
 
 
+def photoshop_profile(view: memoryview) -> bytes | None:
+    """Return the colour profile of a Photoshop file, if it has one."""
+    with suppress(IndexError, ValueError):
+        return _resource(_resources(view)[1], _ICC_RESOURCE)
+    return None
+
+
+def _resources(view: memoryview) -> tuple[int, memoryview]:
+    """Where the resources of a Photoshop file begin, with their length, and they themselves."""
+    colours = 26 + 4 + int.from_bytes(view[26:30], "big")
+    return colours, view[colours + 4 : colours + 4 + int.from_bytes(view[colours : colours + 4], "big")]
+
+
 def _psd(view: memoryview, notes: Notes) -> Iterator[memoryview]:
     """A Photoshop file without its resources, of which the colour profile alone changes what is seen."""
-    colours = 26 + 4 + int.from_bytes(view[26:30], "big")
-    resources = view[colours + 4 : colours + 4 + int.from_bytes(view[colours : colours + 4], "big")]
+    colours, resources = _resources(view)
     rest = colours + 4 + len(resources)
     if rest >= len(view):
         raise ValueError("section runs past the end")
@@ -314,6 +329,8 @@ def _psd(view: memoryview, notes: Notes) -> Iterator[memoryview]:
 
 def _items(view: memoryview, notes: Notes) -> Iterator[memoryview]:
     image, notes.exif, notes.xmp = split_items(view)
+    if is_film(view):
+        raise ValueError("notes that cannot be told from the rest simply")
     yield from image
 
 

@@ -99,7 +99,7 @@ FORMATS: tuple[Format, ...] = (
     ),
     _pillow("PPM", ".ppm .pgm .pbm .pnm .pfm", Fidelity.LOSSLESS, Container.WHOLE),
     _pillow("TGA", ".tga .icb .vda .vst", Fidelity.LOSSLESS, Container.WHOLE),
-    _pillow("PSD", ".psd", Fidelity.LOSSLESS, Container.PSD),
+    _pillow("PSD", ".psd .psb", Fidelity.LOSSLESS, Container.PSD),
     Format(
         "HEIF",
         (".heic", ".heif", ".hif", ".heics", ".heifs"),

@@ -152,11 +152,11 @@ def split_items(view: memoryview) -> tuple[list[memoryview], bytes | None, bytes
     """Return what makes up the pictures of a HEIF or AVIF file, whatever order they lie in, its EXIF and its XMP.
 
     Raises:
-        ValueError: the file is cut or damaged, or is a film: then its notes cannot be told from the rest simply.
+        ValueError: the file is cut or damaged.
 
     """
     meta = read_meta(view)
-    if meta is None or any(name == b"moov" for name, _, _ in boxes(view, 0, len(view))):
+    if meta is None:
         raise ValueError("no items")
     parts: list[memoryview] = [memoryview(meta.primary.to_bytes(4, "big"))]
     exif = xmp = None
@@ -177,6 +177,16 @@ def split_items(view: memoryview) -> tuple[list[memoryview], bytes | None, bytes
     if meta.properties is not None:
         parts.append(meta.properties)
     return parts, exif, xmp
+
+
+def is_film(view: memoryview) -> bool:
+    """Whether a file has pictures that follow each other in time, an animation for example.
+
+    Raises:
+        ValueError: it is cut or damaged.
+
+    """
+    return any(name == b"moov" for name, _, _ in boxes(view, 0, len(view)))
 
 
 def what_is_missing(data: bytes) -> str | None:

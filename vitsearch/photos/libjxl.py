@@ -38,7 +38,7 @@ def unpacked(box: bytes, most: int) -> bytes | None:
     try:
         import imagecodecs
 
-        content: bytes = imagecodecs.brotli_decode(box, out=most)
+        content = imagecodecs.brotli_decode(box, out=most)
     except Exception:  # noqa: BLE001 - whatever a codec raises costs the note
         return None
     return bytes(content)

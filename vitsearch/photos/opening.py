@@ -10,6 +10,7 @@ from vitsearch.photos.formats import Container, Decoder
 from vitsearch.photos.iso_media import code_points, what_is_missing
 from vitsearch.photos.jpeg_xl import JpegXlPicture
 from vitsearch.photos.pictures import NotDecodable, PillowPicture
+from vitsearch.photos.psd import PsdPicture, has_palette
 from vitsearch.photos.raw import RawPicture
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ def open_picture(data: bytes, format_: Format) -> Picture:
         return JpegXlPicture(data)
     if format_.container is Container.ITEMS and (missing := what_is_missing(data)):
         raise NotDecodable(f"it is truncated ({missing})")
+    if format_.container is Container.PSD and not has_palette(data):
+        return PsdPicture(data)
     return PillowPicture(data, format_)
 
 

@@ -12,7 +12,7 @@ from vitsearch.errors import UnreadablePhoto
 from vitsearch.photos.colours import to_rgb
 from vitsearch.photos.containers import take_apart
 from vitsearch.photos.details import FileDetails, details_of, has_transparency, on_contrast
-from vitsearch.photos.exif import printable, read_exif
+from vitsearch.photos.exif import read_exif
 from vitsearch.photos.facts import facts_of, orientation_of, read_notes
 from vitsearch.photos.formats import Container, format_named, format_of
 from vitsearch.photos.opening import open_picture, signalled_colours
@@ -41,8 +41,12 @@ if TYPE_CHECKING:
 # Limits on what one file may cost. A 200-megapixel phone photo passes; a decompression bomb does not.
 MAX_FILE_BYTES = 1 << 29
 MAX_PIXELS = 256_000_000
+_TRUNCATED = (
+    "truncated", "broken data stream", "end of file", "premature", "no data", "not enough image data",
+)  # fmt: skip
 _NOT_SUPPORTED = (
     "unsupported", "not supported", "unknown", "not implemented", "not been built in", "primary item", "security limit",
+    "cannot handle",
 )  # fmt: skip
 _NO_IMAGE = "it is not an image in a format that is read here"
 
@@ -139,7 +143,7 @@ def parse_photo(data: bytes, *, name: str, sidecars: Sequence[bytes] = ()) -> Ph
     try:
         picture = open_picture(data, format_)
     except Exception as error:
-        raise UnreadablePhoto(name, _reason(error)) from error
+        raise UnreadablePhoto(name, _reason(error, part="header")) from error
     width, height = picture.size
     if width * height > MAX_PIXELS:
         raise UnreadablePhoto(
@@ -213,22 +217,21 @@ def _read_bytes(path: Path) -> bytes:
     return data
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, *, part: str = "image data") -> str:
+    """Say for people why a decoder gave up: what it says itself is for programmers."""
     if isinstance(error, NotDecodable):
         return str(error)
     if isinstance(error, MemoryError):
         return "it needs more memory than there is"
-    text = printable(str(error)) or type(error).__name__
-    lowered = text.lower()
-    if "not identified" in lowered or "cannot identify" in lowered:
+    text = str(error).lower()
+    if "not identified" in text or "cannot identify" in text:
         return _NO_IMAGE
-    if any(
-        word in lowered for word in ("truncated", "broken data stream", "end of file", "premature", "no data")
-    ):
-        return f"it is truncated ({text})"
-    if any(word in lowered for word in _NOT_SUPPORTED):
-        return f"it is of a kind that is not supported ({text})"
-    return f"its image data is damaged ({text})"
+    if any(word in text for word in _TRUNCATED):
+        return "it is truncated (its image data ends early)"
+    if any(word in text for word in _NOT_SUPPORTED):
+        detail = " (its compression is none that is known here)" if "compression" in text else ""
+        return f"it is of a kind that is not supported{detail}"
+    return f"its {part} is damaged"
 
 
 def _upright(image: Image, orientation: int) -> Image:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from vitsearch.photos.containers import take_apart
 from vitsearch.photos.exif import ExifTags, read_exif
 from vitsearch.photos.facts import merged
-from vitsearch.photos.formats import format_named
+from vitsearch.photos.formats import Container, format_named
 from vitsearch.photos.pictures import NotDecodable, PillowPicture
 from vitsearch.photos.tiff import sensor_data_ends_early
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _FULL_SIZE = 0.9
 _SOFTWARE = 305
 _TRUNCATED = "it is truncated (what the sensor saw is not all there)"
+_NOT_SUPPORTED = "this camera's raw format is not supported by LibRaw"
 _STANDARD_ERROR = 2
 _ENDS_EARLY, _MOST_WORDS = b"end of file", 1 << 16
 # LibRaw's `flip` and the EXIF orientation that turns the same way.
@@ -40,10 +42,9 @@ class RawPicture:
         self.format = format_.name
         try:
             self._raw: Any = rawpy.imread(io.BytesIO(data))
-        except rawpy.LibRawFileUnsupportedError:
-            raise NotDecodable("this camera's raw format is not supported by LibRaw") from None
         except rawpy.LibRawError as error:
-            raise NotDecodable(_damage(error)) from None
+            ends_early = sensor_data_ends_early(data)
+            raise NotDecodable(_TRUNCATED if ends_early else _damage(error)) from None
         self._ends_early = sensor_data_ends_early(data)
         sizes = self._raw.sizes
         self.size: tuple[int, int] = (sizes.width, sizes.height)
@@ -63,8 +64,6 @@ class RawPicture:
         return bytes(thumb.data) if thumb.format == rawpy.ThumbFormat.JPEG else None
 
     def _follow(self, preview: bytes) -> None:
-        from vitsearch.photos.containers import take_apart
-
         jpeg = format_named("JPEG")
         assert jpeg is not None
         try:
@@ -106,8 +105,8 @@ class RawPicture:
                 pixels = self._raw.postprocess(
                     half_size=is_half, use_camera_wb=True, user_flip=0, output_bps=8
                 )
-        except rawpy.LibRawDataError as error:
-            raise NotDecodable(f"it is truncated ({_plain(error)})") from None
+        except rawpy.LibRawDataError:
+            raise NotDecodable(_TRUNCATED) from None
         except rawpy.LibRawError as error:
             raise NotDecodable(_damage(error)) from None
         if any(_ENDS_EARLY in words for words in said):
@@ -142,13 +141,10 @@ def _listening() -> Iterator[list[bytes]]:
 
 def _damage(error: Exception) -> str:
     """What LibRaw calls an input error is data that is not there: it reads from memory."""
-    kind = "it is truncated" if "nput/output" in _plain(error) else "its image data is damaged"
-    return f"{kind} ({_plain(error)})"
-
-
-def _plain(error: Exception) -> str:
-    text = error.args[0] if error.args else ""
-    return text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
+    text = str(error.args[0] if error.args else "").lower()
+    if "input/output" in text:
+        return _TRUNCATED
+    return _NOT_SUPPORTED if "unsupported" in text or "not supported" in text else "its image data is damaged"
 
 
 def raw_tags(data: bytes, picture: RawPicture) -> ExifTags:
@@ -163,12 +159,23 @@ def _blocks(data: bytes) -> Iterator[ExifTags]:
     if data[4:8] == b"ftyp":
         yield from _canon_blocks(memoryview(data))
         return
-    if data.startswith(b"FUJIFILMCCD-RAW"):
-        return  # its EXIF is the preview's
-    try:
-        yield read_exif(memoryview(data))
-    except ValueError:
-        return
+    with suppress(ValueError, IndexError):
+        yield read_exif(_block(memoryview(data)))
+
+
+def _block(view: memoryview) -> memoryview | bytes:
+    """Where the EXIF of a raw file is that is built like none of the others."""
+    if bytes(view[:15]) == b"FUJIFILMCCD-RAW":  # its preview's, before LibRaw has touched that
+        start, length = (int.from_bytes(view[at : at + 4], "big") for at in (84, 88))
+        return take_apart(bytes(view[start : start + length]), Container.JPEG).notes.exif or b""
+    if bytes(view[:4]) == b"\0MRM":  # Minolta: a block "TTW", behind others
+        at = 8
+        while bytes(view[at : at + 4]) != b"\0TTW":
+            at += 8 + int.from_bytes(view[at + 4 : at + 8], "big")
+            if at >= len(view):
+                raise ValueError("no EXIF block")
+        return view[at + 8 :]
+    return view
 
 
 def _canon_blocks(view: memoryview) -> Iterator[ExifTags]:
