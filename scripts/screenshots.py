@@ -81,6 +81,8 @@ def main() -> None:
             for name, (address, ready) in VIEWS.items():
                 for variant in shot(page, name, address.format(**known), ready):
                     print(variant)
+    if chosen.docs:
+        chosen.docs.mkdir(parents=True, exist_ok=True)
     for name, picture in README.items() if chosen.docs else ():
         with Image.open(chosen.out / f"{name}.png") as shown:
             height = round(shown.height * README_WIDTH / shown.width)

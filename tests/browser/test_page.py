@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 
+from tests.browser.barriers import cut_off
 from tests.browser.conftest import PHONE, WIDE
 
 if TYPE_CHECKING:
@@ -230,11 +231,7 @@ def test_every_view_fits_a_phone(full_page: Page):
     for name, (path, ready) in VIEWS.items():
         full_page.show(path, size=PHONE)
         full_page.one(ready)
-        wide = full_page.driver.execute_script(
-            """return [...document.querySelectorAll('body *')].filter((one) => one.checkVisibility()
-              && !one.closest('.strip, .segments, .groups, .pane, .live, .out, .skip, .grid, .canvas, .chips')
-              && one.getBoundingClientRect().right > innerWidth + 1).map((one) => one.outerHTML.slice(0, 120))"""
-        )
+        wide = cut_off(full_page)
         full_page.still()
         full_page.picture(f"{name}-phone")
         if wide:

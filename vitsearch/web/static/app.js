@@ -1,7 +1,7 @@
 // The frame around the views: addresses, keys, the theme, news from the server.
 
 import { listen } from "./api.js";
-import { announce, dialog, duration, forgetErrors, h, icon, plural, toast } from "./dom.js";
+import { announce, dialog, duration, forgetErrors, h, icon, keycap, plural, toast } from "./dom.js";
 import { DuplicatesView } from "./duplicates.js";
 import { fieldSays, focusField } from "./field.js";
 import { FoldersView } from "./folders.js";
@@ -112,7 +112,7 @@ document.addEventListener("keydown", (event) => {
 function keyList(title, keys) {
   const list = h("dl");
   for (const [key, words] of keys) {
-    list.append(h("dt", {}, ...key.split(" ").map((one) => h("kbd", {}, one)).flatMap((one, at) => (at ? [" ", one] : [one]))), h("dd", {}, words));
+    list.append(h("dt", {}, ...key.split(" ").map((one) => h("kbd", {}, keycap(one))).flatMap((one, at) => (at ? [" ", one] : [one]))), h("dd", {}, words));
   }
   return h("section", { class: "stack" }, h("h3", {}, title), list);
 }

@@ -46,9 +46,12 @@ export function button(words, onclick, { kind = "", key, pressed, ...more } = {}
       "aria-pressed": pressed === undefined ? undefined : String(pressed),
       "aria-keyshortcuts": key, ...more,
     },
-    words, key ? h("kbd", { "aria-hidden": "true" }, key) : null,
+    words, key ? h("kbd", { "aria-hidden": "true" }, keycap(key)) : null,
   );
 }
+
+/** What stands on a key: a small l looks like a 1. */
+export const keycap = (key) => (key.length === 1 ? key.toUpperCase() : key);
 
 /** A switch: on or off, with its words beside it. */
 export function toggle(words, on, onchange) {

@@ -36,7 +36,7 @@ export function stacks(groups, { labels, onname }) {
 
 function stack(group, number, name) {
   const left = new Set(group.map((one) => one.photo));
-  const field = h("input", { class: "field grow", type: "text", list: "stack-names", placeholder: "Name these photos", "aria-label": `Name of stack ${number + 1}, ${plural(group.length, "photo")}`, autocomplete: "off" });
+  const field = h("input", { class: "field grow", type: "text", list: "stack-names", placeholder: "Their name", "aria-label": `Name of stack ${number + 1}, ${plural(group.length, "photo")}`, autocomplete: "off" });
   const count = h("span", { class: "muted small number" });
   const pictures = h("button", { type: "button", class: "pile", "aria-label": `Look at all photos of stack ${number + 1}`, onclick: () => pick(group, left, paint) });
   const paint = () => {

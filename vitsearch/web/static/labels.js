@@ -120,7 +120,7 @@ export class LabelsView {
       this.heads.length > 1
         ? select("Head", this.heads.map((head) => [head.name, head.name]), this.head.name, (head) => go(`/labels${query({ head })}`))
         : h("h2", {}, this.head.name),
-      h("div", {}, this.#link({}, "Worth naming, in stacks", "", mode === "groups"), this.#link({ next: "1" }, "Worth asking, one by one", "", mode === "next"),
+      h("div", { class: "head-views" }, this.#link({}, "Worth naming, in stacks", "", mode === "groups"), this.#link({ next: "1" }, "Worth asking, one by one", "", mode === "next"),
         this.#link({ all: "1" }, "All photos", total, mode === "grid" && !this.parameters.label),
         ...this.head.labels.map((label) => this.#link({ label }, label, count(label), this.parameters.label === label))),
       accuracy(this.head, () => this.#retrain()),
@@ -129,6 +129,7 @@ export class LabelsView {
         dialog("Make a head", (close) => h("div", { class: "inside" }, headForm(status, close)));
       }, { kind: "quiet" })),
       ...this.#damaged());
+    this.list.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 
   #damaged() {

@@ -169,7 +169,7 @@ export class SearchView {
 
   #caption(match) {
     const folder = fileName(folderOf(match.path));
-    return h("div", { class: "caption" }, h("b", {}, match.taken ? day(match.taken) : "No date"), h("span", { title: folderOf(match.path) }, folder));
+    return h("div", { class: "caption" }, match.taken ? h("b", {}, day(match.taken)) : null, h("span", { title: folderOf(match.path) }, folder));
   }
 
   #hint(match) {
