@@ -259,8 +259,10 @@ def _measure_all(
                 continue
             other, table = traits[source.photo], source.details.table
             if one.shape == other.shape:
-                if _could_be_source(photos[photo], source) and was_saved_again(
-                    one, table, gain=gains.get(photo, 1.0) / gains.get(source.photo, 1.0)
+                if (
+                    photo not in saved_again
+                    and _could_be_source(photos[photo], source)
+                    and was_saved_again(one, table, gain=gains.get(photo, 1.0) / gains.get(source.photo, 1.0))
                 ):
                     saved_again.add(photo)
             elif photo in largest and _same_aspect(one, other) and was_enlarged(one, other, table):

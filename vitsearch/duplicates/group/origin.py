@@ -133,6 +133,8 @@ def _colour(image: Picture) -> float:
 
 def _spectrum(grey: Floats) -> Floats:
     """Averaged over the patches with the most structure."""
+    from scipy.fft import rfft2
+
     height, width = grey.shape
     side = min(_PATCH, height, width)
     tops = np.linspace(0, height - side, max(1, min(8, height // side)), dtype=int)
@@ -140,20 +142,31 @@ def _spectrum(grey: Floats) -> Floats:
     patches = np.stack([grey[top : top + side, left : left + side] for top in tops for left in lefts])
     detail = np.abs(np.diff(patches, axis=2)).mean(axis=(1, 2))
     chosen = patches[np.argsort(-detail)[:_PATCHES]]
-    window = np.hanning(side)
-    weighted = (chosen - chosen.mean(axis=(1, 2), keepdims=True)) * np.outer(window, window)
-    power = (np.abs(np.fft.fft2(weighted)) ** 2).mean(axis=0)
-    frequency = np.abs(np.fft.fftfreq(side))
-    # Along each axis: enlarging cuts a square out of the plane of frequencies.
-    radius = np.maximum(frequency[:, None], frequency[None, :])
-    bins = np.minimum((radius * 2 * _BINS).astype(int), _BINS - 1)
-    total = np.bincount(bins.ravel(), power.ravel(), _BINS)
-    count = np.bincount(bins.ravel(), minlength=_BINS)
+    window, bins, weights = _plane(side)
+    weighted = (chosen - chosen.mean(axis=(1, 2), keepdims=True)) * window
+    power = (np.abs(rfft2(weighted)) ** 2).mean(axis=0).ravel() * weights
+    total = np.bincount(bins, power, _BINS)
+    count = np.bincount(bins, weights, _BINS)
     filled = count > 0
     level = np.interp(
         np.arange(_BINS), np.flatnonzero(filled), np.log10(total[filled] / count[filled] + 1e-3)
     )
     return level.astype(np.float32)
+
+
+@cache
+def _plane(side: int) -> tuple[Floats, npt.NDArray[np.intp], Floats]:
+    """The window of a patch, and the bin and the weight of each value in half of its plane of frequencies."""
+    window = np.hanning(side)
+    down = np.abs(np.fft.fftfreq(side))
+    across = np.arange(side // 2 + 1) / side
+    # Along each axis: enlarging cuts a square out of the plane of frequencies.
+    radius = np.maximum(down[:, None], across[None, :])
+    bins = np.minimum((radius * 2 * _BINS).astype(int), _BINS - 1)
+    # The other half of the plane mirrors this one.
+    twice = (across > 0) & (across < 0.5)
+    weights = np.broadcast_to(1.0 + twice, radius.shape)
+    return np.outer(window, window).astype(np.float32), bins.ravel(), weights.ravel().astype(np.float32)
 
 
 def drop_at(spectrum: Floats, scale: float) -> float:

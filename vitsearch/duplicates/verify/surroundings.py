@@ -47,6 +47,8 @@ def surroundings(grey: Grey, corners: Points) -> Surroundings:
     shared = np.zeros((height, width), np.uint8)
     cv2.fillConvexPoly(shared, np.round(corners).astype(np.int32), 1)
     shared = np.asarray(cv2.dilate(shared, np.ones((_INSIDE, _INSIDE), np.uint8)), np.uint8)
+    if shared.all():
+        return Surroundings(0.0, seam=False, tone=-1.0)
     rows, columns = height // _BLOCK, width // _BLOCK
     cut = (slice(rows * _BLOCK), slice(columns * _BLOCK))
     outside = shared[cut].reshape(rows, _BLOCK, columns, _BLOCK).mean(axis=(1, 3)) == 0
