@@ -60,7 +60,7 @@ def print_summary(report: DuplicateReport, sides: str | None) -> None:
         say(sides, err=True)
     if report.alike:
         say(
-            f"{plural(len(report.alike), 'pair')} of pages or drawings are alike and differ in a detail: "
+            f"{plural(len(report.alike), 'pair')} are alike and differ in a detail or a colour: "
             "they are in no group",
             err=True,
         )

@@ -68,19 +68,20 @@ MAX_FALSE_SHARE = 0.001
 
 @dataclass(frozen=True, slots=True)
 class AlikePair:
-    """Two pages or drawings that differ in a detail: alike, and not the same."""
+    """Two pictures that differ in a detail of a page or drawing, or in a colour: alike, and not the same; and why."""
 
     first: Path
     second: Path
     evidence: Evidence
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class DuplicateReport:
     """The groups that were found, and what that rests on.
 
-    `alike` and `contains` are in no group and no plan: pages that differ in a detail; files that show what others show
-    and more, such as a collage of photos.
+    `alike` and `contains` are in no group and no plan: pages that differ in a detail, shots of one thing in two
+    colours; files that show what others show and more, such as a collage of photos.
     `calibrated`: the cut-offs of the second look and how much they find; None where no second look was asked for.
     `photos`: how many were compared; `pairs`: how many pairs of them were judged; `skipped`: files that have gone,
     have changed since they were indexed, or cannot be read.
@@ -218,10 +219,10 @@ def _alike(catalog: Catalog, verifier: Verifier) -> tuple[AlikePair, ...]:
     pairs = sorted(verifier.alike.items())
     shots = shots_of(catalog, {photo for pair, _ in pairs for photo in pair})
     found = []
-    for (first, second), evidence in pairs:
+    for (first, second), (evidence, reason) in pairs:
         one, two = shots[first].path, shots[second].path
         if one is not None and two is not None:
-            found.append(AlikePair(one, two, evidence))
+            found.append(AlikePair(one, two, evidence, reason))
     return tuple(found)
 
 

@@ -26,10 +26,15 @@ def report_document(report: DuplicateReport) -> dict[str, object]:
 
 
 def apart_document(report: DuplicateReport) -> dict[str, object]:
-    """Return what is in no group: pages that differ in a detail, and files that hold or show more than a copy."""
+    """Return what is in no group: what differs in a detail or colour, and files that hold or show more."""
     return {
         "alike": [
-            {"first": pair.first, "second": pair.second, "score": round(pair.evidence.score, 4)}
+            {
+                "first": pair.first,
+                "second": pair.second,
+                "score": round(pair.evidence.score, 4),
+                "reason": pair.reason,
+            }
             for pair in report.alike
         ],
         "contains": [{"path": one.path, "other": one.other, "reason": one.lost} for one in report.contains],

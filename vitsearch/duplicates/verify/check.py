@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from vitsearch.decoding.decoders import Decoders
 from vitsearch.duplicates.group.grouping import BURST_SECONDS, moments_apart
 from vitsearch.duplicates.verify.evidence import Evidence, Thresholds
-from vitsearch.duplicates.verify.fine_detail import aligned_differ_in_detail
+from vitsearch.duplicates.verify.fine_detail import why_only_alike
 from vitsearch.duplicates.verify.geometric import look
 from vitsearch.duplicates.verify.views import SHORT_SIDE, View
 from vitsearch.duplicates.verify.words import why_not
@@ -78,6 +78,4 @@ def _why_two_shots(
     # Two capture times within a moment are two shots, however alike.
     if apart is not None and 0 < apart <= BURST_SECONDS:
         return f"one camera took them {apart:.0f} s apart: two shots of a burst"
-    if aligned_differ_in_detail(views, seen, lambda place: (one, two)[place].pixels(as_drawing=True)):
-        return "they are pages or drawings that differ in a detail"
-    return None
+    return why_only_alike(views, seen, lambda place: (one, two)[place].pixels(as_drawing=True))

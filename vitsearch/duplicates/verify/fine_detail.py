@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vitsearch.duplicates.verify.recoloured import was_recoloured
 from vitsearch.duplicates.verify.views import View
 from vitsearch.duplicates.verify.written import is_page, readable, say_something_else
 
@@ -60,6 +61,18 @@ def is_graphic(grey: Grey) -> bool:
         kept += float(left[near].sum())
         left[near] = 0
     return kept >= _GRAPHIC * float(counts.sum())
+
+
+def why_only_alike(views: tuple[View, View], seen: Evidence, in_full: Callable[[int], Image]) -> str | None:
+    """Say why two pictures that are aligned and agree are alike and not the same; None: they are the same.
+
+    `in_full` as in `aligned_differ_in_detail`.
+    """
+    if was_recoloured(*views, seen):
+        return "a part of the picture has another colour"
+    if aligned_differ_in_detail(views, seen, in_full):
+        return "they are pages or drawings that differ in a detail"
+    return None
 
 
 def aligned_differ_in_detail(

@@ -14,7 +14,7 @@ from vitsearch.duplicates.group.grouping import BURST_SECONDS, Link, moments_apa
 from vitsearch.duplicates.tables import shots_of
 from vitsearch.duplicates.tiers import TIERS, Tier
 from vitsearch.duplicates.verify.evidence import Evidence, Thresholds
-from vitsearch.duplicates.verify.fine_detail import aligned_differ_in_detail
+from vitsearch.duplicates.verify.fine_detail import why_only_alike
 from vitsearch.duplicates.verify.geometric import GeometricVerifier
 from vitsearch.duplicates.verify.views import SHORT_SIDE
 from vitsearch.errors import UnreadablePhoto
@@ -78,7 +78,7 @@ class Verifier:
         self._answers = answers or KeptAnswers(None)
         self._shots: dict[int, Shot] = {}
         self._digests: dict[int, str] = {}
-        self._alike: dict[tuple[int, int], Evidence] = {}
+        self._alike: dict[tuple[int, int], tuple[Evidence, str]] = {}
         self._unreadable: dict[int, UnreadableFile] = {}
         self._lock = threading.Lock()
         self.look = GeometricVerifier(self._small, self._hash, thresholds=thresholds)
@@ -89,8 +89,8 @@ class Verifier:
         return sorted(self._unreadable.values(), key=lambda file: file.path)
 
     @property
-    def alike(self) -> dict[tuple[int, int], Evidence]:
-        """The pairs of pages and drawings that are aligned and differ in a detail, the smaller id first."""
+    def alike(self) -> dict[tuple[int, int], tuple[Evidence, str]]:
+        """The pairs that are aligned and differ in a detail or a colour, the smaller id first, and why."""
         return dict(self._alike)
 
     def prepare(self, photos: Iterable[int]) -> None:
@@ -125,10 +125,10 @@ class Verifier:
             if "near" in self._tiers and not (at_one_moment and apart):
                 same_shot = self._same_shot(first, second, one, two)
                 if same_shot is not None:
-                    evidence, differs = replace(same_shot[0], cosine=cosine), same_shot[1]
-                    if differs:
+                    evidence, why_not = replace(same_shot[0], cosine=cosine), same_shot[1]
+                    if why_not is not None:
                         with self._lock:
-                            self._alike[first, second] = evidence
+                            self._alike[first, second] = evidence, why_not
                         return None
                     return Link(first, second, "near", evidence.score, evidence)
         except UnreadablePhoto:
@@ -175,18 +175,18 @@ class Verifier:
             self._note(photo, path, error.reason)
             raise
 
-    def _same_shot(self, first: int, second: int, one: Shot, two: Shot) -> tuple[Evidence, bool] | None:
-        """What shows that two photos are the same shot, and whether they differ in a detail; None: they are not."""
+    def _same_shot(self, first: int, second: int, one: Shot, two: Shot) -> tuple[Evidence, str | None] | None:
+        """What shows that two photos are one shot, and why they are only alike, if they are; None: they are not."""
         known = (one.file_hash, one.perceptual, two.file_hash, two.perceptual)
         question = self._answers.question("same shot", *known, astuple(self.look.thresholds))
         is_lasting = one.file_hash is not None and two.file_hash is not None
         kept = self._answers.get(question) if is_lasting else None
         if kept is not None:
-            return None if kept[0] is None else _understood(cast("tuple[list[Any], bool]", kept[0]))
+            return None if kept[0] is None else _understood(cast("tuple[list[Any], str | None]", kept[0]))
         evidence = self.look.compare(first, second)
         found = None
         if evidence.confirms(self.look.thresholds):
-            found = evidence, self._differs_in_detail(first, second, evidence)
+            found = evidence, self._why_only_alike(first, second, evidence)
         if is_lasting:
             self._answers.keep(question, None if found is None else [list(astuple(evidence)), found[1]])
         return found
@@ -218,11 +218,10 @@ class Verifier:
             self._digests[photo] = digest
         return digest
 
-    def _differs_in_detail(self, first: int, second: int, evidence: Evidence) -> bool:
-        """Whether these are pages or drawings that differ in what they say; photos are not asked."""
+    def _why_only_alike(self, first: int, second: int, evidence: Evidence) -> str | None:
         photos = first, second
         views = self.look.view(first), self.look.view(second)
-        return aligned_differ_in_detail(views, evidence, lambda place: self.pixels(photos[place], None))
+        return why_only_alike(views, evidence, lambda place: self.pixels(photos[place], None))
 
     def _small(self, photo: int) -> Image:
         return self.pixels(photo, SHORT_SIDE)
@@ -235,8 +234,8 @@ class Verifier:
             self._unreadable[photo] = UnreadableFile(path, reason)
 
 
-def _understood(answer: tuple[list[Any], bool]) -> tuple[Evidence, bool]:
+def _understood(answer: tuple[list[Any], str | None]) -> tuple[Evidence, str | None]:
     """Read what was kept of a pair that was seen before."""
-    fields, differs = answer
+    fields, why_not = answer
     evidence = Evidence(*fields)
-    return replace(evidence, alignment=tuple(evidence.alignment)), differs
+    return replace(evidence, alignment=tuple(evidence.alignment)), why_not

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # All photos are brought to one size, so that a copy and its original meet at about the same scale.
 SHORT_SIDE = 288
 _LONGEST = 3 * SHORT_SIDE
+COLOUR_SIDE = 72
 _FEATURES = 640
 # Rows and columns at the edge that vary less than this in grey levels are a plain border.
 _PLAIN = 4.0
@@ -45,9 +46,13 @@ class Features:
 
 @dataclass(frozen=True)
 class View:
-    """One upright photo; features are found when they are first asked for. `grey`: (h, w) uint8."""
+    """One upright photo; features are found when they are first asked for. `grey`: (h, w) uint8.
+
+    `colours`: a small picture of the same frame, (h, w, 3) uint8, Y, Cb and Cr; None where nobody asks.
+    """
 
     grey: Grey
+    colours: Grey | None = None
 
     @classmethod
     def of(cls, image: Image) -> View:
@@ -60,16 +65,17 @@ class View:
         method = (
             Resampling.BICUBIC if factor > 1 else Resampling.BOX if factor < 1 / 3 else Resampling.HAMMING
         )
-        return cls(np.asarray(image.convert("L").resize(size, method)))
+        share = COLOUR_SIDE / SHORT_SIDE
+        few = max(1, round(size[0] * share)), max(1, round(size[1] * share))
+        colours = image.resize(few, Resampling.BOX, reducing_gap=2.0).convert("YCbCr")
+        return cls(np.asarray(image.convert("L").resize(size, method)), np.asarray(colours))
 
     def turned(self, orientation: int) -> View:
         """Put it into one of the eight orientations, in the order of `hashes.ORIENTATIONS`."""
-        grey = self.grey.T if orientation & 4 else self.grey
-        if orientation & 2:
-            grey = grey[::-1]
-        if orientation & 1:
-            grey = grey[:, ::-1]
-        return View(np.ascontiguousarray(grey))
+        return View(
+            _turned(self.grey, orientation),
+            None if self.colours is None else _turned(self.colours, orientation),
+        )
 
     @cached_property
     def content(self) -> float:
@@ -116,6 +122,16 @@ class View:
             )
         ]
         return _features(*_detector().compute(np.ascontiguousarray(self.grey[:, ::-1]), keypoints))
+
+
+def _turned(plane: Grey, orientation: int) -> Grey:
+    if orientation & 4:
+        plane = plane.swapaxes(0, 1)
+    if orientation & 2:
+        plane = plane[::-1]
+    if orientation & 1:
+        plane = plane[:, ::-1]
+    return np.ascontiguousarray(plane)
 
 
 _NO_FEATURES = Features(

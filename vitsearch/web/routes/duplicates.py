@@ -95,7 +95,7 @@ class BesideAnswer:
 
 @dataclass(frozen=True, slots=True)
 class BesidesAnswer:
-    """What is in no group: files that contain others (collages, panoramas), and pages that differ in a detail."""
+    """What is in no group: files that contain others (collages, panoramas), and what differs in a detail or colour."""
 
     contains: tuple[BesideAnswer, ...]
     alike: tuple[BesideAnswer, ...]
@@ -155,7 +155,7 @@ def beside(server: Served, offset: Offset = 0, limit: Limit = 200) -> Response:
     if found is None:
         return Answer(BesidesAnswer((), ()))
     contains = [(one.path, one.other, one.lost) for one in found.report.contains]
-    alike = [(pair.first, pair.second, "alike, but a detail differs") for pair in found.report.alike]
+    alike = [(pair.first, pair.second, f"alike, but {pair.reason}") for pair in found.report.alike]
     with server.readers.library() as library:
         return Answer(
             BesidesAnswer(

@@ -1,11 +1,11 @@
-// What is in no group and in no plan: pictures that contain others, and pages that differ in a detail.
+// What is in no group and in no plan: pictures that contain others, and pages that differ in a detail or a colour.
 
 import { get, picture } from "./api.js";
 import { fileName, folderOf, h, icon } from "./dom.js";
 
 const KINDS = {
   contains: ["Pictures that contain others", "Collages, panoramas and their parts: each shows something that the other does not. All of them stay."],
-  alike: ["Alike, but not the same", "Pages, charts and screenshots that differ in a detail. All of them stay."],
+  alike: ["Alike, but not the same", "Pages, charts and screenshots that differ in a detail, and one thing in two colours. All of them stay."],
 };
 
 export async function besidePage() {
@@ -15,7 +15,7 @@ export async function besidePage() {
       ...found[kind].map((pair) => h("div", { class: "beside" }, side(pair.first), side(pair.second), h("p", { class: "small" }, h("b", { class: "path" }, fileName(pair.first.path)), `: ${pair.reason}`)))));
   if (!parts.length) {
     return h("div", { class: "empty" }, icon("check"), h("h2", {}, "Nothing of this kind"),
-      h("p", {}, "No picture contains another one, and no two pages differ in a detail only."), h("a", { href: "/duplicates" }, "All groups"));
+      h("p", {}, "No picture contains another one, and no two differ in a detail only."), h("a", { href: "/duplicates" }, "All groups"));
   }
   return h("div", { class: "page" }, ...parts);
 }
