@@ -190,12 +190,14 @@ def test_a_picture_stands_above_each_line(made):
     assert sum("▀" in line or "▄" in line for line in lines) >= 10
 
 
-def test_an_empty_answer_says_that_filters_keep_nothing(search):
+def test_an_empty_answer_says_that_filters_keep_nothing(search, made):
     done = search("--after", "2030")
     assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == "none of the 6 photos in the library is what --after 2030 asks for: leave it out\n"
+    done = search("--camera", "d850", "--rating", "3", "--in", made / "photos")
     assert done.stderr == (
-        "none of the 6 photos in the library is what --in, --after, --before, --camera, --keyword and --rating ask "
-        "for: leave one of them out\n"
+        f"none of the 6 photos in the library is what --in {made / 'photos'} and --camera d850 and --rating 3 ask for "
+        "together: leave one of them out\n"
     )
 
 

@@ -66,6 +66,8 @@ def pictures() -> dict[str, bytes]:
         "deep.pgm": _saved(deep, "PPM"),
         "rle.tga": _saved(image, "TGA", compression="tga_rle"),
         "flat.psd": psd(image),
+        "deep.psd": psd(image, depth=16, packed=True, masks=1),
+        "large.psb": psd(image, depth=32, large=True),
         "profile.jpg": _saved(image, "JPEG", icc_profile=(DATA / "swapped-primaries.icc").read_bytes()),
         "profile.png": _saved(image, "PNG", icc_profile=(DATA / "swapped-primaries.icc").read_bytes()),
         "photo.jxl": (DATA / "photo.jxl").read_bytes(),

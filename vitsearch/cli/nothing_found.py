@@ -26,9 +26,10 @@ def why_nothing(
         return "the library holds no photos: run `vitsearch index FOLDER`"
     kept = library.catalog.select(where)
     if not len(kept):
+        asked = _asked(where)
+        ask = "asks for: leave it out" if len(asked) == 1 else "ask for together: leave one of them out"
         return (
-            f"none of the {plural(state.photos, 'photo')} in the library is what --in, --after, --before, --camera, "
-            "--keyword and --rating ask for: leave one of them out"
+            f"none of the {plural(state.photos, 'photo')} in the library is what {' and '.join(asked)} {ask}"
         )
     if not any(photo.paths for photo in library.catalog.photos(kept.tolist()).values()):
         if offline:
@@ -44,3 +45,13 @@ def why_nothing(
     if not include_self:
         return "the only photos to search are the query itself: add --include-self to see them"
     return "no photo matches"
+
+
+def _asked(where: Filter) -> list[str]:
+    """The options that narrow a search down, as they were given."""
+    asked = [f"--in {shown(str(folder))}" for folder in where.folders]
+    for name in ("after", "before", "camera", "keyword", "rating", "place", "favourite"):
+        value = getattr(where, name)
+        if value is not None:
+            asked.append(f"--{name}" if value is True else f"--{name} {shown(str(value))}")
+    return asked
