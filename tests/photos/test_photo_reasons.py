@@ -10,6 +10,7 @@ from PIL import Image
 from written_files import dng, psd
 
 from vitsearch.errors import UnreadablePhoto
+from vitsearch.photos.formats import format_of
 from vitsearch.photos.photo import parse_photo
 
 WORDS = re.compile(
@@ -51,3 +52,13 @@ def test_damage_is_told_in_words(kind, data):
             reasons.append(error.reason)
     assert reasons
     assert [reason for reason in reasons if not WORDS.fullmatch(reason)] == []
+
+
+@pytest.mark.parametrize("brand", [b"jpeg", b"avci", b"miaf", b"unif"])
+def test_other_brands_of_heif_are_images(brand):
+    head = b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0mif1" + brand
+    known = format_of(head, "a.heif")
+    assert known is not None
+    assert known.name == "HEIF"
+    with pytest.raises(UnreadablePhoto, match="it is truncated"):
+        parse_photo(head, name="a.heif")

@@ -167,7 +167,9 @@ _STARTS: tuple[tuple[bytes, str], ...] = (
     (b"BM", "BMP"),
     *((b"P%c" % kind, "PPM") for kind in b"123456f"),
 )
-_HEIF_BRANDS = frozenset(b"heic heix heim heis hevc hevx hevm hevs mif1 mif2 msf1 mif3".split())
+_HEIF_BRANDS = frozenset(
+    b"heic heix heim heis hevc hevx hevm hevs mif1 mif2 mif3 msf1 miaf unif jpeg avci avcs".split()
+)
 _AVIF_BRANDS = frozenset((b"avif", b"avis"))
 
 

@@ -48,6 +48,7 @@ _NOT_SUPPORTED = (
     "unsupported", "not supported", "unknown", "not implemented", "not been built in", "primary item", "security limit",
     "cannot handle",
 )  # fmt: skip
+_NOT_THIS_KIND = "it is of a kind that is not supported"
 _NO_IMAGE = "it is not an image in a format that is read here"
 
 
@@ -143,7 +144,10 @@ def parse_photo(data: bytes, *, name: str, sidecars: Sequence[bytes] = ()) -> Ph
     try:
         picture = open_picture(data, format_)
     except Exception as error:
-        raise UnreadablePhoto(name, _reason(error, part="header")) from error
+        reason = _reason(error, part="header")
+        if reason == _NO_IMAGE and format_.container is Container.ITEMS:
+            reason = _NOT_THIS_KIND  # its boxes are an image's: no decoder of pi-heif's takes what is in them
+        raise UnreadablePhoto(name, reason) from error
     width, height = picture.size
     if width * height > MAX_PIXELS:
         raise UnreadablePhoto(
@@ -224,13 +228,13 @@ def _reason(error: Exception, *, part: str = "image data") -> str:
     if isinstance(error, MemoryError):
         return "it needs more memory than there is"
     text = str(error).lower()
-    if "not identified" in text or "cannot identify" in text:
+    if "not identified" in text:
         return _NO_IMAGE
     if any(word in text for word in _TRUNCATED):
         return "it is truncated (its image data ends early)"
     if any(word in text for word in _NOT_SUPPORTED):
         detail = " (its compression is none that is known here)" if "compression" in text else ""
-        return f"it is of a kind that is not supported{detail}"
+        return f"{_NOT_THIS_KIND}{detail}"
     return f"its {part} is damaged"
 
 
