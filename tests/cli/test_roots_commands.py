@@ -8,7 +8,7 @@ import sys
 import pytest
 from conftest import MeanColour
 
-from vitsearch.cli.index import _print_report
+from vitsearch.cli.index import print_report
 from vitsearch.library import Library
 
 
@@ -84,7 +84,7 @@ def test_a_folder_that_was_renamed_is_told_how_to_be_found_again(indexed, capsys
     with Library.open(indexed / "library", backbone=MeanColour()) as library:
         report = library.index()
     assert report.offline_roots == (indexed / "two",)
-    _print_report(report)
+    print_report(report)
     told = capsys.readouterr().err
     assert f"offline, left as it is: {indexed / 'two'}\n" in told
     assert "`vitsearch roots relocate OLD NEW`" in told
