@@ -9,6 +9,7 @@ def as_format_1(path):
     connection.executescript("""
         ALTER TABLE spaces DROP COLUMN revision;
         ALTER TABLE files DROP COLUMN file_system;
+        ALTER TABLE files DROP COLUMN sidecars;
         DROP TABLE file_systems;
         DROP TABLE kept_not_duplicates;
         DROP TABLE kept_head_examples;
