@@ -113,7 +113,11 @@ def test_a_sidecar_goes_before_the_photo_and_leaves_alone_what_it_does_not_say(t
 )
 def test_a_damaged_sidecar_costs_nothing_but_itself(library, photo, content):
     photo.with_name("IMG_1.xmp").write_bytes(content)
-    assert figures(library.index([photo.parent])) == {"photos": 1, "files": 1, "embedded": 1}
+    report = library.index([photo.parent])
+    assert figures(report) == {"photos": 1, "files": 1, "embedded": 1}
+    assert [remark.reason for remark in report.remarks] == [
+        "the XMP beside it is damaged, and what stands behind the damage was left out"
+    ]
 
 
 def test_a_sidecar_that_is_too_large_or_no_file_is_left_out_with_a_word(tmp_path, photo):

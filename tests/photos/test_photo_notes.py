@@ -74,6 +74,17 @@ RATED = (
 )
 
 
+def test_xmp_that_says_nothing_of_interest_is_not_called_damaged_and_half_of_one_is():
+    other = RATED.replace(b"xmp:Rating", b"xmp:Nickname") + b" " * 2000
+    for packet, remarks in ((other, ()), (other + b"<junk/>", ()), (RATED[:-20], ("damaged",))):
+        photo = parse_photo(
+            with_chunk(encoded("PNG"), b"iTXt", XMP_KEYWORD + b"\0\0\0\0" + packet), name="it"
+        )
+        assert len(photo.remarks) == len(remarks)
+        assert all(word in remark for word, remark in zip(remarks, photo.remarks, strict=True))
+    assert photo.facts.rating == 4
+
+
 def profile(name, block, behind=b""):
     return b"\n%s\n%8d\n%s\n%s" % (name, len(block), block.hex().encode(), behind)
 

@@ -76,8 +76,8 @@ def read_notes(notes: Notes) -> Told:
         except ValueError:
             remarks.append("its EXIF block is damaged and was left out")
     xmp = read_xmp(notes.xmp) if notes.xmp else XmpValues({})
-    if notes.xmp and not xmp.values and b"rdf:" in notes.xmp and len(notes.xmp) > 1000:
-        remarks.append("its XMP says nothing that can be read")
+    if notes.xmp and xmp.is_cut:
+        remarks.append("its XMP is damaged, and what stands behind the damage was left out")
     return Told(exif, xmp, read_iptc(notes.iptc) if notes.iptc else IptcValues(), tuple(remarks))
 
 

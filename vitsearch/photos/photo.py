@@ -162,6 +162,8 @@ def parse_photo(data: bytes, *, name: str, sidecars: Sequence[bytes] = ()) -> Ph
     photo_hash, earlier = hashes_of(data, parts, format_, orientation)
     signalled = signalled_colours(data, format_, picture)
     remarks = told.remarks
+    if told.beside.is_cut:
+        remarks = (*remarks, "the XMP beside it is damaged, and what stands behind the damage was left out")
     if signalled is not None and signalled.hdr:
         remarks = (*remarks, f"high dynamic range ({signalled.hdr}): shown in the range of ordinary photos")
     return PhotoFile(

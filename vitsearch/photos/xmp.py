@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from xml.parsers import expat
@@ -26,6 +25,7 @@ _NAMES = {
     "http://www.digikam.org/ns/1.0/": "digiKam",
     "http://ns.adobe.com/lightroom/1.0/": "lr",
 }
+_BEHIND_IT = expat.errors.codes[expat.errors.XML_ERROR_JUNK_AFTER_DOC_ELEMENT]
 LARGEST_PACKET = 4 << 20
 _MOST_KEYWORDS, _LONGEST_CAPTION = 200, 2000
 _IPTC_KEYWORD, _IPTC_DATE, _IPTC_TIME, _IPTC_CAPTION, _IPTC_TITLE = (
@@ -39,9 +39,10 @@ _IPTC_KEYWORD, _IPTC_DATE, _IPTC_TIME, _IPTC_CAPTION, _IPTC_TITLE = (
 
 @dataclass(frozen=True, slots=True)
 class XmpValues:
-    """Properties by their usual names ("tiff:Make"), each with its values in order."""
+    """Properties by their usual names ("tiff:Make"), each with its values in order; `is_cut`: others may be missing."""
 
     values: dict[str, list[str]]
+    is_cut: bool = False
 
     def first(self, *names: str) -> str | None:
         """Return the first value of the first of these properties that has one."""
@@ -62,17 +63,24 @@ def read_xmp(packet: bytes) -> XmpValues:
     parser.StartElementHandler, parser.EndElementHandler = reader.start, reader.end
     parser.CharacterDataHandler = reader.text
     parser.StartDoctypeDeclHandler = _refuse
-    with suppress(expat.ExpatError, ValueError):
+    try:
         parser.Parse(packet[:LARGEST_PACKET].rstrip(b"\0"), True)  # noqa: FBT003 - expat's own argument
+    except expat.ExpatError as error:
+        # What stands behind the packet is no part of it.
+        return XmpValues(reader.values, error.code != _BEHIND_IT)
+    except ValueError:
+        return XmpValues(reader.values, is_cut=True)
     return XmpValues(reader.values)
 
 
 def joined(packets: Sequence[bytes]) -> XmpValues:
     """Read several packets about one photo as one; of each property what the first packet says that has it."""
     values: dict[str, list[str]] = {}
+    is_cut = False
     for packet in packets:
-        values = {**read_xmp(packet).values, **values}
-    return XmpValues(values)
+        read = read_xmp(packet)
+        values, is_cut = {**read.values, **values}, is_cut or read.is_cut
+    return XmpValues(values, is_cut)
 
 
 def _refuse(*_: object) -> None:
