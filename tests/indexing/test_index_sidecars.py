@@ -173,6 +173,19 @@ def test_a_raw_file_keeps_its_photo_where_the_jpeg_beside_it_cannot_be_read(libr
     assert len(library.catalog.select(Filter())) == 1
 
 
+def test_a_raw_file_stands_for_its_shot_where_the_jpeg_beside_it_is_damaged(library, tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "IMG_1.dng").write_bytes(dng(shot()))
+    (folder / "IMG_1.jpg").write_bytes(b"\xff\xd8\xff broken")
+    assert figures(library.index([folder])) == {"photos": 1, "files": 1, "embedded": 1, "unreadable": 1}
+    assert figures(library.index()) == {"photos": 1, "files": 1, "unreadable": 1}
+    shot().save(folder / "IMG_1.jpg", quality=90)  # somebody has a sound copy
+    assert figures(library.index()) == {"photos": 1, "files": 1, "embedded": 1}
+    (found,) = library.catalog.photos(library.catalog.select(Filter()).tolist()).values()
+    assert found.paths == (folder / "IMG_1.jpg",)
+
+
 def test_a_copy_of_a_raw_file_elsewhere_keeps_its_own_labels(library, tmp_path):
     folder = tmp_path / "photos"
     (folder / "raw").mkdir(parents=True)

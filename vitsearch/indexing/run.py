@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from vitsearch.storage.catalog import Seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     from vitsearch.indexing.engine import FileEmbedder
@@ -53,7 +55,7 @@ class _Walked:
     folders and links `away`. `again` are folders that the walk had entered by another name. `on` says which files,
     known and new, were seen on another file system than is stored. `read_again` are known files to be read again;
     `sidecars` are those of files whose sidecars are others than when they were read; `shots` are known raw files that
-    have photos of the same shot beside them now.
+    have photos of the same shot beside them now, of all the `raws` that have.
     """
 
     scope: _Scope
@@ -69,6 +71,7 @@ class _Walked:
     away: list[Path] = field(default_factory=list)
     sidecars: dict[str, int] = field(default_factory=dict)
     shots: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    raws: list[tuple[str, tuple[str, ...], KnownFile | None]] = field(default_factory=list)
     read_again: list[int] = field(default_factory=list)
     passed: dict[LeftOutKind, list[Path]] = field(default_factory=dict)
     passed_counts: Counter[LeftOutKind] = field(default_factory=Counter)
@@ -109,9 +112,23 @@ class _Walked:
         if len(examples) < _EXAMPLES:
             examples.append(passed.path)
         if passed.beside:
-            same = known.pop(passed.path.relative_to(self.scope.root.path).as_posix(), None)
+            relative = passed.path.relative_to(self.scope.root.path).as_posix()
+            same = known.pop(relative, None)
+            self.raws.append((relative, passed.beside, same))
             if same is not None:
                 self.shots[same[1]] = passed.beside
+
+    def without_photo(self, unreadable: AbstractSet[str]) -> list[FoundFile]:
+        """The raw files whose photos beside them cannot be read: they stand for their shots themselves."""
+        found = []
+        for relative, beside, known in self.raws:
+            if unreadable >= set(beside):
+                with suppress(OSError):
+                    info = (self.scope.root.path / relative).stat()
+                    file = FoundFile(self.scope.root.path, relative, info.st_size, info.st_mtime_ns)
+                    if known is None or known[2:4] != (file.size, file.mtime_ns):
+                        found.append(file)
+        return found
 
 
 def check_folders(roots: Sequence[Root], folders: Sequence[Path]) -> None:
@@ -201,6 +218,7 @@ class IndexRun:
                 walked.append(self._walk(scope, scanned))
                 scanned += len(walked[-1].todo) + walked[-1].unchanged
             self.embedder.run(run, [(walk.scope.root.id, found) for walk in walked for found in walk.todo])
+            self._read_raws_of_unreadable(run, walked)
             for result in walked:
                 # A drive may have gone since the run began.
                 if result.scope.root.is_offline() and self._has_files(result.scope.root):
@@ -289,6 +307,17 @@ class IndexRun:
         result.unseen = [_Unseen(file[1], path, systems.get(file[7])) for path, file in known.items()]
         result.again = tuple(notes.again)
         return result
+
+    def _read_raws_of_unreadable(self, run: int, walked: Sequence[_Walked]) -> None:
+        """Take in raw files that were passed over for photos that turned out to be damaged."""
+        todo: list[tuple[int | None, FoundFile]] = []
+        for result in walked:
+            if result.raws:
+                scope = result.scope
+                lost = {path for path, _ in self.catalog.unreadable(scope.root.id, scope.below)}
+                todo += [(scope.root.id, found) for found in result.without_photo(lost)]
+        if todo:
+            self.embedder.run(run, todo)
 
     def _copies(self, run: int, scopes: Sequence[_Scope], moved: int) -> int:
         """How many files came in this run that hold photos which were known by then."""
