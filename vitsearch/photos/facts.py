@@ -223,7 +223,7 @@ def _named(make: str, model: str) -> str | None:
 
 
 def _quiet(word: str) -> str:
-    return word.capitalize() if word.isupper() and len(word) > 3 else word
+    return word.capitalize() if word.isalpha() and word.isupper() and len(word) > 3 else word
 
 
 def _lens(exif: ExifTags, xmp: XmpValues) -> str | None:
