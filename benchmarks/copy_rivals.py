@@ -2,9 +2,9 @@
 
 Each program runs in an environment of its own, which needs nothing of vitsearch, with the settings that it comes with:
 `imagehash` (phash, up to 8 of 64 bits apart), `difpy` (similar images), `fastdup` (0.9), `findimagedupes` (90 %),
-`dupeguru` (its picture mode, 95). OUT gets the pairs of files as JSON. `--files` takes links to the photos, the
-documents and the twelve edits in one folder, which is made; `--score OUT...` prints what was found, `vitsearch` with a
-library being one of the programs. A pair is right if both files show the same photo.
+`dupeguru` (its picture mode, 95, any size). OUT gets the pairs of files as JSON. `--files` takes links to the
+photos, the documents and the twelve edits in one folder, which is made; `--score OUT...` prints what was found,
+`vitsearch` with a library being one of the programs. A pair is right if both files show the same photo.
 """
 
 from __future__ import annotations
@@ -84,26 +84,35 @@ def findimagedupes_pairs(folder: Path) -> list[tuple[str, str]]:
 
 
 def dupeguru_pairs(folder: Path) -> list[tuple[str, str]]:
-    """Let dupeGuru's own core look in its picture mode, without its windows."""
+    """Let dupeGuru's own core look in its picture mode, without its windows; needs PyQt5, which decodes for it."""
     import sys
+    import tempfile
 
     sys.path.insert(0, "/usr/share/dupeguru")
     from core.app import AppMode, DupeGuru
+    from core.pe import photo
+    from core.pe.scanner import ScannerPE
+    from core.scanner import ScanType
     from hscommon.jobprogress.job import nulljob
+    from qt.pe.photo import File
 
     class View:
         def __getattr__(self, _name: str) -> object:
             return lambda *_arguments, **_options: None
 
+    photo.PLAT_SPECIFIC_PHOTO_CLASS = File
     app = DupeGuru(View())
     app.app_mode = AppMode.PICTURE
     app.directories.add_path(folder)
-    from core.pe.scanner import ScannerPE
-
     scanner = ScannerPE()
+    scanner.scan_type = ScanType.FUZZYBLOCK
     scanner.min_match_percentage = 95
-    scanner.cache_path = ":memory:"
-    groups = scanner.get_dupe_groups(list(app.directories.get_files(fileclasses=app.fileclasses)), j=nulljob)
+    # Without it, only pictures of one size are compared.
+    scanner.match_scaled = True
+    with tempfile.TemporaryDirectory() as work:
+        scanner.cache_path = str(Path(work) / "cache")
+        found = list(app.directories.get_files(fileclasses=app.fileclasses))
+        groups = scanner.get_dupe_groups(found, j=nulljob)
     return [(match.first.name, match.second.name) for group in groups for match in group.matches]
 
 

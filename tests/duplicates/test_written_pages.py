@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 from vitsearch.duplicates.cleanup.plans import make_plan
 from vitsearch.duplicates.find import find_duplicates
+from vitsearch.duplicates.verify import fine_detail
 from vitsearch.duplicates.verify.check import check_files
 from vitsearch.duplicates.verify.views import View
 from vitsearch.duplicates.verify.written import is_page
@@ -125,3 +126,22 @@ def test_pages_are_told_from_photos():
                 pages.append(path.name)
     # A twig before a plain sky may pass for writing, and its copies still agree in it.
     assert len(pages) <= 0.05 * len(photos), pages
+
+
+def test_large_pages_are_aligned_on_small_ones_to_less_than_a_pixel():
+    """On twenty megapixels the last step took minutes and gigabytes."""
+    page = receipt(12).convert("L").resize((1550, 3500), Image.Resampling.BICUBIC)
+    page = page.filter(
+        ImageFilter.GaussianBlur(2.5)
+    )  # without the grain, which no shift by parts of a pixel keeps
+    moved = page.transform(
+        page.size, Image.Transform.AFFINE, (1, 0, 3.4, 0, 1, -2.6), Image.Resampling.BICUBIC
+    )
+    whole = np.zeros((3500, 1550), np.uint8)
+    whole[10:-10, 10:-10] = 1
+    back, seen = fine_detail._nudged(np.asarray(moved), np.asarray(page), whole)
+    inner = np.s_[50:-50, 50:-50]
+    assert seen[inner].all()
+    apart = np.abs(back[inner].astype(int) - np.asarray(page)[inner])
+    unmoved = np.abs(np.asarray(moved)[inner].astype(int) - np.asarray(page)[inner])
+    assert apart.mean() < 0.2 * unmoved.mean()

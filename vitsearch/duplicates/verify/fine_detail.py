@@ -13,7 +13,7 @@ import numpy as np
 
 from vitsearch.duplicates.verify.recoloured import was_recoloured
 from vitsearch.duplicates.verify.views import View
-from vitsearch.duplicates.verify.written import is_page, readable, say_something_else
+from vitsearch.duplicates.verify.written import LONGEST, is_page, say_something_else, shrunk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _FLAT_SHARE, _FLAT_RANGE = 0.35, 3
 # A graphic has nearly all its pixels near a few tones.
 _TONES, _AROUND, _GRAPHIC = 6, 4, 0.92
+# In pixels: of larger pictures; and at which the last step of the alignment is found.
+_LONGEST, _NUDGED_AT = 3000, 1000
 # Beyond this, a digit cannot be told from another in the smaller one.
 _MOST_SCALE = 2.2
 # In grey levels of a picture from black to white; and in pixels, for one spot and for all.
@@ -89,7 +91,8 @@ def aligned_differ_in_detail(
     pages = is_page(one.grey) or is_page(two.grey)
     if not drawings and not pages:
         return False
-    greys = [np.asarray(in_full(place).convert("L")) for place in (0, 1)]
+    # A page that is a hundred megapixels can be read in nine.
+    greys = [shrunk(np.asarray(in_full(place).convert("L")), _LONGEST) for place in (0, 1)]
     alignment = np.array(seen.alignment).reshape(2, 3)
     placed = one.grey, two.turned(seen.orientation).grey
     if drawings and all(map(is_graphic, greys)):
@@ -97,7 +100,7 @@ def aligned_differ_in_detail(
         return differ_in_detail(greys[0], turned.grey, alignment, placed)
     if not pages:
         return False
-    first, second = map(readable, greys)
+    first, second = (shrunk(grey, LONGEST) for grey in greys)
     turned = View(second).turned(seen.orientation)
     return differ_in_detail(first, turned.grey, alignment, placed, differ=say_something_else)
 
@@ -164,12 +167,17 @@ def _nudged(one: Grey, two: Grey, mask: Grey) -> tuple[Grey, Grey]:
     import cv2
 
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, _ECC_STEPS, _ECC_EPSILON)
+    small, other, seen_small = (shrunk(plane, _NUDGED_AT) for plane in (one, two, mask))
     try:
-        _, warp = cv2.findTransformECC(
-            two, one, np.eye(2, 3, dtype=np.float32), cv2.MOTION_AFFINE, criteria, mask, 5
+        _, found = cv2.findTransformECC(
+            other, small, np.eye(2, 3, dtype=np.float32), cv2.MOTION_AFFINE, criteria, seen_small, 5
         )
     except cv2.error:
         return one, mask
+    # Pixels are squares: the middle of the first one lies at half of its size.
+    grown = one.shape[1] / small.shape[1]
+    growing = np.array([[grown, 0, (grown - 1) / 2], [0, grown, (grown - 1) / 2], [0, 0, 1]])
+    warp = (growing @ np.vstack([found, [0, 0, 1]]) @ np.linalg.inv(growing))[:2]
     size, flags = (one.shape[1], one.shape[0]), cv2.WARP_INVERSE_MAP
     moved = cv2.warpAffine(one, warp, size, flags=flags | cv2.INTER_LINEAR)
     seen = cv2.warpAffine(mask, warp, size, flags=flags | cv2.INTER_NEAREST)

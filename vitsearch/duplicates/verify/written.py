@@ -52,11 +52,11 @@ def _is_light_page(view: Grey) -> bool:
     return float((ink <= _EMPTY).mean()) >= _EMPTY_SHARE and float((ink > _INK).mean()) >= _INK_SHARE
 
 
-def readable(grey: Grey) -> Grey:
-    """Shrink a page, (h, w) uint8 in full, to the size at which pages are read."""
+def shrunk(grey: Grey, longest: int) -> Grey:
+    """Shrink a picture, (h, w) uint8, to so many pixels on its longer side, where it has more."""
     import cv2
 
-    factor = LONGEST / max(grey.shape)
+    factor = longest / max(grey.shape)
     if factor >= 1:
         return grey
     size = (max(1, round(grey.shape[1] * factor)), max(1, round(grey.shape[0] * factor)))
