@@ -187,6 +187,13 @@ def test_a_crop_that_was_enlarged_does_not_replace_its_original():
     assert (found[0].keep, found[0].reason) == (original.path, "shows the whole frame")
 
 
+@pytest.mark.parametrize("crop", ["a.jpg", "long/name/of/a/crop.jpg"])
+def test_a_crop_with_detail_of_its_own_and_the_whole_are_both_kept_whatever_their_names(crop):
+    whole, part = file("whole.jpg", 1, width=600, height=800), file(crop, 2, width=680, height=780)
+    links = [near(1, 2, of_first=0.24, of_second=1.0, content_first=1.0, beyond_first=0.7)]
+    assert group([whole, part], links) == []
+
+
 def test_time_between_two_shots():
     assert moments_apart("2024-05-01T10:00:00", "2024-05-01T10:00:07") == 7
     assert moments_apart(None, "2024-05-01T10:00:07") is None

@@ -28,12 +28,12 @@ from vitsearch.library import Library
 from vitsearch.storage.layout import Layout
 
 # By SOURCES.md: a copy belongs to its original, and some originals are crops of another one. dandelion-2.jpg
-# is a part of dandelion-1.jpg in more than twice its resolution: neither may go for the other.
+# is a part of dandelion-1.jpg in more than twice its resolution, and dog-3.jpg of dog-2.jpg: neither may go for the
+# other.
 GROUPS = {
     frozenset({"bird-1.jpg", "bird-1-bordered.jpg"}): "near",
     frozenset({"cat-1.jpg", "cat-1-mirrored.jpg"}): "near",
     frozenset({"dog-1.jpg", "dog-1-orientation-6.jpg"}): "near",
-    frozenset({"dog-2.jpg", "dog-3.jpg"}): "near",
     frozenset({"bridge-1.heic", "bridge-1.jpg", "bridge-2.jpg"}): "near",
     frozenset({"bridge-3.jpg", "bridge-4.jpg"}): "near",
     frozenset({"bee-1.jpg", "bee-1-reencoded.jpg", "bee-2.jpg"}): "near",

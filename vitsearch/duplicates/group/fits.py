@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 _BEYOND, _BEYOND_SEAM = 0.03, 0.12
 # How many times the true pixels of what stays, in the part that both show, are clearly more.
 _CLEARLY_FINER = 6.25
+FINER_CROP = 4.5
+"""A crop with more than so many times the pixels of its part in a whole is no copy of the whole: it has detail of its
+own. A quarter of a photo, enlarged to the size of the whole, has four times."""
+_CROP = 0.8
 
 
 def what_is_lost(keep: Candidate, file: Candidate, seen: Evidence | None) -> str | None:
@@ -31,6 +35,7 @@ def what_is_lost(keep: Candidate, file: Candidate, seen: Evidence | None) -> str
         return None
     if seen.beyond_second > (_BEYOND_SEAM if seen.seam_second else _BEYOND):
         return "it contains the other one" if seen.seam_second else "it shows more of the scene"
-    if file.true_pixels * seen.of_second > _CLEARLY_FINER * keep.true_pixels * seen.of_first:
+    times = FINER_CROP if seen.of_first < _CROP else _CLEARLY_FINER
+    if file.true_pixels * seen.of_second > times * keep.true_pixels * seen.of_first:
         return "it has far more detail"
     return None

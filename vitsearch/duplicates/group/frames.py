@@ -6,6 +6,8 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from vitsearch.duplicates.group.fits import FINER_CROP
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
 # A photo that shows less than this of another one's frame, of which it holds nothing else, is a part of it.
 _WHOLE = 0.97
 _CLEARLY_MORE = 1.1
-_NOT_A_THUMBNAIL = 0.25
 
 
 def with_frames(files: Sequence[Candidate], pairs: Iterable[Seen]) -> list[Candidate]:
@@ -65,4 +66,4 @@ def _is_part(seen: Evidence, part: Candidate, whole: Candidate) -> bool:
     if seen.seam_second:
         return False
     mine, others = part.width * part.height * seen.of_first, whole.width * whole.height * seen.of_second
-    return others >= _NOT_A_THUMBNAIL * mine
+    return others * FINER_CROP >= mine
