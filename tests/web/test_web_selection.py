@@ -114,6 +114,53 @@ def test_a_label_more_takes_none_away_that_a_photo_was_given_as_an_example(clien
     assert learnt[neither] == ()
 
 
+@pytest.mark.trust
+def test_a_label_more_says_nothing_of_the_labels_that_the_head_guesses(client, place):
+    with Library.open(place / "library", backbone=MeanColour()) as library:
+        shelf = HeadShelf(library)
+        learnt = sorted(shelf.tables.examples("kinds"))
+        labels = [("beach", "sunset"), ("beach",), ("sunset",), ()]
+        shelf.train("sights", photos={one: labels[at % 4] for at, one in enumerate(learnt)}, multi=True)
+        shelf.tables.replace_examples("sights", {})
+        photo, other = ids(client)["bee-1.jpg"], ids(client)["castle-1.jpg"]
+
+        def guess(*names):
+            likely = Labelling(tuple(LabelProbability(name, 0.9) for name in names), abstained=False)
+            version = shelf.get("sights").version
+            shelf.tables.put_labels("sights", version, [(one, likely) for one in (photo, other)])
+
+        guess("beach", "sunset")
+        for one, label, has in ((photo, "dog", True), (other, "beach", False)):
+            order = {"photos": [one], "head": "sights", "label": label, "has": has}
+            assert post(client, "labels", **order) == {"changed": 1}
+            assert post(client, "labels", **order) == {"changed": 0}
+        assert shelf.tables.whole_words("sights") == {}
+        assert shelf.tables.words_on_labels("sights") == {photo: {"dog": True}, other: {"beach": False}}
+        assert shelf.tables.examples("sights") == {photo: ("beach", "dog", "sunset"), other: ("sunset",)}
+        told = {
+            each["label"]: each["corrected"] for each in client.get(f"/api/photos/{photo}").json()["labels"]
+        }
+        assert {label: told[label] for label in ("beach", "dog", "sunset")} == {
+            "beach": False, "dog": True, "sunset": False,
+        }  # fmt: skip
+        version = shelf.get("sights").version
+        assert shelf.tables.photos_with("sights", version, "dog") == [(photo, 1.0)]
+        assert shelf.tables.photos_with("sights", version, "beach") == [(photo, 0.9)]
+        # The head thinks better of it, and the person's word stays what it was.
+        guess("sunset")
+        assert shelf.tables.examples("sights") == {photo: ("dog", "sunset"), other: ("sunset",)}
+        given = shelf.tables.given("sights", version)
+        assert (given["dog"], sorted(given["sunset"])) == ([photo], sorted([photo, other]))
+        # Examples that are given later are no reason to forget it, and it can be taken back.
+        shelf.tables.replace_examples("sights", {photo: ("beach",), other: ("beach",)})
+        assert shelf.tables.examples("sights") == {photo: ("beach", "dog"), other: ()}
+        shelf.tables.replace_examples("sights", {photo: ("dog",)})
+        assert shelf.tables.examples("sights") == {photo: ("dog",), other: ("sunset",)}
+        assert shelf.tables.take_back("sights", photo)
+        assert shelf.tables.take_back("sights", other)
+        assert shelf.tables.examples("sights") == {photo: ("dog",)}
+
+
 def test_a_guess_that_a_person_confirms_is_a_persons_word(client, place):
     with Library.open(place / "library", backbone=MeanColour()) as library:
         shelf = HeadShelf(library)

@@ -42,6 +42,12 @@ class Said:
 
 _NONE = 2
 
+# A label that a person named counts, and then no guess at other labels, unless the person spoke of that label alone.
+_UNSAID = (
+    "NOT EXISTS (SELECT 1 FROM head_examples e WHERE e.head = l.head AND e.photo = l.photo "
+    "AND (e.corrected IN (1, 2) OR (e.corrected > 2 AND e.label = l.label)))"
+)
+
 
 def _belief(labelling: Labelling) -> int:
     """Return the column `abstained`: 0 where the labels count, 1 where the head is unsure, 2 for none of the labels."""
@@ -52,31 +58,68 @@ class HeadTables:
     """The tables `head_examples` and `photo_labels` of one library.
 
     What a person says of a photo stands beside the examples that were given, so that it can be taken back:
-    `corrected` is 0 for a label of the given examples, 1 for one that a person named, 2 for one that is both.
+    `corrected` is 0 for a label of the given examples, 1 for one that a person named, 2 for one that is both. Then the
+    labels of the photo are those, and no others. It is 3 or 4 where a person said of that label alone that the photo
+    has it or has it not, and 5 or 6 where it is one of the given examples as well.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def examples(self, head: str, *, only_corrected: bool = False) -> dict[int, tuple[str, ...]]:
-        """Return the labels of each photo id that the head learns from; () says that none of its labels fits."""
-        corrected = self._labels_by_photo(head, "corrected > 0")
-        return corrected if only_corrected else {**self.given_examples(head), **corrected}
+        """Return the labels of each photo id that the head learns from; () says that none of its labels fits.
+
+        Where a person spoke of some labels alone, the others are those that were given, or else what the head guesses.
+        """
+        given, whole = self.given_examples(head), self.whole_words(head)
+        alone = {photo: said for photo, said in self.words_on_labels(head).items() if photo not in whole}
+        guessed = self._guessed(head, [photo for photo in alone if photo not in given])
+        partly = {
+            photo: tuple(
+                sorted(
+                    {label for label in given.get(photo, guessed.get(photo, ())) if said.get(label, True)}
+                    | {label for label, has in said.items() if has}
+                )
+            )
+            for photo, said in alone.items()
+        }
+        return {**({} if only_corrected else given), **partly, **whole}
+
+    def whole_words(self, head: str) -> dict[int, tuple[str, ...]]:
+        """Return all labels of each photo id of which a person has said which they are."""
+        return self._labels_by_photo(head, "corrected IN (1, 2)")
+
+    def words_on_labels(self, head: str) -> dict[int, dict[str, bool]]:
+        """Return what a person said of single labels, by photo id: whether it has the label."""
+        said: dict[int, dict[str, bool]] = {}
+        for photo, label, corrected in cast(
+            "list[tuple[int, str, int]]",
+            self._database.rows(
+                "SELECT photo, label, corrected FROM head_examples WHERE head = ? AND corrected > 2 "
+                "ORDER BY photo, label",
+                [head],
+            ),
+        ):
+            said.setdefault(photo, {})[label] = corrected in (3, 5)
+        return said
 
     def given_examples(self, head: str) -> dict[int, tuple[str, ...]]:
         """Return the labels of each photo id as the examples were given, whatever a person has corrected since."""
-        return self._labels_by_photo(head, "corrected <> 1")
+        return self._labels_by_photo(head, "corrected IN (0, 2, 5, 6)")
 
     def replace_examples(self, head: str, labels: Mapping[int, tuple[str, ...]]) -> None:
         """Make these the examples that the head was given; what a person corrected stays as it is."""
         with self._database.write():
             self._database.run("DELETE FROM head_examples WHERE head = ? AND corrected = 0", [head])
             self._database.run(
-                "UPDATE head_examples SET corrected = 1 WHERE head = ? AND corrected = 2", [head]
+                "UPDATE head_examples SET corrected = CASE corrected WHEN 2 THEN 1 ELSE corrected - 2 END "
+                "WHERE head = ? AND corrected IN (2, 5, 6)",
+                [head],
             )
             self._database.run_many(
                 "INSERT INTO head_examples (head, photo, label) VALUES (?, ?, ?) "
-                "ON CONFLICT (head, photo, label) DO UPDATE SET corrected = 2",
+                "ON CONFLICT (head, photo, label) DO UPDATE SET corrected = "
+                "CASE corrected WHEN 1 THEN 2 WHEN 3 THEN 5 WHEN 4 THEN 6 ELSE corrected END",
                 [(head, photo, label) for photo, given in labels.items() for label in given or ("",)],
             )
 
@@ -88,6 +131,20 @@ class HeadTables:
                 "INSERT INTO head_examples (head, photo, label, corrected) VALUES (?, ?, ?, 1) "
                 "ON CONFLICT (head, photo, label) DO UPDATE SET corrected = 2",
                 [(head, photo, label) for label in labels or ("",)],
+            )
+
+    def correct_label(self, head: str, photos: Iterable[int], label: str, *, has: bool) -> None:
+        """Store that photos have a label, or have it not, and nothing of their other labels.
+
+        It is for photos of which a person has not said which labels they have.
+        """
+        alone, given = (3, 5) if has else (4, 6)
+        with self._database.write():
+            self._database.run_many(
+                f"INSERT INTO head_examples (head, photo, label, corrected) VALUES (?, ?, ?, {alone}) "
+                "ON CONFLICT (head, photo, label) DO UPDATE SET corrected = "
+                f"CASE WHEN corrected IN (0, 5, 6) THEN {given} ELSE {alone} END",
+                [(head, photo, label) for photo in photos],
             )
 
     def put_labels(self, head: str, version: int, labelled: Iterable[tuple[int, Labelling]]) -> None:
@@ -128,10 +185,10 @@ class HeadTables:
         A person's word wins over the head's, and counts as certain.
         """
         rows = self._database.rows(
-            "SELECT photo, 1.0 AS sure FROM head_examples WHERE head = ? AND label = ? AND corrected > 0 UNION ALL "
+            "SELECT photo, 1.0 AS sure FROM head_examples WHERE head = ? AND label = ? "
+            "AND corrected IN (1, 2, 3, 5) UNION ALL "
             "SELECT l.photo, l.probability FROM photo_labels l WHERE l.head = ? AND l.version = ? AND l.label = ? "
-            f"AND {_GIVEN} AND NOT EXISTS (SELECT 1 FROM head_examples e WHERE e.head = l.head "
-            "AND e.photo = l.photo AND e.corrected > 0) ORDER BY sure DESC, photo",
+            f"AND {_GIVEN} AND {_UNSAID} ORDER BY sure DESC, photo",
             [head, label, head, version, label],
         )
         return cast("list[tuple[int, float]]", rows)
@@ -139,10 +196,9 @@ class HeadTables:
     def given(self, head: str, version: int) -> dict[str, list[int]]:
         """Return the ids of the photos that have each label, as `photos_with` says; a label that none has is absent."""
         rows = self._database.rows(
-            "SELECT label, photo FROM head_examples WHERE head = ? AND corrected > 0 AND label <> '' UNION ALL "
-            "SELECT l.label, l.photo FROM photo_labels l WHERE l.head = ? AND l.version = ? "
-            f"AND {_GIVEN} AND NOT EXISTS (SELECT 1 FROM head_examples e WHERE e.head = l.head "
-            "AND e.photo = l.photo AND e.corrected > 0)",
+            "SELECT label, photo FROM head_examples WHERE head = ? AND corrected IN (1, 2, 3, 5) AND label <> '' "
+            "UNION ALL SELECT l.label, l.photo FROM photo_labels l WHERE l.head = ? AND l.version = ? "
+            f"AND {_GIVEN} AND {_UNSAID}",
             [head, head, version],
         )
         given: dict[str, list[int]] = {}
@@ -192,22 +248,22 @@ class HeadTables:
         for part in in_parts(photos):
             marks = ",".join("?" * len(part))
             for photo, head, label in self._database.rows(
-                f"SELECT photo, head, label FROM head_examples WHERE corrected > 0 AND photo IN ({marks})",
+                "SELECT photo, head, label FROM head_examples "
+                f"WHERE corrected IN (1, 2, 3, 5) AND photo IN ({marks})",
                 part,
             ):
                 corrected.setdefault((cast("int", photo), str(head)), set()).add(str(label))
             rows = self._database.rows(
-                f"SELECT l.photo, l.head, l.label, l.probability, l.version, {_GIVEN} FROM photo_labels l "
-                f"WHERE l.photo IN ({marks})",
+                f"SELECT l.photo, l.head, l.label, l.probability, l.version, {_GIVEN} AND {_UNSAID} "
+                f"FROM photo_labels l WHERE l.photo IN ({marks})",
                 part,
             )
             for photo, head, label, probability, version, given in cast(
                 "list[tuple[int, str, str, float, int, int]]", rows
             ):
                 if versions.get(head) == version:
-                    believed = bool(given) and (photo, head) not in corrected
                     said.setdefault(photo, []).append(
-                        Said(head, label, probability, believed, by_person=False)
+                        Said(head, label, probability, bool(given), by_person=False)
                     )
         for (photo, head), labels in corrected.items():
             if head in versions:
@@ -235,12 +291,26 @@ class HeadTables:
             labels[photo] = (*labels.get(photo, ()), *([label] if label else []))
         return labels
 
+    def _guessed(self, head: str, photos: list[int]) -> dict[int, list[str]]:
+        """Return the labels that the head gave to each of these photo ids when it was last asked."""
+        labels: dict[int, list[str]] = {}
+        for part in in_parts(photos):
+            marks = ",".join("?" * len(part))
+            rows = self._database.rows(
+                f"SELECT l.photo, l.label FROM photo_labels l WHERE l.head = ? AND l.photo IN ({marks}) AND {_GIVEN}",
+                [head, *part],
+            )
+            for photo, label in cast("list[tuple[int, str]]", rows):
+                labels.setdefault(photo, []).append(label)
+        return labels
+
     def _forget_correction(self, head: str, photo: int) -> bool:
         deleted = self._database.run(
-            "DELETE FROM head_examples WHERE head = ? AND photo = ? AND corrected = 1", [head, photo]
+            "DELETE FROM head_examples WHERE head = ? AND photo = ? AND corrected IN (1, 3, 4)",
+            [head, photo],
         )
         changed = self._database.run(
-            "UPDATE head_examples SET corrected = 0 WHERE head = ? AND photo = ? AND corrected = 2",
+            "UPDATE head_examples SET corrected = 0 WHERE head = ? AND photo = ? AND corrected IN (2, 5, 6)",
             [head, photo],
         )
         return deleted.rowcount + changed.rowcount > 0

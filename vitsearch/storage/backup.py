@@ -267,7 +267,7 @@ def _is_example(row: tuple[object, ...]) -> bool:
         and len(label) <= _LONGEST_NAME
         and (head + label).isprintable()
         and _is_hash(photo_hash)
-        and corrected in (0, 1, 2)
+        and corrected in range(7)
     )
 
 

@@ -382,19 +382,27 @@ def labels_of(library: Library, photo: int) -> tuple[PhotoLabel, ...]:
     shelf = HeadShelf(library)
     versions: dict[str, int] = {}
     labels: list[PhotoLabel] = []
+    spoken_of: set[tuple[str, str]] = set()
     for name in shelf.names():
         try:
             versions[name] = shelf.get(name).version
         except HeadError:
             continue
-        said = shelf.tables.examples(name, only_corrected=True).get(photo)
+        said = shelf.tables.whole_words(name).get(photo)
         if said is not None:
             labels += [PhotoLabel(name, label, 1.0, corrected=True) for label in said]
             del versions[name]
+            continue
+        alone = shelf.tables.words_on_labels(name).get(photo, {})
+        labels += [PhotoLabel(name, label, 1.0, corrected=True) for label, has in alone.items() if has]
+        spoken_of.update((name, label) for label in alone)
     labels += [
         PhotoLabel(head, label, round(probability, 4), corrected=False)
         for head, label, probability, version, abstained in shelf.tables.said_of(photo)
-        if versions.get(head) == version and not abstained and probability >= _WORTH_SAYING
+        if versions.get(head) == version
+        and not abstained
+        and probability >= _WORTH_SAYING
+        and (head, label) not in spoken_of
     ]
     return tuple(labels)
 
@@ -405,14 +413,16 @@ _WORTH_SAYING = 0.2
 def _opinions(library: Library, head: Head, label: str | None) -> list[Opinion]:
     """What is known of each photo, or of those that have a label: (id, labels, probability, corrected)."""
     tables = HeadTables(library.catalog.database)
-    corrected = tables.examples(head.name, only_corrected=True)
+    alone = tables.words_on_labels(head.name)
+    named = {photo: tuple(each for each, has in said.items() if has) for photo, said in alone.items()}
+    corrected = {photo: labels for photo, labels in named.items() if labels} | tables.whole_words(head.name)
     if label is not None:
         return [
             (photo, corrected.get(photo, (label,)), probability, photo in corrected)
             for photo, probability in tables.photos_with(head.name, head.version, label)
         ]
     said: list[Opinion] = [
-        (photo, () if none else (best,), probability, False)
+        (photo, (best,) if not none and alone.get(photo, {}).get(best, True) else (), probability, False)
         for photo, best, probability, none in tables.best(head.name, head.version)
         if photo not in corrected
     ]

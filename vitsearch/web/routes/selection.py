@@ -15,6 +15,7 @@ from starlette.responses import Response, StreamingResponse
 from vitsearch.duplicates.cleanup.plans import plan_to_remove
 from vitsearch.errors import BadQuery, HeadError
 from vitsearch.heads.export_favourites import RatedFiles, export_favourites
+from vitsearch.heads.head import check_labels
 from vitsearch.heads.store import HeadShelf
 from vitsearch.library import Library
 from vitsearch.paths import is_offline
@@ -133,19 +134,9 @@ def label(server: Served, order: Annotated[LabelOrder, Body()]) -> Response:
         raise BadQuery("a label has to be said in words")
     with server.readers.library() as library:
         shelf = HeadShelf(library)
-        exclusive = shelf.get(order.head).kind == "softmax"
         rows = library.catalog.photos(order.photos)
         known = _known_labels(library, order.head, [photo for photo in order.photos if photo in rows])
-        confirmed = shelf.tables.examples(order.head, only_corrected=True)
-        changed = 0
-        for photo, labels in known.items():
-            others = tuple(each for each in labels if each != name)
-            wanted = ((name,) if exclusive else (*others, name)) if order.has else others
-            # What the head guesses becomes a person's word where a person confirms it: of an example too, which the
-            # page may show as a question.
-            if set(wanted) != set(labels) or (order.has and photo not in confirmed):
-                shelf.correct_photo(order.head, photo, wanted)
-                changed += 1
+        changed = _say_of_label(shelf, order.head, known, name, has=order.has)
     return Answer(ChangedPhotos(changed))
 
 
@@ -186,6 +177,35 @@ def plan(server: Served, order: Annotated[RemovalOrder, Body()]) -> Response:
     files = {path: hashes.get(path, b"").hex() for path in _files(server, order.photos, every_place=True)}
     made = plan_to_remove(files, order.action, roots=roots, destination=destination)
     return Answer(server.plans.describe(server.plans.add(made)), status_code=201)
+
+
+def _say_of_label(
+    shelf: HeadShelf, head: str, known: dict[int, tuple[str, ...]], label: str, *, has: bool
+) -> int:
+    """Store a person's word on one label of photos whose labels are known; return how many that has changed."""
+    exclusive = shelf.get(head).kind == "softmax"
+    if has:
+        check_labels([label])
+    confirmed = shelf.tables.whole_words(head)
+    spoken_of = shelf.tables.words_on_labels(head)
+    given = shelf.tables.given_examples(head)
+    alone = []
+    changed = 0
+    for photo, labels in known.items():
+        if not exclusive and photo not in confirmed and photo not in given:
+            # Nobody but the head has said what else it shows: that stays a guess.
+            if spoken_of.get(photo, {}).get(label) is not has and (has or label in labels):
+                alone.append(photo)
+            continue
+        others = tuple(each for each in labels if each != label)
+        wanted = ((label,) if exclusive else (*others, label)) if has else others
+        # What the head guesses becomes a person's word where a person confirms it: of an example too, which the
+        # page may show as a question.
+        if set(wanted) != set(labels) or (has and photo not in confirmed):
+            shelf.correct_photo(head, photo, wanted)
+            changed += 1
+    shelf.tables.correct_label(head, alone, label, has=has)
+    return changed + len(alone)
 
 
 def _heads(library: Library) -> list[str]:
