@@ -10,12 +10,15 @@ from starlette.testclient import TestClient
 
 from vitsearch.web.app import create_app
 from vitsearch.web.settings import LibrarySettings
+from vitsearch.web.store_app import create_store_app
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from vitsearch.backbones.backbone import Backbone
+    from vitsearch.searching.store import SearchStore
     from vitsearch.web.guard import Access
 
 HOST = "127.0.0.1:8642"
@@ -40,3 +43,21 @@ def wait(client: TestClient, address: str, state: str = "running") -> dict:
         assert time.monotonic() < end, answer
         time.sleep(0.1)
     return answer
+
+
+@contextmanager
+def store_client(
+    library: Path,
+    backbone: Backbone,
+    store: AbstractContextManager[SearchStore],
+    *,
+    address: str,
+    **options: object,
+) -> Iterator[TestClient]:
+    """A client of the page over an engine."""
+    settings = LibrarySettings(library, backbone=backbone)
+    app = create_store_app(settings, store, address=address, **options)
+    with TestClient(
+        app, base_url=f"http://{HOST}", headers={"X-Vitsearch": "1"}, raise_server_exceptions=False
+    ) as client:
+        yield client

@@ -35,6 +35,7 @@ from vitsearch.records import (
 )
 from vitsearch.searching.matches import MatchOptions, find_matches, query_direction
 from vitsearch.searching.query_embedder import QueryEmbedder
+from vitsearch.searching.store import check_held
 from vitsearch.searching.terms import Weighted, Words, weighted
 from vitsearch.storage.backup import back_up, back_up_daily
 from vitsearch.storage.catalog import Catalog, Root
@@ -478,11 +479,8 @@ class Library:
             known_row = partial(self._stored_row, space_id, space)
         if k < 1:
             raise BadQuery(f"k is {k}: ask for at least one match")
-        beyond = (where.keyword, where.rating, where.place, where.favourite)
-        if store is not None and any(value not in (None, "") for value in beyond):
-            raise BadQuery(
-                "a store does not hold keywords, ratings, places and favourites: search the library, or leave them away"
-            )
+        if store is not None:
+            check_held(where)
         if not asked:
             raise BadQuery("there is nothing to search for: give an image or --text")
         if crop is not None and sum(not isinstance(each.example, Words) for each in asked) != 1:

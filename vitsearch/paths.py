@@ -46,3 +46,8 @@ def is_offline(folder: Path) -> bool:
 def is_url(text: str) -> bool:
     """Whether a text begins as a URL does, of whatever kind."""
     return _SCHEME.match(text) is not None
+
+
+def is_within(path: Path, folders: Iterable[Path]) -> bool:
+    """Whether a file really lies below one of these folders, links followed."""
+    return any(real_path(path).is_relative_to(real_path(folder)) for folder in folders)

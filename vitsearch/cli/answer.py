@@ -14,7 +14,7 @@ from vitsearch.cli.output import plural, print_json, say, shown
 from vitsearch.cli.preview import check_preview
 from vitsearch.cli.viewer import show_file
 from vitsearch.errors import VitsearchError
-from vitsearch.paths import real_path
+from vitsearch.paths import is_within
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -126,7 +126,7 @@ def reach_of_store(library: Library, where: Filter) -> list[Path]:
 
 def _may_take(path: Path, reach: Sequence[Path] | None) -> bool:
     """Whether a file may be copied or opened: a store, which may be anybody's, can name every file of this machine."""
-    return reach is None or any(real_path(path).is_relative_to(real_path(folder)) for folder in reach)
+    return reach is None or is_within(path, reach)
 
 
 def _collect(result: SearchResult, folder: Path, reach: Sequence[Path] | None, *, link: bool) -> bool:

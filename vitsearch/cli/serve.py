@@ -20,8 +20,10 @@ from vitsearch.errors import VitsearchError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from vitsearch.backbones.devices import Device
+    from vitsearch.searching.store import SearchStore
 
 _NEEDED = ("fastapi", "uvicorn", "jinja2")
 
@@ -46,14 +48,44 @@ _NEEDED = ("fastapi", "uvicorn", "jinja2")
 @click.option(
     "--watch", is_flag=True, help="Look at photos that come, change or go in the known folders at once."
 )
+@click.option(
+    "--store",
+    metavar="ADDRESS",
+    help="Serve a page that searches an engine, as `export --to milvus://…` fills it, in place of the library's.",
+)
+@click.option(
+    "--store-token",
+    envvar="VITSEARCH_STORE_TOKEN",
+    show_envvar=True,
+    help="USER:PASSWORD or key of a Milvus server. Better in the variable than on the command line.",
+)
+@click.option(
+    "--in",
+    "folders",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False),
+    metavar="FOLDER",
+    help="With --store: a folder besides the library's whose photos may be shown.",
+)
 @device_option
 @pass_session
 def serve(
-    session: Session, port: int, host: str, token: bool, open_page: bool, watch: bool, device: Device
+    session: Session,
+    port: int,
+    host: str,
+    token: bool,
+    open_page: bool,
+    watch: bool,
+    store: str | None,
+    store_token: str | None,
+    folders: tuple[str, ...],
+    device: Device,
 ) -> None:
     """Show the library as a web page on this machine: look, search, clean up, label.
 
-    Only this machine can reach the page unless you say otherwise with --host. Stop it with Ctrl-C.
+    Only this machine can reach the page unless you say otherwise with --host. Stop it with Ctrl-C. With --store it is a
+    page that searches an engine; its pictures are the library's thumbnails, and photos in folders of the library or of
+    --in: a store alone gets no file shown.
 
     \b
     Examples:
@@ -61,19 +93,25 @@ def serve(
       vitsearch serve --watch
       vitsearch serve --host 0.0.0.0      for your other devices
       vitsearch serve --no-token          on a machine that nobody else has an account on
+      vitsearch serve --store milvus://cluster:19530/photos --in /mnt/photos
     """
     missing = missing_packages()
     if missing:
         raise VitsearchError(
             f"the web page needs {', '.join(missing)}: install it with `pip install 'vitsearch[web]'`"
         )
-    from vitsearch.web.serving import bind, run_server
+    if folders and store is None:
+        raise click.UsageError("--in goes with --store: the library's page shows all of its folders")
+    if watch and store is not None:
+        raise click.UsageError("--watch indexes, and --store only searches: choose one")
+    from vitsearch.web.serving import bind, run_server, run_store_server
     from vitsearch.web.settings import LibrarySettings
 
     handler = logging.StreamHandler()
     handler.setFormatter(SafeFormatter("%(message)s"))
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
     settings = LibrarySettings(session.library_folder.absolute(), session.cache_folder, device)
+    opened = _opened(store, store_token) if store is not None else None
     bound = bind(host, port, token=token)
     link = bound.link
     say(f"vitsearch is at {link}", err=True)
@@ -87,7 +125,18 @@ def serve(
                 way = stack.enter_context(_way_to(link)).as_uri()
                 Thread(target=_open, args=(way,), name="vitsearch-browser", daemon=True).start()
 
-        run_server(bound, settings, watch=watch, reveal=_reveal, on_start=started)
+        if opened is None:
+            run_server(bound, settings, watch=watch, reveal=_reveal, on_start=started)
+            return
+        assert store is not None
+        places = [Path(folder).absolute() for folder in folders]
+        run_store_server(bound, settings, opened, address=store, folders=places, on_start=started)
+
+
+def _opened(store: str, token: str | None) -> AbstractContextManager[SearchStore]:
+    from vitsearch.engines.finding import engine_for
+
+    return engine_for(store).open(store, token=token)
 
 
 def missing_packages() -> list[str]:

@@ -99,6 +99,16 @@ class Thumbnails(KeptPictures):
         self.keep(photo_hash, height, data)
         return data
 
+    def once(self, height: int, photo: Path) -> bytes:
+        """Return a thumbnail of a file that is no photo of the library, as JPEG bytes. It is not kept.
+
+        Raises:
+            UnreadablePhoto: the file cannot be decoded.
+
+        """
+        with self._decoders.open(photo) as opened:
+            return _encoded(_scaled(opened, height), _QUALITY)
+
     def view(self, photo: Path, *, photo_hash: str | None = None) -> bytes:
         """Return a photo for the whole screen, as JPEG with no side longer than 2048 pixels. It is not kept.
 

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    import numpy as np
+    import numpy.typing as npt
+
     from vitsearch.engines.portable import Selection
     from vitsearch.library import Library
     from vitsearch.records import SearchResult
@@ -60,3 +63,11 @@ class LabelStore(Protocol):
         self, head: str, label: str, *, k: int, criteria: Filter, offline: Collection[Path] = ()
     ) -> SearchResult:
         """Find the photos that have a label, most probable first, as they were labelled when they were exported."""
+
+
+@runtime_checkable
+class ExampleStore(Protocol):
+    """A store that takes a photo of its own as a query, where no file of it is at hand."""
+
+    def example(self, photo: int) -> tuple[bytes, npt.NDArray[np.float32]] | None:
+        """Return the hash of a photo and its unit row (d,), by the id that matches name it by, or None."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from vitsearch.errors import BadQuery
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from pathlib import Path
@@ -14,6 +16,15 @@ if TYPE_CHECKING:
     from vitsearch.records import Match
     from vitsearch.searching.matches import MatchOptions
     from vitsearch.space import Space
+    from vitsearch.storage.filters import Filter
+
+
+def check_held(where: Filter) -> None:
+    """Raise `BadQuery` for a filter on what no store holds: it would be passed over in silence."""
+    if any(value not in (None, "") for value in (where.keyword, where.rating, where.place, where.favourite)):
+        raise BadQuery(
+            "a store does not hold keywords, ratings, places and favourites: search the library, or leave them away"
+        )
 
 
 class SearchStore(Protocol):

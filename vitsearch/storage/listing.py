@@ -11,7 +11,7 @@ import numpy as np
 
 from vitsearch.records import PhotoFacts  # noqa: TC001 - as above
 from vitsearch.storage.catalog import OFFLINE
-from vitsearch.storage.database import value_to_path
+from vitsearch.storage.database import path_to_value, value_to_path
 from vitsearch.storage.facts import FACTS_SQL, facts_from
 from vitsearch.storage.sql import marks
 
@@ -212,6 +212,17 @@ class Listing:
             [photo],
         )
         return cast("bytes", found).hex() if found is not None else None
+
+    def photo_hash_at(self, path: Path) -> str | None:
+        """Return the photo hash, in hex, of what the library saw at a place, whether or not it is there now."""
+        for root in self._catalog.roots():
+            if path.is_relative_to(root.path):
+                found = self._database.scalar(
+                    "SELECT p.photo_hash FROM files f JOIN photos p ON p.id = f.photo WHERE f.root = ? AND f.path = ?",
+                    [root.id, path_to_value(path.relative_to(root.path).as_posix())],
+                )
+                return cast("bytes", found).hex() if found is not None else None
+        return None
 
     def _files(self, photo: int) -> Iterable[PlacedFile]:
         offline = {root.id: (root.path, root.is_offline()) for root in self._catalog.roots()}

@@ -69,7 +69,7 @@ def create_app(
             await asyncio.to_thread(server.close)
 
     # FastAPI's own documentation pages load scripts from elsewhere.
-    app = _Guarded(
+    app = Guarded(
         access,
         title="vitsearch",
         version=VERSION,
@@ -97,12 +97,13 @@ def create_app(
         pages,
     ):
         app.include_router(module.router)
+    app.include_router(pages.static_router)
     app.include_router(photos.captions_router)
     app.include_router(photos.router)
     return app
 
 
-class _Guarded(FastAPI):
+class Guarded(FastAPI):
     """Behind the guard, with all that FastAPI puts around an application, its answer to an error inside included."""
 
     def __init__(self, access: Access, **options: Any) -> None:  # noqa: ANN401 - FastAPI's own

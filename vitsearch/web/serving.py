@@ -17,14 +17,18 @@ from vitsearch.web.connections import Connection
 from vitsearch.web.guard import Access
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
     from types import FrameType
 
+    from fastapi import FastAPI
     from starlette.types import ASGIApp
 
+    from vitsearch.searching.store import SearchStore
     from vitsearch.web.server import Server
     from vitsearch.web.settings import LibrarySettings
+    from vitsearch.web.store_server import StoreServer
 
 # Open pages hold a stream of events, which ends at once; an answer that is being written, or the step that a training
 # is at, gets this long (seconds).
@@ -88,7 +92,9 @@ def bind(host: str, port: int, *, token: bool = True) -> Bound:
 class _Uvicorn(uvicorn.Server):
     """Tells open pages and long work to end before it waits for them."""
 
-    def __init__(self, config: uvicorn.Config, shared: Server, on_start: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, shared: Server | StoreServer, on_start: Callable[[], None]
+    ) -> None:
         super().__init__(config)
         self._shared = shared
         self._on_start = on_start
@@ -126,9 +132,28 @@ def run_server(
     on_start: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve a library until Ctrl-C; with `watch`, index what changes in its folders."""
-    app = create_app(settings, access=bound.access, reveal=reveal, watch=watch)
+    _run(create_app(settings, access=bound.access, reveal=reveal, watch=watch), bound, on_start)
+
+
+def run_store_server(
+    bound: Bound,
+    settings: LibrarySettings,
+    store: AbstractContextManager[SearchStore],
+    *,
+    address: str,
+    folders: Sequence[Path] = (),
+    on_start: Callable[[], None] = lambda: None,
+) -> None:
+    """Serve a store until Ctrl-C, as `create_store_app` describes it."""
+    from vitsearch.web.store_app import create_store_app
+
+    app = create_store_app(settings, store, address=address, folders=folders, access=bound.access)
+    _run(app, bound, on_start)
+
+
+def _run(app: FastAPI, bound: Bound, on_start: Callable[[], None]) -> None:
     config = server_config(app)
-    shared: Server = app.state.server
+    shared: Server | StoreServer = app.state.server
     shared.decoders.start()
     server = _Uvicorn(config, shared, on_start)
     with suppress(KeyboardInterrupt):

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from vitsearch.backbones.backbone import Backbone
     from vitsearch.backbones.devices import Device
+    from vitsearch.decoding.decoders import Decoders
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +25,15 @@ class LibrarySettings:
     device: Device = "auto"
     backbone: Backbone | None = None
 
-    def open(self, notice: Callable[[str], None] = lambda _: None) -> Library:
-        """Open the library, lazily as always."""
+    def open(
+        self, notice: Callable[[str], None] = lambda _: None, *, decoders: Decoders | None = None
+    ) -> Library:
+        """Open the library, lazily as always; with `decoders`, examples are decoded in processes of their own."""
         return Library.open(
-            self.folder, cache=self.cache, device=self.device, backbone=self.backbone, notice=notice
+            self.folder,
+            cache=self.cache,
+            device=self.device,
+            backbone=self.backbone,
+            notice=notice,
+            decoders=decoders,
         )

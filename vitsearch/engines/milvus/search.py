@@ -42,6 +42,13 @@ class MilvusSearch(MilvusCollection):
         rows = self.rows(f"photo == {quoted(photo_hash.hex())}", ["vector"])
         return np.asarray(rows[0]["vector"], np.float32) if rows else None
 
+    def example(self, photo: int) -> tuple[bytes, Vector] | None:
+        """Return the hash of a photo and its unit row (d,), by the id that matches name it by, or None."""
+        rows = self.rows(f"id == {photo}", ["photo", "vector"], limit=1)
+        if not rows:
+            return None
+        return bytes.fromhex(rows[0]["photo"]), np.asarray(rows[0]["vector"], np.float32)
+
     def find(
         self, query: Vector, own: Sequence[bytes], options: MatchOptions, *, offline: Collection[Path] = ()
     ) -> tuple[tuple[Match, ...], float | None]:

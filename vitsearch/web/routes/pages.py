@@ -13,6 +13,7 @@ from vitsearch.version import VERSION
 from vitsearch.web.responses import NotFound, PhotoId
 
 router = APIRouter(include_in_schema=False)
+static_router = APIRouter(include_in_schema=False)
 
 _HERE = Path(__file__).parents[1]
 _TYPES = {
@@ -29,7 +30,7 @@ _TYPES = {
 class Assets:
     """The shell and the static files, which are read once, when the server starts."""
 
-    def __init__(self, folder: Path = _HERE) -> None:
+    def __init__(self, folder: Path = _HERE, *, page: str = "page.html") -> None:
         static = folder / "static"
         self._files = {
             path.relative_to(static).as_posix(): path.read_bytes()
@@ -46,7 +47,7 @@ class Assets:
             loader=FileSystemLoader(folder / "templates"), autoescape=select_autoescape(default=True)
         )
         values = {"static": f"/static/{self.version}/", "version": VERSION}
-        self.shell = templates.get_template("page.html").render(values)
+        self.shell = templates.get_template(page).render(values)
         """The page's HTML."""
 
     def file(self, name: str) -> bytes:
@@ -56,7 +57,7 @@ class Assets:
         return self._files[name]
 
 
-@router.get("/static/{version}/{name:path}")
+@static_router.get("/static/{version}/{name:path}")
 async def static(request: Request, version: str, name: str) -> Response:
     """Return a style sheet, a script or an icon."""
     assets: Assets = request.app.state.assets

@@ -1,0 +1,66 @@
+"""The web application over an engine: a page that searches a store, and its API, behind the guard."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+from vitsearch.version import VERSION
+from vitsearch.web.app import Guarded
+from vitsearch.web.guard import Access
+from vitsearch.web.responses import handle_errors
+from vitsearch.web.routes import pages
+from vitsearch.web.routes import store as routes
+from vitsearch.web.store_server import StoreServer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from fastapi import FastAPI
+
+    from vitsearch.searching.store import SearchStore
+    from vitsearch.web.settings import LibrarySettings
+
+
+def create_store_app(
+    settings: LibrarySettings,
+    store: AbstractContextManager[SearchStore],
+    *,
+    address: str,
+    folders: Sequence[Path] = (),
+    access: Access | None = None,
+) -> FastAPI:
+    """Make the application that serves a store and closes it; the library of `settings` need not exist.
+
+    `address` is shown; `folders` are those besides the library's that pictures may be made from.
+    """
+    access = access or Access()
+    server = StoreServer(settings, store, address=address, folders=folders)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(server.close)
+
+    app = Guarded(
+        access,
+        title="vitsearch over a store",
+        version=VERSION,
+        description="Search a store of photos by what is in them. The JSON is that of the command line.",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    app.state.server = server
+    app.state.assets = pages.Assets(page="store.html")
+    handle_errors(app)
+    app.include_router(routes.router)
+    app.include_router(routes.page_router)
+    app.include_router(pages.static_router)
+    return app
