@@ -1,24 +1,30 @@
 """A library of many photos in Milvus: how long an export takes, what kills do to it, and whether searches agree.
 
-    python benchmarks/milvus.py [--photos 100000] [--base FILE.npy] [--dimension 512] [--kills 6] [--folder DIR]
+    python benchmarks/milvus.py FOLDER [--photos 100000] [--base FILE.npy] [--kills 6] [--step all]
+    python benchmarks/milvus.py FOLDER --server PYTHON [--server-kills 2] [--index HNSW]
 
-FILE.npy holds embeddings of real photos, (m, d); they are widened with noise (`widening.py`). The library is exported
-to a file of Milvus Lite by a process that is killed at random moments, then once more to the end. Every row is then
-read back.
-Searches are compared with the library's own exact search: 1,000 queries that are not among the rows, ten matches each.
-Two lists agree if they name the same photos in the same order; photos whose scores differ by less than a millionth may
-stand in any order, and at the end of the list in each other's place, since both sides round sums differently.
+FOLDER keeps the library and the collections, so that steps can be runs of their own. FILE.npy holds embeddings of real
+photos, (m, d); they are widened with noise (`widening.py`). PYTHON is a Python that has the package `milvus`: a server
+is started with it; without one, the collection is a file of Milvus Lite.
+
+`export`: processes export the library and are killed at random moments, then the server is, while they export; one more
+export ends, the next has nothing to do, and every row is read back and its checksum made anew from what it says.
+`agreement`: searches are compared with the library's own exact search, 1,000 queries that are not among the rows, ten
+matches each. Two lists agree if they name the same photos in the same order; photos whose scores differ by less than a
+millionth may stand in any order, and at the end of the list in each other's place, since both sides round sums
+differently. `index`: the collection's index is made anew as `--index`, and its recall and times are put beside those of
+the library's own. `rate`: an export that nobody disturbs.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
-import signal
 import subprocess
 import sys
-import tempfile
 import time
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -29,11 +35,44 @@ from widening import Widening, read_base
 from vitsearch.engines.milvus.address import Address
 from vitsearch.engines.milvus.collection import MilvusCollection
 from vitsearch.engines.milvus.export import export_milvus
+from vitsearch.engines.milvus.rows import checksum
 from vitsearch.engines.portable import Selection
 from vitsearch.library import Library
 
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.append(str(ROOT / "tests"))
+from milvus_server import Server  # noqa: E402 - what the tests start, kill and start again
+
 QUERIES, K = 1000, 10
 TIE = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the collections are: in a file of Milvus Lite, or on a server."""
+
+    folder: Path
+    server: Server | None
+
+    def text(self, name: str) -> str:
+        """Return the address of a collection, exact search."""
+        if self.server is not None:
+            return self.server.address(name)
+        return f"milvus://{self.folder.as_posix()}/{name}.db"
+
+    def open(self, name: str, *, timeout: float = 60.0) -> MilvusCollection:
+        """Open a collection."""
+        return MilvusCollection(Address.parse(self.text(name)), timeout=timeout)
+
+    def memory(self) -> str:
+        """Say how much memory the server holds, and held at most."""
+        if self.server is None:
+            return ""
+        told = Path(f"/proc/{self.server.pid}/status").read_text(encoding="utf-8").splitlines()
+        kilobytes = {line.split(":")[0]: int(line.split()[1]) for line in told if line.startswith("Vm")}
+        return (
+            f"; the server holds {kilobytes['VmRSS'] / 1e6:.1f} GB, at most {kilobytes['VmHWM'] / 1e6:.1f} GB"
+        )
 
 
 def main() -> None:
@@ -41,78 +80,132 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("folder", type=Path)
     parser.add_argument("--photos", type=int, default=100_000)
     parser.add_argument("--base", type=Path)
     parser.add_argument("--dimension", type=int, default=512)
     parser.add_argument("--kills", type=int, default=6)
-    parser.add_argument("--folder", type=Path, help="where all is kept (default: a temporary folder)")
+    parser.add_argument("--server", metavar="PYTHON")
+    parser.add_argument("--server-kills", type=int, default=2)
+    parser.add_argument("--index", default="HNSW")
+    parser.add_argument(
+        "--step", choices=["all", "make", "export", "agreement", "rate", "index"], default="all"
+    )
     arguments = parser.parse_args()
     print_machine("pymilvus", "milvus-lite", "faiss-cpu", "numpy")
-    with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
-        folder = Path(name)
-        base = read_base(arguments.base, arguments.dimension)
-        widening = Widening(base)
-        make_library(folder / "library", arguments.photos, widening)
-        with Library.open(folder / "library", backbone=Stored(base.shape[1])) as library:
-            address = Address.parse(f"milvus://{folder.as_posix()}/photos.db")
-            print_export(folder, library, address, arguments.kills)
-            print_agreement(library, address, widening)
+    folder = arguments.folder.absolute()
+    widening = Widening(read_base(arguments.base, arguments.dimension))
+    make_library(folder / "library", arguments.photos, widening)
+    if arguments.step == "make":
+        return
+    with ExitStack() as stack:
+        server = None
+        if arguments.server:
+            server = Server(arguments.server, folder / "milvus")
+            server.folder.mkdir(exist_ok=True)
+            started = time.perf_counter()
+            server.start()
+            stack.callback(server.stop)
+            print(f"a server of Milvus was there after {time.perf_counter() - started:.0f} s")
+        place = Place(folder, server)
+        library = stack.enter_context(
+            Library.open(folder / "library", backbone=Stored(widening.base.shape[1]))
+        )
+        if arguments.step in ("all", "export"):
+            print_kills(place, arguments.kills, arguments.server_kills if server else 0)
+            print_export(place, library)
+        if arguments.step in ("all", "agreement"):
+            print_agreement(place, library, widening)
+        if arguments.step in ("all", "rate"):
+            print_rate(place, library)
+        if arguments.step == "index" or (arguments.step == "all" and server):
+            print_index(place, library, widening, arguments.index)
 
 
-def print_export(folder: Path, library: Library, address: Address, kills: int) -> None:
-    """Kill exports at random moments, finish one, and read all back."""
+def print_kills(place: Place, kills: int, server_kills: int) -> None:
+    """Kill exports at random moments, and the server under others."""
     dice = random.Random(5)
     for number in range(kills):
         seconds = dice.uniform(1.5, 30)
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                __file__.replace("milvus.py", "../cli.py"),
-                "--library",
-                str(folder / "library"),
-                "export",
-                "--to",
-                f"milvus://{folder.as_posix()}/photos.db",
-            ],
-            stdout=subprocess.DEVNULL,
-        )
+        process = _export(place)
         try:
             process.wait(seconds)
-            print(f"export {number + 1} had ended before it could be killed")
+            print(f"export {number + 1} had ended before it could be killed, status {process.returncode}")
         except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
+            process.kill()
             process.wait()
-            with MilvusCollection(address) as collection:
-                count = collection.count() if collection.exists() else 0
-            print(f"export {number + 1} was killed after {seconds:.1f} s: {count:,} photos there")
+            print(f"export {number + 1} was killed after {seconds:.1f} s: {_count(place):,} photos there")
+    for number in range(server_kills):
+        assert place.server is not None
+        seconds = dice.uniform(4, 20)
+        process = _export(place)
+        time.sleep(seconds)
+        place.server.kill()
+        started = time.perf_counter()
+        said = process.communicate()[1].decode().strip()
+        print(
+            f"the server was killed after {seconds:.1f} s of an export, which ended with status {process.returncode} "
+            f"{time.perf_counter() - started:.0f} s later and said: {said}"
+        )
+        started = time.perf_counter()
+        place.server.start()
+        there = time.perf_counter() - started
+        print(f"kill {number + 1}: the server was back after {there:.0f} s: {_count(place):,} photos there")
+
+
+def _export(place: Place) -> subprocess.Popen[bytes]:
+    command = [sys.executable, str(ROOT / "cli.py"), "--library", str(place.folder / "library")]
+    return subprocess.Popen(
+        [*command, "export", "--to", place.text("photos")], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+
+
+def _count(place: Place) -> int:
+    with place.open("photos", timeout=120) as collection:
+        return collection.count() if collection.exists() else 0
+
+
+def print_export(place: Place, library: Library) -> None:
+    """Finish an export, do it once more, change something, and read everything back."""
     for name in ("the export that ends", "once more, with nothing to do"):
-        start = time.perf_counter()
-        with MilvusCollection(address) as collection:
-            report = export_milvus(library, Selection.of(library), collection)
+        _bring(place, library, name)
+    with library.catalog.database.write():
+        library.catalog.database.run("UPDATE photos SET camera = 'Leica M11' WHERE id % 10000 = 7")
+    _bring(place, library, "after every ten-thousandth photo changed")
+    with place.open("photos") as collection:
+        rows = list(collection.all_rows("", ["*"]))
+        keys = {row["photo"] for row in rows}
+        right = sum(checksum(row) == row["checksum"] for row in rows)
         print(
-            f"{name}: {time.perf_counter() - start:.1f} s, {report.photos:,} photos, {report.written:,} written, "
-            f"{report.removed:,} removed"
+            f"read back: {len(rows):,} rows, {len(keys):,} different photos, count says {collection.count():,}; "
+            f"{right:,} checksums made anew are those that are stored{place.memory()}"
         )
-    with MilvusCollection(address) as collection:
-        keys = [row["photo"] for row in collection.all_rows("", ["photo"])]
-        print(
-            f"read back: {len(keys):,} rows, {len(set(keys)):,} different photos, count says {collection.count():,}"
-        )
+
+
+def _bring(place: Place, library: Library, name: str, collection_name: str = "photos") -> None:
     start = time.perf_counter()
-    second = Address.parse(f"milvus://{folder.as_posix()}/undisturbed.db")
-    with MilvusCollection(second) as collection:
+    with place.open(collection_name) as collection:
         report = export_milvus(library, Selection.of(library), collection)
     seconds = time.perf_counter() - start
-    print(f"an export that nobody kills: {seconds:.1f} s, {report.written / seconds:,.0f} photos/s")
+    rate = f", {report.written / seconds:,.0f} photos/s" if report.written > report.photos / 2 else ""
+    print(
+        f"{name}: {seconds:.1f} s, {report.photos:,} photos, {report.written:,} written, "
+        f"{report.removed:,} removed{rate}{place.memory()}"
+    )
 
 
-def print_agreement(library: Library, address: Address, widening: Widening) -> None:
+def print_rate(place: Place, library: Library) -> None:
+    """Export into a new collection, undisturbed."""
+    _bring(place, library, "an export that nobody kills", f"undisturbed{int(time.time())}")
+
+
+def print_agreement(place: Place, library: Library, widening: Widening) -> None:
     """Compare top-10 lists."""
     queries = widening.draw(QUERIES, np.random.default_rng(2))
     scores, ids = library.neighbours().search(queries, K + 6, exact=True)
     agree = same = 0
     seconds = []
-    with MilvusCollection(address) as collection:
+    with place.open("photos") as collection:
         for query, own_scores, own in zip(queries, scores, ids, strict=True):
             start = time.perf_counter()
             hits = collection.nearest(query, "", ["id"], limit=K)
@@ -129,7 +222,7 @@ def print_agreement(library: Library, address: Address, widening: Widening) -> N
     print(
         f"same top-10 lists, ties aside: {agree} of {QUERIES} ({100 * agree / QUERIES:.2f} %); to the letter: {same}"
     )
-    print(f"a search for ten in Milvus Lite: {1000 * float(np.median(seconds)):.0f} ms")
+    print(f"an exact search for ten in Milvus: {_times(seconds[1:])}{place.memory()}")
 
 
 def agrees(known: dict[int, float], best: np.ndarray, theirs: list[int], their_scores: np.ndarray) -> bool:
@@ -139,6 +232,65 @@ def agrees(known: dict[int, float], best: np.ndarray, theirs: list[int], their_s
         and bool(np.abs(their_scores - best).max() < TIE)
         and all(abs(known.get(photo, -1.0) - score) < TIE for photo, score in zip(theirs, best, strict=True))
     )
+
+
+def print_index(place: Place, library: Library, widening: Widening, kind: str) -> None:
+    """Put the recall and the times of an index of Milvus beside those of the library's own."""
+    queries = widening.draw(QUERIES, np.random.default_rng(2))
+    neighbours = library.neighbours()
+    start = time.perf_counter()
+    _, right = neighbours.search(queries, K, exact=True)
+    print(f"the exact answers: {time.perf_counter() - start:.0f} s for {QUERIES} queries at once")
+    neighbours.search(queries[:20], K)
+    found, seconds = [], []
+    for query in queries:
+        start = time.perf_counter()
+        _, ids = neighbours.search(query[None], K)
+        seconds.append(time.perf_counter() - start)
+        found.append(ids[0].tolist())
+    print(f"the library's own index: recall@{K} {_recall(right, found):.4f}, {_times(seconds)}")
+    with place.open("photos", timeout=3000) as collection:
+        start = time.perf_counter()
+        _make_index(collection, kind)
+        print(f"{kind} in Milvus was made in {time.perf_counter() - start:.0f} s{place.memory()}")
+        for query in queries[:20]:
+            collection.nearest(query, "", ["id"], limit=K)
+        found, seconds = [], []
+        for query in queries:
+            start = time.perf_counter()
+            hits = collection.nearest(query, "", ["id"], limit=K)
+            seconds.append(time.perf_counter() - start)
+            found.append([row["id"] for row, _ in hits])
+    print(f"{kind} in Milvus: recall@{K} {_recall(right, found):.4f}, {_times(seconds)}{place.memory()}")
+
+
+def _make_index(collection: MilvusCollection, kind: str) -> None:
+    """Put an index in place of the collection's own and wait until all rows are in it."""
+    client, name = collection._client, collection.address.collection  # noqa: SLF001 - no export does this
+    told = client.describe_index(name, "vector")
+    if told["index_type"] != kind:
+        client.release_collection(name)
+        client.drop_index(name, "vector")
+        params = client.prepare_index_params()
+        building = {"HNSW": {"M": 16, "efConstruction": 200}}.get(kind, {"nlist": 1024})
+        params.add_index("vector", index_type=kind, metric_type="IP", params=building)
+        client.create_index(name, params, sync=False)
+    while True:
+        told = client.describe_index(name, "vector")
+        if int(told.get("pending_index_rows", 0)) == 0 and told.get("state") in (None, "Finished", 3):
+            break
+        time.sleep(2)
+    client.load_collection(name)
+
+
+def _recall(right: np.ndarray, found: list[list[int]]) -> float:
+    pairs = zip(right.tolist(), found, strict=True)
+    return sum(len(set(each).intersection(ids)) for each, ids in pairs) / right.size
+
+
+def _times(seconds: list[float]) -> str:
+    p50, p99 = 1000 * np.quantile(seconds, [0.5, 0.99])
+    return f"p50 {p50:.1f} ms, p99 {p99:.1f} ms"
 
 
 if __name__ == "__main__":

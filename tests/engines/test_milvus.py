@@ -252,7 +252,7 @@ class TestAddresses:
         address = Address.parse("milvus+tls://ann:se%40cret@host:443/photos?database=d&index=hnsw&shards=8")
         assert (address.uri, address.token, address.database) == ("https://host:443", "ann:se@cret", "d")
         assert (address.collection, address.index, address.shards) == ("photos", "HNSW", 8)
-        assert address.shown == "photos at host:443"
+        assert address.shown == "photos in the database d at host:443"
 
     def test_nobody_there_is_said_within_seconds(self, indexed):
         with socket.socket() as free:

@@ -1,13 +1,14 @@
 """What holds on Milvus Lite holds on a server too, the oldest that is supported, and when it is killed."""
 
 import os
+import re
 from itertools import count
 
 import numpy as np
 import pytest
 import test_milvus
 from milvus_server import Server
-from test_milvus import did, export, held, many
+from test_milvus import Proxy, did, export, held, many
 
 from vitsearch.engines.milvus.address import Address
 from vitsearch.engines.milvus.collection import MilvusCollection
@@ -80,11 +81,20 @@ class TestExport:
             export(indexed, server.address(name, index="NONSENSE"))
         assert did(export(indexed, server.address(name))) == (10, 10, 0)
 
-    def test_a_wrong_password_is_one_line(self, indexed, run, server, address):
-        done = run("export", "--to", address.replace("root:Milvus", "root:wrong"))
-        assert done.returncode == 1
-        assert done.stderr.count("\n") == 1
-        assert "check user and password" in done.stderr
+    def test_a_connection_that_drops_costs_nothing_that_the_next_run_does_not_mend(
+        self, indexed, photos, server
+    ):
+        many(indexed, photos, 1500)
+        with Proxy(server.port) as proxy:
+            there = server.address(next(_names)).replace(str(server.port), str(proxy.port))
+            proxy.left = 250_000
+            with pytest.raises(StoreError, match="check address and network, then run the command") as caught:
+                export(indexed, there, timeout=5)
+            assert "\n" not in str(caught.value)
+            proxy.left = 10**12
+            assert export(indexed, there, timeout=60).photos == 1510
+            assert did(export(indexed, there)) == (1510, 0, 0)
+            same_rows(indexed, there)
 
     def test_a_server_that_is_killed_during_an_export_has_all_after_the_next(
         self, indexed, photos, run, server, address, monkeypatch
@@ -115,3 +125,57 @@ class TestExport:
         assert did(export(indexed, address)) == (1510, 0, 0)
         same_rows(indexed, address)
         assert len(held(address)) == 1510
+
+
+class TestTerminal:
+    """What the commands say, and that nobody else says anything."""
+
+    def test_an_export_and_a_search_say_what_they_say(self, indexed, photos, run, address):
+        done = run("export", "--to", address)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == "10 photos: 10 written, 0 unchanged, 0 removed\n"
+        assert re.fullmatch(r"\w+ at 127\.0\.0\.1:\d+, mean-colour, [\d.]+ s\n", done.stderr)
+        done = run("search", photos / "cold/red.jpg", "--store", address, "--camera", "canon", "--paths")
+        assert done.returncode == 0
+        assert done.stderr == ""
+        assert len(done.stdout.splitlines()) == 3
+
+    @pytest.mark.parametrize("token", ["root:wrong", "nobody:Milvus"])
+    def test_a_wrong_name_or_password_is_one_line(self, indexed, photos, run, address, token):
+        there = address.replace("root:Milvus", token)
+        self.says_in_one_line(run("export", "--to", there), "check user and password")
+        self.says_in_one_line(run("search", photos / "cold/red.jpg", "--store", there), "check user and")
+
+    def test_a_user_who_may_only_search_searches_and_may_not_export(
+        self, indexed, photos, run, server, address
+    ):
+        export(indexed, address)
+        with MilvusCollection(Address.parse(address)) as collection:
+            client, name = collection._client, f"reader{next(_names)}"
+            client.create_user(name, "secret12")
+            client.create_role(name)
+            for privilege in ("DescribeCollection", "ShowCollections"):
+                client.grant_privilege(name, "Global", privilege, "*")
+            for privilege in ("Search", "Query", "Load", "IndexDetail", "GetLoadState", "GetStatistics"):
+                client.grant_privilege(name, "Collection", privilege, "*")
+            client.grant_role(name, name)
+        theirs = address.replace("root:Milvus", f"{name}:secret12")
+        done = run("search", photos / "cold/red.jpg", "--store", theirs, "--paths")
+        assert (done.returncode, len(done.stdout.splitlines())) == (0, 9), done.stderr
+        (photos / "cold/red.jpg").unlink()
+        indexed.index([photos])
+        self.says_in_one_line(run("export", "--to", theirs), "check user and password")
+        assert len(held(address)) == 10
+
+    def test_what_is_not_there_is_one_line(self, indexed, photos, run, server, address):
+        query = photos / "cold/red.jpg"
+        self.says_in_one_line(run("search", query, "--store", address), "there is no collection photos")
+        self.says_in_one_line(run("export", "--to", f"{address}&database=other"), "other")
+        self.says_in_one_line(run("search", query, "--store", f"{address}&database=other"), "other")
+        self.says_in_one_line(run("export", "--to", f"{address}&shards=100000"), "shard")
+
+    @staticmethod
+    def says_in_one_line(done, text):
+        assert done.returncode == 1
+        assert done.stdout == ""
+        assert re.fullmatch(rf"vitsearch: .*{text}.*\n", done.stderr), done.stderr

@@ -69,13 +69,14 @@ class Address:
             )
         password = unquote(f"{parts.username}:{parts.password}") if parts.username else ""
         where = uri if not parts.hostname else f"{parts.hostname}:{port}"
+        database = options.get("database", "")
         default = "AUTOINDEX" if parts.hostname else "FLAT"
         return cls(
             uri=uri,
             collection=collection,
-            database=options.get("database", ""),
+            database=database,
             token=token or password,
             index=options.get("index", default).upper(),
             shards=int(shards),
-            shown=f"{collection} at {where}",
+            shown=f"{collection}{f' in the database {database}' if database else ''} at {where}",
         )
