@@ -182,6 +182,15 @@ class TestMergingLibraries:
         assert places(other, photos / "red.png") == places(indexed, photos / "red.png")
         assert figures(other.index()) == {"photos": 6, "files": 6, "unchanged": 6}
 
+    def test_vectors_come_back_to_the_last_bit(self, library, other, photos, picture, tmp_path):
+        for number in range(100):
+            picture(photos / f"{number}.png", (number * 2, 255 - number * 2, number), size=(8, 8))
+        library.index([photos])
+        for precision in ("float16", "float32"):
+            exported(library, tmp_path / f"{precision}.parquet", precision=precision)
+            import_parquet(other, [tmp_path / f"{precision}.parquet"])
+            assert vectors(other) == vectors(library)
+
     def test_an_import_again_changes_nothing(self, indexed, other, tmp_path):
         exported(indexed, tmp_path / "out.parquet")
         import_parquet(other, [tmp_path / "out.parquet"])

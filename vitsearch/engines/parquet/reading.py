@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 # Rows decoded at once.
 _ROWS_AT_ONCE = 2048
-# How far a row that calls itself a unit vector may be from one: float16 rounds to 0.0005.
-_UNIT_TOLERANCE = 0.01
+# How far a row that calls itself a unit vector may be from one, and how far rounding to float16 takes it.
+_UNIT_TOLERANCE, _ROUNDED = 0.01, 0.001
 _LARGEST_SIDE, _LARGEST_NUMBER = 2**31, 2**63
 _NAMES = 200  # characters kept of a format, camera or program
 _MOST_KEYWORDS, _LONGEST_CAPTION, _HIGHEST = 200, 2000, 1e6
@@ -190,7 +190,8 @@ class VectorFile:
             facts=_facts(fields) if own else None,
             perceptual=fields.get("perceptual") if own else None,
             places=tuple(filter(None, map(_place, fields.get("files") or ()))) if own else (),
-            row=row / np.float32(length),
+            # What a library wrote comes back as it was, to the last bit: dividing would round it once more.
+            row=row if abs(length - 1) <= _ROUNDED else row / np.float32(length),
             norm=float(norm) if usable and norm is not None else length,
         )
 
