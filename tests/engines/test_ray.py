@@ -82,7 +82,7 @@ def test_the_library_is_the_one_that_threads_make(library, photos, plain):
     assert report.unreadable[0].path == photos / "bad.jpg"
     assert vectors(library) == plain
     assert list((library.layout.shards).iterdir()) == []
-    assert figures(library.index([photos], engine=SMALL))["unchanged"] == 31
+    assert figures(library.index([photos], engine=SMALL))["unchanged"] == 30
 
 
 def test_a_worker_that_is_killed_loses_nothing(tmp_path, photos, plain):

@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Who embeds: threads of this process, or workers of Ray, here or on a cluster.",
 )
-@click.option("--ray-address", help="The cluster's address, as in ray://head:10001 or auto.")
+@click.option("--ray-address", help="The cluster's address, as in head:6379 or auto.")
 @click.option(
     "--shards",
     type=click.Path(file_okay=False),

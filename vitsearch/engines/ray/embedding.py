@@ -7,7 +7,13 @@ that were written when a run was interrupted are merged by the next.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import queue
+import re
+import socket
+import threading
+import time
+import warnings
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +25,10 @@ from vitsearch.records import Progress
 from vitsearch.storage.layout import PRIVATE_FOLDER, SHARD_FILES, Layout, made_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
     from pathlib import Path
+
+    import ray.data
 
     from vitsearch.indexing.engine import Target
     from vitsearch.records import FoundFile
@@ -29,6 +37,10 @@ if TYPE_CHECKING:
 MOST_FILES_A_BLOCK, LEAST_FILES_A_BLOCK = 512, 64
 # So many blocks a worker: a run has news of itself, and no worker is left alone with a long last block.
 BLOCKS_A_WORKER = 8
+# Seconds: how often the head of the cluster is asked while there is no news, and how long it may be silent.
+_ASK_HEAD, _HEAD_IS_LOST = 2.0, 10.0
+# Seconds that a run which is given up waits for the block that comes next, so that Ray ends in good order.
+_LAST_BLOCK = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +115,7 @@ class RayEmbedder:
             for embedded in _embedded(
                 blocks, workers, (self._target.load, str(self._shards), dict(urls or {}))
             ):
+                self._check(embedded)
                 self._merge(embedded.shard, run=run)
                 self._target.catalog.store(run, self._target.space_id, [], embedded.rejected)
                 self.unread.update(
@@ -110,6 +123,18 @@ class RayEmbedder:
                 )
                 done += files[embedded.name]
                 self._target.on_progress(Progress("embed", done, len(todo)))
+        for name in files:  # of a block that two workers did, because the first one seemed lost
+            (self._shards / f"{name}.parquet").unlink(missing_ok=True)
+
+    def _check(self, embedded: EmbeddedBlock) -> None:
+        """Raise `StoreError` where a machine of the cluster cannot do its part: it would fail at every block."""
+        trouble = embedded.trouble
+        if not trouble and not embedded.shard.exists():
+            trouble = (
+                f"wrote to {self._shards}, which is another folder here: name one that all see, with --shards"
+            )
+        if trouble:
+            raise StoreError(f"the machine {embedded.machine} {trouble}; then run the command again")
 
     def _merge(self, shard: Path, *, run: int) -> None:
         """Bring one shard into the library and remove it."""
@@ -130,6 +155,16 @@ class _Workers:
     count: int
     cores: int
     gpus: int
+    most: int | None
+
+    def pool(self, blocks: int) -> ray.data.ActorPoolStrategy:
+        """Return what Ray is told of them: as many as now, and more where machines join."""
+        import ray.data
+
+        least = max(1, min(self.count, blocks))
+        return ray.data.ActorPoolStrategy(
+            min_size=least, max_size=max(least, self.most or blocks), max_tasks_in_flight_per_actor=2
+        )
 
     @classmethod
     def of_cluster(cls, wanted: int | None) -> _Workers:
@@ -144,9 +179,9 @@ class _Workers:
         gpus = sum(int(machine.get("GPU", 0)) for machine in machines)
         cores = [int(machine["CPU"]) for machine in machines if machine.get("CPU", 0) >= 1]
         if gpus:
-            return cls(wanted or gpus, 0, 1)
+            return cls(wanted or gpus, 0, 1, wanted)
         count = wanted or max(1, len(cores))
-        return cls(count, max(1, min(cores, default=1) * len(cores) // max(count, len(cores), 1)), 0)
+        return cls(count, max(1, min(cores, default=1) * len(cores) // max(count, len(cores), 1)), 0, wanted)
 
 
 def _files_a_block(files: int, workers: int) -> int:
@@ -169,8 +204,11 @@ def _connection(engine: RayEngine) -> Iterator[_Workers]:
         raise StoreError("the engine needs Ray: install it with `pip install 'vitsearch[ray]'`") from error
     started = not ray.is_initialized()
     try:
-        with _plain_errors():
+        with _plain_errors(), warnings.catch_warnings():
+            if not engine.verbose:
+                warnings.simplefilter("ignore")
             if started:
+                _knock(engine.address)
                 ray.init(
                     address=engine.address,
                     include_dashboard=False if engine.address is None else None,
@@ -184,25 +222,100 @@ def _connection(engine: RayEngine) -> Iterator[_Workers]:
             ray.shutdown()
 
 
+def _knock(address: str | None) -> None:
+    """Raise `ConnectionError` if nobody listens at `HOST:PORT`: Ray itself would wait for minutes."""
+    parts = re.fullmatch(r"\[?([^/\]]+)\]?:([0-9]{1,5})", address or "")
+    if parts is None:
+        return
+    try:
+        socket.create_connection((parts[1], int(parts[2])), timeout=_HEAD_IS_LOST).close()
+    except (OSError, OverflowError) as error:
+        raise ConnectionError(f"nobody answers at {address} ({error})") from error
+
+
 def _embedded(
     blocks: Sequence[Block], workers: _Workers, arguments: tuple[Any, ...]
 ) -> Iterator[EmbeddedBlock]:
-    """Hand blocks to workers; yield each as it is finished."""
+    """Hand blocks to workers; yield each as it is finished.
+
+    Ray waits a minute for a head that is lost, and then ends the process without a word. So it is waited for in a
+    thread, and the head is asked from here.
+    """
+    done: queue.SimpleQueue[EmbeddedBlock | BaseException | None] = queue.SimpleQueue()
+    stop = threading.Event()
+
+    def take() -> None:
+        try:
+            with closing(_finished_rows(blocks, workers, arguments)) as rows:
+                for row in rows:
+                    done.put(EmbeddedBlock.unpacked(row))
+                    if stop.is_set():
+                        return
+            done.put(None)
+        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+            done.put(error)
+
+    taking = threading.Thread(target=take, name="vitsearch-ray", daemon=True)
+    taking.start()
+    head = _Head()
+    try:
+        with _plain_errors():
+            while True:
+                try:
+                    embedded = done.get(timeout=_ASK_HEAD)
+                except queue.Empty:
+                    head.check()
+                    continue
+                if embedded is None:
+                    return
+                if isinstance(embedded, BaseException):
+                    raise embedded
+                yield embedded
+    finally:
+        stop.set()
+        if not head.is_lost:  # or no row would ever come
+            taking.join(_LAST_BLOCK)
+
+
+def _finished_rows(
+    blocks: Sequence[Block], workers: _Workers, arguments: tuple[Any, ...]
+) -> Generator[Mapping[str, Any], None, None]:
     import ray.data
 
-    with _plain_errors():
-        ray.data.DataContext.get_current().enable_progress_bars = False
-        rows = ray.data.from_items([block.packed() for block in blocks], override_num_blocks=len(blocks))
-        dataset = rows.map_batches(
-            BlockWorker,
-            fn_constructor_args=arguments,
-            batch_size=1,
-            compute=ray.data.ActorPoolStrategy(size=workers.count, max_tasks_in_flight_per_actor=2),
-            num_cpus=workers.cores or None,
-            num_gpus=workers.gpus or None,
-        )
-        for row in dataset.iter_rows():
-            yield EmbeddedBlock.unpacked(row)
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    rows = ray.data.from_items([block.packed() for block in blocks], override_num_blocks=len(blocks))
+    dataset = rows.map_batches(
+        BlockWorker,
+        fn_constructor_args=arguments,
+        batch_size=1,
+        compute=workers.pool(len(blocks)),
+        num_cpus=workers.cores or None,
+        num_gpus=workers.gpus or None,
+    )
+    yield from dataset.iter_rows()
+
+
+class _Head:
+    """The head of the cluster, which may be lost while its workers are waited for."""
+
+    def __init__(self) -> None:
+        import ray
+
+        # A client of a cluster (ray://…) has no other way to its head than the one that it waits on.
+        self._address = "" if ray.util.client.ray.is_connected() else ray.get_runtime_context().gcs_address
+        self._answered = time.monotonic()
+        self.is_lost = False
+
+    def check(self) -> None:
+        """Raise `ConnectionError` if it has not answered for a while."""
+        if not self._address:
+            return
+        host, _, port = self._address.rpartition(":")
+        with suppress(OSError), socket.create_connection((host.strip("[]"), int(port)), timeout=_ASK_HEAD):
+            self._answered = time.monotonic()
+        self.is_lost = time.monotonic() - self._answered > _HEAD_IS_LOST
+        if self.is_lost:
+            raise ConnectionError(f"the head of its cluster, {self._address}, does not answer any more")
 
 
 @contextmanager

@@ -5,7 +5,9 @@ What becomes of a block is one Parquet file, a shard. This module does not impor
 
 from __future__ import annotations
 
+import os
 import pickle
+import socket
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from vitsearch.engines.parquet.writing import ShardWriter
 from vitsearch.engines.portable import Place, PortablePhoto
-from vitsearch.errors import UnreadablePhoto
+from vitsearch.errors import UnreadablePhoto, VitsearchError
 from vitsearch.indexing.embedding import Embedder
+from vitsearch.paths import is_offline
 from vitsearch.photos.photo import MAX_FILE_BYTES
 from vitsearch.storage.atomic import Draft
 
@@ -42,17 +45,33 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedBlock:
-    """What became of a block: its shard, and the files that could not be read."""
+    """What became of a block: its shard, and the files that could not be read.
+
+    `trouble` says what `machine` lacks, so that no worker there can do this block or any other.
+    """
 
     name: str
     shard: Path
     rejected: Sequence[RejectedFile]
+    machine: str
+    trouble: str
 
     @classmethod
     def unpacked(cls, row: Mapping[str, Any]) -> EmbeddedBlock:
         """Read a row that a worker returned."""
         rejected = pickle.loads(row["rejected"])  # noqa: S301 - from our own worker
-        return cls(str(row["name"]), Path(str(row["shard"])), rejected)
+        machine, trouble = str(row["machine"]), str(row["trouble"])
+        return cls(str(row["name"]), Path(str(row["shard"])), rejected, machine, trouble)
+
+    def packed(self) -> dict[str, Any]:
+        """Return what became of a block as a row for Ray Data."""
+        return {
+            "name": self.name,
+            "shard": str(self.shard),
+            "rejected": pickle.dumps(self.rejected),
+            "machine": self.machine,
+            "trouble": self.trouble,
+        }
 
 
 class BlockWorker:
@@ -68,23 +87,47 @@ class BlockWorker:
 
     def __call__(self, batch: dict[str, npt.NDArray[Any]]) -> dict[str, list[Any]]:
         """Embed the blocks of a batch; return the shard of each and what could not be read."""
-        rows: dict[str, list[Any]] = {"name": [], "shard": [], "rejected": []}
+        made = []
         for name, packed in zip(batch["name"], batch["files"], strict=True):
-            collected = _Collected()
+            files = pickle.loads(packed)  # noqa: S301 - from the process that started us
+            made.append(self._embed(Block(str(name), files)).packed())
+        return {column: [row[column] for row in made] for column in made[0]}
+
+    def _embed(self, block: Block) -> EmbeddedBlock:
+        machine = socket.gethostname()
+        shard = self._shards / f"{block.name}.parquet"
+        collected = _Collected()
+        trouble = self._out_of_sight(block)
+        if not trouble:
             embedder = Embedder(collected, 0, lambda: self._backbone, source=partial(_source, self._urls))
-            embedder.run(0, pickle.loads(packed))  # noqa: S301 - from the process that started us
-            shard = self._shards / f"{name}.parquet"
+            embedder.run(0, block.files)
+            trouble = self._write(shard, collected.photos())
+        return EmbeddedBlock(block.name, shard, collected.rejected, machine, trouble)
+
+    def _out_of_sight(self, block: Block) -> str:
+        """Say so if this machine does not have the folder that the files of a block are in."""
+        here = [found for _, found in block.files if found.root not in self._urls]
+        if not here or any(os.path.lexists(found.path) for found in here):
+            return ""
+        root = here[0].root
+        if not is_offline(root):
+            return ""  # the files have gone since they were listed
+        return f"has no photos in {root}: mount that folder under this name on every machine, or give its URL instead"
+
+    def _write(self, shard: Path, photos: Sequence[PortablePhoto]) -> str:
+        """Write what came of a block; say so if this machine cannot."""
+        try:
             draft = Draft(shard)
             try:
                 with ShardWriter(draft, self._backbone.space) as writer:
-                    writer.write(collected.photos())
+                    writer.write(photos)
                 draft.publish()
             finally:
                 draft.discard()
-            rows["name"].append(name)
-            rows["shard"].append(str(shard))
-            rows["rejected"].append(pickle.dumps(collected.rejected))
-        return rows
+        except (OSError, VitsearchError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            return f"cannot write to {shard.parent} ({reason}): name a folder that all machines share with --shards"
+        return ""
 
 
 @dataclass
