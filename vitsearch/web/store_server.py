@@ -138,8 +138,8 @@ class StoreServer:
         paths = self._paths(photo)
         if height is None:
             return self._thumbnails.view(self._file(paths))
-        for photo_hash in filter(None, map(self._known, paths)):
-            kept = self._thumbnails.cached(photo_hash, height)
+        for shown in filter(None, map(self._known, paths)):
+            kept = self._thumbnails.cached(shown, height)
             if kept is not None:
                 return kept
         path = self._file(paths)
