@@ -208,6 +208,8 @@ def _ray(address: str | None, shards: str | None, *, verbose: bool) -> RayEngine
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray's telemetry
     if not verbose:
         os.environ.setdefault("RAY_DATA_LOG_LEVEL", "ERROR")
+        # What Ray says of nodes that are lost goes to stdout, whatever `log_to_driver` is.
+        os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
     return RayEngine(address, Path(shards).absolute() if shards else None, verbose=verbose)
 
 
