@@ -112,6 +112,16 @@ def test_a_copy_of_a_receipt_is_a_copy(folder, name):
     assert checked.tier == "near", checked.reason
 
 
+@pytest.mark.parametrize("quality", [75, 30, 15])
+def test_a_copy_of_a_clean_page_is_a_copy_at_any_quality(folder, quality):
+    """A page of a few flat tones is a drawing, too; what a codec leaves around its letters is no other letter."""
+    page = receipt(12).point(lambda value: 255 if value > 150 else 0)
+    page.save(folder / "page.png")
+    page.save(folder / "copy.jpg", quality=quality)
+    checked = check_files(folder / "page.png", folder / "copy.jpg")
+    assert checked.tier == "near", checked.reason
+
+
 def test_pages_are_told_from_photos():
     def view(image):
         return View.of(image).grey
