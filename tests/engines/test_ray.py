@@ -124,3 +124,15 @@ def test_the_command_line_says_what_it_says_without_ray_and_nothing_of_rays_own(
         "1 file could not be read:",
         f"  {photos / 'bad.jpg'}: it is not an image in a format that is read here",
     ]
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [("127.0.0.1:1", "nobody answers at 127.0.0.1:1"), ("head", "Invalid address format")],
+)
+def test_a_cluster_that_is_not_there_is_one_line(run, photos, address, reason):
+    done = run(
+        "index", photos, "--engine", "ray", "--model", "clip-vit-base-patch16-int8", "--ray-address", address
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(rf"vitsearch: Ray cannot go on: {reason}.*\n", done.stderr), done.stderr
