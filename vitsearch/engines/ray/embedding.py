@@ -84,6 +84,7 @@ class RayEmbedder:
         for left in made_files(self._shards, SHARD_FILES):
             if left.suffix == ".parquet":
                 self._merge(left, run=0)
+        self.embedded = 0  # the walk that comes finds these photos there already
 
     def run(
         self,
