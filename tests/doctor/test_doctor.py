@@ -404,7 +404,9 @@ def test_a_file_that_was_cut_short_gives_what_is_left(folder, photos):
     for table in ("roots", "photos", "vectors", "head_examples"):
         assert after[table] == before[table]
     # The names of file systems lay behind the cut; the next run notes them again.
-    assert [row[:-1] for row in after["files"]] == [row[:-1] for row in before["files"]]
+    assert [(*row[:10], row[11]) for row in after["files"]] == [
+        (*row[:10], row[11]) for row in before["files"]
+    ]
     with Library.open(folder, backbone=MeanColour()) as library:
         assert figures(library.index()) == {"photos": 40, "files": 40, "unchanged": 40}
 
