@@ -196,3 +196,11 @@ def test_a_copy_of_a_raw_file_elsewhere_keeps_its_own_labels(library, tmp_path):
     shot().save(folder / "IMG_1.jpg")
     assert figures(library.index()) == {"photos": 2, "files": 2, "embedded": 1, "unchanged": 1}
     assert library.catalog.photos([int(raw)])[int(raw)].paths == (folder / "raw" / "IMG_1.dng",)
+
+
+def test_embedding_for_words_too_forgets_nothing_that_sidecars_say(library, photo):
+    photo.with_name("IMG_1.xmp").write_text(packet("lake", xmp_Rating="4"))
+    library.index([photo.parent])
+    ((root, found),) = library.catalog.files_without_vector(12345)
+    assert found.sidecars
+    assert root == library.catalog.roots()[0].id

@@ -40,11 +40,15 @@ class ProtectedBlock:
     each has to be opened alone then.
     """
 
-    def __init__(self, process: DecodingProcess, paths: Sequence[Path]) -> None:
+    def __init__(
+        self, process: DecodingProcess, paths: Sequence[Path], with_sidecars: Sequence[bool] = ()
+    ) -> None:
         self._names = [str(path) for path in paths]
         self._process = process
         more = seconds_to_read_all(paths)
-        fields, _ = process.ask({"open_block": self._names}, most=0, more_seconds=more)
+        noted = list(with_sidecars) or [False] * len(self._names)
+        request = {"open_block": self._names, "with_sidecars": noted}
+        fields, _ = process.ask(request, most=0, more_seconds=more)
         try:
             self.headers: list[Header | UnreadablePhoto | Alone] = [
                 _refusal(name, answer) or understood_header(answer)

@@ -77,10 +77,16 @@ class Decoders:
 
     @contextmanager
     def open(
-        self, source: Path | bytes, *, name: str | None = None, photo_hash: str | None = None
+        self,
+        source: Path | bytes,
+        *,
+        name: str | None = None,
+        photo_hash: str | None = None,
+        with_sidecars: bool = False,
     ) -> Iterator[ProtectedPhoto]:
         """Open a file, or the bytes of one that messages call `name`; a process is taken until the block ends.
 
+        `with_sidecars`: its facts are those that XMP beside it tells, too.
         With `photo_hash`, in hexadecimal digits, only a file that holds this photo is opened.
 
         Raises:
@@ -89,7 +95,7 @@ class Decoders:
         """
         process = self._idle.get()
         try:
-            photo = ProtectedPhoto(process, source, name=name or str(source))
+            photo = ProtectedPhoto(process, source, name=name or str(source), with_sidecars=with_sidecars)
             if photo_hash is not None and bytes.fromhex(photo_hash) not in photo.hashes:
                 raise UnreadablePhoto(
                     photo.name, "it holds another picture than when it was indexed: index its folder again"
@@ -99,8 +105,12 @@ class Decoders:
             self._idle.put(process)
 
     @contextmanager
-    def open_block(self, paths: Sequence[Path]) -> Iterator[ProtectedBlock]:
+    def open_block(
+        self, paths: Sequence[Path], *, with_sidecars: Sequence[bool] = ()
+    ) -> Iterator[ProtectedBlock]:
         """Open several small files together; a process is taken until the block ends.
+
+        `with_sidecars` says for each whether XMP beside it is read.
 
         Raises:
             ProcessDied: one of them killed the process: open each alone.
@@ -108,7 +118,7 @@ class Decoders:
         """
         process = self._idle.get()
         try:
-            yield ProtectedBlock(process, paths)
+            yield ProtectedBlock(process, paths, with_sidecars)
         finally:
             self._idle.put(process)
 
@@ -123,8 +133,11 @@ class Decoders:
 class ProtectedPhoto:
     """A photo that is open in a decoding process: what a `PhotoFile` says of it, and its pixels on demand."""
 
-    def __init__(self, process: DecodingProcess, source: Path | bytes, *, name: str) -> None:
+    def __init__(
+        self, process: DecodingProcess, source: Path | bytes, *, name: str, with_sidecars: bool = False
+    ) -> None:
         self.name = name
+        self._with_sidecars = with_sidecars
         self._process = process
         self._source = source
         self.header = self._twice(self._open)
@@ -276,7 +289,8 @@ class ProtectedPhoto:
         more = 0.0
         with suppress(OSError):  # the process says what is wrong
             more = seconds_to_read(self._source)
-        return self._ask({"open": str(self._source)}, _header, more_seconds=more)
+        request = {"open": str(self._source), "with_sidecars": self._with_sidecars}
+        return self._ask(request, _header, more_seconds=more)
 
     def _ask(
         self,

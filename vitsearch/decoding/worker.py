@@ -42,7 +42,7 @@ class _Worker:
         faulthandler.dump_traceback_later(self._seconds, exit=True)
         try:
             if "open_block" in request:
-                return self._open_block(request["open_block"])
+                return self._open_block(request["open_block"], request["with_sidecars"])
             if "prepare_block" in request:
                 return self._prepare_block(
                     request["prepare_block"], Preprocessing(**request["preprocessing"]), request["boxes"]
@@ -73,19 +73,19 @@ class _Worker:
             path = Path(request["open"])
             with suppress(OSError):
                 faulthandler.dump_traceback_later(self._seconds + seconds_to_read(path), exit=True)
-            self._photo = read_photo(path)
+            self._photo = read_photo(path, with_sidecars=request["with_sidecars"])
         return _header(self._photo)
 
-    def _open_block(self, names: list[str]) -> tuple[dict[str, Any], list[bytes]]:
+    def _open_block(self, names: list[str], with_sidecars: list[bool]) -> tuple[dict[str, Any], list[bytes]]:
         self._photo, self._block = None, []
         paths = [Path(name) for name in names]
         # All of them have the time of one: where they need more, each is opened alone.
         faulthandler.dump_traceback_later(self._seconds + seconds_to_read_all(paths), exit=True)
         answers = []
-        for path in paths:
+        for path, has_sidecars in zip(paths, with_sidecars, strict=True):
             photo = None
             try:
-                photo = read_photo(path)
+                photo = read_photo(path, with_sidecars=has_sidecars)
                 answers.append(_header(photo))
             except Exception as error:  # noqa: BLE001 - as for one
                 answers.append(self._refusal(error))

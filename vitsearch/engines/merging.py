@@ -249,7 +249,7 @@ def _filled(own: PhotoFacts | None, told: PhotoFacts) -> PhotoFacts:
 def _outcome(decoders: Decoders, path: Path) -> tuple[ProtectedPhoto, os.stat_result] | UnreadablePhoto:
     try:
         info = path.stat()
-        with decoders.open(path) as photo:
+        with decoders.open(path, with_sidecars=True) as photo:
             return photo, info
     except UnreadablePhoto as error:
         return error

@@ -204,7 +204,8 @@ class Embedder:
         self, backbone: Backbone, decoders: Decoders, block: Sequence[_File]
     ) -> dict[int, _Read | RejectedFile]:
         """Read a block in one process; what is not returned has to be read on its own."""
-        with decoders.open_block([found.path for _, found in block]) as opened:
+        noted = [bool(found.sidecars) for _, found in block]
+        with decoders.open_block([found.path for _, found in block], with_sidecars=noted) as opened:
             readable = {
                 place: header for place, header in enumerate(opened.headers) if isinstance(header, Header)
             }
@@ -230,7 +231,8 @@ class Embedder:
         space = backbone.space
         try:
             source = self._source(found) if self._source else found.path
-            with decoders.open(source, name=str(found.path)) as photo:
+            noted = bool(found.sidecars)
+            with decoders.open(source, name=str(found.path), with_sidecars=noted) as photo:
                 header, prepared = photo.header, None
                 if self._new(space, {0: header}):
                     prepared = photo.prepared_with_thumbnail(space.preprocessing, self._box(header))

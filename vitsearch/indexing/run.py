@@ -125,7 +125,8 @@ class _Walked:
             if unreadable >= set(beside):
                 with suppress(OSError):
                     info = (self.scope.root.path / relative).stat()
-                    file = FoundFile(self.scope.root.path, relative, info.st_size, info.st_mtime_ns)
+                    # Whether it has sidecars is seen when it is read.
+                    file = FoundFile(self.scope.root.path, relative, info.st_size, info.st_mtime_ns, 1)
                     if known is None or known[2:4] != (file.size, file.mtime_ns):
                         found.append(file)
         return found

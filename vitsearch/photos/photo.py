@@ -120,15 +120,17 @@ class PhotoFile:
             raise UnreadablePhoto(self.name, _reason(error)) from error
 
 
-def read_photo(path: Path) -> PhotoFile:
+def read_photo(path: Path, *, with_sidecars: bool = True) -> PhotoFile:
     """Read a file once: hash it, parse its header and what lies beside it in XMP, and leave its pixels undecoded.
+
+    Looking for sidecars takes a part of a millisecond: leave it out where there are none, or facts do not matter.
 
     Raises:
         UnreadablePhoto: the file cannot be read, is not an image, or is larger than the limits.
 
     """
     data = _read_bytes(path)
-    sidecars, remarks = read_sidecars(path)
+    sidecars, remarks = read_sidecars(path) if with_sidecars else ([], [])
     photo = parse_photo(data, name=str(path), sidecars=sidecars)
     return replace(photo, remarks=(*photo.remarks, *remarks)) if remarks else photo
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from pathlib import Path
 
 from vitsearch.errors import UnreadablePhoto
 from vitsearch.photos.regular_file import open_regular
 from vitsearch.photos.xmp import LARGEST_PACKET
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SIDECAR_ENDINGS = (".xmp", ".XMP")
 
@@ -23,12 +21,14 @@ def sidecar_names(name: str) -> tuple[str, ...]:
 def read_sidecars(path: Path) -> tuple[list[bytes], list[str]]:
     """Read the XMP beside a photo, what is about it alone first, and say what was left out."""
     packets, remarks = [], []
-    for name in sidecar_names(path.name):
-        try:
-            with open_regular(path.with_name(name)) as file:
-                packet = file.read(LARGEST_PACKET + 1)
-        except FileNotFoundError:
+    folder, own = os.path.split(path)
+    for name in sidecar_names(own):
+        beside = os.path.join(folder, name)  # noqa: PTH118 - most photos have none: Path objects would take longer
+        if not os.access(beside, os.F_OK):
             continue
+        try:
+            with open_regular(Path(beside)) as file:
+                packet = file.read(LARGEST_PACKET + 1)
         except (OSError, UnreadablePhoto) as error:
             reason = getattr(error, "strerror", None) or getattr(error, "reason", None) or str(error)
             remarks.append(f"{name} beside it was left out: {reason}")

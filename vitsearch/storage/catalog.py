@@ -296,15 +296,17 @@ class Catalog(WalkTables):
         """Return one file, with the id of its root, of each photo that is here now and not embedded in a space."""
         online = {root.id: root.path for root in self.roots() if not root.is_offline()}
         rows = self.database.rows(
-            "SELECT root, path, size, mtime_ns, min(id) FROM files f WHERE missing = 0 AND photo IS NOT NULL "
+            "SELECT root, path, size, mtime_ns, sidecars, min(id) FROM files f WHERE missing = 0 AND photo IS NOT NULL "
             f"AND root IN ({','.join(map(str, online))}) "
             "AND NOT EXISTS (SELECT 1 FROM vectors v WHERE v.space = ? AND v.photo = f.photo) "
             "GROUP BY photo ORDER BY root, path",
             [space],
         )
         return [
-            (root, FoundFile(online[root], value_to_path(path), size, mtime_ns))
-            for root, path, size, mtime_ns, _ in cast("list[tuple[int, Value, int, int, int]]", rows)
+            (root, FoundFile(online[root], value_to_path(path), size, mtime_ns, sidecars))
+            for root, path, size, mtime_ns, sidecars, _ in cast(
+                "list[tuple[int, Value, int, int, int, int]]", rows
+            )
         ]
 
     def files_at(self, root: int, relative: str) -> list[int]:
