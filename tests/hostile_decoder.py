@@ -48,10 +48,10 @@ def answers():
     return max(int(entry.name) for entry in descriptors if str(entry.readlink()).startswith("pipe:"))
 
 
-def hostile_read(path):
+def hostile_read(path, **how):
     if b"HEADER" in Path(path).read_bytes():
         ctypes.string_at(0)
-    return read(path)
+    return read(path, **how)
 
 
 PhotoFile.pixels = hostile_decode

@@ -8,10 +8,7 @@ from vitsearch.photos.code_points import SignalledColours
 from vitsearch.photos.containers import png_colours
 from vitsearch.photos.formats import Container, Decoder
 from vitsearch.photos.iso_media import code_points, what_is_missing
-from vitsearch.photos.jpeg_xl import JpegXlPicture
 from vitsearch.photos.pictures import NotDecodable, PillowPicture
-from vitsearch.photos.psd import PsdPicture, has_palette
-from vitsearch.photos.raw import RawPicture
 
 if TYPE_CHECKING:
     from vitsearch.photos.formats import Format
@@ -20,22 +17,30 @@ if TYPE_CHECKING:
 
 def open_picture(data: bytes, format_: Format) -> Picture:
     """Read the header of a file. Any exception means that it cannot be understood."""
+    # Imported where they are needed: each decoding process would wait for all of them when it starts.
     if format_.decoder is Decoder.RAW:
+        from vitsearch.photos.raw import RawPicture
+
         return RawPicture(data, format_)
     if format_.decoder is Decoder.JPEG_XL:
+        from vitsearch.photos.jpeg_xl import JpegXlPicture
+
         return JpegXlPicture(data)
     if format_.container is Container.ITEMS and (missing := what_is_missing(data)):
         raise NotDecodable(f"it is truncated ({missing})")
-    if format_.container is Container.PSD and not has_palette(data):
-        return PsdPicture(data)
+    if format_.container is Container.PSD:
+        from vitsearch.photos.psd import PsdPicture, has_palette
+
+        if not has_palette(data):
+            return PsdPicture(data)
     return PillowPicture(data, format_)
 
 
 def signalled_colours(data: bytes, format_: Format, picture: Picture) -> SignalledColours | None:
     """Return the colours that a file names by code points; None where it does not, or where an ICC profile counts."""
     named = None
-    if isinstance(picture, JpegXlPicture):
-        named = picture.code_points
+    if format_.decoder is Decoder.JPEG_XL:
+        named = getattr(picture, "code_points", None)
     elif format_.container is Container.ITEMS:
         named = code_points(data)
     elif format_.container is Container.PNG:

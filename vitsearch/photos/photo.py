@@ -14,11 +14,10 @@ from vitsearch.photos.containers import take_apart
 from vitsearch.photos.details import FileDetails, details_of, has_transparency, on_contrast
 from vitsearch.photos.exif import read_exif
 from vitsearch.photos.facts import facts_of, orientation_of, read_notes
-from vitsearch.photos.formats import Container, format_named, format_of
+from vitsearch.photos.formats import Container, Decoder, format_named, format_of
 from vitsearch.photos.opening import open_picture, signalled_colours
 from vitsearch.photos.photo_hash import hashes_of
 from vitsearch.photos.pictures import NotDecodable
-from vitsearch.photos.raw import RawPicture, raw_tags
 from vitsearch.photos.regular_file import open_regular
 from vitsearch.photos.sidecars import read_sidecars
 from vitsearch.photos.tiff import holds_sensor_data
@@ -196,8 +195,10 @@ def _format(data: bytes, name: str) -> Format:
 
 def _told(data: bytes, parts: Parts, format_: Format, picture: Picture) -> Told:
     told = read_notes(parts.notes)
-    if isinstance(picture, RawPicture):
-        return told._replace(exif=raw_tags(data, picture))
+    if format_.decoder is Decoder.RAW:
+        from vitsearch.photos.raw import raw_tags
+
+        return told._replace(exif=raw_tags(data, getattr(picture, "preview_exif", None)))
     if format_.container is Container.TIFF:
         try:
             return told._replace(exif=read_exif(memoryview(data)))

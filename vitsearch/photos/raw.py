@@ -147,9 +147,9 @@ def _damage(error: Exception) -> str:
     return _NOT_SUPPORTED if "unsupported" in text or "not supported" in text else "its image data is damaged"
 
 
-def raw_tags(data: bytes, picture: RawPicture) -> ExifTags:
-    """Return the tags of a raw file from wherever its maker keeps them."""
-    told = merged(ExifTags(), [*_blocks(data), picture.preview_exif])
+def raw_tags(data: bytes, preview: ExifTags | None) -> ExifTags:
+    """Return the tags of a raw file from wherever its maker keeps them, and at last those of its preview."""
+    told = merged(ExifTags(), [*_blocks(data), preview or ExifTags()])
     if str(told.image.get(_SOFTWARE)).startswith("dcraw"):  # LibRaw's own word, in a preview that has no EXIF
         return replace(told, image={tag: value for tag, value in told.image.items() if tag != _SOFTWARE})
     return told
