@@ -5,6 +5,7 @@
 The data hold `train/` and `validation/`, each with one subfolder a label. The library's photos and the strangers show
 none of the labels and come from different sources. `--kinds` is a folder with many subfolders, of one source: some
 become labels, the others are strangers of the same source. With --vectors, embeddings are computed once and kept.
+With --only and --photos, a part of the tables is made.
 
 Every method earns its cut on held-out photos of the labels, of which 95 % are to stay: cuts never see a stranger.
 """
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 _KEPT = 0.95
 _DRAWS = 4
 _FEW = 10
+_PARTS = ("whole", "far", "near", "source", "hidden", "cost")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,6 +109,10 @@ def main() -> None:
     parser.add_argument("--kinds", type=Path)
     parser.add_argument("--model", default="clip-vit-base-patch16-int8")
     parser.add_argument("--vectors", type=Path)
+    parser.add_argument(
+        "--only", nargs="+", choices=_PARTS, default=list(_PARTS), help="Leave out the others."
+    )
+    parser.add_argument("--photos", nargs="+", type=int, default=[5, 20, 80], help="How many a label.")
     arguments = parser.parse_args()
     print_machine("numpy", "scikit-learn")
     photos = Photos(arguments.model, arguments.vectors)
@@ -118,18 +124,31 @@ def main() -> None:
         f"{space.model}: {len(training.rows)} photos to train, {len(validation.rows)} to validate, "
         f"{len(library)} of the library, {len(strangers)} strangers\n"
     )
-    measure_whole(space, training, validation, library, strangers)
-    measure_methods(
-        "far", space, [(n, far(training, validation, library, strangers, n)) for n in (5, 20, 80)]
-    )
-    measure_methods(
-        "5 of 10", space, [(n, half_known(training, validation, library, n)) for n in (5, 20, 80)]
-    )
-    if arguments.kinds is not None:
-        kinds = photos.labelled(arguments.kinds)
-        measure_methods("same source", space, [(n, same_source(kinds, library, n)) for n in (5, 10)])
-    measure_hidden(space, training, validation, library, strangers)
-    measure_cost(space, training, library)
+    parts = {
+        "whole": lambda: measure_whole(space, training, validation, library, strangers),
+        "far": lambda: measure_methods(
+            "far",
+            space,
+            [(n, far(training, validation, library, strangers, n)) for n in arguments.photos],
+        ),
+        "near": lambda: measure_methods(
+            "5 of 10", space, [(n, half_known(training, validation, library, n)) for n in arguments.photos]
+        ),
+        "source": lambda: measure_source(photos, arguments.kinds, library, arguments.photos),
+        "hidden": lambda: measure_hidden(space, training, validation, library, strangers),
+        "cost": lambda: measure_cost(space, training, library),
+    }
+    for name in arguments.only:
+        parts[name]()
+
+
+def measure_source(photos: Photos, folder: Path | None, library: np.ndarray, numbers: list[int]) -> None:
+    """Print the table of half of the kinds of one source, where there is one."""
+    if folder is not None:
+        kinds = photos.labelled(folder)
+        most = min(kinds.membership(kinds.names()).sum(axis=0)) * 3 // 4
+        cases = [(n, same_source(kinds, library, n)) for n in numbers if n <= most]
+        measure_methods("same source", photos.space, cases)
 
 
 def measure_whole(
@@ -245,11 +264,11 @@ def half_known(
 
 
 def same_source(kinds: LabelledRows, library: np.ndarray, photos: int) -> list[Case]:
-    """Ten kinds known, the others not; the library holds a part of these."""
+    """Half of the kinds known, ten at most, the others not; the library holds a part of these."""
     cases = []
     names = np.array(kinds.names())
     for seed in range(_DRAWS):
-        known = set(np.random.default_rng(seed).permutation(names)[:10].tolist())
+        known = set(np.random.default_rng(seed).permutation(names)[: min(10, len(names) // 2)].tolist())
         is_known = np.array([label in known for (label,) in kinds.labels])
         unknown = np.random.default_rng(seed).permutation(kinds.rows[~is_known])
         half = len(unknown) // 2

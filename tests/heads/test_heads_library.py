@@ -14,6 +14,8 @@ from PIL import Image
 from tests.heads.test_heads_imported import save_classifier
 from vitsearch.errors import HeadError, LibraryMissing, SpaceMismatch, UnreadablePhoto
 from vitsearch.heads.export_labels import write_label_csv, write_sidecars
+from vitsearch.heads.files import save_head
+from vitsearch.heads.head import Head
 from vitsearch.heads.labelling import Labeller
 from vitsearch.heads.store import HeadShelf
 from vitsearch.heads.xmp import read_keywords
@@ -472,6 +474,34 @@ def test_a_head_for_a_model_that_is_not_here_is_refused_by_name(shelf, labelled,
         others.load(tmp_path / "head.safetensors")
         with pytest.raises(SpaceMismatch, match="mean-colour, not other"):
             Labeller(others, "colours").label()
+
+
+def test_a_head_that_brought_its_labels_takes_none_and_loses_no_label_by_training(
+    shelf, library, photos, tmp_path
+):
+    library.index([photos])
+    space = library.ensure_space().space
+    weight = np.eye(3, space.dimension, dtype=np.float32)
+    brought = Head(
+        "things", ("blue", "green", "red"), weight, np.zeros(3, np.float32), space, "softmax", "imported"
+    )
+    save_head(brought, tmp_path / "things.safetensors")
+    shelf.load(tmp_path / "things.safetensors")
+    red = photos / "red" / "100.png"
+    assert shelf.correct("things", red, []) == ()
+    Labeller(shelf, "things").label()
+    for label in brought.labels:
+        found = Labeller(shelf, "things").search(label, k=100).results
+        assert red not in {match.path for match in found}, "a person's word wins"
+    shelf.correct("things", photos / "green" / "100.png", ["green"])
+    shelf.correct("things", photos / "green" / "101.png", ["green"])
+    with pytest.raises(HeadError, match=r"would lose 'blue', 'red': correct photos of all its labels first"):
+        shelf.train("things")
+    assert shelf.get("things").labels == brought.labels
+    for label in ("blue", "red"):
+        for number in (102, 103):
+            shelf.correct("things", photos / label / f"{number}.png", [label])
+    assert shelf.train("things").head.labels == brought.labels
 
 
 def test_an_imported_classifier_labels_a_library_of_another_space_as_transformers_does(tmp_path, photos):

@@ -395,10 +395,13 @@ def correct(
             f"{shown(label)} is a new label: {hint} {rest} once two photos have it".replace("  ", " "),
             err=True,
         )
-    say(
-        f"{plural(corrections, 'correction')}; learn from them with `vitsearch heads train {shown(name)}`",
-        err=True,
+    learns = described.origin not in ("text", "imported")
+    then = (
+        f"learn from them with `vitsearch heads train {shown(name)}`"
+        if learns
+        else "each counts for its photo"
     )
+    say(f"{plural(corrections, 'correction')}; {then}", err=True)
 
 
 def _none_of_these(head: Head) -> str:

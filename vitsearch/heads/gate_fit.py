@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _LOST = 0.02
 # Photos are held out from fits with fewer examples, where more of them fall below: so much more may be lost with one
 # photo a label, and less in proportion with more.
-_LOST_FOR_WANT_OF_ONE = 0.2
+_LOST_FOR_WANT_OF_ONE = 0.1
 _LOST_TO_GUARD = 0.01
 # A guard that stands alone has to do the cut's work too.
 _LOST_TO_LONE_GUARD = 0.025

@@ -308,6 +308,7 @@ class HeadShelf:
             labels: Mapping[int, tuple[str, ...]] = photos
         elif files is None:
             labels = self._stored_examples(name)
+            self._check_keeps_labels(name)
         else:
             embedded = self.library.embed_files([file.path for file in files], on_progress=on_progress)
             unreadable = embedded.unreadable
@@ -366,6 +367,18 @@ class HeadShelf:
                 f"{name!r} has no examples to learn from: give --from FOLDER with a subfolder a label, or --csv FILE"
             )
         return self.tables.given_examples(name)
+
+    def _check_keeps_labels(self, name: str) -> None:
+        """Refuse to train a head that brought its labels along where its corrections know only a part of them."""
+        if name not in self.names() or (head := self.get(name)).origin not in ("text", "imported"):
+            return
+        known = {label for labels in self.tables.examples(name).values() for label in labels}
+        lost = [label for label in head.labels if label not in known]
+        if lost:
+            raise HeadError(
+                f"{name!r} was not learned from photos, and trained on its corrections alone it would lose "
+                f"{listing(lost)}: correct photos of all its labels first, or train another head"
+            )
 
     def _made(self, head: Head, gathered: _Gathered, report: Report | None) -> MadeHead:
         self.tables.replace_examples(head.name, gathered.labels)
