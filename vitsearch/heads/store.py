@@ -28,7 +28,7 @@ from vitsearch.storage.outputs import Output
 from vitsearch.storage.private import make_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -173,6 +173,8 @@ class HeadShelf:
             multi=multi or (gathered.again and self._is_multi(name)),
             may_wait=gathered.corrected,
         )
+        if gathered.again:
+            self._check_keeps_labels(name, training.head.labels)
         made = self._made(training.head, gathered, training.report)
         waiting = tuple(self._waiting(label, gathered) for label in training.waiting)
         return replace(made, photos=training.photos, waiting=waiting)
@@ -308,7 +310,8 @@ class HeadShelf:
             labels: Mapping[int, tuple[str, ...]] = photos
         elif files is None:
             labels = self._stored_examples(name)
-            self._check_keeps_labels(name)
+            known = {label for given in self.tables.examples(name).values() for label in given}
+            self._check_keeps_labels(name, known)
         else:
             embedded = self.library.embed_files([file.path for file in files], on_progress=on_progress)
             unreadable = embedded.unreadable
@@ -368,16 +371,15 @@ class HeadShelf:
             )
         return self.tables.given_examples(name)
 
-    def _check_keeps_labels(self, name: str) -> None:
-        """Refuse to train a head that brought its labels along where its corrections know only a part of them."""
+    def _check_keeps_labels(self, name: str, known: Collection[str]) -> None:
+        """Refuse to train a head that brought its labels along on corrections that know only a part of them."""
         if name not in self.names() or (head := self.get(name)).origin not in ("text", "imported"):
             return
-        known = {label for labels in self.tables.examples(name).values() for label in labels}
         lost = [label for label in head.labels if label not in known]
         if lost:
             raise HeadError(
                 f"{name!r} was not learned from photos, and trained on its corrections alone it would lose "
-                f"{listing(lost)}: correct photos of all its labels first, or train another head"
+                f"{listing(lost)}: correct several photos of each first, or train another head"
             )
 
     def _made(self, head: Head, gathered: _Gathered, report: Report | None) -> MadeHead:
