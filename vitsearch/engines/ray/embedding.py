@@ -211,7 +211,8 @@ def _connection(engine: RayEngine) -> Iterator[_Workers]:
             if started:
                 _knock(engine.address)
                 ray.init(
-                    address=engine.address,
+                    address=engine.address
+                    or "local",  # not another cluster that happens to run on this machine
                     include_dashboard=False if engine.address is None else None,
                     log_to_driver=engine.verbose,
                     logging_level="INFO" if engine.verbose else "ERROR",
