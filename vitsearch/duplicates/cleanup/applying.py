@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path  # noqa: TC003 - the HTTP API describes these records from their annotations
 from typing import TYPE_CHECKING
 
@@ -106,7 +107,7 @@ def _put_back(steps: Sequence[Step], journal: Journal) -> list[Outcome]:
     unsettled = Unsettled()
     was_done = [step for step in steps if step.state == "done" and os.path.lexists(step.target)]
     # Either place is right for a step that is begun, so that a kill leaves nothing that is not so.
-    journal.note_all(was_done, "begun")
+    journal.note_all([replace(step, inode=None) for step in was_done], "begun")
     outcomes: list[Outcome] = []
     back: list[Step] = []
     try:

@@ -30,7 +30,9 @@ _START = b'{"path": "'
 class Step:
     """One file on its way: it moves from `path` to `target`, and a link to `keep`, if one is kept, may take its place.
 
-    `attributes` are those it had before, which a copy on another file system may not all have kept.
+    `attributes` are those it had before, which a copy on another file system may not all have kept. `inode` is the
+    file's number while a run has begun with it: of a run that was killed, it tells whether what is at `target` is this
+    file, or one that somebody else has put there before its turn came. None where it is certain, or nobody can tell.
     """
 
     path: Path
@@ -40,6 +42,7 @@ class Step:
     action: Action
     state: State = "begun"
     attributes: Attributes | None = None
+    inode: int | None = None
 
 
 class Journal:
@@ -150,6 +153,8 @@ def _line(step: Step) -> bytes:
     }
     if step.attributes is not None and step.state == "begun":
         values["attributes"] = attributes_document(step.attributes)
+    if step.inode is not None and step.state == "begun":
+        values["inode"] = step.inode
     return json.dumps(values).encode("ascii") + b"\n"
 
 
@@ -199,11 +204,19 @@ def _parsed(path: Path, lines: Sequence[bytes]) -> dict[Path, Step]:
                 action=one_of(values["action"], Action),
                 state=one_of(values["state"], State),
                 attributes=_attributes(values, steps),
+                inode=_inode(values),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise PlanError(f"{path} is damaged at line {number}: nothing was done") from error
         steps[step.path] = step
     return steps
+
+
+def _inode(values: dict[str, Any]) -> int | None:
+    inode = values.get("inode")
+    if inode is not None and type(inode) is not int:
+        raise ValueError("an inode is no number")
+    return inode
 
 
 def _attributes(values: dict[str, Any], steps: dict[Path, Step]) -> Attributes | None:

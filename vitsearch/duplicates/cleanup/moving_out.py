@@ -11,7 +11,7 @@ from vitsearch.duplicates.cleanup.attributes import attributes_of, may_give_back
 from vitsearch.duplicates.cleanup.batches import Unsettled, device_of
 from vitsearch.duplicates.cleanup.journal import Step, check_target
 from vitsearch.duplicates.cleanup.plans import content_hash, real_place
-from vitsearch.duplicates.cleanup.putting_back import Outcome, forget, is_our_link, put_back
+from vitsearch.duplicates.cleanup.putting_back import Outcome, forget, is_at_target, is_our_link, put_back
 from vitsearch.duplicates.cleanup.renaming import discard
 from vitsearch.duplicates.cleanup.safe_move import finish, held, move
 from vitsearch.duplicates.cleanup.trash import free_target, note_in_trash, trash_folder, trash_target
@@ -32,12 +32,16 @@ _TRIES = 3
 
 @dataclass(slots=True, eq=False)
 class Turn:
-    """A file whose turn it is: the `step` that is begun with it, or was before, and what became of it."""
+    """A file whose turn it is: the `step` that is begun with it, and what became of it.
+
+    `has_left`: its file may have left its place in this run.
+    """
 
     group: PlannedGroup
     file: PlannedFile
     step: Step | None = None
     outcome: Outcome | None = None
+    has_left: bool = False
 
 
 class MovingOut:
@@ -139,9 +143,11 @@ class MovingOut:
             try:
                 if step.action != "move":
                     note_in_trash(step.target, step.path)
+                turn.has_left = True
                 move(step.path, step.target, file_hash=step.file_hash, settled=unsettled.add)
             except FileExistsError:
                 # Another program has taken the place since it was chosen; the file has not moved.
+                turn.has_left = False
                 if turn.file.to is not None or not tries_left:
                     self._journal.note(step, "undone")
                     raise
@@ -159,7 +165,11 @@ class MovingOut:
     def _taken_back(self, turn: Turn, error: OSError | FileDisturbed) -> Outcome:
         """Take back what was begun: where no link can be made, or it was disturbed, a file stays where it was."""
         step = self._journal.steps[turn.file.path]
-        if step.state == "begun":
+        if step.state == "begun" and turn.step is not None and not turn.has_left:
+            # What is at its target by now is not ours.
+            forget(step)
+            self._journal.note(step, "undone")
+        elif step.state == "begun":
             back = put_back(step)
             if back.done:
                 self._journal.note(step, "undone")
@@ -214,7 +224,10 @@ class MovingOut:
             raise FileDisturbed(f"{target} is there by now")
         self._check_target(target)
         attributes = None
-        if file.path.lstat().st_dev != device_of(target):
+        status = file.path.lstat()
+        inode = status.st_ino or None
+        if status.st_dev != device_of(target):
+            inode = None  # a copy has another one
             attributes = attributes_of(file.path)
             if not may_give_back(attributes):
                 raise FileDisturbed(
@@ -224,7 +237,7 @@ class MovingOut:
         taken.add(str(target).casefold())
         keep = None if turn.group.keep is None else turn.group.keep.path
         action = self._plan.action if file.to is None else "move"
-        return Step(file.path, target, keep, file.file_hash, action, attributes=attributes)
+        return Step(file.path, target, keep, file.file_hash, action, attributes=attributes, inode=inode)
 
     def _free_target(self, file: PlannedFile, root: Path, taken: set[str]) -> Path:
         """Choose where a file goes: to the trash, or below the destination at its own place below the root."""
@@ -265,6 +278,8 @@ def _check_still_kept(file: PlannedFile, opened: HeldFile) -> None:
 
 def _resumed(step: Step) -> bool:
     """Finish a move that was cut short; whether the file is at its target now."""
+    if os.path.lexists(step.target) and not is_at_target(step):
+        return False
     if is_our_link(step, step.path):
         return True
     if finish(step.path, step.target, file_hash=step.file_hash):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from vitsearch.duplicates.cleanup.attributes import attributes_of
 from vitsearch.duplicates.cleanup.renaming import discard
 from vitsearch.duplicates.cleanup.safe_move import finish, held, move, recover, settle
-from vitsearch.duplicates.cleanup.trash import TRASH, forget_in_trash
+from vitsearch.duplicates.cleanup.trash import TRASH, forget_in_trash, is_in_desktop_trash, is_noted_in_trash
 from vitsearch.errors import FileDisturbed
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def put_back(step: Step, *, settled: Callable[[Path], None] = settle) -> Outcome
         # An apply was cut short, or an undo.
         recover(step.path, step.target, file_hash=step.file_hash)
         recover(step.target, step.path, file_hash=step.file_hash)
-        if not os.path.lexists(step.target):
+        if not is_at_target(step):
             return _put_back_without_a_move(step)
         if is_our_link(step, step.path):
             discard(step.path, is_surplus=lambda path: is_our_link(step, path))
@@ -72,6 +72,24 @@ def difference(path: Path, file_hash: str) -> str | None:
         return str(error)
     except OSError as error:
         return f"it cannot be read ({error.strerror or error})"
+
+
+def is_at_target(step: Step) -> bool:
+    """Whether the file of a step is at its target, and not one of somebody else.
+
+    A run that was killed has chosen places for a whole batch; other programs, and other plans, may have taken those
+    whose turn had not come.
+    """
+    try:
+        inode = step.target.lstat().st_ino
+    except OSError:
+        return False
+    if step.state != "begun" or step.inode in (None, inode):
+        return True
+    if step.action == "move":
+        return False
+    # A file system may number its files anew, but the trash says whose file it is.
+    return is_noted_in_trash(step.target, step.path) if is_in_desktop_trash(step.target) else True
 
 
 def is_our_link(step: Step, path: Path) -> bool:

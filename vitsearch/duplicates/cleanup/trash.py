@@ -64,8 +64,25 @@ def note_in_trash(target: Path, path: Path) -> None:
     """Tell the desktop where a file comes from that will be at `target`, if that is in its trash. Raises `OSError`."""
     if is_in_desktop_trash(target):
         date = f"DeletionDate={datetime.now().astimezone():%Y-%m-%dT%H:%M:%S}\n"
-        with _info_of(target).open("x", encoding="ascii") as file:
-            file.write(_origin(target, path) + date)
+        info = _info_of(target)
+        try:
+            with info.open("x", encoding="ascii") as file:
+                file.write(_origin(target, path) + date)
+        except FileExistsError:
+            raise
+        except OSError:  # a full disk: half a note would stay in the trash for ever
+            info.unlink(missing_ok=True)
+            raise
+
+
+def is_noted_in_trash(target: Path, path: Path) -> bool:
+    """Whether the desktop was told that what is at `target` comes from `path`."""
+    if not is_in_desktop_trash(target):
+        return False
+    try:
+        return _info_of(target).read_text(encoding="ascii").startswith(_origin(target, path))
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def forget_in_trash(target: Path, path: Path) -> None:
