@@ -38,7 +38,7 @@ from vitsearch.duplicates.tiers import TIERS, Tier
 from vitsearch.duplicates.verify.evidence import Thresholds
 from vitsearch.duplicates.verify.many import verified_links
 from vitsearch.duplicates.verify.rules import rules_digest
-from vitsearch.duplicates.verify.verifier import Verifier, verifying_threads
+from vitsearch.duplicates.verify.verifier import CHANGED, Verifier, verifying_threads
 from vitsearch.duplicates.verify.words import what_was_done
 from vitsearch.errors import BadQuery
 from vitsearch.paths import absolute_path, identity, names_of, real_path
@@ -307,9 +307,7 @@ def _checked(files: Iterable[Candidate]) -> tuple[list[Candidate], list[Unreadab
             else:
                 skipped.append(UnreadableFile(file.path, os.strerror(errno.EACCES)))
         else:
-            skipped.append(
-                UnreadableFile(file.path, "it has changed since it was indexed: run `vitsearch index`")
-            )
+            skipped.append(UnreadableFile(file.path, CHANGED))
     return sound, skipped
 
 

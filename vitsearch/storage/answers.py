@@ -141,7 +141,9 @@ class KeptAnswers:
         pages = self._connection.execute("PRAGMA page_count").fetchone()[0]
         if pages * self._connection.execute("PRAGMA page_size").fetchone()[0] <= self._most_bytes:
             return
-        low, high = self._connection.execute("SELECT min(rowid), max(rowid) FROM answers").fetchone()
+        low, high = self._connection.execute(
+            "SELECT ifnull(min(rowid), 0), ifnull(max(rowid), 0) FROM answers"
+        ).fetchone()
         with self._connection:
             self._connection.execute("DELETE FROM answers WHERE rowid <= ?", [(low + high) // 2])
         self._connection.execute("VACUUM")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,6 +24,7 @@ from vitsearch.duplicates.group.sidecars import Sidecars
 from vitsearch.duplicates.tiers import COPIES
 from vitsearch.errors import UnreadablePhoto
 from vitsearch.photos.details import FileDetails
+from vitsearch.photos.sidecars import sidecar_names
 from vitsearch.storage.answers import KeptAnswers
 
 if TYPE_CHECKING:
@@ -83,12 +85,14 @@ def _read(
     sidecars = Sidecars()
 
     def read(file: Candidate) -> Candidate:
-        question = answers.question("file", file.file_hash, *_states(sidecars.all_of(file.path)))
+        question = answers.question("file", file.file_hash, *_states(file.path))
         kept = answers.get(question)
         if kept is not None:
             return _with_notes(file, cast("dict[str, Any]", kept[0]))
         try:
-            with decoders.open(file.path) as opened:
+            with decoders.open(file.path, with_sidecars=True) as opened:
+                if opened.file_hash != file.file_hash:  # it has changed at this moment
+                    return file
                 facts, details = opened.facts, opened.details()
         except UnreadablePhoto:
             return file
@@ -125,14 +129,12 @@ def _read(
     return found
 
 
-def _states(files: Iterable[Path]) -> Iterator[tuple[str, int, int]]:
-    """Which files lie beside a photo, and in which state: notes in them are read as the photo's own."""
-    for file in files:
-        try:
-            status = file.stat()
-        except OSError:
-            continue
-        yield file.name, status.st_size, status.st_mtime_ns
+def _states(photo: Path) -> Iterator[tuple[str, int, int]]:
+    """The notes beside a photo, links to notes too, and their state: what they say is read as the photo's own."""
+    for name in sidecar_names(photo.name):
+        with suppress(OSError):
+            status = photo.with_name(name).stat()
+            yield name, status.st_size, status.st_mtime_ns
 
 
 def _with_notes(file: Candidate, notes: Mapping[str, Any]) -> Candidate:

@@ -45,7 +45,11 @@ def check_files(first: Path, second: Path) -> FileCheck:
         UnreadablePhoto: one of them cannot be read.
 
     """
-    with Decoders(2) as decoders, decoders.open(first) as one, decoders.open(second) as two:
+    with (
+        Decoders(2) as decoders,
+        decoders.open(first, with_sidecars=True) as one,
+        decoders.open(second, with_sidecars=True) as two,
+    ):
         if one.file_hash == two.file_hash:
             return FileCheck(first, second, "exact", 1.0, _SAME, "the files are identical, byte for byte")
         if _same_pixels(one, two):

@@ -8,7 +8,7 @@ from importlib import metadata, resources
 
 # All that has a say in what is seen of a photo or a pair.
 _PACKAGES = ("photos", "decoding", "duplicates/verify", "duplicates/group")
-_LIBRARIES = ("numpy", "opencv-python-headless", "pillow", "pillow-heif", "rawpy")
+_LIBRARIES = ("numpy", "opencv-python-headless", "scipy", "pillow", "pi-heif", "rawpy", "imagecodecs")
 
 
 @cache

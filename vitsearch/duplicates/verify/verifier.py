@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
+CHANGED = "it has changed since it was indexed: run `vitsearch index`"
+
 # Shots of one moment are alike; two cameras in one second, or a turn of the head, are not a burst.
 BURST_COSINE = 0.8
 # Two containers of the same pixels differ in their hashes only by the scale that a JPEG was decoded at.
@@ -170,6 +172,7 @@ class Verifier:
         path = shot.path
         try:
             with self.decoders.open(path) as opened:
+                _check_unchanged(shot, path, opened)
                 return read(opened)
         except UnreadablePhoto as error:
             self._note(photo, path, error.reason)
@@ -239,3 +242,12 @@ def _understood(answer: tuple[list[Any], str | None]) -> tuple[Evidence, str | N
     fields, why_not = answer
     evidence = Evidence(*fields)
     return replace(evidence, alignment=tuple(evidence.alignment)), why_not
+
+
+def _check_unchanged(shot: Shot, path: Path, opened: ProtectedPhoto) -> None:
+    """Raise `UnreadablePhoto` where a file has other bytes than it was indexed with.
+
+    The photo may have other files that still hold it: another picture must not speak for them.
+    """
+    if shot.file_hash not in (None, opened.file_hash):
+        raise UnreadablePhoto(path, CHANGED)

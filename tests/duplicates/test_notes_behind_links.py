@@ -1,0 +1,31 @@
+"""Notes beside a photo that lie behind a link are asked again when they change, as others are."""
+
+from conftest import SAMPLES, MeanColour
+from PIL import Image
+
+from vitsearch.duplicates.find import find_duplicates
+from vitsearch.library import Library
+from vitsearch.storage.layout import Layout
+
+NOTES = (
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    '<rdf:Description xmlns:exif="http://ns.adobe.com/exif/1.0/" exif:DateTimeOriginal="2020-05-06T07:08:09"/>'
+    "</rdf:RDF></x:xmpmeta>"
+)
+
+
+def test_notes_behind_a_link_are_part_of_the_question(tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    with Image.open(SAMPLES / "animals" / "dog-1.jpg") as image:
+        image.save(photos / "twin-1.jpg", quality=95)
+        image.save(photos / "twin-2.jpg", quality=90)
+    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+        library.index([photos])
+        (before,) = find_duplicates(library).groups
+        other = next(file.path for file in before.files if file.path != before.keep)
+        (tmp_path / "notes.xmp").write_text(NOTES)
+        other.with_suffix(".jpg.xmp").symlink_to(tmp_path / "notes.xmp")
+        known = find_duplicates(library)
+        Layout.of(library.folder).answers.unlink()
+        assert known == find_duplicates(library)
