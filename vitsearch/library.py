@@ -212,7 +212,8 @@ class Library:
                 back_up_daily(catalog.database)
             if not chosen:
                 raise LibraryError(_NO_FOLDER)
-            check_folders(catalog.roots(), chosen)
+            # A folder of which nothing is known has nothing to lose.
+            check_folders([root for root in catalog.roots() if catalog.has_files(root.id)], chosen)
             if upgrade:
                 model, change_model = self._upgraded_model(catalog, model), True
             space_id, space = self._space_for_index(catalog, model, change=change_model)

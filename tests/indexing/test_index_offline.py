@@ -211,3 +211,11 @@ def test_a_drive_that_is_mounted_elsewhere_is_relocated_without_reading_a_file(
     assert places(indexed, home / "white.png") == sorted([*home.iterdir(), *elsewhere.iterdir()])
     assert figures(indexed.index()) == {"photos": 5, "files": 5, "unchanged": 5}
     assert backbone.embedded == 5
+
+
+def test_a_folder_in_which_nothing_was_ever_found_is_no_drive_that_is_away(library, tmp_path, picture):
+    empty = tmp_path / "photos" / "empty"
+    empty.mkdir(parents=True)
+    library.index([empty])
+    picture(tmp_path / "photos" / "a.png")
+    assert library.index([tmp_path / "photos"]).photos == 1

@@ -7,6 +7,8 @@ from conftest import figures
 from PIL import Image
 from written_files import dng
 
+from vitsearch.decoding.decoders import Decoders
+from vitsearch.errors import UnreadablePhoto
 from vitsearch.photos.photo import read_photo
 from vitsearch.storage.filters import Filter
 
@@ -204,3 +206,23 @@ def test_embedding_for_words_too_forgets_nothing_that_sidecars_say(library, phot
     ((root, found),) = library.catalog.files_without_vector(12345)
     assert found.sidecars
     assert root == library.catalog.roots()[0].id
+
+
+@pytest.mark.parametrize("passing", [True, False])
+def test_a_sidecar_that_could_not_be_read_in_one_run_is_read_in_the_next(
+    library, photo, monkeypatch, passing
+):
+    library.index([photo.parent])
+    beside = photo.with_name("IMG_1.png.xmp")
+    beside.write_text(packet("lake", xmp_Rating="5"), encoding="utf-8")
+
+    def fails(self, path, **options):
+        raise UnreadablePhoto(path, "Input/output error", passing=passing)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Decoders, "open", fails)
+        library.index([])
+    if not passing:
+        beside.write_text(packet("lake", "swans", xmp_Rating="5"), encoding="utf-8")
+    library.index([])
+    assert kept(library, rating=5) == 1

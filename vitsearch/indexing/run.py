@@ -96,7 +96,7 @@ class _Walked:
             self.sidecars[found.relative] = found.sidecars
         # An unchanged file is read all the same if it has no vector yet, or is to be tried again.
         is_due = not has_vector and (readable or retry)
-        if is_due or (found.size, found.mtime_ns) != (size, mtime_ns) or (has_other_notes and readable):
+        if is_due or (found.size, found.mtime_ns) != (size, mtime_ns) or has_other_notes:
             self.todo.append(found)
             if has_vector:
                 self.read_again.append(file_id)
@@ -222,7 +222,7 @@ class IndexRun:
             self._read_raws_of_unreadable(run, walked)
             for result in walked:
                 # A drive may have gone since the run began.
-                if result.scope.root.is_offline() and self._has_files(result.scope.root):
+                if result.scope.root.is_offline() and self.catalog.has_files(result.scope.root.id):
                     offline.append(result.scope.root)
                 else:
                     moved += self._finish(run, result)
@@ -267,7 +267,7 @@ class IndexRun:
         offline: list[Root] = []
         for folder in dict.fromkeys(map(real_path, folders)):
             root, below = self.catalog.add_root(folder)
-            if root.is_offline() and self._has_files(root):
+            if root.is_offline() and self.catalog.has_files(root.id):
                 offline.append(root)
             else:
                 scopes.append(_Scope(root, below))
@@ -325,10 +325,6 @@ class IndexRun:
         came = self.catalog.count_added(run, [(scope.root.id, scope.below) for scope in scopes])
         return max(0, came - moved - self.embedder.embedded)
 
-    def _has_files(self, root: Root) -> bool:
-        counts = self.catalog.counts(root.id, "")
-        return bool(counts.files or counts.missing or counts.offline)
-
     def _finish(self, run: int, walked: _Walked) -> int:
         scope = walked.scope
         look = SecondLook(scope.root.path)
@@ -342,7 +338,12 @@ class IndexRun:
                 away.add(verdict.where)
         walked.away = sorted(away)
         self.catalog.note_file_systems(scope.root, walked.on)
-        self.catalog.note_sidecars(scope.root.id, walked.sidecars)
+        # Those of a file that could not be read at this moment were not read either.
+        unread = self.embedder.unread
+        read = {
+            path: number for path, number in walked.sidecars.items() if scope.root.path / path not in unread
+        }
+        self.catalog.note_sidecars(scope.root.id, read)
         self.catalog.join_shots(scope.root.id, walked.shots)
         return self.catalog.finish_walk(
             run,

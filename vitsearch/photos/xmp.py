@@ -60,6 +60,8 @@ def read_xmp(packet: bytes) -> XmpValues:
     """
     reader = _Reader()
     parser = expat.ParserCreate(namespace_separator=" ")
+    parser.buffer_text = True
+    parser.buffer_size = 1 << 16
     parser.StartElementHandler, parser.EndElementHandler = reader.start, reader.end
     parser.CharacterDataHandler = reader.text
     parser.StartDoctypeDeclHandler = _refuse
@@ -93,11 +95,12 @@ class _Reader:
         self._property: str | None = None
         self._depth = 0
         self._inside = 0
-        self._text = ""
+        # Pieces: text that grew by each line and each entity would be copied again and again.
+        self._text: list[str] = []
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         self._depth += 1
-        self._text = ""
+        self._text.clear()
         known = _known(name)
         if self._property is None:
             for attribute, value in attributes.items():
@@ -106,12 +109,13 @@ class _Reader:
                 self._property, self._inside = known, self._depth
 
     def text(self, text: str) -> None:
-        self._text += text
+        if self._property is not None:
+            self._text.append(text)
 
     def end(self, name: str) -> None:
         if self._property is not None and (self._depth == self._inside or name == f"{_RDF} li"):
-            self._add(self._property, self._text)
-        self._text = ""
+            self._add(self._property, "".join(self._text))
+        self._text.clear()
         if self._depth == self._inside:
             self._property, self._inside = None, 0
         self._depth -= 1

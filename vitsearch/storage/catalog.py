@@ -142,6 +142,10 @@ class Catalog(WalkTables):
             key=lambda root: root.path,
         )
 
+    def has_files(self, root: int) -> bool:
+        """Whether anything is known of a root's files, also of those that are missing or on a drive that is away."""
+        return bool(self.database.number("SELECT EXISTS (SELECT 1 FROM files WHERE root = ?)", [root]))
+
     def add_root(self, folder: Path) -> tuple[Root, str]:
         """Make sure that `folder` (absolute) is covered by a root; return that root and the subfolder below it.
 
