@@ -105,7 +105,7 @@ def test_labels_come_as_json_text_table_and_keywords(call, labelled, photos, tmp
     said = {item["path"]: item for item in document["labels"]}
     assert set(said) == {str(path) for path in photos.glob("*/*.png")}
     for path, item in said.items():
-        assert set(item) == {"path", "labels", "abstained", "none"}
+        assert set(item) == {"path", "labels", "abstained", "none", "by_person"}
         assert [set(each) for each in item["labels"]] == [{"label", "probability"}] * 2
         assert item["labels"][0]["label"] == Path(path).parent.name
         assert Path(path + ".xmp").exists() == (not item["abstained"])
@@ -333,3 +333,27 @@ def test_a_head_trained_on_two_to_four_sample_photos_a_subject_knows_the_subject
     found = answer("search", "--label", "cat", "--head", "subjects")["results"]
     assert {Path(match["path"]).name for match in found} <= {"cat-1.jpg", "cat-2.jpg", "cat-3.jpg"}
     assert len(found) >= 2
+
+
+def test_what_a_person_said_of_a_photo_is_written_and_not_what_the_head_guesses(
+    call, labelled, photos, tmp_path
+):
+    call("heads", "train", "colours", "--from", labelled)
+    mine, other = sorted((photos / "red").iterdir())[:2]
+    call("heads", "correct", "colours", mine, "garden")
+    call("heads", "correct", "colours", other, "--none")
+    said = call("label", mine, other, "--head", "colours", "--xmp", "--csv", tmp_path / "labels.csv")
+    assert "garden (you said so)" in said
+    assert "none of these (you said so)" in said
+    assert "red" not in [word.strip("?,") for line in said.splitlines() for word in line.split()[1:]]
+    keywords = Path(f"{mine}.xmp").read_text("utf-8")
+    assert "garden" in keywords
+    assert ">red<" not in keywords
+    assert not Path(f"{other}.xmp").exists()
+    rows = list(csv.DictReader((tmp_path / "labels.csv").read_text("utf-8").splitlines()))
+    assert [(Path(row["path"]).name, row["label"]) for row in rows] == [
+        (mine.name, "garden"),
+        (other.name, ""),
+    ]
+    # Of other photos the head speaks as before.
+    assert "red" in call("label", sorted((photos / "red").iterdir())[2], "--head", "colours")

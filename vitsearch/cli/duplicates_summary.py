@@ -61,7 +61,7 @@ def print_summary(report: DuplicateReport, sides: str | None) -> None:
     if report.alike:
         say(
             f"{plural(len(report.alike), 'pair')} are alike and differ in a detail or a colour: "
-            "they are in no group",
+            "they are in no group (--html shows them, --json lists them)",
             err=True,
         )
     if report.contains:

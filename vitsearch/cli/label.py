@@ -45,7 +45,8 @@ def label(
     """Name the most probable labels of photos: of files, of those in folders, or of the whole library.
 
     A photo of which the head is too unsure is marked "?": its labels are guesses, and no keyword is written. One that
-    shows none of the labels is marked "-", if the head can tell: trained heads can, and those from examples. Photos
+    shows none of the labels is marked "-", if the head can tell: trained heads can, and those from examples. What you
+    said of a photo with `heads correct` stands above what the head guesses, also before the head has learnt it. Photos
     themselves are never written to. `vitsearch search --label LABEL --head HEAD` finds what was labelled.
 
     \b
@@ -86,11 +87,17 @@ def label(
 
 def _print_labels(result: LabelResult) -> None:
     for photo in result.labels:
+        you = " (you said so)" if photo.by_person else ""
         if photo.none:
-            say(f"- {shown(str(photo.path))}  none of these")
+            say(f"- {shown(str(photo.path))}  none of these{you}")
             continue
         mark = "?" if photo.abstained else " "
-        best = ", ".join(f"{shown(each.label)} {each.probability:.1%}" for each in photo.labels)
+        best = ", ".join(
+            f"{shown(each.label)}{you}"
+            if photo.by_person and each.probability == 1
+            else f"{shown(each.label)} {each.probability:.1%}"
+            for each in photo.labels
+        )
         say(f"{mark} {shown(str(photo.path))}  {best}")
 
 

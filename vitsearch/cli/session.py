@@ -92,7 +92,9 @@ device_option = click.option(
     help="Where the model runs.",
 )
 force_option = click.option(
-    "--force", is_flag=True, help="Overwrite a file that is there, also one that vitsearch did not write."
+    "--force",
+    is_flag=True,
+    help="Overwrite a file that is there, also one that vitsearch did not write. A plan is never overwritten.",
 )
 store_token_option = click.option(
     "--token",

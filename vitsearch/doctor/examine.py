@@ -144,13 +144,13 @@ def _photos(catalog: Catalog) -> Finding:
         notes.append(f"{without:,} have no vector yet")
     notes += [f"{left:,} are not embedded with {model} yet, for words" for model, left in beside if left]
     if placeless:
-        notes.append(f"{placeless:,} are in no indexed folder")
+        notes.append(f"{placeless:,} are in no indexed folder, as you asked about them or trained with them")
     if not notes:
         return Finding("photos", "ok", f"{count:,}, each with a file and a vector")
     advice = (
         "run `vitsearch index`"
         if without or any(left for _, left in beside)
-        else "`vitsearch index --prune` drops those no head learnt from"
+        else "leave them, or `vitsearch index --prune` drops them, apart from what a head was trained with"
     )
     return Finding("photos", "note", f"{count:,}: {', '.join(notes)}", advice)
 

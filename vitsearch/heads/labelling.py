@@ -45,12 +45,14 @@ class LabelledPhoto:
     """A file and what a head says of it: the best labels, best first, and whether they are not to be believed.
 
     `abstained`: the head is too unsure of them, or the photo shows none of its labels; `none`: the latter.
+    `by_person`: a person said so, and the head is not asked; its labels may be new to the head.
     """
 
     path: Path
     labels: tuple[LabelProbability, ...]
     abstained: bool
     none: bool
+    by_person: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +190,10 @@ class Labeller:
         )
         places = [(file, embedded.photos.get(real_path(file))) for file in files]
         said = dict(self._said_of(np.unique(np.array(list(embedded.photos.values()), np.int64)), k=k))
-        labelled = [_labelled(file, said[photo], k) for file, photo in places if photo in said]
+        told = self._told()
+        labelled = [
+            _labelled(file, said[photo], k, told.get(photo)) for file, photo in places if photo in said
+        ]
         return self._result(labelled, (*skipped, *embedded.unreadable))
 
     def _label_library(self, k: int) -> LabelResult:
@@ -201,8 +206,21 @@ class Labeller:
         photos = np.array(sorted(present), np.int64)
         unreadable = embed_present(self._library, self.head.space, photos, self._on_progress)
         said = self._said_of(photos, k=k)
-        labelled = [_labelled(path, labelling, k) for photo, labelling in said for path in present[photo]]
+        told = self._told()
+        labelled = [
+            _labelled(path, labelling, k, told.get(photo))
+            for photo, labelling in said
+            for path in present[photo]
+        ]
         return self._result(sorted(labelled, key=lambda each: each.path), unreadable, offline)
+
+    def _told(self) -> dict[int, _Told]:
+        """Return what a person said of each photo id."""
+        alone, whole = self._tables.words_on_labels(self.head.name), self._tables.whole_words(self.head.name)
+        told = {photo: _Told(dict(said)) for photo, said in alone.items()}
+        return told | {
+            photo: _Told(dict.fromkeys(labels, True), is_all=True) for photo, labels in whole.items()
+        }
 
     def _result(
         self, labelled: Sequence[LabelledPhoto], unreadable: tuple[UnreadableFile, ...], offline: int = 0
@@ -261,9 +279,29 @@ class Labeller:
         return matches
 
 
-def _labelled(path: Path, labelling: Labelling, k: int) -> LabelledPhoto:
-    best = tuple(LabelProbability(each.label, round(each.probability, 6)) for each in labelling.labels[:k])
-    return LabelledPhoto(path, best, labelling.abstained, labelling.none)
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What a person said of a photo: of each of these labels whether it has it, or that it has no others."""
+
+    labels: dict[str, bool]
+    is_all: bool = False
+
+
+def _labelled(path: Path, labelling: Labelling, k: int, told: _Told | None) -> LabelledPhoto:
+    """Say what a photo shows: what a person said of it stands above what the head guesses."""
+    guessed = [LabelProbability(each.label, round(each.probability, 6)) for each in labelling.labels]
+    if told is None:
+        return LabelledPhoto(path, tuple(guessed[:k]), labelling.abstained, labelling.none)
+    named = [LabelProbability(label, 1.0) for label, has in told.labels.items() if has]
+    left = [] if told.is_all else [each for each in guessed if each.label not in told.labels]
+    best = tuple((named + left)[:k])
+    if named:
+        return LabelledPhoto(path, best, abstained=False, none=False, by_person=True)
+    none = told.is_all or labelling.none
+    best_is_denied = bool(guessed) and told.labels.get(guessed[0].label) is False
+    return LabelledPhoto(
+        path, best, none or labelling.abstained or best_is_denied, none, by_person=told.is_all
+    )
 
 
 def _expanded(paths: Sequence[Path]) -> tuple[list[Path], list[UnreadableFile]]:

@@ -83,6 +83,11 @@ def train(
     if groups is None:
         groups = near_duplicate_groups(examples.rows)
     examples, groups, waiting = _without_few(examples, groups, may_wait)
+    if waiting and len({label for labels in examples.labels for label in labels}) < 2:
+        raise HeadError(
+            f"corrections have left one photo only of {listing(waiting)}, and without them no two labels are left to "
+            "tell apart: correct those photos again, or add others"
+        )
     names = examples.names()
     members = examples.membership(names)
     kind = _kind(examples, names, multi=multi, gated=background is not None)
