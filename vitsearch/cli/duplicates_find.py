@@ -266,7 +266,7 @@ def _print_group(found: DuplicateGroup) -> None:
     say(f"  keep   {_described(keep)}: {shown(found.reason)}")
     for file in others:
         say(
-            f"  {'also' if file.tier == 'burst' else 'copy'}   {_described(file)}: {shown(file_in_words(file))}"
+            f"  {'also' if file.tier == 'burst' else 'copy'}   {_described(file)}: {shown(file_in_words(file, keep))}"
         )
 
 

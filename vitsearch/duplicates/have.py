@@ -10,6 +10,7 @@ import numpy as np
 from vitsearch.duplicates.propose.candidates import learned_whitening, nearest_by_embedding
 from vitsearch.duplicates.tables import files_of, hashes_of, present_photos
 from vitsearch.duplicates.verify.verifier import Verifier, verifying_threads
+from vitsearch.duplicates.verify.words import IDENTICAL
 from vitsearch.folders.scan import walk
 from vitsearch.paths import absolute_path, names_of, real_path
 from vitsearch.photos.perceptual_hash import in_all_orientations
@@ -105,7 +106,7 @@ def compare_folder(
                     path,
                     link.tier,
                     other,
-                    link.evidence.transform if link.evidence is not None and link.tier == "near" else "",
+                    _said_of(link),
                 )
             )
         else:
@@ -174,3 +175,10 @@ def _candidates(library: Library, asked: Ids, ids: Ids) -> dict[int, list[int]]:
         near = np.argsort(apart, kind="stable")[:_NEIGHBOURS]
         found[photo].update(hashed[near[apart[near] <= _HASH_DISTANCE]].tolist())
     return {photo: sorted(others - {photo}) for photo, others in found.items()}
+
+
+def _said_of(link: Link) -> str:
+    """What was done to an edited copy, where it is more than that it was saved again."""
+    if link.tier != "near" or link.evidence is None or link.evidence.transform == IDENTICAL:
+        return ""
+    return link.evidence.transform

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vitsearch.duplicates.tiers import RECORDS
+from vitsearch.duplicates.verify.words import IDENTICAL, same_at_another_size
 
 if TYPE_CHECKING:
     from vitsearch.duplicates.group.grouping import GroupedFile
@@ -16,10 +17,14 @@ KNOWN_WORDS: dict[Tier, str] = {tier: record.known for tier, record in RECORDS.i
 """What a file is to one that the library has."""
 
 
-def file_in_words(file: GroupedFile) -> str:
+def file_in_words(file: GroupedFile, kept: GroupedFile) -> str:
     """Say what a file is to the one that is kept."""
     if file.tier == "exact":
         return "identical file"
     if file.tier == "pixels":
         return "same picture, in another format or with other metadata"
-    return file.evidence.transform if file.evidence is not None else ""
+    if file.evidence is None:
+        return ""
+    if file.evidence.transform == IDENTICAL:
+        return same_at_another_size(file.width * file.height, kept.width * kept.height)
+    return file.evidence.transform

@@ -80,8 +80,8 @@ def _pages(groups: Sequence[DuplicateGroup]) -> Iterator[list[_Part]]:
         yield page
 
 
-def _evidence(file: GroupedFile) -> list[tuple[str, str]]:
-    facts = [("what it is", file_in_words(file))]
+def _evidence(file: GroupedFile, kept: GroupedFile) -> list[tuple[str, str]]:
+    facts = [("what it is", file_in_words(file, kept))]
     seen = file.evidence
     if seen is not None:
         if file.tier == "near":

@@ -11,7 +11,7 @@ from vitsearch.duplicates.verify.evidence import Evidence, Thresholds
 from vitsearch.duplicates.verify.fine_detail import why_only_alike
 from vitsearch.duplicates.verify.geometric import look
 from vitsearch.duplicates.verify.views import SHORT_SIDE, View
-from vitsearch.duplicates.verify.words import why_not
+from vitsearch.duplicates.verify.words import IDENTICAL, same_at_another_size, why_not
 from vitsearch.photos.perceptual_hash import perceptual_hash
 
 if TYPE_CHECKING:
@@ -59,9 +59,11 @@ def check_files(first: Path, second: Path) -> FileCheck:
         views = (View.of(left), View.of(right))
         seen = look(*views, hashes=hashes)
         reason = _why_two_shots(one, two, views, seen)
-    return FileCheck(
-        first, second, "near" if reason is None else None, seen.score, seen, reason or seen.transform
-    )
+        done = seen.transform
+        if done == IDENTICAL:
+            first_pixels, second_pixels = (photo.facts.width * photo.facts.height for photo in (one, two))
+            done = same_at_another_size(second_pixels, first_pixels)
+    return FileCheck(first, second, "near" if reason is None else None, seen.score, seen, reason or done)
 
 
 def _same_pixels(one: ProtectedPhoto, two: ProtectedPhoto) -> bool:

@@ -19,7 +19,22 @@ _PLAIN = 1.1
 # In grey levels, and as a factor.
 _LIGHTER, _CONTRAST = 12.0, 1.25
 _WHITE, _BLACK = 215, 40
+_SMALLER, _LARGER = 0.95, 1.05
+IDENTICAL = "identical"
+"""What is said of a copy in which nothing was done to the picture: it may be smaller, or saved again."""
 _ADDED_TO_IDENTICAL = ("with a ", "with something ")
+
+
+def same_at_another_size(pixels: int, others: int) -> str:
+    """Say what a copy is that shows the same as the other photo, by the number of pixels of both."""
+    share = pixels / others if others else 1.0
+    return (
+        "the same, smaller"
+        if share < _SMALLER
+        else "the same, larger"
+        if share > _LARGER
+        else "the same, saved again"
+    )
 
 
 def what_was_done(seen: Evidence) -> str:
@@ -31,8 +46,10 @@ def what_was_done(seen: Evidence) -> str:
         )
     words += _relit(seen)
     if not words:
-        return "identical"
-    return "identical, " + ", ".join(words) if words[0].startswith(_ADDED_TO_IDENTICAL) else ", ".join(words)
+        return IDENTICAL
+    return (
+        f"{IDENTICAL}, " + ", ".join(words) if words[0].startswith(_ADDED_TO_IDENTICAL) else ", ".join(words)
+    )
 
 
 def why_not(seen: Evidence, thresholds: Thresholds) -> str:
