@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from click import UsageError
 from click.testing import CliRunner
 from conftest import SAMPLES
 from PIL import Image
@@ -593,3 +594,14 @@ def test_a_card_that_is_a_part_of_the_library_is_compared_with_the_rest(library,
     ]
     document = json.loads(call("duplicates", "have", card, "--json").stdout)
     assert [file["tier"] for file in document["files"]] == ["exact", "pixels", "near", None]
+
+
+@pytest.mark.parametrize("since", ["2020", "2020-02", "2020-02-03", "2020-02-03T04:05"])
+def test_since_takes_the_forms_of_other_dates(library, photos, call, since):
+    library.index([photos])
+    assert json.loads(call("duplicates", "find", "--since", since, "--json").stdout)["groups"]
+
+
+def test_a_date_that_is_none_is_told_with_one_that_is(library, call):
+    with pytest.raises(UsageError, match="write 2026, 2026-11, 2026-11-01"):
+        call("duplicates", "find", "--since", "yesterday")

@@ -357,3 +357,17 @@ def test_what_a_person_said_of_a_photo_is_written_and_not_what_the_head_guesses(
     ]
     # Of other photos the head speaks as before.
     assert "red" in call("label", sorted((photos / "red").iterdir())[2], "--head", "colours")
+
+
+def test_a_correction_of_several_photos_is_stored_for_all_or_for_none(call, labelled, photos):
+    call("heads", "train", "colours", "--from", labelled)
+    first = next((photos / "red").iterdir())
+    assert "nothing was stored" in call(
+        "heads", "correct", "colours", first, "blue", "--with", "nowhere.png", fails=True
+    )
+    assert "you said so" not in call("label", first, "--head", "colours")
+
+
+def test_what_a_head_is_comes_in_words_and_not_as_the_program_keeps_it(call, labelled):
+    call("heads", "train", "colours", "--from", labelled)
+    assert not set("{}[]") & set(call("heads", "show", "colours"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,6 @@ from vitsearch.records import UnreadableFile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from vitsearch.duplicates.cleanup.plans import Action
     from vitsearch.duplicates.find import DuplicateReport
@@ -28,7 +28,21 @@ if TYPE_CHECKING:
     from vitsearch.duplicates.tiers import Tier
     from vitsearch.library import Library
 
-DATE = click.DateTime(("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S"))
+
+class Moment(click.ParamType[datetime]):
+    """A year, a month, a day, or a time of a day."""
+
+    name = "date"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Parse ISO 8601; a year or a month stands for its first day."""
+        text = str(value)
+        try:
+            return datetime.fromisoformat(text + "-01-01"[len(text) - 4 :] if len(text) in (4, 7) else text)
+        except ValueError:
+            self.fail(
+                f"{value!r} is not a date: write 2026, 2026-11, 2026-11-01 or 2026-11-01T18:00", param, ctx
+            )
 
 
 @click.command()
@@ -50,9 +64,9 @@ DATE = click.DateTime(("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%d
 )
 @click.option(
     "--since",
-    type=DATE,
+    type=Moment(),
     metavar="DATE",
-    help="Only groups with a file that was indexed since then, as in 2026-11-01 or 2026-11-01T18:00.",
+    help="Only groups with a file that was indexed since then, as in 2026-11, 2026-11-01 or 2026-11-01T18:00.",
 )
 @click.option(
     "--between",

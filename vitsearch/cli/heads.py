@@ -22,6 +22,7 @@ from vitsearch.cli.output import plural, print_json, say, shown
 from vitsearch.cli.progress import progress_bar
 from vitsearch.cli.session import Session, device_option, force_option, json_option, pass_session
 from vitsearch.cli.suggest import suggest
+from vitsearch.errors import HeadError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -250,7 +251,16 @@ def show(session: Session, name: str, as_json: bool) -> None:
         facts["labels"] = f"{facts['labels']} and {len(described.labels) - SHOWN_LABELS:,} more"
     del facts["details"]
     for fact, value in facts.items():
-        text = f"{value:.4g}" if isinstance(value, float) else shown(str(value))
+        if isinstance(value, dict):
+            continue
+        if (
+            isinstance(value, (list, tuple))
+            and len(value) == 2
+            and all(isinstance(end, float) for end in value)
+        ):
+            text = f"{value[0]:.4g} to {value[1]:.4g}"
+        else:
+            text = f"{value:.4g}" if isinstance(value, float) else shown(str(value))
         say(f"{fact.replace('_', ' '):<18} {text}")
 
 
@@ -365,8 +375,13 @@ def correct(
     """
     from vitsearch.heads.store import HeadShelf
 
-    if nothing == bool(labels):
+    if nothing and labels:
+        raise click.UsageError("--none says that no label is right: leave the label away, or --none")
+    if not nothing and not labels:
         raise click.UsageError("give the label that is right, or --none")
+    absent = next((path for path in (image, *others) if not Path(path).exists()), None)
+    if absent is not None:
+        raise HeadError(f"there is no file {absent}: check its name; nothing was stored")
     with session.open(device=device) as library:
         shelf = HeadShelf(library)
         new = [each for path in (image, *others) for each in shelf.correct(name, Path(path), labels)]

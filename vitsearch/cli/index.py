@@ -121,6 +121,8 @@ def index(
         raise click.UsageError("--workers goes without Ray, which sees to its own")
     if (prune or retry or upgrade or also) and any("://" in folder for folder in folders):
         raise click.UsageError("--prune, --retry, --upgrade and --also are for folders, not for URLs")
+    if change_model and not model:
+        raise click.UsageError("--change-model goes with --model NAME: `vitsearch models list` names them")
     if upgrade and change_model:
         raise click.UsageError("--upgrade keeps the model, and --change-model changes it: choose one")
     if (ray_address or shards) and engine != "ray":
