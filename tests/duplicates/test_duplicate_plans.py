@@ -652,3 +652,15 @@ def test_a_file_that_does_not_fit_stays_and_the_rest_is_moved(photos):
         assert {text for _, done, text in found if not done} == {"left alone: File too large"}
         assert sorted(tree(Path(elsewhere))) == ["sub/small.jpg"]
     assert (photos / "copy.jpg").read_bytes() == b"one" * 10_000
+
+
+def test_a_plan_has_one_journal_by_whatever_link_it_is_named(photos, tmp_path):
+    plan = plan_for(photos, "trash")
+    before = {path: path.read_bytes() for path in photos.rglob("*.jpg")}
+    link = tmp_path / "elsewhere" / "plan.json"
+    link.parent.mkdir()
+    link.symlink_to(plan)
+    apply_plan(link)
+    assert not (photos / "copy.jpg").exists()
+    undo_plan(plan)
+    assert {path: path.read_bytes() for path in photos.rglob("*.jpg")} == before

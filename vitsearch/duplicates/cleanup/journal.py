@@ -53,6 +53,9 @@ class Journal:
 
     def __init__(self, plan: Path) -> None:
         self._plan = plan
+        # By any of its names a plan has one journal; one that an earlier version left beside a link is read there.
+        if plan.is_symlink() and not plan.with_name(f"{plan.name}.journal").exists():
+            plan = real_path(plan)
         self.path = plan.with_name(f"{plan.name}.journal")
         self.lock = plan.with_name(f"{plan.name}.journal.lock")
         self.steps: dict[Path, Step] = {}
