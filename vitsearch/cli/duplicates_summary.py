@@ -59,15 +59,16 @@ def print_summary(report: DuplicateReport, sides: str | None) -> None:
     if sides is not None:
         say(sides, err=True)
     if report.alike:
+        are = "is alike and differs" if len(report.alike) == 1 else "are alike and differ"
         say(
-            f"{plural(len(report.alike), 'pair')} are alike and differ in a detail or a colour: "
-            "they are in no group (--html shows them, --json lists them)",
+            f"{plural(len(report.alike), 'pair')} {are} in a detail or a colour, and in no group: `vitsearch serve` "
+            "shows them, --json lists them",
             err=True,
         )
     if report.contains:
+        holds = "holds or shows" if len(report.contains) == 1 else "hold or show"
         say(
-            f"{plural(len(report.contains), 'file')} hold or show more than another copy: "
-            "they are in no group with it, and stay",
+            f"{plural(len(report.contains), 'file')} {holds} more than another copy, in no group with it: all stay",
             err=True,
         )
     if report.calibrated is not None and report.calibrated.calibration is not None:
