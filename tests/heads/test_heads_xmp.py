@@ -215,6 +215,7 @@ keywords = st.lists(
 @given(first=keywords, second=keywords)
 def test_whatever_is_written_is_read_back(tmp_path_factory, first, second):
     photo = tmp_path_factory.mktemp("photos") / "photo.jpg"
+    photo.touch()
     write_keywords(photo, first)
     write_keywords(photo, second, remove=first)
     assert set(read_keywords(photo)) == set(second)

@@ -293,7 +293,7 @@ def _labelled(path: Path, labelling: Labelling, k: int, told: _Told | None) -> L
     if told is None:
         return LabelledPhoto(path, tuple(guessed[:k]), labelling.abstained, labelling.none)
     named = [LabelProbability(label, 1.0) for label, has in told.labels.items() if has]
-    left = [] if told.is_all else [each for each in guessed if each.label not in told.labels]
+    left = [] if told.is_all and named else [each for each in guessed if each.label not in told.labels]
     best = tuple((named + left)[:k])
     if named:
         return LabelledPhoto(path, best, abstained=False, none=False, by_person=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,7 +58,7 @@ class VectorColumns:
             raise
         except (OSError, ValueError, pa.ArrowException) as error:
             # pyarrow's own errors about what is in a file are OSErrors too, without a number.
-            known = error.strerror if isinstance(error, OSError) and error.errno else None
+            known = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else None
             raise StoreError(f"cannot read {path}: {known or _NO_PARQUET}") from error
         self._check_expansion(size)
         self._columns = set(described.names)
