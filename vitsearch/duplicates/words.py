@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vitsearch.duplicates.tiers import RECORDS
-from vitsearch.duplicates.verify.words import IDENTICAL, same_at_another_size
 
 if TYPE_CHECKING:
     from vitsearch.duplicates.group.grouping import GroupedFile
@@ -25,6 +24,11 @@ def file_in_words(file: GroupedFile, kept: GroupedFile) -> str:
         return "same picture, in another format or with other metadata"
     if file.evidence is None:
         return ""
+    from vitsearch.duplicates.verify.words import (
+        IDENTICAL,
+        same_at_another_size,
+    )  # with numpy, which --help needs not
+
     if file.evidence.transform == IDENTICAL:
         return same_at_another_size(file.width * file.height, kept.width * kept.height)
     return file.evidence.transform

@@ -240,7 +240,9 @@ def _noted(name: str, sidecars: Mapping[str, int]) -> int:
 
 def _shots(names: AbstractSet[str]) -> Mapping[str, tuple[str, ...]]:
     """The photos among these files by their stems, where there is a raw file that may be the same shot."""
-    if not any(_extension(name) in RAW_EXTENSIONS for name in names):
+    # A folder has a few endings and many names.
+    endings = {name[name.rfind(".") :] for name in names}
+    if RAW_EXTENSIONS.isdisjoint(map(str.lower, endings)):
         return {}
     found: dict[str, tuple[str, ...]] = {}
     for name in sorted(names):

@@ -1,4 +1,4 @@
-"""Notes beside a photo that lie behind a link are asked again when they change, as others are."""
+"""Notes in XMP beside a photo have a say in what is kept, as its own have, and are asked again when they change."""
 
 from conftest import SAMPLES, MeanColour
 from PIL import Image
@@ -14,12 +14,17 @@ NOTES = (
 )
 
 
-def test_notes_behind_a_link_are_part_of_the_question(tmp_path):
-    photos = tmp_path / "photos"
+def twins(folder, finer, coarser):
+    photos = folder / "photos"
     photos.mkdir()
     with Image.open(SAMPLES / "animals" / "dog-1.jpg") as image:
-        image.save(photos / "twin-1.jpg", quality=95)
-        image.save(photos / "twin-2.jpg", quality=90)
+        image.save(photos / finer, quality=95)
+        image.save(photos / coarser, quality=90)
+    return photos
+
+
+def test_notes_behind_a_link_are_part_of_the_question(tmp_path):
+    photos = twins(tmp_path, "twin-1.jpg", "twin-2.jpg")
     with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
         library.index([photos])
         (before,) = find_duplicates(library).groups
@@ -29,3 +34,12 @@ def test_notes_behind_a_link_are_part_of_the_question(tmp_path):
         known = find_duplicates(library)
         Layout.of(library.folder).answers.unlink()
         assert known == find_duplicates(library)
+
+
+def test_a_photo_whose_notes_lie_beside_it_is_kept(tmp_path):
+    photos = twins(tmp_path, "finer.jpg", "noted.jpg")
+    (photos / "noted.jpg.xmp").write_text(NOTES)
+    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+        library.index([photos])
+        (group,) = find_duplicates(library).groups
+    assert group.keep.name == "noted.jpg"
