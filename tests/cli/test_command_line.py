@@ -1,5 +1,6 @@
 """The program as a person or a script meets it: documents, lines, exit statuses, and no traceback."""
 
+import ast
 import io
 import json
 import os
@@ -19,6 +20,7 @@ from PIL import Image
 from tiny_checkpoints import make_checkpoint
 
 import vitsearch.cli
+from vitsearch.cli import cli
 from vitsearch.cli.index import print_report
 from vitsearch.cli.output import hidden_native_messages
 from vitsearch.library import Library
@@ -712,6 +714,20 @@ def test_pairs_that_were_told_apart_are_a_document_where_json_is_asked_for(progr
     assert sorted(pair["files"]) == sorted(map(str, (red, blue)))
 
 
+def test_the_list_of_commands_imports_none_of_them_and_knows_each():
+    code = (
+        "import sys\nfrom vitsearch.cli import cli\ncli.main(['--help'], standalone_mode=False)\n"
+        "print({module for module in sys.modules if module.startswith('vitsearch.cli.')})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    *listed, loaded = done.stdout.splitlines()
+    assert ast.literal_eval(loaded) == {f"vitsearch.cli.{name}" for name in ("commands", "output", "session")}
+    assert all(any(line.split()[:1] == [name] for line in listed) for name in cli.commands)
+    assert all(command.name == name for name, command in cli.commands.items())
+
+
 @pytest.mark.parametrize("group", [[], ["heads"], ["roots"], ["models"], ["favourites"]])
 def test_a_group_without_a_command_shows_its_help_line_by_line(group):
     done = subprocess.run(
@@ -719,7 +735,7 @@ def test_a_group_without_a_command_shows_its_help_line_by_line(group):
     )
     assert done.returncode == 2
     assert "\\n" not in done.stderr
-    assert {"Options:", "Commands:"} <= set(done.stderr.splitlines())
+    assert {"Options:", "Commands:" if group else "Clean up:"} <= set(done.stderr.splitlines())
 
 
 @pytest.mark.parametrize(

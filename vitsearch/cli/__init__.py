@@ -8,39 +8,53 @@ import warnings
 
 import click
 
-from vitsearch.cli.commands import Commands
+from vitsearch.cli.commands import Program
 from vitsearch.cli.output import say, say_traceback, say_warning, shown
 from vitsearch.cli.session import Session
 from vitsearch.errors import VitsearchError
 from vitsearch.version import VERSION
 
+_SECTIONS = {
+    "Find": {
+        "index": ("vitsearch.cli.index:index", "Look at every photo in these folders once."),
+        "search": ("vitsearch.cli.search:search", "Find photos by examples and words."),
+        "serve": ("vitsearch.cli.serve:serve", "Open the library as a web page on this machine."),
+    },
+    "Clean up": {
+        "duplicates": ("vitsearch.cli.duplicates:duplicates", "Find photos that are there more than once."),
+        "apply": ("vitsearch.cli.apply:apply", "Carry out a plan that `duplicates --plan` wrote."),
+        "undo": ("vitsearch.cli.apply:undo", "Put back everything that a plan moved."),
+    },
+    "Label": {
+        "heads": ("vitsearch.cli.heads:heads", "Make labels of your own from examples."),
+        "label": ("vitsearch.cli.label:label", "Name the most probable labels of photos."),
+        "favourites": (
+            "vitsearch.cli.favourites:favourites",
+            "List your favourites, or write them as ratings.",
+        ),
+    },
+    "Look after the library": {
+        "status": ("vitsearch.cli.status:status", "Say what the library holds."),
+        "roots": ("vitsearch.cli.roots:roots", "Show, relocate or forget indexed folders."),
+        "doctor": ("vitsearch.cli.doctor:doctor", "Check the library, and repair it."),
+        "backup": ("vitsearch.cli.backup:backup", "Save labels, decisions and heads in a file."),
+        "restore": ("vitsearch.cli.backup:restore", "Bring back what `backup` saved."),
+        "erase": ("vitsearch.cli.backup:erase", "Remove all that is known of a photo or folder."),
+    },
+    "Models and other programs": {
+        "models": ("vitsearch.cli.models:models", "Show the models, fetch or compare them."),
+        "eval": ("vitsearch.cli.evaluate:evaluate", "Measure how well the model serves your photos."),
+        "explain": ("vitsearch.cli.explain:explain", "Draw what the model looked at in a photo."),
+        "export": ("vitsearch.cli.export:export", "Write photos and vectors for other programs."),
+        "import": ("vitsearch.cli.importing:import_", "Take in photos and vectors from Parquet files."),
+        "completion": ("vitsearch.cli.completion:completion", "Complete commands with the Tab key."),
+    },
+}
+
 
 @click.group(
-    commands=Commands(
-        {
-            "apply": "vitsearch.cli.apply:apply",
-            "backup": "vitsearch.cli.backup:backup",
-            "completion": "vitsearch.cli.completion:completion",
-            "doctor": "vitsearch.cli.doctor:doctor",
-            "duplicates": "vitsearch.cli.duplicates:duplicates",
-            "erase": "vitsearch.cli.backup:erase",
-            "eval": "vitsearch.cli.evaluate:evaluate",
-            "explain": "vitsearch.cli.explain:explain",
-            "export": "vitsearch.cli.export:export",
-            "favourites": "vitsearch.cli.favourites:favourites",
-            "heads": "vitsearch.cli.heads:heads",
-            "import": "vitsearch.cli.importing:import_",
-            "index": "vitsearch.cli.index:index",
-            "label": "vitsearch.cli.label:label",
-            "models": "vitsearch.cli.models:models",
-            "restore": "vitsearch.cli.backup:restore",
-            "roots": "vitsearch.cli.roots:roots",
-            "search": "vitsearch.cli.search:search",
-            "serve": "vitsearch.cli.serve:serve",
-            "status": "vitsearch.cli.status:status",
-            "undo": "vitsearch.cli.apply:undo",
-        }
-    ),
+    cls=Program,
+    sections=_SECTIONS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(VERSION, prog_name="vitsearch")

@@ -1,15 +1,19 @@
-"""The commands by name, each imported when it is asked for: a search has no use for the other nineteen."""
+"""The commands by name, each imported when it is asked for: a search has no use for the other twenty."""
 
 from __future__ import annotations
 
 from collections.abc import MutableMapping
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    # Of each command its place ("module:name") and what it does, by the heading it is listed under.
+    Sections = Mapping[str, Mapping[str, tuple[str, str]]]
 
 
 class Commands(MutableMapping[str, click.Command]):
@@ -40,3 +44,28 @@ class Commands(MutableMapping[str, click.Command]):
 
     def __len__(self) -> int:
         return len(self._places)
+
+
+class Program(click.Group):
+    """A group that lists its commands by what people want to do, and completes them, without importing any."""
+
+    def __init__(self, *, sections: Sections, **attributes: Any) -> None:  # noqa: ANN401 - click's own
+        listed = {name: place for section in sections.values() for name, (place, _) in section.items()}
+        super().__init__(commands=Commands(listed), **attributes)
+        self.sections = sections
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the commands of each section under its heading."""
+        for heading, section in self.sections.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name, summary) for name, (_, summary) in section.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the name of a command, or an option."""
+        commands = [
+            CompletionItem(name, help=summary)
+            for section in self.sections.values()
+            for name, (_, summary) in section.items()
+            if name.startswith(incomplete)
+        ]
+        return commands + click.Command.shell_complete(self, ctx, incomplete)
