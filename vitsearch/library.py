@@ -321,10 +321,12 @@ class Library:
                 self._note_embedding(space_id, space, done.embedded, done.seconds)
             self._search_cache(space_id, space).bring_up_to_date()
             seen = {item.path for item in report.unreadable}
+            others = tuple(item for item in unread if item.path not in seen)
             report = replace(
                 report,
                 also=(*report.also, done),
-                unreadable=(*report.unreadable, *(item for item in unread if item.path not in seen)),
+                unreadable=(*report.unreadable, *others),
+                newly_unreadable=(*report.newly_unreadable, *others),
             )
         return report
 
@@ -410,7 +412,8 @@ class Library:
         """Make sure that these files have a vector in a space (the library's own by default).
 
         Photos that are stored are not embedded again, and not even read where the file is unchanged. Others are
-        embedded and kept without a place in the library: searches do not offer them, and `prune` drops them.
+        embedded and kept without a place in the library: searches do not offer them, nothing counts them or puts scores
+        against them, and `prune` drops them.
 
         Raises:
             LibraryBusy: another run is changing vectors, and there is something to embed.

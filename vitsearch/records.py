@@ -83,7 +83,8 @@ class IndexReport:
     same photo, tagged for example; `missing`: files known but not there; `offline`: files on roots, or on drives
     inside of them, that are not there now, left as they are; `left_out`: files that are no photos; `remarks`: photos of
     this run with notes that could not be read, or with a high dynamic range, which is not kept; `also`: what was done
-    for spaces beside the main one, which the other figures do not count.
+    for spaces beside the main one, which the other figures do not count; `newly_unreadable`: those of the `unreadable`
+    files that no earlier run has named for the same reason.
     """
 
     photos: int
@@ -104,6 +105,7 @@ class IndexReport:
     also: tuple[AlsoReport, ...] = ()
     copies: int = 0
     reread: int = 0
+    newly_unreadable: tuple[UnreadableFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +132,16 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """A query and its matches, best first. `query` repeats what was asked, in words."""
+    """A query and its matches, best first. `query` repeats what was asked, in words.
+
+    Where nothing but filters was asked, matches come newest first, and are not `scored`.
+    """
 
     query: tuple[str, ...]
     model: str
     results: tuple[Match, ...]
     matches_above: float | None = None
+    scored: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +157,8 @@ class EmbeddedFiles:
 class RootInfo:
     """A folder that the library knows, with its counts.
 
-    `offline`: files of a drive or network inside the folder that is not there now.
+    `offline`: files of a drive or network inside the folder that is not there now. A folder that is not `online` is
+    absent, or `empty`: so looks one whose drive is not mounted, too.
     """
 
     id: int
@@ -161,6 +168,7 @@ class RootInfo:
     missing: int
     unreadable: int
     offline: int = 0
+    empty: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import click
@@ -24,6 +25,7 @@ from vitsearch.cli import cli
 from vitsearch.cli.index import print_report
 from vitsearch.cli.output import hidden_native_messages
 from vitsearch.library import Library
+from vitsearch.storage.favourites import Favourites
 
 ROOT = Path(__file__).parents[2]
 COLOURS = ["red", "orange", "yellow", "lime", "blue", "magenta"]
@@ -184,6 +186,7 @@ def test_json_of_status_and_roots_has_absolute_paths_and_counts(program, made):
                 "missing": 0,
                 "unreadable": 0,
                 "offline": 0,
+                "empty": False,
             }
         ]
     }
@@ -226,28 +229,116 @@ def test_an_index_run_as_json_is_one_document_with_the_promised_fields(program, 
         "also": [],
         "copies": 0,
         "reread": 0,
+        "newly_unreadable": [],
     }
 
 
-def test_an_index_run_in_words_says_what_was_found_and_what_could_not_be_read(program, made, tmp_path):
+def test_an_index_run_in_words_says_what_was_found_and_once_what_could_not_be_read(program, made, tmp_path):
     library = Path(shutil.copytree(made / "library", tmp_path / "library"))
     photos = Path(shutil.copytree(made / "photos", tmp_path / "photos"))
+    program("roots", "relocate", made / "photos", photos, library=library)
+
+    def told(*, retry=False):
+        with (
+            Library.open(library, backbone=MeanColour()) as opened,
+            redirect_stdout(io.StringIO()) as output,
+            redirect_stderr(io.StringIO()) as errors,
+        ):
+            print_report(opened.index(retry=retry))
+        assert output.getvalue() == "6 photos in 6 files: 0 new, 6 unchanged\n"
+        lines = errors.getvalue().splitlines()
+        assert lines[0].startswith("mean-colour, ")
+        return lines[1:]
+
     for number in range(25):
         (photos / f"broken {number:02}.jpg").touch()
-    program("roots", "relocate", made / "photos", photos, library=library)
-    with Library.open(library, backbone=MeanColour()) as opened:
-        opened.index()
-    said = program("index", library=library)
-    assert (said.status, said.output) == (0, "6 photos in 6 files: 0 new, 6 unchanged\n")
-    lines = said.errors.splitlines()
-    assert lines[0].startswith("mean-colour, ")
-    assert lines[1:] == [
+    assert told() == [
         "25 files could not be read:",
         "  25: the file is empty",
         f"    {photos / 'broken 00.jpg'}",
         f"    {photos / 'broken 01.jpg'}",
         "  (all with --json)",
     ]
+    before = "could not be read before: `vitsearch status --unreadable` lists them"
+    assert told() == [f"25 files {before}"]
+    said = program("index", library=library)
+    assert said.output == "6 photos in 6 files: 0 new, 6 unchanged\n"
+    assert said.errors.splitlines()[1:] == [f"25 files {before}"]
+    (photos / "broken 25.jpg").touch()
+    (photos / "broken 00.jpg").write_bytes(b"other")
+    assert told() == [
+        "2 files could not be read:",
+        f"  {photos / 'broken 00.jpg'}: it is not an image in a format that is read here",
+        f"  {photos / 'broken 25.jpg'}: the file is empty",
+        f"24 more files {before}",
+    ]
+    # What is tried again is told again.
+    assert told(retry=True)[0] == "26 files could not be read:"
+
+
+def test_files_that_could_not_be_read_are_listed_whenever_a_person_asks(program, made, tmp_path):
+    library = Path(shutil.copytree(made / "library", tmp_path / "library"))
+    photos = tmp_path / "more"
+    photos.mkdir()
+    for number in range(25):
+        (photos / f"{number:02}.jpg").touch()
+    with Library.open(library, backbone=MeanColour()) as opened:
+        opened.index([photos])
+    said = program("status", "--unreadable", library=library)
+    assert said.output.splitlines() == [
+        f"{photos / f'{number:02}.jpg'}: the file is empty" for number in range(25)
+    ]
+    assert said.errors == "25 files could not be read: `vitsearch index --retry` looks at them again\n"
+    assert program("status", "--unreadable", "--json", library=library).document == {
+        "unreadable": [
+            {"path": str(photos / f"{number:02}.jpg"), "reason": "the file is empty"} for number in range(25)
+        ]
+    }
+    assert (
+        "25 unreadable (`vitsearch status --unreadable` lists them)"
+        in program("status", library=library).output
+    )
+    assert program("status", "--unreadable").errors == "0 files could not be read\n"
+
+
+def test_a_folder_that_is_there_and_empty_is_not_called_offline(program, made, tmp_path):
+    library = Path(shutil.copytree(made / "library", tmp_path / "library"))
+    photos = Path(shutil.copytree(made / "photos", tmp_path / "photos"))
+    program("roots", "relocate", made / "photos", photos, library=library)
+    shutil.rmtree(photos)
+    photos.mkdir()
+    for words in (("status",), ("roots", "list")):
+        said = program(*words, library=library).output
+        assert "empty, as if its drive were not mounted" in said
+        assert "offline" not in said
+    (root,) = program("roots", "list", "--json", library=library).document["roots"]
+    assert (root["online"], root["empty"]) == (False, True)
+    (tmp_path / "query.png").write_bytes((made / "photos/red.png").read_bytes())
+    said = program("search", tmp_path / "query.png", library=library).errors
+    assert said == (
+        f"6 photos would be searched, and all are in folders that are empty or not mounted: {photos}\n"
+    )
+    photos.rmdir()
+    assert "(offline)" in program("status", library=library).output
+
+
+def test_lists_of_nothing_say_so(program):
+    said = program("favourites", "list")
+    assert (said.status, said.output) == (0, "")
+    assert said.errors == "no favourites yet: choose some on the page, `vitsearch serve --open`\n"
+
+
+def test_what_a_backup_brings_is_counted_and_nothing_else(program, made, tmp_path):
+    library = Path(shutil.copytree(made / "library", tmp_path / "library"))
+    with Library.open(library) as opened:
+        Favourites(opened.catalog.database).put([1], favourite=True)
+    program("backup", tmp_path / "mine", library=library)
+    assert program("restore", tmp_path / "mine", library=library).output == (
+        "nothing to restore: all that it holds is here already\n"
+    )
+    with Library.open(library) as opened:
+        Favourites(opened.catalog.database).put([1], favourite=False)
+    assert program("restore", tmp_path / "mine", library=library).output == "restored: 1 favourite\n"
 
 
 def test_copies_of_known_photos_and_files_that_were_tagged_are_counted(made, tmp_path, capsys):
@@ -321,6 +412,13 @@ def test_a_library_that_is_not_there_is_one_line_for_every_question(program, mad
             ("search", "{photos}/red.png", "--sheet", "/nowhere/sheet.png"),
             (
                 "cannot write the contact sheet /nowhere/sheet.png: No such file or directory; "
+                "name a .png or .jpg file"
+            ),
+        ),
+        (
+            ("search", "{photos}/red.png", "--sheet", "{photos}/sheet.gif"),
+            (
+                "cannot write the contact sheet {photos}/sheet.gif: .gif is no kind of picture that is written; "
                 "name a .png or .jpg file"
             ),
         ),

@@ -156,6 +156,23 @@ def test_a_line_says_where_matches_end(capsys, scores, floor, place):
     ]
 
 
+def test_a_list_of_models_has_a_header_for_a_person_and_none_for_a_program(made):
+    command = [*PROGRAM, "--library", made / "library", "models", "list"]
+    assert on_terminal(command, columns=120).lines[0].split() == ["name", "dimensions", "from"]
+    piped = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert piped.stdout.splitlines()[0].split()[1].isdigit()
+
+
+def test_photos_that_only_filters_name_are_listed_with_their_dates(made):
+    command = [*PROGRAM, "--library", made / "library", "search"]
+    done = on_terminal([*command, "--after", "2023", "-k", "2"], cwd="/")
+    assert [" ".join(line.split()) for line in done.lines] == [
+        "2024-06-01 09:30 Pictures/2024/magenta.jpg",
+        "2024-05-17 12:00 Pictures/2024/orange.jpg 48.00°N 2.00°E",
+        "the newest 2 of 3 photos: -k 3 lists all",
+    ]
+
+
 def test_names_cannot_act_on_the_terminal(tmp_path):
     photo(tmp_path / "photos/red.jpg", "red")
     photo(tmp_path / "photos/\x1b[2J\nred 2.jpg", (250, 0, 0))

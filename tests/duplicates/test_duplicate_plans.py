@@ -2,16 +2,19 @@
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from vitsearch.duplicates.cleanup import batches, moving_out
 from vitsearch.duplicates.cleanup.applying import ChangedFiles, apply_plan, undo_plan
-from vitsearch.duplicates.cleanup.journal import clear_journal
+from vitsearch.duplicates.cleanup.journal import Journal, clear_journal, read_steps
 from vitsearch.duplicates.cleanup.plans import (
     Plan,
     PlannedFile,
@@ -295,6 +298,65 @@ def test_a_plan_in_another_encoding_or_with_a_slip_says_where(tmp_path):
         with pytest.raises(PlanError, match=message) as caught:
             apply_plan(tmp_path / "plan.json")
         assert "codec" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("found.html", "<!doctype html><title>Photos</title>"),
+        ("table.csv", "path,label\n"),
+        ("photo.jpg", "\xff\xd8\xff"),
+        ("groups.json", '{"groups": [], "photos": 3}'),
+        ("list.json", "[1, 2]"),
+    ],
+)
+def test_another_kind_of_file_is_answered_with_what_a_plan_is(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    for run in (apply_plan, undo_plan):
+        with pytest.raises(PlanError) as caught:
+            run(tmp_path / name)
+        assert str(caught.value) == (
+            f"{tmp_path / name} is not a plan: name the file that `vitsearch duplicates --plan FILE` has written"
+        )
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_the_journal_in_place_of_its_plan_is_answered_with_the_plan(photos):
+    plan = plan_for(photos, "trash")
+    apply_plan(plan)
+    journal = plan.with_name("plan.json.journal")
+    with pytest.raises(PlanError, match=rf"the journal of one: name {re.escape(str(plan))}$"):
+        undo_plan(journal)
+
+
+def test_undo_of_a_plan_that_was_never_applied_writes_nothing(photos, tmp_path):
+    plan = plan_for(photos, "trash")
+    before = tree(tmp_path)
+    assert undo_plan(plan) == []
+    assert tree(tmp_path) == before
+
+
+def test_after_a_killed_undo_and_an_emptied_trash_it_is_said_what_became_of_each_file(photos):
+    plan = plan_for(photos, "trash")
+    apply_plan(plan)
+    # As a kill leaves it: the undo has noted its batch, and put one file of it back.
+    steps = {path.relative_to(photos).as_posix(): step for path, step in read_steps(plan).items()}
+    with Journal(plan) as journal:
+        journal.note_all([replace(step, inode=None, had_moved=True) for step in steps.values()], "begun")
+    first, stranger, lost = steps.values()
+    first.path.parent.mkdir(exist_ok=True)
+    first.target.rename(first.path)
+    shutil.rmtree(photos / TRASH)
+    stranger.path.write_bytes(b"another photo")
+    told = {outcome.path: outcome for outcome in undo_plan(plan)}
+    assert told[first.path] == Outcome(first.path, done=True, text="it was put back before")
+    assert told[stranger.path].done is False
+    assert told[stranger.path].text == (
+        f"another file is in its place now, and it is no longer at {stranger.target}"
+    )
+    assert told[lost.path].done is False
+    assert told[lost.path].text == f"it is neither here nor at {lost.target}: was that trash emptied?"
+    assert stranger.path.read_bytes() == b"another photo"
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "[" * 100_000, "null", '{"version": 1}'])

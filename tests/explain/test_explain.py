@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from click.testing import CliRunner
 from PIL import Image
 from tiny_checkpoints import make_checkpoint
 
+from scripts.terminal_screen import on_terminal
 from vitsearch.backbones import Preprocessing, Space, describe, load_backbone
 from vitsearch.backbones.preprocessing import prepare
 from vitsearch.cli import cli
@@ -423,3 +425,19 @@ def test_a_picture_of_an_unknown_kind_and_a_photo_that_is_not_there_are_errors(
     assert not (tmp_path / "seen.xyz").exists()
     done = command(tmp_path / "nothing.png", "--out", tmp_path / "seen.png")
     assert isinstance(done.exception, UnreadablePhoto)
+
+
+def test_a_person_who_waits_sees_what_is_being_done(checkpoints, noise, tmp_path):
+    noise.save(tmp_path / "query.png")
+    command = [
+        sys.executable,
+        "-m",
+        "vitsearch",
+        "--library",
+        tmp_path / "library",
+        "explain",
+        tmp_path / "query.png",
+    ]
+    done = on_terminal([*command, "--out", tmp_path / "seen.png", "--model", checkpoints("vit")])
+    assert (done.status, done.lines) == (0, [str(tmp_path / "seen.png")])
+    assert "loading the model" in done.sent

@@ -13,8 +13,10 @@ from conftest import SAMPLES, MeanColour
 
 from tests.heads.test_heads_library import paint, paint_labels
 from vitsearch.cli import cli
+from vitsearch.cli.head_report import print_in_words
 from vitsearch.cli.session import Session
 from vitsearch.errors import VitsearchError
+from vitsearch.heads.evaluation import LabelReport, Report
 from vitsearch.library import Library
 
 SUBJECTS = ("bird", "cat", "dog", "fish", "bridge", "castle", "windmill", "solar")
@@ -88,8 +90,71 @@ def test_training_reports_its_figures(call, labelled):
         ],
     }
     text = call("heads", "train", "colours")
-    assert text.startswith("colours: 3 labels, 24 photos, accuracy 1.000")
+    told = f"({round(100 * low)} to 100, as far as 24 photos can tell)"
+    assert text.splitlines()[:2] == [
+        f"colours: of 100 new photos of these labels, it names about 100 rightly {told}.",
+        "It made no mistake: `vitsearch label FOLDER --head colours` puts its labels on photos.",
+    ]
+    assert "accuracy 1.000" in text
     assert re.search(r"^red +8 +1\.00 +1\.00$", text, re.M)
+
+
+def report(labels, confusion, *, accuracy):
+    """What training would report of labels, each with its photos, precision and recall."""
+    return Report(
+        photos=sum(label[1] for label in labels),
+        groups=20,
+        folds=5,
+        c=1.0,
+        accuracy=accuracy,
+        interval=(accuracy - 0.1, min(1.0, accuracy + 0.05)),
+        macro_f1=0.8,
+        calibration_error=0.05,
+        labels=tuple(
+            LabelReport(name, photos, precision, recall, 2 * precision * recall / (precision + recall))
+            for name, photos, precision, recall in labels
+        ),
+        confusion=confusion,
+        kept=0.7,
+        kept_accuracy=0.95,
+        seconds=1.0,
+    )
+
+
+def test_a_report_begins_with_what_is_confused_and_what_to_do(capsys):
+    print_in_words(
+        "pets",
+        report([("cat", 20, 0.9, 0.85), ("dog", 20, 0.8, 0.7)], ((17, 3), (6, 14)), accuracy=0.78),
+    )
+    how_good, what_to_do = capsys.readouterr().out.splitlines()
+    assert how_good == (
+        "pets: of 100 new photos of these labels, it names about 78 rightly (68 to 83, as far as 40 photos can tell)."
+    )
+    assert what_to_do == (
+        "It takes dog for cat most often, 6 of 20 photos: `vitsearch heads suggest pets` names photos that would "
+        "teach it most, and `vitsearch heads train pets` learns from what you say of them."
+    )
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (
+            [("sea", 20, 1.0, 1.0), ("sky", 10, 1.0, 0.6)],
+            "It is weakest at sky: it gave that to 60% of the photos that show it, and rightly 100% of the times: ",
+        ),
+        (
+            [("sea", 20, 0.5, 1.0), ("sky", 10, 1.0, 0.9)],
+            "It is weakest at sea: it gave that to 100% of the photos that show it, and rightly 50% of the times: ",
+        ),
+        ([("sea", 20, 1.0, 1.0), ("sky", 10, 1.0, 1.0)], "It made no mistake: "),
+    ],
+)
+def test_a_report_on_several_labels_a_photo_begins_with_the_weakest(capsys, labels, said):
+    print_in_words("places", report(labels, (), accuracy=0.8))
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("places: of 100 new photos, it gets all labels right on about 80 ")
+    assert second.startswith(said)
 
 
 def test_labels_come_as_json_text_table_and_keywords(call, labelled, photos, tmp_path):

@@ -260,3 +260,27 @@ def test_sheet_and_page_replace_what_they_wrote_and_nothing_else(tmp_path, paths
         with pytest.raises(VitsearchError, match="vitsearch did not write"):
             write(found(paths), [], theirs)
         assert theirs.read_bytes() == b"x" * 1000
+
+
+def test_the_page_says_what_pale_pictures_are_where_there_are_some(tmp_path, paths):
+    def said(name, result):
+        write_result_page(result, [], tmp_path / name)
+        return (tmp_path / name).read_text()
+
+    some = said("some.html", found(paths[:4], floor=0.75))
+    assert "Pale pictures are less alike: below 0.750 a photo does not stand out" in some
+    assert "All are pale: none stands out" in said("all.html", found(paths[:4], floor=0.95))
+    for name, floor in (("none.html", 0.1), ("unknown.html", None)):
+        page = said(name, found(paths[:4], floor=floor))
+        assert "Pale pictures" not in page
+        assert "All are pale" not in page
+
+
+def test_what_is_only_listed_is_shown_with_dates_in_place_of_scores(tmp_path, paths):
+    listed = replace(found(paths[:2]), query=(), scored=False)
+    write_result_page(listed, [], tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert "2 photos, newest first" in page
+    assert page.count("2024-05-17") == 2
+    assert "0.900" not in page
+    assert "of the library" not in page

@@ -169,11 +169,34 @@ def test_a_photo_embedded_without_a_place_is_not_offered_and_costs_nothing_once_
 def test_a_photo_without_a_place_goes_with_the_next_prune(library, photos, tmp_path, picture):
     library.index([photos])
     library.embed_files([picture(tmp_path / "elsewhere/guest.png", "red")])
-    assert library.status().vectors == 7
+    assert library.catalog.count_vectors(1) == 7
     library.index()
-    assert library.status().vectors == 7
+    assert library.catalog.count_vectors(1) == 7
     assert library.index(prune=True).pruned == 1
-    assert library.status().vectors == 6
+    assert library.catalog.count_vectors(1) == 6
+
+
+def test_a_photo_without_a_place_counts_nowhere_and_no_score_is_put_against_it(
+    library, photos, tmp_path, picture
+):
+    def asked():
+        found = library.search(photos / "0.png", k=3)
+        return library.status().vectors, found.matches_above, [match.percentile for match in found.results]
+
+    library.index([photos])
+    before = asked()
+    guests = [picture(tmp_path / f"guests/{red}.png", (red, 0, 0)) for red in range(0, 250, 10)]
+    library.embed_files(guests)
+    assert library.catalog.count_vectors(1) == 31
+    assert asked() == before
+    # From when on they have a place, they do, though nothing is embedded for that.
+    assert figures(library.index([tmp_path / "guests"])) == {"photos": 25, "files": 25}
+    with_guests = asked()
+    assert with_guests[0] == 31
+    with Library.open(tmp_path / "anew", backbone=MeanColour()) as other:
+        other.index([photos, tmp_path / "guests"])
+        found = other.search(photos / "0.png", k=3)
+    assert with_guests[1:] == (found.matches_above, [match.percentile for match in found.results])
 
 
 def test_the_truth_is_one_plain_sqlite_file(library, photos):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -14,6 +14,7 @@ from vitsearch.cli.output import plural, print_json, say, shown
 from vitsearch.cli.preview import check_preview
 from vitsearch.cli.viewer import show_file
 from vitsearch.errors import VitsearchError
+from vitsearch.jsonable import to_jsonable
 from vitsearch.paths import is_within
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Answer:
     def print(self, result: SearchResult, library: Library) -> None:
         """Print the matches as a document, as bare paths, or for a person."""
         if self.as_json:
-            print_json(result)
+            print_json(_document(result))
         elif self.only_paths:
             _print_paths(result)
         else:
@@ -100,6 +101,15 @@ class Answer:
     def _folders(self) -> list[tuple[Path, bool]]:
         asked = ((self.copy_to, False), (self.link_to, True))
         return [(Path(folder).absolute(), link) for folder, link in asked if folder is not None]
+
+
+def _document(result: SearchResult) -> dict[str, object]:
+    """Return an answer as JSON's values; what is only listed has no scores."""
+    document = cast("dict[str, Any]", to_jsonable(result))
+    if not document.pop("scored"):
+        for match in document["results"]:
+            del match["score"], match["percentile"]
+    return document
 
 
 def _print_paths(result: SearchResult) -> None:

@@ -59,6 +59,7 @@ def undo(context: click.Context, session: Session, plan: str, as_json: bool) -> 
     The exit status is 1 if a file could not be put back; the line on it says where it is.
     """
     from vitsearch.duplicates.cleanup.applying import undo_plan
+    from vitsearch.duplicates.cleanup.journal import never_begun
 
     with session.open() as library, photos_lease(library.folder):
         outcomes = undo_plan(
@@ -66,6 +67,12 @@ def undo(context: click.Context, session: Session, plan: str, as_json: bool) -> 
             roots=[root.path for root in library.catalog.roots()],
             on_outcome=_silent if as_json else _show,
         )
+    if not outcomes:
+        if as_json:
+            print_json({"files": []})
+        was = "was never applied" if never_begun(Path(plan).absolute()) else "was undone before"
+        say(f"{shown(plan)} {was}: there is nothing to put back", err=True)
+        return
     _finish(context, outcomes, "put back", as_json=as_json)
 
 

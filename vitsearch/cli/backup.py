@@ -48,11 +48,18 @@ def restore(session: Session, file: str, as_json: bool) -> None:
         heads = restore_heads(library, Path(file))
     if as_json:
         print_json(
-            {"labels": found.labels, "decisions": found.decisions, "waiting": found.waiting, "heads": heads}
+            {
+                "labels": found.labels,
+                "decisions": found.decisions,
+                "favourites": found.favourites,
+                "waiting": found.waiting,
+                "heads": heads,
+            }
         )
         return
-    brought = (found.labels, "label"), (found.decisions, "decision"), (len(heads.restored), "head")
-    say(", ".join(plural(count, noun) for count, noun in brought))
+    heads_in_words = (plural(len(heads.restored), "head"),) if heads.restored else ()
+    brought = ", ".join((*found.in_words, *heads_in_words))
+    say(f"restored: {brought}" if brought else "nothing to restore: all that it holds is here already")
     if found.waiting:
         say(f"{found.waiting:,} wait for photos that are not in the library", err=True)
     if heads.kept:

@@ -13,7 +13,7 @@ from vitsearch.cli.duplicates_check import check_pair
 from vitsearch.cli.duplicates_summary import print_by_reason, print_summary, stated_sides
 from vitsearch.cli.output import plural, print_json, say, shown, size
 from vitsearch.cli.progress import progress_bar
-from vitsearch.cli.session import Session, force_option, json_option, pass_session
+from vitsearch.cli.session import Session, json_option, pass_session
 from vitsearch.duplicates.tiers import TIERS
 from vitsearch.duplicates.words import TIER_WORDS, file_in_words
 from vitsearch.jsonable import to_jsonable
@@ -103,7 +103,12 @@ class Moment(click.ParamType[datetime]):
     metavar="FILE",
     help="Write a page with both photos of each pair.",
 )
-@force_option
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Overwrite a page that vitsearch did not write. A plan is never overwritten, as it may be needed to undo: "
+    "give the new one another name.",
+)
 @click.option(
     "--not-duplicates",
     "apart",

@@ -76,22 +76,9 @@ def print_summary(report: DuplicateReport, sides: str | None) -> None:
 
 
 def _stated(calibrated: CalibratedThresholds) -> str:
-    """Say what the pairs that a person told apart have changed, and how many copies are found by these rules."""
+    """Say what the pairs that a person told apart have changed; --json has the figures."""
     from vitsearch.duplicates.verify.evidence import Thresholds
 
-    assert calibrated.calibration is not None
-    share = f"{calibrated.thresholds.share:.0%} of the picture"
     if calibrated.thresholds.share > Thresholds().share:
-        why = (
-            f"edited copies: stricter than usual ({share} has to agree, and more closely), because pairs that you "
-            "dismissed look like copies"
-        )
-    else:
-        why = f"edited copies: judged as usual ({share} has to agree), as nothing that you dismissed looks like a copy"
-    if not calibrated.recall:
-        return why
-    family, worst = min(calibrated.recall.items(), key=lambda item: item[1])
-    mean = sum(calibrated.recall.values()) / len(calibrated.recall)
-    return (
-        f"{why}; of test copies of your photos {mean:.0%} are found, and least often: {family} ({worst:.0%})"
-    )
+        return "edited copies: judged more strictly, as pairs that you dismissed look like copies"
+    return "edited copies: judged as usual, as nothing that you dismissed looks like a copy"

@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from vitsearch.cli.output import print_json, say, shown
+from vitsearch.cli.progress import progress_bar
 from vitsearch.cli.session import Session, force_option, json_option, pass_session
+from vitsearch.records import Progress
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vitsearch.backbones import Space
     from vitsearch.explain.attention import Gradient
     from vitsearch.library import Library
@@ -77,6 +81,50 @@ def explain(
         raise click.UsageError("--apart is about the library and its own model: leave --model away")
 
     session.check_outputs((out, "picture"), inputs=[image], force=force)
+    with progress_bar(quiet=as_json) as on_progress:
+        space, grid = _draw(
+            session,
+            Path(image),
+            Path(out),
+            layer,
+            head_name,
+            label,
+            apart=apart,
+            model=model,
+            force=force,
+            on_progress=on_progress,
+        )
+    path = Path(out).absolute()
+    if as_json:
+        rows, columns = grid
+        print_json(
+            {
+                "path": path,
+                "image": Path(image).absolute(),
+                "model": space.model,
+                "rows": rows,
+                "columns": columns,
+            }
+        )
+    else:
+        say(shown(str(path)))
+
+
+def _draw(
+    session: Session,
+    image: Path,
+    out: Path,
+    layer: str | None,
+    head_name: str | None,
+    label: str | None,
+    *,
+    apart: bool,
+    model: str | None,
+    force: bool,
+    on_progress: Callable[[Progress], None],
+) -> tuple[Space, tuple[int, int]]:
+    """Draw the picture; return the space of the model that was asked, and the rows and columns of its patches."""
+    on_progress(Progress("load", 0, None))
     from vitsearch.decoding.decoders import Decoders
     from vitsearch.explain.attention import AttentionModel
     from vitsearch.explain.explanation import (
@@ -88,7 +136,7 @@ def explain(
     )
     from vitsearch.explain.picture import save_picture
 
-    with Decoders() as decoders, decoders.open(Path(image).absolute()) as opened:
+    with Decoders() as decoders, decoders.open(image.absolute()) as opened:
         photo = opened.pixels()
     gradient: Gradient | None = None
     with session.open() as library:
@@ -104,25 +152,14 @@ def explain(
             if layer is None and model is None:
                 gradient = _apart_if_possible(library)
     attention = AttentionModel(space, cache=session.cache_folder)
+    on_progress(Progress("attend", 0, None))
     if gradient is not None:
         picture = draw_towards(photo, attention, gradient)
     else:
         picture = (draw_last_layer if layer == "last" else draw_rollout)(photo, attention)
-    save_picture(picture, Path(out), inputs=[Path(image)], force=force)
-    path = Path(out).absolute()
-    if as_json:
-        rows, columns = attention.grid
-        print_json(
-            {
-                "path": path,
-                "image": Path(image).absolute(),
-                "model": space.model,
-                "rows": rows,
-                "columns": columns,
-            }
-        )
-    else:
-        say(shown(str(path)))
+    on_progress(Progress("draw", 0, None))
+    save_picture(picture, out, inputs=[image], force=force)
+    return space, attention.grid
 
 
 def _apart_if_possible(library: Library) -> Gradient | None:

@@ -28,6 +28,8 @@ def list_favourites(session: Session, as_json: bool) -> None:
         return
     for path in paths:
         say(shown(str(path)))
+    if not paths:
+        say("no favourites yet: choose some on the page, `vitsearch serve --open`", err=True)
 
 
 @favourites.command()

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from vitsearch.cli.output import plural, print_json, print_unreadable, say, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from vitsearch.estimates import Estimate
-    from vitsearch.heads.evaluation import GateReport, LabelReport, Report
+    from vitsearch.heads.evaluation import GateReport, Report
     from vitsearch.heads.head import Head
     from vitsearch.heads.store import MadeHead, ShelvedHead
 
 SHOWN_LABELS = 20
 _SHOWN_MISTAKES = 5
+_LONGEST_LABEL = 40
 
 
 def head_as_json(head: Head) -> dict[str, object]:
@@ -72,22 +71,61 @@ def print_made(head: Head, origin: str) -> None:
     say(f"use it with `vitsearch label --head {shown(head.name)}`", err=True)
 
 
+def print_in_words(name: str, report: Report) -> None:
+    """Say in two sentences how good a trained head is, and what it gets wrong and what to do next."""
+    low, high = (round(100 * end) for end in report.interval)
+    right = round(100 * report.accuracy)
+    told = f"({low} to {high}, as far as {plural(report.photos, 'photo')} can tell)"
+    if report.confusion:
+        say(f"{shown(name)}: of 100 new photos of these labels, it names about {right} rightly {told}.")
+    else:
+        say(f"{shown(name)}: of 100 new photos, it gets all labels right on about {right} {told}.")
+    weakness = _weakness(report)
+    if not weakness:
+        say(f"It made no mistake: `vitsearch label FOLDER --head {shown(name)}` puts its labels on photos.")
+        return
+    say(
+        f"{weakness}: `vitsearch heads suggest {shown(name)}` names photos that would teach it most, and "
+        f"`vitsearch heads train {shown(name)}` learns from what you say of them."
+    )
+
+
+def _weakness(report: Report) -> str:
+    """What a head gets wrong most often, or nothing where it made no mistake."""
+    mistakes = _mistakes(report)
+    if mistakes:
+        worst = mistakes[0]
+        return (
+            f"It takes {_label(worst.true)} for {_label(worst.given)} most often, {worst.count:,} of "
+            f"{plural(worst.photos, 'photo')}"
+        )
+    weakest = min(report.labels, key=lambda label: label.f1)
+    if weakest.f1 == 1:
+        return ""
+    return (
+        f"It is weakest at {_label(weakest.label)}: it gave that to {weakest.recall:.0%} of the photos that show it, "
+        f"and rightly {weakest.precision:.0%} of the times"
+    )
+
+
 def print_report(report: Report) -> None:
     """Print the figures of a report, its weakest labels and what is confused most often."""
-    say(f"macro-F1 {report.macro_f1:.3f}, calibration error {report.calibration_error:.3f}")
+    low, high = report.interval
+    error = f"calibration error {report.calibration_error:.3f}"
+    say(f"accuracy {report.accuracy:.3f} ({low:.3f} to {high:.3f}), macro-F1 {report.macro_f1:.3f}, {error}")
     say(f"sure enough of {report.kept:.0%} of the photos; of those, {report.kept_accuracy:.1%} are right")
     if report.gate is not None:
         _print_gate(report.gate)
     worst = sorted(report.labels, key=lambda label: label.f1)[:SHOWN_LABELS]
-    width = min(40, max(5, *(len(label.label) for label in worst)))
+    names = [_label(label.label) for label in worst]
+    width = max(5, *map(len, names))
     say(f"\n{'label':<{width}}  photos  precision  recall")
-    for label in worst:
-        name = label.label if len(label.label) <= width else f"{label.label[: width - 1]}…"
-        say(f"{shown(name):<{width}}  {label.photos:>6,}  {label.precision:>9.2f}  {label.recall:>6.2f}")
+    for name, label in zip(names, worst, strict=True):
+        say(f"{name:<{width}}  {label.photos:>6,}  {label.precision:>9.2f}  {label.recall:>6.2f}")
     if len(report.labels) > len(worst):
         say(f"and {len(report.labels) - len(worst):,} labels that do better (all with --json)")
-    for line in _mistakes(report.labels, report.confusion):
-        say(line)
+    for mistake in _mistakes(report)[:_SHOWN_MISTAKES]:
+        say(f"{_label(mistake.true)} taken for {_label(mistake.given)}: {mistake.count:,}")
 
 
 def _print_gate(gate: GateReport) -> None:
@@ -110,19 +148,30 @@ def _share(estimate: Estimate) -> str:
     return f"{estimate.value:.1%} ({estimate.low:.1%} to {estimate.high:.1%})"
 
 
-def _mistakes(labels: Sequence[LabelReport], confusion: Sequence[Sequence[int]]) -> list[str]:
-    """Name the pairs of labels that were confused most often."""
+@dataclass(frozen=True, slots=True)
+class _Mistake:
+    """How many of the `photos` with one label were given another."""
+
+    count: int
+    true: str
+    given: str
+    photos: int
+
+
+def _mistakes(report: Report) -> list[_Mistake]:
+    """Return the pairs of labels that were confused, the most frequent first."""
+    labels = report.labels
     pairs = [
-        (count, labels[row].label, labels[column].label)
-        for row, counts in enumerate(confusion)
+        _Mistake(count, labels[row].label, labels[column].label, labels[row].photos)
+        for row, counts in enumerate(report.confusion)
         for column, count in enumerate(counts)
         if count and row != column
     ]
-    pairs.sort(key=lambda pair: -pair[0])
-    return [
-        f"{shown(true[:40])} taken for {shown(given[:40])}: {count:,}"
-        for count, true, given in pairs[:_SHOWN_MISTAKES]
-    ]
+    return sorted(pairs, key=lambda pair: -pair.count)
+
+
+def _label(label: str) -> str:
+    return shown(label if len(label) <= _LONGEST_LABEL else f"{label[: _LONGEST_LABEL - 1]}…")
 
 
 def print_left_out(made: MadeHead) -> None:

@@ -11,6 +11,7 @@ import click
 from vitsearch.cli.head_report import (
     SHOWN_LABELS,
     made_as_json,
+    print_in_words,
     print_left_out,
     print_made,
     print_report,
@@ -107,11 +108,8 @@ def train(
     if as_json:
         print_json(made_as_json(made) | report_as_json(report))
         return
-    low, high = report.interval
-    say(
-        f"{shown(name)}: {plural(len(made.head.labels), 'label')}, {plural(made.photos, 'photo')}, "
-        f"accuracy {report.accuracy:.3f} ({low:.3f} to {high:.3f})"
-    )
+    print_in_words(name, report)
+    say("")
     print_report(report)
     say(
         f"version {made.head.version}, {made.head.space.model}, {made.embedding_seconds:.1f} s for the photos, "

@@ -180,7 +180,7 @@ def _watch(library: Library, folders: list[Path], workers: int | None) -> None:
                 say(f"vitsearch: {shown(str(error))}", err=True)
                 continue
             news = (report.embedded, report.moved, report.copies, report.reread, report.missing)
-            if any(news) or report.unreadable:
+            if any(news) or report.newly_unreadable:
                 print_report(report)
             if report.interrupted:
                 return
@@ -244,7 +244,7 @@ def print_report(report: IndexReport, *, verbose: bool = False) -> None:
             "relocate OLD NEW`",
             err=True,
         )
-    print_unreadable(report.unreadable)
+    _print_unreadable(report)
     if report.left_out:
         kinds = ", ".join(_counted(item.count, item.kind) for item in report.left_out)
         say(f"left out: {kinds}", err=True)
@@ -255,6 +255,18 @@ def print_report(report: IndexReport, *, verbose: bool = False) -> None:
         )
     for remark in report.remarks if verbose else ():
         say(f"{shown(str(remark.path))}: {remark.reason}", err=True)
+
+
+def _print_unreadable(report: IndexReport) -> None:
+    """Name the files that this run found to be unreadable; those that an earlier one has named are counted."""
+    print_unreadable(report.newly_unreadable)
+    before = len(report.unreadable) - len(report.newly_unreadable)
+    if before:
+        noun = "more file" if report.newly_unreadable else "file"
+        say(
+            f"{plural(before, noun)} could not be read before: `vitsearch status --unreadable` lists them",
+            err=True,
+        )
 
 
 def _say_what_it_can(library: Library) -> None:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from vitsearch.records import Match, SearchResult
 
-_SCORES = 17
+# How wide lines begin: with score and share, or with date and time.
+_SCORES, _DATE = 17, 18
 _GAP = 2
 _LEAST_FOR_A_PATH = 20
 
@@ -32,11 +33,12 @@ def print_matches(
     terminal = terminal or Terminal.of()
     if not terminal.is_terminal:
         for match in result.results:
-            say(f"{_scores(match)}  {shown(str(match.path))}{_copies(match)}")
+            say(f"{_lead(match, scored=result.scored)}  {shown(str(match.path))}{_copies(match)}")
         return
+    start = _SCORES if result.scored else _DATE
+    room = terminal.columns - start
     names = [shown(name) for name in short_paths([match.path for match in result.results], roots)]
-    facts = _facts_with_room(result.results, names, terminal.columns - _SCORES)
-    room = terminal.columns - _SCORES
+    facts = _facts_with_room(result.results, names, room, dated=result.scored)
     floor = result.matches_above
     ended = floor is None or not result.results or result.results[0].score < floor
     pictures = shown_pictures([match.path for match in result.results]) if preview else repeat(None)
@@ -44,13 +46,14 @@ def print_matches(
         weak = floor is not None and match.score < floor
         if weak and not ended:
             ended = True
-            click.echo(terminal.styled(f"{'':{_SCORES}}(from here on nothing stands out)", "faint"))
+            click.echo(terminal.styled(f"{'':{start}}(from here on nothing stands out)", "faint"))
         if show is not None:
             show()
         copies = _copies(match)
         width = max(_LEAST_FOR_A_PATH, room - cells(copies) - (cells(fact) + _GAP if fact else 0))
         path = fitted(name, width)
-        line = f"{terminal.styled(_scores(match), 'faint' if weak else 'bold')}  "
+        lead = _lead(match, scored=result.scored)
+        line = f"{terminal.styled(lead, 'faint' if weak else 'bold')}  "
         line += terminal.link(path, match.path) + terminal.styled(copies, "faint")
         if fact:
             line += " " * (room - cells(path) - cells(copies) - cells(fact)) + terminal.styled(fact, "faint")
@@ -78,20 +81,26 @@ def _short(path: Path, here: Path, roots: Sequence[Path]) -> str:
     return str(path)
 
 
-def _scores(match: Match) -> str:
-    return f"{match.score:6.3f}  {match.percentile:5.1f} %"
+def _lead(match: Match, *, scored: bool) -> str:
+    """What a line begins with: how good a match is, or when a photo was taken that is not compared with anything."""
+    if scored:
+        return f"{match.score:6.3f}  {match.percentile:5.1f} %"
+    return f"{(match.taken or 'no date')[:16].replace('T', ' '):{_DATE - _GAP}}"
 
 
 def _copies(match: Match) -> str:
     return f"  (+{len(match.other_paths)} more)" if match.other_paths else ""
 
 
-def _facts_with_room(matches: Sequence[Match], names: Sequence[str], room: int) -> list[str]:
-    """Return what stands at the end of each line: date and place, or the date, or nothing, the same for all lines."""
+def _facts_with_room(matches: Sequence[Match], names: Sequence[str], room: int, *, dated: bool) -> list[str]:
+    """Return what stands at the end of each line: date and place, or the date, or nothing, the same for all lines.
+
+    Lines that begin with the date are not `dated` again.
+    """
     widest = max(
         (cells(name) + cells(_copies(each)) for name, each in zip(names, matches, strict=True)), default=0
     )
-    dates = [(match.taken or "")[:10] for match in matches]
+    dates = [(match.taken or "")[:10] if dated else "" for match in matches]
     places = [_place(match) for match in matches]
     both = [
         f"{date:10}  {place:>17}" if any(places) else date for date, place in zip(dates, places, strict=True)

@@ -10,12 +10,16 @@ import click
 from vitsearch.cli.commands import Commands
 from vitsearch.cli.output import print_json, say, shown
 from vitsearch.cli.session import Session, json_option, pass_session
+from vitsearch.cli.terminal import Terminal
 from vitsearch.errors import LibraryError
 
 if TYPE_CHECKING:
     from vitsearch.backbones import ModelDescription
     from vitsearch.records import UsedSpace
     from vitsearch.space import BackboneSpec
+
+
+_DIMENSION = len("dimensions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +77,18 @@ def list_models(session: Session, as_json: bool) -> None:
         print_json({"models": rows})
         return
     width = max(len(row.name) for row in rows)
+    if Terminal.of().is_terminal:
+        say(f"{'name':<{width}}  {'dimensions':>{_DIMENSION}}  from")
     for row in rows:
         marks = ", ".join(
             mark
             for mark, holds in (("reads text", row.text), ("here", row.cached), (row.library, row.library))
             if holds
         )
-        say(f"{row.name:<{width}}  {row.dimension:>4}  {row.source}" + (f"  ({marks})" if marks else ""))
+        say(
+            f"{row.name:<{width}}  {row.dimension:>{_DIMENSION}}  {row.source}"
+            + (f"  ({marks})" if marks else "")
+        )
 
 
 def _used(session: Session) -> dict[str, tuple[str, UsedSpace]]:

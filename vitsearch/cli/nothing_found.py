@@ -33,8 +33,13 @@ def why_nothing(
         )
     if not any(photo.paths for photo in library.catalog.photos(kept.tolist()).values()):
         if offline:
+            where_they_are = (
+                "in folders that are empty or not mounted"
+                if any(root.empty for root in state.roots)
+                else "on drives that are not mounted"
+            )
             return (
-                f"{plural(len(kept), 'photo')} would be searched, and all are on drives that are not mounted: "
+                f"{plural(len(kept), 'photo')} would be searched, and all are {where_they_are}: "
                 f"{', '.join(offline)}"
             )
         return f"all {plural(len(kept), 'photo')} to search are missing: run `vitsearch index` to look again"

@@ -19,6 +19,9 @@ _LABELS = {
     "look": "comparing",
     "measure": "choosing what to keep",
     "confirm": "making sure",
+    "load": "loading the model",
+    "attend": "asking what it looked at",
+    "draw": "drawing",
 }
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from vitsearch.cli.output import plural, print_json, say, shown
 from vitsearch.cli.session import Session, json_option, pass_session
 from vitsearch.errors import LibraryError
+
+if TYPE_CHECKING:
+    from vitsearch.records import RootInfo
 
 
 @click.group()
@@ -35,8 +39,13 @@ def list_roots(session: Session, as_json: bool) -> None:
         if info.offline:
             notes.append(f"{info.offline:,} on a drive that is not here")
         if not info.online:
-            notes.append("empty, as if its drive were not mounted" if info.path.is_dir() else "offline")
+            notes.append(why_away(info))
         say(f"{shown(str(info.path))}  ({', '.join(notes)})")
+
+
+def why_away(root: RootInfo) -> str:
+    """Say why the photos of a folder are not there now."""
+    return "empty, as if its drive were not mounted" if root.empty else "offline"
 
 
 @roots.command()

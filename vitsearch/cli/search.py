@@ -12,7 +12,7 @@ import click
 
 from vitsearch.cli.answer import Answer, reach_of_store
 from vitsearch.cli.filter_options import filter_options
-from vitsearch.cli.output import say
+from vitsearch.cli.output import plural, say
 from vitsearch.cli.session import (
     Session,
     device_option,
@@ -130,6 +130,8 @@ def search(
 ) -> None:
     """Find photos by examples and words. Each QUERY is an image file, an https URL, or words.
 
+    Without a QUERY, the photos that --camera, --after and the other filters keep are listed, newest first.
+
     "-" reads an image from standard input. "2:" before a query weighs it twice. Words need a model that reads text:
     `vitsearch index --also siglip2-base` adds one.
 
@@ -147,6 +149,7 @@ def search(
       vitsearch search cat.jpg --limit 50 --only-matches --copy-to cats
       curl -s https://example.org/cat.jpg | vitsearch search - --sheet found.png
       vitsearch search --label beach --head places --after 2024
+      vitsearch search --camera Canon --after 2024
       vitsearch search cat.jpg --store milvus://cluster:19530/photos
     """
     if (label is None) != (head is None):
@@ -157,17 +160,27 @@ def search(
         raise click.UsageError(
             "--include-self, --distinct, --only-matches and --exact go with images and words, not with --label"
         )
-    if not queries and not text and label is None:
-        raise click.UsageError("give an image or words, or --label with --head")
+    listing = not queries and not text and label is None
+    if listing:
+        _check_listing(
+            where, compared=bool(negatives or crop or include_self or distinct or only_matches or exact)
+        )
+        if store is not None:
+            raise click.UsageError(
+                "--store answers images, words and labels: give one, or leave --store away"
+            )
     terms, away = [parse_term(query) for query in queries], [parse_term(query) for query in negatives]
     images = _files(terms)
     answer = Answer(
         sheet, page, force, copy_to, link_to, preview, open_best, only_paths=only_paths, as_json=as_json
     )
     answer.check(session, (*images, *_files(away)))
+    told = ""
     with session.open(device=device) as library, _store(store, token) as asked:
         if label is not None and head is not None:
             result = _search_label(library, asked, label, head, k=k, criteria=where)
+        elif listing:
+            result, told = _list_newest(library, where, k)
         else:
             result = library.search(
                 *(_opened(term) for term in terms),
@@ -183,10 +196,33 @@ def search(
                 store=asked,
             )
         answer.print(result, library)
+        if told and result.results and not as_json and not only_paths:
+            say(told, err=True)
         reach = None if asked is None else reach_of_store(library, where)
         if not result.results and not as_json:
             say(_why_nothing(library, asked, where, label, include_self, only_matches), err=True)
     answer.deliver(result, [Path(image).absolute() for image in images], reach=reach)
+
+
+def _check_listing(where: Filter, *, compared: bool) -> None:
+    """Check that there is something to search for where there is neither an image nor words."""
+    if compared:
+        raise click.UsageError(
+            "--not, --crop, --include-self, --distinct, --only-matches and --exact go with an image or words: give one"
+        )
+    if not where:
+        raise click.UsageError("give an image or words, a filter such as --camera, or --label with --head")
+
+
+def _list_newest(library: Library, where: Filter, k: int) -> tuple[SearchResult, str]:
+    """List what filters alone keep; return that and, in words, of how many it is a part."""
+    from vitsearch.searching.newest import newest_photos
+
+    result, total = newest_photos(library.catalog, where, k=k)
+    listed = len(result.results)
+    if listed < total:
+        return result, f"the newest {listed:,} of {total:,} photos: -k {total} lists all"
+    return result, f"{plural(total, 'photo')}, newest first"
 
 
 def _why_nothing(

@@ -94,7 +94,7 @@ device_option = click.option(
 force_option = click.option(
     "--force",
     is_flag=True,
-    help="Overwrite a file that is there, also one that vitsearch did not write. A plan is never overwritten.",
+    help="Overwrite a file that vitsearch did not write. What it wrote itself is overwritten without --force.",
 )
 store_token_option = click.option(
     "--token",

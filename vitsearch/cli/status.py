@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vitsearch.cli.output import duration, plural, print_json, say, shown, size
+from vitsearch.cli.roots import why_away
 from vitsearch.cli.session import Session, json_option, pass_session
 
 if TYPE_CHECKING:
@@ -16,10 +17,18 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--forecast", is_flag=True, help="Say too what the library will need when it has grown.")
+@click.option(
+    "--unreadable", is_flag=True, help="List the files that could not be read instead, with the reasons."
+)
 @json_option
 @pass_session
-def status(session: Session, forecast: bool, as_json: bool) -> None:
+def status(session: Session, forecast: bool, unreadable: bool, as_json: bool) -> None:
     """Say what the library holds, and whether its caches are current."""
+    if unreadable:
+        if forecast:
+            raise click.UsageError("--unreadable lists files and nothing else: leave --forecast away")
+        _list_unreadable(session, as_json=as_json)
+        return
     with session.open() as library:
         state = library.status(thumbnails=True)
         forecasts = library.forecast() if forecast or as_json else ()
@@ -45,7 +54,8 @@ def status(session: Session, forecast: bool, as_json: bool) -> None:
         say(f"for words   nothing yet: `{shown(step.command)}` adds them{takes}")
     say(f"photos      {state.photos:,} in {plural(state.files, 'file')}, {state.vectors:,} vectors")
     if state.missing or state.unreadable:
-        say(f"not here    {state.missing:,} missing, {state.unreadable:,} unreadable")
+        listed = " (`vitsearch status --unreadable` lists them)" if state.unreadable else ""
+        say(f"not here    {state.missing:,} missing, {state.unreadable:,} unreadable{listed}")
     current = "current" if state.cache_current else "to be brought up to date by the next search"
     say(
         f"on disk     database {size(state.database_bytes)}, index {size(state.neighbours_bytes)} ({current})"
@@ -53,9 +63,23 @@ def status(session: Session, forecast: bool, as_json: bool) -> None:
     if state.thumbnails_bytes:
         say(f"thumbnails  {size(state.thumbnails_bytes)} (made again when they are deleted)")
     for root in state.roots:
-        say(f"folder      {shown(str(root.path))}" + ("" if root.online else "  (offline)"))
+        say(f"folder      {shown(str(root.path))}" + ("" if root.online else f"  ({why_away(root)})"))
     for one in forecasts:
         say(f"{f'at {one.photos:,}':<15} {_needs(one)}")
+
+
+def _list_unreadable(session: Session, *, as_json: bool) -> None:
+    from vitsearch.storage.status import unreadable_files
+
+    with session.open() as library:
+        files = unreadable_files(library.catalog)
+    if as_json:
+        print_json({"unreadable": files})
+        return
+    for file in files:
+        say(f"{shown(str(file.path))}: {shown(file.reason)}")
+    tried = ": `vitsearch index --retry` looks at them again" if files else ""
+    say(f"{plural(len(files), 'file')} could not be read{tried}", err=True)
 
 
 def _needs(forecast: Forecast) -> str:

@@ -45,7 +45,7 @@ def cache_state(folder: Path, catalog: Catalog, stored: SpaceContents) -> tuple[
         return "wrong", f"it cannot be read ({error})"[:200]
     if cached.generation != catalog.generation(stored.id):
         return "note", "behind the database"
-    return "ok", f"{len(cached):,} vectors, the same as in the database"
+    return "ok", "current, with the vectors of the database"
 
 
 def _difference(catalog: Catalog, stored: SpaceContents, cached: Neighbours) -> str | None:

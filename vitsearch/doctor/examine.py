@@ -75,7 +75,7 @@ def _findings(folder: Path, catalog: Catalog) -> list[Finding]:
     except LibraryDamaged:
         text = "a model's description is damaged"
         return [*findings, Finding("models", "wrong", text, _REPAIR)]
-    findings += [_vectors(catalog, spaces), _photos(catalog), *_caches(folder, catalog, spaces)]
+    findings += [_vectors(catalog, spaces), *_photos(catalog), *_caches(folder, catalog, spaces)]
     findings += [_heads(folder, spaces), _plans(folder, catalog), _leftovers(folder, catalog)]
     findings += [_folders(catalog), _unreadable(catalog)]
     return findings
@@ -127,32 +127,32 @@ def _vectors(catalog: Catalog, spaces: list[SpaceContents]) -> Finding:
         text = f"{len(bad):,} are not unit vectors of their model's dimension"
         advice = f"{_REPAIR}, then `vitsearch index`, which computes them again"
         return Finding("vectors", "wrong", text, advice, tuple(map(str, bad)))
-    count = sum(stored.vectors for stored in spaces)
+    count = sum(catalog.count_vectors_of_files(stored.id) for stored in spaces)
     return Finding("vectors", "ok", f"{count:,}, each finite and of unit length")
 
 
-def _photos(catalog: Catalog) -> Finding:
-    count = catalog.database.number("SELECT count(*) FROM photos")
+def _photos(catalog: Catalog) -> list[Finding]:
+    present = catalog.count_photos([(root.id, "") for root in catalog.roots()])
+    visitors = catalog.count_visitors()
+    missing = catalog.database.number("SELECT count(*) FROM photos") - present - visitors
     active = catalog.active_space()
     without = catalog.count_without_vector(active.id) if active else 0
     beside = [(space.model, catalog.count_without_vector(number)) for number, space in catalog.also_spaces()]
-    placeless = catalog.database.number(
-        "SELECT count(*) FROM photos p WHERE NOT EXISTS (SELECT 1 FROM files f WHERE f.photo = p.id)"
-    )
-    notes = []
-    if without:
-        notes.append(f"{without:,} have no vector yet")
+    notes = [f"{without:,} have no vector yet"] if without else []
     notes += [f"{left:,} are not embedded with {model} yet, for words" for model, left in beside if left]
-    if placeless:
-        notes.append(f"{placeless:,} are in no indexed folder, as you asked about them or trained with them")
-    if not notes:
-        return Finding("photos", "ok", f"{count:,}, each with a file and a vector")
-    advice = (
-        "run `vitsearch index`"
-        if without or any(left for _, left in beside)
-        else "leave them, or `vitsearch index --prune` drops them, apart from what a head was trained with"
-    )
-    return Finding("photos", "note", f"{count:,}: {', '.join(notes)}", advice)
+    absent = f", and {missing:,} that are known and not there" if missing else ""
+    findings = [
+        Finding("photos", "note", f"{present:,}{absent}: {', '.join(notes)}", "run `vitsearch index`")
+        if notes
+        else Finding("photos", "ok", f"{present:,}{absent}, each with a vector")
+    ]
+    if visitors:
+        text = f"{visitors:,} of no indexed folder, which you asked about or trained with, and nothing counts"
+        advice = (
+            "leave them, or `vitsearch index --prune` drops them, apart from what a head was trained with"
+        )
+        findings.append(Finding("other photos", "ok", text, advice))
+    return findings
 
 
 def _caches(folder: Path, catalog: Catalog, spaces: list[SpaceContents]) -> list[Finding]:

@@ -100,7 +100,8 @@ def _salvaged(layout: Layout) -> tuple[SalvageReport | None, list[str]]:
             found = restore(database, known[-1])
         finally:
             database.close()
-        done.append(f"restored {found.labels:,} labels and {found.decisions:,} decisions from {known[-1]}")
+        if found.in_words:
+            done.append(f"restored {' and '.join(found.in_words)} from {known[-1]}")
     return report, done
 
 

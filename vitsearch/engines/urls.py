@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from vitsearch.indexing.engine import Target
     from vitsearch.library import Library
     from vitsearch.records import Progress
+    from vitsearch.storage.catalog import Catalog, Root
 
 
 def index_urls(
@@ -44,6 +45,7 @@ def index_urls(
 
 def _indexed(target: Target, urls: Sequence[str], embedder: RayEmbedder, started: float) -> IndexReport:
     catalog = target.catalog
+    named: set[UnreadableFile] = set()
     run = catalog.begin_run()
     todo: list[tuple[int | None, FoundFile]] = []
     unchanged = 0
@@ -53,6 +55,7 @@ def _indexed(target: Target, urls: Sequence[str], embedder: RayEmbedder, started
         if below:
             raise LibraryError(f"{url} lies in {root.path}, which was indexed: name that")
         roots.append(root)
+        named.update(_unreadable(catalog, root))
         known = catalog.known_files(root.id, "", target.space_id)
         for found in _listed(url):
             file = known.get(found.relative)
@@ -62,6 +65,7 @@ def _indexed(target: Target, urls: Sequence[str], embedder: RayEmbedder, started
                 unchanged += 1
     embedder.run(run, todo, urls={Path(url): url.rstrip("/") for url in urls})
     counts = [catalog.counts(root.id, "") for root in roots]
+    unreadable = [file for root in roots for file in _unreadable(catalog, root)]
     return IndexReport(
         photos=catalog.count_photos([(root.id, "") for root in roots]),
         files=sum(count.files for count in counts),
@@ -72,14 +76,15 @@ def _indexed(target: Target, urls: Sequence[str], embedder: RayEmbedder, started
         pruned=0,
         offline=0,
         offline_roots=(),
-        unreadable=tuple(
-            UnreadableFile(root.path / path, reason)
-            for root in roots
-            for path, reason in catalog.unreadable(root.id, "")
-        ),
+        unreadable=tuple(unreadable),
+        newly_unreadable=tuple(file for file in unreadable if file not in named),
         model=target.space.model,
         seconds=time.monotonic() - started,
     )
+
+
+def _unreadable(catalog: Catalog, root: Root) -> list[UnreadableFile]:
+    return [UnreadableFile(root.path / path, reason) for path, reason in catalog.unreadable(root.id, "")]
 
 
 def _listed(url: str) -> list[FoundFile]:

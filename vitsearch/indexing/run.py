@@ -211,6 +211,8 @@ class IndexRun:
         scopes, offline = self._scopes(folders)
         if prune:
             _refuse_to_prune(offline, ())
+        # What is to be tried again is to be told again.
+        named = set() if self.retry else {*self._stored_unreadable(scopes)}
         run = self.catalog.begin_run()
         walked, moved, pruned, interrupted = [], 0, 0, False
         try:
@@ -234,6 +236,7 @@ class IndexRun:
         away = {root.id for root in offline}
         scopes = [scope for scope in scopes if scope.root.id not in away]
         counts = [self.catalog.counts(scope.root.id, scope.below) for scope in scopes]
+        unreadable = self._unreadable(scopes, walked)
         return IndexReport(
             photos=self.catalog.count_photos([(scope.root.id, scope.below) for scope in scopes]),
             files=sum(count.files for count in counts),
@@ -250,7 +253,8 @@ class IndexRun:
                 *(root.path for root in offline),
                 *(link for result in walked for link in result.away),
             ),
-            unreadable=self._unreadable(scopes, walked),
+            unreadable=unreadable,
+            newly_unreadable=tuple(file for file in unreadable if file not in named),
             model=self.catalog.space(self.space).model,
             seconds=time.monotonic() - started,
             interrupted=interrupted,
@@ -367,13 +371,16 @@ class IndexRun:
             whole=not scope.below,
         )
 
-    def _unreadable(self, scopes: Sequence[_Scope], walked: Sequence[_Walked]) -> tuple[UnreadableFile, ...]:
-        skipped = [UnreadableFile(item.path, item.reason) for result in walked for item in result.skipped]
-        stored = [
+    def _stored_unreadable(self, scopes: Sequence[_Scope]) -> list[UnreadableFile]:
+        return [
             UnreadableFile(scope.root.path / path, reason)
             for scope in scopes
             for path, reason in self.catalog.unreadable(scope.root.id, scope.below)
         ]
+
+    def _unreadable(self, scopes: Sequence[_Scope], walked: Sequence[_Walked]) -> tuple[UnreadableFile, ...]:
+        skipped = [UnreadableFile(item.path, item.reason) for result in walked for item in result.skipped]
+        stored = self._stored_unreadable(scopes)
         # A file that was read before keeps its photo, and no reason is stored with it.
         reasons = dict(self.embedder.unread)
         reasons.update((item.path, item.reason) for item in skipped + stored)

@@ -56,7 +56,14 @@ def write_contact_sheet(
     output = Output(file, "sheet", inputs=queries, force=force)
     output.check()
     captions = [("query", path.name, path) for path in queries]
-    captions += [(f"{match.score:.3f}", match.path.name, match.path) for match in result.results]
+    captions += [
+        (
+            f"{match.score:.3f}" if result.scored else (match.taken or "no date")[:10],
+            match.path.name,
+            match.path,
+        )
+        for match in result.results
+    ]
     captions = captions[:MOST_CELLS]
     columns = max(1, min(_COLUMNS, len(captions)))
     rows = max(1, -(-len(captions) // columns))

@@ -52,25 +52,42 @@ def write_result_page(
         items = [
             _Item("query", path, "query", "", partial(picture_address, path, decoders)) for path in queries
         ]
-        items += [_match_item(match, result.matches_above, decoders) for match in result.results]
+        items += [_match_item(match, result, decoders) for match in result.results]
         page = template("results.html").render(
-            title=f"Photos like {names}" if queries else " ".join(result.query),
-            summary=f"{len(result.results)} matches by {result.model}, best first",
+            title=f"Photos like {names}" if queries else " ".join(result.query) or "Photos",
+            summary=f"{len(result.results)} matches by {result.model}, best first"
+            if result.scored
+            else f"{len(result.results)} photos, newest first",
+            legend=_legend(result),
             items=items,
         )
     output.write_text(page)
 
 
-def _match_item(match: Match, floor: float | None, decoders: Decoders) -> _Item:
+def _legend(result: SearchResult) -> str:
+    """Say what is meant by pictures that are shown faintly, or nothing where none is."""
+    floor = result.matches_above
+    weak = 0 if floor is None else sum(match.score < floor for match in result.results)
+    if not weak:
+        return ""
+    if weak == len(result.results):
+        return f"All are pale: none stands out from the rest of the library, as a real match would above {floor:.3f}."
+    return f"Pale pictures are less alike: below {floor:.3f} a photo does not stand out from the rest of the library."
+
+
+def _match_item(match: Match, result: SearchResult, decoders: Decoders) -> _Item:
+    floor, day = result.matches_above, (match.taken or "")[:10]
     facts = " · ".join(
         part
-        for part in (f"{match.width} x {match.height}", (match.taken or "")[:10], match.camera or "")
+        for part in (f"{match.width} x {match.height}", day if result.scored else "", match.camera or "")
         if part
     )
     return _Item(
         kind="weak" if floor is not None and match.score < floor else "",
         path=match.path,
-        title=f"{match.score:.3f} · above {match.percentile:.1f} % of the library",
+        title=f"{match.score:.3f} · above {match.percentile:.1f} % of the library"
+        if result.scored
+        else day or "no date",
         facts=facts,
         picture=partial(picture_address, match.path, decoders),
     )

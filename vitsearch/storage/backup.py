@@ -60,11 +60,18 @@ _COPIED = {
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What a backup brought: labels and decisions that were not here, and how many of them wait for their photos."""
+    """What a backup brought that was not here, and how many labels and decisions wait for their photos."""
 
     labels: int
     decisions: int
     waiting: int
+    favourites: int = 0
+
+    @property
+    def in_words(self) -> tuple[str, ...]:
+        """What came, each with its number: "3 labels", "1 favourite"."""
+        counts = ((self.labels, "label"), (self.decisions, "decision"), (self.favourites, "favourite"))
+        return tuple(f"{count:,} {noun}{'' if count == 1 else 's'}" for count, noun in counts if count)
 
 
 def write_backup(database: Database, layout: Layout, path: Path) -> int:
@@ -168,6 +175,7 @@ def restore(database: Database, path: Path) -> Restored:
         labels=after[0] + after[2] - before[0] - before[2],
         decisions=after[1] + after[3] - before[1] - before[3],
         waiting=after[2] + after[3],
+        favourites=after[4] - before[4],
     )
 
 
@@ -242,10 +250,9 @@ def _reading(path: Path) -> Iterator[Database]:
         raise LibraryError(f"{path} is damaged, or no backup that vitsearch has written") from error
 
 
-def _counts(database: Database) -> tuple[int, int, int, int]:
-    tables = ("head_examples", "not_duplicates", "kept_head_examples", "kept_not_duplicates")
-    counts = [database.number(f"SELECT count(*) FROM {table}") for table in tables]
-    return counts[0], counts[1], counts[2], counts[3]
+def _counts(database: Database) -> list[int]:
+    tables = ("head_examples", "not_duplicates", "kept_head_examples", "kept_not_duplicates", "favourites")
+    return [database.number(f"SELECT count(*) FROM {table}") for table in tables]
 
 
 def _has_favourites(backup: Database) -> bool:

@@ -360,6 +360,9 @@ class Catalog(WalkTables):
                     if file.row is not None
                 ],
             )
+            self.renew_for_visitors(
+                [photos[file.photo_hash] for file in readable if file.row is None and file.root is not None]
+            )
             self._put_files(
                 run,
                 [

@@ -71,7 +71,7 @@ def _count(catalog: Catalog) -> LibraryCounts:
     active = catalog.active_space()
     main = [active.id] if active else []
     also = [space for space, _ in catalog.also_spaces()]
-    in_spaces = {space: catalog.count_vectors(space) for space in (*main, *also)}
+    in_spaces = {space: catalog.count_vectors_of_files(space) for space in (*main, *also)}
     return LibraryCounts(
         roots=roots,
         photos=catalog.count_photos([(root, "") for root in roots]),

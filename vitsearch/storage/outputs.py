@@ -47,6 +47,8 @@ _ADVICE: dict[Kind, str] = {
     "photos": "; make room there, or choose another place",
 }
 _HEAD_BYTES = 512
+# As Pillow names them; only the first two carry a seal, and are what messages advise.
+_PICTURES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 _STREAMS = ("/dev/std", "/dev/fd/", "/proc/")
 
 # What cameras and photo programs write beside the formats that are read here: raw files, other pictures, videos.
@@ -102,10 +104,25 @@ class Output:
         """See to it that the file can be written, which is better known before the work than after it.
 
         Raises:
-            OutputError: its folder is not there, or what is there may not be overwritten.
+            OutputError: its folder is not there, what is there may not be overwritten, or it is to be a picture of a
+                kind that is not written here.
 
         """
+        if self.kind in ("sheet", "picture"):
+            self.picture_format()
         self._target()
+
+    def picture_format(self) -> str:
+        """Return the format of a picture, as Pillow names it, by its extension. Raises `OutputError`."""
+        suffix = self.path.suffix.lower()
+        if suffix not in _PICTURES:
+            found = (
+                f"{self.path.suffix} is no kind of picture that is written"
+                if suffix
+                else "it has no extension"
+            )
+            raise OutputError(f"cannot write {self._name}: {found}{_ADVICE[self.kind]}")
+        return _PICTURES[suffix]
 
     def write(self, content: bytes) -> None:
         """Write the whole file. Raises `OutputError` as `open` does."""
@@ -202,7 +219,8 @@ class Output:
         if belongs_to_library(target):
             return "it belongs to a library; choose another name"
         if self.kind == "plan":
-            return "it exists already: give the plan another name, or remove that file"
+            forced = ", which --force does not overwrite as it may be needed to undo" if self.force else ""
+            return f"it exists already{forced}: give the plan another name, or remove that file"
         if self.force or is_own(target, self.kind):
             return ""
         found = _kind_of(target) or ("an indexed photo" if self.is_indexed(self.path) else "a file")
@@ -236,19 +254,15 @@ def write_picture(picture: Image, output: Output) -> None:
         OutputError: it cannot be written.
 
     """
-    from PIL import Image as Images
-
     from vitsearch.storage.own_files import sealed
 
     output.check()
     buffer = io.BytesIO()
     try:
-        kind = Images.registered_extensions()[output.path.suffix.lower()]
-        picture.save(buffer, kind)
-    except (KeyError, ValueError, OSError) as error:
-        reason = f"unknown file extension: {output.path.suffix}" if isinstance(error, KeyError) else error
+        picture.save(buffer, output.picture_format())
+    except (ValueError, OSError) as error:
         name = f"{_NAMES[output.kind]} {output.path}"
-        raise OutputError(f"cannot write {name}: {reason}{_ADVICE[output.kind]}") from error
+        raise OutputError(f"cannot write {name}: {error}{_ADVICE[output.kind]}") from error
     output.write(sealed(buffer.getvalue()))
 
 

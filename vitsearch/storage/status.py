@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vitsearch.records import LibraryStatus, RootInfo
+from vitsearch.records import LibraryStatus, RootInfo, UnreadableFile
 from vitsearch.storage.catalog import Counts
 from vitsearch.storage.layout import Layout
 
@@ -54,19 +54,33 @@ def root_infos(catalog: Catalog, counted: LibraryCounts) -> list[RootInfo]:
     infos = []
     for root in catalog.roots():
         counts = counted.roots.get(root.id, Counts(0, 0, 0))  # a run may just have added it
+        is_absent = root.is_offline()
+        is_folder = root.path.is_dir()
+        # An empty folder in which there never was a photo is no drive that is away.
+        online = not is_absent or (not counts.files and is_folder)
         infos.append(
             RootInfo(
                 id=root.id,
                 path=root.path,
-                # An empty folder in which there never was a photo is no drive that is away.
-                online=not root.is_offline() or (not counts.files and root.path.is_dir()),
+                online=online,
                 files=counts.files,
                 missing=counts.missing,
                 unreadable=counts.unreadable,
                 offline=counts.offline,
+                empty=is_folder and not online,
             )
         )
     return infos
+
+
+def unreadable_files(catalog: Catalog) -> tuple[UnreadableFile, ...]:
+    """Return the files in all folders that could not be read, by path."""
+    found = [
+        UnreadableFile(root.path / path, reason)
+        for root in catalog.roots()
+        for path, reason in catalog.unreadable(root.id, "")
+    ]
+    return tuple(sorted(found, key=lambda file: file.path))
 
 
 def _folder_bytes(folder: Path) -> int:

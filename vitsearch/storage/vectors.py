@@ -205,6 +205,35 @@ class VectorTables:
             return self.database.number(sql, [space, after])
         return self.database.number("SELECT count(*) FROM vectors WHERE space = ?", [space])
 
+    def count_visitors(self) -> int:
+        """Count the photos of no indexed folder: a person asked about them, or trained a head with them."""
+        with_files = "SELECT count(DISTINCT photo) FROM files WHERE photo IS NOT NULL"
+        return self.database.number(f"SELECT (SELECT count(*) FROM photos) - ({with_files})")
+
+    def count_vectors_of_files(self, space: int) -> int:
+        """Count the vectors of a space as a person does: without those of visitors."""
+        count = self.count_vectors(space)
+        if not self.count_visitors():  # as nearly always; the rest looks at each photo
+            return count
+        return count - self.database.number(
+            "SELECT count(*) FROM photos p CROSS JOIN vectors v ON v.space = ? AND v.photo = p.id "
+            "WHERE NOT EXISTS (SELECT 1 FROM files f WHERE f.photo = p.id)",
+            [space],
+        )
+
+    def renew_for_visitors(self, photos: Sequence[int]) -> None:
+        """Change the generation of the spaces that have vectors of those of these photos that have no file yet.
+
+        Inside a write that is about to give them one: what is kept by generation leaves out who had none.
+        """
+        for part in in_parts(photos):
+            self.database.run(
+                f"UPDATE spaces SET generation = {NEW_GENERATION} WHERE EXISTS (SELECT 1 FROM vectors v "
+                f"WHERE v.space = spaces.id AND v.photo IN ({marks(part)}) "
+                "AND NOT EXISTS (SELECT 1 FROM files f WHERE f.photo = v.photo))",
+                part,
+            )
+
     def embedded_ids(self, space: int) -> Ids:
         """Return the ids of all photos with a vector in this space, (n,) int64, ascending."""
         return self.database.ids("SELECT photo FROM vectors WHERE space = ? ORDER BY photo", [space])
@@ -260,10 +289,10 @@ class VectorTables:
         return ids, rows.astype(np.float32), norms
 
     def background_ids(self, space: int, limit: int) -> Ids:
-        """Return a fixed random sample of embedded photos: those with the smallest photo hashes."""
+        """Return a fixed random sample of embedded photos that have files: those with the smallest photo hashes."""
         rows = self.database.rows(
             "SELECT p.id FROM photos p CROSS JOIN vectors v ON v.space = ? AND v.photo = p.id "
-            "ORDER BY p.photo_hash LIMIT ?",
+            "WHERE EXISTS (SELECT 1 FROM files f WHERE f.photo = p.id) ORDER BY p.photo_hash LIMIT ?",
             [space, limit],
         )
         return np.array([row[0] for row in rows], np.int64)

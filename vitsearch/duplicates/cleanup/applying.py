@@ -13,7 +13,7 @@ from pathlib import Path  # noqa: TC003 - the HTTP API describes these records f
 from typing import TYPE_CHECKING
 
 from vitsearch.duplicates.cleanup.batches import Unsettled, batches, device_of, size_of
-from vitsearch.duplicates.cleanup.journal import Journal, check_journal
+from vitsearch.duplicates.cleanup.journal import Journal, check_journal, never_begun
 from vitsearch.duplicates.cleanup.moving_out import MovingOut, Turn
 from vitsearch.duplicates.cleanup.plans import PlannedFile, read_plan
 from vitsearch.duplicates.cleanup.putting_back import Outcome, difference, put_back, remove_empty
@@ -87,11 +87,16 @@ def undo_plan(
 ) -> list[Outcome]:
     """Put back every file that a plan has moved, last one first, and take its links away.
 
+    Of a plan that was never applied there is nothing to put back, and nothing is written.
+
     Raises:
         PlanError: the plan or its journal is not sound, or another run is at work on it.
 
     """
-    outcomes = []
+    outcomes: list[Outcome] = []
+    if never_begun(path):
+        _admitted(path, roots)
+        return outcomes
     with _opened(path, roots) as (_, journal):
         steps = [step for step in reversed(list(journal.steps.values())) if step.state != "undone"]
         # A file that comes from another file system is a copy that is synced by itself.
@@ -107,7 +112,7 @@ def _put_back(steps: Sequence[Step], journal: Journal) -> list[Outcome]:
     unsettled = Unsettled()
     was_done = [step for step in steps if step.state == "done" and os.path.lexists(step.target)]
     # Either place is right for a step that is begun, so that a kill leaves nothing that is not so.
-    journal.note_all([replace(step, inode=None) for step in was_done], "begun")
+    journal.note_all([replace(step, inode=None, had_moved=True) for step in was_done], "begun")
     outcomes: list[Outcome] = []
     back: list[Step] = []
     try:

@@ -33,6 +33,7 @@ class Step:
     `attributes` are those it had before, which a copy on another file system may not all have kept. `inode` is the
     file's number while a run has begun with it: of a run that was killed, it tells whether what is at `target` is this
     file, or one that somebody else has put there before its turn came. None where it is certain, or nobody can tell.
+    `had_moved`: an undo has begun with it, so that an earlier run had moved it.
     """
 
     path: Path
@@ -43,6 +44,7 @@ class Step:
     state: State = "begun"
     attributes: Attributes | None = None
     inode: int | None = None
+    had_moved: bool = False
 
 
 class Journal:
@@ -183,6 +185,16 @@ def clear_journal(plan: Path) -> None:
     journal.lock.unlink(missing_ok=True)
 
 
+def never_begun(plan: Path) -> bool:
+    """Whether no run has carried out anything of a plan."""
+    try:
+        return not Journal(plan).path.stat().st_size
+    except FileNotFoundError:
+        return True
+    except OSError:  # whoever opens it says why
+        return False
+
+
 def read_steps(plan: Path) -> dict[Path, Step]:
     """Return what the journal beside a plan says so far, also while a run is at work on it.
 
@@ -208,6 +220,7 @@ def _parsed(path: Path, lines: Sequence[bytes]) -> dict[Path, Step]:
                 state=one_of(values["state"], State),
                 attributes=_attributes(values, steps),
                 inode=_inode(values),
+                had_moved=_had_moved(values, steps),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise PlanError(f"{path} is damaged at line {number}: nothing was done") from error
@@ -220,6 +233,14 @@ def _inode(values: dict[str, Any]) -> int | None:
     if inode is not None and type(inode) is not int:
         raise ValueError("an inode is no number")
     return inode
+
+
+def _had_moved(values: dict[str, Any], steps: dict[Path, Step]) -> bool:
+    """Whether a line was written by an undo: only that begins with what is done, and it notes no inode."""
+    before = steps.get(Path(values["path"]))
+    if before is None or values["state"] != "begun" or "inode" in values:
+        return False
+    return before.state == "done" or before.had_moved
 
 
 def _attributes(values: dict[str, Any], steps: dict[Path, Step]) -> Attributes | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -31,6 +32,8 @@ Action = Literal["trash", "move", "hardlink", "symlink"]
 VERSION = 1
 _MAX_BYTES = 1 << 30
 _CHUNK = 1 << 20
+_WHAT_IS_ONE = ": name the file that `vitsearch duplicates --plan FILE` has written"
+_IS_JSON = re.compile(rb"\s*\{\s*\"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,19 +266,32 @@ def read_plan(path: Path) -> Plan:
 
     """
     try:
+        if path.suffix == ".journal":
+            raise PlanError(f"{path} is not a plan, but the journal of one: name {path.with_suffix('')}")
         if path.stat().st_size > _MAX_BYTES:
             raise PlanError(f"{path} is too large for a plan")
-        document = json.loads(path.read_bytes())
+        text = path.read_bytes()
     except OSError as error:
         raise PlanError(f"cannot read the plan {path}: {error.strerror or error}") from error
+    try:
+        document = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise PlanError(f"{path} is not a plan, it is not valid JSON ({in_words(error)})") from error
+        raise PlanError(_why_no_plan(path, text, error)) from error
+    if not isinstance(document, dict) or not {"version", "action"} & document.keys():
+        raise PlanError(f"{path} is not a plan{_WHAT_IS_ONE}")
     try:
         plan = _parsed(document)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise PlanError(f"{path} is not a plan that this version understands: {_hint(error)}") from error
     check_plan(plan)
     return plan
+
+
+def _why_no_plan(path: Path, text: bytes, error: Exception) -> str:
+    """Say what is wrong with a file that is no JSON: a plan with a slip of the pen in it, or another kind of file."""
+    if _IS_JSON.match(text):
+        return f"{path} is not a plan, or was edited so that it is no JSON any more ({in_words(error)}){_WHAT_IS_ONE}"
+    return f"{path} is not a plan{_WHAT_IS_ONE}"
 
 
 def check_plan(plan: Plan) -> None:

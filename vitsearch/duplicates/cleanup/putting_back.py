@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 from vitsearch.duplicates.cleanup.attributes import attributes_of
 from vitsearch.duplicates.cleanup.renaming import discard
 from vitsearch.duplicates.cleanup.safe_move import finish, held, move, recover, settle
-from vitsearch.duplicates.cleanup.trash import TRASH, forget_in_trash, is_in_desktop_trash, is_noted_in_trash
+from vitsearch.duplicates.cleanup.trash import (
+    TRASH,
+    forget_in_trash,
+    is_in_desktop_trash,
+    is_noted_in_trash,
+    trash_folder,
+)
 from vitsearch.errors import FileDisturbed
 
 if TYPE_CHECKING:
@@ -124,10 +130,21 @@ def remove_empty(folder: Path) -> None:
 def _put_back_without_a_move(step: Step) -> Outcome:
     if not os.path.lexists(step.path):
         # Its drive may be away: another undo finds it when it is back.
-        return Outcome(step.path, done=False, text=f"it is neither here nor at {step.target}")
-    if step.state == "done" and difference(step.path, step.file_hash) is not None:
+        emptied = ": was that trash emptied?" if trash_folder(step.target) is not None else ""
+        return Outcome(step.path, done=False, text=f"it is neither here nor at {step.target}{emptied}")
+    # Whether it was moved before the kill, only its number can tell where there is one.
+    is_another = step.inode is not None and _number(step.path) != step.inode
+    may_have_left = step.state == "done" or step.had_moved or is_another
+    if may_have_left and difference(step.path, step.file_hash) is not None:
         text = f"another file is in its place now, and it is no longer at {step.target}"
         return Outcome(step.path, done=False, text=text)
     forget(step)
-    text = "it was never moved" if step.state == "begun" else "it was put back before"
-    return Outcome(step.path, done=True, text=text)
+    back = step.state == "done" or step.had_moved
+    return Outcome(step.path, done=True, text="it was put back before" if back else "it was never moved")
+
+
+def _number(path: Path) -> int | None:
+    try:
+        return path.lstat().st_ino
+    except OSError:
+        return None

@@ -15,6 +15,7 @@ from vitsearch.backbones.registry import HUB_FREE_MODEL, find_model, models_that
 from vitsearch.errors import BadQuery, LibraryError, LibraryMissing
 from vitsearch.folders.scan import SYSTEM_FOLDERS
 from vitsearch.records import RootInfo, UnreadableFile
+from vitsearch.storage.status import unreadable_files
 from vitsearch.web.responses import Answer, Limit, Offset
 from vitsearch.web.server import Served
 from vitsearch.web.services.chosen_folder import chosen_folder, is_there
@@ -199,13 +200,8 @@ def unreadable(
     limit: Limit = 200,
 ) -> Response:
     """List the files that could not be read, all or those of one reason."""
-    found: list[UnreadableFile] = []
     with server.readers.library() as library:
-        for root in library.catalog.roots():
-            found += [
-                UnreadableFile(root.path / path, reason)
-                for path, reason in library.catalog.unreadable(root.id, "")
-            ]
+        found = unreadable_files(library.catalog)
     reasons = Counter(_kind(file.reason) for file in found)
     chosen = [file for file in found if reason is None or _kind(file.reason) == reason]
     return Answer(

@@ -148,7 +148,7 @@ export class FoldersView {
     return h("li", {}, icon("folder"),
       h("div", { class: "grow" }, h("a", { class: "path", href: `/${query({ folder: root.path })}` }, root.path),
         h("div", { class: "muted small number" }, counts.filter(Boolean).join(", "))),
-      root.online ? null : h("span", { class: "tag warm" }, "not connected"),
+      root.online ? null : h("span", { class: "tag warm" }, root.empty ? "empty" : "not connected"),
       root.online ? button("Look again", () => this.#ask("/api/index", "Indexing has begun", { folders: [root.path] }), { kind: "quiet", "aria-label": `Look again at ${root.path}` }) : null,
       button("Forget …", () => this.#forget(root), { kind: "quiet danger", "aria-label": `Forget ${root.path}` }));
   }
