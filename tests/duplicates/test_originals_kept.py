@@ -107,3 +107,32 @@ def test_a_file_that_proves_to_be_framed_beside_the_others_is_not_kept(tmp_path)
     assert found.keep.name == "whole.jpg"
     assert {one.path.name for one in found.files[1:]} == {"framed.jpg", "middle.jpg"}
     assert asked == [(1, 3)]
+
+
+def sent(image):
+    """As a messenger sends it."""
+    return image.resize((round(image.width / 1.8), round(image.height / 1.8)), Image.Resampling.LANCZOS)
+
+
+def middle(image):
+    width, height = image.size
+    return image.crop((width // 6, height // 6, width - width // 6, height - height // 6))
+
+
+@pytest.mark.parametrize("photo", ["travel/castle-2.jpg", "nature/mountain-3.jpg", "travel/bridge-3.jpg"])
+def test_a_crop_with_detail_that_the_whole_has_lost_stays_and_one_that_was_enlarged_goes(tmp_path, photo):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    with Image.open(SAMPLES / photo) as opened:
+        image = opened.convert("RGB")
+    middle(image).save(folder / "crop.jpg", quality=90)
+    sent(image).save(folder / "sent.jpg", quality=90)
+    with Image.open(folder / "sent.jpg") as opened:
+        part = middle(opened.convert("RGB"))
+    part.resize(middle(image).size, Image.Resampling.BICUBIC).save(folder / "enlarged.jpg", quality=90)
+    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+        library.index([folder])
+        found = find_duplicates(library)
+        going = {file.path.name for one in found.groups for file in one.files if file.path != one.keep}
+    assert "enlarged.jpg" in going
+    assert not {"crop.jpg", "sent.jpg"} & going

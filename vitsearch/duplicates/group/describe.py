@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
+from vitsearch.duplicates.group.fits import FINER_CROP, crop_scale
 from vitsearch.duplicates.group.frames import with_frames
 from vitsearch.duplicates.group.grouping import seen_of
 from vitsearch.duplicates.group.origin import (
@@ -145,10 +146,11 @@ def _with_notes(file: Candidate, notes: Mapping[str, Any]) -> Candidate:
 
 @dataclass(frozen=True, slots=True)
 class _Findings:
-    """What was measured of photos that are linked: which are grey, burnt out, and made from others of them."""
+    """What was measured of photos that are linked: which are grey, burnt out, finer, and made from others of them."""
 
     grey: frozenset[int]
     burnt: frozenset[int]
+    finer: frozenset[int]
     saved_again: frozenset[int]
     enlarged: Mapping[int, int]
 
@@ -167,15 +169,18 @@ def _measured(
     for link in known:
         sets.join(link.first, link.second)
     gains = _gains(known)
+    crops = _crops(known, photos)
     done, total = 0, sum(map(len, sets.all()))
     grey: set[int] = set()
     burnt: set[int] = set()
+    finer: set[int] = set()
     saved_again: set[int] = set()
     enlarged: dict[int, int] = {}
     for members in sets.all():
-        found = _findings([photos[photo] for photo in members], gains, pixels, pool, answers)
+        found = _findings([photos[photo] for photo in members], gains, crops, pixels, pool, answers)
         grey |= found.grey
         burnt |= found.burnt
+        finer |= found.finer
         saved_again |= found.saved_again
         enlarged |= found.enlarged
         done += len(members)
@@ -185,6 +190,7 @@ def _measured(
             file,
             grey=file.photo in grey,
             burnt=file.photo in burnt,
+            finer=file.photo in finer,
             saved_again=file.photo in saved_again,
             enlarged_from=enlarged.get(file.photo),
         )
@@ -195,6 +201,7 @@ def _measured(
 def _findings(
     members: Sequence[Candidate],
     gains: Mapping[int, float],
+    crops: Mapping[int, float],
     pixels: Callable[[int], Image],
     pool: Executor,
     answers: KeptAnswers,
@@ -203,22 +210,30 @@ def _findings(
     question = answers.question(
         "set",
         [
-            (file.file_hash, file.size, file.width, file.height, gains.get(file.photo, 1.0))
+            (
+                file.file_hash,
+                file.size,
+                file.width,
+                file.height,
+                gains.get(file.photo, 1.0),
+                crops.get(file.photo),
+            )
             for file in members
         ],
     )
     kept = answers.get(question)
     if kept is not None:
-        grey, burnt, again, enlarged = cast(
-            "tuple[list[int], list[int], list[int], list[list[int]]]", kept[0]
+        grey, burnt, finer, again, enlarged = cast(
+            "tuple[list[int], list[int], list[int], list[int], list[list[int]]]", kept[0]
         )
         return _Findings(
             frozenset(members[place].photo for place in grey),
             frozenset(members[place].photo for place in burnt),
+            frozenset(members[place].photo for place in finer),
             frozenset(members[place].photo for place in again),
             {members[place].photo: area for place, area in enlarged},
         )
-    found, is_complete = _measure_all(members, gains, pixels, pool)
+    found, is_complete = _measure_all(members, gains, crops, pixels, pool)
     if is_complete:
         places = {file.photo: place for place, file in enumerate(members)}
         answers.keep(
@@ -226,6 +241,7 @@ def _findings(
             [
                 sorted(places[photo] for photo in found.grey),
                 sorted(places[photo] for photo in found.burnt),
+                sorted(places[photo] for photo in found.finer),
                 sorted(places[photo] for photo in found.saved_again),
                 [[places[photo], area] for photo, area in sorted(found.enlarged.items())],
             ],
@@ -236,6 +252,7 @@ def _findings(
 def _measure_all(
     members: Sequence[Candidate],
     gains: Mapping[int, float],
+    crops: Mapping[int, float],
     pixels: Callable[[int], Image],
     pool: Executor,
 ) -> tuple[_Findings, bool]:
@@ -246,7 +263,7 @@ def _measure_all(
 
     def measure(photo: int) -> Traits | None:
         try:
-            return traits_of(pixels(photo), with_grey=photo in largest)
+            return traits_of(pixels(photo), with_grey=photo in largest, scale=crops.get(photo))
         except UnreadablePhoto:
             return None
 
@@ -272,7 +289,9 @@ def _measure_all(
                 enlarged[photo] = min(enlarged.get(photo, height * width), height * width)
     grey = frozenset(photo for photo, one in traits.items() if one.colour < GREY)
     burnt = _burnt(traits, gains)
-    return _Findings(grey, burnt, frozenset(saved_again), enlarged), len(traits) == len(photos)
+    finer = frozenset(photo for photo, one in traits.items() if one.finer)
+    measured = _Findings(grey, burnt, finer, frozenset(saved_again), enlarged)
+    return measured, len(traits) == len(photos)
 
 
 def _burnt(traits: Mapping[int, Traits], gains: Mapping[int, float]) -> frozenset[int]:
@@ -291,6 +310,18 @@ def _burnt(traits: Mapping[int, Traits], gains: Mapping[int, float]) -> frozense
         elif other is None or one.plateau < traits[other].plateau:
             best[shape] = photo
     return frozenset(burnt)
+
+
+def _crops(links: Iterable[Link], photos: Mapping[int, Candidate]) -> dict[int, float]:
+    """The crops that may have detail of their own: how much finer they are than the finest whole, along a side."""
+    scales: dict[int, float] = {}
+    for one, two, seen in seen_of(links):
+        for part, whole, pair in ((one, two, seen), (two, one, seen.turned_round())):
+            scale = crop_scale(photos[part], photos[whole], pair)
+            # What has far more pixels stays in any case.
+            if scale is not None and scale**2 <= FINER_CROP:
+                scales[part] = min(scale, scales.get(part, scale))
+    return scales
 
 
 def _gains(links: Iterable[Link]) -> dict[int, float]:

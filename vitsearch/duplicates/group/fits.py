@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,8 +16,22 @@ _BEYOND, _BEYOND_SEAM = 0.03, 0.12
 _CLEARLY_FINER = 6.25
 FINER_CROP = 4.5
 """A crop with more than so many times the pixels of its part in a whole is no copy of the whole: it has detail of its
-own. A quarter of a photo, enlarged to the size of the whole, has four times."""
-_CROP = 0.8
+own. A quarter of a photo, enlarged to the size of the whole, has four times: below this, its detail is measured."""
+_CROP, _MORE_PIXELS = 0.8, 2.25
+
+
+def crop_scale(part: Candidate, whole: Candidate, seen: Evidence) -> float | None:
+    """How many times finer the pixels of a crop are, along a side, than its part of a whole; None: it is no crop of it.
+
+    `seen` is the evidence of the pair with `part` as its first photo. None too where they are not clearly finer.
+    """
+    if seen.of_second >= _CROP:
+        return None
+    mine, others = (
+        part.width * part.height * seen.of_first,
+        whole.width * whole.height * seen.of_second,
+    )
+    return math.sqrt(mine / others) if mine > _MORE_PIXELS * others > 0 else None
 
 
 def what_is_lost(keep: Candidate, file: Candidate, seen: Evidence | None) -> str | None:
@@ -35,7 +50,10 @@ def what_is_lost(keep: Candidate, file: Candidate, seen: Evidence | None) -> str
         return None
     if seen.beyond_second > (_BEYOND_SEAM if seen.seam_second else _BEYOND):
         return "it contains the other one" if seen.seam_second else "it shows more of the scene"
-    times = FINER_CROP if seen.of_first < _CROP else _CLEARLY_FINER
-    if file.true_pixels * seen.of_second > times * keep.true_pixels * seen.of_first:
+    is_crop = seen.of_first < _CROP
+    pixels, theirs = file.true_pixels * seen.of_second, keep.true_pixels * seen.of_first
+    if pixels > (FINER_CROP if is_crop else _CLEARLY_FINER) * theirs:
         return "it has far more detail"
+    if is_crop and file.finer and pixels > _MORE_PIXELS * theirs:
+        return "it has more detail than that part of the other one"
     return None

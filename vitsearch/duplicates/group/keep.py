@@ -45,7 +45,8 @@ class Candidate:
     `added` that something was drawn over it or set around it. `details`: what it holds. `grey`: without colours of
     its own. `saved_again`: made from another JPEG of the group; `enlarged_from`: the pixels of what it was made from.
     `sidecars`: the files that belong to it. `stays`: a person named its folder as the one in which nothing goes.
-    `burnt`: its highlights are gone, and another file of the group still has them.
+    `burnt`: its highlights are gone, and another file of the group still has them. `finer`: it is a crop with detail
+    that the whole photos of the group do not have.
     """
 
     path: Path
@@ -71,6 +72,7 @@ class Candidate:
     enlarged_from: int | None = None
     stays: bool = False
     burnt: bool = False
+    finer: bool = False
 
     @property
     def true_pixels(self) -> float:

@@ -42,6 +42,11 @@ _LOW_FREQUENCIES = 4
 _BRIGHTER, _BURNT, _BURNT_TIMES = 1.1, 0.02, 2.0
 # In grey levels; and the share of pixels that may be lighter.
 _PLATEAU, _OUTLIERS = 2, 1e-4
+# Chosen on 60 photos and crops of them: of what was enlarged 1.5 to 2.1 times 97 in 100 stay below it.
+_FINER = 0.55
+# In grey levels: what codecs add to an even picture is no detail.
+_FAINT = 0.3
+_FINE_SIDE = 1500
 GREY = 0.8
 """Below this `colour` a picture is grey, or toned: its colours follow from its greys."""
 
@@ -54,7 +59,7 @@ class Traits:
     `spectrum`: (64,) float32, log10 of the power of its greys by frequency, up to half a cycle a pixel.
     `grey`: its greys, (h, w) uint8, of a picture that is not very large; `shape`: (h, w).
     `blocks`: (n, 8, 8) float32, their DCT coefficients on the grid of a JPEG. `plateau`: the share of
-    pixels that are as light as the lightest ones.
+    pixels that are as light as the lightest ones. `finer`: see `has_finer_detail`.
     """
 
     colour: float
@@ -63,16 +68,28 @@ class Traits:
     grey: npt.NDArray[np.uint8] | None
     blocks: Floats
     plateau: float = 0.0
+    finer: bool = False
 
 
-def traits_of(image: Picture, *, with_grey: bool = True) -> Traits:
-    """Measure an RGB image that was decoded in full; its greys are kept if it may have been enlarged."""
+def traits_of(image: Picture, *, with_grey: bool = True, scale: float | None = None) -> Traits:
+    """Measure an RGB image that was decoded in full; its greys are kept if it may have been enlarged.
+
+    `scale`: how many times finer its pixels are, along a side, than those of a photo that it is a crop of.
+    """
     grey = np.asarray(image.convert("L"))
     whole = grey.astype(np.float32)
     height, width = grey.shape
     kept = grey if with_grey and grey.size <= _MOST_KEPT else None
     coefficients = _coefficients(whole)
-    return Traits(_colour(image), _spectrum(whole), (height, width), kept, coefficients, _plateau(grey))
+    return Traits(
+        _colour(image),
+        _spectrum(whole),
+        (height, width),
+        kept,
+        coefficients,
+        _plateau(grey),
+        scale is not None and has_finer_detail(image, scale),
+    )
 
 
 def was_enlarged(large: Traits, small: Traits, table: Sequence[int]) -> bool:
@@ -90,6 +107,28 @@ def was_enlarged(large: Traits, small: Traits, table: Sequence[int]) -> bool:
     shrunk = Image.fromarray(large.grey).resize((width, height), Image.Resampling.BICUBIC)
     low = [step if sum(divmod(place, _BLOCK)) <= _LOW_FREQUENCIES else 1 for place, step in enumerate(table)]
     return on_multiples(_coefficients(np.asarray(shrunk, np.float32)), low) > _SHRUNK_ON_MULTIPLES
+
+
+def has_finer_detail(image: Picture, scale: float) -> bool:
+    """Whether an RGB image, decoded in full, shows more than one with `scale` times fewer pixels along each side could.
+
+    What is lost by shrinking it and enlarging it again is compared with what shrinking it twice as far would lose.
+    """
+    from PIL import Image
+
+    left, top = (max(0, side - _FINE_SIDE) // 2 for side in image.size)
+    part = image.convert("L").crop(
+        (left, top, min(image.width, left + _FINE_SIDE), min(image.height, top + _FINE_SIDE))
+    )
+    size = tuple(max(2, round(side / scale)) for side in part.size)
+    small = part.resize((size[0], size[1]), Image.Resampling.BICUBIC)
+    return _lost(part, small) > _FINER * max(_FAINT, _lost(small, small.resize((size[0] // 2, size[1] // 2))))
+
+
+def _lost(image: Picture, small: Picture) -> float:
+    """What a smaller version of a grey image lacks, in grey levels: root mean square."""
+    again = np.asarray(small.resize(image.size, 3), np.float32)  # bicubic
+    return float(np.sqrt(np.mean((np.asarray(image, np.float32) - again) ** 2)))
 
 
 def was_saved_again(copy: Traits, table: Sequence[int], *, gain: float = 1.0) -> bool:
