@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -44,7 +42,7 @@ def cache(tmp_path, lender):
 
 
 @pytest.fixture
-def program(tmp_path, cache):
+def program(tmp_path, cache, programs):
     """The real program on this cache, with a hub of its own or none."""
     for number in range(3):
         noise = np.random.default_rng(number).integers(0, 256, (4, 4, 3), np.uint8)
@@ -56,22 +54,8 @@ def program(tmp_path, cache):
         environment |= (
             {"HF_ENDPOINT": endpoint, "HF_HUB_OFFLINE": "0"} if endpoint else {"HF_HUB_OFFLINE": "1"}
         )
-        start = [
-            sys.executable,
-            "-m",
-            "vitsearch",
-            "--library",
-            str(tmp_path / "library"),
-            "--cache",
-            str(cache),
-        ]
-        return subprocess.run(
-            [*start, *map(str, words)],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
+        return programs.run(
+            "--library", tmp_path / "library", "--cache", cache, *words, environment=environment
         )
 
     return call

@@ -33,23 +33,10 @@ def made(tmp_path):
 
 
 @pytest.fixture
-def search(made):
-    def run(*words, query="photos/red.png", **options):
-        return subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "vitsearch",
-                "--library",
-                made / "library",
-                "search",
-                made / query,
-                *words,
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-            **options,
+def search(made, programs):
+    def run(*words, query="photos/red.png", env=None):
+        return programs.run(
+            "--library", made / "library", "search", made / query, *words, environment=env or os.environ
         )
 
     return run

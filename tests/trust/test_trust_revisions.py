@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -38,7 +36,7 @@ def commits(tmp_path_factory):
 
 
 @pytest.fixture
-def run(tmp_path):
+def run(tmp_path, programs):
     """Run the program with a hub, and a cache that stands for a machine."""
     (tmp_path / "photos").mkdir()
     for number, colour in enumerate(("red", "green", "blue", "white")):
@@ -56,13 +54,7 @@ def run(tmp_path):
         }
         if endpoint:
             environment.pop("HF_HUB_OFFLINE", None)
-        return subprocess.run(
-            [sys.executable, "-m", "vitsearch", *map(str, words)],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+        return programs.run(*words, environment=environment)
 
     return call
 

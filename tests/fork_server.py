@@ -1,0 +1,101 @@
+"""A process that has imported what takes long and forks a child for each run of the real command line.
+
+It reads one JSON request a line on stdin and answers one a line on stdout: the exit status, negative for a signal, or
+null for a run that took too long. A child has the arguments, environment, folder and streams of its request, and of its
+server nothing but modules: what those read from the environment when they are imported is read again.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+# What commands import as they need it. None of it may start a thread (OpenVINO does): a fork copies only the one that
+# forks.
+IMPORTS = (
+    "torch transformers.models.vit.modeling_vit transformers.models.clip.modeling_clip huggingface_hub faiss cv2 "
+    "scipy.optimize sklearn.linear_model sklearn.model_selection safetensors.numpy filelock platformdirs "
+    "rich.progress pi_heif blake3 PIL.JpegImagePlugin PIL.PngImagePlugin"
+).split()
+# The allocator of pyarrow, which scikit-learn imports, starts its thread again in each child.
+RESTARTED = "jemalloc_bg_thd"
+
+
+def main() -> None:
+    """Serve until stdin ends."""
+    for name in IMPORTS:
+        importlib.import_module(name)
+    names = [(thread / "comm").read_text().strip() for thread in Path("/proc/self/task").iterdir()]
+    say({"threads": sorted(name for name in names if name != RESTARTED)})
+    for line in sys.stdin:
+        say(serve(json.loads(line)))
+    os._exit(0)  # to take all those modules down in order takes seconds
+
+
+def say(answer: dict) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
+def serve(request: dict) -> dict:
+    """Run one command in a child."""
+    child = os.fork()
+    if not child:
+        run(request)
+    deadline = time.monotonic() + request["seconds"]
+    pause = 0.001
+    while True:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
+            return {"status": os.waitstatus_to_exitcode(status)}
+        if time.monotonic() > deadline:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            return {"status": None}
+        time.sleep(pause)
+        pause = min(0.01, 1.5 * pause)
+
+
+def run(request: dict) -> None:
+    """Be the command: never returns."""
+    code = 99
+    try:
+        os.setsid()
+        os.chdir(request["folder"])
+        os.environ.clear()
+        os.environ.update(request["environment"])
+        for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+            flags = os.O_RDONLY if descriptor == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+            opened = os.open(request[name], flags)
+            os.dup2(opened, descriptor)
+            os.close(opened)
+        sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
+        sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+        sys.stderr = os.fdopen(
+            2, "w", encoding="utf-8", buffering=1, errors="backslashreplace", closefd=False
+        )
+        sys.argv = ["vitsearch", *request["arguments"]]
+        sys.path[1:1] = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+        importlib.reload(importlib.import_module("huggingface_hub.constants"))
+        from vitsearch.cli import main as command
+
+        command()
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+    except BaseException:  # noqa: BLE001 - as the interpreter would end
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            if not stream.closed:
+                stream.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    main()
