@@ -13,7 +13,7 @@ import numpy as np
 
 from vitsearch.duplicates.verify.recoloured import was_recoloured
 from vitsearch.duplicates.verify.views import View
-from vitsearch.duplicates.verify.written import LONGEST, is_page, say_something_else, shrunk
+from vitsearch.duplicates.verify.written import LONGEST, say_something_else, shrunk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,7 +88,7 @@ def aligned_differ_in_detail(
     """
     one, two = views
     drawings = may_be_graphic(one.grey) and may_be_graphic(two.grey)
-    pages = is_page(one.grey) or is_page(two.grey)
+    pages = one.is_page or two.is_page
     if not drawings and not pages:
         return False
     # A page that is a hundred megapixels can be read in nine.

@@ -42,8 +42,10 @@ def moved(one: Plane, two: Plane, mask: npt.NDArray[np.uint8]) -> float:
     `one`, `two`: (h, w) float32 greys on one frame, about 288 pixels on the shorter side. `mask`: where both are.
     """
     there, blocks = _moves(one, two, mask)
+    if not len(there):
+        return 0.0
     back, other_blocks = _moves(two, one, mask)
-    if not len(there) or not len(back):
+    if not len(back):
         return 0.0
     opposite = np.linalg.norm(there[:, None] + back[None], axis=2) <= _FAR
     return min(float(opposite.any(axis=1).sum()) / blocks, float(opposite.any(axis=0).sum()) / other_blocks)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vitsearch.duplicates.verify.written import is_page
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -93,6 +95,11 @@ class View:
             varied = np.flatnonzero(mean_square - mean * mean > _PLAIN * _PLAIN)
             share *= (varied[-1] - varied[0] + 1) / self.grey.shape[1 - axis] if len(varied) else 0.0
         return float(share)
+
+    @cached_property
+    def is_page(self) -> bool:
+        """Whether it shows a page that is written on."""
+        return is_page(self.grey)
 
     @cached_property
     def features(self) -> Features:
