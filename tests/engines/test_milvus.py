@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from conftest import MeanColour
+from mounts import Mounts
 from PIL import Image
 
 from vitsearch.engines.portable import Selection
@@ -115,6 +116,19 @@ class TestExport:
             collection.put([{**row, "checksum": "0" * 32}])
             collection.delete([collection.rows("id == 4", ["photo"])[0]["photo"]])
         assert did(export(indexed, address)) == (10, 2, 0)
+
+    def test_an_index_that_another_program_dropped_is_made_again(self, indexed, photos, address):
+        export(indexed, address)
+        with MilvusCollection(Address.parse(address)) as collection:
+            client, name = collection._client, collection.address.collection
+            client.release_collection(name)
+            client.drop_index(name, "vector")
+            others = client.prepare_index_params()
+            others.add_index("taken", index_type="INVERTED")
+            client.create_index(name, others)
+        assert did(export(indexed, address)) == (10, 0, 0)
+        with MilvusSearch(Address.parse(address)) as store:
+            assert len(indexed.search(photos / "cold/red.jpg", store=store).results) == 9
 
     def test_an_engine_that_does_not_keep_what_is_written_is_found_out(self, indexed, address, monkeypatch):
         put = MilvusCollection.put
@@ -469,9 +483,37 @@ with Library.open({str(library)!r}) as library, MilvusCollection(Address.parse({
                 process.send_signal(signal.SIGKILL)
         report = export(indexed, address)
         assert report.photos == 610
-        assert report.written > 0
+        assert 0 < report.written <= 610 - 3 * 50  # the next run goes on where the killed one was
         assert did(export(indexed, address)) == (610, 0, 0)
         assert len(held(address)) == 610
+
+    def test_a_full_disk_is_one_line_and_the_next_export_mends_it(
+        self, indexed, photos, run, tmp_path, mounts
+    ):
+        many(indexed, photos, 3000)
+        drive = tmp_path / "drive"
+        drive.mkdir()
+        mounts.drive(drive)
+        address = f"milvus://{drive.as_posix()}/store.db"
+        with (drive / "filler").open("wb", buffering=0) as filler, contextlib.suppress(OSError):
+            while True:
+                filler.write(bytes(65536))
+        os.truncate(drive / "filler", (drive / "filler").stat().st_size - 600_000)
+        done = run("export", "--to", address)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.count("\n") == 1, done.stderr
+        assert "space" in done.stderr
+        (drive / "filler").unlink()
+        assert export(indexed, address).photos == 3010
+        assert did(export(indexed, address)) == (3010, 0, 0)
+        assert len(held(address)) == 3010
+
+
+@pytest.fixture
+def mounts():
+    made = Mounts()
+    yield made
+    made.close()
 
 
 class TestCommands:

@@ -1,13 +1,17 @@
 """What holds on Milvus Lite holds on a server too, the oldest that is supported, and when it is killed."""
 
+import json
 import os
 import re
+import subprocess
+import sys
 from itertools import count
 
 import numpy as np
 import pytest
 import test_milvus
 from milvus_server import Server
+from pymilvus import DataType
 from test_milvus import Proxy, did, export, held, many
 
 from vitsearch.engines.milvus.address import Address
@@ -40,6 +44,20 @@ def server(tmp_path_factory):
 @pytest.fixture
 def address(server):
     return server.address(next(_names))
+
+
+@pytest.fixture
+def program(tmp_path):
+    """Start the real program in a process of its own."""
+
+    def start(*arguments):
+        return subprocess.Popen(
+            [sys.executable, "-m", "vitsearch", "--library", tmp_path / "library", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    return start
 
 
 class TestSearch(test_milvus.TestSearch):
@@ -125,6 +143,89 @@ class TestExport:
         assert did(export(indexed, address)) == (1510, 0, 0)
         same_rows(indexed, address)
         assert len(held(address)) == 1510
+
+
+class TestOthers:
+    """Other exports and other programs at the same collection."""
+
+    def test_a_killed_export_is_gone_on_with_where_it_was(self, indexed, photos, program, address):
+        many(indexed, photos, 6000)
+        with program("export", "--to", address) as killed:
+            kept = 0
+            while not kept and killed.poll() is None:
+                kept = number_of_rows(address)
+            killed.kill()
+        kept = number_of_rows(address)
+        assert kept >= 1000
+        with program("export", "--to", address, "--json") as again:
+            report = json.loads(again.communicate()[0])
+        assert report["photos"] == 6010
+        assert (
+            report["written"] <= 6010 - kept
+        )  # what was under way at the kill may have arrived after the count
+        same_rows(indexed, address)
+
+    def test_two_exports_at_once_leave_every_photo_once(self, indexed, photos, program, address):
+        many(indexed, photos, 3000)
+        with program("export", "--to", address) as first, program("export", "--to", address) as second:
+            ended = [(each.communicate()[1], each.returncode) for each in (first, second)]
+        for said, status in ended:
+            assert said.count(b"\n") == 1, said
+            assert status == 0 or b"run the command again" in said.lower(), said
+        assert export(indexed, address).photos == 3010
+        assert did(export(indexed, address)) == (3010, 0, 0)
+        same_rows(indexed, address)
+
+    def test_a_collection_that_another_export_made_meanwhile_is_not_dropped(
+        self, indexed, server, monkeypatch
+    ):
+        name = next(_names)
+        there = server.address(name)
+        export(indexed, there)
+        exists, calls = MilvusCollection.exists, count()
+        # As if the other one had made it between this one's look and its first write.
+        monkeypatch.setattr(
+            MilvusCollection, "exists", lambda self: bool(next(calls)) and exists(self), raising=True
+        )
+        export(indexed, server.address(name, index="HNSW"))
+        assert len(held(there)) == 10
+
+    def test_an_index_that_another_program_dropped_is_asked_for_and_made_again(
+        self, indexed, photos, run, address
+    ):
+        export(indexed, address)
+        with MilvusCollection(Address.parse(address)) as collection:
+            client, name = collection._client, collection.address.collection
+            client.release_collection(name)
+            client.drop_index(name, "vector")
+        query = photos / "cold/red.jpg"
+        TestTerminal.says_in_one_line(run("search", query, "--store", address), "run `vitsearch export")
+        assert did(export(indexed, address)) == (10, 0, 0)
+        assert run("search", query, "--store", address).returncode == 0
+
+    def test_a_collection_of_other_columns_or_dimensions_is_refused_in_one_line(self, indexed, run, server):
+        """What another program made of a collection under its name, with vitsearch's own description."""
+        name = next(_names)
+        there = server.address(name)
+        export(indexed, there)
+        with MilvusCollection(Address.parse(there)) as collection:
+            client = collection._client
+            described = client.describe_collection(name)["description"]
+            for fields in ({"photo": 64}, {"photo": 64, "checksum": 32}):
+                client.drop_collection(name)
+                schema = client.create_schema(enable_dynamic_field=False, description=described)
+                for field, longest in fields.items():
+                    schema.add_field(field, DataType.VARCHAR, max_length=longest, is_primary=field == "photo")
+                schema.add_field("vector", DataType.FLOAT_VECTOR, dim=32)
+                index = client.prepare_index_params()
+                index.add_index("vector", index_type="FLAT", metric_type="IP")
+                client.create_collection(name, schema=schema, index_params=index)
+                TestTerminal.says_in_one_line(run("export", "--to", there), name)
+
+
+def number_of_rows(address):
+    with MilvusCollection(Address.parse(address)) as collection:
+        return collection.count() if collection.exists() and collection.is_indexed() else 0
 
 
 class TestTerminal:

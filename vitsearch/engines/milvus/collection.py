@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import re
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
@@ -42,6 +43,7 @@ _BREAKS = (
     "reset by peer",
     "cancelled",
 )
+_STARTING = ("unrecoverable error", "node not found", "not ready")
 _BUILDING: Mapping[str, dict[str, int]] = {
     "HNSW": {"M": 16, "efConstruction": 200},
     "IVF_FLAT": {"nlist": 1024},
@@ -51,6 +53,9 @@ _BUILDING: Mapping[str, dict[str, int]] = {
 
 class MilvusCollection:
     """One collection, open. A context manager; each method raises `StoreError` in one line."""
+
+    # What was written last is read, which a server needs a tenth of a second or three for.
+    _consistency = "Strong"
 
     def __init__(self, address: Address, *, timeout: float = 60.0) -> None:
         """Connect. `timeout`: seconds that a request may take, retries included.
@@ -107,6 +112,10 @@ class MilvusCollection:
         """Whether the collection is there."""
         return bool(self._call("has_collection"))
 
+    def is_indexed(self) -> bool:
+        """Whether the collection has an index of its vectors, without which nothing is read from it."""
+        return bool(self._call("list_indexes", field_name="vector"))
+
     def space(self) -> Space:
         """Return the space of the vectors in the collection.
 
@@ -125,8 +134,8 @@ class MilvusCollection:
                 f"the collection {self.address.shown} was not made by vitsearch: choose another name"
             ) from error
 
-    def open_for(self, space: Space, library: int) -> None:
-        """Make the collection for the photos of a library, or check that it is that.
+    def open_for(self, space: Space, library: int) -> bool:
+        """Make the collection for the photos of a library, or check that it is that; return whether it was made.
 
         Raises:
             SpaceMismatch: it holds vectors of another space.
@@ -135,22 +144,26 @@ class MilvusCollection:
         """
         if not self.exists():
             self._create(space, library)
-        elif (found := self.space()) != space:
+            return True
+        if (found := self.space()) != space:
             raise SpaceMismatch(
                 f"the collection {self.address.shown} holds vectors of {found.model} ({found.dimension} dimensions), "
                 f"the library those of {space.model} ({space.dimension}): choose another name for the collection"
             )
-        elif self._notes().get(_LIBRARY) != str(library):
+        if self._notes().get(_LIBRARY) != str(library):
             raise StoreError(
                 f"the collection {self.address.shown} holds the photos of another library: choose another name, or "
                 "bring the libraries together first, with `vitsearch import`"
             )
-        elif not self._call("list_indexes"):  # a run broke off as soon as it had made the collection
+        if not self.is_indexed():  # a run broke off as soon as it had made it, or another program dropped it
             self._create_index()
+        return False
 
     def count(self, expression: str = "") -> int:
-        """Return how many photos the collection holds, or of those that fit an expression."""
-        rows = self._call("query", filter=expression, output_fields=["count(*)"], consistency_level="Strong")
+        """Return how many photos the collection holds, or how many of them fit an expression."""
+        rows = self._call(
+            "query", filter=expression, output_fields=["count(*)"], consistency_level=self._consistency
+        )
         return int(rows[0]["count(*)"])
 
     def rows(self, expression: str, fields: Sequence[str], *, limit: int = MOST_ROWS) -> list[Row]:
@@ -161,7 +174,7 @@ class MilvusCollection:
                 filter=expression,
                 output_fields=list(fields),
                 limit=limit,
-                consistency_level="Strong",
+                consistency_level=self._consistency,
             )
         )
 
@@ -189,7 +202,7 @@ class MilvusCollection:
             filter=expression,
             limit=limit,
             output_fields=list(fields),
-            consistency_level="Strong",
+            consistency_level=self._consistency,
             search_params={"metric_type": "IP", "params": self._effort(limit)},
         )[0]
         return [({"photo": hit.get("photo"), **hit["entity"]}, float(hit["distance"])) for hit in hits]
@@ -237,8 +250,9 @@ class MilvusCollection:
         try:
             self._create_index()
         except StoreError:
-            self._call("drop_collection")
-            raise
+            if not self.is_indexed():  # else another export made the same collection meanwhile
+                self._call("drop_collection")
+                raise
 
     def _create_index(self) -> None:
         from pymilvus import MilvusClient
@@ -268,10 +282,21 @@ class MilvusCollection:
 
     def _call(self, method: str, **options: Any) -> Any:  # noqa: ANN401 - whatever pymilvus returns
         if method in ("query", "query_iterator", "search") and not self._loaded:
-            self._call("load_collection")
-            self._loaded = True
+            self._load()
         with self._plain_errors("write to" if method in ("upsert", "delete", "flush") else "read from"):
             return getattr(self._client, method)(self.address.collection, timeout=self._timeout, **options)
+
+    def _load(self) -> None:
+        """Load the collection. The parts of a server that has just been started do not find each other for a while."""
+        until = time.monotonic() + self._timeout
+        while not self._loaded:
+            try:
+                self._call("load_collection")
+                self._loaded = True
+            except StoreError as error:
+                if time.monotonic() > until or not any(word in str(error) for word in _STARTING):
+                    raise
+                time.sleep(0.5)
 
     @contextmanager
     def _plain_errors(self, doing: str) -> Iterator[None]:
@@ -285,6 +310,8 @@ class MilvusCollection:
             folded = f"{text} {type(error).__name__}".casefold()
             if "open local milvus failed" in folded:
                 text, way = "it does not open", "another process uses it, or it is damaged"
+            elif "index not found" in folded:
+                way = "run `vitsearch export --to ADDRESS`, which makes it"
             elif any(word in folded for word in _REFUSALS):
                 way = (
                     "check user and password (--token, or VITSEARCH_STORE_TOKEN), and what they may do there"

@@ -7,6 +7,7 @@ that broke off leaves the ranges that it did as they should be.
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, cast
@@ -18,9 +19,11 @@ from vitsearch.engines.milvus.collection import MOST_ROWS
 from vitsearch.engines.milvus.rows import checksum, row_of
 from vitsearch.errors import StoreError
 from vitsearch.heads.store import HeadShelf
+from vitsearch.storage.sql import contained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from concurrent.futures import Executor, Future
 
     from vitsearch.engines.milvus.collection import MilvusCollection
     from vitsearch.engines.milvus.rows import Row
@@ -69,13 +72,16 @@ def export_milvus(
 
     """
     started = time.monotonic()
-    collection.open_for(selection.space, selection.catalog.library_id())
-    run = _Run(library, selection, collection, whole=whole)
+    is_new = collection.open_for(selection.space, selection.catalog.library_id())
     ranges = max(1, len(selection.ids) // _PHOTOS_A_RANGE)
     edges = [_ALL * number // ranges for number in range(ranges + 1)]
-    for low, high in pairwise(edges):
-        run.bring(_Range(low, high))
-        on_progress(run.photos, len(selection.ids))
+    with ThreadPoolExecutor(1, "vitsearch-export") as thread:
+        run = _Run(
+            library, selection, collection, thread, whole=whole, is_empty=is_new or not collection.count()
+        )
+        for low, high in pairwise(edges):
+            run.bring(_Range(low, high))
+            on_progress(run.photos, len(selection.ids))
     collection.flush()
     held = collection.count()
     if (held != run.photos) if whole else (held < run.photos):
@@ -95,15 +101,25 @@ def export_milvus(
 
 
 class _Run:
-    """One export, range by range."""
+    """One export, range by range. Rows are made here while `thread` hands those before them to the engine."""
 
     def __init__(
-        self, library: Library, selection: Selection, collection: MilvusCollection, *, whole: bool
+        self,
+        library: Library,
+        selection: Selection,
+        collection: MilvusCollection,
+        thread: Executor,
+        *,
+        whole: bool,
+        is_empty: bool,
     ) -> None:
         self.photos = self.written = self.removed = 0
         self._selection = selection
         self._collection = collection
+        self._thread = thread
+        self._writing: Future[None] | None = None
         self._whole = whole
+        self._was_empty = is_empty
         shelf = HeadShelf(library)
         self._tables = shelf.tables
         self._versions = {name: shelf.get(name).version for name in shelf.names()}
@@ -111,7 +127,7 @@ class _Run:
     def bring(self, part: _Range) -> None:
         """Make the collection hold this range of the selection."""
         ids = self._ids(part)
-        there = {row["photo"]: row["checksum"] for row in self._checksums(part)}
+        there = {} if self._was_empty else self._checksums(part)
         if max(len(ids), len(there)) >= MOST_ROWS:
             for half in part.halves():
                 self.bring(half)
@@ -126,6 +142,7 @@ class _Run:
                 self._put(changed)
                 changed = []
         self._put(changed)
+        self._wait()
         gone = [photo for photo in there if photo not in here] if self._whole else []
         for start in range(0, len(gone), _ROWS_AT_ONCE):
             self._collection.delete(gone[start : start + _ROWS_AT_ONCE])
@@ -137,11 +154,19 @@ class _Run:
             self._verify(part, here, written)
 
     def _put(self, rows: list[Row]) -> None:
+        """Have rows written as soon as those before them are."""
+        self._wait()
         if rows:
-            self._collection.put(rows)
+            self._writing = self._thread.submit(self._collection.put, rows)
+
+    def _wait(self) -> None:
+        """Wait until all rows are written, or raise what kept them from it."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
 
     def _verify(self, part: _Range, here: dict[str, str], written: list[str]) -> None:
-        there = {row["photo"]: row["checksum"] for row in self._checksums(part)}
+        there = self._checksums(part)
         wrong = [photo for photo, own in here.items() if there.get(photo) != own]
         if self._whole:
             wrong += [photo for photo in there if photo not in here]
@@ -156,16 +181,17 @@ class _Run:
                 f"({len(wrong):,} photos, for example {wrong[0]}): is another export under way? Run the command again"
             )
 
-    def _checksums(self, part: _Range) -> list[Row]:
-        return self._collection.rows(part.expression, ["photo", "checksum"])
+    def _checksums(self, part: _Range) -> dict[str, str]:
+        rows = self._collection.rows(part.expression, ["photo", "checksum"])
+        return {row["photo"]: row["checksum"] for row in rows}
 
     def _ids(self, part: _Range) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         sql, values = "SELECT id FROM photos WHERE photo_hash >= ?", [part.low.to_bytes(4, "big")]
         if part.high < _ALL:
             sql, values = f"{sql} AND photo_hash < ?", [*values, part.high.to_bytes(4, "big")]
         found = self._selection.catalog.database.rows(sql, values)
-        ids = np.fromiter((cast("int", row[0]) for row in found), np.int64, len(found))
-        return np.intersect1d(ids, self._selection.ids)
+        ids = np.sort(np.fromiter((cast("int", row[0]) for row in found), np.int64, len(found)))
+        return ids[contained(ids, self._selection.ids)]
 
     def _rows(self, ids: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Iterator[Row]:
         for start in range(0, len(ids), _PHOTOS_A_RANGE):

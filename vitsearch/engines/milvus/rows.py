@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -92,11 +93,17 @@ def _column(name: str, value: Any) -> Any:  # noqa: ANN401 - a fact
 
 def _folders(photo: PortablePhoto) -> list[str]:
     """Every folder that a photo is in, at whatever depth."""
-    found: dict[str, None] = {}
-    for place in photo.places:
-        path = PurePosixPath(place.root.replace("\\", "/") if "\\" in place.root else place.root) / place.path
-        found.update((folder_text(str(folder)), None) for folder in path.parents)
-    return sorted(name for name in found if len(name.encode()) <= LONGEST_PATH)[:MOST_FOLDERS]
+    found = {
+        name for place in photo.places for name in _folders_around(place.root, place.path.rpartition("/")[0])
+    }
+    return sorted(found)[:MOST_FOLDERS]
+
+
+@lru_cache(maxsize=1024)
+def _folders_around(root: str, below: str) -> tuple[str, ...]:
+    folder = PurePosixPath(root.replace("\\", "/")) / below
+    names = (folder_text(str(each)) for each in (folder, *folder.parents))
+    return tuple(name for name in names if len(name.encode()) <= LONGEST_PATH)
 
 
 def _fitting(values: list[list[Any]]) -> str:

@@ -32,6 +32,9 @@ _SPARE = 512
 class MilvusSearch(MilvusCollection):
     """A collection that answers searches."""
 
+    # A few seconds behind at most. An export ends only when the server shows all that it wrote, so nothing is missed.
+    _consistency = "Bounded"
+
     def __init__(self, address: Address, *, timeout: float = 60.0) -> None:
         """Connect, as `MilvusCollection` does."""
         super().__init__(address, timeout=timeout)
