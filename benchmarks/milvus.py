@@ -1,25 +1,29 @@
 """A library of many photos in Milvus: how long an export takes, what kills do to it, and whether searches agree.
 
-    python benchmarks/milvus.py FOLDER [--photos 100000] [--base FILE.npy] [--kills 6] [--step all]
+    python benchmarks/milvus.py FOLDER [--photos 100000] [--base FILE.npy] [--kills 6] [--step STEP…]
     python benchmarks/milvus.py FOLDER --server PYTHON [--server-kills 2] [--index HNSW]
+    python benchmarks/milvus.py FOLDER --server PYTHON --photos 1000000 --step rate index
 
 FOLDER keeps the library and the collections, so that steps can be runs of their own. FILE.npy holds embeddings of real
 photos, (m, d); they are widened with noise (`widening.py`). PYTHON is a Python that has the package `milvus`: a server
 is started with it; without one, the collection is a file of Milvus Lite.
 
-`export`: processes export the library and are killed at random moments, then the server is, while they export; one more
-export ends, the next has nothing to do, and every row is read back and its checksum made anew from what it says.
+`export`: processes export the library and are killed: the first one at a random moment after its start, the others at a
+random moment after they began to write. Then the server is killed while they export. One more export ends, the next has
+nothing to do, and every row is read back and its checksum made anew from what it says.
 `agreement`: searches are compared with the library's own exact search, 1,000 queries that are not among the rows, ten
 matches each. Two lists agree if they name the same photos in the same order; photos whose scores differ by less than a
 millionth may stand in any order, and at the end of the list in each other's place, since both sides round sums
-differently. `index`: the collection's index is made anew as `--index`, and its recall and times are put beside those of
-the library's own. `rate`: an export that nobody disturbs.
+differently. `rate`: an export that nobody disturbs, into a collection of its own. `index`: the index of the collection
+that holds all photos is made anew as `--index`, unless it is one, and its recall and times are put beside those of the
+library's own. Without `--step`, all of them.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
+import resource
 import subprocess
 import sys
 import time
@@ -36,6 +40,7 @@ from vitsearch.engines.milvus.address import Address
 from vitsearch.engines.milvus.collection import MilvusCollection
 from vitsearch.engines.milvus.export import export_milvus
 from vitsearch.engines.milvus.rows import checksum
+from vitsearch.engines.milvus.search import MilvusSearch
 from vitsearch.engines.portable import Selection
 from vitsearch.library import Library
 
@@ -64,14 +69,20 @@ class Place:
         """Open a collection."""
         return MilvusCollection(Address.parse(self.text(name)), timeout=timeout)
 
+    def search(self, name: str, *, timeout: float = 60.0) -> MilvusSearch:
+        """Open a collection as searches do."""
+        return MilvusSearch(Address.parse(self.text(name)), timeout=timeout)
+
     def memory(self) -> str:
         """Say how much memory the server holds, and held at most."""
         if self.server is None:
             return ""
         told = Path(f"/proc/{self.server.pid}/status").read_text(encoding="utf-8").splitlines()
         kilobytes = {line.split(":")[0]: int(line.split()[1]) for line in told if line.startswith("Vm")}
+        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return (
-            f"; the server holds {kilobytes['VmRSS'] / 1e6:.1f} GB, at most {kilobytes['VmHWM'] / 1e6:.1f} GB"
+            f"; the server holds {kilobytes['VmRSS'] / 1e6:.1f} GB, at most {kilobytes['VmHWM'] / 1e6:.1f} GB, "
+            f"this process at most {own / 1e6:.1f} GB"
         )
 
 
@@ -89,14 +100,17 @@ def main() -> None:
     parser.add_argument("--server-kills", type=int, default=2)
     parser.add_argument("--index", default="HNSW")
     parser.add_argument(
-        "--step", choices=["all", "make", "export", "agreement", "rate", "index"], default="all"
+        "--step",
+        nargs="+",
+        choices=["make", "export", "agreement", "rate", "index"],
+        default=["export", "agreement", "rate", "index"],
     )
     arguments = parser.parse_args()
     print_machine("pymilvus", "milvus-lite", "faiss-cpu", "numpy")
     folder = arguments.folder.absolute()
     widening = Widening(read_base(arguments.base, arguments.dimension))
     make_library(folder / "library", arguments.photos, widening)
-    if arguments.step == "make":
+    if arguments.step == ["make"]:
         return
     with ExitStack() as stack:
         server = None
@@ -111,40 +125,44 @@ def main() -> None:
         library = stack.enter_context(
             Library.open(folder / "library", backbone=Stored(widening.base.shape[1]))
         )
-        if arguments.step in ("all", "export"):
-            print_kills(place, arguments.kills, arguments.server_kills if server else 0)
+        if "export" in arguments.step:
+            print_kills(
+                place, arguments.kills, arguments.server_kills if server else 0, arguments.photos / 10_000
+            )
             print_export(place, library)
-        if arguments.step in ("all", "agreement"):
+        if "agreement" in arguments.step:
             print_agreement(place, library, widening)
-        if arguments.step in ("all", "rate"):
+        if "rate" in arguments.step:
             print_rate(place, library)
-        if arguments.step == "index" or (arguments.step == "all" and server):
+        if "index" in arguments.step and server:
             print_index(place, library, widening, arguments.index)
 
 
-def print_kills(place: Place, kills: int, server_kills: int) -> None:
-    """Kill exports at random moments, and the server under others."""
+def print_kills(place: Place, kills: int, server_kills: int, writing: float) -> None:
+    """Kill exports at random moments, and the server under others, within so many seconds after they began to write."""
     dice = random.Random(5)
     for number in range(kills):
-        seconds = dice.uniform(1.5, 30)
-        process = _export(place)
+        process = _Export(place)
+        known = number and process.begins_to_write(place)
         try:
-            process.wait(seconds)
+            process.wait(dice.uniform(0, writing if known else 20))
             print(f"export {number + 1} had ended before it could be killed, status {process.returncode}")
         except subprocess.TimeoutExpired:
+            age = process.age
             process.kill()
             process.wait()
-            print(f"export {number + 1} was killed after {seconds:.1f} s: {_count(place):,} photos there")
+            print(f"export {number + 1} was killed after {age:.1f} s: {_count(place):,} photos there")
     for number in range(server_kills):
         assert place.server is not None
-        seconds = dice.uniform(4, 20)
-        process = _export(place)
-        time.sleep(seconds)
+        process = _Export(place)
+        process.begins_to_write(place)
+        time.sleep(dice.uniform(0, writing))
+        age = process.age
         place.server.kill()
         started = time.perf_counter()
         said = process.communicate()[1].decode().strip()
         print(
-            f"the server was killed after {seconds:.1f} s of an export, which ended with status {process.returncode} "
+            f"the server was killed after {age:.1f} s of an export, which ended with status {process.returncode} "
             f"{time.perf_counter() - started:.0f} s later and said: {said}"
         )
         started = time.perf_counter()
@@ -153,16 +171,42 @@ def print_kills(place: Place, kills: int, server_kills: int) -> None:
         print(f"kill {number + 1}: the server was back after {there:.0f} s: {_count(place):,} photos there")
 
 
-def _export(place: Place) -> subprocess.Popen[bytes]:
-    command = [sys.executable, str(ROOT / "cli.py"), "--library", str(place.folder / "library")]
-    return subprocess.Popen(
-        [*command, "export", "--to", place.text("photos")], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
+class _Export(subprocess.Popen[bytes]):
+    """`vitsearch export` in a process of its own."""
+
+    def __init__(self, place: Place) -> None:
+        self.started = time.perf_counter()
+        command = [sys.executable, str(ROOT / "cli.py"), "--library", str(place.folder / "library")]
+        super().__init__(
+            [*command, "export", "--to", place.text("photos")],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was started."""
+        return time.perf_counter() - self.started
+
+    def begins_to_write(self, place: Place) -> bool:
+        """Wait until the collection holds more photos than before, or until the export ends.
+
+        Returns False where that cannot be known: a file of Milvus Lite takes one process at a time.
+        """
+        if place.server is None:
+            return False
+        before = _count(place)
+        with place.open("photos", timeout=120) as collection:
+            while self.poll() is None:
+                if collection.exists() and collection.is_indexed() and collection.count() > before:
+                    break
+                time.sleep(0.5)
+        return True
 
 
 def _count(place: Place) -> int:
     with place.open("photos", timeout=120) as collection:
-        return collection.count() if collection.exists() else 0
+        return collection.count() if collection.exists() and collection.is_indexed() else 0
 
 
 def print_export(place: Place, library: Library) -> None:
@@ -173,19 +217,30 @@ def print_export(place: Place, library: Library) -> None:
         library.catalog.database.run("UPDATE photos SET camera = 'Leica M11' WHERE id % 10000 = 7")
     _bring(place, library, "after every ten-thousandth photo changed")
     with place.open("photos") as collection:
-        rows = list(collection.all_rows("", ["*"]))
-        keys = {row["photo"] for row in rows}
-        right = sum(checksum(row) == row["checksum"] for row in rows)
+        rows = right = 0
+        keys = set()
+        for row in collection.all_rows("", ["*"]):
+            rows += 1
+            keys.add(row["photo"])
+            right += checksum(row) == row["checksum"]
         print(
-            f"read back: {len(rows):,} rows, {len(keys):,} different photos, count says {collection.count():,}; "
+            f"read back: {rows:,} rows, {len(keys):,} different photos, count says {collection.count():,}; "
             f"{right:,} checksums made anew are those that are stored{place.memory()}"
         )
 
 
 def _bring(place: Place, library: Library, name: str, collection_name: str = "photos") -> None:
     start = time.perf_counter()
+    told = 0
+
+    def tell(done: int, total: int) -> None:
+        nonlocal told
+        if 10 * done // total > told and total > 200_000:
+            told = 10 * done // total
+            print(f"  {done:,} photos after {time.perf_counter() - start:.0f} s{place.memory()}", flush=True)
+
     with place.open(collection_name) as collection:
-        report = export_milvus(library, Selection.of(library), collection)
+        report = export_milvus(library, Selection.of(library), collection, on_progress=tell)
     seconds = time.perf_counter() - start
     rate = f", {report.written / seconds:,.0f} photos/s" if report.written > report.photos / 2 else ""
     print(
@@ -196,7 +251,10 @@ def _bring(place: Place, library: Library, name: str, collection_name: str = "ph
 
 def print_rate(place: Place, library: Library) -> None:
     """Export into a new collection, undisturbed."""
-    _bring(place, library, "an export that nobody kills", f"undisturbed{int(time.time())}")
+    with place.open("undisturbed") as collection:
+        if collection.exists():
+            collection._client.drop_collection(collection.address.collection)  # noqa: SLF001 - no export does this
+    _bring(place, library, "an export that nobody kills", "undisturbed")
 
 
 def print_agreement(place: Place, library: Library, widening: Widening) -> None:
@@ -205,7 +263,7 @@ def print_agreement(place: Place, library: Library, widening: Widening) -> None:
     scores, ids = library.neighbours().search(queries, K + 6, exact=True)
     agree = same = 0
     seconds = []
-    with place.open("photos") as collection:
+    with place.search("photos") as collection:
         for query, own_scores, own in zip(queries, scores, ids, strict=True):
             start = time.perf_counter()
             hits = collection.nearest(query, "", ["id"], limit=K)
@@ -249,7 +307,7 @@ def print_index(place: Place, library: Library, widening: Widening, kind: str) -
         seconds.append(time.perf_counter() - start)
         found.append(ids[0].tolist())
     print(f"the library's own index: recall@{K} {_recall(right, found):.4f}, {_times(seconds)}")
-    with place.open("photos", timeout=3000) as collection:
+    with place.search(_full(place, len(neighbours)), timeout=3000) as collection:
         start = time.perf_counter()
         _make_index(collection, kind)
         print(f"{kind} in Milvus was made in {time.perf_counter() - start:.0f} s{place.memory()}")
@@ -262,6 +320,15 @@ def print_index(place: Place, library: Library, widening: Widening, kind: str) -
             seconds.append(time.perf_counter() - start)
             found.append([row["id"] for row, _ in hits])
     print(f"{kind} in Milvus: recall@{K} {_recall(right, found):.4f}, {_times(seconds)}{place.memory()}")
+
+
+def _full(place: Place, photos: int) -> str:
+    """Return the name of a collection that holds all photos."""
+    for name in ("photos", "undisturbed"):
+        with place.open(name, timeout=600) as collection:
+            if collection.exists() and collection.count() == photos:
+                return name
+    raise SystemExit("no collection holds all photos: add the step `export` or `rate`")
 
 
 def _make_index(collection: MilvusCollection, kind: str) -> None:

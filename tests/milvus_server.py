@@ -60,7 +60,25 @@ def is_healthy(port: int) -> bool:
 def serve(folder: str, port: int) -> None:
     from milvus import MilvusServer, MilvusServerConfig
 
-    config = MilvusServerConfig(data_dir=folder, proxy_port=port)
+    class Config(MilvusServerConfig):
+        def try_bind_port(self, port):
+            """Bind a port as servers do: also one with connections of a killed server that are not over yet."""
+            taken = socket.socket()
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                taken.bind(("127.0.0.1", port))
+                taken.listen()
+            except OSError:
+                taken.close()
+                return None
+            return taken
+
+    # Each folder would get binaries of its own, which takes half a minute to unpack.
+    binaries = Path(sys.prefix) / "milvus-binaries"
+    binaries.mkdir(exist_ok=True)
+    if not Path(folder, "bin").exists():
+        Path(folder, "bin").symlink_to(binaries)
+    config = Config(data_dir=folder, proxy_port=port)
     config.set("authorization_enabled", True)
     server = MilvusServer(config, wait_for_started=False)
     server.start()
@@ -71,6 +89,13 @@ def serve(folder: str, port: int) -> None:
     sys.stdout.write(f"{server.server_proc.pid}\n")
     sys.stdout.flush()
     sys.stdin.read()
+    # What the package's own stop() does, with patience on a busy machine.
+    server.server_proc.terminate()
+    try:
+        server.server_proc.wait(timeout=5)
+    except subprocess.TimeoutExpired:
+        server.server_proc.kill()
+        server.server_proc.wait()
     server.stop()
 
 
