@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo screenshots format test test-browser test-timing test-all test-ray test-milvus test-gpu acceptance fuzz crash check weights clean
+.PHONY: demo screenshots format test test-browser test-timing test-all test-ray test-milvus test-gpu acceptance fuzz crash figures check weights clean
 
 demo: .venv/installed
 	$(BIN)/vitsearch --library demo/library index sample_images
@@ -59,6 +59,11 @@ test-gpu: .venv/installed
 # program that saves, renames, deletes and unmounts the same photos: a long run.
 crash: .venv/installed
 	$(BIN)/python -m pytest -q -m crash tests/crash
+
+# Draws the charts and writes what quotes figures; says which figures are older than the code they measure, and fails then.
+figures: .venv/installed
+	$(BIN)/python -m scripts.draw_charts
+	$(BIN)/python -m scripts.check_figures
 
 format: .venv/installed
 	$(BIN)/ruff format .
