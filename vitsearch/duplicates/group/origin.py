@@ -32,8 +32,10 @@ _BLOCK = 8
 _DROPS, _SHRUNK_ON_MULTIPLES = 1.7, 0.09
 _ENLARGED = 1.15
 _ON_MULTIPLES = 0.4
-# The gain is known to some per cent only.
-_SAME_GAIN, _NEAR_GAINS = 0.03, (0.96, 0.98, 1.0, 1.02, 1.04)
+# The gain is known to some per cent only; at other gains its coefficients lie on the multiples less often. Chosen on
+# 120 photos that were brightened by 1.12 to 1.4 or darkened: 84 in 100 copies do, and 6 in 100 originals.
+_SAME_GAIN, _NEAR_GAINS, _OTHER_GAINS = 0.03, (0.96, 0.98, 1.0, 1.02, 1.04), (0.85, 0.9, 1.1, 1.15)
+_MORE_OFTEN = 0.1
 # Steps below this are hidden by rounding.
 _FINEST_STEP = 3
 _FEWEST_COEFFICIENTS = 50
@@ -136,8 +138,13 @@ def was_saved_again(copy: Traits, table: Sequence[int], *, gain: float = 1.0) ->
 
     `gain`: about how many times its contrast the picture has: brightening stretches the steps with all else.
     """
-    gains = (1.0,) if abs(gain - 1) < _SAME_GAIN else tuple(gain * near for near in _NEAR_GAINS)
-    return any(on_multiples(copy.blocks, [step * one for step in table]) > _ON_MULTIPLES for one in gains)
+    if abs(gain - 1) < _SAME_GAIN:
+        return on_multiples(copy.blocks, table) > _ON_MULTIPLES
+    near, other = (
+        max(on_multiples(copy.blocks, [step * gain * factor for step in table]) for factor in factors)
+        for factors in (_NEAR_GAINS, _OTHER_GAINS)
+    )
+    return near >= _MORE_OFTEN and near - other >= _MORE_OFTEN
 
 
 def lost_highlights(bright: Traits, other: Traits, *, gain: float) -> bool:
