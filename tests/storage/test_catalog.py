@@ -49,7 +49,7 @@ def test_a_readable_name_is_stored_as_text_that_a_person_can_query():
 
 
 def test_a_new_database_has_its_marks_and_sound_settings(database):
-    assert database.scalar("PRAGMA user_version") == 8
+    assert database.scalar("PRAGMA user_version") == 9
     assert database.scalar("PRAGMA application_id") == 0x76697473
     assert database.scalar("PRAGMA foreign_keys") == 1
     assert database.scalar("PRAGMA journal_mode") == "delete"

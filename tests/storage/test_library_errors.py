@@ -111,7 +111,7 @@ def test_a_library_of_a_later_version_is_refused_and_left_as_it_is(folder, photo
     kind, message = refusals(folder, photos)
     assert kind is LibraryTooNew
     assert message == (
-        f"{folder / 'library.db'} was written by a later version of vitsearch (format 99, this one reads 8): "
+        f"{folder / 'library.db'} was written by a later version of vitsearch (format 99, this one reads 9): "
         "upgrade with `pip install -U vitsearch`"
     )
     assert (folder / "library.db").read_bytes() == before

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 _FILES_IN_UTF8 = sys.getfilesystemencoding().lower() in ("utf-8", "utf8")
 _APPLICATION_ID = 0x76697473  # "vits"
 _BACKUP_ID = 0x76697462  # "vitb"

@@ -1,4 +1,7 @@
-"""The schema of `library.db`, as numbered steps. A step that has been released is never edited."""
+"""The schema of `library.db`, as numbered steps. A step that has been released is never edited.
+
+`database.SCHEMA_VERSION` is their number: a step beyond it would never reach a library that is there.
+"""
 
 from __future__ import annotations
 
