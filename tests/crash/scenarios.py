@@ -45,6 +45,7 @@ class Scenario:
     points: list[str] = field(default_factory=list)
     embedded: int = 0
     seconds: float = 0.0
+    ready_at_start: int = 0
     ready_before: int = 0
 
 
@@ -65,8 +66,11 @@ class Preparations:
 
     def indexed(self) -> None:
         """All photos are indexed."""
-        self.fresh()
-        self.workshop.done(*self.index)
+        if not self.workshop.has("indexed"):
+            self.fresh()
+            self.workshop.done(*self.index)
+            self.workshop.keep("indexed")
+        self.put_back("indexed")
 
     def changed(self) -> None:
         """Since then photos were added, moved, deleted and edited, and one cannot be read."""
@@ -90,6 +94,16 @@ class Preparations:
 
     def planned(self) -> None:
         """Half of the photos have a copy, and there is a plan to move these away."""
+        if not self.workshop.has("planned"):
+            self._plan()
+            self.workshop.keep("planned")
+        self.put_back("planned")
+
+    def put_back(self, name: str) -> None:
+        """Put back what was kept, in place of making it again."""
+        self.workshop.restore(name)
+
+    def _plan(self) -> None:
         self.fresh()
         for path in sorted((self.photos / "a").iterdir()):
             shutil.copy2(path, self.photos / "b" / f"copy-{path.name}")
@@ -138,7 +152,7 @@ def prepare(workshop: Workshop) -> list[Scenario]:
         scenario.make()
         workshop.keep(scenario.name)
         scenario.before = state(workshop)
-        scenario.ready_before = ready(workshop, scenario)
+        scenario.ready_at_start = scenario.ready_before = ready(workshop, scenario)
         started = time.monotonic()
         ended = workshop.done(*scenario.command)
         scenario.seconds = time.monotonic() - started

@@ -56,6 +56,7 @@ def kill(workshop, scenario, disturbance):
 def trial(workshop, scenario, disturbances):
     """Kill as many runs as there are disturbances, one after another, then finish; return how many died."""
     workshop.restore(scenario.name)
+    scenario.ready_before = scenario.ready_at_start
     runs = []
     for disturbance in disturbances:
         try:
@@ -69,9 +70,6 @@ def trial(workshop, scenario, disturbances):
         check_search(workshop)
     except AssertionError as error:
         raise AssertionError(f"{scenario.name}, {disturbances}: {error}") from error
-    finally:
-        workshop.restore(scenario.name)
-        scenario.ready_before = ready(workshop, scenario)
     died = sum(run.status == -9 for run in runs)
     again = sum(sum(run.told("embedded")) for run in runs) - scenario.embedded
     assert again <= died * scenario.batch, f"{again} vectors were computed again after {died} kills"
@@ -139,6 +137,7 @@ def test_a_kill_at_each_named_write_point_loses_nothing_that_was_acknowledged(
 def fail(workshop, scenario, fault, number):
     """Make one change fail; return whether the command ended in an error."""
     workshop.restore(scenario.name)
+    scenario.ready_before = scenario.ready_at_start
     try:
         ended = workshop.run(*scenario.command, at=number, **FAULTS[fault])
         check(workshop, scenario, ended)

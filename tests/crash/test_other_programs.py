@@ -73,8 +73,19 @@ class DecidedPreparations(Preparations):
         super().fresh()
         self.drive.take(self.photos / "b")
 
+    def put_back(self, name: str) -> None:
+        self.drive.detach(self.photos)
+        super().put_back(name)
+        self.drive.take(self.photos / "b")
+
     def indexed(self) -> None:
-        super().indexed()
+        if not self.workshop.has("decided"):
+            super().indexed()
+            self._decide()
+            self.workshop.keep("decided")
+        self.put_back("decided")
+
+    def _decide(self) -> None:
         few = self.workshop.trial / "few"
         for number, label in enumerate(("day", "night")):
             picture(few / label / "0.jpg", 50 + number)

@@ -116,6 +116,10 @@ class Workshop:
         """Keep the trial's folder as it is, under a name."""
         shutil.copytree(self.trial, self._templates / name, symlinks=True)
 
+    def has(self, name: str) -> bool:
+        """Whether something was kept under a name."""
+        return self.kept(name).exists()
+
     def kept(self, name: str) -> Path:
         """Where the trial's folder is as it was kept under a name."""
         return self._templates / name
