@@ -10,10 +10,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from tests.tiny_checkpoints import ARCHITECTURES, EDGE, make_checkpoint
 from vitsearch.backbones import Space, load_backbone, load_for_space
 from vitsearch.backbones.graphs import find_graph, graph_folder, new_graph
+from vitsearch.backbones.light_graph import levels_of
 from vitsearch.backbones.openvino_runtime import OpenVINOBackbone
 from vitsearch.backbones.torch_runtime import TorchBackbone
 from vitsearch.errors import ModelError, NoTextTower
@@ -290,3 +292,137 @@ def test_a_space_with_a_graph_needs_its_checkpoint_no_more(exported):
     found = load_for_space(moved, cache=cache, runtime="openvino")
     assert found.space == moved
     assert cosines(found.embed_batch(noise(2)).rows, expected[:2]).min() >= 0.999
+
+
+def in_eight_bits(folder):
+    """Round the matrices of a checkpoint to whole multiples of a scale for each row, as those in eight bits are."""
+    file = folder / "model.safetensors"
+    tensors = load_file(file)
+    for name, tensor in tensors.items():
+        if tensor.ndim == 2 and name.endswith("weight"):
+            scale = np.abs(tensor).max(axis=1, keepdims=True) / 127
+            levels = np.rint(tensor / scale)
+            levels[:, 0] = 1
+            tensors[name] = (levels * scale).astype(np.float32)
+    save_file(tensors, file, metadata={"format": "pt"})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def published_in_eight_bits(tmp_path_factory):
+    """A checkpoint whose weights have eight bits; then as `exported`, of more images."""
+    root = tmp_path_factory.mktemp("eight-bits")
+    folder = in_eight_bits(make_checkpoint("clip_vision_model", root / "clip"))
+    torch_backbone = load_backbone(str(folder), cache=root / "cache", runtime="torch")
+    load_backbone(str(folder), cache=root / "cache", runtime="openvino")
+    return root / "cache", torch_backbone.space, torch_backbone.embed_batch(noise(40)).rows
+
+
+@pytest.fixture
+def light(published_in_eight_bits, tmp_path):
+    """The same with a cache of the test's own, and the folder of the light graph."""
+    cache, space, expected = published_in_eight_bits
+    shutil.copytree(cache, tmp_path / "cache")
+    (folder,) = graph_folder(space, cache=tmp_path / "cache").glob("compiled-*/light-*")
+    return tmp_path / "cache", space, expected, folder
+
+
+def runs_light(backbone):
+    return "LIGHT" in backbone._requests
+
+
+def test_a_few_images_through_weights_in_eight_bits_get_the_vectors_that_a_batch_gets(
+    published_in_eight_bits,
+):
+    cache, space, expected = published_in_eight_bits
+    backbone = load_for_space(space, cache=cache, runtime="openvino")
+    found = np.concatenate([backbone.embed_batch(noise(40)[i : i + 1]).rows for i in (0, 1, 2)])
+    two = backbone.embed_batch(noise(40)[3:5]).rows
+    assert runs_light(backbone), "no weights in eight bits were used"
+    batch = backbone.embed_batch(noise(40)).rows
+    assert cosines(found, batch[:3]).min() >= 0.9999
+    assert cosines(two, batch[3:5]).min() >= 0.9999
+    assert cosines(found, expected[:3]).min() >= 0.999
+
+
+def test_a_process_that_goes_on_asking_gets_the_graph_whose_weights_are_packed(published_in_eight_bits):
+    cache, space, expected = published_in_eight_bits
+    backbone = load_for_space(space, cache=cache, runtime="openvino")
+    for turn in range(12):
+        rows = backbone.embed_batch(noise(40)[turn : turn + 1]).rows
+        assert cosines(rows, expected[turn : turn + 1]).min() >= 0.999
+    assert not runs_light(backbone), "the weights are held twice"
+
+
+def test_the_light_graph_is_made_once_also_for_a_graph_of_an_earlier_version(light):
+    cache, space, expected, folder = light
+    shutil.rmtree(folder)  # as it was before there was one
+    said: list[str] = []
+    for _ in range(2):
+        backbone = load_for_space(space, cache=cache, runtime="openvino", notice=said.append)
+        assert cosines(backbone.embed_batch(noise(40)[:2]).rows, expected[:2]).min() >= 0.999
+        assert runs_light(backbone)
+    assert said == [f"preparing {space.model} for quick searches on this CPU (once)"]
+    whole = graph_file(cache, space, "graph.bin").stat().st_size
+    assert (folder / "graph.bin").stat().st_size < 0.6 * whole
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "zeros"])
+@pytest.mark.parametrize("name", ["light.json", "graph.xml", "graph.bin"])
+def test_a_damaged_light_graph_costs_no_answer(name, damage, light):
+    cache, space, expected, folder = light
+    path = folder / name
+    content = path.read_bytes()
+    shutil.rmtree(folder / "compiled")
+    if damage == "missing":
+        path.unlink()
+    elif damage == "cut":
+        path.write_bytes(content[: len(content) // 2])
+    else:
+        path.write_bytes(bytes(len(content) + (name == "graph.bin")))
+    found = load_for_space(space, cache=cache, runtime="openvino").embed_batch(noise(40)[:3])
+    assert cosines(found.rows, expected[:3]).min() >= 0.999
+    assert runs_light(load_for_space(space, cache=cache, runtime="openvino"))
+
+
+def test_a_graph_that_is_damaged_is_made_again_though_its_light_one_is_whole(light):
+    cache, space, expected, _ = light
+    path = graph_file(cache, space, "graph.xml")
+    path.write_bytes(bytes(path.stat().st_size))
+    said: list[str] = []
+    found = load_for_space(space, cache=cache, runtime="openvino", notice=said.append).embed_batch(noise(40))
+    assert cosines(found.rows, expected).min() >= 0.999
+    assert said[0] == f"preparing {space.model} for this CPU (once)"
+
+
+def test_a_light_graph_with_other_vectors_is_not_used(light, monkeypatch):
+    cache, space, expected, folder = light
+    shutil.rmtree(folder)
+    monkeypatch.setattr("vitsearch.backbones.light_graph._FAITHFUL", 1.01)  # nothing agrees so well
+    for _ in range(2):
+        backbone = load_for_space(space, cache=cache, runtime="openvino")
+        assert not runs_light(backbone)
+        assert cosines(backbone.embed_batch(noise(40)[:2]).rows, expected[:2]).min() >= 0.999
+    assert [path.name for path in folder.iterdir()] == ["light.json"]
+
+
+def test_weights_of_more_than_eight_bits_have_no_light_graph(exported):
+    cache, space, _ = exported
+    said: list[str] = []
+    backbone = load_for_space(space, cache=cache, runtime="openvino", notice=said.append)
+    assert not runs_light(backbone)
+    assert said == []
+
+
+def test_a_matrix_is_split_into_levels_and_scales_only_where_nothing_is_lost():
+    levels = np.random.default_rng(0).integers(-127, 128, (20, 300))
+    levels[:, 5] = 1
+    scale = np.random.default_rng(1).uniform(1e-5, 3, (20, 1)).astype(np.float32)
+    rows = levels.astype(np.float32) * scale
+    rows[7] = 0
+    whole, scales = levels_of(rows)
+    assert whole.dtype == np.int8
+    assert np.array_equal(whole * scales, rows)
+    rows[19, 299] = np.nextafter(rows[19, 299], np.float32(9))
+    assert levels_of(rows) is None
+    assert levels_of(np.random.default_rng(2).standard_normal((20, 300)).astype(np.float32)) is None

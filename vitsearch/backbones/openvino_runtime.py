@@ -16,6 +16,7 @@ import numpy as np
 from vitsearch.backbones.backbone import Backbone, Embeddings
 from vitsearch.backbones.calibration import Calibration
 from vitsearch.backbones.graphs import find_graph, remove_graph
+from vitsearch.backbones.light_graph import LightGraph
 from vitsearch.backbones.openvino_import import import_openvino
 from vitsearch.errors import SpaceMismatch
 
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from vitsearch.space import Space
 
 _MIN_BATCH = 16
-# Up to so many images, as a search has them, go in one request that is compiled whenever a graph is opened.
+# Up to so many images, as a search has them, go in one request that is compiled whenever a graph is opened. The first
+# ones of a process go through the light graph, where there is one: many more repay packing the weights.
 _FEW = 8
 _WAIT_MS = 50
 
@@ -51,9 +53,15 @@ class OpenVINOBackbone(Backbone):
         self._texts: TextTower | None = None
         self._processor = _Processor(graph)
         self.precision = self._processor.precision
-        self._requests = {"LATENCY": self._processor.requests("LATENCY")}
         # An asked-for batch size is the size of one request.
         self._calibration = None if batch_size else Calibration(self._processor.notes)
+        self._light_left = 0
+        self._requests: dict[str, list[Any]] = {}
+        light = None if batch_size else self._processor.light(self._say_preparing)
+        if light is not None:
+            self._requests["LIGHT"], self._light_left = light, _FEW
+        else:
+            self._requests["LATENCY"] = self._processor.requests("LATENCY")
 
     def embed_batch(self, pixels: npt.NDArray[np.uint8]) -> Embeddings:
         """Embed prepared pixels, (n, height, width, 3) uint8."""
@@ -62,7 +70,7 @@ class OpenVINOBackbone(Backbone):
         pixels = np.ascontiguousarray(pixels)
         with self._lock:
             if len(pixels) <= _FEW or self._calibration is None:
-                return Embeddings.from_raw(self._run("LATENCY", self.batch_size, pixels))
+                return Embeddings.from_raw(self._run_few(pixels))
             full = len(pixels) >= self.batch_size
             setting = self._calibration.setting(full=full)
             begun = time.perf_counter()
@@ -70,6 +78,16 @@ class OpenVINOBackbone(Backbone):
             if full:
                 self._calibration.record(setting, (time.perf_counter() - begun) / len(pixels))
             return Embeddings.from_raw(raw)
+
+    def _run_few(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        self._light_left -= len(pixels)
+        if self._light_left >= 0 and "LATENCY" not in self._requests:
+            return self._run("LIGHT", 1, pixels)
+        self._requests.pop("LIGHT", None)
+        return self._run("LATENCY", self.batch_size, pixels)
+
+    def _say_preparing(self) -> None:
+        self._notice(f"preparing {self.space.model} for quick searches on this CPU (once)")
 
     @property
     def reads_text(self) -> bool:
@@ -178,43 +196,76 @@ class _Processor:
         key = blake3.blake3(f"{facts} {os.cpu_count()} {self.precision}".encode()).hexdigest()[:16]
         self.notes = graph.folder / f"calibration-{key}.json"
         self._blobs = graph.folder / f"compiled-{key}"
+        self._light = LightGraph(graph, self._blobs)
 
-    def requests(self, hint: str) -> list[Any]:
-        """Return as many requests as the processor answers best at a time."""
-        compiled = self.compile(hint)
+    def light(self, notice: Callable[[], None]) -> list[Any] | None:
+        """Return requests for single images in the light graph, which is made now if it was not; None without one."""
+        if self._light.known() is None:
+            with suppress(OSError):  # where nothing can be kept the graph itself does it all
+                self._light.make(self._core, self._embed, notice)
+        if not self._light.known():
+            return None
+        try:
+            return self.requests("LIGHT")
+        except RuntimeError:
+            self._light.remove()
+            return None
+
+    def requests(self, form: str) -> list[Any]:
+        """Return as many requests for a graph as the processor answers best at a time.
+
+        `form` is a performance hint, or "LIGHT" for the light graph, which takes one image.
+        """
+        compiled = self.compile(form)
         return [
             compiled.create_infer_request()
             for _ in range(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
         ]
 
-    def compile(self, hint: str) -> Any:  # noqa: ANN401
-        """Compile for a performance hint, from the compiled form of an earlier run if there is one."""
-        blobs = self._blobs / hint.lower()
+    def compile(self, form: str) -> Any:  # noqa: ANN401
+        """Compile a form of the graph, from the compiled form of an earlier run if there is one."""
+        # What was compiled of a light graph goes when that is made anew.
+        blobs = self._light.folder / "compiled" if form == "LIGHT" else self._blobs / form.lower()
         if blobs.is_dir():
             try:
-                return self._compile(hint, blobs)
+                return self._compile(form, blobs)
             except RuntimeError:
                 shutil.rmtree(blobs, ignore_errors=True)
         try:
             self._blobs.mkdir(exist_ok=True)
             staging = Path(tempfile.mkdtemp(dir=self._blobs, prefix=".incoming-"))
         except OSError:
-            return self._compile(hint, None)
+            return self._compile(form, None)
         try:
-            compiled = self._compile(hint, staging)
+            compiled = self._compile(form, staging)
             # A compiled form is whole where it has its final name; another process may have been first.
             with suppress(OSError):
                 staging.rename(blobs)
         except RuntimeError:
             # A full disk must not look like a damaged graph.
-            compiled = self._compile(hint, None)
+            compiled = self._compile(form, None)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
         return compiled
 
-    def _compile(self, hint: str, blobs: Path | None) -> Any:  # noqa: ANN401
-        settings = {"PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": self.precision}
+    def _compile(self, form: str, blobs: Path | None) -> Any:  # noqa: ANN401
+        is_light = form == "LIGHT"
+        settings = {
+            "PERFORMANCE_HINT": "LATENCY" if is_light else form,
+            "INFERENCE_PRECISION_HINT": self.precision,
+        }
+        if is_light:
+            settings |= self._light.settings
         if blobs is not None:
             # OPTIMIZE_SIZE keeps no second copy of the weights.
             settings |= {"CACHE_DIR": str(blobs), "CACHE_MODE": "OPTIMIZE_SIZE"}
-        return self._core.compile_model(self._graph.model_file, "CPU", settings)
+        file = self._light.model_file if is_light else self._graph.model_file
+        return self._core.compile_model(file, "CPU", settings)
+
+    def _embed(self, file: Path, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Run the graph, or a light one that is about to be kept, on one image after the other."""
+        settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": self.precision}
+        if file != self._graph.model_file:
+            settings |= self._light.settings
+        request = self._core.compile_model(file, "CPU", settings).create_infer_request()
+        return np.concatenate([request.infer({0: image[None]})[0].copy() for image in pixels])
