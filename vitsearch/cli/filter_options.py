@@ -66,7 +66,7 @@ _OPTIONS = {
 }
 
 
-def filter_options(command: Callable[..., None]) -> Callable[..., None]:
+def filter_options(command: Callable[..., object]) -> Callable[..., object]:
     """Add the options to a command, which is called with one `where`, a `Filter`."""
 
     @wraps(command)

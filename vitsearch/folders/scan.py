@@ -74,26 +74,27 @@ class Skipped:
 
 
 class WalkNotes:
-    """What a walk learns of folders: the file system of each one that it entered, and which it had entered before.
+    """What a walk learns of folders.
 
-    Folders are named by their paths below the root, with a slash at the end; the root by "".
+    `here` is the file system of the folder that its latest file is in. `again` are folders that it had entered before
+    by another name, as paths below the root with a slash at the end.
     """
 
     def __init__(self) -> None:
-        self.file_systems: dict[str, str | None] = {}
+        self.here: str | None = None
         self.again: list[str] = []
         self._systems = FileSystems()
         self._real: dict[str, str] = {}
 
-    def enter(self, path: str, relative: str) -> None:
-        """Note a folder that is about to be looked at."""
+    def enter(self, path: str) -> str | None:
+        """Return the file system of a folder that is about to be looked at."""
         parent, _, name = path.rpartition(os.sep)
         above = self._real.get(parent)
         # Links are followed one folder at a time: asking for the real path of each would take longer than the walk.
         is_link = above is None or os.path.islink(path)  # noqa: PTH114 - as above, Path objects are slow
         real = os.path.realpath(path) if is_link else os.path.join(above or "", name)  # noqa: PTH118
         self._real[path] = real
-        self.file_systems[relative] = self._systems.of(real)
+        return self._systems.of(real)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ class _OpenFolder:
     """A folder whose entries are being looked at; the iterator remembers how far that has gone.
 
     `shots`: the photos in it that are not raw, by their stems in small letters, as far as there are raw files too.
-    `sidecars`: of these, by name, a number that changes when they do.
+    `sidecars`: of these, by name, a number that changes when they do. `file_system`: as `WalkNotes` has it.
     """
 
     entries: Iterator[os.DirEntry[str]]
@@ -121,6 +122,7 @@ class _OpenFolder:
     ignores: Ignores
     shots: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     sidecars: Mapping[str, int] = field(default_factory=dict)
+    file_system: str | None = None
 
 
 def walk(
@@ -147,7 +149,9 @@ def walk(
             yield folder
             stack.pop()
             continue
-        prefix = folder.relative
+        prefix, sidecars = folder.relative, folder.sidecars
+        if notes is not None:
+            notes.here = folder.file_system
         for entry in folder.entries:
             name = entry.name
             if name[0] == ".":
@@ -167,7 +171,7 @@ def walk(
                 continue
             known = _known(entry, folder, relative) if stat.S_ISREG(info.st_mode) else None
             if known == _IMAGE:
-                noted = _noted(name, folder.sidecars) if folder.sidecars else 0
+                noted = _noted(name, sidecars) if sidecars else 0
                 yield FoundFile(root, relative, info.st_size, info.st_mtime_ns, noted)
             elif known is not None:
                 beside = folder.shots.get(_stem(name), ()) if known == _RAW_BESIDE else ()
@@ -206,8 +210,7 @@ def _open_folder(
                 notes.again.append(relative)
             return _OpenFolder(iter(()), relative, ignores)
         visited.add(folder)
-        if notes is not None:
-            notes.enter(path, relative)
+        system = None if notes is None else notes.enter(path)
         with os.scandir(path) as listing:
             entries = sorted(listing, key=attrgetter("name"))
     except OSError as error:
@@ -220,7 +223,7 @@ def _open_folder(
         for entry in entries
         if entry.name.endswith(SIDECAR_ENDINGS) and (number := _number_of(entry))
     }
-    return _OpenFolder(iter(entries), relative, ignores, _shots(names), sidecars)
+    return _OpenFolder(iter(entries), relative, ignores, _shots(names), sidecars, system)
 
 
 def _number_of(entry: os.DirEntry[str]) -> int:

@@ -307,7 +307,7 @@ class IndexRun:
             seen += 1
             if not seen % 1000:
                 self.on_progress(Progress("scan", before + seen, None))
-            system = notes.file_systems[found.relative[: found.relative.rfind("/") + 1]]
+            system = notes.here
             file = known.pop(found.relative, None)
             # Nearly all files of nearly all runs: there as before, read and embedded.
             if (
