@@ -257,7 +257,7 @@ def test_an_index_run_in_words_says_what_was_found_and_once_what_could_not_be_re
         "  25: the file is empty",
         f"    {photos / 'broken 00.jpg'}",
         f"    {photos / 'broken 01.jpg'}",
-        "  (all with --json)",
+        "  (all with `vitsearch status --unreadable`)",
     ]
     before = "could not be read before: `vitsearch status --unreadable` lists them"
     assert told() == [f"25 files {before}"]

@@ -259,7 +259,7 @@ def print_report(report: IndexReport, *, verbose: bool = False) -> None:
 
 def _print_unreadable(report: IndexReport) -> None:
     """Name the files that this run found to be unreadable; those that an earlier one has named are counted."""
-    print_unreadable(report.newly_unreadable)
+    print_unreadable(report.newly_unreadable, all_with="`vitsearch status --unreadable`")
     before = len(report.unreadable) - len(report.newly_unreadable)
     if before:
         noun = "more file" if report.newly_unreadable else "file"

@@ -107,8 +107,11 @@ def duration(seconds: float) -> str:
     return f"{seconds / 86400:.1f} days"
 
 
-def print_unreadable(unreadable: Sequence[UnreadableFile]) -> None:
-    """List files that could not be read, with reasons, on stderr; where they are many, some of each kind."""
+def print_unreadable(unreadable: Sequence[UnreadableFile], *, all_with: str = "--json") -> None:
+    """List files that could not be read, with reasons, on stderr; where they are many, some of each kind.
+
+    `all_with` names what lists all of them then.
+    """
     if not unreadable:
         return
     say(f"{plural(len(unreadable), 'file')} could not be read:", err=True)
@@ -123,7 +126,7 @@ def print_unreadable(unreadable: Sequence[UnreadableFile]) -> None:
         say(f"  {len(items):,}: {shown(kind)}", err=True)
         for item in items[:_SHOWN_EXAMPLES]:
             say(f"    {shown(str(item.path))}", err=True)
-    say("  (all with --json)", err=True)
+    say(f"  (all with {all_with})", err=True)
 
 
 @contextmanager

@@ -147,7 +147,7 @@ def _photos(catalog: Catalog) -> list[Finding]:
         else Finding("photos", "ok", f"{present:,}{absent}, each with a vector")
     ]
     if visitors:
-        text = f"{visitors:,} of no indexed folder, which you asked about or trained with, and nothing counts"
+        text = f"{visitors:,} more, of no indexed folder, which you asked about or trained with"
         advice = (
             "leave them, or `vitsearch index --prune` drops them, apart from what a head was trained with"
         )
@@ -190,6 +190,8 @@ def _heads(folder: Path, spaces: list[SpaceContents]) -> Finding:
         return Finding(
             "heads", "note", text, "`vitsearch label` embeds photos with the head's model when asked"
         )
+    if not heads:
+        return Finding("heads", "ok", "none")
     return Finding("heads", "ok", f"{len(heads)}, each fits the library's model")
 
 
