@@ -18,9 +18,9 @@ class Mounts:
     def __init__(self) -> None:
         self._mounted: list[Path] = []
 
-    def drive(self, folder: Path) -> None:
+    def drive(self, folder: Path, *, megabytes: int = 64) -> None:
         """Mount a new, empty file system of its own."""
-        self._mount("-t", "tmpfs", "-o", "size=64m", "vitsearch-test", folder)
+        self._mount("-t", "tmpfs", "-o", f"size={megabytes}m", "vitsearch-test", folder)
 
     def bind(self, source: Path, folder: Path) -> None:
         """Mount a folder in another place; both are on one file system."""
