@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
 import numpy as np
@@ -17,6 +18,7 @@ from test_milvus import Proxy, did, export, held, many
 from vitsearch.engines.milvus.address import Address
 from vitsearch.engines.milvus.collection import MilvusCollection
 from vitsearch.engines.milvus.rows import row_of
+from vitsearch.engines.milvus.search import MilvusSearch
 from vitsearch.engines.portable import Selection
 from vitsearch.errors import StoreError
 
@@ -62,6 +64,21 @@ def program(tmp_path):
 
 class TestSearch(test_milvus.TestSearch):
     """Every filter, and labels, on the server."""
+
+    def test_a_thousand_lists_of_ten_are_those_of_the_librarys_exact_search(self, indexed, photos, address):
+        many(indexed, photos, 10_000)
+        export(indexed, address, timeout=60)
+        queries = np.random.default_rng(7).standard_normal((1000, 13)).astype(np.float32)
+        queries /= np.linalg.norm(queries, axis=1, keepdims=True)
+        scores, ids = indexed.neighbours().search(queries, 16, exact=True)
+        with MilvusSearch(Address.parse(address)) as store, ThreadPoolExecutor(16) as threads:
+            answers = list(threads.map(lambda query: store.nearest(query, "", ["id"], limit=10), queries))
+        for hits, own_scores, own in zip(answers, scores, ids, strict=True):
+            known = dict(zip(own.tolist(), own_scores.tolist(), strict=True))
+            assert len({row["id"] for row, _ in hits}) == 10
+            # Both sides round sums differently: what scores alike may change places.
+            assert [known[row["id"]] for row, _ in hits] == pytest.approx(own_scores[:10].tolist(), abs=1e-6)
+            assert [score for _, score in hits] == pytest.approx(own_scores[:10].tolist(), abs=1e-6)
 
 
 def same_rows(library, address):
