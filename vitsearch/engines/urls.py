@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from vitsearch.errors import LibraryError
 from vitsearch.photos.formats import EXTENSIONS
 from vitsearch.records import FoundFile, IndexReport, UnreadableFile
+from vitsearch.storage.catalog import HAS_NO_VECTOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -59,7 +60,7 @@ def _indexed(target: Target, urls: Sequence[str], embedder: RayEmbedder, started
         known = catalog.known_files(root.id, "", target.space_id)
         for found in _listed(url):
             file = known.get(found.relative)
-            if file is None or file[2:4] != (found.size, found.mtime_ns) or not file[6]:
+            if file is None or file[3:5] != (found.size, found.mtime_ns) or file[6] & HAS_NO_VECTOR:
                 todo.append((root.id, found))
             else:
                 unchanged += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass, field
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -26,7 +27,7 @@ from vitsearch.records import FoundFile
 from vitsearch.storage.layout import OWN_PICTURES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from vitsearch.folders.ignoring import Ignores
@@ -63,6 +64,10 @@ _NOT_RAW = EXTENSIONS - RAW_EXTENSIONS
 
 # As cameras write them; looked up before anything slower, once for every file of a walk.
 _SPELLINGS = EXTENSIONS | {extension.upper() for extension in EXTENSIONS}
+
+
+# What a named tuple's own `__new__` does, without its frame: once for every file of a walk.
+_found: Callable[[tuple[Path, str, int, int, int]], FoundFile] = partial(tuple.__new__, FoundFile)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +120,7 @@ class _OpenFolder:
 
     `shots`: the photos in it that are not raw, by their stems in small letters, as far as there are raw files too.
     `sidecars`: of these, by name, a number that changes when they do. `file_system`: as `WalkNotes` has it.
+    `only_photos`: the names say that all of its files are photos, with nothing to be left out.
     """
 
     entries: Iterator[os.DirEntry[str]]
@@ -123,6 +129,7 @@ class _OpenFolder:
     shots: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     sidecars: Mapping[str, int] = field(default_factory=dict)
     file_system: str | None = None
+    only_photos: bool = False
 
 
 def walk(
@@ -149,7 +156,7 @@ def walk(
             yield folder
             stack.pop()
             continue
-        prefix, sidecars = folder.relative, folder.sidecars
+        prefix, sidecars, only_photos = folder.relative, folder.sidecars, folder.only_photos
         if notes is not None:
             notes.here = folder.file_system
         for entry in folder.entries:
@@ -169,22 +176,29 @@ def walk(
                 if _extension(name) in EXTENSIONS:
                     yield Skipped(Path(entry.path), error.strerror or str(error))
                 continue
-            known = _known(entry, folder, relative) if stat.S_ISREG(info.st_mode) else None
+            is_photo = only_photos and stat.S_ISREG(info.st_mode)
+            known = _IMAGE if is_photo else _known(entry, info, folder, relative)
             if known == _IMAGE:
                 noted = _noted(name, sidecars) if sidecars else 0
-                yield FoundFile(root, relative, info.st_size, info.st_mtime_ns, noted)
+                yield _found((root, relative, info.st_size, info.st_mtime_ns, noted))
             elif known is not None:
-                beside = folder.shots.get(_stem(name), ()) if known == _RAW_BESIDE else ()
-                yield Passed(Path(entry.path), known, tuple(prefix + photo for photo in beside))
+                yield _passed(entry, folder, known)
         else:
             stack.pop()
 
 
+def _passed(entry: os.DirEntry[str], folder: _OpenFolder, kind: LeftOutKind) -> Passed:
+    beside = folder.shots.get(_stem(entry.name), ()) if kind == _RAW_BESIDE else ()
+    return Passed(Path(entry.path), kind, tuple(folder.relative + photo for photo in beside))
+
+
 def _known(
-    entry: os.DirEntry[str], folder: _OpenFolder, relative: str
+    entry: os.DirEntry[str], info: os.stat_result, folder: _OpenFolder, relative: str
 ) -> LeftOutKind | Literal["image"] | None:
-    """What a regular file is: an image, something that a run counts, or nothing to speak of."""
+    """What a file is: an image, something that a run counts, or nothing to speak of, as all that is no regular file."""
     name = entry.name
+    if not stat.S_ISREG(info.st_mode):
+        return None
     is_own = len(name) >= _OWN_NAME and OWN_PICTURES.search(relative)
     if is_own or (folder.ignores and is_ignored(relative, folder.ignores)):
         return None
@@ -218,12 +232,22 @@ def _open_folder(
     names = {entry.name for entry in entries}
     if IGNORE_FILE in names:
         ignores = (*ignores, (relative, read_ignores(Path(path) / IGNORE_FILE)))
-    sidecars = {
+    # A folder has a few endings and many names: what the endings say need not be asked of each file.
+    endings = {name[name.rfind(".") :] for name in names}
+    shots = _shots(names, endings)
+    only_photos = (
+        endings <= _SPELLINGS and not ignores and not shots and max(map(len, names), default=0) < _OWN_NAME
+    )
+    sidecars = {} if endings.isdisjoint(SIDECAR_ENDINGS) else _sidecars(entries)
+    return _OpenFolder(iter(entries), relative, ignores, shots, sidecars, system, only_photos)
+
+
+def _sidecars(entries: Sequence[os.DirEntry[str]]) -> Mapping[str, int]:
+    return {
         entry.name: number
         for entry in entries
         if entry.name.endswith(SIDECAR_ENDINGS) and (number := _number_of(entry))
     }
-    return _OpenFolder(iter(entries), relative, ignores, _shots(names), sidecars, system)
 
 
 def _number_of(entry: os.DirEntry[str]) -> int:
@@ -241,10 +265,8 @@ def _noted(name: str, sidecars: Mapping[str, int]) -> int:
     return sum(numbers) & _LARGEST_NUMBER
 
 
-def _shots(names: AbstractSet[str]) -> Mapping[str, tuple[str, ...]]:
+def _shots(names: AbstractSet[str], endings: AbstractSet[str]) -> Mapping[str, tuple[str, ...]]:
     """The photos among these files by their stems, where there is a raw file that may be the same shot."""
-    # A folder has a few endings and many names.
-    endings = {name[name.rfind(".") :] for name in names}
     if RAW_EXTENSIONS.isdisjoint(map(str.lower, endings)):
         return {}
     found: dict[str, tuple[str, ...]] = {}

@@ -13,7 +13,7 @@ from vitsearch.folders.absence import SecondLook
 from vitsearch.folders.scan import Passed, Skipped, WalkNotes, walk
 from vitsearch.paths import identity, real_path
 from vitsearch.records import FoundFile, IndexReport, LeftOut, Progress, UnreadableFile
-from vitsearch.storage.catalog import Seen
+from vitsearch.storage.catalog import HAS_NO_PHOTO, HAS_NO_VECTOR, IS_MISSING, Seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from vitsearch.storage.catalog import Catalog, KnownFile, Root
 
 # A row that no file has: its size is none.
-_NEW_FILE = ("", 0, -1, 0, 0, 0, 0, None, 0)
+_NEW_FILE = ("", 0, None, -1, 0, 0, HAS_NO_PHOTO + HAS_NO_VECTOR)
+# The id of a file system that no file was seen on.
+_NO_SYSTEM: int | None = -1
 # So many files of each kind that is left out are named.
 _EXAMPLES = 5
 
@@ -86,7 +88,12 @@ class _Walked:
         retry: bool,
     ) -> None:
         """Note what has to be done about a file that a walk has found on a file system."""
-        _, file_id, size, mtime_ns, missing, readable, has_vector, stored_system, sidecars = file or _NEW_FILE
+        _, file_id, stored_system, size, mtime_ns, sidecars, lacks = file or _NEW_FILE
+        missing, readable, has_vector = (
+            lacks & IS_MISSING,
+            not lacks & HAS_NO_PHOTO,
+            not lacks & HAS_NO_VECTOR,
+        )
         if system is not None and file is None:
             self.on[system].paths.append(found.relative)
         elif system is not None and systems.get(stored_system) != system:
@@ -127,7 +134,7 @@ class _Walked:
                     info = (self.scope.root.path / relative).stat()
                     # Whether it has sidecars is seen when it is read.
                     file = FoundFile(self.scope.root.path, relative, info.st_size, info.st_mtime_ns, 1)
-                    if known is None or known[2:4] != (file.size, file.mtime_ns):
+                    if known is None or known[3:5] != (file.size, file.mtime_ns):
                         found.append(file)
         return found
 
@@ -295,32 +302,34 @@ class IndexRun:
     def _walk(self, scope: _Scope, before: int) -> _Walked:
         known = self.catalog.known_files(scope.root.id, scope.below, self.space)
         systems = self.catalog.file_systems()
+        ids: dict[str | None, int | None] = {name: system for system, name in systems.items()}
         result, notes = _Walked(scope), WalkNotes()
-        seen = 0
+        seen, unchanged = 0, 0
+        system, system_id = None, _NO_SYSTEM
         for found in walk(scope.root.path, below=scope.below, notes=notes):
-            if isinstance(found, Skipped):
-                result.skipped.append(found)
-                continue
-            if isinstance(found, Passed):
-                result.leave_out(found, known)
+            if not isinstance(found, FoundFile):
+                if isinstance(found, Skipped):
+                    result.skipped.append(found)
+                else:
+                    result.leave_out(found, known)
                 continue
             seen += 1
             if not seen % 1000:
                 self.on_progress(Progress("scan", before + seen, None))
-            system = notes.here
-            file = known.pop(found.relative, None)
+            if notes.here is not system:
+                system = notes.here
+                system_id = ids.get(system, _NO_SYSTEM)
+            _, relative, size, mtime_ns, sidecars = found
+            file = known.pop(relative, None)
             # Nearly all files of nearly all runs: there as before, read and embedded.
-            if (
-                file is not None
-                and file[2:7] == (found.size, found.mtime_ns, 0, 1, 1)
-                and file[8] == found.sidecars
-            ):
-                result.unchanged += 1
-                if system is not None and systems.get(file[7]) != system:
+            if file is not None and file[3:] == (size, mtime_ns, sidecars, 0):
+                unchanged += 1
+                if file[2] != system_id and system is not None:
                     result.on[system].files.append(file[1])
                 continue
             result.compare(found, file, system, systems, retry=self.retry)
-        result.unseen = [_Unseen(file[1], path, systems.get(file[7])) for path, file in known.items()]
+        result.unchanged += unchanged
+        result.unseen = [_Unseen(file[1], path, systems.get(file[2])) for path, file in known.items()]
         result.again = tuple(notes.again)
         return result
 

@@ -12,7 +12,7 @@ import numpy as np
 from vitsearch.errors import LibraryError
 from vitsearch.paths import is_offline, names_of
 from vitsearch.records import FoundFile
-from vitsearch.storage.database import Value, path_to_value, value_to_path
+from vitsearch.storage.database import Value, path_to_value, value_to_path, values_to_paths
 from vitsearch.storage.decisions import bring_decisions_back, decisions_are_kept
 from vitsearch.storage.facts import (
     EDITABLE_FACTS,
@@ -57,11 +57,15 @@ class Root:
 # What `files.missing` says: 0, it is there; 1, it is gone; 2, it is on a drive that is not there now.
 OFFLINE = 2
 
-KnownFile = tuple[str | bytes, int, int, int, int, int, int, int | None, int]
-"""A file row as a run needs it: path, id, size, mtime_ns, missing, readable, has a vector, file system, sidecars.
+KnownFile = tuple[str | bytes, int, int | None, int, int, int, int]
+"""A file row as a run needs it: path, id, file system, size, mtime_ns, sidecars, and what it lacks.
 
-A plain tuple as SQLite gives it: a rescan asks for all rows of a root.
+A plain tuple as SQLite gives it: a rescan asks for all rows of a root. What nearly all files lack is 0; otherwise the
+sum of `IS_MISSING`, `HAS_NO_PHOTO` (it could not be read) and `HAS_NO_VECTOR`.
 """
+IS_MISSING = 3
+HAS_NO_PHOTO = 4
+HAS_NO_VECTOR = 8
 
 
 @dataclass
@@ -263,13 +267,13 @@ class Catalog(WalkTables):
     def known_files(self, root: int, below: str, space: int) -> dict[str, KnownFile]:
         """Return the file rows below a subfolder of a root, by relative path."""
         rows = self.database.rows(
-            "SELECT f.path, f.id, f.size, f.mtime_ns, f.missing, f.photo IS NOT NULL, v.id IS NOT NULL, f.file_system, "
-            "f.sidecars "
+            "SELECT f.path, f.id, f.file_system, f.size, f.mtime_ns, f.sidecars, "
+            f"f.missing + {HAS_NO_PHOTO} * (f.photo IS NULL) + {HAS_NO_VECTOR} * (v.id IS NULL) "
             "FROM files f LEFT JOIN vectors v ON v.space = ? AND v.photo = f.photo WHERE f.root = ?",
             [space, root],
         )
         files = cast("list[KnownFile]", rows)
-        known = {value_to_path(file[0]): file for file in files}
+        known = dict(zip(values_to_paths([file[0] for file in files]), files, strict=True))
         return {path: file for path, file in known.items() if path.startswith(below)} if below else known
 
     def file_systems(self) -> dict[int | None, str]:

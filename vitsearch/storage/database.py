@@ -314,3 +314,10 @@ def value_to_path(value: Value) -> str:
     if isinstance(value, bytes):
         return os.fsdecode(value)
     return str(value) if _FILES_IN_UTF8 else os.fsdecode(str(value).encode("utf-8"))
+
+
+def values_to_paths(values: Sequence[Value]) -> list[str]:
+    """Return what `value_to_path` returns for each; nearly all are text as it is, and a call for each takes longer."""
+    if not _FILES_IN_UTF8:
+        return list(map(value_to_path, values))
+    return [value if isinstance(value, str) else value_to_path(value) for value in values]
