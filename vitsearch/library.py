@@ -496,6 +496,7 @@ class Library:
             known_row,
             self._decoders,
             searches_here=store is None,
+            import_runtime=self._backbones.import_runtime,
         )
         queries = [embedder.embed(each, crop) for each in asked]
         vectors = [query.vector for query in queries]

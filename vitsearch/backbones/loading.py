@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from vitsearch.backbones.architectures import make_spec, read_facts, spec_in_space
 from vitsearch.backbones.checkpoint import fingerprint
-from vitsearch.backbones.devices import choose_device
 from vitsearch.backbones.graphs import remove_graphs
+from vitsearch.backbones.opening import Options, open_ready, silent
 from vitsearch.backbones.registry import MODELS, RegisteredModel, find_model
 from vitsearch.backbones.weights import choose_default, find_locally, is_cached, obtain, obtain_for_space
 from vitsearch.errors import DeviceUnavailable, ModelError, SpaceMismatch, WeightsUnavailable
@@ -23,9 +23,8 @@ if TYPE_CHECKING:
 
     from vitsearch.backbones.backbone import Backbone
     from vitsearch.backbones.devices import Device
+    from vitsearch.backbones.opening import Runtime
     from vitsearch.space import BackboneSpec, Fit, Readout
-
-Runtime = Literal["auto", "torch", "openvino"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,25 +36,6 @@ class ModelDescription:
     notes: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Options:
-    """How a backbone is to be opened, with the device decided."""
-
-    cache: Path
-    device: Literal["cpu", "cuda", "mps"]
-    batch_size: int | None
-    runtime: Runtime
-    notice: Callable[[str], None]
-
-    @property
-    def wants_graph(self) -> bool:
-        return self.device == "cpu" and self.runtime != "torch"
-
-
-def _silent(message: str) -> None:
-    del message
-
-
 def load_backbone(
     model: str | None,
     *,
@@ -65,7 +45,7 @@ def load_backbone(
     runtime: Runtime = "auto",
     fit: Fit | None = None,
     readout: Readout | None = None,
-    notice: Callable[[str], None] = _silent,
+    notice: Callable[[str], None] = silent,
 ) -> Backbone:
     """Load a model by registry name, hub id, folder or file; None chooses the default and says which and why.
 
@@ -80,7 +60,9 @@ def load_backbone(
         choice = choose_default(cache=cache)
         notice(choice.reason)
         model = choice.model
-    options = _Options(cache, choose_device(device, notice=notice), batch_size, runtime, notice)
+    options = Options.decide(
+        cache=cache, device=device, batch_size=batch_size, runtime=runtime, notice=notice
+    )
     checkpoint = obtain(model, cache=cache, notice=notice)
     facts = read_facts(checkpoint.folder, fit=fit, readout=readout)
     return _open(make_spec(checkpoint, facts, cache=cache), checkpoint.folder, options)
@@ -93,7 +75,7 @@ def load_for_space(
     device: Device = "auto",
     batch_size: int | None = None,
     runtime: Runtime = "auto",
-    notice: Callable[[str], None] = _silent,
+    notice: Callable[[str], None] = silent,
 ) -> Backbone:
     """Load the backbone whose vectors live in exactly this space.
 
@@ -102,21 +84,25 @@ def load_for_space(
         WeightsUnavailable, DeviceUnavailable, ModelError: as `load_backbone`.
 
     """
-    options = _Options(cache, choose_device(device, notice=notice), batch_size, runtime, notice)
+    options = Options.decide(
+        cache=cache, device=device, batch_size=batch_size, runtime=runtime, notice=notice
+    )
     # The graph carries the weights: with it, neither the checkpoint nor torch is looked at.
-    ready = _open_graph(space, options)
-    if ready is not None:
-        return ready
-    checkpoint = obtain_for_space(space, cache=cache, notice=notice)
+    return open_ready(space, options) or load_checkpoint(space, options)
+
+
+def load_checkpoint(space: Space, options: Options) -> Backbone:
+    """Load the backbone of a space from its checkpoint. Raises as `load_for_space`."""
+    checkpoint = obtain_for_space(space, cache=options.cache, notice=options.notice)
     facts = read_facts(checkpoint.folder, fit=space.preprocessing.fit, readout=space.readout)
-    spec = make_spec(checkpoint, facts, cache=cache)
+    spec = make_spec(checkpoint, facts, cache=options.cache)
     spec = replace(spec, space=spec.space.with_colours(space.preprocessing.colours))
     if spec.space != space:
         raise SpaceMismatch(_difference(space, spec.space, checkpoint.folder))
     return _open(spec, checkpoint.folder, options)
 
 
-def space_of(model: str, *, cache: Path, notice: Callable[[str], None] = _silent) -> Space:
+def space_of(model: str, *, cache: Path, notice: Callable[[str], None] = silent) -> Space:
     """Return the space of a model by registry name, hub id or folder, once its weights are here; nothing is loaded.
 
     Raises:
@@ -138,7 +124,7 @@ def load_vision_model(space: Space, *, cache: Path) -> tuple[torch.nn.Module, Ba
     """
     from vitsearch.backbones import vision_tower
 
-    checkpoint = obtain_for_space(space, cache=cache, notice=_silent)
+    checkpoint = obtain_for_space(space, cache=cache, notice=silent)
     facts = read_facts(checkpoint.folder, fit=space.preprocessing.fit, readout=space.readout)
     spec = make_spec(checkpoint, facts, cache=cache)
     return vision_tower.load_vision_model(checkpoint.folder, attention="eager"), spec
@@ -173,7 +159,7 @@ def describe(model: str, *, cache: Path) -> ModelDescription:
     return ModelDescription(spec, cached=False, notes=notes)
 
 
-def pull(model: str, *, cache: Path, notice: Callable[[str], None] = _silent) -> ModelDescription:
+def pull(model: str, *, cache: Path, notice: Callable[[str], None] = silent) -> ModelDescription:
     """Make sure that a model's weights are on this machine, and describe it.
 
     Raises:
@@ -204,12 +190,12 @@ def remove(model: str, *, cache: Path) -> tuple[Path, ...]:
     return (*folders, found.folder)
 
 
-def _open(spec: BackboneSpec, folder: Path, options: _Options) -> Backbone:
+def _open(spec: BackboneSpec, folder: Path, options: Options) -> Backbone:
     if options.runtime == "openvino" and options.device != "cpu":
         raise DeviceUnavailable(
             f"the OpenVINO runtime is for the CPU, not for {options.device}: use --device cpu"
         )
-    ready = _open_graph(spec.space, options) or _export_graph(spec, folder, options)
+    ready = open_ready(spec.space, options) or _export_graph(spec, folder, options)
     if ready is not None:
         return ready
     from vitsearch.backbones.torch_runtime import open_torch
@@ -224,7 +210,7 @@ def _open(spec: BackboneSpec, folder: Path, options: _Options) -> Backbone:
     )
 
 
-def _export_graph(spec: BackboneSpec, folder: Path, options: _Options) -> Backbone | None:
+def _export_graph(spec: BackboneSpec, folder: Path, options: Options) -> Backbone | None:
     """Export a checkpoint to a graph and open it; None where that is not wanted or does not work."""
     if not options.wants_graph:
         return None
@@ -240,21 +226,7 @@ def _export_graph(spec: BackboneSpec, folder: Path, options: _Options) -> Backbo
             raise
         options.notice(f"{error}; running in torch, which is slower")
         return None
-    return _open_graph(spec.space, options)
-
-
-def _open_graph(space: Space, options: _Options) -> Backbone | None:
-    """Open the graph of an earlier run; None where there is none or OpenVINO is not wanted or does not work."""
-    if not options.wants_graph:
-        return None
-    from vitsearch.backbones.openvino_runtime import open_graph
-
-    try:
-        return open_graph(space, cache=options.cache, batch_size=options.batch_size, notice=options.notice)
-    except ModelError:
-        if options.runtime == "openvino":
-            raise
-        return None
+    return open_ready(spec.space, options)
 
 
 def _difference(wanted: Space, found: Space, folder: Path) -> str:

@@ -144,17 +144,24 @@ class BackboneSource:
             raise SpaceMismatch(self._difference(space, self._given.space))
         if space in self._loaded:
             return self._loaded[space]
-        from vitsearch.backbones import load_for_space
+        from vitsearch.backbones.opening import Options, open_ready
 
-        return self._keep(
-            load_for_space(
-                space,
-                cache=self.cache_folder,
-                device=self._device,
-                batch_size=self._batch_size,
-                notice=self._notice,
-            )
+        options = Options.decide(
+            cache=self.cache_folder, device=self._device, batch_size=self._batch_size, notice=self._notice
         )
+        ready = open_ready(space, options)
+        if ready is None:
+            from vitsearch.backbones.loading import load_checkpoint
+
+            ready = load_checkpoint(space, options)
+        return self._keep(ready)
+
+    def import_runtime(self) -> None:
+        """Import what runs models, unless one was given."""
+        if self._given is None:
+            from vitsearch.backbones.opening import import_runtime
+
+            import_runtime(self._device)
 
     def pinned(self, space: Space) -> Space:
         """Return a stored space with the commit that its weights came from, where that is found out only now."""

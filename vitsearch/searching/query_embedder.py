@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 class QueryEmbedder:
     """Turns the parts of a query into vectors of one space. `stored` looks a photo's vector up by its hash.
 
-    `searches_here`: the library answers, and not a store in its place.
+    `searches_here`: the library answers, and not a store in its place. `import_runtime` imports what `backbone` will
+    need: two threads that import at once hold each other up.
     """
 
     space: Space
@@ -39,6 +40,7 @@ class QueryEmbedder:
     stored: Callable[[bytes], Vector | None]
     decoders: Decoders | None
     searches_here: bool = True
+    import_runtime: Callable[[], None] | None = None
 
     def embed(self, term: Weighted, crop: Crop | None = None) -> EmbeddedQuery:
         """Look a part's vector up, or compute it; it is as long as the part weighs.
@@ -67,7 +69,9 @@ class QueryEmbedder:
                 return EmbeddedQuery(query.name, hashes, stored)
             if self.space.is_imported:
                 self.backbone()  # which says that how it sees a photo is not known
-            # The model is loaded, mostly in C++, while the photo is decoded and what searches is imported.
+            if self.import_runtime is not None:
+                self.import_runtime()
+            # The model is loaded, nearly all of it in C++, while the photo is decoded and what searches is imported.
             with Ahead(self.backbone) as loading:
                 views = query.views(self.space.preprocessing, crop)
                 if self.searches_here:
