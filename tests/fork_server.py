@@ -31,7 +31,7 @@ def main() -> None:
     for name in IMPORTS:
         importlib.import_module(name)
     names = [(thread / "comm").read_text().strip() for thread in Path("/proc/self/task").iterdir()]
-    say({"threads": sorted(name for name in names if name != RESTARTED)})
+    say({"threads": sum(name != RESTARTED for name in names)})
     for line in sys.stdin:
         say(serve(json.loads(line)))
     os._exit(0)  # to take all those modules down in order takes seconds
