@@ -214,6 +214,21 @@ cli.main(["--library", {str(tmp_path / "library")!r}, "search", {str(query)!r}, 
     assert loaded_by(code) & (LAZY - {"faiss"}) == set()
 
 
+def test_a_search_imports_no_module_that_it_has_no_use_for(tmp_path, picture):
+    for number in range(20):
+        query = picture(tmp_path / f"photos/{number}.png", (12 * number, 40, 99))
+    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+        library.index([tmp_path / "photos"])
+    code = f"""
+import sys
+from vitsearch.cli import cli
+cli.main(["--library", {str(tmp_path / "library")!r}, "search", {str(query)!r}, "--json"], standalone_mode=False)
+print(sorted({{"numpy.ma", "filecmp", "importlib.metadata", "vitsearch.backbones.loading"}} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 def test_no_modules_import_each_other_in_a_circle():
     graph = grimp.build_graph("vitsearch", exclude_type_checking_imports=False, cache_dir=None)
     assert sorted(graph.modules) == sorted(

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from importlib import metadata
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 from tests.tiny_checkpoints import ARCHITECTURES, EDGE, make_checkpoint
 from vitsearch.backbones import Space, load_backbone, load_for_space
-from vitsearch.backbones.graphs import find_graph, graph_folder, new_graph
+from vitsearch.backbones.graphs import find_graph, graph_folder, installed_version, new_graph
 from vitsearch.backbones.light_graph import levels_of
 from vitsearch.backbones.openvino_runtime import OpenVINOBackbone
 from vitsearch.backbones.torch_runtime import TorchBackbone
@@ -145,6 +146,33 @@ def test_a_search_starts_without_torch_and_ends_cleanly(exported):
     # OpenVINO ends the whole process with a signal if Python goes while one of its threads holds a Python object.
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == ["OpenVINOBackbone", [1, space.dimension], []]
+
+
+READY = """
+import sys
+from pathlib import Path
+from vitsearch.backbones.source import BackboneSource
+from vitsearch.space import Space
+
+space = Space.from_json(sys.argv[1])
+source = BackboneSource(Path("library"), None, cache=Path(sys.argv[2]), device="cpu", batch_size=None, notice=print)
+source.import_runtime()
+print(type(source.of_space(space)).__name__)
+print(sorted({"vitsearch.backbones.loading", "vitsearch.backbones.families", "importlib.metadata"} & set(sys.modules)))
+"""
+
+
+def test_a_graph_that_is_ready_is_opened_without_what_knows_of_checkpoints(exported):
+    cache, space, _ = exported
+    done = subprocess.run(
+        [sys.executable, "-c", READY, space.to_json(), str(cache)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == ["OpenVINOBackbone", "[]"]
+
+
+@pytest.mark.parametrize("library", ["openvino", "torch", "transformers", "blake3"])
+def test_the_version_in_a_graphs_name_is_the_one_that_is_installed(library):
+    assert installed_version(library) == metadata.version(library)
 
 
 EXPORT = """

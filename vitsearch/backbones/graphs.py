@@ -60,12 +60,12 @@ def graph_folder(space: Space, *, cache: Path) -> Path:
         pre.std,
         _TOWER,
     ]
-    versions = [_FORMAT, *map(_version, _LIBRARIES)]
+    versions = [_FORMAT, *map(installed_version, _LIBRARIES)]
     keys = [blake3.blake3(json.dumps(part).encode()).hexdigest() for part in (content, versions)]
     return cache / "graphs" / f"{space.fingerprint[:16]}-{keys[0][:16]}-{keys[1][:8]}"
 
 
-def _version(library: str) -> str:
+def installed_version(library: str) -> str:
     """Return what `importlib.metadata` says, whose import takes a search longer than all else here."""
     spec = find_spec(library)
     places = [os.path.dirname(place) for place in spec.submodule_search_locations or ()] if spec else []  # noqa: PTH120

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import sys
 import unicodedata
 from dataclasses import dataclass
@@ -49,6 +48,8 @@ class Terminal:
         """Return a text that opens a file when it is clicked (OSC 8), where the terminal makes links."""
         if not self.links:
             return text
+        import socket  # most answers are short of links, or go into a pipe
+
         # With the machine's name, as `ls --hyperlink` writes it: over ssh the file is not on this side.
         host = "" if os.name == "nt" else quote(socket.gethostname())
         return f"\x1b]8;;file://{host}{path.as_uri().removeprefix('file://')}\x1b\\{text}\x1b]8;;\x1b\\"

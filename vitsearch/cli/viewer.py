@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -36,6 +35,8 @@ def show_file(path: Path) -> None:
         except OSError as error:
             raise refusal from error
         return
+    import subprocess  # next to no search opens a viewer
+
     program = "open" if sys.platform == "darwin" else "xdg-open"
     try:
         started = subprocess.Popen(  # noqa: S603 - a fixed program; the path begins with a slash and is no option

@@ -309,7 +309,9 @@ class Neighbours:
                 f"the query has shape {queries.shape} and the library's vectors have {self.dimension} dimensions: "
                 "embed it with the library's own model"
             )
-        left_out = self._table.find_known(np.empty(0, np.int64) if exclude is None else np.unique(exclude))
+        # Mostly none or one: `np.unique` would import masked arrays for them.
+        some = [] if exclude is None else sorted(set(exclude.tolist()))
+        left_out = self._table.find_known(np.array(some, np.int64))
         if within is None and len(left_out) <= FEW:
             # A mask over all rows would cost more than a few results too many.
             scores, ids = self._search(queries, k + len(left_out), self._living(), exact=exact, recall=recall)

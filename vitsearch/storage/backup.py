@@ -6,7 +6,6 @@ them. The library keeps some of its own, written before it forgets or mends some
 
 from __future__ import annotations
 
-import filecmp
 import os
 import time
 from contextlib import contextmanager, suppress
@@ -113,6 +112,8 @@ def back_up(database: Database, layout: Layout, *, at_most_daily: bool = False) 
         LibraryError: the disk is full, or the folder cannot be written to.
 
     """
+    import filecmp  # a library that is only searched needs none of it
+
     known = backups(layout)
     newest = known[-1] if known else None
     if at_most_daily and newest is not None and 0 <= time.time() - newest.stat().st_mtime < _DAY_SECONDS:
