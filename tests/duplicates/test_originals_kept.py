@@ -1,5 +1,6 @@
 """Of a photo without a camera's notes and what was made from it, the photo stays, whatever the copies look like."""
 
+import io
 import os
 
 import pytest
@@ -9,12 +10,21 @@ from PIL import Image, ImageEnhance, ImageOps
 from vitsearch.duplicates.find import find_duplicates
 from vitsearch.duplicates.group.grouping import Link, group
 from vitsearch.duplicates.group.keep import Candidate
-from vitsearch.duplicates.group.origin import lost_highlights, traits_of
+from vitsearch.duplicates.group.origin import lost_highlights, traits_of, was_enlarged
 from vitsearch.duplicates.verify.evidence import Evidence
 from vitsearch.library import Library
 
 # What is saved at a high quality leaves hardly any trace of its steps in what is made from it.
 ORIGINAL, COPY = 93, 97
+STEPS = (2,) * 64
+"""Too fine to leave a trace."""
+
+
+def saved(image, quality):
+    with io.BytesIO() as file:
+        image.save(file, "JPEG", quality=quality)
+        with Image.open(file) as opened:
+            return opened.convert("RGB")
 
 
 def small(image):
@@ -136,3 +146,14 @@ def test_a_crop_with_detail_that_the_whole_has_lost_stays_and_one_that_was_enlar
         going = {file.path.name for one in found.groups for file in one.files if file.path != one.keep}
     assert "enlarged.jpg" in going
     assert not {"crop.jpg", "sent.jpg"} & going
+
+
+@pytest.mark.parametrize("photo", ["animals/bird-2.jpg", "nature/bee-3.jpg", "travel/bridge-1.jpg"])
+def test_a_photo_that_is_finely_saved_is_told_from_its_enlarged_copy(photo):
+    with Image.open(SAMPLES / photo) as opened:
+        image = opened.convert("RGB").reduce(2)
+    fine = saved(image, 95)
+    enlarged = saved(double(fine), 92)
+    halved = saved(small(fine), 90)
+    assert was_enlarged(traits_of(enlarged), traits_of(fine), STEPS)
+    assert not was_enlarged(traits_of(fine), traits_of(halved), STEPS)
