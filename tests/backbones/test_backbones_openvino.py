@@ -372,6 +372,7 @@ def test_a_few_images_through_weights_in_eight_bits_get_the_vectors_that_a_batch
     two = backbone.embed_batch(noise(40)[3:5]).rows
     assert runs_light(backbone), "no weights in eight bits were used"
     batch = backbone.embed_batch(noise(40)).rows
+    assert not runs_light(backbone), "the weights are held twice"
     assert cosines(found, batch[:3]).min() >= 0.9999
     assert cosines(two, batch[3:5]).min() >= 0.9999
     assert cosines(found, expected[:3]).min() >= 0.999

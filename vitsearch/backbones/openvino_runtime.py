@@ -71,6 +71,7 @@ class OpenVINOBackbone(Backbone):
         with self._lock:
             if len(pixels) <= _FEW or self._calibration is None:
                 return Embeddings.from_raw(self._run_few(pixels))
+            self._release_light()
             full = len(pixels) >= self.batch_size
             setting = self._calibration.setting(full=full)
             begun = time.perf_counter()
@@ -81,10 +82,15 @@ class OpenVINOBackbone(Backbone):
 
     def _run_few(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         self._light_left -= len(pixels)
-        if self._light_left >= 0 and "LATENCY" not in self._requests:
+        if self._light_left >= 0:
             return self._run("LIGHT", 1, pixels)
-        self._requests.pop("LIGHT", None)
+        self._release_light()
         return self._run("LATENCY", self.batch_size, pixels)
+
+    def _release_light(self) -> None:
+        """Go on without the light graph: what embeds many images holds weights once."""
+        self._light_left = 0
+        self._requests.pop("LIGHT", None)
 
     def _say_preparing(self) -> None:
         self._notice(f"preparing {self.space.model} for quick searches on this CPU (once)")
