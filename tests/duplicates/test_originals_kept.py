@@ -157,3 +157,16 @@ def test_a_photo_that_is_finely_saved_is_told_from_its_enlarged_copy(photo):
     halved = saved(small(fine), 90)
     assert was_enlarged(traits_of(enlarged), traits_of(fine), STEPS)
     assert not was_enlarged(traits_of(fine), traits_of(halved), STEPS)
+
+
+def test_of_two_webps_that_tell_no_quality_the_one_without_loss_stays(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    with Image.open(SAMPLES / "animals/bird-2.jpg") as opened:
+        image = opened.convert("RGB")
+    image.save(folder / "a-lossy.webp", quality=60)
+    image.save(folder / "b-lossless.webp", lossless=True)
+    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+        library.index([folder])
+        (found,) = find_duplicates(library).groups
+    assert (found.keep.name, found.reason) == ("b-lossless.webp", "saved with the most data")

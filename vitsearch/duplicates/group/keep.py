@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from vitsearch.duplicates.group.sidecars import VIDEO
 from vitsearch.photos.details import FileDetails
-from vitsearch.photos.formats import RAW_EXTENSIONS, format_named
+from vitsearch.photos.formats import RAW_EXTENSIONS, Fidelity, format_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _SAME_SIZE = 0.9
 # A file with so many times the true pixels of another one holds clearly more.
 _CLEARLY_LARGER = 6.25
-_SAME_QUALITY = 3
+_SAME_QUALITY, _SAME_BYTES = 3, 0.8
 _EDITORS = (
     "photoshop", "lightroom", "gimp", "snapseed", "picasa", "affinity", "pixelmator", "darktable", "paint", "vsco",
     "instagram", "canva", "imagemagick", "photoscape", "rawtherapee", "luminar",
@@ -233,10 +233,19 @@ def _format_rank(file: Candidate) -> int:
 
 def _best_quality(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
     known = [file.quality for file in files if file.quality is not None]
+    if not known and len({(file.format, *_shape(file)) for file in files}) == 1 and _is_lossy(files[0]):
+        # They say nothing of their quality; what was saved with far fewer bytes was saved worse.
+        most = max(file.size for file in files)
+        return [file for file in files if file.size >= _SAME_BYTES * most], "saved with the most data"
     if len(known) < len(files):
         return list(files), ""
     kept = [file for file in files if file.quality is not None and file.quality >= max(known) - _SAME_QUALITY]
     return kept, f"highest JPEG quality ({max(known)})"
+
+
+def _is_lossy(file: Candidate) -> bool:
+    known = format_named(file.format)
+    return known is not None and known.fidelity in (Fidelity.LOSSY, Fidelity.NEWER_LOSSY)
 
 
 def _preferred(files: Sequence[Candidate], prefer: Iterable[Path]) -> tuple[list[Candidate], str]:
