@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vitsearch.duplicates.verify.drawn_over import is_drawn_over_each
 from vitsearch.duplicates.verify.recoloured import was_recoloured
 from vitsearch.duplicates.verify.views import View
 from vitsearch.duplicates.verify.written import LONGEST, say_something_else, shrunk
@@ -72,6 +73,8 @@ def why_only_alike(views: tuple[View, View], seen: Evidence, in_full: Callable[[
     """
     if was_recoloured(*views, seen):
         return "a part of the picture has another colour"
+    if is_drawn_over_each(*views, seen):
+        return "other words are drawn over each of them"
     if aligned_differ_in_detail(views, seen, in_full):
         return "they are pages or drawings that differ in a detail"
     return None
