@@ -459,3 +459,20 @@ def test_a_matrix_is_split_into_levels_and_scales_only_where_nothing_is_lost():
     rows[19, 299] = np.nextafter(rows[19, 299], np.float32(9))
     assert levels_of(rows) is None
     assert levels_of(np.random.default_rng(2).standard_normal((20, 300)).astype(np.float32)) is None
+
+
+def test_a_full_disk_costs_no_graph_where_its_light_one_cannot_be_kept(light, monkeypatch):
+    cache, space, expected, folder = light
+    shutil.rmtree(folder)  # as a version before made it
+    graph = graph_file(cache, space, "graph.bin")
+    before = graph.stat().st_ino
+
+    def full(*_arguments, **_options):
+        raise RuntimeError("basic_ios::clear: iostream error")  # what OpenVINO says when nothing more fits
+
+    monkeypatch.setattr("openvino.save_model", full)
+    said: list[str] = []
+    backbone = load_for_space(space, cache=cache, runtime="openvino", notice=said.append)
+    assert cosines(backbone.embed_batch(noise(40)[:2]).rows, expected[:2]).min() >= 0.999
+    assert graph.stat().st_ino == before, "the graph was thrown away and exported again"
+    assert not any("for this CPU" in line for line in said)

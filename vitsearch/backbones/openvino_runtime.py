@@ -207,7 +207,9 @@ class _Processor:
     def light(self, notice: Callable[[], None]) -> list[Any] | None:
         """Return requests for single images in the light graph, which is made now if it was not; None without one."""
         if self._light.known() is None:
-            with suppress(OSError):  # where nothing can be kept the graph itself does it all
+            # Where nothing can be kept the graph itself does it all. OpenVINO says RuntimeError of a full disk, too:
+            # that must not look like a damaged graph, which is found when it is opened.
+            with suppress(OSError, RuntimeError):
                 self._light.make(self._core, self._embed, notice)
         if not self._light.known():
             return None
