@@ -512,3 +512,13 @@ def test_random_damage_is_found_or_harmless_and_a_repair_leaves_a_library_that_w
         report = library.index([photos])
         assert (report.photos, report.unreadable) == (40, ())
         assert places(library, photos / "dark" / "05.png") == sorted(photos.rglob("*.png"))
+
+
+def test_a_photo_that_was_edited_in_place_is_not_said_to_have_been_asked_about(folder, photos, picture):
+    edited = next(path for path in sorted(photos.rglob("*")) if path.is_file())
+    picture(edited, (1, 99, 201))
+    with Library.open(folder, backbone=MeanColour()) as library:
+        library.index()
+    (others,) = [finding.text for finding in examine(folder).findings if finding.check == "other photos"]
+    assert "no indexed folder" not in others
+    assert "changed since" in others

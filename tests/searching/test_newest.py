@@ -10,6 +10,9 @@ from click.testing import CliRunner
 from PIL import Image
 
 from vitsearch.cli import cli
+from vitsearch.cli.search import _list_newest
+from vitsearch.records import SearchResult
+from vitsearch.storage.filters import Filter
 
 
 def photo(path, colour, *, taken=None, camera=None, mtime=None):
@@ -129,3 +132,9 @@ def test_a_question_by_filters_needs_no_model(photos, library, tmp_path):
     done = CliRunner().invoke(cli, words, catch_exceptions=False, standalone_mode=False)
     assert "is what --rating 1 asks for" in done.stderr
     assert not (tmp_path / "no weights").exists()
+
+
+def test_no_limit_is_advised_that_is_refused(library, photos, monkeypatch):
+    many = SearchResult((), "mean-colour", ()), 100_001
+    monkeypatch.setattr("vitsearch.searching.newest.newest_photos", lambda *_, **__: many)
+    assert _list_newest(library, Filter(camera="canon"), 10)[1] == "the newest 0 of 100,001 photos"

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from vitsearch.storage.filters import Filter
 
 
+_MOST = 100_000
+
+
 class CropBox(click.ParamType[tuple[int, int, int, int]]):
     """X,Y,W,H in pixels."""
 
@@ -61,7 +64,7 @@ class CropBox(click.ParamType[tuple[int, int, int, int]]):
     "-k",
     "--limit",
     "k",
-    type=click.IntRange(1, 100_000),
+    type=click.IntRange(1, _MOST),
     default=10,
     show_default=True,
     help="How many matches.",
@@ -224,7 +227,8 @@ def _list_newest(library: Library, where: Filter, k: int) -> tuple[SearchResult,
     result, total = newest_photos(library.catalog, where, k=k)
     listed = len(result.results)
     if listed < total:
-        return result, f"the newest {listed:,} of {total:,} photos: -k {total} lists all"
+        more = f": -k {total} lists all" if total <= _MOST else ""
+        return result, f"the newest {listed:,} of {total:,} photos{more}"
     return result, f"{plural(total, 'photo')}, newest first"
 
 

@@ -147,7 +147,7 @@ def _photos(catalog: Catalog) -> list[Finding]:
         else Finding("photos", "ok", f"{present:,}{absent}, each with a vector")
     ]
     if visitors:
-        text = f"{visitors:,} more, of no indexed folder, which you asked about or trained with"
+        text = f"{visitors:,} more, without a file: changed since, asked about or trained with"
         advice = (
             "leave them, or `vitsearch index --prune` drops them, apart from what a head was trained with"
         )
