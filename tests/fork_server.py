@@ -7,11 +7,13 @@ server nothing but modules: what those read from the environment when they are i
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import json
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -64,6 +66,7 @@ def serve(request: dict) -> dict:
 def run(request: dict) -> None:
     """Be the command: never returns."""
     code = 99
+    atexit._clear()  # what the server's modules have left for its own end
     try:
         os.setsid()
         os.chdir(request["folder"])
@@ -91,6 +94,9 @@ def run(request: dict) -> None:
         sys.excepthook(*sys.exc_info())
         code = 1
     finally:
+        # As the interpreter ends: it waits for threads, and runs what was left for its end.
+        threading._shutdown()
+        atexit._run_exitfuncs()
         for stream in (sys.stdout, sys.stderr):
             if not stream.closed:
                 stream.flush()
