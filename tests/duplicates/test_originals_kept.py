@@ -5,7 +5,7 @@ import os
 
 import pytest
 from conftest import SAMPLES, MeanColour
-from PIL import Image, ImageEnhance, ImageOps
+from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from vitsearch.duplicates.find import find_duplicates
 from vitsearch.duplicates.group.grouping import Link, group
@@ -148,7 +148,7 @@ def test_a_crop_with_detail_that_the_whole_has_lost_stays_and_one_that_was_enlar
     assert not {"crop.jpg", "sent.jpg"} & going
 
 
-@pytest.mark.parametrize("photo", ["animals/bird-2.jpg", "nature/bee-3.jpg", "travel/bridge-1.jpg"])
+@pytest.mark.parametrize("photo", ["animals/fish-4.jpg", "nature/mountain-4.jpg", "travel/bridge-1.jpg"])
 def test_a_photo_that_is_finely_saved_is_told_from_its_enlarged_copy(photo):
     with Image.open(SAMPLES / photo) as opened:
         image = opened.convert("RGB").reduce(2)
@@ -170,3 +170,48 @@ def test_of_two_webps_that_tell_no_quality_the_one_without_loss_stays(tmp_path):
         library.index([folder])
         (found,) = find_duplicates(library).groups
     assert (found.keep.name, found.reason) == ("b-lossless.webp", "saved with the most data")
+
+
+def soft(image):
+    """A little out of focus."""
+    return image.filter(ImageFilter.GaussianBlur(1.3))
+
+
+@pytest.mark.parametrize("photo", ["animals/bird-2.jpg", "animals/cat-2.jpg", "nature/bee-1.jpg"])
+def test_a_photo_that_is_a_little_out_of_focus_does_not_go_for_its_smaller_copy(tmp_path, photo):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    with Image.open(SAMPLES / photo) as opened:
+        image = soft(opened.convert("RGB"))
+    image.save(folder / "original.jpg", quality=92)
+    halves = image.width // 2, image.height // 2
+    image.resize(halves, Image.Resampling.LANCZOS).save(folder / "small.jpg", quality=88)
+    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+        library.index([folder])
+        (found,) = find_duplicates(library).groups
+    assert found.keep.name == "original.jpg", found.reason
+
+
+def test_a_crop_of_a_large_photo_stays_for_what_is_sharp_beside_a_middle_out_of_focus(tmp_path):
+    names = "travel/castle-2 nature/mountain-3 travel/bridge-3 travel/bridge-1 nature/bee-3 animals/bird-2"
+    photos = [
+        SAMPLES / f"{name}.jpg"
+        for name in (*names.split(), "animals/cat-1", "animals/dog-1", "travel/castle-1")
+    ]
+    image = Image.new("RGB", (3000, 2700))
+    for place, photo in enumerate(photos):
+        with Image.open(photo) as opened:
+            part = ImageOps.fit(opened.convert("RGB"), (1000, 900), centering=(0, 0))
+        image.paste(part, (place % 3 * 1000, place // 3 * 900))
+    middle_only = Image.new("L", image.size, 0)
+    middle_only.paste(255, (650, 500, 2350, 2200))
+    image.paste(
+        image.filter(ImageFilter.GaussianBlur(2)), mask=middle_only.filter(ImageFilter.GaussianBlur(30))
+    )
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    image.crop((250, 225, 2750, 2475)).save(folder / "crop.jpg", quality=92)
+    image.resize((1579, 1421), Image.Resampling.LANCZOS).save(folder / "sent.jpg", quality=90)
+    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+        library.index([folder])
+        assert find_duplicates(library).groups == ()
