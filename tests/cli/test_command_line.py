@@ -377,6 +377,21 @@ def test_a_library_that_is_not_there_is_one_line_for_every_question(program, mad
     [
         (("search", "{photos}/none.jpg"), "cannot read {photos}/none.jpg: No such file or directory"),
         (("search", "{photos}"), "cannot read {photos}: it is a folder; name one image in it"),
+        (
+            ("explain", "{photos}/none.jpg", "--out", "{photos}/seen.png"),
+            "cannot read {photos}/none.jpg: No such file or directory",
+        ),
+        (
+            ("explain", "{photos}", "--out", "{photos}/seen.png"),
+            "cannot read {photos}: it is a folder; name one image in it",
+        ),
+        (
+            ("heads", "load", "{photos}/none.safetensors"),
+            (
+                "{photos}/none.safetensors cannot be loaded: there is no such file; name a file that "
+                "`heads export` wrote"
+            ),
+        ),
         (("search", "-"), "cannot read the image on standard input: the file is empty"),
         (
             ("search", "{photos}/red.png", "--not", "/dev/null"),

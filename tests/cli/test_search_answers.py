@@ -177,6 +177,13 @@ def test_a_picture_stands_above_each_line(made):
     assert sum("▀" in line or "▄" in line for line in lines) >= 10
 
 
+def test_a_folder_whose_name_is_misspelt_is_named(search, made):
+    done = search("--in", made / "photos/Kueche")
+    assert done.stderr == (
+        f"there is no folder {made / 'photos/Kueche'}, and the library knows of none: check the name after --in\n"
+    )
+
+
 def test_an_empty_answer_says_that_filters_keep_nothing(search, made):
     done = search("--after", "2030")
     assert (done.returncode, done.stdout) == (0, "")

@@ -10,6 +10,7 @@ import click
 from vitsearch.cli.output import print_json, say, shown
 from vitsearch.cli.progress import progress_bar
 from vitsearch.cli.session import Session, force_option, json_option, pass_session
+from vitsearch.photos.regular_file import check_readable
 from vitsearch.records import Progress
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def explain(
         raise click.UsageError("--apart is about the library and its own model: leave --model away")
 
     session.check_outputs((out, "picture"), inputs=[image], force=force)
+    check_readable(Path(image).absolute())
     with progress_bar(quiet=as_json) as on_progress:
         space, grid = _draw(
             session,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vitsearch.cli.output import plural, shown
@@ -26,6 +27,11 @@ def why_nothing(
         return "the library holds no photos: run `vitsearch index FOLDER`"
     kept = library.catalog.select(where)
     if not len(kept):
+        unknown = [shown(str(folder)) for folder in where.folders if not Path(folder).exists()]
+        if unknown:
+            return (
+                f"there is no folder {unknown[0]}, and the library knows of none: check the name after --in"
+            )
         asked = _asked(where)
         ask = "asks for: leave it out" if len(asked) == 1 else "ask for together: leave one of them out"
         return (

@@ -66,6 +66,9 @@ def load_head(path: Path) -> Head:
             file.seek(0)
             tensors = load(file.read())
         described = metadata[HEAD_MARK]
+    except (FileNotFoundError, IsADirectoryError) as error:
+        kind = "it is a folder" if path.is_dir() else "there is no such file"
+        raise HeadError(f"{path} cannot be loaded: {kind}; name a file that `heads export` wrote") from error
     except (
         OSError,
         ValueError,

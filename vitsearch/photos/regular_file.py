@@ -21,7 +21,22 @@ def open_regular(path: Path) -> BinaryIO:
 
     """
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
         os.close(descriptor)  # `open` would not: it refuses a folder before it owns the descriptor
-        raise UnreadablePhoto(path, "it is not a regular file")
+        kind = "it is a folder; name one image in it" if stat.S_ISDIR(mode) else "it is not a regular file"
+        raise UnreadablePhoto(path, kind)
     return open(descriptor, "rb")  # noqa: PTH123 - a descriptor, not a path
+
+
+def check_readable(path: Path) -> None:
+    """Check that there is such a file, before anything is loaded that takes time.
+
+    Raises:
+        UnreadablePhoto: there is none, or it cannot be opened.
+
+    """
+    try:
+        open_regular(path).close()
+    except OSError as error:
+        raise UnreadablePhoto(path, error.strerror or str(error), passing=True) from error
