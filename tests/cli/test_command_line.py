@@ -841,6 +841,23 @@ def test_the_list_of_commands_imports_none_of_them_and_knows_each():
     assert all(command.name == name for name, command in cli.commands.items())
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("restore", "{there}/none.vs"),
+        ("restore", "{there}/photo.png"),
+        ("backup", "{there}/new.vs"),
+        ("apply", "{there}/plan.json"),
+        ("undo", "{there}/plan.json"),
+    ],
+)
+def test_what_is_refused_leaves_no_library_behind(program, tmp_path, picture, words):
+    picture(tmp_path / "there/photo.png")
+    said = program(*(word.format(there=tmp_path / "there") for word in words), library=tmp_path / "none")
+    assert said.status == 1
+    assert not (tmp_path / "none").exists()
+
+
 @pytest.mark.parametrize("group", [[], ["heads"], ["roots"], ["models"], ["favourites"]])
 def test_a_group_without_a_command_shows_its_help_line_by_line(group):
     done = subprocess.run(

@@ -35,12 +35,12 @@ def apply(context: click.Context, session: Session, plan: str, as_json: bool) ->
     from vitsearch.duplicates.cleanup.applying import ChangedFiles, apply_plan
 
     try:
-        with session.open() as library, photos_lease(library.folder):
-            outcomes = apply_plan(
-                Path(plan).absolute(),
-                roots=[root.path for root in library.catalog.roots()],
-                on_outcome=_silent if as_json else _show,
-            )
+        with session.open() as library:
+            roots = [root.path for root in library.catalog.roots()]
+            with photos_lease(library.folder):
+                outcomes = apply_plan(
+                    Path(plan).absolute(), roots=roots, on_outcome=_silent if as_json else _show
+                )
     except ChangedFiles as error:
         for outcome in error.changed:
             say(f"{shown(str(outcome.path))}: {outcome.text}", err=True)
@@ -61,12 +61,10 @@ def undo(context: click.Context, session: Session, plan: str, as_json: bool) -> 
     from vitsearch.duplicates.cleanup.applying import undo_plan
     from vitsearch.duplicates.cleanup.journal import never_begun
 
-    with session.open() as library, photos_lease(library.folder):
-        outcomes = undo_plan(
-            Path(plan).absolute(),
-            roots=[root.path for root in library.catalog.roots()],
-            on_outcome=_silent if as_json else _show,
-        )
+    with session.open() as library:
+        roots = [root.path for root in library.catalog.roots()]
+        with photos_lease(library.folder):
+            outcomes = undo_plan(Path(plan).absolute(), roots=roots, on_outcome=_silent if as_json else _show)
     if not outcomes:
         if as_json:
             print_json({"files": []})

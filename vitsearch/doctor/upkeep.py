@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from vitsearch.backbones.source import canonical
 from vitsearch.errors import LibraryError
 from vitsearch.paths import absolute_path
+from vitsearch.storage.backup import check_backup, write_backup
 from vitsearch.storage.backup import restore as restore_rows
-from vitsearch.storage.backup import write_backup
 from vitsearch.storage.database import path_to_value
 from vitsearch.storage.erasing import Erased, doomed_at, erase_beside
 from vitsearch.storage.write_lock import write_lock
@@ -33,9 +33,10 @@ def back_up(library: Library, output: Output) -> int:
 
     """
     output.check()
+    database = library.catalog.database
     new = library.layout.temporary("backup")
     try:
-        count = write_backup(library.catalog.database, library.layout, new)
+        count = write_backup(database, library.layout, new)
         output.write(new.read_bytes())
     finally:
         new.unlink(missing_ok=True)
@@ -51,6 +52,7 @@ def restore(library: Library, backup: Path) -> Restored:
         LibraryError: the file is no backup, or a damaged one; nothing was changed.
 
     """
+    check_backup(backup)  # before a library is made for it
     with library.writing() as catalog:
         return restore_rows(catalog.database, backup)
 

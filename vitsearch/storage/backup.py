@@ -229,6 +229,12 @@ def _rotate(layout: Layout) -> None:
                 path.unlink()
 
 
+def check_backup(path: Path) -> None:
+    """Raise `LibraryError` unless a file is a backup, and whole."""
+    with _reading(path):
+        pass
+
+
 @contextmanager
 def _reading(path: Path) -> Iterator[Database]:
     """Open somebody's backup. Raises `LibraryError` unless it is one, and whole."""
