@@ -14,7 +14,7 @@ from vitsearch.cli.duplicates_summary import print_by_reason, print_summary, sta
 from vitsearch.cli.output import plural, print_json, say, shown, size
 from vitsearch.cli.progress import progress_bar
 from vitsearch.cli.session import Session, json_option, pass_session
-from vitsearch.duplicates.tiers import TIERS
+from vitsearch.duplicates.tiers import COPIES, TIERS
 from vitsearch.duplicates.words import TIER_WORDS, file_in_words
 from vitsearch.jsonable import to_jsonable
 from vitsearch.records import UnreadableFile
@@ -284,9 +284,8 @@ def _print_group(found: DuplicateGroup) -> None:
     keep, *others = found.files
     say(f"  keep   {_described(keep)}: {shown(found.reason)}")
     for file in others:
-        say(
-            f"  {'also' if file.tier == 'burst' else 'copy'}   {_described(file)}: {shown(file_in_words(file, keep))}"
-        )
+        word = "copy" if file.tier in COPIES else "also"
+        say(f"  {word}   {_described(file)}: {shown(file_in_words(file, keep))}")
 
 
 def _described(file: GroupedFile) -> str:

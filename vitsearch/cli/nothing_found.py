@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,8 +62,8 @@ def why_nothing(
 def _asked(where: Filter) -> list[str]:
     """The options that narrow a search down, as they were given."""
     asked = [f"--in {shown(str(folder))}" for folder in where.folders]
-    for name in ("after", "before", "camera", "keyword", "rating", "place", "favourite"):
+    for name in (field.name for field in fields(where) if field.name != "folders"):
         value = getattr(where, name)
-        if value is not None:
+        if value not in (None, ""):
             asked.append(f"--{name}" if value is True else f"--{name} {shown(str(value))}")
     return asked

@@ -261,7 +261,8 @@ class _Stars:
         asked.update((pair, None) for pair in pairs if pair in self.rejected)
         unknown = [pair for pair in pairs if pair not in asked]
         for pair, link in zip(unknown, self.each(self.confirm, budget.take(unknown)), strict=False):
-            asked[pair] = link if link is not None and link.tier in self.tiers else None
+            is_copy = link is not None and link.tier in COPIES and link.tier in self.tiers
+            asked[pair] = link if is_copy else None
 
 
 def seen_of(links: Iterable[Link]) -> list[tuple[int, int, Evidence]]:
