@@ -181,10 +181,16 @@ def test_an_original_is_kept_before_a_larger_screenshot_of_it():
 
 
 def test_a_crop_that_was_enlarged_does_not_replace_its_original():
-    original, crop = file("original.jpg", 1), file("crop.jpg", 2, width=480, height=360)
+    original, crop = file("original.jpg", 1), file("crop.jpg", 2, width=480, height=360, finer=False)
     links = [near(1, 2, of_first=0.5, of_second=1.0, content_first=1.0)]
     found = group([original, crop], links)
     assert (found[0].keep, found[0].reason) == (original.path, "shows the whole frame")
+
+
+@pytest.mark.parametrize("finer", [True, None])
+def test_a_crop_that_has_detail_of_its_own_or_was_not_measured_does_not_go_for_its_original(finer):
+    original, crop = file("original.jpg", 1), file("crop.jpg", 2, width=480, height=360, finer=finer)
+    assert group([original, crop], [near(1, 2, of_first=0.5, of_second=1.0, content_first=1.0)]) == []
 
 
 @pytest.mark.parametrize("crop", ["a.jpg", "long/name/of/a/crop.jpg"])

@@ -190,7 +190,7 @@ def _measured(
             file,
             grey=file.photo in grey,
             burnt=file.photo in burnt,
-            finer=file.photo in finer,
+            finer=file.photo in finer if file.photo in crops else None,
             saved_again=file.photo in saved_again,
             enlarged_from=enlarged.get(file.photo),
         )

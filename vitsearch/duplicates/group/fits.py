@@ -54,6 +54,7 @@ def what_is_lost(keep: Candidate, file: Candidate, seen: Evidence | None) -> str
     pixels, theirs = file.true_pixels * seen.of_second, keep.true_pixels * seen.of_first
     if pixels > (FINER_CROP if is_crop else _CLEARLY_FINER) * theirs:
         return "it has far more detail"
-    if is_crop and file.finer and pixels > _MORE_PIXELS * theirs:
-        return "it has more detail than that part of the other one"
+    if is_crop and file.finer is not False and pixels > _MORE_PIXELS * theirs:
+        has = "has" if file.finer else "may have"
+        return f"it {has} more detail than that part of the other one"
     return None

@@ -45,8 +45,8 @@ class Candidate:
     `added` that something was drawn over it or set around it. `details`: what it holds. `grey`: without colours of
     its own. `saved_again`: made from another JPEG of the group; `enlarged_from`: the pixels of what it was made from.
     `sidecars`: the files that belong to it. `stays`: a person named its folder as the one in which nothing goes.
-    `burnt`: its highlights are gone, and another file of the group still has them. `finer`: it is a crop with detail
-    that the whole photos of the group do not have.
+    `burnt`: its highlights are gone, and another file of the group still has them. `finer`: whether a crop has
+    detail that the whole photos of the group do not have, None where that was not measured.
     """
 
     path: Path
@@ -72,7 +72,7 @@ class Candidate:
     enlarged_from: int | None = None
     stays: bool = False
     burnt: bool = False
-    finer: bool = False
+    finer: bool | None = None
 
     @property
     def true_pixels(self) -> float:
