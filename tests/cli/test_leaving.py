@@ -1,4 +1,4 @@
-"""A search ends its process at once: nothing that it wrote is lost, and nobody who waits for its end is let down."""
+"""How a search ends: nothing that it wrote is lost, and nobody who waits for its end is let down."""
 
 from __future__ import annotations
 
@@ -60,18 +60,3 @@ def test_the_library_can_be_written_to_right_after(library):
         with Library.open(library / "library", backbone=MeanColour()) as opened:
             assert opened.index([library / "photos"]).unchanged == 60
     assert list((library / "library").glob("*journal*")) == []
-
-
-def test_a_search_leaves_what_it_loaded_as_it_is_and_other_commands_take_it_apart(library):
-    code = (
-        "import atexit, sys\n"
-        "atexit.register(lambda: print('taken apart', file=sys.stderr))\n"
-        "from vitsearch.cli import main\nmain()"
-    )
-    query = str(library / "photos/a long name that fills a pipe 007.png")
-    said = {}
-    for words in (["search", query], ["search", query, "--after", "1990"], ["status"]):
-        command = [sys.executable, "-c", code, "--library", str(library / "library"), *words]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-        said[words[0]] = "taken apart" in done.stderr
-    assert said == {"search": False, "status": True}

@@ -12,7 +12,7 @@ import click
 
 from vitsearch.cli.commands import Program
 from vitsearch.cli.output import say, say_traceback, say_warning, shown
-from vitsearch.cli.session import AT_ONCE, Session
+from vitsearch.cli.session import Session
 from vitsearch.errors import VitsearchError
 from vitsearch.version import VERSION
 
@@ -107,8 +107,6 @@ def main() -> None:
     warnings.showwarning = say_warning
     try:
         status = cli.main(prog_name="vitsearch", standalone_mode=False)
-        if status is AT_ONCE:
-            _leave_at_once()
     except click.ClickException as error:
         # An argument that a message quotes may hold line ends too, which say() cannot tell from those of the message.
         # The message of a group without a command is its help, and quotes nothing.
@@ -137,14 +135,3 @@ def main() -> None:
         say(f"vitsearch: {shown(str(error))}", err=True)
         sys.exit(1)
     sys.exit(status if isinstance(status, int) else 0)
-
-
-def _leave_at_once() -> None:
-    """End this process as it is, once all that it said has been written.
-
-    Taking apart what a search has loaded, object by object, takes longer than the search among 10,000 photos.
-    """
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            stream.flush()
-    os._exit(0)

@@ -66,15 +66,15 @@ _OPTIONS = {
 }
 
 
-def filter_options(command: Callable[..., object]) -> Callable[..., object]:
+def filter_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options to a command, which is called with one `where`, a `Filter`."""
 
     @wraps(command)
-    def call(*arguments: object, **options: Any) -> object:  # noqa: ANN401 - whatever the command takes
+    def call(*arguments: object, **options: Any) -> None:  # noqa: ANN401 - whatever the command takes
         from vitsearch.storage.filters import Filter
 
         where = Filter(**{name: options.pop(name) for name in _OPTIONS})
-        return command(*arguments, where=where, **options)
+        command(*arguments, where=where, **options)
 
     for option in reversed(_OPTIONS.values()):
         call = option(call)

@@ -14,7 +14,6 @@ from vitsearch.cli.answer import Answer, reach_of_store
 from vitsearch.cli.filter_options import filter_options
 from vitsearch.cli.output import plural, say
 from vitsearch.cli.session import (
-    AT_ONCE,
     Session,
     device_option,
     force_option,
@@ -131,7 +130,7 @@ def search(
     only_paths: bool,
     device: Device,
     as_json: bool,
-) -> object:
+) -> None:
     """Find photos by examples and words. Each QUERY is an image file, an https URL, or words.
 
     Without a QUERY, the photos that --camera, --after and the other filters keep are listed, newest first.
@@ -206,8 +205,6 @@ def search(
         if not result.results and not as_json:
             say(_why_nothing(library, asked, where, label, include_self, only_matches), err=True)
     answer.deliver(result, [Path(image).absolute() for image in images], reach=reach)
-    # Engines may have begun what they end when Python does.
-    return AT_ONCE if store is None else None
 
 
 def _check_listing(where: Filter, *, compared: bool) -> None:

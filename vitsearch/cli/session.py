@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from vitsearch.storage.own_files import Kind
 
 
-AT_ONCE = object()
-"""What a command returns that has closed all it opened and started nothing: its process may end as it is."""
-
-
 @dataclass(frozen=True, slots=True)
 class Session:
     """The options that stand before the command."""
