@@ -509,10 +509,15 @@ def test_what_is_not_a_regular_file_is_refused_at_once_and_leaves_nothing_open(t
     (tmp_path / "zero.jpg").symlink_to("/dev/zero")
     (tmp_path / "folder.jpg").mkdir()
     before = sorted(Path("/dev/fd").iterdir())
-    for name in ("pipe.jpg", "zero.jpg", "folder.jpg"):
+    reasons = {
+        "pipe.jpg": "it is not a regular file",
+        "zero.jpg": "it is not a regular file",
+        "folder.jpg": "it is a folder; name one image in it",
+    }
+    for name, reason in reasons.items():
         with pytest.raises(UnreadablePhoto) as caught:
             read_photo(tmp_path / name)
-        assert caught.value.reason == "it is not a regular file"
+        assert caught.value.reason == reason
     assert sorted(Path("/dev/fd").iterdir()) == before
 
 
