@@ -106,15 +106,15 @@ def was_enlarged(large: Traits, small: Traits, table: Sequence[int]) -> bool:
     scale = min(large.shape[0] / small.shape[0], large.shape[1] / small.shape[1])
     if scale < _ENLARGED:
         return False
-    drop, is_abrupt = drop_at(large.spectrum, scale), _beyond_blur(large.spectrum, scale) > _MOST_BLUR
-    if drop > _DROPS and is_abrupt:
-        return True
-    if (
-        scale >= _ENLARGED_CLEARLY
-        and drop > _DROPS_CLEARLY
-        and is_abrupt
-        and large.grey is not None
-        and _finer_detail(large.grey, scale) < _NO_FINER
+    drop = drop_at(large.spectrum, scale)
+    if _beyond_blur(large.spectrum, scale) > _MOST_BLUR and (
+        drop > _DROPS
+        or (
+            scale >= _ENLARGED_CLEARLY
+            and drop > _DROPS_CLEARLY
+            and large.grey is not None
+            and _finer_detail(large.grey, scale) < _NO_FINER
+        )
     ):
         return True
     if not table or large.grey is None:
