@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vitsearch.cli.output import plural, print_json, say, shown
+from vitsearch.cli.progress import plain_lines
 from vitsearch.cli.session import Session, json_option, pass_session
 from vitsearch.duplicates.cleanup.trash import TRASH
 from vitsearch.storage.write_lock import photos_lease
@@ -37,9 +38,12 @@ def apply(context: click.Context, session: Session, plan: str, as_json: bool) ->
     try:
         with session.open() as library:
             roots = [root.path for root in library.catalog.roots()]
-            with photos_lease(library.folder):
+            with photos_lease(library.folder), plain_lines("starting", quiet=as_json) as on_progress:
                 outcomes = apply_plan(
-                    Path(plan).absolute(), roots=roots, on_outcome=_silent if as_json else _show
+                    Path(plan).absolute(),
+                    roots=roots,
+                    on_outcome=_silent if as_json else _show,
+                    on_progress=on_progress,
                 )
     except ChangedFiles as error:
         for outcome in error.changed:
@@ -63,7 +67,7 @@ def undo(context: click.Context, session: Session, plan: str, as_json: bool) -> 
 
     with session.open() as library:
         roots = [root.path for root in library.catalog.roots()]
-        with photos_lease(library.folder):
+        with photos_lease(library.folder), plain_lines("putting back", quiet=as_json):
             outcomes = undo_plan(Path(plan).absolute(), roots=roots, on_outcome=_silent if as_json else _show)
     if not outcomes:
         if as_json:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from vitsearch.cli.output import plural, print_json, say, shown
+from vitsearch.cli.progress import plain_lines
 from vitsearch.cli.session import Session, json_option, pass_session
 
 _SHOWN = 5
@@ -25,7 +26,7 @@ def backup(session: Session, file: str, force: bool) -> None:
     from vitsearch.doctor import upkeep
     from vitsearch.storage.outputs import Output
 
-    with session.open() as library:
+    with session.open() as library, plain_lines("writing", quiet=False):
         count = upkeep.back_up(library, Output(Path(file), "backup", force=force, private=True))
     say(f"{file}: {count:,} labels, decisions and heads")
 
@@ -43,7 +44,7 @@ def restore(session: Session, file: str, as_json: bool) -> None:
     from vitsearch.doctor import upkeep
     from vitsearch.heads.restoring import restore_heads
 
-    with session.open() as library:
+    with session.open() as library, plain_lines("restoring", quiet=as_json):
         found = upkeep.restore(library, Path(file))
         heads = restore_heads(library, Path(file))
     if as_json:
@@ -90,7 +91,8 @@ def erase(session: Session, places: tuple[str, ...], yes: bool) -> None:
                 f"({plural(len(doomed.files), 'file')})? This cannot be undone",
                 abort=True,
             )
-        erased = upkeep.erase(library, places)
+        with plain_lines("erasing", quiet=False):
+            erased = upkeep.erase(library, places)
     say(f"erased {plural(erased.photos, 'photo')} ({plural(erased.files, 'file')})")
     if erased.copies:
         say(f"whole databases that were kept and are deleted: {erased.copies:,}", err=True)

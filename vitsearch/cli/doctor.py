@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vitsearch.cli.output import print_json, say, shown
+from vitsearch.cli.progress import plain_lines
 from vitsearch.cli.session import Session, json_option, pass_session
 
 if TYPE_CHECKING:
@@ -36,8 +37,9 @@ def doctor(context: click.Context, session: Session, repair: bool, as_json: bool
     from vitsearch.doctor.repair import repair as mend
 
     folder = session.library_folder.absolute()
-    mended = mend(folder) if repair else None
-    examination = examine(folder)
+    with plain_lines("reading the library", quiet=as_json):
+        mended = mend(folder) if repair else None
+        examination = examine(folder)
     if as_json:
         print_json(
             {

@@ -1,14 +1,20 @@
-"""One progress bar on stderr, and none where nobody watches."""
+"""How far a long command is, on stderr: a bar where a person watches, a line now and then elsewhere."""
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
+from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING
 
+from vitsearch.cli.output import duration, say, shown
 from vitsearch.records import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+# A run that is over sooner says nothing; others say how far they are so often.
+EVERY_SECONDS = 30.0
 
 _LABELS = {
     "scan": "looking for photos",
@@ -20,6 +26,8 @@ _LABELS = {
     "measure": "choosing what to keep",
     "confirm": "making sure",
     "load": "loading the model",
+    "check": "comparing with the plan",
+    "move": "moving",
     "attend": "asking what it looked at",
     "draw": "drawing",
 }
@@ -51,7 +59,8 @@ def progress_bar(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield lambda _: None
+        with plain_lines("starting", quiet=quiet) as tell:
+            yield tell
         return
     columns = (
         TextColumn("{task.description}"),
@@ -75,3 +84,63 @@ def counting_bar(stage: str, *, quiet: bool) -> Iterator[Callable[[int, int], No
     """Show how far something with one stage is."""
     with progress_bar(quiet=quiet) as show:
         yield lambda done, total: show(Progress(stage, done, total))
+
+
+@contextmanager
+def plain_lines(doing: str, *, quiet: bool) -> Iterator[Callable[[Progress], None]]:
+    """Say in a line now and then how far a command is that takes long; `doing` is said until it tells more itself."""
+    if quiet:
+        yield lambda _: None
+        return
+    lines = _Lines(doing, EVERY_SECONDS)
+    over = Event()
+
+    # By a clock of its own: a stage that tells nothing for minutes is what makes people wonder.
+    def tick() -> None:
+        while not over.wait(EVERY_SECONDS):
+            try:
+                lines.tell()
+            except (OSError, ValueError):  # nobody reads stderr any more
+                return
+
+    clock = Thread(target=tick, daemon=True, name="progress")
+    clock.start()
+    try:
+        yield lines.show
+    finally:
+        over.set()
+        clock.join()
+
+
+class _Lines:
+    """Knows how far a command is, and says so: at the end of each period, and after the first at each new stage."""
+
+    def __init__(self, doing: str, period: float) -> None:
+        self._lock = Lock()
+        self._period = period
+        self._began = self._entered = time.monotonic()
+        self._at = Progress(doing, 0, None)
+        self._told: set[str] = set()
+
+    def show(self, progress: Progress) -> None:
+        with self._lock:
+            is_new = progress.stage != self._at.stage
+            if is_new:
+                self._entered = time.monotonic()
+            self._at = progress
+            is_long = time.monotonic() - self._began >= self._period
+        if is_new and is_long and progress.stage not in self._told:
+            self.tell()
+
+    def tell(self) -> None:
+        with self._lock:
+            at, seconds = self._at, time.monotonic() - self._entered
+            self._told.add(at.stage)
+        told = shown(_LABELS.get(at.stage, at.stage))
+        if at.total:
+            told += f": {at.done:,} of {at.total:,}"
+            if 0 < at.done < at.total:
+                told += f", about {duration(seconds * (at.total - at.done) / at.done)} left"
+        elif at.done:
+            told += f": {at.done:,} so far"
+        say(f"{told} ({duration(time.monotonic() - self._began)} since the start)", err=True)

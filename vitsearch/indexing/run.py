@@ -305,6 +305,7 @@ class IndexRun:
         ids: dict[str | None, int | None] = {name: system for system, name in systems.items()}
         result, notes = _Walked(scope), WalkNotes()
         seen, unchanged = 0, 0
+        self.on_progress(Progress("scan", before, None))
         system, system_id = None, _NO_SYSTEM
         for found in walk(scope.root.path, below=scope.below, notes=notes):
             if not isinstance(found, FoundFile):

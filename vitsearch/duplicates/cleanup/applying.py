@@ -19,6 +19,7 @@ from vitsearch.duplicates.cleanup.plans import PlannedFile, read_plan
 from vitsearch.duplicates.cleanup.putting_back import Outcome, difference, put_back, remove_empty
 from vitsearch.errors import PlanError
 from vitsearch.paths import identity
+from vitsearch.records import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -41,13 +42,17 @@ class ChangedFiles(PlanError):
 
 
 def apply_plan(
-    path: Path, *, roots: Sequence[Path] | None = None, on_outcome: Callable[[Outcome], None] = lambda _: None
+    path: Path,
+    *,
+    roots: Sequence[Path] | None = None,
+    on_outcome: Callable[[Outcome], None] = lambda _: None,
+    on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> list[Outcome]:
     """Carry out a plan; a second run finishes what an interrupted one began and repeats nothing.
 
     `roots` are the folders that plans may speak of at all. First every file is compared with the plan, then each
     one again right before its turn; a file that cannot be moved is reported, and the rest is done. Files are moved in
-    batches, which are on the disk before `on_outcome` is told of them.
+    batches, which are on the disk before `on_outcome` is told of them. `on_progress` is told how far either is.
 
     Raises:
         ChangedFiles: files have changed since the plan was made; nothing was done.
@@ -55,15 +60,17 @@ def apply_plan(
 
     """
     with _opened(path, roots) as (plan, journal):
-        changed = [
-            outcome
+        files = [
+            (file, is_kept)
             for group in plan.groups
-            for file, is_kept in (
-                *((file, True) for file in group.kept),
-                *((file, False) for file in group.leaving),
-            )
-            if (outcome := _change(file, journal, kept=is_kept)) is not None
+            for files_of, is_kept in ((group.kept, True), (group.leaving, False))
+            for file in files_of
         ]
+        changed = []
+        for place, (file, is_kept) in enumerate(files):
+            on_progress(Progress("check", place, len(files)))
+            if (outcome := _change(file, journal, kept=is_kept)) is not None:
+                changed.append(outcome)
         if changed:
             raise ChangedFiles(path, changed)
         kept = frozenset(
@@ -74,8 +81,9 @@ def apply_plan(
         )
         moving = MovingOut(plan, journal, kept)
         turns = [Turn(group, file) for group in plan.groups for file in group.leaving]
-        outcomes = []
+        outcomes: list[Outcome] = []
         for batch in batches(turns, _size_in(plan)):
+            on_progress(Progress("move", len(outcomes), len(turns)))
             for outcome in moving.carry_out(batch):
                 outcomes.append(outcome)
                 on_outcome(outcome)
