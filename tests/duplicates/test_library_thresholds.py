@@ -5,9 +5,11 @@ import shutil
 from random import Random
 
 import pytest
+from click.testing import CliRunner
 from conftest import SAMPLES, MeanColour
 from PIL import Image
 
+from vitsearch.cli import cli
 from vitsearch.duplicates.calibrate import library_thresholds as calibrated
 from vitsearch.duplicates.calibrate.edits import EDITS
 from vitsearch.duplicates.calibrate.library_thresholds import (
@@ -15,7 +17,8 @@ from vitsearch.duplicates.calibrate.library_thresholds import (
     calibrated_thresholds,
     known_thresholds,
 )
-from vitsearch.duplicates.tables import dismiss
+from vitsearch.duplicates.find import find_duplicates
+from vitsearch.duplicates.tables import dismiss, present_photos
 from vitsearch.duplicates.verify.evidence import Thresholds
 from vitsearch.library import Library
 
@@ -160,3 +163,41 @@ def test_a_photo_that_cannot_be_read_any_more_costs_only_itself(library, photos)
         path.write_bytes(b"gone bad")
     found, _ = measured(library)
     assert found.calibration.negatives > 0
+
+
+def test_a_dismissal_says_that_the_next_run_takes_longer_and_that_run_says_what_came_of_it(library, photos):
+    library.index([photos])
+    one, two, three = present_photos(library.catalog)[[0, 6, 9]].tolist()
+
+    def call(*words):
+        return CliRunner().invoke(cli, ["--library", str(library.folder), "duplicates", *words])
+
+    # That copies of one photo are wanted is no evidence.
+    assert "takes longer" not in call("dismiss", str(one)).stderr
+    told = call("dismiss", f"{one}-{two}").stderr.splitlines()
+    assert told[0] == "remembered: 1 pair of photos told apart"
+    assert told[1].startswith("the next `vitsearch duplicates` takes longer: it measures ")
+    assert len(told) == 2
+    said = call().stderr.splitlines()
+    assert "edited copies are judged as usual: nothing that you dismissed looks like one" in said
+    # What was measured stays, so that the next run is as fast as ever.
+    assert call("dismiss", f"{one}-{three}").stderr == "remembered: 1 pair of photos told apart\n"
+
+
+def test_a_run_that_judges_more_strictly_says_what_that_costs_and_how_to_take_it_back(library, photos):
+    for path in sorted(photos.glob("*.jpg"))[:3]:
+        with Image.open(path) as image:
+            image.resize((image.width * 3 // 4, image.height * 3 // 4)).save(path.with_suffix(".png"))
+    library.index([photos])
+    with Library.open(library.folder, backbone=MeanColour()) as opened:
+        near = find_duplicates(opened, tiers=["near"]).groups
+    for group in near:
+        dismiss(library.catalog, {file.photo for file in group.files})
+    done = CliRunner().invoke(cli, ["--library", str(library.folder), "duplicates"])
+    (told,) = [line for line in done.stderr.splitlines() if line.startswith("edited copies")]
+    assert (
+        "more strictly than usual, as pairs that you dismissed look like copies: some real copies may be"
+        in told
+    )
+    assert "`vitsearch duplicates dismissed` lists" in told
+    assert "`vitsearch duplicates restore`" in told

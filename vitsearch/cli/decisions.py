@@ -20,8 +20,23 @@ def remember(library: Library, groups: Sequence[str]) -> None:
     """Tell the photos of these groups apart: names of groups, or two or more paths."""
     from vitsearch.duplicates.tables import dismiss
 
-    told = sum(dismiss(library.catalog, photos) for photos in _photos_of(library, groups))
+    chosen = _photos_of(library, groups)
+    told = sum(dismiss(library.catalog, photos) for photos in chosen)
     say(f"remembered: {plural(told, 'pair')} of photos told apart", err=True)
+    # A photo whose copies are wanted says nothing of how alike photos may be.
+    if told and any(len(set(photos)) > 1 for photos in chosen) and _is_measured_next(library):
+        say(
+            "the next `vitsearch duplicates` takes longer: it measures on edited copies of your own photos whether "
+            "what you dismissed makes it judge more strictly (`vitsearch duplicates restore` takes that back)",
+            err=True,
+        )
+
+
+def _is_measured_next(library: Library) -> bool:
+    from vitsearch.duplicates.calibrate.library_thresholds import are_due
+    from vitsearch.duplicates.find import MAX_FALSE_SHARE
+
+    return library.catalog.active_space() is not None and are_due(library, max_false_share=MAX_FALSE_SHARE)
 
 
 def restore(library: Library, groups: Sequence[str]) -> None:

@@ -80,5 +80,9 @@ def _stated(calibrated: CalibratedThresholds) -> str:
     from vitsearch.duplicates.verify.evidence import Thresholds
 
     if calibrated.thresholds.share > Thresholds().share:
-        return "edited copies: judged more strictly, as pairs that you dismissed look like copies"
-    return "edited copies: judged as usual, as nothing that you dismissed looks like a copy"
+        return (
+            "edited copies are judged more strictly than usual, as pairs that you dismissed look like copies: some "
+            "real copies may be missing here (`vitsearch duplicates dismissed` lists those pairs, `vitsearch "
+            "duplicates restore` takes one back)"
+        )
+    return "edited copies are judged as usual: nothing that you dismissed looks like one"

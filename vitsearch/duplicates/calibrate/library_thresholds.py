@@ -93,13 +93,24 @@ def calibrated_thresholds(
     """Return the cut-offs for this library and its space; they are measured anew when it has grown by half."""
     ids = present_photos(library.catalog)
     known = known_thresholds(library, max_false_share=max_false_share)
-    if known is not None and known.photos / _GROWTH <= len(ids) <= known.photos * _GROWTH:
+    if known is not None and _is_current(known, len(ids)):
         return known
     if len(ids) < FEWEST:
         return CalibratedThresholds(Thresholds(), None, len(ids))
     measured = _measured(library, ids, max_false_share, on_progress)
     _keep(library, max_false_share, measured)
     return measured
+
+
+def are_due(library: Library, *, max_false_share: float) -> bool:
+    """Whether the next search measures cut-offs, if a person has told photos apart."""
+    photos = len(present_photos(library.catalog))
+    known = known_thresholds(library, max_false_share=max_false_share)
+    return photos >= FEWEST and (known is None or not _is_current(known, photos))
+
+
+def _is_current(known: CalibratedThresholds, photos: int) -> bool:
+    return known.photos / _GROWTH <= photos <= known.photos * _GROWTH
 
 
 def known_thresholds(library: Library, *, max_false_share: float) -> CalibratedThresholds | None:
