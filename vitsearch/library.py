@@ -204,6 +204,7 @@ class Library:
             )
         if not self.layout.database.exists():
             _check_first(named)
+        self._load_first(model, also)
         with self.writing() as catalog:
             chosen = [Path(name).absolute() for name in named] or [root.path for root in catalog.roots()]
             if prune:
@@ -266,20 +267,33 @@ class Library:
             ModelError: it is one that reads no text, or cannot be had.
 
         """
+        space = self._space_for_words(model, main)
+        if space is not None:
+            catalog.use_also(catalog.add_space(space))
+
+    def _space_for_words(self, model: str, main: Space) -> Space | None:
         # Here, as a search for a photo needs to know nothing of checkpoints and the hub.
         from vitsearch.backbones.borrowed_text import borrows_text
         from vitsearch.backbones.words import check_reads_text, reads_no_text
 
         if canonical(model) == main.model and borrows_text(main):
             self._backbones.borrow_text()
-            return
+            return None
         check_reads_text(model)
         space = self._backbones.space_of(model).with_colours(main.preprocessing.colours)
         if space == main:
             raise LibraryError(f"{space.model} is the library's own model: name another one with --also")
         if not self._backbones.reads_text(space):
             raise reads_no_text(space.model)
-        catalog.use_also(catalog.add_space(space))
+        return space
+
+    def _load_first(self, model: str | None, also: str | None = None) -> None:
+        """Load the models of a library that is not there yet: one that cannot be had leaves no library behind."""
+        if self.layout.database.exists():
+            return
+        main = self._backbones.named(model).space
+        if also is not None:
+            self._space_for_words(also, main)
 
     def _complete_beside(
         self,
@@ -370,6 +384,7 @@ class Library:
             SpaceMismatch: the library was indexed with another model.
 
         """
+        self._load_first(model)
         with self.writing() as catalog:
             space_id, space = self._space_for_index(catalog, model, change=change_model)
             yield self._target(catalog, space_id, space, on_progress)
@@ -396,6 +411,8 @@ class Library:
 
     def ensure_space(self, space: Space | None = None) -> StoredSpace:
         """Make sure that the library exists and knows this space, or else its own: the default model's in a new one."""
+        if space is None:
+            self._load_first(None)
         self._make_folder()
         catalog = self._catalog(create=True)
         if space is None:

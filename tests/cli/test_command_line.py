@@ -849,13 +849,34 @@ def test_the_list_of_commands_imports_none_of_them_and_knows_each():
         ("backup", "{there}/new.vs"),
         ("apply", "{there}/plan.json"),
         ("undo", "{there}/plan.json"),
+        ("index", "{there}", "--model", "nix"),
+        ("index", "{there}", "--model", "{there}/model", "--also", "nix"),
+        ("index", "{there}", "--model", "{there}/model", "--also", "dinov2-small"),
+        ("index", "file://{there}/empty", "--engine", "ray", "--model", "{there}/model"),
+        ("search", "{there}/photo.png", "--copy-to", "{there}/found"),
+        ("search", "{there}/photo.png", "--link-to", "{there}/found"),
     ],
 )
-def test_what_is_refused_leaves_no_library_behind(program, tmp_path, picture, words):
+def test_what_is_refused_leaves_no_library_behind(program, tmp_path, picture, words, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     picture(tmp_path / "there/photo.png")
+    (tmp_path / "there/empty").mkdir()
+    make_checkpoint("vit", tmp_path / "there/model")
+    before = sorted((tmp_path / "there").rglob("*"))
     said = program(*(word.format(there=tmp_path / "there") for word in words), library=tmp_path / "none")
     assert said.status == 1
     assert not (tmp_path / "none").exists()
+    assert sorted((tmp_path / "there").rglob("*")) == before
+
+
+def test_a_head_for_which_no_model_can_be_had_leaves_no_library_behind(run, tmp_path, picture, monkeypatch):
+    for number, label in enumerate(["red", "red", "blue", "blue"]):
+        picture(tmp_path / f"labelled/{label}/{number}.png", label)
+    monkeypatch.setenv("VITSEARCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    done = run("heads", "train", "colours", "--from", tmp_path / "labelled")
+    assert done.returncode == 1
+    assert not (tmp_path / "library").exists()
 
 
 @pytest.mark.parametrize("group", [[], ["heads"], ["roots"], ["models"], ["favourites"]])

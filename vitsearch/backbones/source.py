@@ -39,6 +39,7 @@ class BackboneSource:
         self._folder = folder
         self._given = given
         self._loaded: dict[Space, Backbone] = {}
+        self._spaces: dict[str | None, Space] = {}
         self._tower: TextTower | None = None
         self._cache = cache
         self._device: Device = device
@@ -55,20 +56,23 @@ class BackboneSource:
         return self._cache
 
     def named(self, model: str | None) -> Backbone:
-        """Load a model by name, or the default one."""
+        """Load a model by name, or the default one, unless it was the last to be asked for."""
         if self._given is not None:
             return self._given
+        loaded = self._loaded.get(self._spaces[model]) if model in self._spaces else None
+        if loaded is not None:
+            return loaded
         from vitsearch.backbones import load_backbone
 
-        return self._keep(
-            load_backbone(
-                model,
-                cache=self.cache_folder,
-                device=self._device,
-                batch_size=self._batch_size,
-                notice=self._notice,
-            )
+        backbone = load_backbone(
+            model,
+            cache=self.cache_folder,
+            device=self._device,
+            batch_size=self._batch_size,
+            notice=self._notice,
         )
+        self._spaces = {model: backbone.space}
+        return self._keep(backbone)
 
     def space_of(self, model: str) -> Space:
         """Return the space of a model by name, whose weights are fetched if they are not here; nothing is loaded."""

@@ -12,7 +12,7 @@ from vitsearch.records import FoundFile, IndexReport, UnreadableFile
 from vitsearch.storage.catalog import HAS_NO_VECTOR
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from vitsearch.engines.ray.embedding import RayEmbedder, RayEngine
     from vitsearch.indexing.engine import Target
@@ -40,31 +40,35 @@ def index_urls(
 
     """
     started = time.monotonic()
+    # Before a library is made: an address that is wrong leaves none behind.
+    found = {url: _listed(url) for url in urls}
     with library.receiving_files(model=model, change_model=change_model, on_progress=on_progress) as target:
-        return _indexed(target, urls, engine.open(target), started)
+        return _indexed(target, found, engine.open(target), started)
 
 
-def _indexed(target: Target, urls: Sequence[str], embedder: RayEmbedder, started: float) -> IndexReport:
+def _indexed(
+    target: Target, listed: Mapping[str, Sequence[FoundFile]], embedder: RayEmbedder, started: float
+) -> IndexReport:
     catalog = target.catalog
     named: set[UnreadableFile] = set()
     run = catalog.begin_run()
     todo: list[tuple[int | None, FoundFile]] = []
     unchanged = 0
     roots = []
-    for url in urls:
+    for url, files in listed.items():
         root, below = catalog.add_root(Path(url))
         if below:
             raise LibraryError(f"{url} lies in {root.path}, which was indexed: name that")
         roots.append(root)
         named.update(_unreadable(catalog, root))
         known = catalog.known_files(root.id, "", target.space_id)
-        for found in _listed(url):
+        for found in files:
             file = known.get(found.relative)
             if file is None or file[3:5] != (found.size, found.mtime_ns) or file[6] & HAS_NO_VECTOR:
                 todo.append((root.id, found))
             else:
                 unchanged += 1
-    embedder.run(run, todo, urls={Path(url): url.rstrip("/") for url in urls})
+    embedder.run(run, todo, urls={Path(url): url.rstrip("/") for url in listed})
     counts = [catalog.counts(root.id, "") for root in roots]
     unreadable = [file for root in roots for file in _unreadable(catalog, root)]
     return IndexReport(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from dataclasses import dataclass
@@ -30,20 +31,31 @@ class Collected:
 
 
 def check_folder(folder: Path) -> None:
-    """See to it that photos can be collected in a folder, which is made where only it is missing.
+    """Check that photos can be collected in a folder, or in one that is not there yet; nothing is made.
 
     Raises:
-        OutputError: it cannot be, or belongs to a library.
+        OutputError: they cannot be, or it belongs to a library.
 
     """
+    _refuse_library(folder)
+    place = folder if os.path.lexists(folder) else folder.parent
+    reason = None
+    if not place.exists():
+        reason = errno.ENOENT
+    elif not place.is_dir():
+        reason = errno.EEXIST if place == folder else errno.ENOTDIR
+    elif not os.access(place, os.W_OK | os.X_OK):
+        reason = errno.EACCES
+    if reason is not None:
+        what = "write to" if place == folder and reason == errno.EACCES else "make"
+        raise OutputError(f"cannot {what} the folder {folder}: {os.strerror(reason)}")
+
+
+def _refuse_library(folder: Path) -> None:
     if belongs_to_library(folder / "photo"):
         raise OutputError(
             f"cannot collect photos in {folder}: it belongs to a library; choose another folder"
         )
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {folder}: {error.strerror or error}") from error
 
 
 def collect(
@@ -59,7 +71,11 @@ def collect(
         OutputError: the folder cannot be made, or belongs to a library.
 
     """
-    check_folder(folder)
+    _refuse_library(folder)
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {folder}: {error.strerror or error}") from error
     written: list[Path] = []
     there: list[Path] = []
     failed: list[UnreadableFile] = []
