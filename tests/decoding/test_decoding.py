@@ -3,6 +3,8 @@
 import functools
 import io
 import os
+import platform
+import resource
 import signal
 import subprocess
 import sys
@@ -388,3 +390,16 @@ def test_what_libtiff_thinks_of_a_damaged_file_stays_out_of_the_terminal(tmp_pat
     with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
         assert len(library.index([tmp_path / "photos"]).unreadable) == 1
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries cannot be told")
+def test_memory_for_large_files_is_kept_from_one_to_the_next(tmp_path):
+    path = tmp_path / "a.bmp"
+    Image.new("RGB", (4000, 4000), "red").save(path)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt
+    with Decoders(1) as decoders:
+        for _ in range(5):
+            with decoders.open(path):
+                pass
+    faults = resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt - before
+    assert faults < 2 * path.stat().st_size // resource.getpagesize()

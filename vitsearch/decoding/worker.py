@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from vitsearch.backbones.preprocessing import fitted
-from vitsearch.decoding.confinement import answer_requests
+from vitsearch.decoding.confinement import answer_requests, keep_memory
 from vitsearch.decoding.messages import needs_memory, seconds_to_read, seconds_to_read_all
 from vitsearch.errors import UnreadablePhoto
 from vitsearch.photos.grey_grid import grey_grid
@@ -20,6 +20,8 @@ from vitsearch.space import Preprocessing
 if TYPE_CHECKING:
     from vitsearch.photos.photo import PhotoFile
     from vitsearch.space import Colours
+
+_LARGE_FILE = 32 << 20
 
 
 def main(seconds: float, memory: int) -> NoReturn:
@@ -72,6 +74,8 @@ class _Worker:
         else:
             path = Path(request["open"])
             with suppress(OSError):
+                if path.stat().st_size > _LARGE_FILE:
+                    keep_memory()
                 faulthandler.dump_traceback_later(self._seconds + seconds_to_read(path), exit=True)
             self._photo = read_photo(path, with_sidecars=request["with_sidecars"])
         return _header(self._photo)
