@@ -26,6 +26,10 @@ def open_picture(data: bytes, format_: Format) -> Picture:
         from vitsearch.photos.jpeg_xl import JpegXlPicture
 
         return JpegXlPicture(data)
+    if format_.name == "JPEG2000":
+        from vitsearch.photos.jpeg2000 import Jpeg2000Picture
+
+        return Jpeg2000Picture(data)
     if format_.container is Container.ITEMS and (missing := what_is_missing(data)):
         raise NotDecodable(f"it is truncated ({missing})")
     if format_.container is Container.PSD:
