@@ -334,7 +334,7 @@ vitsearch.indexing.embedding.Decoders = functools.partial(
     Decoders, program="hostile_decoder", limits=Limits(seconds={seconds})
 )
 with Library.open({library!r}, backbone=MeanColour()) as library:
-    report = library.index([{photos!r}], on_progress=lambda step: print(step.stage, flush=True))
+    report = library.index([{photos!r}], on_progress=lambda step: step.stage == "embed" and print("embed", flush=True))
 print(report.interrupted, report.embedded, flush=True)
 """
 
