@@ -134,6 +134,18 @@ def test_a_handshake_that_trickles_is_let_go():
         thread.join()
 
 
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("https://127.0.0.1:1/red.png", r"nothing answers there \(connection refused\)"),
+        ("https://nowhere.invalid/red.png", "no server of that name is found"),
+    ],
+)
+def test_an_address_at_which_nobody_answers_is_told_in_plain_words(address, says):
+    with pytest.raises(UnreadablePhoto, match=f"{says}: check the address and your network, or download"):
+        fetch(address)
+
+
 @pytest.mark.parametrize("away", ["http://127.0.0.1:9/red.png", "file:///etc/hostname", "ftp://127.0.0.1/x"])
 def test_a_server_cannot_lead_away_from_https(trusted, away):
     trusted.away = away
@@ -150,7 +162,10 @@ def test_nothing_but_https_is_fetched(url):
 
 
 def test_a_server_that_nobody_vouches_for_is_not_asked(unknown_server):
-    with pytest.raises(UnreadablePhoto, match="certificate verify failed"):
+    with pytest.raises(
+        UnreadablePhoto,
+        match=r"its certificate is not trusted \(self.signed certificate\): check the address",
+    ):
         fetch(at(unknown_server, "/red.png"))
 
 

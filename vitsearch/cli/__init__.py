@@ -132,6 +132,8 @@ def main() -> None:
     except OSError as error:
         if debug:
             raise
-        say(f"vitsearch: {shown(str(error))}", err=True)
+        # Python puts a number before it.
+        where = f"{error.filename}: " if error.filename else ""
+        say(f"vitsearch: {shown(where + (error.strerror or str(error)))}", err=True)
         sys.exit(1)
     sys.exit(status if isinstance(status, int) else 0)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from vitsearch.errors import LibraryError
 from vitsearch.photos.formats import EXTENSIONS
 from vitsearch.records import FoundFile, IndexReport, UnreadableFile
+from vitsearch.searching.fetching import why_unreachable
 from vitsearch.storage.catalog import HAS_NO_VECTOR
 
 if TYPE_CHECKING:
@@ -99,8 +100,16 @@ def _listed(url: str) -> list[FoundFile]:
     try:
         system, base = fsspec.core.url_to_fs(url)
         entries = system.find(base, detail=True)
-    except (OSError, ImportError, ValueError) as error:
-        raise LibraryError(f"cannot list {url}: {error}") from error
+    except ImportError as error:
+        raise LibraryError(
+            f"cannot list {url}: {error}: install that with pip, or mount the place and index its folder"
+        ) from error
+    except FileNotFoundError as error:
+        raise LibraryError(f"cannot list {url}: there is nothing of that name: check the address") from error
+    except (OSError, ValueError) as error:
+        raise LibraryError(
+            f"cannot list {url}: {why_unreachable(error)}: check the address, your network and what you may read there"
+        ) from error
     found = []
     for name, told in entries.items():
         path = PurePosixPath(name[len(base) :].lstrip("/"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import socket
+import ssl
 import time
 import urllib.error
 import urllib.request
@@ -85,6 +87,31 @@ class _InTime(urllib.request.HTTPSHandler):
         return made
 
 
+def why_unreachable(error: BaseException) -> str:
+    """Say in plain words why nothing came from an address: systems word it for programmers."""
+    cause = getattr(error, "reason", None)
+    if isinstance(cause, BaseException):
+        error = cause
+    for kinds, words in _UNREACHABLE:
+        if isinstance(error, kinds):
+            return words
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted ({error.verify_message})"
+    if isinstance(error, OSError) and error.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH):
+        return "there is no way to that server from here"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(cause or error) or type(error).__name__
+
+
+_UNREACHABLE: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
+    (socket.gaierror, "no server of that name is found"),
+    (ConnectionRefusedError, "nothing answers there (connection refused)"),
+    (TimeoutError, "it does not answer"),
+    ((ConnectionResetError, ConnectionAbortedError, BrokenPipeError), "the server ended the connection"),
+)
+
+
 # Not `build_opener`, which would open files and FTP too.
 _HANDLERS = (
     urllib.request.ProxyHandler,
@@ -132,8 +159,8 @@ def fetch(url: str, *, most: int = MOST_BYTES, seconds: float = _SECONDS) -> byt
     except (OSError, HTTPException, ValueError) as error:
         if time.monotonic() > until:
             raise UnreadablePhoto(url, f"it did not come within {seconds:.0f} s", passing=True) from error
-        said = str(getattr(error, "reason", None) or error) or type(error).__name__
-        raise UnreadablePhoto(url, said, passing=True) from error
+        advice = "check the address and your network, or download the picture and name its file"
+        raise UnreadablePhoto(url, f"{why_unreachable(error)}: {advice}", passing=True) from error
     finally:
         clock.cancel()
         clock.join()

@@ -33,6 +33,17 @@ MOST_ROWS = 16_384
 _OLDEST = (2, 3, 2)
 _SPACE, _LIBRARY = "vitsearch.space", "vitsearch.library"
 _REFUSALS = ("auth", "permission", "privilege", "denied")
+# What gRPC and the client say in several lines of a server that is not there.
+_NOBODY = {
+    "connection refused": "nothing answers there (connection refused)",
+    "domain name not found": "no server of that name is found",
+    "name or service not known": "no server of that name is found",
+    "resolving": "no server of that name is found",
+    "deadline": "it does not answer",
+    "timed out": "it does not answer",
+    "timeout": "it does not answer",
+    "fail connecting to server": "it does not answer",
+}
 _BREAKS = (
     "connect",
     "unavailable",
@@ -316,6 +327,9 @@ class MilvusCollection:
                 way = (
                     "check user and password (--token, or VITSEARCH_STORE_TOKEN), and what they may do there"
                 )
+            elif doing == "reach" and any(word in folded for word in _NOBODY):
+                text = next(words for said, words in _NOBODY.items() if said in folded)
+                way = "check address and network, and that the server runs"
             elif any(word in folded for word in _BREAKS):
                 way = "check address and network, then run the command again: it goes on where it stopped"
             else:

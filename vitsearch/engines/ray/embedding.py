@@ -22,6 +22,7 @@ from vitsearch.engines.parquet.reading import VectorFile
 from vitsearch.engines.ray.workers import Block, BlockWorker, EmbeddedBlock
 from vitsearch.errors import StoreError
 from vitsearch.records import Progress
+from vitsearch.searching.fetching import why_unreachable
 from vitsearch.storage.layout import PRIVATE_FOLDER, SHARD_FILES, Layout, made_files
 
 if TYPE_CHECKING:
@@ -232,7 +233,7 @@ def _knock(address: str | None) -> None:
     try:
         socket.create_connection((parts[1], int(parts[2])), timeout=_HEAD_IS_LOST).close()
     except (OSError, OverflowError) as error:
-        raise ConnectionError(f"nobody answers at {address} ({error})") from error
+        raise ConnectionError(f"nobody answers at {address} ({why_unreachable(error)})") from error
 
 
 def _embedded(
