@@ -392,6 +392,39 @@ def test_a_plan_never_overwrites_a_file_and_never_holds_a_burst(library, tmp_pat
         call("duplicates", "--plan", plan)
 
 
+def test_a_plan_that_was_applied_says_so_and_that_nothing_is_left_to_do(library, photos, call, tmp_path):
+    library.index([photos])
+    plan = tmp_path / "plan.json"
+    call("duplicates", "--plan", plan)
+    first = call("apply", plan)
+    assert len(first.stdout.splitlines()) == 2
+    os.utime(f"{plan}.journal", (1_790_000_000, 1_790_000_000))
+    when = datetime.fromtimestamp(1_790_000_000).astimezone()  # as a person's clock says it
+    again = call("apply", plan)
+    assert again.stdout == ""
+    told = again.stderr.splitlines()
+    assert (
+        told[0]
+        == f"{plan} was applied before, on {when:%Y-%m-%d at %H:%M}, to 2 files: nothing was left to do"
+    )
+    assert "moved" not in again.stderr
+    assert told[1].startswith("they are in ")
+    assert [file["before"] for file in json.loads(call("apply", plan, "--json").stdout)["files"]] == [
+        True
+    ] * 2
+
+
+def test_a_file_that_has_come_back_since_is_not_said_to_be_moved(library, photos, call, tmp_path):
+    library.index([photos])
+    plan = tmp_path / "plan.json"
+    call("duplicates", "--plan", plan)
+    call("apply", plan)
+    shutil.copy(photos / "cat.jpg", photos / "sub" / "cat.jpg")
+    again = call("apply", plan, status=1)
+    assert again.stdout.startswith(f"{photos / 'sub' / 'cat.jpg'}: left alone: an earlier run moved it to ")
+    assert "to 1 file\n0 files moved, 1 left alone\n" in again.stderr
+
+
 def test_a_group_that_is_no_duplicate_is_not_shown_again(library, photos, call):
     library.index([photos])
     (group,) = json.loads(call("duplicates", "--json").stdout)["groups"]

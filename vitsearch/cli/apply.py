@@ -14,6 +14,8 @@ from vitsearch.duplicates.cleanup.trash import TRASH
 from vitsearch.storage.write_lock import photos_lease
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from vitsearch.duplicates.cleanup.putting_back import Outcome
 
 
@@ -34,7 +36,9 @@ def apply(context: click.Context, session: Session, plan: str, as_json: bool) ->
     The exit status is 1 if a file was left alone.
     """
     from vitsearch.duplicates.cleanup.applying import ChangedFiles, apply_plan
+    from vitsearch.duplicates.cleanup.journal import last_changed
 
+    before = last_changed(Path(plan).absolute())
     try:
         with session.open() as library:
             roots = [root.path for root in library.catalog.roots()]
@@ -49,7 +53,9 @@ def apply(context: click.Context, session: Session, plan: str, as_json: bool) ->
         for outcome in error.changed:
             say(f"{shown(str(outcome.path))}: {outcome.text}", err=True)
         raise
-    _finish(context, outcomes, "moved", as_json=as_json)
+    if before is None or not any(outcome.before for outcome in outcomes):
+        before = None
+    _finish(context, outcomes, "moved", as_json=as_json, plan=plan, before=before)
 
 
 @click.command()
@@ -79,22 +85,41 @@ def undo(context: click.Context, session: Session, plan: str, as_json: bool) -> 
 
 
 def _show(outcome: Outcome) -> None:
-    say(f"{shown(str(outcome.path))}: {shown(outcome.text)}")
+    if not outcome.before:
+        say(f"{shown(str(outcome.path))}: {shown(outcome.text)}")
 
 
 def _silent(_outcome: Outcome) -> None:
     pass
 
 
-def _finish(context: click.Context, outcomes: list[Outcome], verb: str, *, as_json: bool) -> None:
+def _finish(
+    context: click.Context,
+    outcomes: list[Outcome],
+    verb: str,
+    *,
+    as_json: bool,
+    plan: str = "",
+    before: datetime | None = None,
+) -> None:
+    """Say what became of the files; `before` is when an earlier run of the plan did what this one found done."""
     if as_json:
         print_json({"files": outcomes})
     left = sum(not outcome.done for outcome in outcomes)
-    say(f"{plural(len(outcomes) - left, 'file')} {verb}, {left:,} left alone", err=True)
+    earlier = sum(outcome.before for outcome in outcomes)
+    now = len(outcomes) - left - earlier
+    if before is not None:
+        rest = "" if now or left else ": nothing was left to do"
+        say(
+            f"{shown(plan)} was applied before, on {before:%Y-%m-%d at %H:%M}, to {plural(earlier, 'file')}{rest}",
+            err=True,
+        )
+    if now or left or not earlier:
+        say(f"{plural(now, 'file')} {verb}, {left:,} left alone", err=True)
     for trash in sorted({outcome.trash for outcome in outcomes if outcome.trash is not None}):
         how = "delete that folder" if trash.name == TRASH else "empty the trash of your desktop"
         say(f"they are in {shown(str(trash))}: {how} to free the space", err=True)
-    if len(outcomes) > left:
+    if now:
         say("searches know of it after `vitsearch index`", err=True)
     if left:
         context.exit(1)

@@ -6,6 +6,7 @@ import json
 import os
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -193,6 +194,15 @@ def never_begun(plan: Path) -> bool:
         return True
     except OSError:  # whoever opens it says why
         return False
+
+
+def last_changed(plan: Path) -> datetime | None:
+    """Return when a run last did something for a plan, in local time; None if none has."""
+    try:
+        status = Journal(plan).path.stat()
+    except OSError:
+        return None
+    return datetime.fromtimestamp(status.st_mtime).astimezone() if status.st_size else None
 
 
 def read_steps(plan: Path) -> dict[Path, Step]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from vitsearch.duplicates.cleanup.attributes import attributes_of, may_give_back
@@ -106,7 +106,7 @@ class MovingOut:
         elif turn.outcome is None:
             step = self._journal.steps[turn.file.path]
             if step.state == "done":
-                turn.outcome = _done(step)
+                turn.outcome = _done_before(step)
             else:
                 moved = self._tried(turn, unsettled)
         if turn.outcome is not None and not turn.outcome.done:
@@ -310,6 +310,13 @@ def _leave_link(step: Step, keep: HeldFile) -> None:
 def _left_alone(file: PlannedFile, error: OSError | FileDisturbed) -> Outcome:
     reason = str(error) if isinstance(error, FileDisturbed) else error.strerror or str(error)
     return Outcome(file.path, done=False, text=f"left alone: {reason}")
+
+
+def _done_before(step: Step) -> Outcome:
+    if step.action in ("trash", "move") and os.path.lexists(step.path):
+        text = f"left alone: an earlier run moved it to {step.target}, and a file is in its place again"
+        return Outcome(step.path, done=False, text=text)
+    return replace(_done(step), before=True)
 
 
 def _done(step: Step) -> Outcome:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path  # noqa: TC003 - the HTTP API describes these records from their annotations
 from typing import TYPE_CHECKING
 
@@ -29,13 +29,14 @@ if TYPE_CHECKING:
 class Outcome:
     """What became of one file: `text` says it in a few words, `done` whether it is as wished.
 
-    `trash` is the folder to empty for the space of one that was put into the trash.
+    `trash` is the folder to empty for the space of one that was put into the trash; `before`: an earlier run did it.
     """
 
     path: Path
     done: bool
     text: str
     trash: Path | None = None
+    before: bool = field(default=False, compare=False)
 
 
 def put_back(step: Step, *, settled: Callable[[Path], None] = settle) -> Outcome:
