@@ -145,7 +145,8 @@ def test_what_dismissed_pairs_have_changed_is_said_in_plain_words(library, photo
     call("duplicates", "dismiss", group)
     last = call("duplicates").stderr.splitlines()[-1]
     assert re.fullmatch(
-        "edited copies: judged (as usual|more strictly), as .* dismissed looks? like .*", last
+        "edited copies are judged (as usual: nothing|more strictly than usual, as pairs) that you dismissed looks? .*",
+        last,
     )
     assert len(last) < 100
     assert not {"cutoffs", "closeness", "thresholds", "near:"} & set(last.split())
