@@ -19,6 +19,7 @@ from vitsearch.errors import BadQuery, LibraryError, LibraryMissing
 from vitsearch.library import Library
 from vitsearch.records import Progress, UnreadableFile
 from vitsearch.storage.filters import Filter
+from vitsearch.storage.status import unreadable_files
 
 COLOURS = ["red", "lime", "blue", "white", "black", "yellow", "cyan", "magenta", "gray", "orange"]
 
@@ -486,3 +487,41 @@ def test_the_same_end_state_whatever_the_order_of_runs(tmp_path, picture, seed):
             assert kept.keys() == made.keys() == {path.relative_to(folder).as_posix() for path in present}
             for name, row in kept.items():
                 np.testing.assert_array_equal(row, made[name])
+
+
+def test_a_link_to_nothing_and_a_closed_folder_are_counted_and_told_as_new_once(library, own_folder, picture):
+    photos = own_folder / "photos"
+    picture(photos / "red.png", "red")
+    picture(photos / "closed/blue.png", "blue")
+    (photos / "nowhere.jpg").symlink_to(own_folder / "drive/nowhere.jpg")
+    (photos / "closed").chmod(0)
+    try:
+        told = (
+            UnreadableFile(photos / "closed", "Permission denied"),
+            UnreadableFile(photos / "nowhere.jpg", "No such file or directory"),
+        )
+        first = library.index([photos])
+        assert first.unreadable == first.newly_unreadable == told
+        assert library.status().unreadable == 2
+        assert unreadable_files(library.catalog) == told
+        again = library.index()
+        assert (again.unreadable, again.newly_unreadable) == (told, ())
+        library.index(prune=True)
+        assert library.status().unreadable == 2
+    finally:
+        (photos / "closed").chmod(0o700)
+    picture(own_folder / "drive/nowhere.jpg", "green")
+    report = library.index()
+    assert (report.photos, report.embedded, report.unreadable) == (3, 2, ())
+    assert library.status().unreadable == 0
+
+
+def test_a_link_that_is_removed_is_forgotten(library, tmp_path, picture):
+    picture(tmp_path / "photos/red.png", "red")
+    link = tmp_path / "photos/nowhere.jpg"
+    link.symlink_to(tmp_path / "nowhere.jpg")
+    library.index([tmp_path / "photos"])
+    link.unlink()
+    report = library.index()
+    assert (report.unreadable, report.missing) == ((), 0)
+    assert library.status().unreadable == 0

@@ -13,7 +13,7 @@ from vitsearch.folders.absence import SecondLook
 from vitsearch.folders.scan import Passed, Skipped, WalkNotes, walk
 from vitsearch.paths import identity, real_path
 from vitsearch.records import FoundFile, IndexReport, LeftOut, Progress, UnreadableFile
-from vitsearch.storage.catalog import HAS_NO_PHOTO, HAS_NO_VECTOR, IS_MISSING, Seen
+from vitsearch.storage.catalog import HAS_NO_PHOTO, HAS_NO_VECTOR, IS_MISSING, RejectedFile, Seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -56,6 +56,7 @@ class _Walked:
     `unseen` is what it did not find. A second look says which of that is `gone`, and which is `offline` because of the
     folders and links `away`. `again` are folders that the walk had entered by another name. `on` says which files,
     known and new, were seen on another file system than is stored. `read_again` are known files to be read again;
+    `closed` are those of the `skipped` that are kept in mind as unreadable.
     `sidecars` are those of files whose sidecars are others than when they were read; `shots` are known raw files that
     have photos of the same shot beside them now, of all the `raws` that have.
     """
@@ -66,6 +67,7 @@ class _Walked:
     unseen: list[_Unseen] = field(default_factory=list)
     returned: list[int] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
+    closed: list[RejectedFile] = field(default_factory=list)
     again: tuple[str, ...] = ()
     on: dict[str, Seen] = field(default_factory=lambda: defaultdict(Seen))
     gone: list[_Unseen] = field(default_factory=list)
@@ -111,6 +113,20 @@ class _Walked:
         self.unchanged += readable
         if missing:
             self.returned.append(file_id)
+
+    def skip(self, skipped: Skipped, known: dict[str, KnownFile]) -> None:
+        """Note what a walk could not enter: a link to nothing, or a folder that is closed.
+
+        A file that was read before keeps its photo: it is one that the walk has not seen.
+        """
+        self.skipped.append(skipped)
+        root = self.scope.root
+        relative = skipped.path.relative_to(root.path).as_posix()
+        file = known.get(relative, _NEW_FILE)
+        if skipped.path != root.path and file[-1] & HAS_NO_PHOTO:
+            known.pop(relative, None)
+            found = FoundFile(root.path, relative, 0, 0)
+            self.closed.append(RejectedFile(root.id, found, skipped.reason, passing=True))
 
     def leave_out(self, passed: Passed, known: dict[str, KnownFile]) -> None:
         """Count a file that is no photo, or is one that another file stands for."""
@@ -310,7 +326,7 @@ class IndexRun:
         for found in walk(scope.root.path, below=scope.below, notes=notes):
             if not isinstance(found, FoundFile):
                 if isinstance(found, Skipped):
-                    result.skipped.append(found)
+                    result.skip(found, known)
                 else:
                     result.leave_out(found, known)
                 continue
@@ -364,6 +380,8 @@ class IndexRun:
                 walked.offline.append(file)
                 away.add(verdict.where)
         walked.away = sorted(away)
+        if walked.closed:
+            self.catalog.store(run, self.space, [], walked.closed)
         self.catalog.note_file_systems(scope.root, walked.on)
         # Those of a file that could not be read at this moment were not read either.
         unread = self.embedder.unread
