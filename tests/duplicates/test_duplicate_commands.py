@@ -143,12 +143,15 @@ def test_what_dismissed_pairs_have_changed_is_said_in_plain_words(library, photo
     library.index([photos])
     group = json.loads(call("duplicates", "--json").stdout)["groups"][0]["group"]
     call("duplicates", "dismiss", group)
-    last = call("duplicates").stderr.splitlines()[-1]
+    told = call("duplicates").stderr.splitlines()
+    place = next(place for place, line in enumerate(told) if line.startswith("edited copies"))
+    last = told[place]
     assert re.fullmatch(
-        "edited copies are judged (as usual: nothing|more strictly than usual, as pairs) that you dismissed looks? .*",
-        last,
+        "edited copies: judged (as usual|more strictly), as .* dismissed looks? like .*", last
     )
     assert len(last) < 100
+    strictly = "more strictly" in last
+    assert ["`duplicates restore` undoes it" in line for line in told[place + 1 :]] == [True] * strictly
     assert not {"cutoffs", "closeness", "thresholds", "near:"} & set(last.split())
 
 

@@ -72,17 +72,18 @@ def print_summary(report: DuplicateReport, sides: str | None) -> None:
             err=True,
         )
     if report.calibrated is not None and report.calibrated.calibration is not None:
-        say(_stated(report.calibrated), err=True)
+        _say_how_strictly(report.calibrated)
 
 
-def _stated(calibrated: CalibratedThresholds) -> str:
-    """Say what the pairs that a person told apart have changed; --json has the figures."""
+def _say_how_strictly(calibrated: CalibratedThresholds) -> None:
+    """Say what the pairs that a person told apart have changed, and how to take that back; --json has the figures."""
     from vitsearch.duplicates.verify.evidence import Thresholds
 
-    if calibrated.thresholds.share > Thresholds().share:
-        return (
-            "edited copies are judged more strictly than usual, as pairs that you dismissed look like copies: some "
-            "real copies may be missing here (`vitsearch duplicates dismissed` lists those pairs, `vitsearch "
-            "duplicates restore` takes one back)"
-        )
-    return "edited copies are judged as usual: nothing that you dismissed looks like one"
+    if calibrated.thresholds.share <= Thresholds().share:
+        say("edited copies: judged as usual, as nothing that you dismissed looks like a copy", err=True)
+        return
+    say("edited copies: judged more strictly, as pairs that you dismissed look like copies", err=True)
+    say(
+        "this may miss real copies: `duplicates dismissed` lists those pairs, `duplicates restore` undoes it",
+        err=True,
+    )
