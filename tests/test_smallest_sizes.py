@@ -150,6 +150,7 @@ def test_threads_that_share_one_known_vector_get_their_own():
 
 def test_views_are_right_with_room_for_one(monkeypatch):
     monkeypatch.setattr(geometric, "_CACHED_VIEWS", 1)
+    monkeypatch.setattr(geometric, "_CACHED_PLANES", 1)
     images = [
         Image.open(SAMPLES / name).convert("RGB")
         for name in ("animals/cat-1.jpg", "copies/cat-1-mirrored.jpg", "animals/dog-1.jpg")

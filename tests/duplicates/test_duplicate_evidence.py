@@ -1,7 +1,10 @@
 """The second look: copies are confirmed and described, other photos and other shots of the moment are not."""
 
+from concurrent.futures import ThreadPoolExecutor
+from itertools import combinations
 from pathlib import Path
 from random import Random
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from vitsearch.duplicates.calibrate.edits import EDITS
 from vitsearch.duplicates.verify.evidence import Thresholds
 from vitsearch.duplicates.verify.geometric import GeometricVerifier, look
-from vitsearch.duplicates.verify.views import View
+from vitsearch.duplicates.verify.views import Planes, View
 from vitsearch.duplicates.verify.words import what_was_done
 from vitsearch.photos.perceptual_hash import perceptual_hash
 
@@ -213,6 +216,37 @@ def test_views_are_decoded_once_while_they_are_in_use():
     }
     assert verdicts == {(1, 2): True, (1, 3): False, (2, 3): False}
     assert decoded == [1, 2, 3]
+
+
+def test_photos_that_come_up_again_and_again_are_decoded_once(monkeypatch):
+    monkeypatch.setattr("vitsearch.duplicates.verify.geometric._CACHED_PLANES", 1)
+    decoded = []
+    images = [
+        photo(f"{name}.jpg")
+        for name in ("animals/cat-1", "animals/dog-1", "travel/castle-2", "animals/bird-1")
+    ]
+
+    def pixels(number: int) -> Image.Image:
+        decoded.append(number)
+        return images[number]
+
+    second_look = GeometricVerifier(pixels, lambda _: None)
+    for one, other in combinations(range(len(images)), 2):
+        assert not second_look.compare(one, other).confirms(CUTOFFS)
+    # Once for the features as they are, once for those in the mirror.
+    assert all(decoded.count(number) <= 2 for number in range(len(images)))
+
+
+def test_threads_find_the_features_of_two_photos_at_one_time():
+    both = Barrier(2)
+
+    def planes() -> Planes:
+        both.wait(timeout=60)
+        return Planes(np.zeros((8, 8), np.uint8))
+
+    with ThreadPoolExecutor(2) as threads:
+        found = list(threads.map(lambda view: view.features, [View(planes), View(planes)]))
+    assert [len(features.points) for features in found] == [0, 0]
 
 
 def test_stricter_cutoffs_confirm_less():

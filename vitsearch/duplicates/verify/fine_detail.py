@@ -13,7 +13,7 @@ import numpy as np
 
 from vitsearch.duplicates.verify.drawn_over import is_drawn_over_each
 from vitsearch.duplicates.verify.recoloured import was_recoloured
-from vitsearch.duplicates.verify.views import View
+from vitsearch.duplicates.verify.views import Planes, View
 from vitsearch.duplicates.verify.written import LONGEST, say_something_else, shrunk
 
 if TYPE_CHECKING:
@@ -101,9 +101,9 @@ def aligned_differ_in_detail(
     # What is written survives a codec better than the tones around it do: of pages it alone counts.
     if pages:
         first, second = (shrunk(grey, LONGEST) for grey in greys)
-        turned = View(second).turned(seen.orientation)
+        turned = View.of_planes(Planes(second)).turned(seen.orientation)
         return differ_in_detail(first, turned.grey, alignment, placed, differ=say_something_else)
-    turned = View(greys[1]).turned(seen.orientation)
+    turned = View.of_planes(Planes(greys[1])).turned(seen.orientation)
     return all(map(is_graphic, greys)) and differ_in_detail(greys[0], turned.grey, alignment, placed)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, replace
+from functools import partial
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from vitsearch.duplicates.verify.agreement import Agreement, compare
 from vitsearch.duplicates.verify.evidence import Evidence, Thresholds
 from vitsearch.duplicates.verify.geometry import fit, full_frame
 from vitsearch.duplicates.verify.surroundings import surroundings
-from vitsearch.duplicates.verify.views import View
+from vitsearch.duplicates.verify.views import Planes, View
 from vitsearch.duplicates.verify.words import what_was_done
 from vitsearch.photos.perceptual_hash import distances, unpacked
 
@@ -25,8 +26,11 @@ if TYPE_CHECKING:
 
     from vitsearch.duplicates.verify.geometry import Matrix
 
-# A view and its features take about 1 MB.
-_CACHED_VIEWS = 256
+Value = TypeVar("Value")
+
+# The features of a view take 63 kB at most, its pixels 150 kB. The neighbours of a photo are all over a library, so
+# that it comes up again and again; finding its features anew takes more than half of the time of a look.
+_CACHED_VIEWS, _CACHED_PLANES = 8192, 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,7 @@ class GeometricVerifier:
         self._pixels = pixels
         self._hashes = hashes
         self._views: OrderedDict[int, View] = OrderedDict()
+        self._planes: OrderedDict[int, Planes] = OrderedDict()
         self._lock = threading.Lock()
 
     def compare(self, first: int, second: int, *, cosine: float | None = None) -> Evidence:
@@ -72,23 +77,29 @@ class GeometricVerifier:
         )
 
     def view(self, photo: int) -> View:
-        """The photo as it is compared.
-
-        Raises:
-            UnreadablePhoto: what `pixels` raises.
-
-        """
+        """The photo as it is compared; its pixels are read when they are asked for, which raises what `pixels` does."""
         with self._lock:
-            view = self._views.get(photo)
-            if view is not None:
-                self._views.move_to_end(photo)
-                return view
-        view = View.of(self._pixels(photo))
+            return _kept(self._views, photo, _CACHED_VIEWS, lambda: View(partial(self._planes_of, photo)))
+
+    def _planes_of(self, photo: int) -> Planes:
         with self._lock:
-            self._views[photo] = view
-            if len(self._views) > _CACHED_VIEWS:
-                self._views.popitem(last=False)
-        return view
+            known = self._planes.get(photo)
+            if known is not None:
+                self._planes.move_to_end(photo)
+                return known
+        planes = Planes.of(self._pixels(photo))
+        with self._lock:
+            return _kept(self._planes, photo, _CACHED_PLANES, lambda: planes)
+
+
+def _kept(known: OrderedDict[int, Value], photo: int, most: int, make: Callable[[], Value]) -> Value:
+    """Return what is known of a photo, or make it; of `most` photos, the last ones asked for, it stays known."""
+    if photo not in known:
+        known[photo] = make()
+    known.move_to_end(photo)
+    if len(known) > most:
+        known.popitem(last=False)
+    return known[photo]
 
 
 def look(
@@ -155,9 +166,9 @@ def _by_hash(
 ) -> _Hypothesis | None:
     if distance is None or distance > thresholds.hash_distance:
         return None
-    height, width = second.grey.shape
+    own, (height, width) = first.grey.shape, second.grey.shape
     shape = (width, height) if orientation & 4 else (height, width)
-    return _Hypothesis(orientation, full_frame(first.grey.shape, shape), 0)
+    return _Hypothesis(orientation, full_frame(own, shape), 0)
 
 
 def _by_features(first: View, second: View, thresholds: Thresholds, *, mirrored: bool) -> _Hypothesis | None:
