@@ -4,7 +4,7 @@ python cli.py index ~/Pictures
 python cli.py search holiday.jpg
 """
 
-from vitsearch.cli import main
+from vitsearch.cli import program
 
 if __name__ == "__main__":
-    main()
+    program()

@@ -1,6 +1,6 @@
 """`python -m vitsearch`."""
 
-from vitsearch.cli import main
+from vitsearch.cli import program
 
 if __name__ == "__main__":
-    main()
+    program()

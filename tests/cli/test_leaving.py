@@ -60,3 +60,55 @@ def test_the_library_can_be_written_to_right_after(library):
         with Library.open(library / "library", backbone=MeanColour()) as opened:
             assert opened.index([library / "photos"]).unchanged == 60
     assert list((library / "library").glob("*journal*")) == []
+
+
+PROGRAM = """
+import atexit, sys, threading, time
+from vitsearch.cli import program
+
+class Told:
+    def __del__(self):
+        print("taken apart", flush=True)
+
+def late():
+    time.sleep(0.5)
+    print("a thread ended", flush=True)
+
+told = Told()
+sys.argv = ["vitsearch", *sys.argv[1:]]
+if "--thread" in sys.argv:
+    sys.argv.remove("--thread")
+    # As a library may, while the command runs.
+    real = sys.modules["vitsearch.cli"].main
+    def main():
+        atexit.register(print, "others are asked", flush=True)
+        threading.Thread(target=late).start()
+        real()
+    sys.modules["vitsearch.cli"].main = main
+program()
+"""
+
+
+@pytest.mark.parametrize(("arguments", "status"), [(["--version"], 0), (["roots", "list"], 1), (["nix"], 2)])
+def test_the_program_ends_without_taking_itself_apart_and_keeps_its_status(arguments, status, tmp_path):
+    command = [sys.executable, "-c", PROGRAM, "--library", str(tmp_path), *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == status, done.stderr
+    assert "taken apart" not in done.stdout
+    assert done.stdout + done.stderr
+
+
+def test_threads_have_ended_and_others_were_asked_before_it_does(tmp_path):
+    command = [sys.executable, "-c", PROGRAM, "--thread", "--library", str(tmp_path), "--version"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[1:] == ["a thread ended", "others are asked"]
+
+
+def test_a_program_that_calls_the_command_line_goes_on():
+    script = "import sys\nfrom vitsearch.cli import main\nsys.argv = ['vitsearch', '--version']\n"
+    script += "try:\n    main()\nexcept SystemExit:\n    pass\nprint('still here')\n"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.endswith("still here\n")
