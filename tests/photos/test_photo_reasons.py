@@ -15,7 +15,7 @@ from vitsearch.photos.photo import parse_photo
 
 WORDS = re.compile(
     r"it is truncated \([a-z' ]+\)|it is truncated \(\d+ of \d+ tiles are missing\)|its (header|image data) is damaged"
-    r"|it is of a kind that is not supported( \(its compression is none that is known here\))?"
+    r"|it is of a kind that is not supported( \((its compression is none that is known here|its image is [\w. ]+)\))?"
     r"|it is not an image in a format that is read here|it declares \d+ x \d+ pixels, more than the limit of \d+"
     r"|it needs more memory than there is|this camera's raw format is not supported by LibRaw"
     r"|it is a Photoshop file (of a kind|with a compression) that is not supported"
@@ -62,3 +62,46 @@ def test_other_brands_of_heif_are_images(brand):
     assert known.name == "HEIF"
     with pytest.raises(UnreadablePhoto, match="it is truncated"):
         parse_photo(head, name="a.heif")
+
+
+def box(name, *parts):
+    body = b"".join(parts)
+    return (8 + len(body)).to_bytes(4, "big") + name + body
+
+
+def heif(*items, references=b""):
+    """A HEIF file of 4 x 4 pixels whose items have these types; the first one is the primary one."""
+    entries = [
+        box(b"infe", b"\2\0\0\0", bytes([0, number]), b"\0\0", kind, b"\0")
+        for number, kind in enumerate(items, 1)
+    ]
+    places = b"".join(
+        bytes([0, number]) + b"\0\0\0\1" + bytes(4) + (48).to_bytes(4, "big")
+        for number in range(1, len(items) + 1)
+    )
+    size = box(b"ispe", bytes(4), (4).to_bytes(4, "big") * 2)
+    used = b"".join(bytes([0, number, 1, 1]) for number in range(1, len(items) + 1))
+    meta = box(
+        b"meta",
+        bytes(4),
+        box(b"hdlr", bytes(8), b"pict", bytes(13)),
+        box(b"pitm", bytes(4), b"\0\1"),
+        box(b"iloc", bytes(4), b"\x44\0", bytes([0, len(items)]), places),
+        box(b"iinf", bytes(4), bytes([0, len(items)]), *entries),
+        references and box(b"iref", bytes(4), references),
+        box(b"iprp", box(b"ipco", size), box(b"ipma", bytes(4), len(items).to_bytes(4, "big"), used)),
+    )
+    return box(b"ftyp", b"mif1", bytes(4), b"mif1miaf") + meta + box(b"mdat", bytes(48))
+
+
+@pytest.mark.parametrize(
+    ("data", "how"),
+    [
+        (heif(b"unci"), "stored without compression"),
+        (heif(b"vvc1"), "compressed as H.266"),
+        (heif(b"iden", b"j2k1", references=box(b"dimg", b"\0\1\0\1\0\2")), "compressed as JPEG 2000"),
+    ],
+)
+def test_a_heif_that_no_decoder_here_knows_says_how_it_is_coded(data, how):
+    with pytest.raises(UnreadablePhoto, match=f"not supported \\(its image is {how}"):
+        parse_photo(data, name="a.heif").pixels()

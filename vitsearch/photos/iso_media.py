@@ -14,6 +14,16 @@ _TIFF = (b"II*\x00", b"MM\x00*")
 _MOST_ITEMS = 100_000
 # A reference from a note to what it describes; tagging a photo adds one.
 _DESCRIBES = b"cdsc"
+# Images that are made from others; and how those may be coded, in words.
+_DERIVED, _MOST_DERIVED = (b"grid", b"iden", b"iovl", b"tmap"), 8
+_CODINGS = {
+    b"unci": "stored without compression",
+    b"avc1": "compressed as H.264",
+    b"vvc1": "compressed as H.266",
+    b"evc1": "compressed as EVC",
+    b"jpeg": "compressed as JPEG",
+    b"j2k1": "compressed as JPEG 2000",
+}
 
 
 def boxes(view: memoryview, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
@@ -213,6 +223,24 @@ def what_is_missing(data: bytes) -> str | None:
     if not _is_whole(view, meta, meta.primary):
         return "its image data ends early"
     return f"{len(tiles)} of {len(needed) - 1} tiles are missing" if tiles else None
+
+
+def unusual_coding(data: bytes) -> str | None:
+    """Say in words how the primary image of a HEIF file is coded where no decoder here knows that, or return None."""
+    try:
+        meta = read_meta(memoryview(data))
+    except (ValueError, IndexError):
+        return None
+    if meta is None:
+        return None
+    item = meta.primary
+    for _ in range(_MOST_DERIVED):
+        if meta.types.get(item) not in _DERIVED:
+            break
+        item = next(
+            (to[0] for kind, source, to in meta.references if kind == b"dimg" and source == item and to), 0
+        )
+    return _CODINGS.get(meta.types.get(item, b""))
 
 
 def _what_ends_early(view: memoryview) -> str | None:

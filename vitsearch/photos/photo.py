@@ -15,6 +15,7 @@ from vitsearch.photos.details import FileDetails, details_of, has_transparency, 
 from vitsearch.photos.exif import read_exif
 from vitsearch.photos.facts import facts_of, orientation_of, read_notes
 from vitsearch.photos.formats import Container, Decoder, format_named, format_of
+from vitsearch.photos.iso_media import unusual_coding
 from vitsearch.photos.opening import open_picture, signalled_colours
 from vitsearch.photos.photo_hash import hashes_of
 from vitsearch.photos.pictures import NotDecodable
@@ -148,6 +149,12 @@ def parse_photo(data: bytes, *, name: str, sidecars: Sequence[bytes] = ()) -> Ph
         reason = _reason(error, part="header")
         if reason == _NO_IMAGE and format_.container is Container.ITEMS:
             reason = _NOT_THIS_KIND  # its boxes are an image's: no decoder of pi-heif's takes what is in them
+        if (
+            reason == _NOT_THIS_KIND
+            and format_.container is Container.ITEMS
+            and (coding := unusual_coding(data))
+        ):
+            reason = f"{reason} (its image is {coding})"
         raise UnreadablePhoto(name, reason) from error
     width, height = picture.size
     if width * height > MAX_PIXELS:
