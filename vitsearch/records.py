@@ -51,16 +51,26 @@ class UnreadableFile:
     reason: str
 
 
-LeftOutKind = Literal["video", "sound", "raw file beside its photo", "file that is no image"]
+LeftOutKind = Literal[
+    "video",
+    "sound",
+    "raw file beside its photo",
+    "image of a kind that is not read",
+    "file that is no image",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Files of one kind that a run came upon and did not take: how many, and some of them."""
+    """Files of one kind that a run came upon and did not take: how many, and some of them.
+
+    `formats` are the endings of images that are not read, the most frequent first: "EPS", "PCX".
+    """
 
     kind: LeftOutKind
     count: int
     examples: tuple[Path, ...]
+    formats: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,9 @@ def test_what_is_left_out_is_counted_by_kind(tmp_path):
         "f.dng",
         "g.JPG",
         "g.CR2",
+        "h.EPS",
+        "i.pcx",
+        "j.svg",
         ".hidden",
     ):
         touch(tmp_path / name, b"")
@@ -108,6 +111,9 @@ def test_what_is_left_out_is_counted_by_kind(tmp_path):
         ("c.MOV", "video"),
         ("d.mp3", "sound"),
         ("g.CR2", "raw file beside its photo"),
+        ("h.EPS", "image of a kind that is not read"),
+        ("i.pcx", "image of a kind that is not read"),
+        ("j.svg", "image of a kind that is not read"),
     ]
 
 

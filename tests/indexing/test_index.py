@@ -13,6 +13,7 @@ from conftest import MeanColour, figures, places
 from PIL import Image
 
 from vitsearch.backbones.backbone import Embeddings
+from vitsearch.cli.index import print_report
 from vitsearch.decoding.blocks import ProtectedBlock
 from vitsearch.decoding.decoders import ProtectedPhoto
 from vitsearch.errors import BadQuery, LibraryError, LibraryMissing
@@ -525,3 +526,20 @@ def test_a_link_that_is_removed_is_forgotten(library, tmp_path, picture):
     report = library.index()
     assert (report.unreadable, report.missing) == ((), 0)
     assert library.status().unreadable == 0
+
+
+def test_images_that_nothing_here_reads_are_called_images_with_their_formats(library, folder, capsys):
+    for name in ("a.eps", "b.EPS", "c.pcx", "notes.txt"):
+        (folder / name).write_bytes(b"x")
+    report = library.index([folder])
+    left_out = {item.kind: item for item in report.left_out}
+    images = left_out["image of a kind that is not read"]
+    assert (images.count, images.formats) == (3, ("EPS", "PCX"))
+    assert left_out["file that is no image"].formats == ()
+    print_report(report)
+    told = capsys.readouterr().err
+    assert "left out: 3 images of kinds that are not read (EPS, PCX), 1 file that is no image\n" in told
+    for name in ("b.EPS", "c.pcx"):
+        (folder / name).unlink()
+    print_report(library.index())
+    assert "left out: 1 image of a kind that is not read (EPS), 1 file" in capsys.readouterr().err

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from vitsearch.backbones.devices import Device
     from vitsearch.engines.ray.embedding import RayEngine
     from vitsearch.library import Library
-    from vitsearch.records import IndexReport, Progress
+    from vitsearch.records import IndexReport, LeftOut, Progress
+
+_SHOWN_FORMATS = 5
 
 
 @click.command()
@@ -246,7 +248,7 @@ def print_report(report: IndexReport, *, verbose: bool = False) -> None:
         )
     _print_unreadable(report)
     if report.left_out:
-        kinds = ", ".join(_counted(item.count, item.kind) for item in report.left_out)
+        kinds = ", ".join(map(_counted, report.left_out))
         say(f"left out: {kinds}", err=True)
     if report.remarks and not verbose:
         say(
@@ -281,10 +283,15 @@ def _say_what_it_can(library: Library) -> None:
     say(f"{finds}. It reads no words: `{shown(step.command)}` adds them{takes}", err=True)
 
 
-def _counted(count: int, kind: str) -> str:
-    """Return "1 video", "2 files that are no images" and their like."""
-    if count == 1:
-        return f"1 {kind}"
-    many = {"sound": "sounds", "file that is no image": "files that are no images"}
-    many["raw file beside its photo"] = "raw files beside their photos"
-    return f"{count:,} {many.get(kind, kind + 's')}"
+def _counted(item: LeftOut) -> str:
+    """Return "1 video", "12 images of kinds that are not read (EPS, PCX)" and their like."""
+    many = {
+        "sound": "sounds",
+        "file that is no image": "files that are no images",
+        "raw file beside its photo": "raw files beside their photos",
+        "image of a kind that is not read": "images of kinds that are not read",
+    }
+    named = shown(", ".join(item.formats[:_SHOWN_FORMATS]))
+    if len(item.formats) > _SHOWN_FORMATS:
+        named += " and others"
+    return plural(item.count, item.kind, many.get(item.kind)) + (f" ({named})" if named else "")

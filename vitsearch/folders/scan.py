@@ -19,6 +19,7 @@ from vitsearch.photos.formats import (
     SIDECAR_EXTENSIONS,
     SIGNATURE_BYTES,
     SOUND_EXTENSIONS,
+    UNREAD_IMAGE_EXTENSIONS,
     VIDEO_EXTENSIONS,
     looks_like_image,
 )
@@ -293,7 +294,11 @@ def _kind(name: str) -> LeftOutKind | None:
         return "sound"
     if extension in SIDECAR_EXTENSIONS or name.casefold() in _SYSTEM_FILES:
         return None
-    return "file that is no image"
+    return (
+        "image of a kind that is not read"
+        if extension in UNREAD_IMAGE_EXTENSIONS
+        else "file that is no image"
+    )
 
 
 # Files whose names say that they are no photo are not opened: a walk over 100,000 files stays a walk.

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _NEW_FILE = ("", 0, None, -1, 0, 0, HAS_NO_PHOTO + HAS_NO_VECTOR)
 # The id of a file system that no file was seen on.
 _NO_SYSTEM: int | None = -1
+_UNREAD: LeftOutKind = "image of a kind that is not read"
 # So many files of each kind that is left out are named.
 _EXAMPLES = 5
 
@@ -79,6 +80,7 @@ class _Walked:
     read_again: list[int] = field(default_factory=list)
     passed: dict[LeftOutKind, list[Path]] = field(default_factory=dict)
     passed_counts: Counter[LeftOutKind] = field(default_factory=Counter)
+    unread_formats: Counter[str] = field(default_factory=Counter)
 
     def compare(
         self,
@@ -131,6 +133,8 @@ class _Walked:
     def leave_out(self, passed: Passed, known: dict[str, KnownFile]) -> None:
         """Count a file that is no photo, or is one that another file stands for."""
         self.passed_counts[passed.kind] += 1
+        if passed.kind == _UNREAD:
+            self.unread_formats[passed.path.suffix[1:].upper()] += 1
         examples = self.passed.setdefault(passed.kind, [])
         if len(examples) < _EXAMPLES:
             examples.append(passed.path)
@@ -418,10 +422,18 @@ class IndexRun:
 def _left_out(walked: Sequence[_Walked]) -> tuple[LeftOut, ...]:
     """What the walks passed over, by kind, the most frequent first."""
     counts: Counter[LeftOutKind] = Counter()
+    formats: Counter[str] = Counter()
     for walk_ in walked:
         counts.update(walk_.passed_counts)
+        formats.update(walk_.unread_formats)
+    named = tuple(name for name, _ in sorted(formats.items(), key=lambda item: (-item[1], item[0])))
     return tuple(
-        LeftOut(kind, count, tuple(path for one in walked for path in one.passed.get(kind, ()))[:_EXAMPLES])
+        LeftOut(
+            kind,
+            count,
+            tuple(path for one in walked for path in one.passed.get(kind, ()))[:_EXAMPLES],
+            named if kind == _UNREAD else (),
+        )
         for kind, count in counts.most_common()
     )
 

@@ -139,6 +139,13 @@ VIDEO_EXTENSIONS = frozenset(
     ".mov .mp4 .m4v .avi .mkv .webm .wmv .mpg .mpeg .mts .m2ts .3gp .3g2 .flv .ogv .insv .lrv".split()
 )
 SOUND_EXTENSIONS = frozenset(".mp3 .wav .m4a .aac .flac .ogg .opus .wma .aif .aiff .amr".split())
+# Pictures, drawings and scans that nothing here decodes.
+UNREAD_IMAGE_EXTENSIONS = frozenset(
+    ".eps .epsf .epsi .ai .svg .svgz .pcx .dcx .ico .cur .icns .wmf .emf .cdr .xcf .ora .kra .afphoto .afdesign "
+    ".exr .hdr .dds .fit .fits .fts .djvu .djv .xpm .xbm .sgi .rgb .pct .pict .iff .ilbm .lbm .qoi .jxr .wdp .hdp "
+    ".wbmp .dcm .mng .jng .fpx .dpx .ras .xwd .flif .bpg .jls .jbg .jb2 .jbig2 .pcd "
+    ".sketch .procreate".split()
+)
 # Notes that programs keep beside photos: neither photos nor worth a word.
 SIDECAR_EXTENSIONS = frozenset(".xmp .aae .thm .pp3 .dop".split())
 
