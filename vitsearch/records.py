@@ -90,7 +90,8 @@ class IndexReport:
     `photos`: distinct readable photos now present under the folders; `files`: their files; `embedded`: vectors
     computed in this run; `unchanged`: readable files skipped by size and time; `moved`: files recognised by content at
     a new path; `copies`: further files of photos that were known by then; `reread`: files that changed and hold the
-    same photo, tagged for example; `missing`: files known but not there; `offline`: files on roots, or on drives
+    same photo, tagged for example; `missing`: files known but not there; `pruned_files`: those of them that were
+    forgotten in this run, and `pruned` the photos that were nowhere else; `offline`: files on roots, or on drives
     inside of them, that are not there now, left as they are; `left_out`: files that are no photos; `remarks`: photos of
     this run with notes that could not be read, or with a high dynamic range, which is not kept; `also`: what was done
     for spaces beside the main one, which the other figures do not count; `newly_unreadable`: those of the `unreadable`
@@ -116,6 +117,7 @@ class IndexReport:
     copies: int = 0
     reread: int = 0
     newly_unreadable: tuple[UnreadableFile, ...] = ()
+    pruned_files: int = 0
 
 
 @dataclass(frozen=True, slots=True)

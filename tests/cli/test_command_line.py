@@ -230,6 +230,7 @@ def test_an_index_run_as_json_is_one_document_with_the_promised_fields(program, 
         "copies": 0,
         "reread": 0,
         "newly_unreadable": [],
+        "pruned_files": 0,
     }
 
 

@@ -7,6 +7,8 @@ import pytest
 from conftest import figures, places
 from PIL import Image
 
+from vitsearch.cli.index import print_report
+
 COLOURS = ["red", "lime", "blue", "white", "yellow", "cyan"]
 
 
@@ -281,3 +283,22 @@ def test_prune_of_a_subfolder_leaves_the_missing_of_others_alone(library, tmp_pa
         "photos": 1, "files": 1, "unchanged": 1, "pruned": 1,
     }  # fmt: skip
     assert library.roots()[0].missing == 1
+
+
+def test_what_is_pruned_is_counted_in_files_and_in_photos(library, folder, picture, capsys):
+    """Two copies of one photo, a photo that has another copy, and one that is alone."""
+    one = picture(folder / "one.png", "teal")
+    two = picture(folder / "two.png", "navy")
+    for number in range(2):
+        shutil.copy(one, folder / f"one-{number}.png")
+    shutil.copy(two, folder / "two-again.png")
+    library.index([folder])
+    for path in (*folder.glob("one*.png"), two):
+        path.unlink()
+    report = library.index()
+    print_report(report)
+    assert ", 4 files missing" in capsys.readouterr().out
+    report = library.index(prune=True)
+    assert (report.pruned_files, report.pruned, report.missing) == (4, 1, 0)
+    print_report(report)
+    assert ", 4 files and 1 photo pruned" in capsys.readouterr().out

@@ -229,9 +229,9 @@ def print_report(report: IndexReport, *, verbose: bool = False) -> None:
     if report.reread:
         parts.append(f"{report.reread:,} read again")
     if report.missing:
-        parts.append(f"{report.missing:,} missing")
-    if report.pruned:
-        parts.append(f"{report.pruned:,} pruned")
+        parts.append(f"{plural(report.missing, 'file')} missing")
+    if report.pruned or report.pruned_files:
+        parts.append(f"{plural(report.pruned_files, 'file')} and {plural(report.pruned, 'photo')} pruned")
     say(f"{plural(report.photos, 'photo')} in {plural(report.files, 'file')}: {', '.join(parts)}")
     rate = f", {report.embedded / report.seconds:.1f} photos/s" if report.embedded and report.seconds else ""
     say(f"{report.model}, {report.seconds:.1f} s{rate}", err=True)

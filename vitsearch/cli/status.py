@@ -55,7 +55,7 @@ def status(session: Session, forecast: bool, unreadable: bool, as_json: bool) ->
     say(f"photos      {state.photos:,} in {plural(state.files, 'file')}, {state.vectors:,} vectors")
     if state.missing or state.unreadable:
         listed = " (`vitsearch status --unreadable` lists them)" if state.unreadable else ""
-        say(f"not here    {state.missing:,} missing, {state.unreadable:,} unreadable{listed}")
+        say(f"not here    {plural(state.missing, 'file')} missing, {state.unreadable:,} unreadable{listed}")
     current = "current" if state.cache_current else "to be brought up to date by the next search"
     say(
         f"on disk     database {size(state.database_bytes)}, index {size(state.neighbours_bytes)} ({current})"

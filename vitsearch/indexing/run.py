@@ -14,6 +14,7 @@ from vitsearch.folders.scan import Passed, Skipped, WalkNotes, walk
 from vitsearch.paths import identity, real_path
 from vitsearch.records import FoundFile, IndexReport, LeftOut, Progress, UnreadableFile
 from vitsearch.storage.catalog import HAS_NO_PHOTO, HAS_NO_VECTOR, IS_MISSING, RejectedFile, Seen
+from vitsearch.storage.removal import Pruned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -241,7 +242,7 @@ class IndexRun:
         # What is to be tried again is to be told again.
         named = set() if self.retry else {*self._stored_unreadable(scopes)}
         run = self.catalog.begin_run()
-        walked, moved, pruned, interrupted = [], 0, 0, False
+        walked, moved, pruned, interrupted = [], 0, Pruned(0, 0), False
         try:
             scanned = 0
             for scope in scopes:
@@ -273,7 +274,8 @@ class IndexRun:
             copies=0 if interrupted else self._copies(run, walked, moved),
             reread=self.catalog.count_same(run, [file for result in walked for file in result.read_again]),
             missing=sum(count.missing for count in counts),
-            pruned=pruned,
+            pruned=pruned.photos,
+            pruned_files=pruned.files,
             offline=sum(self.catalog.counts(root.id, "").files for root in offline)
             + sum(count.offline for count in counts),
             offline_roots=(

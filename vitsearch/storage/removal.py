@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from vitsearch.storage.decisions import keep_decisions
 from vitsearch.storage.following import referring_to_photos
@@ -18,19 +18,25 @@ if TYPE_CHECKING:
 ROWS_AT_ONCE = 2000
 
 
+class Pruned(NamedTuple):
+    """How many files that are gone were deleted, and how many photos that are nowhere else."""
+
+    files: int
+    photos: int
+
+
 class RemovalTables(VectorTables):
     """The tables of photos and files as far as rows go from them."""
 
-    def prune(self, files: Sequence[int]) -> int:
-        """Delete these files, as far as they are marked missing, and the photos that are nowhere else.
-
-        Returns how many photos went.
-        """
-        removed = 0
+    def prune(self, files: Sequence[int]) -> Pruned:
+        """Delete these files, as far as they are marked missing, and the photos that are nowhere else."""
+        photos, gone = 0, 0
         for start in range(0, len(files), ROWS_AT_ONCE):
             ids = ",".join(map(str, files[start : start + ROWS_AT_ONCE]))
-            removed += len(self.delete_files(f"missing = 1 AND id IN ({ids})", []))
-        return removed + self._delete_placeless_photos()
+            condition = f"missing = 1 AND id IN ({ids})"
+            gone += self.database.number(f"SELECT count(*) FROM files WHERE {condition}")
+            photos += len(self.delete_files(condition, []))
+        return Pruned(gone, photos + self._delete_placeless_photos())
 
     def erase(self, photos: Mapping[int, bytes], files: Sequence[int]) -> None:
         """Delete photos, given with their hashes, all that refers to them, what people said of them, and these files.
