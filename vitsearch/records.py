@@ -214,7 +214,7 @@ class LibraryStatus:
     """The state of a library: what it holds, how large it is, and whether its caches are current.
 
     `model`, `dimension` and `vectors` are those of the main space; `spaces` are all that are in use. `words_step` is
-    there where none of them reads text.
+    there where none of them reads text. `thumbnails_bytes` is None where they were not counted.
     """
 
     folder: Path
@@ -228,7 +228,7 @@ class LibraryStatus:
     roots: tuple[RootInfo, ...] = field(default=())
     database_bytes: int = 0
     neighbours_bytes: int = 0
-    thumbnails_bytes: int = 0
+    thumbnails_bytes: int | None = None
     cache_current: bool = True
     spaces: tuple[UsedSpace, ...] = ()
     reads_text: bool = False

@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import shutil
+import time
 
 import pytest
 from conftest import MeanColour
@@ -84,6 +85,21 @@ def test_the_status_counts_photos_and_names_the_model(client):
     status = client.get("/api/status").json()
     assert (status["photos"], status["files"], status["vectors"]) == (4, 4, 4)
     assert (status["model"], status["indexing"], status["has_text"]) == ("mean-colour", None, False)
+
+
+def test_the_status_says_how_much_room_thumbnails_take(own, own_client):
+    assert own_client.get("/api/status").json()["thumbnails_bytes"] == 0
+    for photo in own_client.get("/api/grid").json()["ids"]:
+        own_client.get(f"/api/photos/{photo}/thumbnail")
+    with Library.open(own / "library") as library:
+        taken = sum(path.stat().st_size for path in library.layout.thumbnails.rglob("*.jpg"))
+    assert taken > 0
+    for _ in range(100):
+        counted = own_client.get("/api/status").json()["thumbnails_bytes"]
+        if counted:
+            break
+        time.sleep(0.1)
+    assert counted == taken
 
 
 def test_a_library_that_does_not_exist_yet_has_a_status_and_says_so_elsewhere(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from vitsearch.records import LibraryStatus, RootInfo, UnreadableFile
@@ -40,8 +42,8 @@ def library_status(
         vectors=counts.vectors,
         roots=roots,
         database_bytes=catalog.database.path.stat().st_size,
-        neighbours_bytes=_folder_bytes(layout.search_caches),
-        thumbnails_bytes=_folder_bytes(layout.thumbnails) if thumbnails else 0,
+        neighbours_bytes=folder_bytes(layout.search_caches),
+        thumbnails_bytes=folder_bytes(layout.thumbnails) if thumbnails else None,
         cache_current=cache_current,
         spaces=spaces,
         reads_text=any(space.reads_text for space in spaces),
@@ -83,5 +85,17 @@ def unreadable_files(catalog: Catalog) -> tuple[UnreadableFile, ...]:
     return tuple(sorted(found, key=lambda file: file.path))
 
 
-def _folder_bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+def folder_bytes(folder: Path) -> int:
+    """Return how many bytes the files below a folder have; 0 where there is none. Raises `OSError`."""
+    total = 0
+    waiting = [os.fspath(folder)]
+    while waiting:
+        # A file that goes meanwhile has no size; a folder of a hundred thousand thumbnails is to be counted at once.
+        with suppress(FileNotFoundError), os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                elif entry.is_file(follow_symlinks=False):
+                    with suppress(FileNotFoundError):
+                        total += entry.stat(follow_symlinks=False).st_size
+    return total

@@ -19,6 +19,7 @@ from vitsearch.web.responses import Conflict
 from vitsearch.web.services.archives import Archives
 from vitsearch.web.services.duplicate_search import DuplicateSearch
 from vitsearch.web.services.events import Events
+from vitsearch.web.services.folder_size import FolderSize
 from vitsearch.web.services.heatmaps import HeatMaps
 from vitsearch.web.services.index_runs import IndexRuns
 from vitsearch.web.services.library_pool import Readers, Remembered
@@ -67,6 +68,7 @@ class Server:
         self.plans = PlanStore(settings.folder)
         self.heat_maps = HeatMaps(self.decoders)
         self.thumbnails = Thumbnails(settings.folder, self.decoders)
+        self.thumbnails_size = FolderSize(self.thumbnails.folder)
         self.uploads = UploadStore(settings.folder, self.decoders)
         self.archives = Archives()
         self._closing = threading.Event()

@@ -141,6 +141,7 @@ def status(server: Served) -> Response:
         known = _Known(LibraryStatus(server.settings.folder, None, None, 0, 0, 0, 0, 0), 0)
     answer: dict[str, object] = {
         **_fields(known.status),
+        "thumbnails_bytes": server.thumbnails_size.bytes(),
         "has_text": known.status.reads_text,
         "text_models": _text_models(),
         "indexing": indexing,
