@@ -256,3 +256,26 @@ def test_stricter_cutoffs_confirm_less():
     assert not seen.confirms(Thresholds(moved=-0.01))
     assert not seen.confirms(Thresholds(closeness=1.01))
     assert np.isclose(seen.score, seen.share * seen.closeness)
+
+
+def test_of_many_photos_the_features_that_are_needed_next_are_kept(monkeypatch):
+    monkeypatch.setattr("vitsearch.duplicates.verify.geometric._CACHED_VIEWS", 4)
+    monkeypatch.setattr("vitsearch.duplicates.verify.geometric._CACHED_PLANES", 1)
+    names = ("animals/cat-1", "animals/dog-1", "travel/castle-2", "animals/bird-1")
+    images = [photo(f"{name}.jpg") for name in names]
+    decoded = []
+
+    def pixels(number: int) -> Image.Image:
+        decoded.append(number)
+        return images[number]
+
+    second_look = GeometricVerifier(pixels, lambda _: None)
+    known = [second_look.view(number).features for number in range(4)]
+    assert decoded == [0, 1, 2, 3]
+    # Photo 1 never comes up again, 3 after all others: there is room for three.
+    second_look.make_room(
+        lambda photos: np.array([{0: 5, 1: 99, 2: 6, 3: 7}[photo] for photo in photos.tolist()])
+    )
+    assert [second_look.view(number).features is known[number] for number in (0, 2, 3)] == [True] * 3
+    assert decoded == [0, 1, 2, 3]
+    assert second_look.view(1).features is not known[1]

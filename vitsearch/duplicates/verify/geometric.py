@@ -22,15 +22,18 @@ from vitsearch.photos.perceptual_hash import distances, unpacked
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy.typing as npt
     from PIL.Image import Image
 
     from vitsearch.duplicates.verify.geometry import Matrix
+
+    Ids = npt.NDArray[np.int64]
 
 Value = TypeVar("Value")
 
 # The features of a view take 63 kB at most, its pixels 150 kB. The neighbours of a photo are all over a library, so
 # that it comes up again and again; finding its features anew takes more than half of the time of a look.
-_CACHED_VIEWS, _CACHED_PLANES = 8192, 512
+_CACHED_VIEWS, _CACHED_PLANES = 12_288, 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,21 @@ class GeometricVerifier:
         """The photo as it is compared; its pixels are read when they are asked for, which raises what `pixels` does."""
         with self._lock:
             return _kept(self._views, photo, _CACHED_VIEWS, lambda: View(partial(self._planes_of, photo)))
+
+    def make_room(self, next_use: Callable[[Ids], Ids]) -> None:
+        """Forget the features of photos that are looked at last, or never again, where there are nearly too many.
+
+        `next_use`: when photos, (n,) int64, come up again, (n,) int64. Among all orders of forgetting, this one has
+        the fewest found anew (Belady, "A study of replacement algorithms for a virtual-storage computer", 1966).
+        """
+        with self._lock:
+            known = np.fromiter(self._views, np.int64, len(self._views))
+        if len(known) <= _CACHED_VIEWS // 8 * 7:
+            return
+        last = np.argsort(-next_use(known), kind="stable")[: len(known) - _CACHED_VIEWS // 4 * 3]
+        with self._lock:
+            for photo in known[last].tolist():
+                self._views.pop(photo, None)
 
     def _planes_of(self, photo: int) -> Planes:
         with self._lock:

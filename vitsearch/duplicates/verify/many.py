@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,8 @@ from vitsearch.records import Progress
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from concurrent.futures import Executor
+
+    import numpy.typing as npt
 
     from vitsearch.duplicates.group.grouping import Link
     from vitsearch.duplicates.propose.pairs import Pairs
@@ -31,6 +34,7 @@ def verified_links(
     links: list[Link] = []
     sets = Sets()
     asked = 0
+    uses = _Uses(pairs)
     for start in range(0, len(pairs), _CHUNK):
         part = pairs.chosen(np.arange(start, min(start + _CHUNK, len(pairs))))
         verifier.prepare(np.unique(np.concatenate([part.first, part.second])).tolist())
@@ -57,8 +61,25 @@ def verified_links(
                         links.append(link)
                         if link.tier in COPIES:
                             sets.join(link.first, link.second)
+            verifier.look.make_room(partial(uses.next_after, start + step + _STEP))
     on_progress(Progress("look", len(pairs), len(pairs)))
     return links, asked
+
+
+class _Uses:
+    """When the photos of some pairs come up, one pair after another."""
+
+    def __init__(self, pairs: Pairs) -> None:
+        self._never = len(pairs)
+        self._photos, places = np.unique(np.concatenate([pairs.first, pairs.second]), return_inverse=True)
+        self._uses = np.sort(places * (self._never + 1) + np.tile(np.arange(self._never), 2))
+
+    def next_after(self, place: int, photos: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return the place of the next pair from `place` on that each photo, (n,), is in, or the number of pairs."""
+        owners = np.searchsorted(self._photos, photos) * (self._never + 1)
+        found = np.searchsorted(self._uses, owners + place)
+        nearest = self._uses[np.minimum(found, len(self._uses) - 1)] - owners
+        return np.where((nearest >= place) & (nearest < self._never), nearest, self._never)
 
 
 _Asked = tuple[int, int, float]
