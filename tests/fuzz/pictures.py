@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 from functools import cache
 
+import cv2
+import numpy as np
 from conftest import SAMPLES
 from PIL import Image
+from raw_files import raf, tiff_raw
 from written_files import dng, psd
 
 DATA = SAMPLES.parent / "tests/data"
@@ -62,6 +65,7 @@ def pictures() -> dict[str, bytes]:
         "clear.avif": _saved(clear, "AVIF"),
         "photo.jp2": _saved(image, "JPEG2000"),
         "bare.j2k": _saved(image, "JPEG2000", no_jp2=True, quality_layers=[20]),
+        "deep.jp2": cv2.imencode(".jp2", np.asarray(image).astype(np.uint16) * 257)[1].tobytes(),
         "rgb.ppm": _saved(image, "PPM"),
         "deep.pgm": _saved(deep, "PPM"),
         "rle.tga": _saved(image, "TGA", compression="tga_rle"),
@@ -73,6 +77,15 @@ def pictures() -> dict[str, bytes]:
         "photo.jxl": (DATA / "photo.jxl").read_bytes(),
         "preview.dng": dng(image),
         "sensor.dng": dng(image, preview=False),
+        "preview.arw": tiff_raw(image, "SONY", "ILCE-7M3"),
+        "sensor.arw": tiff_raw(image, "SONY", "ILCE-7M3", preview=False),
+        "sensor.cr2": tiff_raw(image, "Canon", "Canon EOS 5D Mark II", preview=False),
+        "sensor.nef": tiff_raw(image, "NIKON CORPORATION", "NIKON D800", preview=False),
+        "sensor.pef": tiff_raw(image, "PENTAX", "PENTAX K-x", preview=False),
+        "preview.orf": tiff_raw(image, "OLYMPUS IMAGING CORP.", "E-M1", magic=b"IIRO"),
+        "preview.rw2": tiff_raw(image, "Panasonic", "DMC-GH4", magic=b"IIU\0"),
+        "preview.raf": raf(image, "FUJIFILM", "FinePix X100"),
+        "sensor.raf": raf(image, "FUJIFILM", "FinePix X100", preview=False),
         "two.heic": (DATA / "two-images.heic").read_bytes(),
         "photo.heic": (SAMPLES / "copies/bridge-1.heic").read_bytes(),
     }
