@@ -30,8 +30,20 @@ def directory(entries, start):
     return head + struct.pack("<I", 0) + extra
 
 
-def dng(image, *, preview=True, orientation=1, taken="2021:06:05 04:03:02", quality=90, data_last=False):
-    """Return the bytes of a DNG of an upright RGB image as stored, with even sides; `data_last`: without a preview."""
+def dng(
+    image,
+    *,
+    preview=True,
+    orientation=1,
+    taken="2021:06:05 04:03:02",
+    quality=90,
+    data_last=False,
+    scale=None,
+):
+    """Return the bytes of a DNG of an upright RGB image as stored, with even sides.
+
+    `data_last`: without a preview. `scale`: how many times wider than high a pixel of the sensor is.
+    """
     linear = (np.asarray(image.convert("RGB"), np.float32) / 255) ** 2.2
     height, width = linear.shape[:2]
     mosaic = np.empty((height, width), np.uint16)
@@ -64,6 +76,7 @@ def dng(image, *, preview=True, orientation=1, taken="2021:06:05 04:03:02", qual
         (33422, 1, [0, 1, 1, 2]),
         (50714, 3, [0]),
         (50717, 4, [60000]),
+        *([(50718, 5, [(scale, 1), (1, 1)])] if scale else []),
     ]
     colours = [
         (271, 2, b"Testcam\0"),

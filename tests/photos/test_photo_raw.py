@@ -10,6 +10,7 @@ import pytest
 from conftest import MeanColour
 from PIL import Image
 from raw_files import raf, tiff_raw
+from written_files import dng
 
 from vitsearch.errors import UnreadablePhoto
 from vitsearch.library import Library
@@ -84,6 +85,14 @@ def test_tagging_a_raw_file_leaves_it_what_it_is(tmp_path, kind):
     assert after.file_hash != before.file_hash
     assert after.photo_hash == before.photo_hash
     assert after.facts.rating == 5
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_sensor_with_oblong_pixels_has_the_size_that_is_shown(orientation):
+    photo = parse_photo(dng(PHOTO, preview=False, orientation=orientation, scale=2), name="a.dng")
+    stretched = (2 * PHOTO.width, PHOTO.height)
+    assert (photo.facts.width, photo.facts.height) == (stretched if orientation == 1 else stretched[::-1])
+    assert photo.pixels().size == (photo.facts.width, photo.facts.height)
 
 
 def test_raw_files_of_all_makers_are_indexed_and_found_by_their_jpeg(tmp_path):

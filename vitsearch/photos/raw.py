@@ -47,7 +47,7 @@ class RawPicture:
             raise NotDecodable(_TRUNCATED if ends_early else _damage(error)) from None
         self._ends_early = sensor_data_ends_early(data)
         sizes = self._raw.sizes
-        self.size: tuple[int, int] = (sizes.width, sizes.height)
+        self.size = _in_square_pixels(sizes.width, sizes.height, sizes.pixel_aspect)
         self.orientation: int | None = _ORIENTATION.get(sizes.flip, 1)
         self._preview = self._full_preview()
         self.preview_exif = ExifTags()
@@ -112,6 +112,11 @@ class RawPicture:
         if any(_ENDS_EARLY in words for words in said):
             raise NotDecodable(_TRUNCATED)
         return Image.fromarray(pixels)
+
+
+def _in_square_pixels(width: int, height: int, aspect: float) -> tuple[int, int]:
+    """The size of what LibRaw develops: it stretches what a few sensors see in oblong pixels."""
+    return (width, int(height / aspect + 0.5)) if aspect < 1 else (int(width * aspect + 0.5), height)
 
 
 @contextmanager
