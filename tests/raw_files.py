@@ -20,7 +20,7 @@ def _mosaic(image, order):
     return mosaic.astype(order).tobytes()
 
 
-def tiff_raw(image, make, model, *, magic=b"II*\0", preview=True, orientation=6):
+def tiff_raw(image, make, model, *, magic=b"II*\0", preview=True, orientation=6, taken=TAKEN):
     """A raw file that is built like a TIFF: CR2, NEF, ARW, PEF, SRW, and with a `magic` of their own ORF and RW2."""
     sensor = _mosaic(image, "<u2")
     buffer = io.BytesIO()
@@ -50,7 +50,7 @@ def tiff_raw(image, make, model, *, magic=b"II*\0", preview=True, orientation=6)
         raw_at,
     )
     shot_at = raw_at + len(raw)
-    shot = directory([(36867, 2, TAKEN.encode() + b"\0")], shot_at)
+    shot = directory([(36867, 2, taken.encode() + b"\0")], shot_at)
     main_at = shot_at + len(shot)
     first = [
         (254, 4, [1]),

@@ -11,6 +11,7 @@ import pytest
 from blake3 import blake3
 from conftest import SAMPLES, MeanColour
 from PIL import Image
+from raw_files import TAKEN, tiff_raw
 
 from vitsearch.decoding.decoders import Decoders
 from vitsearch.duplicates.calibrate.edits import EDITS
@@ -218,6 +219,17 @@ def test_shots_of_one_moment_are_a_burst_and_never_near_however_alike(library, p
     assert all(
         found.tier == "burst" or "later.jpg" in names(found) for found in find_duplicates(library).groups
     )
+
+
+@pytest.mark.parametrize(("taken", "groups"), [(TAKEN, 1), ("2019:05:06 07:09:09", 0)])
+def test_raw_files_of_two_times_are_two_shots_however_alike(library, tmp_path, taken, groups):
+    image = Image.open(SAMPLES / "travel/castle-1.jpg").convert("RGB").resize((640, 480))
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw/1.arw").write_bytes(tiff_raw(image, "SONY", "ILCE-7M3"))
+    nearer = image.crop((40, 30, 600, 450)).resize((640, 480), Image.Resampling.LANCZOS)
+    (tmp_path / "raw/2.arw").write_bytes(tiff_raw(nearer, "SONY", "ILCE-7M3", taken=taken))
+    library.index([tmp_path / "raw"])
+    assert len(find_duplicates(library).groups) == groups
 
 
 def test_two_cameras_at_one_moment_are_no_burst(library, photos):

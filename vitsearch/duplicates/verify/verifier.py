@@ -18,6 +18,7 @@ from vitsearch.duplicates.verify.fine_detail import why_only_alike
 from vitsearch.duplicates.verify.geometric import GeometricVerifier
 from vitsearch.duplicates.verify.views import SHORT_SIDE
 from vitsearch.errors import UnreadablePhoto
+from vitsearch.photos.formats import RAW_EXTENSIONS
 from vitsearch.photos.perceptual_hash import distances, unpacked
 from vitsearch.records import UnreadableFile
 from vitsearch.storage.answers import KeptAnswers
@@ -111,7 +112,8 @@ class Verifier:
     def verify(self, first: int, second: int, cosine: float | None) -> Link | None:
         """Say what two photos are to each other, `first` < `second`; None: nothing, or nobody can tell.
 
-        Two capture times within `BURST_SECONDS` by one camera are two shots, however alike: never `near`.
+        Two capture times within `BURST_SECONDS` by one camera are two shots, however alike: never `near`. So are two at
+        any distance where both files hold what the sensor saw: nobody edits one into another.
         """
         if (first, second) in self._rejected or {first, second} & self._unreadable.keys():
             return None
@@ -124,7 +126,8 @@ class Verifier:
                 return Link(first, second, "pixels", 1.0, evidence)
             apart = moments_apart(one.taken, two.taken) if one.camera == two.camera else None
             at_one_moment = apart is not None and apart <= BURST_SECONDS
-            if "near" in self._tiers and not (at_one_moment and apart):
+            are_two_shots = bool(apart) and (at_one_moment or (_is_raw(one.path) and _is_raw(two.path)))
+            if "near" in self._tiers and not are_two_shots:
                 same_shot = self._same_shot(first, second, one, two)
                 if same_shot is not None:
                     evidence, why_not = replace(same_shot[0], cosine=cosine), same_shot[1]
@@ -235,6 +238,10 @@ class Verifier:
     def _note(self, photo: int, path: Path, reason: str) -> None:
         with self._lock:
             self._unreadable[photo] = UnreadableFile(path, reason)
+
+
+def _is_raw(path: Path) -> bool:
+    return path.suffix.casefold() in RAW_EXTENSIONS
 
 
 def _understood(answer: tuple[list[Any], str | None]) -> tuple[Evidence, str | None]:
