@@ -126,7 +126,8 @@ class Match:
 
     `score` is the cosine similarity, higher is better. `percentile` (0 to 100) is the share of the library's own
     background that scores lower against the same query. `other_paths` are further copies of the same photo. `taken`
-    is ISO 8601 text, `latitude` and `longitude` are degrees; None where the photo does not say.
+    is ISO 8601 text, `latitude` and `longitude` are degrees; None where the photo does not say. `present`: whether the
+    file was there when the library answered; what a store says is not looked at.
     """
 
     path: Path
@@ -140,6 +141,7 @@ class Match:
     other_paths: tuple[Path, ...] = ()
     latitude: float | None = None
     longitude: float | None = None
+    present: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,6 +160,19 @@ def test_a_copy_with_other_pixels_is_a_good_match(page: Page, tmp_path: Path, ph
     assert page.result(0).startswith("castle-2.jpg")
 
 
+def test_a_match_whose_file_has_gone_is_marked(page: Page, photos: Path, tmp_path: Path):
+    gone = photos / "travel" / "castle-2.jpg"
+    gone.rename(tmp_path / gone.name)
+    try:
+        page.show("/search?photo=5&k=60")
+        page.one(".tile")
+        found = page.get("/api/search?photo=5&k=60")["results"]
+        assert [match["path"] for match in found if not match["present"]] == [str(gone)]
+        page.one(".tile .caption b", "Not there now")
+    finally:
+        (tmp_path / gone.name).rename(gone)
+
+
 def test_photos_that_were_found_are_selected_too(page: Page):
     page.show("/search?photo=5")
     page.one(".tile img.here")

@@ -1,5 +1,6 @@
 """What a search does with its answer: copies and links in a folder, a viewer, and a reason where there is none."""
 
+import json
 import os
 import shutil
 import stat
@@ -304,3 +305,27 @@ def test_a_search_imports_no_other_command(made):
     for other in ("index", "serve", "duplicates", "heads", "export", "explain"):
         assert f"vitsearch.cli.{other}'" not in done.stderr
     assert Path(made / "photos").is_dir()
+
+
+def test_matches_whose_files_have_gone_are_marked(search, made):
+    (made / "photos/orange.png").unlink()
+    done = search("-k", "3")
+    marked = [line for line in done.stdout.splitlines() if line.endswith("  (not there now)")]
+    assert [line.split()[3] for line in marked] == [str(made / "photos/orange.png")]
+    assert done.stderr.splitlines()[-1].startswith(
+        "1 photo is not there now: mount the drive, or run `vitsearch index`"
+    )
+    results = json.loads(search("-k", "3", "--json").stdout)["results"]
+    assert {Path(match["path"]).stem: match["present"] for match in results}["orange"] is False
+    assert sum(match["present"] for match in results) == 2
+    search("-k", "3", "--html", made / "found.html")
+    assert (made / "found.html").read_text().count("not there now") == 1
+
+
+def test_a_copy_that_is_there_is_named_before_one_that_has_gone(search, made):
+    shutil.copy(made / "photos/orange.png", made / "photos/same.png")
+    reindexed(made)
+    (made / "photos/orange.png").unlink()
+    done = search("-k", "2")
+    assert "not there now" not in done.stdout + done.stderr
+    assert any(line.endswith("/photos/same.png  (+1 more)") for line in done.stdout.splitlines())

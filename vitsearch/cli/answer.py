@@ -71,6 +71,13 @@ class Answer:
             floor = result.matches_above
             if result.results and floor is not None and result.results[0].score < floor:
                 say(f"nothing here stands out: a real match would score above {floor:.3f}", err=True)
+            gone = sum(not match.present for match in result.results)
+            if gone:
+                are = "photo is" if gone == 1 else "photos are"
+                say(
+                    f"{gone:,} {are} not there now: mount the drive, or run `vitsearch index`, which sees what is gone",
+                    err=True,
+                )
 
     def deliver(
         self, result: SearchResult, queries: Sequence[Path], *, reach: Sequence[Path] | None = None

@@ -89,6 +89,9 @@ def _lead(match: Match, *, scored: bool) -> str:
 
 
 def _copies(match: Match) -> str:
+    """What stands behind a path: further copies, or that none of them is there."""
+    if not match.present:
+        return "  (not there now)"
     return f"  (+{len(match.other_paths)} more)" if match.other_paths else ""
 
 

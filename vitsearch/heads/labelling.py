@@ -14,7 +14,7 @@ from vitsearch.heads.head import LabelProbability
 from vitsearch.heads.store import embed_present, no_such_label
 from vitsearch.paths import real_path
 from vitsearch.records import FoundFile, SearchResult, UnreadableFile
-from vitsearch.searching.matches import as_match, placed
+from vitsearch.searching.matches import as_match, looked_at, placed
 from vitsearch.storage.filters import Filter
 
 if TYPE_CHECKING:
@@ -275,7 +275,7 @@ class Labeller:
                     continue
                 at_least = len(all_scores) - int(np.searchsorted(all_scores, score, side="left"))
                 percentile = 100.0 * (asked - at_least) / max(1, asked)
-                matches.append(as_match(row, score, percentile))
+                matches.append(looked_at(as_match(row, score, percentile)))
         return matches
 
 

@@ -79,7 +79,12 @@ def _match_item(match: Match, result: SearchResult, decoders: Decoders) -> _Item
     floor, day = result.matches_above, (match.taken or "")[:10]
     facts = " · ".join(
         part
-        for part in (f"{match.width} x {match.height}", day if result.scored else "", match.camera or "")
+        for part in (
+            "" if match.present else "not there now",
+            f"{match.width} x {match.height}",
+            day if result.scored else "",
+            match.camera or "",
+        )
         if part
     )
     return _Item(

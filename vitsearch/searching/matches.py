@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -76,7 +77,7 @@ def find_matches(
     for photo, score in _nearest_kept(query, catalog, neighbours, options):
         if options.only_matches and floor is not None and score < floor:
             break
-        matches.append(as_match(photo, score, background.percentile(score)))
+        matches.append(looked_at(as_match(photo, score, background.percentile(score))))
     return tuple(matches), floor
 
 
@@ -95,6 +96,20 @@ def as_match(photo: PhotoRow, score: float, percentile: float) -> Match:
         latitude=photo.facts.latitude,
         longitude=photo.facts.longitude,
     )
+
+
+def looked_at(match: Match) -> Match:
+    """Say of a match whether its file is there now; a copy that is comes before one that has gone since.
+
+    What a library knows is as old as its last run.
+    """
+    paths = (match.path, *match.other_paths)
+    here = next((path for path in paths if os.path.exists(path)), None)  # noqa: PTH110 - raises for no name
+    if here is None:
+        return replace(match, present=False)
+    if here == match.path:
+        return match
+    return replace(match, path=here, other_paths=tuple(path for path in paths if path != here))
 
 
 def _nearest_kept(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vitsearch.records import SearchResult
-from vitsearch.searching.matches import as_match, placed
+from vitsearch.searching.matches import as_match, looked_at, placed
 from vitsearch.storage.listing import Listing
 
 if TYPE_CHECKING:
@@ -38,4 +38,4 @@ def newest_photos(catalog: Catalog, where: Filter, *, k: int) -> tuple[SearchRes
         matches += [as_match(photo, 1.0, 100.0) for photo in located if photo.paths]
         if len(matches) >= k:
             break
-    return SearchResult((), space.model, tuple(matches[:k]), scored=False), len(ids)
+    return SearchResult((), space.model, tuple(map(looked_at, matches[:k])), scored=False), len(ids)

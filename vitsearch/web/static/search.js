@@ -169,12 +169,13 @@ export class SearchView {
 
   #caption(match) {
     const folder = fileName(folderOf(match.path));
-    return h("div", { class: "caption" }, match.taken ? h("b", {}, day(match.taken)) : null, h("span", { title: folderOf(match.path) }, folder));
+    return h("div", { class: "caption" }, match.taken ? h("b", {}, day(match.taken)) : null, match.present === false ? h("b", {}, "Not there now") : null, h("span", { title: folderOf(match.path) }, folder));
   }
 
   #hint(match) {
     const scale = isByLabel(this.asked) ? `Probability ${match.score.toFixed(2)}` : `Similarity ${match.score.toFixed(3)}`;
-    return [fileName(match.path), isByLabel(this.asked) || match.percentile == null ? scale : `${scale}, above ${match.percentile.toFixed(1)} % of your photos`];
+    const name = match.present === false ? `${fileName(match.path)}, which is not there now` : fileName(match.path);
+    return [name, isByLabel(this.asked) || match.percentile == null ? scale : `${scale}, above ${match.percentile.toFixed(1)} % of your photos`];
   }
 
   #instead(element) {
