@@ -429,6 +429,26 @@ def test_a_file_that_has_come_back_since_is_not_said_to_be_moved(library, photos
     assert "to 1 file\n0 files moved, 1 left alone\n" in again.stderr
 
 
+def test_a_file_is_kept_for_the_same_reasons_whatever_tiers_are_asked_for(library, tmp_path, call):
+    """Two equal files with the camera's data, and a copy without it: only the first two are an exact group."""
+    folder = tmp_path / "photos"
+    (folder / "deeper").mkdir(parents=True)
+    with Image.open(CAT) as image:
+        exif = Image.Exif()
+        exif[0x0110] = "X100"
+        image.save(folder / "cat.png", exif=exif)
+        image.save(folder / "bare.png")
+    shutil.copy(folder / "cat.png", folder / "deeper" / "cat.png")
+    for path in folder.rglob("*.png"):
+        os.utime(path, (1_000_000, 1_000_000))
+    library.index([folder])
+    (every,) = json.loads(call("duplicates", "--json").stdout)["groups"]
+    (exact,) = json.loads(call("duplicates", "--tier", "exact", "--json").stdout)["groups"]
+    assert every["keep"] == exact["keep"] == str(folder / "cat.png")
+    assert every["reason"] == "has the camera's own data; of equal ones, the shortest path"
+    assert exact["reason"] == "all are equal: the shortest path"
+
+
 def test_a_group_that_is_no_duplicate_is_not_shown_again(library, photos, call):
     library.index([photos])
     (group,) = json.loads(call("duplicates", "--json").stdout)["groups"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from vitsearch.duplicates.group.fits import what_is_lost
 from vitsearch.duplicates.group.frames import larger_frames, with_frames
-from vitsearch.duplicates.group.keep import Candidate, choose, why_better
+from vitsearch.duplicates.group.keep import Candidate, choose, why_better, why_kept
 from vitsearch.duplicates.group.sidecars import are_one_item
 from vitsearch.duplicates.tiers import COPIES, TIERS, Tier
 
@@ -209,7 +209,11 @@ class _Stars:
             for file in self.places[photo]:
                 if file.path != keep.path and not file.stays and not are_one_item(file.path, keep.path):
                     grouped += self._confirmed(keep, file, link)
-        return members, _finished(grouped, reason) if len(grouped) > 1 else None
+        if len(grouped) < 2:
+            return members, None
+        by_path = {file.path: file for file in candidates}
+        others = [by_path[file.path] for file in grouped[1:]]
+        return members, _finished(grouped, why_kept(keep, others, prefer=self.prefer, chosen=reason))
 
     def _seen_anew(
         self, candidates: Sequence[Candidate], keep: int, links: Sequence[Link]

@@ -31,6 +31,7 @@ _COPY_NAME = re.compile(
     r"[-_ ]thumb(nail)?\b|~\d+$|^copy of ",
     re.IGNORECASE,
 )
+_ALL_EQUAL = "all are equal: the shortest path"
 # One bulk copy sets the times of all its files: closer together, they say nothing.
 _ONE_RUN_NS = 3600 * 10**9
 
@@ -95,10 +96,40 @@ def choose(candidates: Sequence[Candidate], *, prefer: Sequence[Path] = ()) -> t
     """
     if not candidates:
         raise ValueError("there is no file to keep")
-    rules = (_staying, *_OF_WORTH, lambda files: _preferred(files, prefer), _named, _taken_first, _oldest)
-    left, reasons = _narrowed(candidates, rules)
+    left, reasons = _narrowed(candidates, _rules(prefer))
     left.sort(key=lambda file: (len(file.path.parts), len(str(file.path)), str(file.path)))
-    return left[0], "; ".join(reasons) or "all are equal: the shortest path"
+    return left[0], "; ".join(reasons) or _ALL_EQUAL
+
+
+def why_kept(
+    keep: Candidate, others: Sequence[Candidate], *, prefer: Sequence[Path] = (), chosen: str
+) -> str:
+    """Say why a file stays rather than each of these: the same of two files, whatever else is looked at with them.
+
+    `chosen` is what decided among all that it was chosen from; it is returned where two by two say otherwise.
+    """
+    rules = tuple(_rules(prefer))
+    found: dict[str, int] = {}
+    has_equals = False
+    for other in others:
+        pair = [keep, other]
+        for number, rule in enumerate(rules):
+            kept, reason = rule(pair)
+            if keep not in kept:
+                return chosen
+            if len(kept) == 1:
+                found.setdefault(reason, number)
+                break
+        else:
+            has_equals = True
+    reasons = sorted(found, key=lambda reason: found[reason])
+    if not reasons:
+        return _ALL_EQUAL
+    return "; ".join([*reasons, "of equal ones, the shortest path"] if has_equals else reasons)
+
+
+def _rules(prefer: Sequence[Path]) -> Iterable[Rule]:
+    return (_staying, *_OF_WORTH, lambda files: _preferred(files, prefer), _named, _taken_first, _oldest)
 
 
 def why_better(file: Candidate, other: Candidate) -> str | None:
