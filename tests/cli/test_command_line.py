@@ -326,7 +326,31 @@ def test_a_folder_that_is_there_and_empty_is_not_called_offline(program, made, t
 def test_lists_of_nothing_say_so(program):
     said = program("favourites", "list")
     assert (said.status, said.output) == (0, "")
-    assert said.errors == "no favourites yet: choose some on the page, `vitsearch serve --open`\n"
+    assert said.errors == "no favourites yet: `vitsearch favourites add PHOTO`, or choose some on the page\n"
+
+
+def test_favourites_are_chosen_by_their_files_and_are_those_of_the_page(program, made, tmp_path):
+    library = Path(shutil.copytree(made / "library", tmp_path / "library"))
+    red, blue = made / "photos/red.png", made / "photos/blue.png"
+    copy = Path(shutil.copy(red, tmp_path / "elsewhere.png"))
+    said = program("favourites", "add", copy, blue, library=library)
+    assert (said.status, said.output) == (0, "2 favourites added; there are 2 now\n")
+    with Library.open(library) as opened:
+        chosen = opened.catalog.photos(Favourites(opened.catalog.database).ids().tolist())
+    assert sorted(path for row in chosen.values() for path in row.paths) == [blue, red]
+    assert program("favourites", "list", library=library).output.split() == [str(blue), str(red)]
+    found = program("search", "--favourite", "--paths", library=library)
+    assert sorted(found.output.split()) == [str(blue), str(red)]
+    said = program("favourites", "remove", red, blue, "--json", library=library)
+    assert said.document == {"changed": 2, "favourites": 0}
+    # One that the library does not know changes nothing of the others.
+    Image.new("RGB", (64, 48), "brown").save(tmp_path / "stranger.png")
+    said = program("favourites", "add", red, tmp_path / "stranger.png", library=library)
+    assert (
+        said.line
+        == f"vitsearch: {tmp_path / 'stranger.png'} is not in the library: run `vitsearch index` first"
+    )
+    assert program("favourites", "list", library=library).output == ""
 
 
 def test_what_a_backup_brings_is_counted_and_nothing_else(program, made, tmp_path):

@@ -37,7 +37,7 @@ _SECTIONS = {
         "label": ("vitsearch.cli.label:label", "Name the most probable labels of photos."),
         "favourites": (
             "vitsearch.cli.favourites:favourites",
-            "List your favourites, or write them as ratings.",
+            "Choose and list favourites, or write them as ratings.",
         ),
     },
     "Look after the library": {

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vitsearch.cli.named_photos import photos_at
 from vitsearch.cli.output import plural, print_json, say, shown
 
 if TYPE_CHECKING:
@@ -80,16 +81,5 @@ def _photos_of(library: Library, groups: Sequence[str]) -> list[list[int]]:
         )
     photos = [[int(photo) for photo in group.split("-")] for group in named]
     if paths:
-        photos.append([_photo(library, Path(path).absolute()) for path in paths])
+        photos.append(photos_at(library, [Path(path).absolute() for path in paths]))
     return photos
-
-
-def _photo(library: Library, path: Path) -> int:
-    from vitsearch.decoding.decoders import Decoders
-    from vitsearch.errors import BadQuery
-
-    with Decoders() as decoders, decoders.open(path) as opened:
-        photo = library.catalog.photo_id(*opened.hashes)
-    if photo is None:
-        raise BadQuery(f"{path} is not in the library: run `vitsearch index` first")
-    return photo

@@ -1,16 +1,62 @@
-"""`vitsearch favourites`: the photos that were marked on the page."""
+"""`vitsearch favourites`: the photos that a person likes best, as on the page."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
+from vitsearch.cli.named_photos import photos_at
 from vitsearch.cli.output import plural, print_json, say, shown
 from vitsearch.cli.session import Session, json_option, pass_session
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @click.group()
 def favourites() -> None:
-    """List the favourites that were chosen on the page, or write them as ratings for other programs."""
+    """Choose favourites, as on the page, list them, or write them as ratings for other programs."""
+
+
+_PHOTOS = click.argument("photos", nargs=-1, required=True, type=click.Path(), metavar="PHOTO...")
+
+
+@favourites.command()
+@_PHOTOS
+@json_option
+@pass_session
+def add(session: Session, photos: tuple[str, ...], as_json: bool) -> None:
+    """Make each PHOTO a favourite. It stays one wherever its file goes; `search --favourite` finds it."""
+    _put(session, photos, favourite=True, as_json=as_json)
+
+
+@favourites.command()
+@_PHOTOS
+@json_option
+@pass_session
+def remove(session: Session, photos: tuple[str, ...], as_json: bool) -> None:
+    """Let each PHOTO be a favourite no more. The file is not touched."""
+    _put(session, photos, favourite=False, as_json=as_json)
+
+
+def _put(session: Session, photos: Sequence[str], *, favourite: bool, as_json: bool) -> None:
+    from vitsearch.storage.backup import back_up_daily
+    from vitsearch.storage.favourites import Favourites
+
+    with session.open() as library:
+        # All of them are known before one is changed.
+        ids = photos_at(library, [Path(photo).absolute() for photo in photos])
+        back_up_daily(library.catalog.database)
+        shelf = Favourites(library.catalog.database)
+        changed = shelf.put(ids, favourite=favourite)
+        count = len(shelf.ids())
+    if as_json:
+        print_json({"changed": changed, "favourites": count})
+        return
+    verb = "added" if favourite else "removed"
+    say(f"{plural(changed, 'favourite')} {verb}; there {'is' if count == 1 else 'are'} {count:,} now")
 
 
 @favourites.command("list")
@@ -29,7 +75,7 @@ def list_favourites(session: Session, as_json: bool) -> None:
     for path in paths:
         say(shown(str(path)))
     if not paths:
-        say("no favourites yet: choose some on the page, `vitsearch serve --open`", err=True)
+        say("no favourites yet: `vitsearch favourites add PHOTO`, or choose some on the page", err=True)
 
 
 @favourites.command()
