@@ -1,20 +1,21 @@
 """A large library without large files: `python benchmarks/large_library.py FOLDER [--photos 50000]`.
 
-The photos of `sample_images/` are indexed with a real model; the others are links to them under other names, with
+The photos of `sample_images/` are indexed with a real model; the others are variants of small copies of them, with
 random vectors, random dates and a few cameras, so that each has a picture to show and a place among its neighbours.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import secrets
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from variants import variants
 
 from vitsearch.library import Library
+from vitsearch.photos.photo import read_photo
 
 SAMPLES = Path(__file__).parent.parent / "sample_images"
 A_FOLDER = 500
@@ -46,10 +47,13 @@ def _add(library: Library, place: Path, pictures: list[Path], count: int) -> Non
     assert active is not None
     space_id, space = active
     random = np.random.default_rng(0)
-    sizes = []
+    different = {}
     for picture in pictures:
         with Image.open(picture) as image:
-            sizes.append(image.size)
+            image.thumbnail((400, 400))
+            different[image.tobytes()] = image.convert("RGB")
+    small = list(different.values())
+    files_of = variants(small)
     for start in range(0, count, AT_ONCE):
         numbers = range(start, min(start + AT_ONCE, count))
         rows = random.standard_normal((len(numbers), space.dimension)).astype(np.float32)
@@ -58,13 +62,13 @@ def _add(library: Library, place: Path, pictures: list[Path], count: int) -> Non
         taken = np.datetime64("2005-01-01T12:00:00") + days.astype("timedelta64[D]")
         photos, files, vectors = [], [], []
         for number, row, moment in zip(numbers, rows, taken.tolist(), strict=True):
-            photo, which = 1_000_000 + number, number % len(pictures)
+            photo, size = 1_000_000 + number, small[number % len(small)].size
             path = f"{number // A_FOLDER:04}/photo-{number:06}.jpg"
             (place / path).parent.mkdir(exist_ok=True)
-            os.link(pictures[which], place / path)
-            status = (place / path).stat()
+            (place / path).write_bytes(next(files_of))
+            status, photo_hash = (place / path).stat(), read_photo(place / path).photo_hash
             camera = CAMERAS[number % len(CAMERAS)]
-            photos.append((photo, secrets.token_bytes(32), "JPEG", *sizes[which], moment.isoformat(), camera))
+            photos.append((photo, photo_hash, "JPEG", *size, moment.isoformat(), camera))
             files.append((root.id, path, photo, secrets.token_bytes(32), status.st_size, status.st_mtime_ns))
             vectors.append((space_id, photo, row.astype("<f2").tobytes()))
         with catalog.database.write():

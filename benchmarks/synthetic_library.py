@@ -2,9 +2,9 @@
 
 Every table is filled as an index run fills it, a batch of photos, files and vectors at a time, so that their pages lie
 between each other in `library.db` as they do in a real one. The vectors are real embeddings widened with noise
-(`widening.py`). Among the photos are `QUERIES` real image files, which the library knows by their content: searches
-for them need no model, and everything else is done as always. Only safety is left out: nobody needs such a library
-after a crash, so it is written without a journal.
+(`widening.py`). Among the photos are `QUERIES` real image files, which the library knows by their content (with
+`pictures`, all are real files): searches for them need no model, and everything else is done as always. Only safety is
+left out: nobody needs such a library after a crash, so it is written without a journal.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
+from variants import variants
 from widening import Widening, read_base
 
 from vitsearch.backbones import Embeddings, Preprocessing, Space
@@ -77,11 +78,18 @@ def query_files(library: Path) -> list[Path]:
 
 
 def make_library(
-    folder: Path, photos: int, widening: Widening, *, space: Space | None = None, minutes: float = math.inf
+    folder: Path,
+    photos: int,
+    widening: Widening,
+    *,
+    space: Space | None = None,
+    minutes: float = math.inf,
+    pictures: bool = False,
 ) -> int:
     """Fill a library in `folder` until it has that many photos, a file each, or until so many minutes have passed.
 
-    `space` is that of a real model. Returns how many photos there are: the next call goes on from there.
+    With `pictures` each of them is really there, small. `space` is that of a real model. Returns how many photos
+    there are: the next call goes on from there.
     """
     until = time.monotonic() + 60 * minutes
     root = folder / "photos"
@@ -97,11 +105,16 @@ def make_library(
     for setting in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -1000000"):
         connection.execute(f"PRAGMA {setting}")
     connection.execute("BEGIN")
+    drawn = variants(
+        [_noise(number).resize((320, 240), Image.Resampling.BICUBIC) for number in range(QUERIES)]
+    )
     for first, block in widening.blocks(photos, seed=1, first=int(made)):
         rows = block.astype("<f2")
         for start in range(0, len(block), BATCH):
             part = rows[start : start + BATCH]
             facts = _facts(first + start, len(part), photo_hashes, photos)
+            if pictures:
+                facts = _with_pictures(facts, root, drawn)
             _insert(connection, space_id, root_id, part, facts)
         made = first + len(block)
         if time.monotonic() > until:
@@ -130,6 +143,21 @@ def _facts(first: int, count: int, photo_hashes: list[tuple[Path, bytes]], photo
         yield number + 1, photo_hash, taken, CAMERAS[cameras[index]], some[32:64], some[64:], path
 
 
+def _with_pictures(facts: Iterator[Row], root: Path, drawn: Iterator[bytes]) -> Iterator[Row]:
+    """Write the files of photos that are none of the queries, and put the hashes that they have among the facts."""
+    for photo, photo_hash, *others, path in facts:
+        place = root / str(path)
+        if not place.exists():
+            place.parent.mkdir(exist_ok=True)
+            place.write_bytes(next(drawn))
+            photo_hash = read_photo(place).photo_hash
+        yield photo, photo_hash, *others, path
+
+
+def _noise(seed: int) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(seed).integers(256, size=(12, 16, 3), dtype=np.uint8))
+
+
 def _insert(
     connection: sqlite3.Connection, space: int, root: int, rows: np.ndarray, facts: Iterator[Row]
 ) -> None:
@@ -155,12 +183,10 @@ def _insert(
 
 def _write_queries(folder: Path) -> list[tuple[Path, bytes]]:
     folder.mkdir(parents=True, exist_ok=True)
-    random = np.random.default_rng(5)
     photo_hashes = []
     for number in range(QUERIES):
         path = folder / f"query-{number:02}.jpg"
-        small = Image.fromarray(random.integers(256, size=(12, 16, 3), dtype=np.uint8))
-        small.resize((1024, 768), Image.Resampling.BICUBIC).save(path, quality=90)
+        _noise(number).resize((1024, 768), Image.Resampling.BICUBIC).save(path, quality=90)
         photo_hashes.append((path, read_photo(path).photo_hash))
     return photo_hashes
 
