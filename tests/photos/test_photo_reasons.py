@@ -54,6 +54,26 @@ def test_damage_is_told_in_words(kind, data):
     assert [reason for reason in reasons if not WORDS.fullmatch(reason)] == []
 
 
+@pytest.mark.parametrize(
+    ("data", "name", "reason"),
+    [
+        (b"MM\0+\0\x08\0\0" + bytes(40), "a.tif", "not supported (a BigTIFF with the highest byte first)"),
+        (
+            b"II*\0\x08\0\0\0\1\0\x31\1\2\0\4\0\0\0abc\0" + bytes(4),
+            "FTI.INF",
+            "it is not an image in a format",
+        ),
+        (b"\xff\xd8\xff\xdb" + bytes(60), "a.jpg", "its header is damaged"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(60), "a.png", "its header is damaged"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n\0\0\0\x14ftypmjp2" + bytes(60), "a.jp2", "a film in JPEG 2000"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n\0\0\0\x14ftypjpm " + bytes(60), "a.jpm", "pages of JPEG 2000 in layers"),
+    ],
+)
+def test_what_begins_like_a_photo_is_not_called_something_else(data, name, reason):
+    with pytest.raises(UnreadablePhoto, match=re.escape(reason)):
+        parse_photo(data, name=name).pixels()
+
+
 @pytest.mark.parametrize("brand", [b"jpeg", b"avci", b"miaf", b"unif"])
 def test_other_brands_of_heif_are_images(brand):
     head = b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0mif1" + brand

@@ -136,7 +136,7 @@ RAW_EXTENSIONS = frozenset(extension for extension, format_ in _BY_EXTENSION.ite
     ".raw"
 }
 VIDEO_EXTENSIONS = frozenset(
-    ".mov .mp4 .m4v .avi .mkv .webm .wmv .mpg .mpeg .mts .m2ts .3gp .3g2 .flv .ogv .insv .lrv".split()
+    ".mov .mp4 .m4v .avi .mkv .webm .wmv .mpg .mpeg .mts .m2ts .3gp .3g2 .flv .ogv .insv .lrv .mj2 .mjp2".split()
 )
 SOUND_EXTENSIONS = frozenset(".mp3 .wav .m4a .aac .flac .ogg .opus .wma .aif .aiff .amr".split())
 # Pictures, drawings and scans that nothing here decodes.

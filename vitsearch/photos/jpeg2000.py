@@ -23,6 +23,8 @@ _CODESTREAM = b"\xff\x4f\xff\x51"
 _COUNT_AT, _CHANNELS_AT, _CHANNEL = 40, 42, 3
 _SIGNED = 0x80
 _EIGHT = 8
+_BOXED, _BRAND_AT = b"\0\0\0\x0c", 20
+_OTHER_BRANDS = {b"mjp2": "a film in JPEG 2000", b"jpm ": "pages of JPEG 2000 in layers"}
 # A colour box (section I.5.3.3) with a profile, restricted or of any kind, behind three bytes.
 _WITH_PROFILE, _PROFILE_AT = (2, 3), 3
 _PALETTE_DEPTHS_AT = 3
@@ -40,6 +42,9 @@ class Jpeg2000Picture:
     def __init__(self, data: bytes) -> None:
         format_ = format_named("JPEG2000")
         assert format_ is not None
+        brand = data[_BRAND_AT : _BRAND_AT + 4] if data[:4] == _BOXED else b""
+        if brand in _OTHER_BRANDS:
+            raise NotDecodable(f"it is of a kind that is not supported ({_OTHER_BRANDS[brand]})")
         self._data = data
         self._picture = PillowPicture(data, format_)
         self.size: tuple[int, int] = self._picture.size

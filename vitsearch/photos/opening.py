@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from vitsearch.photos.formats import Format
     from vitsearch.photos.pictures import Picture
 
+# Pillow reads it as an ordinary TIFF, and finds nothing.
+_LARGE_MOTOROLA = b"MM\0+"
+
 
 def open_picture(data: bytes, format_: Format) -> Picture:
     """Read the header of a file. Any exception means that it cannot be understood."""
@@ -26,6 +29,8 @@ def open_picture(data: bytes, format_: Format) -> Picture:
         from vitsearch.photos.jpeg_xl import JpegXlPicture
 
         return JpegXlPicture(data)
+    if data[: len(_LARGE_MOTOROLA)] == _LARGE_MOTOROLA and format_.name == "TIFF":
+        raise NotDecodable("it is of a kind that is not supported (a BigTIFF with the highest byte first)")
     if format_.name == "JPEG2000":
         from vitsearch.photos.jpeg2000 import Jpeg2000Picture
 

@@ -14,14 +14,14 @@ from vitsearch.photos.containers import take_apart
 from vitsearch.photos.details import FileDetails, details_of, has_transparency, on_contrast
 from vitsearch.photos.exif import read_exif
 from vitsearch.photos.facts import facts_of, orientation_of, read_notes
-from vitsearch.photos.formats import Container, Decoder, format_named, format_of
+from vitsearch.photos.formats import SIGNATURE_BYTES, Container, Decoder, format_named, format_of
 from vitsearch.photos.iso_media import unusual_coding
 from vitsearch.photos.opening import open_picture, signalled_colours
 from vitsearch.photos.photo_hash import hashes_of
 from vitsearch.photos.pictures import NotDecodable
 from vitsearch.photos.regular_file import open_regular
 from vitsearch.photos.sidecars import read_sidecars
-from vitsearch.photos.tiff import holds_sensor_data
+from vitsearch.photos.tiff import holds_picture, holds_sensor_data
 from vitsearch.photos.xmp import joined
 
 if TYPE_CHECKING:
@@ -146,16 +146,7 @@ def parse_photo(data: bytes, *, name: str, sidecars: Sequence[bytes] = ()) -> Ph
     try:
         picture = open_picture(data, format_)
     except Exception as error:
-        reason = _reason(error, part="header")
-        if reason == _NO_IMAGE and format_.container is Container.ITEMS:
-            reason = _NOT_THIS_KIND  # its boxes are an image's: no decoder of pi-heif's takes what is in them
-        if (
-            reason == _NOT_THIS_KIND
-            and format_.container is Container.ITEMS
-            and (coding := unusual_coding(data))
-        ):
-            reason = f"{reason} (its image is {coding})"
-        raise UnreadablePhoto(name, reason) from error
+        raise UnreadablePhoto(name, _why_not_opened(error, data, format_)) from error
     width, height = picture.size
     if width * height > MAX_PIXELS:
         raise UnreadablePhoto(
@@ -231,6 +222,21 @@ def _read_bytes(path: Path) -> bytes:
     ) != before.st_size:
         raise UnreadablePhoto(path, "it changed while it was read", passing=True)
     return data
+
+
+def _why_not_opened(error: Exception, data: bytes, format_: Format) -> str:
+    """Say why a decoder did not take a file that begins as one of its format does."""
+    reason = _reason(error, part="header")
+    if isinstance(error, NotDecodable) or len(data) < SIGNATURE_BYTES:
+        return reason
+    if format_.container is Container.ITEMS:
+        # Its boxes are an image's: no decoder of pi-heif's takes what is in them.
+        reason = _NOT_THIS_KIND if reason == _NO_IMAGE else reason
+        coding = unusual_coding(data) if reason == _NOT_THIS_KIND else None
+        return f"{reason} (its image is {coding})" if coding else reason
+    if format_.container is Container.TIFF and not holds_picture(data):
+        return _NO_IMAGE
+    return "its header is damaged" if reason == _NO_IMAGE else reason
 
 
 def _reason(error: Exception, *, part: str = "image data") -> str:

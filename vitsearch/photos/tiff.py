@@ -30,7 +30,7 @@ _MOST_ENTRIES = 1000
 # Where image data lies and how long it is: strips, tiles, and JPEG previews of old.
 _DATA = {273: 279, 324: 325, 513: 514}
 _SUB_IFDS, _XMP, _IPTC = 330, 700, 33723
-_DNG_VERSION, _PHOTOMETRIC = 50706, 262
+_DNG_VERSION, _PHOTOMETRIC, _WIDTH = 50706, 262, 256
 _SENSOR = (32803, 34892)  # colour filter array, and linear raw
 # What changes how image data looks: size, depth, compression, colours, prediction, planes, orientation, profile,
 # JPEG tables, and a raw file's black and white levels and filter pattern.
@@ -169,6 +169,16 @@ def holds_sensor_data(data: bytes) -> bool:
     except (ValueError, IndexError, KeyError):
         return False
     return False
+
+
+def holds_picture(data: bytes) -> bool:
+    """Whether a file that begins like a TIFF has a picture; programs keep other things in such files, too."""
+    try:
+        return any(
+            entry.tag == _WIDTH for entries in Tiff(memoryview(data)).directories() for entry in entries
+        )
+    except (ValueError, IndexError, KeyError):
+        return True  # damaged, as far as one can tell
 
 
 def sensor_data_ends_early(data: bytes) -> bool:
