@@ -24,6 +24,7 @@ import vitsearch.cli
 from vitsearch.cli import cli
 from vitsearch.cli.index import print_report
 from vitsearch.cli.output import hidden_native_messages
+from vitsearch.errors import LibraryError
 from vitsearch.library import Library
 from vitsearch.storage.favourites import Favourites
 
@@ -320,7 +321,7 @@ def test_a_folder_that_is_there_and_empty_is_not_called_offline(program, made, t
         f"6 photos would be searched, and all are in folders that are empty or not mounted: {photos}\n"
     )
     photos.rmdir()
-    assert "(offline)" in program("status", library=library).output
+    assert "(offline: its drive is not mounted, or it was moved)" in program("status", library=library).output
 
 
 def test_lists_of_nothing_say_so(program):
@@ -452,7 +453,7 @@ def test_a_library_that_is_not_there_is_one_line_for_every_question(program, mad
             ("search", "{photos}/red.png", "--sheet", "/nowhere/sheet.png"),
             (
                 "cannot write the contact sheet /nowhere/sheet.png: No such file or directory; "
-                "name a .png or .jpg file"
+                "make its folder first, or choose another place"
             ),
         ),
         (
@@ -464,7 +465,10 @@ def test_a_library_that_is_not_there_is_one_line_for_every_question(program, mad
         ),
         (
             ("search", "{photos}/red.png", "--html", "/nowhere/page.html"),
-            "cannot write the page /nowhere/page.html: No such file or directory",
+            (
+                "cannot write the page /nowhere/page.html: No such file or directory; "
+                "make its folder first, or choose another place"
+            ),
         ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
@@ -902,6 +906,65 @@ def test_a_head_for_which_no_model_can_be_had_leaves_no_library_behind(run, tmp_
     done = run("heads", "train", "colours", "--from", tmp_path / "labelled")
     assert done.returncode == 1
     assert not (tmp_path / "library").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("status", "--library", "{library}"),
+        ("status", "--library={library}"),
+        ("--library", "/nowhere", "status", "--library", "{library}", "--cache", "/nowhere", "--debug"),
+        ("duplicates", "--library", "{library}"),
+        ("duplicates", "find", "--tier", "exact", "--library", "{library}"),
+        ("roots", "--library", "{library}", "list"),
+        ("search", "{photos}/red.png", "--library", "{library}"),
+    ],
+    ids=" ".join,
+)
+def test_the_programs_own_options_may_stand_after_the_command(made, words, monkeypatch, capfd):
+    places = {"library": made / "library", "photos": made / "photos"}
+    monkeypatch.delenv("VITSEARCH_LIBRARY", raising=False)
+    monkeypatch.setenv("HOME", "/nowhere")
+    monkeypatch.setattr(sys, "argv", ["vitsearch", *(word.format(**places) for word in words)])
+    with pytest.raises(SystemExit) as ended:
+        vitsearch.cli.main()
+    assert ended.value.code == 0, capfd.readouterr().err
+
+
+def test_what_stands_after_two_dashes_is_no_option(program):
+    said = program("search", "--", "--library")
+    assert (said.status, "reads no words" in said.errors) == (1, True)
+    said = program("status", "--library", library=Path("/nowhere"))
+    assert (said.status, "Option '--library' requires an argument" in said.errors) == (2, True)
+
+
+def test_no_command_has_an_option_of_the_programs_own_name():
+    own = {name for option in cli.params if isinstance(option, click.Option) for name in option.opts}
+    for words in commands():
+        command = cli
+        for word in words:
+            command = command.commands[word]
+        names = {name for each in command.params if isinstance(each, click.Option) for name in each.opts}
+        assert not own & names, words
+
+
+def test_a_place_that_may_not_be_written_to_is_told_with_what_to_do(made, own_folder, program):
+    closed = own_folder / "closed"
+    closed.mkdir(mode=0o500)
+    red = made / "photos/red.png"
+    line = program("index", made / "photos", "--model", "nix", library=closed / "library").line
+    assert "nix" in line  # the model comes first
+    with (
+        Library.open(closed / "library", backbone=MeanColour()) as library,
+        pytest.raises(LibraryError, match=r"keep the library in a folder .* with --library"),
+    ):
+        library.index([made / "photos"])
+    line = program("search", red, "--sheet", closed / "found.png").line
+    assert line.endswith("found.png: Permission denied; choose a folder that you may write to")
+    line = program("search", red, "--copy-to", closed / "found").line
+    assert line.endswith(
+        "found: Permission denied; choose a folder in one that is there and that you may write to"
+    )
 
 
 @pytest.mark.parametrize("group", [[], ["heads"], ["roots"], ["models"], ["favourites"]])

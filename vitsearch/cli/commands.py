@@ -10,7 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     # Of each command its place ("module:name") and what it does, by the heading it is listed under.
     Sections = Mapping[str, Mapping[str, tuple[str, str]]]
@@ -53,6 +53,32 @@ class Program(click.Group):
         listed = {name: place for section in sections.values() for name, (place, _) in section.items()}
         super().__init__(commands=Commands(listed), **attributes)
         self.sections = sections
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take the program's own options wherever they stand: people write them after the command too."""
+        return super().parse_args(ctx, self._own_first(ctx, args))
+
+    def _own_first(self, ctx: click.Context, args: Sequence[str]) -> list[str]:
+        # Those that end the program at once, as --version does, are for the front.
+        own = [each for each in self.params if isinstance(each, click.Option) and not each.is_eager]
+        flags = {name: option.is_flag for option in own for name in option.opts}
+        first: list[str] = []
+        others: list[str] = []
+        words = iter(args)
+        for word in words:
+            name, has_value, _ = word.partition("=")
+            if word == "--":
+                others += (word, *words)
+            elif name not in flags:
+                others.append(word)
+            elif flags[name] or has_value:
+                first.append(word)
+            else:
+                value = next(words, None)
+                if value is None:
+                    raise click.BadOptionUsage(name, f"Option {name!r} requires an argument.", ctx)
+                first += (word, value)
+        return [*first, *others]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write the commands of each section under its heading."""
