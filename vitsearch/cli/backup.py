@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from vitsearch.cli.asking import ask
 from vitsearch.cli.output import plural, print_json, say, shown
 from vitsearch.cli.progress import plain_lines
 from vitsearch.cli.session import Session, json_option, pass_session
@@ -86,10 +87,11 @@ def erase(session: Session, places: tuple[str, ...], yes: bool) -> None:
     with session.open() as library:
         doomed = upkeep.doomed(library, places)
         if not yes:
-            click.confirm(
-                f"erase all that is known of {plural(len(doomed.photos), 'photo')} "
-                f"({plural(len(doomed.files), 'file')})? This cannot be undone",
-                abort=True,
+            ask(
+                f"all that is known of {plural(len(doomed.photos), 'photo')} ({plural(len(doomed.files), 'file')}) "
+                "would be erased, which cannot be undone",
+                "Erase it?",
+                command=f"vitsearch erase {shown(' '.join(places))} --yes",
             )
         with plain_lines("erasing", quiet=False):
             erased = upkeep.erase(library, places)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
+from vitsearch.cli.asking import ask
 from vitsearch.cli.output import plural, print_json, say, shown
 from vitsearch.cli.session import Session, json_option, pass_session
-from vitsearch.errors import LibraryError
 
 if TYPE_CHECKING:
     from vitsearch.records import RootInfo
@@ -45,7 +44,9 @@ def list_roots(session: Session, as_json: bool) -> None:
 
 def why_away(root: RootInfo) -> str:
     """Say why the photos of a folder are not there now."""
-    return "empty, as if its drive were not mounted" if root.empty else "offline"
+    if root.empty:
+        return "empty, as if its drive were not mounted"
+    return "offline: its drive is not mounted, or it was moved"
 
 
 @roots.command()
@@ -76,18 +77,11 @@ def forget(session: Session, folder: str, yes: bool) -> None:
     with session.open() as library:
         lost = library.photos_only_in(folder)
         if lost and not yes:
-            _ask(folder, lost)
+            ask(
+                f"{shown(folder)}: {plural(lost, 'photo')} {'is' if lost == 1 else 'are'} in no other folder, and "
+                "would leave the library; their files, labels and decisions stay, what the model saw in them goes",
+                "Forget them?",
+                command=f"vitsearch roots forget {shown(folder)} --yes",
+            )
         removed = library.forget_root(folder)
     say(f"forgot {shown(folder)} and {plural(removed, 'photo')}")
-
-
-def _ask(folder: str, photos: int) -> None:
-    """Say what forgetting a folder costs, and go on only if a person says so."""
-    what = (
-        f"{shown(folder)}: {plural(photos, 'photo')} {'is' if photos == 1 else 'are'} in no other folder, and would "
-        "leave the library; their files, labels and decisions stay, what the model saw in them goes"
-    )
-    if sys.stdin is None or not sys.stdin.isatty():
-        raise LibraryError(f"{what}: nothing was done, say --yes to forget them")
-    say(what, err=True)
-    click.confirm("Forget them?", abort=True, err=True)
