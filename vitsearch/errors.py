@@ -24,6 +24,11 @@ VitsearchError
 Each message is one line: what happened, to which file, and what to do next.
 """
 
+import errno
+
+# What systems say of a place that may not be written to.
+NOT_ALLOWED = frozenset((errno.EACCES, errno.EPERM, errno.EROFS))
+
 
 class VitsearchError(Exception):
     """The root of all errors that a user can cause or mend."""

@@ -42,7 +42,7 @@ from vitsearch.storage.catalog import Catalog, Root
 from vitsearch.storage.counts import LibraryCounts, library_counts
 from vitsearch.storage.database import Database
 from vitsearch.storage.filters import ALL_PHOTOS, Filter
-from vitsearch.storage.layout import Layout
+from vitsearch.storage.layout import WRITABLE_LIBRARY, Layout
 from vitsearch.storage.private import make_folder
 from vitsearch.storage.status import library_status, root_infos
 from vitsearch.storage.vectors import StoredSpace
@@ -733,7 +733,9 @@ class Library:
         try:
             make_folder(self.folder)
         except OSError as error:
-            raise LibraryError(f"cannot make the folder {self.folder}: {error.strerror or error}") from error
+            raise LibraryError(
+                f"cannot make the folder {self.folder}: {error.strerror or error}; {WRITABLE_LIBRARY}"
+            ) from error
         self.layout.make_private()
 
     def _catalog(self, *, create: bool) -> Catalog:

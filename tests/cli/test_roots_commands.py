@@ -30,7 +30,10 @@ def test_a_folder_whose_photos_leave_the_library_is_forgotten_only_by_somebody_w
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert "1 photo is in no other folder, and would leave the library; their files, labels" in done.stderr
-    assert done.stderr.endswith("nothing was done, say --yes to forget them\n")
+    one = indexed / "one"
+    assert done.stderr.endswith(
+        f"nothing was done, as nobody can be asked here; `vitsearch roots forget {one} --yes` does it unasked\n"
+    )
     assert str(indexed / "one") in run("roots", "list").stdout
     assert run("roots", "forget", indexed / "two").stdout == f"forgot {indexed / 'two'} and 0 photos\n"
     done = run("roots", "forget", indexed / "one", "--yes")
@@ -76,7 +79,7 @@ def test_an_empty_folder_is_not_offline_and_a_known_one_that_has_become_so_is_to
     (indexed / "two").rename(indexed / "renamed")
     lines = run("roots", "list").stdout.splitlines()
     assert lines[1] == f"{indexed / 'one'}  (2 files, empty, as if its drive were not mounted)"
-    assert lines[2] == f"{indexed / 'two'}  (1 file, offline)"
+    assert lines[2] == f"{indexed / 'two'}  (1 file, offline: its drive is not mounted, or it was moved)"
 
 
 def test_a_folder_that_was_renamed_is_told_how_to_be_found_again(indexed, capsys):
@@ -99,3 +102,21 @@ def test_a_slip_of_the_pen_leaves_no_library_behind(run, tmp_path, words):
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "library").exists()
+
+
+def test_a_run_over_a_folder_that_is_away_does_not_count_to_nought(indexed, run):
+    (indexed / "two").rename(indexed / "moved")
+    done = run("index", indexed / "two")
+    assert done.stdout == "nothing to look at now: 1 file stays in the library\n"
+    assert done.stderr.splitlines()[0] == f"offline, left as it is: {indexed / 'two'}"
+    assert len(done.stderr.splitlines()) == 2
+    assert f"not looked at: 1 file in {indexed / 'two'}, which is not there now\n" in run("duplicates").stderr
+
+
+def test_erasing_says_how_it_is_done_where_nobody_can_be_asked(indexed, run):
+    done = run("erase", indexed / "one/blue.png")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "vitsearch: all that is known of 1 photo (1 file) would be erased, which cannot be undone: nothing was done, "
+        f"as nobody can be asked here; `vitsearch erase {indexed / 'one/blue.png'} --yes` does it unasked\n"
+    )

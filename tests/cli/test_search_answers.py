@@ -109,7 +109,8 @@ def test_a_folder_that_cannot_be_used_is_one_line_before_the_search(search, made
     assert (done.returncode, done.stdout) == (1, "")
     assert (
         done.stderr
-        == f"vitsearch: cannot make the folder {made / 'none/deeper'}: No such file or directory\n"
+        == f"vitsearch: cannot make the folder {made / 'none/deeper'}: No such file or directory; "
+        "choose a folder in one that is there and that you may write to\n"
     )
     done = search(option, made / "library/.vitsearch/thumbnails")
     assert (done.returncode, done.stdout) == (1, "")
@@ -201,7 +202,8 @@ def test_an_empty_answer_says_that_the_drive_is_offline(search, made):
     (made / "photos").rename(made / "unmounted")
     done = search(query="query.png")
     assert done.stderr == (
-        f"6 photos would be searched, and all are on drives that are not mounted: {made / 'photos'}\n"
+        f"6 photos would be searched, and all are in folders that are not there now (not mounted, moved or renamed): "
+        f"{made / 'photos'}\n"
     )
 
 

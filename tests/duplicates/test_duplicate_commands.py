@@ -418,6 +418,19 @@ def test_a_plan_that_was_applied_says_so_and_that_nothing_is_left_to_do(library,
     ] * 2
 
 
+def test_a_plan_is_undone_also_where_the_library_has_gone(library, photos, call, tmp_path):
+    library.index([photos])
+    before, plan = state(photos), tmp_path / "plan.json"
+    call("duplicates", "--plan", plan)
+    call("apply", plan)
+    library.close()
+    shutil.rmtree(library.folder)
+    done = call("undo", plan)
+    assert done.stderr.startswith("2 files put back, 0 left alone\n")
+    assert state(photos) == before
+    assert not library.folder.exists()
+
+
 def test_a_file_that_has_come_back_since_is_not_said_to_be_moved(library, photos, call, tmp_path):
     library.index([photos])
     plan = tmp_path / "plan.json"

@@ -693,8 +693,16 @@ def test_files_in_a_folder_that_is_read_only_are_left_alone_with_a_line_each(pho
     before = tree(photos)
     assert limited("user", plan_for(photos, "trash")) == [
         ["copy.jpg", True, f"moved to {photos / TRASH / 'copy.jpg'}"],
-        ["copy.jpg", False, "left alone: Permission denied"],
-        ["small.jpg", False, "left alone: Permission denied"],
+        [
+            "copy.jpg",
+            False,
+            "left alone: Permission denied: make its folder writable, and apply the plan again",
+        ],
+        [
+            "small.jpg",
+            False,
+            "left alone: Permission denied: make its folder writable, and apply the plan again",
+        ],
     ]
     assert tree(photos / "sub") == {
         name.removeprefix("sub/"): before[name] for name in before if "sub/" in name

@@ -161,7 +161,10 @@ def test_a_sheet_that_cannot_be_written_is_one_clear_line(tmp_path, paths, name)
     with pytest.raises(VitsearchError) as caught:
         write_contact_sheet(found(paths), [], tmp_path / name)
     assert str(caught.value).startswith(f"cannot write the contact sheet {tmp_path / name}: ")
-    assert str(caught.value).endswith("name a .png or .jpg file")
+    advice = {
+        "nowhere/sheet.png": "make its folder first, or choose another place",
+    }
+    assert str(caught.value).endswith(advice.get(name, "name a .png or .jpg file"))
 
 
 class Page(HTMLParser):
@@ -243,7 +246,10 @@ def test_a_search_by_words_names_them_on_the_page(tmp_path, paths):
 
 
 def test_a_page_that_cannot_be_written_is_one_clear_line(tmp_path, paths):
-    for name, reason in (("nowhere/page.html", "No such file or directory"), ("photos", "Is a directory")):
+    for name, reason in (
+        ("nowhere/page.html", "No such file or directory; make its folder first, or choose another place"),
+        ("photos", "Is a directory; name a file in it"),
+    ):
         with pytest.raises(VitsearchError) as caught:
             write_result_page(found(paths), [], tmp_path / name)
         assert str(caught.value) == f"cannot write the page {tmp_path / name}: {reason}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,14 +67,18 @@ def apply(context: click.Context, session: Session, plan: str, as_json: bool) ->
 def undo(context: click.Context, session: Session, plan: str, as_json: bool) -> None:
     """Put back everything that `vitsearch apply` has done for PLAN, also after an interrupted run.
 
+    The journal beside PLAN says where the files are: the library need not be there any more.
+
     The exit status is 1 if a file could not be put back; the line on it says where it is.
     """
     from vitsearch.duplicates.cleanup.applying import undo_plan
     from vitsearch.duplicates.cleanup.journal import never_begun
 
     with session.open() as library:
-        roots = [root.path for root in library.catalog.roots()]
-        with photos_lease(library.folder), plain_lines("putting back", quiet=as_json):
+        is_there = library.layout.database.exists()
+        roots = [root.path for root in library.catalog.roots()] if is_there else None
+        lease = photos_lease(library.folder) if is_there else nullcontext()
+        with lease, plain_lines("putting back", quiet=as_json):
             outcomes = undo_plan(Path(plan).absolute(), roots=roots, on_outcome=_silent if as_json else _show)
     if not outcomes:
         if as_json:

@@ -212,6 +212,11 @@ def find(
                 prefer=prefer,
                 on_progress=on_progress,
             )
+        away = [
+            (root.path, library.catalog.counts(root.id, "").files)
+            for root in library.catalog.roots()
+            if root.is_offline()
+        ]
         unplanned: list[UnreadableFile] | None = None
         if plan is not None:
             unplanned = _write_plan(library, report, Path(plan).absolute(), action or "trash", destination)
@@ -222,6 +227,12 @@ def find(
         more = f" and {plural(len(pages) - 1, 'page')} that it links to" if len(pages) > 1 else ""
         say(f"page: {shown(str(Path(page).absolute()))}{more}", err=True)
     _print(report, unplanned, as_json=as_json, lines=lines)
+    for path, files in away:
+        if files:
+            say(
+                f"not looked at: {plural(files, 'file')} in {shown(str(path))}, which is not there now",
+                err=True,
+            )
     print_summary(report, None if between is None else stated_sides(between, prefer))
 
 

@@ -219,6 +219,12 @@ def _ray(address: str | None, shards: str | None, *, verbose: bool) -> RayEngine
 
 def print_report(report: IndexReport, *, verbose: bool = False) -> None:
     """Say in words what a run did."""
+    if report.offline_roots and not report.files and not report.embedded:
+        say(
+            f"nothing to look at now: {plural(report.offline, 'file')} {_stay(report.offline)} in the library"
+        )
+        _say_what_is_away(report)
+        return
     parts = [f"{report.embedded:,} new", f"{report.unchanged:,} unchanged"]
     if report.moved:
         parts.append(f"{report.moved:,} moved")
@@ -238,14 +244,7 @@ def print_report(report: IndexReport, *, verbose: bool = False) -> None:
     for done in report.also:
         left = f", {done.left:,} still to come" if done.left else ""
         say(f"for words: {shown(done.model)}, {done.embedded:,} new{left}, {done.seconds:.1f} s", err=True)
-    for path in report.offline_roots:
-        say(f"{'empty' if path.is_dir() else 'offline'}, left as it is: {shown(str(path))}", err=True)
-    if report.offline_roots:
-        say(
-            "mount the drive; of a folder that was moved or renamed, say where it is now with `vitsearch roots "
-            "relocate OLD NEW`",
-            err=True,
-        )
+    _say_what_is_away(report)
     _print_unreadable(report)
     if report.left_out:
         kinds = ", ".join(map(_counted, report.left_out))
@@ -257,6 +256,21 @@ def print_report(report: IndexReport, *, verbose: bool = False) -> None:
         )
     for remark in report.remarks if verbose else ():
         say(f"{shown(str(remark.path))}: {remark.reason}", err=True)
+
+
+def _stay(files: int) -> str:
+    return "stays" if files == 1 else "stay"
+
+
+def _say_what_is_away(report: IndexReport) -> None:
+    for path in report.offline_roots:
+        say(f"{'empty' if path.is_dir() else 'offline'}, left as it is: {shown(str(path))}", err=True)
+    if report.offline_roots:
+        say(
+            "mount the drive; of a folder that was moved or renamed, say where it is now with `vitsearch roots "
+            "relocate OLD NEW`",
+            err=True,
+        )
 
 
 def _print_unreadable(report: IndexReport) -> None:

@@ -43,7 +43,7 @@ def why_nothing(
             where_they_are = (
                 "in folders that are empty or not mounted"
                 if any(root.empty for root in state.roots)
-                else "on drives that are not mounted"
+                else "in folders that are not there now (not mounted, moved or renamed)"
             )
             return (
                 f"{plural(len(kept), 'photo')} would be searched, and all are {where_they_are}: "

@@ -17,6 +17,8 @@ from vitsearch.storage.outputs import belongs_to_library
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+_ADVICE = "choose a folder in one that is there and that you may write to"
+
 How = Literal["copy", "hardlink", "symlink"]
 
 
@@ -48,7 +50,7 @@ def check_folder(folder: Path) -> None:
         reason = errno.EACCES
     if reason is not None:
         what = "write to" if place == folder and reason == errno.EACCES else "make"
-        raise OutputError(f"cannot {what} the folder {folder}: {os.strerror(reason)}")
+        raise OutputError(f"cannot {what} the folder {folder}: {os.strerror(reason)}; {_ADVICE}")
 
 
 def _refuse_library(folder: Path) -> None:
@@ -75,7 +77,7 @@ def collect(
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
-        raise OutputError(f"cannot make the folder {folder}: {error.strerror or error}") from error
+        raise OutputError(f"cannot make the folder {folder}: {error.strerror or error}; {_ADVICE}") from error
     written: list[Path] = []
     there: list[Path] = []
     failed: list[UnreadableFile] = []

@@ -47,6 +47,12 @@ OWN_PICTURES = re.compile(
 )
 
 
+WRITABLE_LIBRARY = (
+    "keep the library in a folder that you may write to, with --library (photos may be read-only)"
+)
+"""What to do where a library's folder cannot be written to."""
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """The places of one library: `folder` is what a person names, `home` and `private` lie at or below it.
@@ -179,7 +185,9 @@ class Layout:
                 if mode == FOLDER_MODE:
                     self._close_to_others()
         except OSError as error:
-            raise LibraryError(f"cannot write to {private}: {error.strerror or error}") from error
+            raise LibraryError(
+                f"cannot write to {private}: {error.strerror or error}; {WRITABLE_LIBRARY}"
+            ) from error
         return private
 
     def _close_to_others(self) -> None:
@@ -207,7 +215,9 @@ class Layout:
         try:
             self.temporaries.mkdir(mode=FOLDER_MODE, exist_ok=True)
         except OSError as error:
-            raise LibraryError(f"cannot write to {self.temporaries}: {error.strerror or error}") from error
+            raise LibraryError(
+                f"cannot write to {self.temporaries}: {error.strerror or error}; {WRITABLE_LIBRARY}"
+            ) from error
         return self.temporaries / f"{name}.{secrets.token_hex(4)}.tmp"
 
 

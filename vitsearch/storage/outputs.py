@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
-from vitsearch.errors import OutputError
+from vitsearch.errors import NOT_ALLOWED, OutputError
 from vitsearch.paths import real_path
 from vitsearch.photos.formats import looks_like_image
 from vitsearch.storage.atomic import Draft, remove_abandoned, sync_folder
@@ -41,11 +41,15 @@ _NAMES: dict[Kind, str] = {
     "plan": "the plan",
     "backup": "the backup",
 }
-_ADVICE: dict[Kind, str] = {
-    "sheet": "; name a .png or .jpg file",
-    "picture": "; name a .png or .jpg file",
-    "photos": "; make room there, or choose another place",
+_PICTURE_ADVICE = "; name a .png or .jpg file"
+_ADVICE = {
+    errno.ENOENT: "; make its folder first, or choose another place",
+    errno.ENOTDIR: "; choose another place",
+    errno.EISDIR: "; name a file in it",
+    errno.ENOSPC: "; make room there, or choose another place",
+    **dict.fromkeys(NOT_ALLOWED, "; choose a folder that you may write to"),
 }
+_EFFECTIVE = os.access in os.supports_effective_ids
 _HEAD_BYTES = 512
 # As Pillow names them; only the first two carry a seal, and are what messages advise.
 _PICTURES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
@@ -121,7 +125,7 @@ class Output:
                 if suffix
                 else "it has no extension"
             )
-            raise OutputError(f"cannot write {self._name}: {found}{_ADVICE[self.kind]}")
+            raise OutputError(f"cannot write {self._name}: {found}{_PICTURE_ADVICE}")
         return _PICTURES[suffix]
 
     def write(self, content: bytes) -> None:
@@ -182,9 +186,8 @@ class Output:
         return f"{_NAMES[self.kind]} {self.path}"
 
     def _failed(self, error: OSError) -> OutputError:
-        return OutputError(
-            f"cannot write {self._name}: {error.strerror or error}{_ADVICE.get(self.kind, '')}"
-        )
+        advice = _ADVICE.get(error.errno or 0, "")
+        return OutputError(f"cannot write {self._name}: {error.strerror or error}{advice}")
 
     def _is_stream(self) -> bool:
         """Whether it is a terminal, a pipe or the like, which is written through and keeps nothing."""
@@ -203,6 +206,8 @@ class Output:
         target = real_path(self.path)
         if not target.parent.is_dir():
             raise self._failed(OSError(errno.ENOENT, os.strerror(errno.ENOENT)))
+        if not os.access(target.parent, os.W_OK | os.X_OK, effective_ids=_EFFECTIVE):
+            raise self._failed(OSError(errno.EACCES, os.strerror(errno.EACCES)))
         if not os.path.lexists(target):
             return target
         if target.is_dir():
@@ -262,7 +267,7 @@ def write_picture(picture: Image, output: Output) -> None:
         picture.save(buffer, output.picture_format())
     except (ValueError, OSError) as error:
         name = f"{_NAMES[output.kind]} {output.path}"
-        raise OutputError(f"cannot write {name}: {error}{_ADVICE[output.kind]}") from error
+        raise OutputError(f"cannot write {name}: {error}{_PICTURE_ADVICE}") from error
     output.write(sealed(buffer.getvalue()))
 
 

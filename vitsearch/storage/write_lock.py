@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from vitsearch.errors import LibraryBusy, LibraryError
 from vitsearch.storage.earlier_layout import adopt_earlier_files
-from vitsearch.storage.layout import Layout
+from vitsearch.storage.layout import WRITABLE_LIBRARY, Layout
 from vitsearch.storage.private import FILE_MODE
 
 if TYPE_CHECKING:
@@ -65,7 +65,9 @@ def _locked(path: Path, busy: str) -> Iterator[None]:
     except Timeout:
         raise LibraryBusy(busy) from None
     except OSError as error:
-        raise LibraryError(f"cannot write to {path.parent}: {error.strerror or error}") from error
+        raise LibraryError(
+            f"cannot write to {path.parent}: {error.strerror or error}; {WRITABLE_LIBRARY}"
+        ) from error
     try:
         yield
     finally:

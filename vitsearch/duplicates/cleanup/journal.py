@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from vitsearch.duplicates.cleanup.attributes import Attributes, attributes_document, parsed_attributes
 from vitsearch.duplicates.cleanup.plans import Action, one_of, parsed_hash, parsed_path, real_place
 from vitsearch.duplicates.cleanup.trash import is_in_desktop_trash
-from vitsearch.errors import PlanError
+from vitsearch.errors import NOT_ALLOWED, PlanError
 from vitsearch.paths import real_path
 
 if TYPE_CHECKING:
@@ -78,7 +78,10 @@ class Journal:
             ) from None
         except OSError as error:
             self._lock.release()
-            raise PlanError(f"cannot write the journal {self.path}: {error.strerror or error}") from error
+            advice = "; move the plan to a folder that you may write to" if error.errno in NOT_ALLOWED else ""
+            raise PlanError(
+                f"cannot write the journal {self.path}: {error.strerror or error}{advice}"
+            ) from error
         try:
             self.steps = self._read()
         except BaseException:

@@ -15,7 +15,7 @@ from vitsearch.duplicates.cleanup.putting_back import Outcome, forget, is_at_tar
 from vitsearch.duplicates.cleanup.renaming import discard
 from vitsearch.duplicates.cleanup.safe_move import finish, held, move
 from vitsearch.duplicates.cleanup.trash import free_target, note_in_trash, trash_folder, trash_target
-from vitsearch.errors import FileDisturbed, PlanError
+from vitsearch.errors import NOT_ALLOWED, FileDisturbed, PlanError
 from vitsearch.paths import identity
 
 if TYPE_CHECKING:
@@ -309,6 +309,8 @@ def _leave_link(step: Step, keep: HeldFile) -> None:
 
 def _left_alone(file: PlannedFile, error: OSError | FileDisturbed) -> Outcome:
     reason = str(error) if isinstance(error, FileDisturbed) else error.strerror or str(error)
+    if isinstance(error, OSError) and error.errno in NOT_ALLOWED:
+        reason += ": make its folder writable, and apply the plan again"
     return Outcome(file.path, done=False, text=f"left alone: {reason}")
 
 
