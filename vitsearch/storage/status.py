@@ -91,7 +91,7 @@ def folder_bytes(folder: Path) -> int:
     waiting = [os.fspath(folder)]
     while waiting:
         # A file that goes meanwhile has no size; a folder of a hundred thousand thumbnails is to be counted at once.
-        with suppress(FileNotFoundError), os.scandir(waiting.pop()) as entries:
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(waiting.pop()) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append(entry.path)
