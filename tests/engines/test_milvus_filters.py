@@ -11,7 +11,7 @@ from test_milvus import export
 from vitsearch.errors import StoreError
 from vitsearch.records import FoundFile, PhotoFacts
 from vitsearch.storage.catalog import ReadableFile
-from vitsearch.storage.filters import Filter
+from vitsearch.storage.filters import IN_STORES, Filter
 
 pytest.importorskip("milvus_lite", reason="Milvus Lite has no build for this system")
 
@@ -102,7 +102,7 @@ def test_a_thousand_filters_keep_the_same_photos_in_sql_and_in_milvus(indexed, p
     random = np.random.default_rng(22)
     random_library(indexed, photos, random)
     export(indexed, address)
-    kept = []
+    kept, asked = [], set()
     with MilvusSearch(Address.parse(address)) as store:
         every = store.rows("", ["id", "taken", "camera"])
         cameras = store._cameras()
@@ -117,8 +117,10 @@ def test_a_thousand_filters_keep_the_same_photos_in_sql_and_in_milvus(indexed, p
             left = sorted(row["id"] for row in every if fits(row, about_photos))
             assert left == indexed.catalog.select(about_photos).tolist(), criteria
             kept.append(len(own))
+            asked.update(criteria.asked())
     assert len(set(kept)) > 50
     assert 0 in kept
+    assert asked == IN_STORES
 
 
 def columns(address):

@@ -78,7 +78,7 @@ class TestTheOneInTheDocs:
         for done, text in (
             (missing, "cannot read numpy://"),
             (labels, "does not answer labels"),
-            (keyword, "does not hold keywords"),
+            (keyword, "does not hold what --keyword asks for"),
             (part, "leave --in away"),
         ):
             assert done.returncode == 1

@@ -11,7 +11,7 @@ from conftest import MeanColour, figures, places
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vitsearch.errors import LibraryBusy, LibraryMissing
+from vitsearch.errors import BadQuery, LibraryBusy, LibraryMissing
 from vitsearch.library import Library
 from vitsearch.space import Space
 from vitsearch.storage.catalog import Catalog
@@ -265,11 +265,30 @@ def test_folders_of_a_filter_may_be_text_relative_or_one_alone(tmp_path, monkeyp
 
 def test_every_filter_is_an_option_of_the_command_line_and_of_the_page():
     import dataclasses
-    import inspect
 
     from vitsearch.cli.filter_options import _OPTIONS
-    from vitsearch.web.filters import _narrowing
+    from vitsearch.storage.filters import FACETS
+    from vitsearch.web.filters import CONTROLS
 
     names = {field.name for field in dataclasses.fields(Filter)}
     assert set(_OPTIONS) == names
-    assert names - {"folders"} <= set(inspect.signature(_narrowing).parameters)
+    assert set(CONTROLS) == names - {"folders"} | {"folder"}
+    assert {name for name, control in CONTROLS.items() if control.kind in ("list", "switch")} == set(FACETS)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [Filter(keyword="sea"), Filter(rating=1), Filter(place="48.2,16.4"), Filter(favourite=True)],
+    ids=lambda where: where.asked()[0],
+)
+def test_a_store_refuses_by_name_a_filter_on_what_no_store_holds(where):
+    from vitsearch.searching.store import check_held
+
+    with pytest.raises(BadQuery, match=f"leave --{where.asked()[0]} away"):
+        check_held(where)
+
+
+def test_a_store_takes_the_filters_on_what_stores_hold(tmp_path):
+    from vitsearch.searching.store import check_held
+
+    check_held(Filter(folders=(tmp_path,), after="2020", before="2024", camera="canon"))

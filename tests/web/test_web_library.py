@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import re
 import shutil
 import time
 
@@ -165,6 +166,58 @@ def test_the_facets_count_folders_with_what_is_below_them(client, place):
         ("2023-01", 1),
         ("", 1),
     ]
+
+
+SAYS = """<x:xmpmeta xmlns:x="adobe:ns:meta/" xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+ xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmlns:exif="http://ns.adobe.com/exif/1.0/">
+ <rdf:RDF><rdf:Description xmp:Rating="{rating}" exif:GPSLatitude="{place[0]}" exif:GPSLongitude="{place[1]}">
+ <dc:subject><rdf:Bag>{keywords}</rdf:Bag></dc:subject></rdf:Description></rdf:RDF></x:xmpmeta>"""
+
+
+def say(photo, rating, place, *keywords):
+    bag = "".join(f"<rdf:li>{keyword}</rdf:li>" for keyword in keywords)
+    photo.with_suffix(".xmp").write_text(SAYS.format(rating=rating, place=place, keywords=bag))
+
+
+def test_the_page_is_told_every_filter_with_what_there_is_to_choose_from(own, own_client):
+    say(own / "photos/beach/red.jpg", 4, ("33,51.5S", "18,25.3E"), "sea", "Sea", "sand")
+    say(own / "photos/beach/blue.jpg", 2, ("33,53.0S", "18,26.0E"), "sea")
+    say(own / "photos/green.jpg", -1, ("0,0.1N", "78,27.0W"), "grass")
+    index(own)
+    own_client.post("/api/selection/favourites", json={"photos": [1], "favourite": True})
+    facets = own_client.get("/api/facets").json()
+    told = {
+        one["label"]: [(each["value"], each["words"], each["count"]) for each in one["choices"]]
+        for one in facets["filters"]
+    }
+    assert told == {
+        "Folder": [],
+        "Taken from": [],
+        "before": [],
+        "Camera": [("X100", "X100", 2)],
+        "Place": [("-33.9,18.4", "33.9° S, 18.4° E", 2), ("0.0,-78.5", "0.0° N, 78.5° W", 1)],
+        "Rating": [
+            ("4", "★★★★ or more", 1),
+            ("3", "★★★ or more", 1),
+            ("2", "★★ or more", 2),
+            ("1", "★ or more", 2),
+        ],
+        "Keyword": [("sea", "sea", 2), ("Sea", "Sea", 1), ("grass", "grass", 1), ("sand", "sand", 1)],
+        "Favourites only": [("true", "true", 1)],
+    }
+    assert facets["ratings"] == [{"value": str(n), "count": 1 if n > 2 else 2} for n in (4, 3, 2, 1)]
+    assert facets["favourites"] == 1
+    for one in facets["filters"]:
+        for choice in one["choices"]:
+            narrowed = own_client.get("/api/grid", params={one["name"]: choice["value"]}).json()
+            most = 2 if choice["words"] in ("sea", "Sea") else choice["count"]  # asked for in any case
+            assert len(narrowed["ids"]) == most
+
+
+def test_the_page_reads_from_its_address_whatever_the_api_takes(client):
+    names = re.search(r'data-filters="([^"]*)"', client.get("/").text)[1].split()
+    grid = client.get("/openapi.json").json()["paths"]["/api/grid"]["get"]
+    assert set(names) == {one["name"] for one in grid["parameters"]} - {"by"}
 
 
 def test_an_unchanged_grid_is_not_sent_again_and_a_file_that_goes_missing_changes_it(own, own_client):

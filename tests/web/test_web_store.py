@@ -99,7 +99,7 @@ def test_filters_narrow_and_one_that_the_store_does_not_hold_is_refused(client, 
     ]
     refused = client.get("/api/search", params={"upload": token, "keyword": "sea"})
     assert refused.status_code == 400
-    assert "does not hold keywords" in refused.json()["error"]
+    assert "does not hold what --keyword asks for" in refused.json()["error"]
 
 
 def test_a_match_is_an_example_for_the_next_search(client, photos):

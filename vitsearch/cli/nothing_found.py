@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,8 +61,7 @@ def why_nothing(
 def _asked(where: Filter) -> list[str]:
     """The options that narrow a search down, as they were given."""
     asked = [f"--in {shown(str(folder))}" for folder in where.folders]
-    for name in (field.name for field in fields(where) if field.name != "folders"):
-        value = getattr(where, name)
-        if value not in (None, ""):
-            asked.append(f"--{name}" if value is True else f"--{name} {shown(str(value))}")
+    for name in (name for name in where.asked() if name != "folders"):
+        value, option = getattr(where, name), f"--{name.replace('_', '-')}"
+        asked.append(option if value is True else f"{option} {shown(str(value))}")
     return asked

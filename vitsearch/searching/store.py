@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from vitsearch.errors import BadQuery
+from vitsearch.storage.filters import IN_STORES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -21,10 +22,12 @@ if TYPE_CHECKING:
 
 def check_held(where: Filter) -> None:
     """Raise `BadQuery` for a filter on what no store holds: it would be passed over in silence."""
-    if any(value not in (None, "") for value in (where.keyword, where.rating, where.place, where.favourite)):
-        raise BadQuery(
-            "a store does not hold keywords, ratings, places and favourites: search the library, or leave them away"
-        )
+    for name in where.asked():
+        if name not in IN_STORES:
+            option = f"--{name.replace('_', '-')}"
+            raise BadQuery(
+                f"a store does not hold what {option} asks for: search the library, or leave {option} away"
+            )
 
 
 class SearchStore(Protocol):

@@ -18,9 +18,27 @@ Condition = tuple[str, list[Value]]
 """SQL and the values of its question marks."""
 
 
-def _about_photo(sql: str) -> Any:  # noqa: ANN401 - as dataclasses.field
-    """A filter on the row `p` of a photo; it keeps everything where it is not given."""
-    return field(default=None, metadata={"sql": sql})
+@dataclass(frozen=True, slots=True)
+class Facet:
+    """What there is to choose from for a filter, as a list on a page needs it.
+
+    `values`: SQL of what a photo `p` has, NULL where it has nothing; `joined`: a table in which it may have several.
+    The `most` frequent ones are offered, the most frequent first. Or `offered`: the values that are offered, in this
+    order, each with the number of photos that the filter's own condition keeps.
+    """
+
+    values: str = ""
+    joined: str = ""
+    most: int | None = 300
+    offered: tuple[Value, ...] = ()
+
+
+def _about_photo(sql: str, *, in_stores: bool = False, facet: Facet | None = None) -> Any:  # noqa: ANN401 - as dataclasses.field
+    """A filter on the row `p` of a photo; it keeps everything where it is not given.
+
+    `in_stores`: engines hold what it asks for, so that the stores they make can answer it.
+    """
+    return field(default=None, metadata={"sql": sql, "in_stores": in_stores, "facet": facet})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +52,26 @@ class Filter:
     under, or by that which the folder has once its links are followed.
     """
 
-    folders: tuple[Path, ...] = ()
-    after: str | None = _about_photo("p.taken >= ?")
-    before: str | None = _about_photo("p.taken < ?")
-    camera: str | None = _about_photo("instr(lower(p.camera), lower(?)) > 0")
-    keyword: str | None = _about_photo(
-        "EXISTS (SELECT 1 FROM json_each(p.keywords) k WHERE casefolded(k.value) = casefolded(?))"
+    folders: tuple[Path, ...] = field(default=(), metadata={"in_stores": True})
+    after: str | None = _about_photo("p.taken >= ?", in_stores=True)
+    before: str | None = _about_photo("p.taken < ?", in_stores=True)
+    camera: str | None = _about_photo(
+        "instr(lower(p.camera), lower(?)) > 0", in_stores=True, facet=Facet("p.camera", most=None)
     )
-    rating: int | None = _about_photo("p.rating >= ?")
-    place: str | None = _about_photo("printf('%.1f,%.1f', p.latitude, p.longitude) = ?")
-    favourite: bool | None = _about_photo("(p.photo_hash IN (SELECT photo_hash FROM favourites)) = ?")
+    keyword: str | None = _about_photo(
+        "EXISTS (SELECT 1 FROM json_each(p.keywords) k WHERE casefolded(k.value) = casefolded(?))",
+        facet=Facet("CASE k.type WHEN 'text' THEN k.value END", "json_each(p.keywords) k"),
+    )
+    rating: int | None = _about_photo("p.rating >= ?", facet=Facet(offered=(5, 4, 3, 2, 1)))
+    place: str | None = _about_photo(
+        "printf('%.1f,%.1f', p.latitude, p.longitude) = ?",
+        facet=Facet(
+            "CASE WHEN p.latitude + p.longitude IS NOT NULL THEN printf('%.1f,%.1f', p.latitude, p.longitude) END"
+        ),
+    )
+    favourite: bool | None = _about_photo(
+        "(p.photo_hash IN (SELECT photo_hash FROM favourites)) = ?", facet=Facet(offered=(True,))
+    )
 
     def __post_init__(self) -> None:
         """Take folders as people give them: text, relative, one alone."""
@@ -56,18 +84,29 @@ class Filter:
         """The folders by all of their names. Links are followed on disk each time: ask once for many photos."""
         return names_of(self.folders)
 
+    def asked(self) -> list[str]:
+        """Return the names of the filters that are given."""
+        return [one.name for one in fields(self) if getattr(self, one.name) not in (None, "", ())]
+
     def about_photos(self) -> tuple[list[str], list[Value]]:
         """Return the SQL conditions for a photo's facts and their values."""
-        asked = [
-            (one.metadata["sql"], value)
-            for one in fields(self)
-            if "sql" in one.metadata and (value := getattr(self, one.name)) not in (None, "")
-        ]
-        return [sql for sql, _ in asked], [value for _, value in asked]
+        asked = [name for name in self.asked() if name in CONDITIONS]
+        return [CONDITIONS[name] for name in asked], [getattr(self, name) for name in asked]
 
     def __bool__(self) -> bool:
-        return any(getattr(self, one.name) not in (None, "", ()) for one in fields(self))
+        return bool(self.asked())
 
+
+CONDITIONS: dict[str, str] = {
+    one.name: one.metadata["sql"] for one in fields(Filter) if "sql" in one.metadata
+}
+"""The SQL conditions on a photo, by the names of the filters."""
+
+FACETS: dict[str, Facet] = {one.name: facet for one in fields(Filter) if (facet := one.metadata.get("facet"))}
+"""What there is to choose from, by the names of the filters."""
+
+IN_STORES = frozenset(one.name for one in fields(Filter) if one.metadata["in_stores"])
+"""The names of the filters that stores hold."""
 
 ALL_PHOTOS = Filter()
 

@@ -13,6 +13,7 @@ from vitsearch.records import PhotoFacts  # noqa: TC001 - as above
 from vitsearch.storage.catalog import OFFLINE
 from vitsearch.storage.database import path_to_value, value_to_path
 from vitsearch.storage.facts import FACTS_SQL, facts_from
+from vitsearch.storage.filters import CONDITIONS, FACETS, Facet
 from vitsearch.storage.sql import marks
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ Arrangement = Literal["date", "folder", "label"]
 _MONTHS = "January February March April May June July August September October November December".split()
 # A thousand times wider than high is no photo; a layout must not break on one.
 _WIDEST = 1000.0
-# Of places and keywords, a menu holds so many.
-_MOST_COUNTED = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +66,14 @@ class Count:
 class Facets:
     """What a library can be narrowed down to. Folders count what is at or below them; months are newest first.
 
-    Places are latitude and longitude to a tenth of a degree, the most frequent first, as keywords are; ratings count
-    what has so many stars or more.
+    `choices`: what there is to choose from, by the names of the filters that have a `Facet`; what keeps no photo is
+    left out.
     """
 
     folders: tuple[Count, ...]
-    cameras: tuple[Count, ...]
     months: tuple[Count, ...]
     undated: int
-    places: tuple[Count, ...]
-    ratings: tuple[Count, ...]
-    keywords: tuple[Count, ...]
-    favourites: int
+    choices: Mapping[str, tuple[Count, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +135,7 @@ class Listing:
         return Grid(sections, ids[order], ratios[order])
 
     def facets(self) -> Facets:
-        """Count the present photos by folder, camera and month."""
+        """Count the present photos by folder, month, and what filters can choose from."""
         folders: Counter[Path] = Counter()
         roots = self._online()
         for root, base, count in self._folders(list(roots)):
@@ -150,47 +145,32 @@ class Listing:
                 if not parent.is_relative_to(roots[root]):
                     break
                 folders[parent] += count
-        present = self._present_sql(list(roots))
-        cameras = self._counts(
-            f"SELECT camera, count(*) FROM photos p WHERE {present} AND camera IS NOT NULL GROUP BY camera",
-            roots,
-        )
-        months = self._counts(
-            f"SELECT substr(taken, 1, 7), count(*) FROM photos p WHERE {present} GROUP BY 1 ORDER BY 1 DESC",
-            roots,
-        )
-        places = self._counts(
-            "SELECT printf('%.1f,%.1f', latitude, longitude), count(*) FROM photos p "
-            f"WHERE {present} AND latitude IS NOT NULL AND longitude IS NOT NULL "
-            f"GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {_MOST_COUNTED}",
-            roots,
-        )
-        keywords = self._counts(
-            "SELECT k.value, count(DISTINCT p.id) FROM photos p, json_each(p.keywords) k "
-            f"WHERE {present} AND k.type = 'text' GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {_MOST_COUNTED}",
-            roots,
-        )
-        rated = self._counts(
-            f"SELECT rating, count(*) FROM photos p WHERE {present} AND rating BETWEEN 1 AND 5 GROUP BY 1",
-            roots,
-        )
-        favourites = self._database.scalar(
-            f"SELECT count(*) FROM photos p WHERE {present} AND photo_hash IN (SELECT photo_hash FROM favourites)",
-            list(roots),
-        )
+        months = self._counts(Facet("substr(p.taken, 1, 7)"), list(roots), "ORDER BY 1 DESC")
         return Facets(
             tuple(Count(str(folder), count) for folder, count in sorted(folders.items())),
-            tuple(Count(str(value), count) for value, count in sorted(cameras, key=lambda row: -row[1])),
             tuple(Count(str(value), count) for value, count in months if value),
             sum(count for value, count in months if not value),
-            tuple(Count(str(value), count) for value, count in places),
-            tuple(
-                Count(str(least), total)
-                for least in range(5, 0, -1)
-                if (total := sum(count for value, count in rated if int(value or 0) >= least))
-            ),
-            tuple(Count(str(value), count) for value, count in keywords),
-            cast("int", favourites),
+            {
+                name: self._offered(facet, CONDITIONS[name], list(roots))
+                if facet.offered
+                else self._most_frequent(facet, list(roots))
+                for name, facet in FACETS.items()
+            },
+        )
+
+    def _most_frequent(self, facet: Facet, roots: list[int]) -> tuple[Count, ...]:
+        most = -1 if facet.most is None else facet.most
+        found = self._counts(facet, roots, f"HAVING chosen IS NOT NULL ORDER BY 2 DESC, 1 LIMIT {most}")
+        return tuple(Count(str(value), count) for value, count in found)
+
+    def _offered(self, facet: Facet, condition: str, roots: list[int]) -> tuple[Count, ...]:
+        sums = ", ".join(f"total({condition})" for _ in facet.offered)
+        (row,) = self._database.rows(
+            f"SELECT {sums} FROM photos p WHERE {self._present_sql(roots)}", [*facet.offered, *roots]
+        )
+        counts = zip(facet.offered, map(int, cast("tuple[float, ...]", row)), strict=True)
+        return tuple(
+            Count("true" if value is True else str(value), count) for value, count in counts if count
         )
 
     def details(self, photo: int) -> PhotoDetails | None:
@@ -291,8 +271,17 @@ class Listing:
         for (root_id, base), count in counts.items():
             yield root_id, base, count
 
-    def _counts(self, sql: str, roots: Mapping[int, Path]) -> list[tuple[str | None, int]]:
-        return cast("list[tuple[str | None, int]]", self._database.rows(sql, list(roots)))
+    def _counts(self, facet: Facet, roots: list[int], which: str) -> list[tuple[str | None, int]]:
+        """What present photos have, and how many of them have it."""
+        rows, counted = (
+            ("photos p", "*") if not facet.joined else (f"photos p, {facet.joined}", "DISTINCT p.id")
+        )
+        found = self._database.rows(
+            f"SELECT {facet.values} AS chosen, count({counted}) FROM {rows} WHERE {self._present_sql(roots)} "
+            f"GROUP BY 1 {which}",
+            roots,
+        )
+        return cast("list[tuple[str | None, int]]", found)
 
     def _present_sql(self, roots: Sequence[int]) -> str:
         return f"p.id IN (SELECT photo FROM files WHERE missing = 0 AND root IN ({marks(roots)}))"

@@ -1,10 +1,10 @@
-"""The filters that the grid and the search share: folder, dates, camera, label."""
+"""The filters that the grid and the search share, as parameters of an address and as controls of the page."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, get_type_hints
 
 import numpy as np
 from fastapi import Depends, Query
@@ -14,6 +14,8 @@ from vitsearch.storage.filters import ALL_PHOTOS, Filter
 from vitsearch.web.responses import Day, Folders, Words
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
 
     from vitsearch.library import Library
@@ -56,32 +58,68 @@ class Narrowing:
         return ids if labelled is None else np.intersect1d(ids, labelled)
 
 
+@dataclass(frozen=True, slots=True)
+class Control:
+    """How the page offers a filter: a list of what the library holds, with words for all of it; a date; or a switch.
+
+    A list or a switch needs a `Facet` in `vitsearch.storage.filters`; `words` says what people call one of its values.
+    """
+
+    kind: Literal["folder", "list", "date", "switch"]
+    label: str
+    all: str = ""
+    words: Callable[[str], str] = str
+
+
+def _degrees(place: str) -> str:
+    latitude, longitude = map(float, place.split(","))
+    return f"{abs(latitude):.1f}° {'NS'[latitude < 0]}, {abs(longitude):.1f}° {'EW'[longitude < 0]}"
+
+
+def _stars(rating: str) -> str:
+    return "★" * int(rating) + ("" if rating == "5" else " or more")
+
+
+Degrees = Annotated[str | None, Query(pattern=r"^-?[0-9]{1,2}\.[0-9],-?[0-9]{1,3}\.[0-9]$")]
+Stars = Annotated[int | None, Query(ge=1, le=5)]
+
+
+async def _criteria(
+    folder: Annotated[Folders, Control("folder", "Folder", "All folders")] = [],  # noqa: B006 - FastAPI copies it
+    after: Annotated[Day, Control("date", "Taken from")] = None,
+    before: Annotated[Day, Control("date", "before")] = None,
+    camera: Annotated[Words, Control("list", "Camera", "All cameras")] = None,
+    place: Annotated[Degrees, Control("list", "Place", "All places", _degrees)] = None,
+    rating: Annotated[Stars, Control("list", "Rating", "Any rating", _stars)] = None,
+    keyword: Annotated[Words, Control("list", "Keyword", "All keywords")] = None,
+    favourite: Annotated[bool, Control("switch", "Favourites only")] = False,
+) -> Filter:
+    # FastAPI makes a parameter of each; all but the first have the names of `Filter`.
+    given = {name: value or None for name, value in locals().items() if name != "folder"}
+    if any("\0" in name or not Path(name).is_absolute() for name in folder):
+        raise BadQuery("a folder is named by its whole path")
+    return Filter(tuple(map(Path, folder)), **given)
+
+
+CONTROLS: dict[str, Control] = {
+    name: about
+    for name, hint in get_type_hints(_criteria, include_extras=True).items()
+    for about in getattr(hint, "__metadata__", ())
+    if isinstance(about, Control)
+}
+"""The controls in the order of the page, by the names of the parameters."""
+
+PARAMETERS = (*CONTROLS, "head", "label")
+"""What an address may say of which photos it is about."""
+
+
 async def _narrowing(
-    folder: Folders = [],  # noqa: B006 - FastAPI copies it
-    after: Day = None,
-    before: Day = None,
-    camera: Words = None,
-    keyword: Words = None,
-    rating: Annotated[int | None, Query(ge=1, le=5)] = None,
-    place: Annotated[str | None, Query(pattern=r"^-?[0-9]{1,2}\.[0-9],-?[0-9]{1,3}\.[0-9]$")] = None,
-    favourite: bool = False,
+    criteria: Annotated[Filter, Depends(_criteria)],
     head: Annotated[str | None, Query(max_length=200)] = None,
     label: Annotated[str | None, Query(max_length=500)] = None,
 ) -> Narrowing:
     if label and not head:
         raise BadQuery("a label belongs to a head: name it with head=")
-    if any("\0" in name or not Path(name).is_absolute() for name in folder):
-        raise BadQuery("a folder is named by its whole path")
-    criteria = Filter(
-        tuple(map(Path, folder)),
-        after=after or None,
-        before=before or None,
-        camera=camera or None,
-        keyword=keyword or None,
-        rating=rating,
-        place=place or None,
-        favourite=favourite or None,
-    )
     return Narrowing(criteria, head or None, label or None)
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from vitsearch.engines.milvus.rows import ascii_lower, folder_text, quoted
-from vitsearch.errors import BadQuery
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -17,17 +15,6 @@ if TYPE_CHECKING:
 
 # No photo's hash is empty.
 _NOTHING = 'photo == ""'
-_HELD = ("folders", "after", "before", "camera")
-
-
-def check(criteria: Filter) -> None:
-    """Raise `BadQuery` for a filter on what a collection does not hold: an answer would pass over it."""
-    asked = [one.name for one in fields(criteria) if getattr(criteria, one.name) not in (None, "", ())]
-    unknown = [name for name in asked if name not in _HELD]
-    if unknown:
-        raise BadQuery(
-            f"a store does not hold what --{unknown[0]} asks for: search the library, or leave --{unknown[0]} away"
-        )
 
 
 def expression(criteria: Filter, cameras: Callable[[], Collection[str]]) -> list[str]:

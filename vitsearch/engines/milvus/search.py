@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vitsearch.engines.milvus.collection import MOST_ROWS, MilvusCollection
-from vitsearch.engines.milvus.filters import check, expression, fits
+from vitsearch.engines.milvus.filters import expression, fits
 from vitsearch.engines.milvus.rows import FIELDS, facts_of, quoted
 from vitsearch.neighbours.reference_sample import REFERENCE_SAMPLE, Background
 from vitsearch.records import Match, PhotoFacts, SearchResult
 from vitsearch.searching.matches import as_match, distinct, placed
+from vitsearch.searching.store import check_held
 from vitsearch.storage.catalog import PhotoRow
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class MilvusSearch(MilvusCollection):
 
         Raises `BadQuery` for a filter on what the collection does not hold.
         """
-        check(criteria)
+        check_held(criteria)
         asked = self.count(f"array_contains(labels, {quoted(f'{head}/')})")
         stored: list[float] = []
         given: list[tuple[float, int, PhotoRow]] = []

@@ -17,7 +17,7 @@ from vitsearch.records import LibraryStatus
 from vitsearch.storage.favourites import Favourites
 from vitsearch.storage.listing import Count, Grid, Listing
 from vitsearch.version import VERSION
-from vitsearch.web.filters import Narrowed
+from vitsearch.web.filters import CONTROLS, Control, Narrowed
 from vitsearch.web.responses import Answer
 from vitsearch.web.routes.labels import label_sections
 from vitsearch.web.server import Served, Server
@@ -88,8 +88,28 @@ class ValueCount:
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """What a filter takes, what people call it, and how many photos it leaves."""
+
+    value: str
+    words: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class FilterControl:
+    """How the page offers a filter: `all` are the words for no choice. Folders are chosen from `folders`."""
+
+    name: str
+    kind: Literal["folder", "list", "date", "switch"]
+    label: str
+    all: str
+    choices: tuple[Choice, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PageFacets:
-    """What the library can be narrowed down to."""
+    """What the library can be narrowed down to, and in `filters` the controls for that, in their order."""
 
     folders: tuple[FolderCount, ...]
     cameras: tuple[CameraCount, ...]
@@ -99,6 +119,7 @@ class PageFacets:
     keywords: tuple[ValueCount, ...]
     favourites: int
     heads: tuple[HeadFacet, ...]
+    filters: tuple[FilterControl, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +202,7 @@ def _text_models() -> tuple[str, ...]:
 
 @router.get("/facets", response_model=PageFacets)
 def facets(server: Served) -> Response:
-    """Count the present photos by folder, camera, month and label."""
+    """Count the present photos by folder, month, label, and whatever filters can choose from."""
     stamp = server.readers.stamp()
     found = server.remembered.get("facets", stamp, lambda: _facets(server), patient=server.index_runs.running)
     return Answer(found)
@@ -197,20 +218,29 @@ def _facets(server: Server) -> PageFacets:
     months = [MonthCount(month.value, month.count) for month in known.months]
     if known.undated:
         months.append(MonthCount("", known.undated))
+    choices = known.choices
     return PageFacets(
         tuple(FolderCount(folder.value, folder.count) for folder in known.folders),
-        tuple(CameraCount(camera.value, camera.count) for camera in known.cameras),
+        tuple(CameraCount(camera.value, camera.count) for camera in choices["camera"]),
         tuple(months),
-        _counts(known.places),
-        _counts(known.ratings),
-        _counts(known.keywords),
-        known.favourites,
+        _counts(choices["place"]),
+        _counts(choices["rating"]),
+        _counts(choices["keyword"]),
+        sum(each.count for each in choices["favourite"]),
         heads,
+        tuple(
+            FilterControl(name, one.kind, one.label, one.all, _choices(one, choices.get(name, ())))
+            for name, one in CONTROLS.items()
+        ),
     )
 
 
 def _counts(known: tuple[Count, ...]) -> tuple[ValueCount, ...]:
     return tuple(ValueCount(each.value, each.count) for each in known)
+
+
+def _choices(control: Control, known: tuple[Count, ...]) -> tuple[Choice, ...]:
+    return tuple(Choice(each.value, control.words(each.value), each.count) for each in known)
 
 
 @router.get("/favourites", response_model=FavouriteIds)

@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 from starlette.responses import Response
 
 from vitsearch.version import VERSION
+from vitsearch.web.filters import PARAMETERS
 from vitsearch.web.responses import NotFound, PhotoId
 
 router = APIRouter(include_in_schema=False)
@@ -46,7 +47,7 @@ class Assets:
         templates = Environment(
             loader=FileSystemLoader(folder / "templates"), autoescape=select_autoescape(default=True)
         )
-        values = {"static": f"/static/{self.version}/", "version": VERSION}
+        values = {"static": f"/static/{self.version}/", "version": VERSION, "filters": PARAMETERS}
         self.shell = templates.get_template(page).render(values)
         """The page's HTML."""
 

@@ -190,12 +190,6 @@ export function day(taken) {
   return year ? `${number} ${month.slice(0, 3)} ${year}` : moment(taken);
 }
 
-/** "48.2,16.4" as people write it. */
-export function placeName(text) {
-  const [latitude, longitude] = text.split(",").map(Number);
-  return `${Math.abs(latitude).toFixed(1)}° ${latitude < 0 ? "S" : "N"}, ${Math.abs(longitude).toFixed(1)}° ${longitude < 0 ? "W" : "E"}`;
-}
-
 export const fileName = (path) => path.split(/[\\/]/).pop();
 export const folderOf = (path) => path.slice(0, Math.max(1, path.length - fileName(path).length - 1));
 export const percent = (share, digits = 0) => `${(100 * share).toFixed(digits)} %`;

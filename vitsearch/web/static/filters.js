@@ -1,10 +1,10 @@
-// Narrowing down: folder, dates, camera, place, rating, keyword, label, favourites. The same controls over the library and over an answer.
+// Narrowing down: the controls that the server names, and labels. The same over the library and over an answer.
 
 import { post } from "./api.js";
-import { button, h, icon, placeName, plural, select, toast, toggle } from "./dom.js";
+import { button, h, icon, plural, select, toast, toggle } from "./dom.js";
 import { libraryFacets } from "./state.js";
 
-export const FILTERS = ["folder", "after", "before", "camera", "place", "rating", "keyword", "head", "label", "favourite"];
+export const FILTERS = document.body.dataset.filters.split(" ");
 
 /** @returns {Record<string, string>} */
 export const filtersOf = (parameters) =>
@@ -73,27 +73,7 @@ export class Filters {
       return;
     }
     const focused = document.activeElement?.getAttribute("aria-label");
-    const count = (words, of) => `${words} (${of.toLocaleString("en")})`;
-    const date = (label, name) => {
-      const field = h("input", {
-        class: "field", type: "date", value: this.values[name]?.padEnd(10, "-01").slice(0, 10) ?? "",
-        onchange: () => this.#choose({ [name]: field.value }), "aria-label": label,
-      });
-      return h("label", {}, label, field);
-    };
-    const tails = shortest(facets.folders.map((folder) => folder.path));
-    const choice = (label, name, all, options) =>
-      (options.length ? select(label, [["", all], ...options], this.values[name] ?? "", (value) => this.#choose({ [name]: value })) : null);
-    const counted = (values, words = (value) => value) => values.map((one) => [one.value, count(words(one.value), one.count)]);
-    const controls = [
-      choice("Folder", "folder", "All folders", facets.folders.map((one, at) => [one.path, count(tails[at], one.count)])),
-      date("Taken from", "after"),
-      date("before", "before"),
-      choice("Camera", "camera", "All cameras", facets.cameras.map((one) => [one.camera, count(one.camera, one.count)])),
-      choice("Place", "place", "All places", counted(facets.places, placeName)),
-      choice("Rating", "rating", "Any rating", counted(facets.ratings, (stars) => (stars === "5" ? "★★★★★" : `${"★".repeat(Number(stars))} or more`))),
-      choice("Keyword", "keyword", "All keywords", counted(facets.keywords)),
-    ];
+    const controls = facets.filters.filter(({ kind }) => kind !== "switch").map((one) => this.#control(one, facets));
     if (this.labels && facets.heads.some((head) => head.labels.length)) {
       const field = h("select", {
         class: "field", "aria-label": "Label",
@@ -104,20 +84,37 @@ export class Filters {
       }, h("option", { value: "" }, "All labels"));
       for (const head of facets.heads) {
         field.append(h("optgroup", { label: head.name },
-          ...head.labels.map((one) => h("option", { value: JSON.stringify([head.name, one.label]) }, count(one.label, one.count)))));
+          ...head.labels.map((one) => h("option", { value: JSON.stringify([head.name, one.label]) }, counted(one.label, one.count)))));
       }
       field.value = this.values.label ? JSON.stringify([this.values.head, this.values.label]) : "";
       controls.push(field);
     }
-    if (facets.favourites || this.values.favourite) {
-      if (this.values.favourite) controls.push(button("Write as ratings", writeRatings, { kind: "quiet", title: "Five stars in an XMP file beside each favourite, for other programs" }));
-      controls.push(toggle("Favourites only", Boolean(this.values.favourite), (on) => this.#choose({ favourite: on ? "true" : "" })));
-    }
+    if (this.values.favourite) controls.push(button("Write as ratings", writeRatings, { kind: "quiet", title: "Five stars in an XMP file beside each favourite, for other programs" }));
+    controls.push(...facets.filters.filter(({ kind }) => kind === "switch").map((one) => this.#control(one, facets)));
     if (Object.keys(this.values).length) controls.push(button("Clear", () => this.onchange({}), { kind: "quiet" }));
     this.panel.replaceChildren(...controls.filter(Boolean));
     if (focused) [...this.panel.querySelectorAll("[aria-label]")].find((one) => one.getAttribute("aria-label") === focused)?.focus();
   }
+
+  /** One control, or null where there is nothing to choose. */
+  #control({ name, kind, label, all, choices }, { folders }) {
+    const value = this.values[name] ?? "";
+    const choose = (chosen) => this.#choose({ [name]: chosen });
+    const list = (options) => (options.length ? select(label, [["", all], ...options], value, choose) : null);
+    if (kind === "switch") return choices.length || value ? toggle(label, Boolean(value), (on) => choose(on ? "true" : "")) : null;
+    if (kind === "folder") {
+      const tails = shortest(folders.map((folder) => folder.path));
+      return list(folders.map((one, at) => [one.path, counted(tails[at], one.count)]));
+    }
+    if (kind === "list") return list(choices.map((one) => [one.value, counted(one.words, one.count)]));
+    const field = h("input", {
+      class: "field", type: "date", value: value && value.padEnd(10, "-01").slice(0, 10), onchange: () => choose(field.value), "aria-label": label,
+    });
+    return h("label", {}, label, field);
+  }
 }
+
+const counted = (words, count) => `${words} (${count.toLocaleString("en")})`;
 
 async function writeRatings() {
   try {

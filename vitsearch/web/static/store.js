@@ -9,7 +9,7 @@ const files = /** @type {HTMLInputElement} */ (document.querySelector("#find-fil
 const filters = /** @type {HTMLFormElement} */ (document.querySelector("#filters"));
 const told = document.querySelector("#told");
 const found = document.querySelector("#found");
-const names = ["folder", "after", "before", "camera"];
+const names = [...filters.querySelectorAll("input")].map((one) => one.name);
 
 let asked = 0;
 
