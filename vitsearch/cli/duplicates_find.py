@@ -14,7 +14,7 @@ from vitsearch.cli.duplicates_summary import print_by_reason, print_summary, sta
 from vitsearch.cli.output import plural, print_json, say, shown, size
 from vitsearch.cli.progress import progress_bar
 from vitsearch.cli.session import Session, json_option, pass_session
-from vitsearch.duplicates.tiers import COPIES, TIERS
+from vitsearch.duplicates.tiers import COPIES, TIERS, tiers_in_words
 from vitsearch.duplicates.words import TIER_WORDS, file_in_words
 from vitsearch.jsonable import to_jsonable
 from vitsearch.records import UnreadableFile
@@ -51,7 +51,7 @@ class Moment(click.ParamType[datetime]):
     "tiers",
     multiple=True,
     type=click.Choice(TIERS),
-    help="Only groups of this tier; may be given several times. Default: all.",
+    help=f"Only groups of this tier; may be given several times. Default: all. {tiers_in_words()}.",
 )
 @click.option(
     "--max-false-share",
@@ -161,9 +161,7 @@ def find(
 ) -> None:
     """Find the photos that the library has more than once, with evidence. No file is changed.
 
-    Tiers: `exact` are identical files; `pixels` the same picture in another format or with other metadata; `near`
-    edited copies: re-encoded, resized, recoloured, cropped, framed, turned or mirrored; `burst` other shots of the
-    moment, never part of a plan. Each file is confirmed against the one to keep.
+    Groups are of a tier (`--tier` says which there are), and each file is confirmed against the one to keep.
 
     A group's name, as in 12-57, is made of the ids of its photos: it stays the same until a photo joins or goes,
     through moves, renames and changes of model. So does what `dismiss` was told of it.

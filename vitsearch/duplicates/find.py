@@ -15,21 +15,12 @@ import numpy as np
 from vitsearch.duplicates.calibrate.library_thresholds import CalibratedThresholds, calibrated_thresholds
 from vitsearch.duplicates.group.describe import described
 from vitsearch.duplicates.group.grouping import DuplicateGroup, Grouping, KeptApart, Link, group
-from vitsearch.duplicates.propose.candidates import (
-    pairs_by_embedding,
-    pairs_by_hash,
-    pairs_by_time,
-    united,
-    walking_order,
-)
-from vitsearch.duplicates.propose.pairs import Pairs
+from vitsearch.duplicates.propose.candidates import proposed_pairs
 from vitsearch.duplicates.tables import (
     copied_photos,
     dismissed_pairs,
     files_of,
     files_since,
-    hashes_of,
-    moments,
     photos_at,
     present_photos,
     shots_of,
@@ -56,6 +47,7 @@ if TYPE_CHECKING:
 
     from vitsearch.duplicates.group.grouping import Confirm, Each
     from vitsearch.duplicates.group.keep import Candidate
+    from vitsearch.duplicates.propose.pairs import Pairs
     from vitsearch.duplicates.verify.evidence import Evidence
     from vitsearch.library import Library
     from vitsearch.storage.catalog import Catalog
@@ -144,7 +136,12 @@ def find_duplicates(
             max_false_share=max_false_share,
             on_progress=lambda done, total: on_progress(Progress("calibrate", done, total)),
         )
-    pairs = _proposed(library, ids, tiers, on_progress)
+    pairs = proposed_pairs(
+        library,
+        ids,
+        tiers,
+        on_progress=lambda share: on_progress(Progress("propose", round(share * len(ids)), len(ids))),
+    )
     if sides:
         pairs = _across(pairs, *(present_photos(catalog, (side,)) for side in sides))
     if new is not None:
@@ -246,33 +243,6 @@ def _in_threads(pool: Executor, on_progress: Callable[[Progress], None]) -> Each
             yield link
 
     return each
-
-
-def _proposed(
-    library: Library, ids: Ids, tiers: Collection[Tier], on_progress: Callable[[Progress], None]
-) -> Pairs:
-    parts: list[Pairs] = []
-    # Comparing hashes in eight orientations takes about three quarters of the time.
-    share_of_hashes = 0.75
-
-    def by_embedding(share: float) -> None:
-        on_progress(Progress("propose", round((1 - share_of_hashes) * share * len(ids)), len(ids)))
-
-    def by_hash(share: float) -> None:
-        done = 1 - share_of_hashes + share_of_hashes * share
-        on_progress(Progress("propose", round(done * len(ids)), len(ids)))
-
-    if len(ids) < 2 or set(tiers) <= {"exact"}:
-        return Pairs.joined(())
-    neighbours = library.neighbours()
-    embedded = np.intersect1d(ids, neighbours.ids(), assume_unique=True)
-    if "near" in tiers or "pixels" in tiers:
-        parts.append(pairs_by_embedding(embedded, neighbours, on_progress=by_embedding))
-        parts.append(pairs_by_hash(*hashes_of(library.catalog, embedded), on_progress=by_hash))
-    if "burst" in tiers:
-        parts.append(pairs_by_time(moments(library.catalog, embedded)))
-    pairs = united(parts, neighbours)
-    return pairs.chosen(walking_order(pairs))
 
 
 def _across(pairs: Pairs, first: Ids, second: Ids) -> Pairs:

@@ -13,9 +13,10 @@ from vitsearch.photos.perceptual_hash import BYTES, unpacked
 from vitsearch.storage.backup import back_up_daily
 from vitsearch.storage.database import value_to_path
 from vitsearch.storage.filters import Filter
+from vitsearch.storage.sql import in_parts, marks
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -23,14 +24,10 @@ if TYPE_CHECKING:
 
     from vitsearch.photos.perceptual_hash import Words
     from vitsearch.storage.catalog import Catalog
-    from vitsearch.storage.database import Value
 
     Ids = npt.NDArray[np.int64]
     # What `files_of` selects after the place, in the order of `Candidate`'s fields.
     _Facts = tuple[int, bytes, int, int, str, int, int, str | None, str | None, str | None]
-
-# SQLite's limit on parameters.
-_PART = 900
 
 
 class Shot(NamedTuple):
@@ -57,7 +54,7 @@ def present_photos(catalog: Catalog, folders: Sequence[Path] = ()) -> Ids:
     """
     roots = list(_online(catalog))
     rows = catalog.database.rows(
-        f"SELECT DISTINCT photo FROM files WHERE missing = 0 AND photo IS NOT NULL AND root IN ({_marks(roots)}) "
+        f"SELECT DISTINCT photo FROM files WHERE missing = 0 AND photo IS NOT NULL AND root IN ({marks(roots)}) "
         "ORDER BY photo",
         roots,
     )
@@ -97,7 +94,7 @@ def copied_photos(catalog: Catalog) -> Ids:
     """Return the ids of the photos that lie in several places: (n,) ascending."""
     roots = list(_online(catalog))
     rows = catalog.database.rows(
-        f"SELECT photo FROM files WHERE missing = 0 AND photo IS NOT NULL AND root IN ({_marks(roots)}) "
+        f"SELECT photo FROM files WHERE missing = 0 AND photo IS NOT NULL AND root IN ({marks(roots)}) "
         "GROUP BY photo HAVING count(*) > 1 ORDER BY photo",
         roots,
     )
@@ -108,11 +105,11 @@ def files_of(catalog: Catalog, photos: Iterable[int]) -> list[Candidate]:
     """Return the present files of these photos, in the order of their ids and paths."""
     online = _online(catalog)
     found = []
-    for part in _parts(photos):
+    for part in in_parts(list(photos)):
         for row in catalog.database.rows(
             "SELECT f.root, f.path, p.id, f.file_hash, f.size, f.mtime_ns, p.format, p.width, p.height, p.taken, "
             "p.camera, p.software FROM files f JOIN photos p ON p.id = f.photo "
-            f"WHERE f.missing = 0 AND p.id IN ({_marks(part)})",
+            f"WHERE f.missing = 0 AND p.id IN ({marks(part)})",
             part,
         ):
             root, path, *facts = row
@@ -126,18 +123,18 @@ def shots_of(catalog: Catalog, photos: Iterable[int]) -> dict[int, Shot]:
     """Return what is stored of these photos, by id."""
     online = _online(catalog)
     shots: dict[int, Shot] = {}
-    for part in _parts(photos):
+    for part in in_parts(list(photos)):
         places: dict[int, tuple[Path, bytes | None]] = {}
         for photo, root, path, file_hash in catalog.database.rows(
             "SELECT photo, root, path, file_hash FROM files "
-            f"WHERE missing = 0 AND photo IN ({_marks(part)}) ORDER BY id DESC",
+            f"WHERE missing = 0 AND photo IN ({marks(part)}) ORDER BY id DESC",
             part,
         ):
             if root in online:
                 place = online[cast("int", root)] / value_to_path(path)
                 places[cast("int", photo)] = place, cast("bytes | None", file_hash)
         for row in catalog.database.rows(
-            f"SELECT id, width, height, taken, camera, perceptual FROM photos WHERE id IN ({_marks(part)})",
+            f"SELECT id, width, height, taken, camera, perceptual FROM photos WHERE id IN ({marks(part)})",
             part,
         ):
             photo = cast("int", row[0])
@@ -153,25 +150,15 @@ def hashes_of(catalog: Catalog, photos: Ids) -> tuple[Ids, Words]:
     """Return the perceptual hashes of these photos, as far as they have one: ids (m,) and words (m, 4) uint64."""
     ids: list[int] = []
     hashes: list[bytes] = []
-    for part in _parts(photos):
+    for part in in_parts(list(photos)):
         for photo, stored in catalog.database.rows(
-            f"SELECT id, perceptual FROM photos WHERE id IN ({_marks(part)}) AND length(perceptual) = {BYTES} "
+            f"SELECT id, perceptual FROM photos WHERE id IN ({marks(part)}) AND length(perceptual) = {BYTES} "
             "ORDER BY id",
             part,
         ):
             ids.append(cast("int", photo))
             hashes.append(cast("bytes", stored))
     return np.array(ids, np.int64), unpacked(hashes)
-
-
-def moments(catalog: Catalog, photos: Ids) -> list[tuple[str, str | None, int]]:
-    """Return (time, camera, id) of these photos, as far as they know their time, in the order of time."""
-    known: list[tuple[Value, ...]] = []
-    for part in _parts(photos):
-        known += catalog.database.rows(
-            f"SELECT taken, camera, id FROM photos WHERE taken IS NOT NULL AND id IN ({_marks(part)})", part
-        )
-    return sorted(cast("list[tuple[str, str | None, int]]", known), key=lambda row: (row[0], row[2]))
 
 
 def dismissed_pairs(catalog: Catalog) -> frozenset[tuple[int, int]]:
@@ -236,13 +223,3 @@ def _pairs_among(catalog: Catalog, photos: Collection[int]) -> list[tuple[int, i
 
 def _online(catalog: Catalog) -> dict[int, Path]:
     return {root.id: root.path for root in catalog.roots() if not root.is_offline()}
-
-
-def _marks(values: Sequence[object]) -> str:
-    return ",".join("?" * len(values))
-
-
-def _parts(ids: Iterable[int]) -> Iterator[list[int]]:
-    numbers = [int(i) for i in ids]
-    for start in range(0, len(numbers), _PART):
-        yield numbers[start : start + _PART]

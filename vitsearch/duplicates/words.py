@@ -18,10 +18,9 @@ KNOWN_WORDS: dict[Tier, str] = {tier: record.known for tier, record in RECORDS.i
 
 def file_in_words(file: GroupedFile, kept: GroupedFile) -> str:
     """Say what a file is to the one that is kept."""
-    if file.tier == "exact":
-        return "identical file"
-    if file.tier == "pixels":
-        return "same picture, in another format or with other metadata"
+    record = RECORDS[file.tier]
+    if not record.tells_what_was_done:
+        return record.file
     if file.evidence is None:
         return ""
     from vitsearch.duplicates.verify.words import (
@@ -31,4 +30,4 @@ def file_in_words(file: GroupedFile, kept: GroupedFile) -> str:
 
     if file.evidence.transform == IDENTICAL:
         return same_at_another_size(file.width * file.height, kept.width * kept.height)
-    return file.evidence.transform
+    return record.said_of(file.evidence.transform)

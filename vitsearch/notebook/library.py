@@ -134,8 +134,8 @@ class Library(core.Library):
     ) -> DuplicateReport:
         """Find the photos that the library has more than once, with evidence. No file is changed.
 
-        `tiers`: "exact" is the same bytes, "pixels" the same pixels in another container, "near" the same shot,
-        "burst" other shots of the moment. `max_false_share` of the near pairs may be wrong. With `between`, groups
+        `tiers`: some of `vitsearch.duplicates.tiers.RECORDS`, which say what each means.
+        `max_false_share` of the near pairs may be wrong. With `between`, groups
         with files below both folders; with `folders`, only what is below them; `prefer`: where files to keep are.
 
         Raises:

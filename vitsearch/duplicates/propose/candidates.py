@@ -1,10 +1,12 @@
 """Which pairs of photos are worth a second look: alike by embedding or hash, or taken at one moment.
 
 Embeddings find what was cropped, framed or recoloured, hashes what was turned or re-encoded. Neither decides anything.
+`PROPOSALS` says which tier is proposed how.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,19 +14,25 @@ import numpy as np
 from vitsearch.duplicates.group.grouping import BURST_SECONDS, moment
 from vitsearch.duplicates.propose.pairs import Pairs, near_pairs
 from vitsearch.duplicates.propose.whitening import Whitening
+from vitsearch.duplicates.tables import hashes_of
 from vitsearch.photos.perceptual_hash import BITS, ORIENTATIONS, as_unit_rows, in_all_orientations
+from vitsearch.storage.sql import rows_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from datetime import datetime
 
     import numpy.typing as npt
 
+    from vitsearch.duplicates.tiers import Tier
+    from vitsearch.library import Library
     from vitsearch.neighbours.neighbours import Neighbours
     from vitsearch.photos.perceptual_hash import Words
+    from vitsearch.storage.catalog import Catalog
 
     Ids = npt.NDArray[np.int64]
     Rows = npt.NDArray[np.float32]
+    OnShare = Callable[[float], None]
 
 # Up to so many photos all pairs are compared: five trillion operations for 512 dimensions.
 EXACT_UP_TO = 100_000
@@ -46,7 +54,7 @@ _LONGEST_BURST = 64
 
 
 def pairs_by_embedding(
-    ids: Ids, neighbours: Neighbours, *, on_progress: Callable[[float], None] = lambda _share: None
+    ids: Ids, neighbours: Neighbours, *, on_progress: OnShare = lambda _share: None
 ) -> Pairs:
     """Return pairs of photos (ids, n ascending) of which one is among the nearest of the other one, both whitened.
 
@@ -96,9 +104,7 @@ def learned_whitening(ids: Ids, neighbours: Neighbours) -> Whitening:
     return Whitening.learned(neighbours.rows(np.random.default_rng(0).permutation(ids)[:_LEARNED_FROM]))
 
 
-def pairs_by_hash(
-    ids: Ids, words: Words, *, on_progress: Callable[[float], None] = lambda _share: None
-) -> Pairs:
+def pairs_by_hash(ids: Ids, words: Words, *, on_progress: OnShare = lambda _share: None) -> Pairs:
     """Return pairs of photos whose hashes are near in one of the eight orientations; `cosines` are not known (nan).
 
     `words`: (n, 4) uint64, the hashes of `ids`. `on_progress` is told the share that is done, 0 to 1.
@@ -125,11 +131,14 @@ def pairs_by_hash(
     return _united(parts)
 
 
-def pairs_by_time(moments: Sequence[tuple[str, str | None, int]]) -> Pairs:
-    """Return pairs taken by one camera within `BURST_SECONDS`; `moments`: (time, camera, id), in order of time."""
+def pairs_by_time(catalog: Catalog, ids: Ids) -> Pairs:
+    """Return pairs taken by one camera within `BURST_SECONDS`; `cosines` are not known (nan)."""
+    rows = rows_in(
+        catalog.database, "SELECT taken, camera, id FROM photos WHERE taken IS NOT NULL AND id IN (?*)", ids
+    )
     first, second = [], []
     cameras: dict[str | None, list[tuple[datetime, int]]] = {}
-    for taken, camera, photo in moments:
+    for taken, camera, photo in sorted(rows, key=lambda row: (row[0], row[2])):
         now = moment(taken)
         if now is None:
             continue
@@ -143,6 +152,57 @@ def pairs_by_time(moments: Sequence[tuple[str, str | None, int]]) -> Pairs:
         second += [max(photo, other) for _, other in recent]
         recent.append((now, photo))
     return _united([_of_unknown_cosine(np.array(first, np.int64), np.array(second, np.int64))])
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """How pairs of some tiers are proposed.
+
+    `pairs` is given the library, photos of it that are embedded (n,) ascending, and what is to be told the share that
+    is done, 0 to 1; `work` is its part of the time that all take.
+    """
+
+    tiers: tuple[Tier, ...]
+    pairs: Callable[[Library, Ids, OnShare], Pairs]
+    work: float = 0.0
+
+
+PROPOSALS = (
+    Proposal(
+        ("pixels", "near"),
+        lambda library, ids, told: pairs_by_embedding(ids, library.neighbours(), on_progress=told),
+        work=0.25,
+    ),
+    Proposal(
+        ("pixels", "near"),
+        lambda library, ids, told: pairs_by_hash(*hashes_of(library.catalog, ids), on_progress=told),
+        work=0.75,
+    ),
+    Proposal(("burst",), lambda library, ids, _told: pairs_by_time(library.catalog, ids)),
+)
+"""How each tier is proposed; files of the same bytes need no proposal. Each must stay bounded in a crowd."""
+
+
+def proposed_pairs(
+    library: Library, ids: Ids, tiers: Collection[Tier], *, on_progress: OnShare = lambda _share: None
+) -> Pairs:
+    """Return the pairs of photos (ids, n ascending) that may be of these tiers, ordered as they are best looked at."""
+    wanted = [one for one in PROPOSALS if not set(one.tiers).isdisjoint(tiers)]
+    if len(ids) < 2 or not wanted:
+        return Pairs.joined(())
+    neighbours = library.neighbours()
+    embedded = np.intersect1d(ids, neighbours.ids(), assume_unique=True)
+    parts: list[Pairs] = []
+    done = 0.0
+    for one in wanted:
+        parts.append(one.pairs(library, embedded, _within(on_progress, done, one.work)))
+        done += one.work
+    pairs = united(parts, neighbours)
+    return pairs.chosen(walking_order(pairs))
+
+
+def _within(on_progress: OnShare, before: float, work: float) -> OnShare:
+    return lambda share: on_progress(before + work * share)
 
 
 def united(parts: Sequence[Pairs], neighbours: Neighbours) -> Pairs:
@@ -199,7 +259,7 @@ def _of_unknown_cosine(first: Ids, second: Ids) -> Pairs:
     return Pairs(first, second, np.full(len(first), np.nan, np.float32))
 
 
-def _part_of(on_progress: Callable[[float], None], part: int, parts: int) -> Callable[[float], None]:
+def _part_of(on_progress: OnShare, part: int, parts: int) -> OnShare:
     return lambda share: on_progress((part + share) / parts)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from hashlib import blake2b
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from fastapi import APIRouter, Request
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 from starlette.responses import Response
 
+from vitsearch.duplicates.tiers import RECORDS as TIERS
 from vitsearch.version import VERSION
 from vitsearch.web.filters import PARAMETERS
 from vitsearch.web.responses import NotFound, PhotoId
@@ -47,7 +49,13 @@ class Assets:
         templates = Environment(
             loader=FileSystemLoader(folder / "templates"), autoescape=select_autoescape(default=True)
         )
-        values = {"static": f"/static/{self.version}/", "version": VERSION, "filters": PARAMETERS}
+        templates.policies["json.dumps_kwargs"] = {"sort_keys": False}  # the order of tiers is theirs
+        values = {
+            "static": f"/static/{self.version}/",
+            "version": VERSION,
+            "filters": PARAMETERS,
+            "tiers": {tier: asdict(record) for tier, record in TIERS.items()},
+        }
         self.shell = templates.get_template(page).render(values)
         """The page's HTML."""
 

@@ -2,15 +2,24 @@
 
 import { bytes, fileName, folderOf, moment } from "./dom.js";
 
-export const TIERS = { exact: "Identical files", pixels: "Same picture", near: "Edited copies", burst: "Bursts", chosen: "Photos that you chose" };
+/**
+ * What the server says of each tier, from the strongest to the weakest: see `TierRecord` in duplicates/tiers.py.
+ * @type {Record<string, { groups: string, note: string, file: string, known: string, are_copies: boolean }>}
+ */
+const records = JSON.parse(document.body.dataset.tiers);
+export const TIERS = Object.keys(records);
+const chosen = { groups: "photos that you chose", note: "Selected by hand, with all files that hold them. No other file stands for them.", file: "", known: "", are_copies: false };
+/** Tiers, and what stands in their place in a plan that was made by hand. */
+const kinds = { ...records, chosen };
+export const PLANNED = Object.keys(kinds);
 
-export const TIER_NOTES = {
-  exact: "Byte for byte the same as the file that stays.",
-  pixels: "The same picture as the file that stays, in another format or with other notes.",
-  near: "The same shot as the file that stays: smaller, cropped, brighter, with a border …",
-  burst: "Other shots of the same moment. They are never part of a plan.",
-  chosen: "Selected by hand, with all files that hold them. No other file stands for them.",
-};
+/** What groups of a tier are called. */
+export const tierTitle = (tier) => kinds[tier].groups.replace(/^./, (first) => first.toUpperCase());
+export const tierNote = (tier) => kinds[tier].note;
+/** Whether all files of such a group but one may go. */
+export const areCopies = (tier) => kinds[tier].are_copies;
+/** Whether its files differ in what was done to each. */
+export const tellsWhatWasDone = (tier) => kinds[tier].file.includes("{}");
 
 /**
  * What a file is to the one that is kept.
@@ -18,12 +27,10 @@ export const TIER_NOTES = {
  * @param {any} [kept]
  */
 export function whatItIs(file, kept) {
-  if (file.tier === "exact") return "identical file";
-  if (file.tier === "pixels") return "same picture, in another format or with other notes";
-  const { transform } = file;
-  const known = transform && transform !== "none found";
-  if (file.tier === "burst") return known ? `another shot, ${transform}` : "another shot of the moment";
-  if (known && !["identical", "same frame"].includes(transform)) return transform;
+  const record = kinds[file.tier];
+  if (!tellsWhatWasDone(file.tier)) return record.file;
+  if (file.transform && !["none found", "identical", "same frame"].includes(file.transform)) return record.file.replace("{}", file.transform);
+  if (!record.are_copies) return record.known;
   const share = kept?.width && file.width ? (file.width * file.height) / (kept.width * kept.height) : 1;
   return share < 0.95 ? "the same, smaller" : share > 1.05 ? "the same, larger" : "the same, saved again";
 }

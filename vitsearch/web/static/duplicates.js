@@ -3,7 +3,7 @@
 import { get, post, query } from "./api.js";
 import { besidePage } from "./beside.js";
 import { copies, groupRow, pair } from "./copies.js";
-import { rootsAre, TIERS, whyKept } from "./copy_words.js";
+import { areCopies, rootsAre, tierNote, TIERS, tierTitle, whyKept } from "./copy_words.js";
 import { Decisions } from "./decisions.js";
 import { announce, button, bytes, fileName, h, plural, segments, toast } from "./dom.js";
 import { allGroups, MOST, ofTheme } from "./duplicate_groups.js";
@@ -14,7 +14,6 @@ import { Stage } from "./stage.js";
 import { libraryStatus } from "./state.js";
 
 const PAGE = 200;
-const KINDS = ["exact", "pixels", "near", "burst"];
 const BESIDE = "beside";
 
 export class DuplicatesView {
@@ -153,7 +152,7 @@ export class DuplicatesView {
   #paintTools() {
     const { counts, total, stale } = this.answer;
     const number = (tier) => (counts[tier] ? ` ${counts[tier].toLocaleString("en")}` : "");
-    this.tier.replaceChildren(segments("Kind", [["", "All"], ...KINDS.map((tier) => [tier, TIERS[tier] + number(tier)]), [BESIDE, "Contains, alike"]],
+    this.tier.replaceChildren(segments("Kind", [["", "All"], ...TIERS.map((tier) => [tier, tierTitle(tier) + number(tier)]), [BESIDE, "Contains, alike"]],
       this.tierShown, (tier) => go(`/duplicates${query({ tier, theme: this.theme })}`)));
     this.count.textContent = this.tierShown === BESIDE ? "" : `${plural(total, "group")}${this.theme ? " in this theme" : ""}${stale ? ", from before the library changed" : ""}`;
     this.identical.replaceChildren(...(counts.exact ? [button("Accept all identical files", () => this.#acceptIdentical())] : []));
@@ -198,13 +197,13 @@ export class DuplicatesView {
   #paintGroup() {
     const { group } = this;
     const decision = this.decisions.get(group.group);
-    const burst = group.tier === "burst";
+    const mayGo = areCopies(group.tier);
     const kept = this.#kept();
     this.file = Math.min(this.file, group.files.length - 1);
     const many = group.files.length > 2;
     const mode = this.#mode();
     this.verdict.replaceChildren(
-      burst ? h("p", {}, "Shots of one moment: they are shown, and never part of a plan.")
+      !mayGo ? h("p", {}, tierNote(group.tier))
         : h("p", {}, decision?.kind === "keep" ? "You keep " : "Keep ", h("b", { class: "path" }, fileName(group.files[kept].path)),
           h("span", { class: "muted" }, kept === 0 ? `: ${whyKept(group)}.` : ": your choice.")),
       h("span", { class: "grow" }),
@@ -219,8 +218,8 @@ export class DuplicatesView {
       }));
     }
     this.sheet.replaceChildren(h("div", { class: "verbs" },
-      burst ? null : button(group.files.length > 2 ? "Accept: the others go" : "Accept", () => this.#keep(0), { kind: "first", key: "a" }),
-      burst ? null : button("Keep the right one", () => this.#keep(this.#looking()), { key: "k", disabled: mode === "all" }),
+      !mayGo ? null : button(group.files.length > 2 ? "Accept: the others go" : "Accept", () => this.#keep(0), { kind: "first", key: "a" }),
+      !mayGo ? null : button("Keep the right one", () => this.#keep(this.#looking()), { key: "k", disabled: mode === "all" }),
       button(this.#isOnePhoto() ? "Keep all copies" : "Not a duplicate", () => this.#apart(), { key: "n" }),
       button("Skip", () => this.#decide({ kind: "skip" }), { key: "s" }),
       mode === "flip" ? button("Flip", () => this.#flip(), { key: "Space" }) : null,
@@ -270,7 +269,7 @@ export class DuplicatesView {
     this.list.children[at]?.setAttribute("aria-current", "true");
     this.list.children[at]?.scrollIntoView({ block: "nearest", inline: "nearest" });
     this.#paintGroup();
-    announce(`Group ${at + 1} of ${this.total}: ${TIERS[this.group.tier]}, ${plural(this.group.files.length, "file")}`);
+    announce(`Group ${at + 1} of ${this.total}: ${tierTitle(this.group.tier)}, ${plural(this.group.files.length, "file")}`);
   }
 
   #choose(by) {
@@ -298,7 +297,7 @@ export class DuplicatesView {
   }
 
   #keep(file) {
-    if (this.group && this.group.tier !== "burst") this.#decide({ kind: "keep", keep: file });
+    if (this.group && areCopies(this.group.tier)) this.#decide({ kind: "keep", keep: file });
   }
 
   /** Every group of identical files, of all pages: what stays is what was suggested. */

@@ -1,7 +1,7 @@
 // What a plan does, to be looked at: each file that goes, large and with a red edge, by the reason for which it goes.
 
 import { thumbnail } from "./api.js";
-import { TIER_NOTES, TIERS, whatItIs } from "./copy_words.js";
+import { PLANNED, tellsWhatWasDone, tierNote, tierTitle, whatItIs } from "./copy_words.js";
 import { button, bytes, fileName, folderOf, h, plural } from "./dom.js";
 
 // Pictures of more files are made when they are asked for.
@@ -13,7 +13,7 @@ const AT_ONCE = 120;
  * the plan was applied or undone.
  */
 export function planPictures(groups, outcomes = new Map()) {
-  return Object.keys(TIERS).map((tier) => [tier, groups.filter((group) => group.tier === tier)]).filter(([, some]) => some.length)
+  return PLANNED.map((tier) => [tier, groups.filter((group) => group.tier === tier)]).filter(([, some]) => some.length)
     .map(([tier, some]) => section(tier, some, outcomes));
 }
 
@@ -28,8 +28,8 @@ function section(tier, groups, outcomes) {
     more.replaceChildren(...(left ? [button(`Show ${Math.min(left, AT_ONCE).toLocaleString("en")} more of ${left.toLocaleString("en")}`, show)] : []));
   };
   show();
-  return h("section", { class: "stack", "aria-label": TIERS[tier] },
-    h("h2", {}, TIERS[tier], " ", h("span", { class: "muted small number" }, plural(going.length, "file"))), h("p", { class: "muted small" }, TIER_NOTES[tier]), list, more);
+  return h("section", { class: "stack", "aria-label": tierTitle(tier) },
+    h("h2", {}, tierTitle(tier), " ", h("span", { class: "muted small number" }, plural(going.length, "file"))), h("p", { class: "muted small" }, tierNote(tier)), list, more);
 }
 
 function sidecarsOf(group, file) {
@@ -40,7 +40,7 @@ function sidecarsOf(group, file) {
 
 function card(group, file, outcome) {
   const name = fileName(file.path);
-  const known = outcome?.text ?? (file.transform || group.tier === "exact" ? whatItIs({ tier: group.tier, ...file }, group.keep) : "");
+  const known = outcome?.text ?? (file.transform || !tellsWhatWasDone(group.tier) ? whatItIs({ tier: group.tier, ...file }, group.keep) : "");
   return h("li", { class: `leaving ${outcome?.done === false ? "failed" : ""}` },
     h("div", { class: "shown" }, file.photo ? h("img", { src: thumbnail(file.photo, 320), alt: name, loading: "lazy", decoding: "async" }) : h("span", { class: "muted small" }, "no picture any more")),
     h("div", { class: "said small" },
