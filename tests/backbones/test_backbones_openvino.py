@@ -297,12 +297,46 @@ def test_the_same_weights_under_another_name_or_fit_share_a_graph_and_other_weig
     exported, tmp_path
 ):
     _, space, _ = exported
-    padded = replace(space, model="other", preprocessing=replace(space.preprocessing, fit="pad"))
+    same = shutil.copytree(space.model, tmp_path / "other")
+    padded = replace(space, model=str(same), preprocessing=replace(space.preprocessing, fit="pad"))
     darker = replace(space, preprocessing=replace(space.preprocessing, mean=(0.1, 0.1, 0.1)))
     folder = graph_folder(space, cache=tmp_path)
     assert graph_folder(padded, cache=tmp_path) == folder
     assert graph_folder(darker, cache=tmp_path) != folder
     assert graph_folder(replace(space, fingerprint="0" * 64), cache=tmp_path) != folder
+    named, other = replace(space, model="a-name"), replace(space, model="somebody/on-the-hub")
+    assert graph_folder(named, cache=tmp_path) == graph_folder(other, cache=tmp_path)
+
+
+def edit_config(folder, **changes):
+    config = folder / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), **changes}))
+
+
+def test_a_config_that_was_edited_gets_a_graph_of_its_own_in_place_of_the_old_one(tmp_path):
+    folder = make_checkpoint("vit", tmp_path / "vit")
+    copied = shutil.copytree(folder, tmp_path / "copy")
+    load_backbone(str(folder), cache=tmp_path, runtime="openvino")
+    edit_config(folder, layer_norm_eps=50.0)
+    expected = load_backbone(str(folder), cache=tmp_path, runtime="torch").embed_batch(noise(3))
+    found = load_backbone(str(folder), cache=tmp_path, runtime="openvino").embed_batch(noise(3))
+    assert cosines(found.rows, expected.rows).min() >= 0.999
+    (kept,) = (tmp_path / "graphs").iterdir()
+
+    before = load_backbone(str(copied), cache=tmp_path, runtime="openvino").embed_batch(noise(3))
+    assert cosines(before.rows, found.rows).max() < 0.99, "the edit must change vectors for this to mean much"
+    assert len(list((tmp_path / "graphs").iterdir())) == 2
+    assert kept.exists()
+
+
+def test_labels_and_notes_in_a_config_make_no_other_graph(tmp_path):
+    folder = make_checkpoint("vit", tmp_path / "vit")
+    space = load_backbone(str(folder), cache=tmp_path, runtime="openvino").space
+    before = graph_folder(space, cache=tmp_path)
+    edit_config(folder, id2label={"0": "cat"}, transformers_version="9", _name_or_path="elsewhere")
+    assert graph_folder(space, cache=tmp_path) == before
+    edit_config(folder, hidden_act="relu")
+    assert graph_folder(space, cache=tmp_path) != before
 
 
 def test_without_openvino_the_cpu_runs_in_torch_and_says_so(cached, monkeypatch):

@@ -229,6 +229,37 @@ def test_weights_that_do_not_fit_their_configuration_are_refused(tmp_path):
         load_backbone(str(folder), cache=tmp_path, runtime="torch")
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"intermediate_size": "wide"}, r"config\.json makes no model \(.*intermediate_size"),
+        ({"num_attention_heads": 0}, "cannot be loaded"),
+        ({"hidden_act": "nonsense"}, r"cannot be loaded \(.*nonsense"),
+        ({"layer_norm_eps": None}, "makes no model"),
+    ],
+)
+def test_a_configuration_that_makes_no_model_is_refused_in_one_line(changes, said, tmp_path):
+    folder = make_checkpoint("vit", tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | changes))
+    with pytest.raises(WeightsUnavailable, match=said) as refused:
+        load_backbone(str(folder), cache=tmp_path)
+    assert "\n" not in str(refused.value)
+
+
+def test_an_architecture_that_transformers_does_not_know_is_refused_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.setitem(FAMILIES, "vit2030", replace(FAMILIES["vit"], model_type="vit2030"))
+    folder = make_checkpoint("vit", tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"model_type": "vit2030"}))
+    with pytest.raises(WeightsUnavailable) as refused:
+        load_backbone(str(folder), cache=tmp_path)
+    assert str(refused.value) == (
+        f"transformers {transformers.__version__} does not know the architecture vit2030 of {folder}: install a "
+        "version that does, or mend the model_type in its config.json"
+    )
+
+
 def test_an_input_size_that_the_model_does_not_take_is_refused(tmp_path):
     folder = make_checkpoint("vit", tmp_path / "model")
     processor = {"image_processor_type": "ViTImageProcessor", "size": {"height": 64, "width": 64}}

@@ -23,6 +23,10 @@ _FORMAT = 1
 _TOWER = "the last block computes what the readout needs"
 _LIBRARIES = ("openvino", "torch", "transformers")
 _MANIFEST = "manifest.json"
+# What a config.json says that changes no vector.
+_DESCRIBES = frozenset(
+    {"architectures", "dtype", "id2label", "label2id", "torch_dtype", "transformers_version"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +49,14 @@ class StoredGraph:
 def graph_folder(space: Space, *, cache: Path) -> Path:
     """Return where a space's graph is kept: keyed by what is in the graph and by the versions that made it.
 
-    The way a frame is fitted and the name that the weights go by are not in the graph.
+    The way a frame is fitted and the name that the weights go by are not in the graph. What becomes of the weights is
+    said by the config.json beside them, which somebody may edit where a model is a folder: it is part of the key then.
     """
-    import blake3
+    parts = [_key(space), *filter(None, [_config_key(space.model)]), _versions_key()]
+    return cache / "graphs" / "-".join(parts)
 
+
+def _key(space: Space) -> str:
     pre = space.preprocessing
     content = [
         space.fingerprint,
@@ -60,9 +68,40 @@ def graph_folder(space: Space, *, cache: Path) -> Path:
         pre.std,
         _TOWER,
     ]
-    versions = [_FORMAT, *map(installed_version, _LIBRARIES)]
-    keys = [blake3.blake3(json.dumps(part).encode()).hexdigest() for part in (content, versions)]
-    return cache / "graphs" / f"{space.fingerprint[:16]}-{keys[0][:16]}-{keys[1][:8]}"
+    return f"{space.fingerprint[:16]}-{_digest(content)[:16]}"
+
+
+def _versions_key() -> str:
+    return _digest([_FORMAT, *map(installed_version, _LIBRARIES)])[:8]
+
+
+def _config_key(model: str) -> str | None:
+    """Return what tells apart configurations of a model that is a folder, "" for others, None where it has gone."""
+    folder = Path(model)
+    if not folder.is_absolute() or folder.is_file():
+        return ""
+    try:
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return _digest(_without_labels(config))[:8]
+
+
+def _without_labels(config: object) -> object:
+    """Return a configuration without what only describes it, in the order of its names."""
+    if not isinstance(config, dict):
+        return config
+    return {
+        name: _without_labels(value)
+        for name, value in sorted(config.items())
+        if name not in _DESCRIBES and not name.startswith("_")
+    }
+
+
+def _digest(content: object) -> str:
+    import blake3
+
+    return blake3.blake3(json.dumps(content).encode()).hexdigest()
 
 
 def installed_version(library: str) -> str:
@@ -84,8 +123,18 @@ def installed_version(library: str) -> str:
 
 
 def find_graph(space: Space, *, cache: Path) -> StoredGraph | None:
-    """Return the graph of a space if it is there and all of its files have their full length."""
-    folder = graph_folder(space, cache=cache)
+    """Return the graph of a space if it is there and all of its files have their full length.
+
+    Of a model whose folder has gone, the graph that was made last.
+    """
+    if _config_key(space.model) is not None:
+        return _read(graph_folder(space, cache=cache), space)
+    made = (cache / "graphs").glob(f"{_key(space)}-*{_versions_key()}")
+    found = [graph for folder in made if (graph := _read(folder, space)) is not None]
+    return max(found, key=lambda graph: graph.model_file.stat().st_mtime_ns, default=None)
+
+
+def _read(folder: Path, space: Space) -> StoredGraph | None:
     try:
         manifest = json.loads((folder / _MANIFEST).read_text("utf-8"))
         sizes = manifest["sizes"]
@@ -101,8 +150,8 @@ def find_graph(space: Space, *, cache: Path) -> StoredGraph | None:
 def new_graph(spec: BackboneSpec, *, cache: Path) -> Iterator[tuple[Path, list[str]]]:
     """Give a folder to export into and a list to name the checked precisions in; then move the folder into place.
 
-    Graphs of the same space that other library versions left behind are removed, because each is as large as the
-    weights.
+    Graphs of the same space that other library versions, or another configuration of the same folder, left behind are
+    removed, because each is as large as the weights.
     """
     folder = graph_folder(spec.space, cache=cache)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -115,12 +164,24 @@ def new_graph(spec: BackboneSpec, *, cache: Path) -> Iterator[tuple[Path, list[s
         sizes = {path.name: path.stat().st_size for path in staging.iterdir()}
         manifest = {"spec": fields, "sizes": sizes, "precisions": precisions}
         (staging / _MANIFEST).write_text(json.dumps(manifest), "utf-8")
-        for other in folder.parent.glob(f"{folder.name.rpartition('-')[0]}-*"):
-            if other != folder:
+        for other in folder.parent.glob(f"{_key(spec.space)}-*"):
+            if other != folder and (_other_versions(other, folder) or _source_of(other) == spec.source):
                 shutil.rmtree(other, ignore_errors=True)
         _move_into_place(staging, folder, spec.space, cache=cache)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _other_versions(other: Path, folder: Path) -> bool:
+    return other.name.rpartition("-")[0] == folder.name.rpartition("-")[0]
+
+
+def _source_of(folder: Path) -> str | None:
+    """Return the folder of the checkpoint that a graph was made from."""
+    try:
+        return str(json.loads((folder / _MANIFEST).read_text("utf-8"))["spec"]["source"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _move_into_place(staging: Path, folder: Path, space: Space, *, cache: Path) -> None:

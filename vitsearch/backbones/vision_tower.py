@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from vitsearch.space import Preprocessing, Readout
 
 Attention = Literal["sdpa", "eager"]
+# What transformers raises for a configuration or weights that make no model.
+_UNUSABLE = (OSError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 
 
 class VisionTower(torch.nn.Module):
@@ -117,9 +119,33 @@ def load_vision_model(folder: Path, *, attention: Attention = "sdpa") -> torch.n
 
 
 def load_config(folder: Path) -> Any:  # noqa: ANN401 - transformers carries no types
-    """Return transformers' own configuration object of a checkpoint folder."""
-    with quiet_transformers():
-        return transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+    """Return transformers' own configuration object of a checkpoint folder.
+
+    Raises:
+        WeightsUnavailable: transformers does not know the architecture, or finds a value that makes no sense.
+        ModelError: vitsearch does not know the architecture.
+
+    """
+    from huggingface_hub.errors import StrictDataclassError
+
+    architecture = read_config(folder)["model_type"]
+    if architecture not in transformers.CONFIG_MAPPING:
+        raise WeightsUnavailable(
+            f"transformers {transformers.__version__} does not know the architecture {architecture} of {folder}: "
+            "install a version that does, or mend the model_type in its config.json"
+        )
+    try:
+        with quiet_transformers():
+            return transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+    except (*_UNUSABLE, StrictDataclassError) as error:
+        raise WeightsUnavailable(
+            f"{folder / 'config.json'} makes no model ({_reason(error)}): mend it, or get the checkpoint again"
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    """What an error says, in one line."""
+    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 def load_pretrained(model_class: Any, folder: Path, **arguments: Any) -> torch.nn.Module:  # noqa: ANN401
@@ -139,10 +165,9 @@ def load_pretrained(model_class: Any, folder: Path, **arguments: Any) -> torch.n
                 output_loading_info=True,
                 **arguments,
             )
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    except _UNUSABLE as error:
         raise WeightsUnavailable(
-            f"the weights in {folder} cannot be loaded ({reason}): get the checkpoint again"
+            f"the weights in {folder} cannot be loaded ({_reason(error)}): get the checkpoint again"
         ) from error
     missing = sorted(name for name in report["missing_keys"] if not name.startswith("classifier"))
     if missing:
