@@ -1,0 +1,394 @@
+"""How photos and their vectors come into a library: from folders, from engines, from elsewhere."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vitsearch.backbones.source import canonical
+from vitsearch.errors import LibraryError, ModelError, SpaceMismatch
+from vitsearch.library.opened import OpenedLibrary
+from vitsearch.paths import real_path
+from vitsearch.records import EmbeddedFiles, FoundFile, IndexReport, UnreadableFile
+from vitsearch.storage.backup import back_up, back_up_daily
+from vitsearch.storage.vectors import StoredSpace
+from vitsearch.storage.write_lock import write_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from vitsearch.indexing.engine import EmbeddingEngine, FileEmbedder, Target
+    from vitsearch.records import Progress
+    from vitsearch.space import Space
+    from vitsearch.storage.catalog import Catalog
+
+_NO_FOLDER = "no folder was indexed yet: name one, as in `vitsearch index ~/Pictures`"
+
+
+class IndexedLibrary(OpenedLibrary):
+    """A library that is filled; all that writes vectors is here."""
+
+    def index(
+        self,
+        folders: Iterable[str | os.PathLike[str]] = (),
+        *,
+        model: str | None = None,
+        also: str | None = None,
+        change_model: bool = False,
+        upgrade: bool = False,
+        prune: bool = False,
+        retry: bool = False,
+        workers: int | None = None,
+        thumbnails: bool = False,
+        engine: EmbeddingEngine | None = None,
+        on_progress: Callable[[Progress], None] = lambda _: None,
+    ) -> IndexReport:
+        """Bring the library up to date with these folders, or with all folders that it knows.
+
+        `model` is used by the first run and checked by later ones. `also` names a model that reads text: every photo is
+        embedded with it too, beside the main space, in this run and all later ones, and searches by words use it.
+        With `change_model` every photo is embedded again
+        with `model`, beside the vectors that are there; searches go on with the old model until all is done. `upgrade`
+        does the same with the library's own model, for one that was made before colour profiles were followed and
+        photos of all formats known by their image data alone. `prune` deletes what is missing; `retry` looks at
+        unreadable files again; `thumbnails` keeps small pictures of new photos for the web page. With an `engine`,
+        others than this process embed. A run that is interrupted reports
+        so and is continued by the next one.
+
+        Raises:
+            LibraryBusy: another run is indexing into this library.
+            LibraryError: a folder does not exist, or there is nothing to index.
+            SpaceMismatch: the library was indexed with another model.
+
+        """
+        from vitsearch.decoding.thumbnails import KeptPictures
+        from vitsearch.indexing.embedding import Embedder
+        from vitsearch.indexing.run import IndexRun, check_folders
+
+        named = [os.fspath(folder) for folder in folders]
+        if url := next((name for name in named if "://" in name), None):
+            raise LibraryError(
+                f"{url} is a URL: index URLs with --engine ray, and folders in a run of their own"
+            )
+        if not self.layout.database.exists():
+            _check_first(named)
+        self._load_first(model, also)
+        with self.writing() as catalog:
+            chosen = [Path(name).absolute() for name in named] or [root.path for root in catalog.roots()]
+            if prune:
+                back_up(catalog.database, self.layout)
+            else:
+                back_up_daily(catalog.database)
+            if not chosen:
+                raise LibraryError(_NO_FOLDER)
+            # A folder of which nothing is known has nothing to lose.
+            check_folders([root for root in catalog.roots() if catalog.has_files(root.id)], chosen)
+            if upgrade:
+                model, change_model = self._upgraded_model(catalog, model), True
+            space_id, space = self._space_for_index(catalog, model, change=change_model)
+            if also is not None:
+                self._use_also(catalog, also, space)
+            if space.preprocessing.colours == "stored" and not space.is_imported:
+                self._notice(
+                    "this library was made before colour profiles were followed, and stays as it is: "
+                    "`vitsearch index --upgrade` embeds its photos again"
+                )
+            embedder: FileEmbedder
+            if engine is None:
+                embedder = Embedder(
+                    catalog,
+                    space_id,
+                    lambda: self.backbone(space),
+                    workers=workers,
+                    pictures=KeptPictures(self.folder, anew=_follows_colours(catalog, space))
+                    if thumbnails
+                    else None,
+                    on_progress=on_progress,
+                )
+            else:
+                embedder = engine.open(self._target(catalog, space_id, space, on_progress))
+            run = IndexRun(catalog, space_id, embedder, retry=retry, on_progress=on_progress)
+            report = run.execute(chosen, prune=prune)
+            if engine is None:  # another machine says nothing of what this one can do
+                self._note_embedding(space_id, space, report.embedded, report.seconds)
+            self._search_cache(space_id, space).bring_up_to_date()
+            if change_model:
+                self._change_space(space_id, space)
+            if report.interrupted:
+                return report
+            return self._complete_beside(
+                catalog, report, workers=workers, engine=engine, on_progress=on_progress
+            )
+
+    @contextmanager
+    def receiving_files(
+        self,
+        *,
+        model: str | None = None,
+        change_model: bool = False,
+        on_progress: Callable[[Progress], None] = lambda _: None,
+    ) -> Iterator[Target]:
+        """Hold the write lock while an engine embeds files that no folder here holds, as `index` does for folders.
+
+        Raises:
+            LibraryBusy: another run is changing vectors.
+            SpaceMismatch: the library was indexed with another model.
+
+        """
+        self._load_first(model)
+        with self.writing() as catalog:
+            space_id, space = self._space_for_index(catalog, model, change=change_model)
+            yield self._target(catalog, space_id, space, on_progress)
+            self._search_cache(space_id, space).bring_up_to_date()
+            if change_model:
+                self._change_space(space_id, space)
+
+    @contextmanager
+    def receiving(self, space: Space, *, use: bool = False) -> Iterator[tuple[Catalog, int]]:
+        """Hold the write lock while vectors of a space are stored that were made elsewhere.
+
+        Yields the catalog and the space's id. Searches use the space afterwards if `use` says so or there was none.
+
+        Raises:
+            LibraryBusy: another run is changing vectors.
+
+        """
+        with self.writing() as catalog:
+            space_id = catalog.add_space(space)
+            yield catalog, space_id
+            if use or catalog.active_space() is None:
+                catalog.activate_space(space_id)
+            self._search_cache(space_id, space).bring_up_to_date()
+
+    def ensure_space(self, space: Space | None = None) -> StoredSpace:
+        """Make sure that the library exists and knows this space, or else its own: the default model's in a new one."""
+        if space is None:
+            self._load_first(None)
+        self._make_folder()
+        catalog = self._catalog(create=True)
+        if space is None:
+            return StoredSpace(*self._space_for_index(catalog, None))
+        return StoredSpace(catalog.add_space(space), space)
+
+    def embed_files(
+        self,
+        files: Iterable[str | os.PathLike[str]],
+        *,
+        space: Space | None = None,
+        on_progress: Callable[[Progress], None] = lambda _: None,
+    ) -> EmbeddedFiles:
+        """Make sure that these files have a vector in a space (the library's own by default).
+
+        Photos that are stored are not embedded again, and not even read where the file is unchanged. Others are
+        embedded and kept without a place in the library: searches do not offer them, nothing counts them or puts scores
+        against them, and `prune` drops them.
+
+        Raises:
+            LibraryBusy: another run is changing vectors, and there is something to embed.
+
+        """
+        from vitsearch.indexing.embedding import Embedder
+
+        space_id, wanted = self.ensure_space(space)
+        catalog = self.catalog
+        paths = list(dict.fromkeys(map(real_path, files)))
+        photos = {path: catalog.unchanged_photo(path, space_id) for path in paths}
+        unreadable: list[UnreadableFile] = []
+        new: list[FoundFile] = []
+        for path in (path for path, photo in photos.items() if photo is None):
+            try:
+                info = path.stat()
+                new.append(FoundFile(path.parent, path.name, info.st_size, info.st_mtime_ns))
+            except OSError as error:
+                unreadable.append(UnreadableFile(path, error.strerror or str(error)))
+        if new:
+            with write_lock(self.folder):
+                embedder = Embedder(catalog, space_id, lambda: self.backbone(wanted), on_progress=on_progress)
+                embedder.run(catalog.begin_run(), [(None, found) for found in new])
+            photos |= {
+                path: catalog.photo_id(photo_hash) for path, photo_hash in embedder.photo_hashes.items()
+            }
+            unreadable += [UnreadableFile(path, reason) for path, reason in embedder.reasons.items()]
+        known = {path: photo for path, photo in photos.items() if photo is not None}
+        return EmbeddedFiles(space_id, known, tuple(unreadable))
+
+    def _note_embedding(self, space_id: int, space: Space, photos: int, seconds: float) -> None:
+        self.catalog.note_embedding(space_id, photos, seconds)
+        self._backbones.note_rate(space, photos, seconds)
+
+    def _use_also(self, catalog: Catalog, model: str, main: Space) -> None:
+        """Have this run and later ones embed every photo with another model too.
+
+        For the model from the package index, named as the library's own, its text tower is fetched, and no photo is
+        embedded again.
+
+        Raises:
+            LibraryError: it is the library's own model.
+            ModelError: it is one that reads no text, or cannot be had.
+
+        """
+        space = self._space_for_words(model, main)
+        if space is not None:
+            catalog.use_also(catalog.add_space(space))
+
+    def _space_for_words(self, model: str, main: Space) -> Space | None:
+        # Here, as a search for a photo needs to know nothing of checkpoints and the hub.
+        from vitsearch.backbones.borrowed_text import borrows_text
+        from vitsearch.backbones.words import check_reads_text, reads_no_text
+
+        if canonical(model) == main.model and borrows_text(main):
+            self._backbones.borrow_text()
+            return None
+        check_reads_text(model)
+        space = self._backbones.space_of(model).with_colours(main.preprocessing.colours)
+        if space == main:
+            raise LibraryError(f"{space.model} is the library's own model: name another one with --also")
+        if not self._backbones.reads_text(space):
+            raise reads_no_text(space.model)
+        return space
+
+    def _load_first(self, model: str | None, also: str | None = None) -> None:
+        """Load the models of a library that is not there yet: one that cannot be had leaves no library behind."""
+        if self.layout.database.exists():
+            return
+        main = self._backbones.named(model).space
+        if also is not None:
+            self._space_for_words(also, main)
+
+    def _complete_beside(
+        self,
+        catalog: Catalog,
+        report: IndexReport,
+        *,
+        workers: int | None,
+        engine: EmbeddingEngine | None,
+        on_progress: Callable[[Progress], None],
+    ) -> IndexReport:
+        """Embed in the spaces beside the main one what they lack."""
+        from vitsearch.indexing.beside import beside, complete
+        from vitsearch.indexing.embedding import Embedder
+
+        told = beside(on_progress)
+        for space_id, space in self._also_spaces(catalog):
+
+            def embedder(space_id: int = space_id, space: Space = space) -> FileEmbedder:
+                if engine is not None:
+                    return engine.open(self._target(catalog, space_id, space, told))
+                return Embedder(
+                    catalog,
+                    space_id,
+                    lambda: self.backbone(space),
+                    workers=workers,
+                    beside=True,
+                    on_progress=told,
+                )
+
+            try:
+                done, unread = complete(catalog, space_id, embedder)
+            except KeyboardInterrupt:
+                return replace(report, interrupted=True)
+            except (ModelError, SpaceMismatch) as error:
+                # The main space is complete: that the other one is not is no reason to hide it.
+                self._notice(f"searches by words lack new photos: {error}")
+                continue
+            if engine is None:
+                self._note_embedding(space_id, space, done.embedded, done.seconds)
+            self._search_cache(space_id, space).bring_up_to_date()
+            seen = {item.path for item in report.unreadable}
+            others = tuple(item for item in unread if item.path not in seen)
+            report = replace(
+                report,
+                also=(*report.also, done),
+                unreadable=(*report.unreadable, *others),
+                newly_unreadable=(*report.newly_unreadable, *others),
+            )
+        return report
+
+    def _also_spaces(self, catalog: Catalog) -> list[StoredSpace]:
+        """Return the spaces beside the main one, as that sees colours: photos are named by how they are seen."""
+        main = catalog.active_space()
+        if main is None:
+            return []
+        colours = main[1].preprocessing.colours
+        for space_id, space in catalog.also_spaces():
+            if space.preprocessing.colours != colours:  # the library was upgraded
+                catalog.remove_space(space_id)
+                self._search_cache(space_id, space).delete()
+                catalog.use_also(catalog.add_space(space.with_colours(colours)))
+        return catalog.also_spaces()
+
+    def _space_for_index(
+        self, catalog: Catalog, model: str | None, *, change: bool = False
+    ) -> tuple[int, Space]:
+        if change:
+            space = self._backbones.named(model).space
+            return catalog.add_space(space), space
+        active = catalog.active_space()
+        if active is None:
+            space = self._backbones.named(model).space
+            space_id = catalog.add_space(space)
+            catalog.activate_space(space_id)
+            return space_id, space
+        self._backbones.check(active.space, model)
+        pinned = self._backbones.pinned(active.space)
+        if pinned.revision != active.space.revision:
+            catalog.add_space(pinned)
+        return active.id, pinned
+
+    def _target(
+        self, catalog: Catalog, space_id: int, space: Space, on_progress: Callable[[Progress], None]
+    ) -> Target:
+        from vitsearch.indexing.engine import Target
+
+        return Target(
+            catalog,
+            space_id,
+            space,
+            self._backbones.loader(space, main=not self._is_beside(space)),
+            self.folder,
+            on_progress,
+        )
+
+    def _upgraded_model(self, catalog: Catalog, model: str | None) -> str | None:
+        """The model of the library, to be used in the way of this version."""
+        active = catalog.active_space()
+        if active is None or model is not None:
+            return model
+        if active.space.is_imported:
+            raise SpaceMismatch(
+                f"the vectors of {active.space.model} were imported: compute new ones where those came "
+                "from, and import them"
+            )
+        return active.space.model
+
+    def _change_space(self, space_id: int, space: Space) -> None:
+        left = self.catalog.count_without_vector(space_id)
+        if left:
+            self._notice(
+                f"{left} photos are not embedded with {space.model} yet: searches go on with the old model; run the "
+                "same command again (with all drives mounted) to finish"
+            )
+        else:
+            self.catalog.activate_space(space_id)
+
+
+def _check_first(folders: Sequence[str]) -> None:
+    """Look at the folders of a first run before the library is made, so that a slip of the pen leaves none behind."""
+    from vitsearch.indexing.run import check_folders
+
+    if not folders:
+        raise LibraryError(_NO_FOLDER)
+    check_folders((), [Path(name).absolute() for name in folders])
+
+
+def _follows_colours(catalog: Catalog, space: Space) -> bool:
+    """Whether photos that were embedded in their stored colours are embedded now by their profiles."""
+    active = catalog.active_space()
+    return (
+        active is not None
+        and active.space.preprocessing.colours == "stored"
+        and space.preprocessing.colours != "stored"
+    )

@@ -1,0 +1,209 @@
+"""What a library holds open: its tables, its models and its search caches."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from vitsearch.backbones.source import BackboneSource
+from vitsearch.errors import LibraryError
+from vitsearch.storage.catalog import Catalog
+from vitsearch.storage.database import Database
+from vitsearch.storage.layout import WRITABLE_LIBRARY, Layout
+from vitsearch.storage.private import make_folder
+from vitsearch.storage.write_lock import write_lock
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable, Iterator
+    from types import TracebackType
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from vitsearch.backbones.backbone import Backbone
+    from vitsearch.backbones.devices import Device
+    from vitsearch.decoding.decoders import Decoders
+    from vitsearch.neighbours.cache import SearchCache
+    from vitsearch.neighbours.neighbours import Neighbours
+    from vitsearch.space import Space
+    from vitsearch.storage.vectors import SpaceContents
+
+    Vector = npt.NDArray[np.float32]
+
+
+class OpenedLibrary:
+    """One folder that holds a catalog of photos and their vectors. Use it as a context manager.
+
+    Opening is lazy: nothing is read before it is needed.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        backbone: Backbone | None,
+        cache: Path | None,
+        device: Device,
+        batch_size: int | None,
+        decoders: Decoders | None,
+        notice: Callable[[str], None],
+    ) -> None:
+        self.folder = folder
+        self._backbones = BackboneSource(
+            folder, backbone, cache=cache, device=device, batch_size=batch_size, notice=notice
+        )
+        self._decoders = decoders
+        self._notice = notice
+        self._opened: Catalog | None = None
+        self._searched: dict[tuple[int, Space], SearchCache] = {}
+
+    @classmethod
+    def open(
+        cls,
+        folder: str | os.PathLike[str],
+        *,
+        backbone: Backbone | None = None,
+        cache: Path | None = None,
+        device: Device = "auto",
+        batch_size: int | None = None,
+        decoders: Decoders | None = None,
+        notice: Callable[[str], None] = lambda _: None,
+    ) -> Self:
+        """Open the library in a folder.
+
+        `backbone` replaces the model that the library would load itself; `cache` is where weights are kept (the
+        user's cache folder by default); `notice` is told, in one line each, what a person may want to know.
+        Index runs decode in processes of their own. Examples of searches are decoded in this process, which is fastest
+        for a person's own photo; a server passes `decoders`, so that no upload can end or hang it.
+        """
+        return cls(
+            Path(folder).absolute(),
+            backbone=backbone,
+            cache=cache,
+            device=device,
+            batch_size=batch_size,
+            decoders=decoders,
+            notice=notice,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the database and the vectors."""
+        if self._opened is not None:
+            self._opened.database.close()
+        self._opened = None
+        for cache in self._searched.values():
+            cache.close()
+        self._searched = {}
+
+    @property
+    def layout(self) -> Layout:
+        """Where the library keeps what."""
+        return Layout.of(self.folder)
+
+    @property
+    def catalog(self) -> Catalog:
+        """The tables of a library that exists.
+
+        Raises:
+            LibraryMissing: nothing was indexed here yet.
+
+        """
+        return self._catalog(create=False)
+
+    @property
+    def cache_folder(self) -> Path:
+        """Where weights are kept."""
+        return self._backbones.cache_folder
+
+    @contextmanager
+    def writing(self) -> Iterator[Catalog]:
+        """Hold the write lock of the library, which is made if it is not there yet; yields its tables.
+
+        Raises:
+            LibraryBusy: another process is changing it.
+
+        """
+        self._make_folder()
+        with write_lock(self.folder):
+            yield self._catalog(create=True)
+
+    def existing_space(self) -> Space | None:
+        """Return the space that searches use, or None in a library that is empty or does not exist."""
+        if not self.layout.database.exists():
+            return None
+        active = self.catalog.active_space()
+        return active.space if active else None
+
+    def neighbours(self) -> Neighbours:
+        """Return the vectors of the active space, ready to be searched and as current as can be had at once."""
+        return self._search_cache(*self.catalog.require_space()).whole()
+
+    def offline_roots(self) -> frozenset[Path]:
+        """Return the known folders that are not there now; none in a library that does not exist."""
+        if not self.layout.database.exists():
+            return frozenset()
+        return frozenset(root.path for root in self.catalog.roots() if root.is_offline())
+
+    def drop_search_caches(self, spaces: Iterable[SpaceContents]) -> None:
+        """Delete the search caches of these spaces; that of the main one is made again from what is stored."""
+        for stored in spaces:
+            cache = self._search_cache(stored.id, stored.space)
+            cache.delete()
+            if stored.active:
+                cache.bring_up_to_date()
+
+    def backbone(self, space: Space) -> Backbone:
+        """Load the model of a stored space, and nothing that differs from it.
+
+        Raises:
+            SpaceMismatch: the weights on this machine, or the backbone that was given, are of another space.
+
+        """
+        return self._backbones.of_space(space, main=not self._is_beside(space))
+
+    def embed_words(self, space: Space, text: str) -> Vector:
+        """Return the unit row (d,) float32 of words in a space.
+
+        Raises:
+            NoTextTower: its model sees only images.
+
+        """
+        row: Vector = self._backbones.embed_words(space, [text], main=not self._is_beside(space)).rows[0]
+        return row
+
+    def _make_folder(self) -> None:
+        try:
+            make_folder(self.folder)
+        except OSError as error:
+            raise LibraryError(
+                f"cannot make the folder {self.folder}: {error.strerror or error}; {WRITABLE_LIBRARY}"
+            ) from error
+        self.layout.make_private()
+
+    def _catalog(self, *, create: bool) -> Catalog:
+        if self._opened is None:
+            self._opened = Catalog(Database.open(self.layout.database, create=create))
+        return self._opened
+
+    def _is_beside(self, space: Space) -> bool:
+        return self.layout.database.exists() and any(
+            space == other for _, other in self.catalog.also_spaces()
+        )
+
+    def _search_cache(self, space_id: int, space: Space) -> SearchCache:
+        from vitsearch.neighbours.cache import SearchCache
+
+        key = (space_id, space)  # SQLite gives the id of a space that was removed again
+        if key not in self._searched:
+            self._searched[key] = SearchCache(self.folder, self.catalog, space_id, space)
+        return self._searched[key]
