@@ -457,3 +457,28 @@ def test_vectors_are_read_back_as_they_were_stored(folder):
         order = np.argsort(given)
         np.testing.assert_array_equal(together[0], given[order])
         np.testing.assert_array_equal(together[1], rows[order])
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "other"),
+    [
+        ("photos", "latitude REAL", "`latitude\nREAL\x1b[31m"),
+        ("spaces", "id INTEGER PRIMARY KEY", "id TEXT"),
+    ],
+)
+def test_a_damaged_schema_is_one_clear_line(folder, photos, table, column, other):
+    connection = sqlite3.connect(folder / "library.db")
+    connection.execute("PRAGMA writable_schema = ON")
+    changed = connection.execute(
+        "UPDATE sqlite_master SET sql = replace(sql, ?, ?) WHERE name = ? AND instr(sql, ?)",
+        (column, other, table, column),
+    )
+    assert changed.rowcount == 1
+    connection.commit()
+    connection.close()
+    with (
+        pytest.raises(LibraryDamaged, match=r"is damaged .*run `vitsearch doctor`") as caught,
+        Library.open(folder, backbone=MeanColour()) as library,
+    ):
+        library.search(photos / "red.png")
+    assert str(caught.value).isprintable()

@@ -291,7 +291,8 @@ def _plain_errors(path: Path) -> Iterator[None]:
             ) from error
         if isinstance(error, sqlite3.OperationalError) and "I/O" in text:
             raise LibraryError(f"the disk that holds {path} reports an error ({text})") from error
-        raise LibraryDamaged(f"{path} is damaged ({text[:100]}): run `vitsearch doctor`") from error
+        said = " ".join("".join(sign if sign.isprintable() else " " for sign in text[:100]).split())
+        raise LibraryDamaged(f"{path} is damaged ({said}): run `vitsearch doctor`") from error
 
 
 def path_to_value(path: str) -> str | bytes:

@@ -83,7 +83,14 @@ class VectorTables:
         rows = self.database.rows(
             "SELECT id, description, revision FROM spaces WHERE active = ? ORDER BY id", [use]
         )
-        return [StoredSpace(cast("int", row[0]), self._space(*row[1:])) for row in rows]
+        return [StoredSpace(self._number(row[0]), self._space(*row[1:])) for row in rows]
+
+    def _number(self, value: Value) -> int:
+        if not isinstance(value, int):  # folders are named by it
+            raise LibraryDamaged(
+                f"{self.database.path} is damaged (a model's number): run `vitsearch doctor`"
+            )
+        return value
 
     def space(self, space: int) -> Space:
         """Return the space with this id.
