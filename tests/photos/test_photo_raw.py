@@ -69,8 +69,16 @@ def test_without_a_preview_what_the_sensor_saw_is_developed(kind):
 def test_what_the_sensor_saw_is_all_there_or_it_is_called_truncated(kind):
     data = MAKERS[kind][1](PHOTO, preview=False)
     # Directories behind the sensor data are cut with it; then nothing says what it is.
-    with pytest.raises(UnreadablePhoto, match=r"truncated|not supported|damaged"):
-        parse_photo(data[: len(data) * 2 // 3], name=f"a.{kind}").pixels()
+    reason = r"truncated" if kind == "raf" else r"truncated|not supported|damaged"
+    for kept in (1 / 3, 2 / 3):
+        with pytest.raises(UnreadablePhoto, match=reason):
+            parse_photo(data[: int(len(data) * kept)], name=f"a.{kind}").pixels()
+
+
+@pytest.mark.parametrize("kept", [90, 106, 150, 3000])
+def test_a_fujifilm_file_of_which_next_to_nothing_is_there_is_called_truncated(kept):
+    with pytest.raises(UnreadablePhoto, match="truncated"):
+        parse_photo(raf(PHOTO, "FUJIFILM", "FinePix X100")[:kept], name="a.raf").pixels()
 
 
 @needs_exiftool

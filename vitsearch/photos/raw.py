@@ -27,6 +27,7 @@ _FULL_SIZE = 0.9
 _SOFTWARE = 305
 _TRUNCATED = "it is truncated (what the sensor saw is not all there)"
 _NOT_SUPPORTED = "this camera's raw format is not supported by LibRaw"
+_FUJIFILM, _FUJIFILM_SENSOR = b"FUJIFILMCCD-RAW", (100, 104)
 _STANDARD_ERROR = 2
 _ENDS_EARLY, _MOST_WORDS = b"end of file", 1 << 16
 # LibRaw's `flip` and the EXIF orientation that turns the same way.
@@ -43,9 +44,8 @@ class RawPicture:
         try:
             self._raw: Any = rawpy.imread(io.BytesIO(data))
         except rawpy.LibRawError as error:
-            ends_early = sensor_data_ends_early(data)
-            raise NotDecodable(_TRUNCATED if ends_early else _damage(error)) from None
-        self._ends_early = sensor_data_ends_early(data)
+            raise NotDecodable(_TRUNCATED if _ends_early(data) else _damage(error)) from None
+        self._ends_early = _ends_early(data)
         sizes = self._raw.sizes
         self.size = _in_square_pixels(sizes.width, sizes.height, sizes.pixel_aspect)
         self.orientation: int | None = _ORIENTATION.get(sizes.flip, 1)
@@ -114,6 +114,14 @@ class RawPicture:
         return Image.fromarray(pixels)
 
 
+def _ends_early(data: bytes) -> bool:
+    """Whether what the sensor saw is not all there, by the places that the file names."""
+    if not data.startswith(_FUJIFILM):
+        return sensor_data_ends_early(data)
+    at, length = (int.from_bytes(data[place : place + 4], "big") for place in _FUJIFILM_SENSOR)
+    return len(data) < _FUJIFILM_SENSOR[1] + 4 or at + length - len(data) > length // 100
+
+
 def _in_square_pixels(width: int, height: int, aspect: float) -> tuple[int, int]:
     """The size of what LibRaw develops: it stretches what a few sensors see in oblong pixels."""
     return (width, int(height / aspect + 0.5)) if aspect < 1 else (int(width * aspect + 0.5), height)
@@ -170,7 +178,7 @@ def _blocks(data: bytes) -> Iterator[ExifTags]:
 
 def _block(view: memoryview) -> memoryview | bytes:
     """Where the EXIF of a raw file is that is built like none of the others."""
-    if bytes(view[:15]) == b"FUJIFILMCCD-RAW":  # its preview's, before LibRaw has touched that
+    if bytes(view[: len(_FUJIFILM)]) == _FUJIFILM:  # its preview's, before LibRaw has touched that
         start, length = (int.from_bytes(view[at : at + 4], "big") for at in (84, 88))
         return take_apart(bytes(view[start : start + length]), Container.JPEG).notes.exif or b""
     if bytes(view[:4]) == b"\0MRM":  # Minolta: a block "TTW", behind others
