@@ -66,6 +66,7 @@ def test_training_reports_its_figures(call, labelled):
     assert gate["accuracy"]["value"] == 1
     reasons = made.pop("unreadable")
     assert [item["path"] for item in reasons] == [str(broken)]
+    kept = made["kept"]
     # Few and easy photos leave these open; what they mean is tested with the reports themselves.
     for open_figure in ("c", "abstain_below", "calibration_error", "kept", "kept_accuracy"):
         assert made.pop(open_figure) >= 0
@@ -92,7 +93,10 @@ def test_training_reports_its_figures(call, labelled):
     text = call("heads", "train", "colours")
     told = f"({round(100 * low)} to 100, as far as 24 photos can tell)"
     assert text.splitlines()[:2] == [
-        f"colours: of 100 new photos of these labels, it names about 100 rightly {told}.",
+        (
+            f"colours: of 100 new photos of these labels, it names about {round(100 * kept)} rightly and 0 wrongly, "
+            f"and is unsure of {100 - round(100 * kept)}; its best guess is right for about 100 {told}."
+        ),
         "It made no mistake: `vitsearch label FOLDER --head colours` puts its labels on photos.",
     ]
     assert "accuracy 1.000" in text
@@ -128,7 +132,8 @@ def test_a_report_begins_with_what_is_confused_and_what_to_do(capsys):
     )
     how_good, what_to_do = capsys.readouterr().out.splitlines()
     assert how_good == (
-        "pets: of 100 new photos of these labels, it names about 78 rightly (68 to 83, as far as 40 photos can tell)."
+        "pets: of 100 new photos of these labels, it names about 66 rightly and 4 wrongly, and is unsure of 30; its "
+        "best guess is right for about 78 (68 to 83, as far as 40 photos can tell)."
     )
     assert what_to_do == (
         "It takes dog for cat most often, 6 of 20 photos: `vitsearch heads suggest pets` names photos that would "
@@ -154,6 +159,7 @@ def test_a_report_on_several_labels_a_photo_begins_with_the_weakest(capsys, labe
     print_in_words("places", report(labels, (), accuracy=0.8))
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("places: of 100 new photos, it gets all labels right on about 80 ")
+    assert first.endswith(", if it guesses where it is unsure, as of about 30.")
     assert second.startswith(said)
 
 

@@ -76,10 +76,19 @@ def print_in_words(name: str, report: Report) -> None:
     low, high = (round(100 * end) for end in report.interval)
     right = round(100 * report.accuracy)
     told = f"({low} to {high}, as far as {plural(report.photos, 'photo')} can tell)"
+    named = round(100 * report.kept)
     if report.confusion:
-        say(f"{shown(name)}: of 100 new photos of these labels, it names about {right} rightly {told}.")
+        named_rightly = round(100 * report.kept * report.kept_accuracy)
+        say(
+            f"{shown(name)}: of 100 new photos of these labels, it names about {named_rightly} rightly and "
+            f"{named - named_rightly} wrongly, and is unsure of {100 - named}; its best guess is right for about "
+            f"{right} {told}."
+        )
     else:
-        say(f"{shown(name)}: of 100 new photos, it gets all labels right on about {right} {told}.")
+        say(
+            f"{shown(name)}: of 100 new photos, it gets all labels right on about {right} {told}, if it guesses where "
+            f"it is unsure, as of about {100 - named}."
+        )
     weakness = _weakness(report)
     if not weakness:
         say(f"It made no mistake: `vitsearch label FOLDER --head {shown(name)}` puts its labels on photos.")
