@@ -25,7 +25,7 @@ OWNERS = {
     "onnx": ["vitsearch/backbones/*"],
     "huggingface_hub": ["vitsearch/backbones/*"],
     "sklearn": ["vitsearch/heads/*", "vitsearch/themes.py"],
-    "cv2": ["vitsearch/duplicates/*", "vitsearch/photos/details.py", "vitsearch/photos/jpeg2000.py"],
+    "cv2": ["vitsearch/duplicates/*", "vitsearch/photos/details.py", "vitsearch/photos/opencv.py"],
     "sqlite_utils": ["vitsearch/storage/database.py", "vitsearch/storage/migrations.py"],
     "sqlite3": ["vitsearch/storage/database.py", "vitsearch/storage/answers.py"],
     "filelock": ["vitsearch/storage/write_lock.py", "vitsearch/duplicates/cleanup/journal.py"],

@@ -6,16 +6,16 @@ Pillow decodes what has 8 bits a channel and grey of up to 16, OpenCV colours of
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vitsearch.photos.formats import format_named
 from vitsearch.photos.iso_media import boxes
+from vitsearch.photos.opencv import stored_values
 from vitsearch.photos.pictures import NotDecodable, PillowPicture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import numpy.typing as npt
     from PIL.Image import Image
 
 # Two markers: start of the codestream, and size of the image (section A.5.1).
@@ -72,7 +72,7 @@ class Jpeg2000Picture:
         from PIL.Image import frombytes
 
         order = _OPENCV_ORDER.get(mode)
-        values = _values(self._data) if order else None
+        values = stored_values(self._data) if order else None
         if values is None or values.dtype != np.uint16 or values.size != self._numbers(order):
             raise NotDecodable(_NOT_SUPPORTED)
         stored = values.reshape(self.size[1], self.size[0], -1)[..., order]
@@ -81,21 +81,6 @@ class Jpeg2000Picture:
 
     def _numbers(self, order: list[int] | None) -> int:
         return len(order or ()) * self.size[0] * self.size[1]
-
-
-def _values(data: bytes) -> npt.NDArray[Any] | None:
-    """Decode with OpenCV, whatever the depth; None where it cannot. It would say on standard error what it thinks."""
-    import cv2
-    import numpy as np
-
-    before = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    try:
-        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:
-        return None
-    finally:
-        cv2.utils.logging.setLogLevel(before)
 
 
 def _depth(data: bytes) -> int:

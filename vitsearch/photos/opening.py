@@ -31,6 +31,12 @@ def open_picture(data: bytes, format_: Format) -> Picture:
         return JpegXlPicture(data)
     if data[: len(_LARGE_MOTOROLA)] == _LARGE_MOTOROLA and format_.name == "TIFF":
         raise NotDecodable("it is of a kind that is not supported (a BigTIFF with the highest byte first)")
+    if format_.container is Container.TIFF:
+        from vitsearch.photos.light_tiff import light_tiff
+
+        light = light_tiff(data)
+        if light is not None:
+            return light
     if format_.name == "JPEG2000":
         from vitsearch.photos.jpeg2000 import Jpeg2000Picture
 
