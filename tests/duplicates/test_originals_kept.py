@@ -5,7 +5,7 @@ import os
 
 import pytest
 from conftest import SAMPLES, MeanColour
-from PIL import Image, ImageEnhance, ImageFilter, ImageOps
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
 from vitsearch.duplicates.find import find_duplicates
 from vitsearch.duplicates.group.grouping import Link, group
@@ -157,6 +157,49 @@ def test_a_photo_that_is_finely_saved_is_told_from_its_enlarged_copy(photo):
     halved = saved(small(fine), 90)
     assert was_enlarged(traits_of(enlarged), traits_of(fine), STEPS)
     assert not was_enlarged(traits_of(fine), traits_of(halved), STEPS)
+
+
+SOME = [
+    "animals/cat-1.jpg",
+    "animals/dog-2.jpg",
+    "nature/mountain-3.jpg",
+    "travel/bridge-1.jpg",
+    "travel/castle-2.jpg",
+]
+
+
+@pytest.mark.parametrize("photo", SOME)
+@pytest.mark.parametrize("radius", [0.7, 1.0, 1.3, 2.0])
+def test_a_blurred_original_is_not_taken_for_an_enlargement_of_its_half(photo, radius):
+    with Image.open(SAMPLES / photo) as opened:
+        blurred = saved(opened.convert("RGB").filter(ImageFilter.GaussianBlur(radius)), 88)
+    for shrink in (lambda image: image.reduce(2), small):
+        assert not was_enlarged(traits_of(blurred), traits_of(saved(shrink(blurred), 92)), ())
+
+
+@pytest.mark.parametrize("photo", SOME)
+@pytest.mark.parametrize(
+    "kernel", [Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS]
+)
+def test_an_enlarged_copy_is_told_by_what_enlarging_adds(photo, kernel):
+    with Image.open(SAMPLES / photo) as opened:
+        original = saved(opened.convert("RGB"), 88)
+    enlarged = saved(original.resize((2 * original.width, 2 * original.height), kernel), 92)
+    assert was_enlarged(traits_of(enlarged), traits_of(original), ())
+
+
+def test_a_page_is_no_enlargement_of_its_half():
+    page = Image.new("RGB", (1200, 1600), "white")
+    draw = ImageDraw.Draw(page)
+    for line in range(40):
+        draw.text(
+            (80, 60 + 36 * line), "Invoice 4711, 12.50 EUR, paid on the third of May " * 3, fill="black"
+        )
+    page = saved(page, 90)
+    for factor in (1.5, 2, 3):
+        size = (round(page.width / factor), round(page.height / factor))
+        for kernel in (Image.Resampling.BOX, Image.Resampling.LANCZOS, Image.Resampling.NEAREST):
+            assert not was_enlarged(traits_of(page), traits_of(saved(page.resize(size, kernel), 92)), ())
 
 
 def test_of_two_webps_that_tell_no_quality_the_one_without_loss_stays(tmp_path):

@@ -260,16 +260,18 @@ def _measure_all(
     photos = {file.photo: file for file in members}
     by_size = sorted(photos, key=lambda photo: -photos[photo].width * photos[photo].height)
     largest = set(by_size[:_MOST_ENLARGED])
+    sources = _sources(members)
+    looked_at = largest.union(source.photo for source in sources)
 
     def measure(photo: int) -> Traits | None:
         try:
-            return traits_of(pixels(photo), with_grey=photo in largest, scale=crops.get(photo))
+            return traits_of(pixels(photo), with_grey=photo in looked_at, scale=crops.get(photo))
         except UnreadablePhoto:
             return None
 
     found = zip(photos, pool.map(measure, photos), strict=True)
     traits = {photo: one for photo, one in found if one is not None}
-    sources = _sources([photos[photo] for photo in traits])
+    sources = [source for source in sources if source.photo in traits]
     saved_again: set[int] = set()
     enlarged: dict[int, int] = {}
     for photo, one in traits.items():
