@@ -81,6 +81,12 @@ def test_a_head_begins_with_what_is_most_worth_naming_and_a_name_is_taken_back(p
         page.until(
             lambda: page.get("/api/heads")["heads"][0]["corrections"] == 0, "the name to be taken back"
         )
+        page.one(".stack-card .pile")
+        page.driver.execute_script("document.querySelector('.stack-card .pile').focus()")
+        page.press("0")
+        page.one(".toast", "none of these")
+        page.click(".toast button", "Undo")
+        page.until(lambda: page.get("/api/heads")["heads"][0]["corrections"] == 0, "that too")
 
 
 def test_photos_are_asked_about_one_by_one_with_keys_and_type_ahead(page: Page, axe: str):

@@ -46,7 +46,17 @@ function stack(group, number, name) {
       ...rest.slice(0, BESIDE).map((one) => h("img", { src: thumbnail(one.photo, 120), alt: "" }))] : []));
   };
   paint();
-  const card = h("li", { class: "stack-card" }, pictures,
+  const card = h("li", {
+    class: "stack-card",
+    // As for single photos; in the field a digit is part of a name.
+    onkeydown: (event) => {
+      if (event.key === "0" && event.target !== field && left.size) {
+        event.preventDefault();
+        event.stopPropagation();
+        name(card, [...left], null);
+      }
+    },
+  }, pictures,
     h("form", {
       class: "row",
       onsubmit: (event) => {
