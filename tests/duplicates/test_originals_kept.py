@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 from vitsearch.duplicates.find import find_duplicates
 from vitsearch.duplicates.group.grouping import Link, group
 from vitsearch.duplicates.group.keep import Candidate
-from vitsearch.duplicates.group.origin import lost_highlights, traits_of, was_enlarged
+from vitsearch.duplicates.group.origin import gain_of, lost_highlights, traits_of, was_enlarged
 from vitsearch.duplicates.verify.evidence import Evidence
 from vitsearch.library import Library
 
@@ -186,6 +186,25 @@ def test_an_enlarged_copy_is_told_by_what_enlarging_adds(photo, kernel):
         original = saved(opened.convert("RGB"), 88)
     enlarged = saved(original.resize((2 * original.width, 2 * original.height), kernel), 92)
     assert was_enlarged(traits_of(enlarged), traits_of(original), ())
+
+
+@pytest.mark.parametrize("factor", [0.7, 1.12, 1.25, 1.6])
+@pytest.mark.parametrize("photo", SOME)
+def test_how_much_lighter_a_copy_is_is_told_although_parts_are_burnt_out(photo, factor):
+    with Image.open(SAMPLES / photo) as opened:
+        original = saved(opened.convert("RGB"), 88)
+    copy = saved(ImageEnhance.Brightness(original).enhance(factor), 97)
+    assert gain_of(traits_of(copy), traits_of(original)) == pytest.approx(factor, rel=0.04)
+
+
+def test_of_pictures_that_do_not_lie_upon_each_other_no_gain_is_told():
+    with Image.open(SAMPLES / "animals/cat-1.jpg") as opened:
+        original = opened.convert("RGB")
+    known = traits_of(original)
+    assert gain_of(traits_of(ImageOps.mirror(original)), known) is None
+    assert gain_of(traits_of(original.reduce(2)), known) is None
+    assert gain_of(traits_of(original, with_grey=False), known) is None
+    assert gain_of(traits_of(Image.new("RGB", original.size)), known) is None
 
 
 def test_a_page_is_no_enlargement_of_its_half():

@@ -14,6 +14,7 @@ from vitsearch.duplicates.group.grouping import seen_of
 from vitsearch.duplicates.group.origin import (
     GREY,
     Traits,
+    gain_of,
     lost_highlights,
     traits_of,
     was_enlarged,
@@ -283,7 +284,11 @@ def _measure_all(
                 if (
                     photo not in saved_again
                     and _could_be_source(photos[photo], source)
-                    and was_saved_again(one, table, gain=gains.get(photo, 1.0) / gains.get(source.photo, 1.0))
+                    and was_saved_again(
+                        one,
+                        table,
+                        gain=gain_of(one, other) or gains.get(photo, 1.0) / gains.get(source.photo, 1.0),
+                    )
                 ):
                     saved_again.add(photo)
             elif photo in largest and _same_aspect(one, other) and was_enlarged(one, other, table):

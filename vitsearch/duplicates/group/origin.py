@@ -47,6 +47,9 @@ _ON_MULTIPLES = 0.4
 # 120 photos that were brightened by 1.12 to 1.4 or darkened: 84 in 100 copies do, and 6 in 100 originals.
 _SAME_GAIN, _NEAR_GAINS, _OTHER_GAINS = 0.03, (0.96, 0.98, 1.0, 1.02, 1.04), (0.85, 0.9, 1.1, 1.15)
 _MORE_OFTEN = 0.1
+# Where greys tell how much lighter a copy is: neither near black nor where a colour is burnt out. Of every so many
+# pixels it takes so many at least, and they stray from the curve by so much of the contrast at most.
+_DARKEST, _LIGHTEST, _SPARSELY, _FEWEST_GREYS, _STRAYS = 15, 180, 3, 500, 0.3
 # Steps below this are hidden by rounding.
 _FINEST_STEP = 3
 _FEWEST_COEFFICIENTS = 50
@@ -219,6 +222,29 @@ def was_saved_again(copy: Traits, table: Sequence[int], *, gain: float = 1.0) ->
         for factors in (_NEAR_GAINS, _OTHER_GAINS)
     )
     return near >= _MORE_OFTEN and near - other >= _MORE_OFTEN
+
+
+def gain_of(copy: Traits, source: Traits) -> float | None:
+    """How many times the contrast of another picture of the same frame one has where neither is burnt out.
+
+    None where their pixels do not lie upon each other, or their greys were not kept.
+    """
+    if copy.grey is None or source.grey is None or copy.shape != source.shape:
+        return None
+    here, there = copy.grey.reshape(-1)[::_SPARSELY], source.grey.reshape(-1)[::_SPARSELY]
+    counts = np.bincount(there, minlength=256)
+    # What each grey of the source has become, on the average.
+    curve = np.bincount(there, here, minlength=256) / np.maximum(counts, 1)
+    middle = (curve > _DARKEST) & (curve < _LIGHTEST) & (counts > 0)
+    middle[: _DARKEST + 1] = middle[_LIGHTEST:] = False
+    weights, greys = counts[middle].astype(np.float64), np.flatnonzero(middle)
+    if weights.sum() < _FEWEST_GREYS or float(np.std(here - curve[there])) > _STRAYS * max(
+        _FAINT, float(np.std(here))
+    ):
+        return None
+    mean, mean_curve = np.average(greys, weights=weights), np.average(curve[middle], weights=weights)
+    spread = float((weights * (greys - mean) ** 2).sum())
+    return float((weights * (greys - mean) * (curve[middle] - mean_curve)).sum()) / spread if spread else None
 
 
 def lost_highlights(bright: Traits, other: Traits, *, gain: float) -> bool:
