@@ -2,6 +2,8 @@
 # and the weights (from the Python package index where the hub cannot be reached).
 PYTHON ?= python3
 BIN := .venv/bin
+# Tests start thousands of processes, each of which would compile the program anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo screenshots format test test-browser test-timing test-all test-ray test-milvus test-gpu acceptance fuzz crash figures check weights clean
 
@@ -82,6 +84,7 @@ weights: .venv/installed
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[tests]'
+	$(BIN)/python -m compileall -q vitsearch
 	touch $@
 
 # The type checker of the page's JavaScript; npm brings it, by version and hash.
