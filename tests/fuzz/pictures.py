@@ -59,6 +59,7 @@ def pictures() -> dict[str, bytes]:
         "fax.tif": _saved(grey.convert("1"), "TIFF", compression="group4"),
         "deep.tif": _saved(deep, "TIFF"),
         "float.tif": _saved(grey.convert("F"), "TIFF"),
+        "light.tif": cv2.imencode(".tif", np.asarray(image, np.float32) / 255)[1].tobytes(),
         "rgb.bmp": _saved(image, "BMP"),
         "palette.bmp": _saved(palette, "BMP"),
         "photo.avif": _saved(image, "AVIF", exif=block),
