@@ -232,6 +232,16 @@ def test_raw_files_of_two_times_are_two_shots_however_alike(library, tmp_path, t
     assert len(find_duplicates(library).groups) == groups
 
 
+def test_a_copy_of_a_shot_is_no_other_shot_of_its_moment(library, photos):
+    (photos / "cat.jpg").unlink()
+    shot(photos / "1.jpg", "2024:05:01 10:00:00")
+    with Image.open(photos / "1.jpg") as image:
+        image.reduce(2).save(photos / "small.jpg", exif=image.getexif())
+    library.index([photos])
+    assert find_duplicates(library, tiers=["burst"]).groups == ()
+    assert brief(find_duplicates(library)) == [("near", {"1.jpg", "small.jpg"})]
+
+
 def test_two_cameras_at_one_moment_are_no_burst(library, photos):
     shot(photos / "1.jpg", "2024:05:01 10:00:00")
     shot(photos / "2.jpg", "2024:05:01 10:00:02", shift=8, camera="Nikon Z9")

@@ -127,8 +127,12 @@ class Verifier:
             apart = moments_apart(one.taken, two.taken) if one.camera == two.camera else None
             at_one_moment = apart is not None and apart <= BURST_SECONDS
             are_two_shots = bool(apart) and (at_one_moment or (_is_raw(one.path) and _is_raw(two.path)))
-            if "near" in self._tiers and not are_two_shots:
+            # A copy of a shot has its capture time, too, and is no other shot of the moment.
+            may_be_burst = "burst" in self._tiers and at_one_moment
+            if ("near" in self._tiers or may_be_burst) and not are_two_shots:
                 same_shot = self._same_shot(first, second, one, two)
+                if same_shot is not None and "near" not in self._tiers:
+                    return None
                 if same_shot is not None:
                     evidence, why_not = replace(same_shot[0], cosine=cosine), same_shot[1]
                     if why_not is not None:
@@ -138,7 +142,7 @@ class Verifier:
                     return Link(first, second, "near", evidence.score, evidence)
         except UnreadablePhoto:
             return None
-        if at_one_moment and cosine is not None and cosine >= BURST_COSINE:
+        if may_be_burst and cosine is not None and cosine >= BURST_COSINE:
             return Link(
                 first, second, "burst", float(cosine), Evidence(cosine, transform=f"{apart:.0f} s apart")
             )
