@@ -984,6 +984,8 @@ def test_a_group_without_a_command_shows_its_help_line_by_line(group):
         (["duplicates"], "--pl", ["--plan"]),
         (["duplicates", "find"], "--pl", ["--plan"]),
         (["heads"], "tr", ["train"]),
+        (["--library"], "", [""]),
+        (["index", "--library"], "", [""]),
     ],
 )
 def test_a_shell_is_offered_what_may_come_next(words, begun, offered):

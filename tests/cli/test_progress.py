@@ -1,7 +1,9 @@
 """How far long commands are, where no terminal is there to draw a bar."""
 
+import io
 import json
 import re
+import sys
 import time
 
 import pytest
@@ -111,3 +113,16 @@ def test_a_stage_that_tells_nothing_is_told_all_the_same(capfd, monkeypatch):
     assert len(told) >= 3
     assert told[0].startswith("loading the model (")
     assert told[-1].startswith("embedding: 25 of 100, about ")
+
+
+def test_a_command_goes_on_where_nobody_reads_its_progress(monkeypatch):
+    class Gone(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError
+
+    monkeypatch.setattr(progress, "EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(sys, "stderr", Gone())
+    lines = progress._Lines("starting", 0.0)
+    lines.show(Progress("scan", 1, 2))
+    lines.show(Progress("embed", 1, 2))
+    lines.tell()

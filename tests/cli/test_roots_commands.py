@@ -2,6 +2,7 @@
 
 import os
 import pty
+import shlex
 import subprocess
 import sys
 
@@ -32,7 +33,8 @@ def test_a_folder_whose_photos_leave_the_library_is_forgotten_only_by_somebody_w
     assert "1 photo is in no other folder, and would leave the library; their files, labels" in done.stderr
     one = indexed / "one"
     assert done.stderr.endswith(
-        f"nothing was done, as nobody can be asked here; `vitsearch roots forget {one} --yes` does it unasked\n"
+        "nothing was done, as nobody can be asked here; "
+        f"`vitsearch --library {indexed / 'library'} roots forget {one} --yes` does it unasked\n"
     )
     assert str(indexed / "one") in run("roots", "list").stdout
     assert run("roots", "forget", indexed / "two").stdout == f"forgot {indexed / 'two'} and 0 photos\n"
@@ -118,5 +120,16 @@ def test_erasing_says_how_it_is_done_where_nobody_can_be_asked(indexed, run):
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
         "vitsearch: all that is known of 1 photo (1 file) would be erased, which cannot be undone: nothing was done, "
-        f"as nobody can be asked here; `vitsearch erase {indexed / 'one/blue.png'} --yes` does it unasked\n"
+        f"as nobody can be asked here; `vitsearch --library {indexed / 'library'} erase "
+        f"{indexed / 'one/blue.png'} --yes` does it unasked\n"
     )
+
+
+def test_the_command_that_does_it_unasked_can_be_pasted_whatever_names_hold(indexed, run):
+    spaced = indexed / "one/a trip; 'there'.png"
+    (indexed / "one/blue.png").rename(spaced)
+    with Library.open(indexed / "library", backbone=MeanColour()) as library:
+        library.index([indexed / "one"])
+    told = run("erase", spaced).stderr
+    words = shlex.split(told[told.index("`") + 1 : told.rindex("`")])
+    assert words == ["vitsearch", "--library", str(indexed / "library"), "erase", str(spaced), "--yes"]

@@ -3,6 +3,7 @@
 import io
 import os
 
+import numpy as np
 import pytest
 from conftest import SAMPLES, MeanColour
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
@@ -205,6 +206,23 @@ def test_of_pictures_that_do_not_lie_upon_each_other_no_gain_is_told():
     assert gain_of(traits_of(original.reduce(2)), known) is None
     assert gain_of(traits_of(original, with_grey=False), known) is None
     assert gain_of(traits_of(Image.new("RGB", original.size)), known) is None
+
+
+def squares(side, count, tones, seed):
+    """A picture of squares of one tone each, as a QR code or an old game has them."""
+    tone = np.random.default_rng(seed).choice(tones, (count, count)).astype(np.uint8)
+    return Image.fromarray(np.kron(tone, np.ones((side, side), np.uint8))).convert("RGB")
+
+
+@pytest.mark.parametrize("side", [3, 4, 6, 8])
+@pytest.mark.parametrize("tones", [(0, 255), (20, 90, 140, 200, 250)])
+@pytest.mark.parametrize("factor", [1.5, 1.6, 2, 3])
+def test_a_picture_of_squares_is_no_enlargement_of_its_smaller_copy(side, tones, factor):
+    picture = squares(side, 480 // side, tones, seed=side)
+    size = (round(picture.width / factor), round(picture.height / factor))
+    for kernel in (Image.Resampling.LANCZOS, Image.Resampling.BICUBIC):
+        copy = saved(picture.resize(size, kernel), 85)
+        assert not was_enlarged(traits_of(picture), traits_of(copy), ())
 
 
 def test_a_page_is_no_enlargement_of_its_half():

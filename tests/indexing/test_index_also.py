@@ -179,6 +179,7 @@ def test_the_second_model_must_read_text_and_be_another_one(opened, photos, mode
     for useless in (models["vit"], "dinov2-base"):  # the second one is not fetched for it
         with pytest.raises(ModelError, match="reads no text"):
             opened.index([photos], model=models["clip"], also=useless)
+    opened.index([photos], model=models["clip"])
     with pytest.raises(LibraryError, match="own model"):
         opened.index([photos], also=models["clip"])
     assert opened.catalog.also_spaces() == []

@@ -139,7 +139,8 @@ def test_an_interruption_during_the_walk_leaves_everything_as_it_was(tmp_path, p
             (other / f"{number // 100}" / f"{number}.jpg").touch()
 
         def stop(step):
-            raise KeyboardInterrupt
+            if step.done:
+                raise KeyboardInterrupt
 
         report = library.index([photos, other], on_progress=stop)
         assert figures(report) == {"photos": 40, "files": 40, "unchanged": 40}

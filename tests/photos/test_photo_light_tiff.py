@@ -1,12 +1,16 @@
 """TIFF files of colours in floats: light as it is."""
 
+import tracemalloc
+
 import cv2
 import numpy as np
 import pytest
 from conftest import MeanColour
+from PIL import Image, TiffImagePlugin
 
 from vitsearch.errors import UnreadablePhoto
 from vitsearch.library import Library
+from vitsearch.photos.light_tiff import light_tiff
 from vitsearch.photos.photo import parse_photo
 
 
@@ -55,3 +59,18 @@ def test_it_is_indexed_and_compared(tmp_path):
         assert library.index([tmp_path / "photos"]).unreadable == ()
         assert len(library.search(tmp_path / "photos/a.tif", include_self=True).results) == 1
     assert parse_photo(written(), name="a.tif").details(with_pixels=True).pixels
+
+
+def test_a_large_tag_of_an_editor_is_left_where_it_is(tmp_path):
+    image = Image.new("RGB", (32, 24), "red")
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[37724] = bytes(8_000_000)
+    tags.tagtype[37724] = 7
+    image.save(tmp_path / "layers.tif", tiffinfo=tags)
+    data = (tmp_path / "layers.tif").read_bytes()
+    assert len(data) > 8_000_000
+    tracemalloc.start()
+    assert light_tiff(data) is None
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 1_000_000

@@ -91,7 +91,7 @@ def erase(session: Session, places: tuple[str, ...], yes: bool) -> None:
                 f"all that is known of {plural(len(doomed.photos), 'photo')} ({plural(len(doomed.files), 'file')}) "
                 "would be erased, which cannot be undone",
                 "Erase it?",
-                command=f"vitsearch erase {shown(' '.join(places))} --yes",
+                command=session.command("erase", *places, "--yes"),
             )
         with plain_lines("erasing", quiet=False):
             erased = upkeep.erase(library, places)

@@ -75,9 +75,12 @@ class Program(click.Group):
                 first.append(word)
             else:
                 value = next(words, None)
-                if value is None:
+                if value is not None:
+                    first += (word, value)
+                elif ctx.resilient_parsing:  # its value is being completed
+                    others.append(word)
+                else:
                     raise click.BadOptionUsage(name, f"Option {name!r} requires an argument.", ctx)
-                first += (word, value)
         return [*first, *others]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING
 
@@ -98,10 +98,7 @@ def plain_lines(doing: str, *, quiet: bool) -> Iterator[Callable[[Progress], Non
     # By a clock of its own: a stage that tells nothing for minutes is what makes people wonder.
     def tick() -> None:
         while not over.wait(EVERY_SECONDS):
-            try:
-                lines.tell()
-            except (OSError, ValueError):  # nobody reads stderr any more
-                return
+            lines.tell()
 
     clock = Thread(target=tick, daemon=True, name="progress")
     clock.start()
@@ -143,4 +140,6 @@ class _Lines:
                 told += f", about {duration(seconds * (at.total - at.done) / at.done)} left"
         elif at.done:
             told += f": {at.done:,} so far"
-        say(f"{told} ({duration(time.monotonic() - self._began)} since the start)", err=True)
+        # Where nobody reads stderr any more, the command goes on.
+        with suppress(OSError, ValueError):
+            say(f"{told} ({duration(time.monotonic() - self._began)} since the start)", err=True)

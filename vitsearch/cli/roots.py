@@ -81,7 +81,7 @@ def forget(session: Session, folder: str, yes: bool) -> None:
                 f"{shown(folder)}: {plural(lost, 'photo')} {'is' if lost == 1 else 'are'} in no other folder, and "
                 "would leave the library; their files, labels and decisions stay, what the model saw in them goes",
                 "Forget them?",
-                command=f"vitsearch roots forget {shown(folder)} --yes",
+                command=session.command("roots", "forget", folder, "--yes"),
             )
         removed = library.forget_root(folder)
     say(f"forgot {shown(folder)} and {plural(removed, 'photo')}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +37,14 @@ class Session:
             Path(cache) if cache else platformdirs.user_cache_path("vitsearch", appauthor=False),
             debug,
         )
+
+    def command(self, *words: str) -> str:
+        """Return a command on this library as a shell takes it, whatever its names hold."""
+        import platformdirs
+
+        is_usual = self.library_folder == platformdirs.user_data_path("vitsearch", appauthor=False)
+        which = () if is_usual else ("--library", str(self.library_folder.absolute()))
+        return shlex.join(("vitsearch", *which, *words))
 
     def is_indexed(self, path: Path) -> bool:
         """Whether the library knows the file at this path."""

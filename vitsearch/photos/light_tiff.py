@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _SAMPLES, _FORMAT = 256, 257, 258, 262, 277, 339
+_ASKED, _MOST_VALUES = {_WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _SAMPLES, _FORMAT}, 16
 _RGB, _FLOAT, _DEPTH = 2, 3, 32
 _MODES = {3: "RGB", 4: "RGBA"}
 _DAMAGED = "its image data is damaged"
@@ -50,7 +51,12 @@ def light_tiff(data: bytes) -> LightTiffPicture | None:
     """Return the picture of a TIFF file whose first page has colours in floats of 32 bits, or None."""
     try:
         tiff = Tiff(memoryview(data))
-        tags = {entry.tag: tiff.values(entry) for entry in tiff.first_directory()}
+        # Others may be large: the layers of an editor, a profile.
+        tags = {
+            entry.tag: tiff.values(entry)
+            for entry in tiff.first_directory()
+            if entry.tag in _ASKED and entry.amount <= _MOST_VALUES
+        }
         channels = tags[_SAMPLES][0]
         is_light = tags[_PHOTOMETRIC] == [_RGB] and channels in _MODES
         if not is_light or set(tags[_BITS]) != {_DEPTH} or set(tags[_FORMAT]) != {_FLOAT}:

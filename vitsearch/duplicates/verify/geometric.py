@@ -99,6 +99,12 @@ class GeometricVerifier:
             for photo in known[last].tolist():
                 self._views.pop(photo, None)
 
+    def forget(self) -> None:
+        """Forget all views: what follows looks at few photos, and needs the memory."""
+        with self._lock:
+            self._views.clear()
+            self._planes.clear()
+
     def _planes_of(self, photo: int) -> Planes:
         with self._lock:
             known = self._planes.get(photo)

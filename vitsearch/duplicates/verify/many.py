@@ -62,6 +62,7 @@ def verified_links(
                         if link.tier in COPIES:
                             sets.join(link.first, link.second)
             verifier.look.make_room(partial(uses.next_after, start + step + _STEP))
+    verifier.look.forget()
     on_progress(Progress("look", len(pairs), len(pairs)))
     return links, asked
 
