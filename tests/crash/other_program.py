@@ -236,7 +236,7 @@ def main() -> None:
     base, elsewhere = Path(sys.argv[1]), Path(sys.argv[2])
     mode, *rest = sys.argv[3:]
     if rest[-1] == "by-links":
-        renaming._exclusive_rename = lambda: None
+        renaming.exclusive_rename = lambda: None
         rest.pop()
     if mode == "random":
         report = rounds_at_random(base, elsewhere, int(rest[0]), int(rest[1]))

@@ -23,7 +23,7 @@ from vitsearch.duplicates.cleanup.plans import Plan, PlannedFile, PlannedGroup, 
 
 base, elsewhere, action = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 if sys.argv[4:] == ["by links"]:
-    renaming._exclusive_rename = lambda: None
+    renaming.exclusive_rename = lambda: None
 CHANGES = ("os.link", "os.rename", "os.remove", "os.symlink", "os.mkdir", "os.rmdir", "os.truncate", "open",
            "os.utime", "os.chmod", "os.chown", "os.setxattr")
 CONTENTS = {"keep.jpg": b"one" * 700, "copy.jpg": b"one" * 700, "sub/copy.jpg": b"one" * 700}

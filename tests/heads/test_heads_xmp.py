@@ -1,5 +1,7 @@
 """Keywords in sidecar files: merged without loss, and never in the photo."""
 
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -10,6 +12,7 @@ from PIL import Image
 from vitsearch.errors import HeadError
 from vitsearch.heads.xmp import read_keywords, sidecar_path, write_keywords, write_rating
 from vitsearch.photos.xmp import read_xmp
+from vitsearch.storage.atomic import Draft
 
 DARKTABLE = """<?xml version="1.0" encoding="UTF-8"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/" x:xmptk="XMP Core 4.4.0-Exiv2">
@@ -283,3 +286,72 @@ def test_a_rating_is_found_beside_a_value_that_looks_like_one(tmp_path):
     sidecar.write_text(text.format(3))
     assert write_rating(photo, 5)
     assert sidecar.read_text() == text.format(5)
+
+
+# Adds a keyword of its own again and again, as other programs save: beside it and renamed over it, or into it.
+OTHER_PROGRAM = """
+import os, sys, time
+path, way = sys.argv[1:]
+for number in range(40):
+    text = ""
+    while "</rdf:Bag>" not in text:
+        text = open(path, encoding="utf-8").read()
+    text = text.replace("</rdf:Bag>", f"<rdf:li>theirs {number}</rdf:li></rdf:Bag>")
+    if way == "renamed over":
+        with open(path + ".new", "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(path + ".new", path)
+    else:
+        with open(path, "r+", encoding="utf-8") as file:
+            file.write(text)
+    time.sleep(0.01)
+"""
+
+
+@pytest.mark.trust
+@pytest.mark.skipif(sys.platform != "linux", reason="names are swapped, and writers told, on Linux")
+@pytest.mark.parametrize("way", ["renamed over", "written into"])
+def test_nothing_is_lost_of_what_another_program_saves_into_a_sidecar_meanwhile(photo, way):
+    sidecar = write_keywords(photo, ["first"]).path
+    other = subprocess.Popen([sys.executable, "-c", OTHER_PROGRAM, sidecar, way])
+    number = 0
+    while other.poll() is None:
+        write_keywords(photo, [f"ours {number}"])
+        number += 1
+    assert other.returncode == 0
+    assert {f"theirs {number}" for number in range(40)} - set(read_keywords(photo)) == set()
+    assert number > 1
+    assert sorted(path.name for path in photo.parent.iterdir()) == ["photo.jpg", "photo.jpg.xmp"]
+
+
+@pytest.mark.trust
+@pytest.mark.parametrize("before", [None, DARKTABLE], ids=["a new one", "one that was there"])
+def test_what_another_program_has_saved_since_a_sidecar_was_read_is_continued(photo, monkeypatch, before):
+    sidecar = photo.with_name("photo.jpg.xmp")
+    if before is not None:
+        sidecar.write_text(before)
+    finish = Draft.finish
+
+    def beside_another_program(draft, *, durable=True):
+        finish(draft, durable=durable)
+        monkeypatch.setattr(Draft, "finish", finish)
+        sidecar.write_text(DIGIKAM)
+
+    monkeypatch.setattr(Draft, "finish", beside_another_program)
+    assert write_keywords(photo, ["cat"]).added == ("cat",)
+    assert read_keywords(photo) == ("Rome", "cat")
+
+
+def test_a_sidecar_that_never_comes_to_rest_is_left_to_the_other_program(photo, monkeypatch):
+    sidecar = write_keywords(photo, ["first"]).path
+    finish = Draft.finish
+
+    def beside_another_program(draft, *, durable=True):
+        finish(draft, durable=durable)
+        sidecar.write_bytes(sidecar.read_bytes() + b" ")
+
+    monkeypatch.setattr(Draft, "finish", beside_another_program)
+    with pytest.raises(HeadError, match="another program keeps changing"):
+        write_rating(photo, 5)
+    assert read_keywords(photo) == ("first",)
+    assert sorted(path.name for path in photo.parent.iterdir()) == ["photo.jpg", "photo.jpg.xmp"]

@@ -12,6 +12,7 @@ it holds, down to the spaces, stays as it is.
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from xml.parsers.expat import ExpatError, ParserCreate
@@ -19,10 +20,11 @@ from xml.sax.saxutils import escape
 
 from vitsearch.errors import HeadError, in_words
 from vitsearch.heads.head import check_labels
-from vitsearch.storage import atomic
+from vitsearch.storage.atomic import Draft, sync_folder
+from vitsearch.storage.shared_files import is_written_to
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from pathlib import Path
 
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
@@ -40,6 +42,8 @@ _CONTAINERS = ((_RDF, "Bag"), (_RDF, "Seq"), (_RDF, "Alt"))
 # Sidecars with drawn masks have some megabytes; of one as large as this, 150 MB are in memory at most.
 _LARGEST_SIDECAR = 8 * 2**20
 _MOST_ELEMENTS = 100_000
+# How often a sidecar that another program has changed meanwhile is read again.
+_TRIES, _PAUSE_SECONDS = 8, 0.02
 _DEEPEST = 200
 _START_TAG = re.compile(rb"<[^\s/>]+(?:\s+[^\s=]+\s*=\s*(?:\"[^\"]*\"|'[^']*'))*\s*(/?)>")
 
@@ -96,12 +100,11 @@ def write_keywords(photo: Path, keywords: Sequence[str], *, remove: Collection[s
     """
     if keywords:
         check_labels(list(dict.fromkeys(keywords)))
-    path, before, root = _sidecar(photo)
+    gone = set(remove) - set(keywords)
+    path, root, _ = _rewritten(photo, lambda root, content, path: _edits(root, content, path, keywords, gone))
     present = [keyword for _, keyword in _keywords(_find_list(root, _SUBJECT))]
     added = tuple(keyword for keyword in dict.fromkeys(keywords) if keyword not in present)
-    gone = set(remove) - set(keywords)
     removed = tuple(keyword for keyword in present if keyword in gone)
-    _write(path, before, _edits(root, before, path, keywords, gone))
     return SidecarChange(path, added, removed)
 
 
@@ -110,14 +113,27 @@ def write_rating(photo: Path, stars: int) -> bool:
 
     Raises `HeadError` as `write_keywords`.
     """
-    path, before, root = _sidecar(photo)
-    edits = _rating_edits(root, before, path, str(stars))
-    _write(path, before, edits)
-    return bool(edits)
+    return _rewritten(photo, lambda root, content, path: _rating_edits(root, content, path, str(stars)))[2]
 
 
-def _sidecar(photo: Path) -> tuple[Path, bytes, _Element]:
-    """Return where a photo's sidecar is or will be, what is in it, and its outermost element.
+def _rewritten(
+    photo: Path, edits_of: Callable[[_Element, bytes, Path], list[_Edit]]
+) -> tuple[Path, _Element, bool]:
+    """Edit a photo's sidecar as it is when it is written; return where it is, what was in it, and if it has changed.
+
+    What another program saves meanwhile is read again. Raises `HeadError`.
+    """
+    for tries in range(_TRIES):
+        path, content, root = _sidecar(photo)
+        edits = edits_of(root, _EMPTY if content is None else content, path)
+        if not edits or _write(path, content, _splice(_EMPTY if content is None else content, edits)):
+            return path, root, bool(edits)
+        time.sleep(_PAUSE_SECONDS * tries)
+    raise HeadError(f"another program keeps changing {path}: try again when it has finished")
+
+
+def _sidecar(photo: Path) -> tuple[Path, bytes | None, _Element]:
+    """Return where a photo's sidecar is or will be, what is in it if it is there, and its outermost element.
 
     Raises `HeadError` if it cannot be written, or there is no photo that it would belong to.
     """
@@ -126,17 +142,36 @@ def _sidecar(photo: Path) -> tuple[Path, bytes, _Element]:
     path = sidecar_path(photo)
     if path.is_symlink():
         raise HeadError(f"{path} is a symbolic link: write to the file that it stands for, or remove it")
-    content = _read(path) if path.exists() else _EMPTY
-    return path, content, _parse(content, path)
+    content = _read(path) if path.exists() else None
+    return path, content, _parse(_EMPTY if content is None else content, path)
 
 
-def _write(path: Path, before: bytes, edits: list[_Edit]) -> None:
-    if not edits:
-        return
+def _write(path: Path, before: bytes | None, after: bytes) -> bool:
+    """Write a sidecar if it is what it was before (None: not there); return whether it was. Raises `HeadError`."""
     try:
-        atomic.write(path, _splice(before, edits))
+        draft = Draft(path)
+        try:
+            draft.file.write(after)
+            draft.finish()
+            if before is not None:
+                return draft.publish_over(lambda found: _is_still(found, before))
+            draft.publish(new=True)
+        except (FileExistsError, FileNotFoundError):  # made, or removed, at that moment
+            return False
+        finally:
+            draft.discard()
+            sync_folder(path.parent)
     except OSError as error:
         raise HeadError(f"cannot write {path}: {error.strerror or error}") from error
+    return True
+
+
+def _is_still(path: Path, before: bytes) -> bool:
+    """Whether a file is what was read, and nobody is about to write something else into it."""
+    if path.is_symlink():
+        return False
+    with path.open("rb") as file:
+        return not is_written_to(file) and file.read(len(before) + 1) == before
 
 
 @dataclass(slots=True)

@@ -11,9 +11,10 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO
 
 from vitsearch.storage.private import opener
+from vitsearch.storage.shared_files import exchange
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 TEMPORARY = re.compile(r"\.vitsearch-[0-9a-f]{16}\.tmp")
@@ -83,10 +84,39 @@ class Draft:
         if new:
             _name_if_free(self.path, self._target)
             return
+        self._take_mode()
+        self.path.replace(self._target)
+
+    def publish_over(self, is_expected: Callable[[Path], bool]) -> bool:
+        """Give the finished file the name of one that is there and `is_expected`; return whether it was.
+
+        The one there is asked about before, and once more when it has left its name, under which another program saves
+        its next version: what is not expected is back at its name then, and nobody's version is lost. A system that
+        cannot swap names is relied on for the moment between. Raises `OSError`.
+        """
+        if not is_expected(self._target):
+            return False
+        self._take_mode()
+        ours = self.path.lstat()
+        if not exchange(self.path, self._target):
+            self.path.replace(self._target)
+            return True
+        expected = False
+        try:
+            expected = is_expected(self.path)
+        finally:
+            if not expected:
+                exchange(self.path, self._target)
+                if not os.path.samestat(self.path.lstat(), ours):
+                    # It was saved over ours at that moment: that is the newest version of all.
+                    exchange(self.path, self._target)
+        self.path.unlink()
+        return expected
+
+    def _take_mode(self) -> None:
         if not self._private:
             with suppress(FileNotFoundError):
                 self.path.chmod(self._target.stat().st_mode & 0o7777)
-        self.path.replace(self._target)
 
     def discard(self) -> None:
         """Remove the file, unless it was published."""

@@ -174,9 +174,12 @@ class Output:
         for _ in range(3):
             target = self._target()
             try:
-                draft.publish(new=not target.exists())
-            except FileExistsError:
-                continue  # another program has just made it: see whose it is
+                if not target.exists():
+                    draft.publish(new=True)
+                elif not draft.publish_over(lambda found: not self._refusal(found)):
+                    continue
+            except (FileExistsError, FileNotFoundError):
+                continue  # another program has just made or removed it: see whose it is
             sync_folder(target.parent)
             return
         raise OutputError(f"cannot write {self._name}: another program keeps making a file there")

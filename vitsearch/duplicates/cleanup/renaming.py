@@ -5,27 +5,21 @@ A check before a plain rename is not enough: another program may take the name i
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import sys
-from functools import cache
 from typing import TYPE_CHECKING
 
 from blake3 import blake3
+
+from vitsearch.storage.shared_files import NO_SUCH_RENAME, exclusive_rename
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-_AT_FDCWD = -100
-_RENAME_NOREPLACE = 1  # linux/fs.h
-_RENAME_EXCL = 4  # sys/stdio.h of macOS
-
-# What systems and file systems say that cannot rename without replacing.
-_NO_SUCH_RENAME = frozenset((errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP))
 # What file systems say that know no hard links, or too many of one file.
-_NO_LINKS = frozenset((*_NO_SUCH_RENAME, errno.EPERM, errno.EMLINK, errno.EACCES))
+_NO_LINKS = frozenset((*NO_SUCH_RENAME, errno.EPERM, errno.EMLINK, errno.EACCES))
 
 
 def rename_without_replacing(source: Path, target: Path) -> None:
@@ -42,9 +36,9 @@ def rename_without_replacing(source: Path, target: Path) -> None:
     if sys.platform == "win32":
         source.rename(target)  # MoveFileEx without MOVEFILE_REPLACE_EXISTING
         return
-    call = _exclusive_rename()
-    code = _asked(call, source, target) if call is not None else errno.ENOSYS
-    if code in _NO_SUCH_RENAME:
+    call = exclusive_rename()
+    code = errno.ENOSYS if call is None else call(source, target)
+    if code in NO_SUCH_RENAME:
         _by_link(source, target)
     elif code:
         raise OSError(code, os.strerror(code), str(source), None, str(target))
@@ -76,25 +70,6 @@ def discard(path: Path, *, is_surplus: Callable[[Path], bool]) -> bool:
     if surplus:
         aside.unlink()
     return surplus
-
-
-def _asked(call: Callable[[bytes, bytes], int], source: Path, target: Path) -> int:
-    # As Python's own rename tells those who watch what a process does to files.
-    sys.audit("os.rename", str(source), str(target), -1, -1)
-    return ctypes.get_errno() if call(os.fsencode(source), os.fsencode(target)) else 0
-
-
-@cache
-def _exclusive_rename() -> Callable[[bytes, bytes], int] | None:
-    """The system's own call, or None where its C library has none."""
-    library = ctypes.CDLL(None, use_errno=True)
-    if sys.platform == "darwin":
-        renamex = getattr(library, "renamex_np", None)
-        return None if renamex is None else lambda source, target: int(renamex(source, target, _RENAME_EXCL))
-    renameat2 = getattr(library, "renameat2", None)
-    if renameat2 is None:
-        return None
-    return lambda source, target: int(renameat2(_AT_FDCWD, source, _AT_FDCWD, target, _RENAME_NOREPLACE))
 
 
 def _by_link(source: Path, target: Path) -> None:

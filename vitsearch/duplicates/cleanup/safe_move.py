@@ -20,6 +20,7 @@ from vitsearch.duplicates.cleanup.plans import content_hash
 from vitsearch.duplicates.cleanup.renaming import aside_of, discard, rename_without_replacing, set_aside
 from vitsearch.errors import FileDisturbed
 from vitsearch.storage.atomic import sync_folder
+from vitsearch.storage.shared_files import is_written_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -62,16 +63,7 @@ class HeldFile:
 
     def is_written_to(self) -> bool:
         """Whether another program has it open for writing, where the system tells (Linux, own files)."""
-        if sys.platform != "linux":
-            return False
-        import fcntl
-
-        try:
-            fcntl.fcntl(self._file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
-        except OSError as error:
-            return error.errno == errno.EAGAIN
-        fcntl.fcntl(self._file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-        return False
+        return is_written_to(self._file)
 
     def let_go(self) -> None:
         """Close it where the system moves no open files."""
