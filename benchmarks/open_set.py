@@ -41,7 +41,9 @@ if TYPE_CHECKING:
 _KEPT = 0.95
 _DRAWS = 4
 _FEW = 10
-_PARTS = ("whole", "far", "near", "source", "hidden", "cost")
+# The estimate is of kinds of which the library holds as many photos as four folds of five have of a label.
+_FOLDS_HELD = 4 / 5
+_PARTS = ("whole", "far", "near", "source", "estimate", "hidden", "cost")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,6 +137,7 @@ def main() -> None:
             "5 of 10", space, [(n, half_known(training, validation, library, n)) for n in arguments.photos]
         ),
         "source": lambda: measure_source(photos, arguments.kinds, library, arguments.photos),
+        "estimate": lambda: measure_estimate(photos, training, arguments.kinds, library, arguments.photos),
         "hidden": lambda: measure_hidden(space, training, validation, library, strangers),
         "cost": lambda: measure_cost(space, training, library),
     }
@@ -192,6 +195,33 @@ def measure_methods(name: str, space: Space, cases: list[tuple[int, list[Case]]]
     for method, cells in figures.items():
         print(f"  {method:<32}" + "  ".join(cells))
     print(f"  {'foretold by the report':<32}" + "  ".join(foretold) + "\n")
+
+
+def measure_estimate(
+    photos: Photos, training: LabelledRows, folder: Path | None, library: np.ndarray, numbers: list[int]
+) -> None:
+    """Print what reports foretell, and what becomes of kinds of which the library holds so many photos."""
+    print("the report's estimate: strangers labelled / foretold, means of 8 draws")
+    sets = {"5 of 10": training} | ({} if folder is None else {"same source": photos.labelled(folder)})
+    for name, kinds in sets.items():
+        smallest = min(kinds.membership(kinds.names()).sum(axis=0))
+        for n in (n for n in numbers if n >= _FEW and n <= smallest * 3 // 4):
+            held = round(_FOLDS_HELD * n)
+            for of_each in sorted({max(1, held // 4), held, smallest // 2}):
+                pairs = []
+                for seed in range(2 * _DRAWS):
+                    case = kinds_held(kinds, library, n, of_each, seed)
+                    trained = train("x", case.examples, space=photos.space, background=case.library)
+                    gate = trained.report.gate
+                    assert gate is not None
+                    assert gate.strangers is not None
+                    pairs.append((through(trained.head, case.strangers), gate.strangers.value, gate.held))
+                measured, foretold, said = np.mean(pairs, axis=0)
+                print(
+                    f"  {name}, {n} a label, {of_each} of each other kind in the library: "
+                    f"{measured:.3f} / {foretold:.3f} (of kinds with {said:.0f} there)"
+                )
+    print()
 
 
 def measure_hidden(
@@ -275,6 +305,22 @@ def same_source(kinds: LabelledRows, library: np.ndarray, photos: int) -> list[C
         examples, rest = drawn(part(kinds, is_known), photos, seed)
         cases.append(Case(examples, np.concatenate([library, unknown[:half]]), rest, unknown[half:]))
     return cases
+
+
+def kinds_held(kinds: LabelledRows, library: np.ndarray, photos: int, of_each: int, seed: int) -> Case:
+    """Half of the kinds known, ten at most; the library holds so many of each other, but half of them at most."""
+    random = np.random.default_rng(seed)
+    names = random.permutation(kinds.names())
+    known = set(names[: min(10, len(names) // 2)].tolist())
+    labels = np.array([label for (label,) in kinds.labels])
+    examples, rest = drawn(part(kinds, np.isin(labels, list(known))), photos, seed)
+    held, strangers = [], []
+    for name in names[len(known) :]:
+        rows = random.permutation(kinds.rows[labels == name])
+        half = len(rows) // 2
+        held.append(rows[: min(of_each, half)])
+        strangers.append(rows[half:])
+    return Case(examples, np.concatenate([library, *held]), rest, np.concatenate(strangers))
 
 
 def methods(space: Space, case: Case) -> dict[str, Score]:

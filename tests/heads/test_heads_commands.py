@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,11 @@ from conftest import SAMPLES, MeanColour
 
 from tests.heads.test_heads_library import paint, paint_labels
 from vitsearch.cli import cli
-from vitsearch.cli.head_report import print_in_words
+from vitsearch.cli.head_report import print_in_words, print_report
 from vitsearch.cli.session import Session
 from vitsearch.errors import VitsearchError
-from vitsearch.heads.evaluation import LabelReport, Report
+from vitsearch.estimates import Estimate
+from vitsearch.heads.evaluation import GateReport, LabelReport, Report
 from vitsearch.library import Library
 
 SUBJECTS = ("bird", "cat", "dog", "fish", "bridge", "castle", "windmill", "solar")
@@ -163,6 +165,26 @@ def test_a_report_on_several_labels_a_photo_begins_with_the_weakest(capsys, labe
     assert second.startswith(said)
 
 
+def test_the_estimate_of_strangers_says_of_which_kinds_it_is(capsys):
+    some = Estimate(0.1, 0.05, 0.15)
+    gate = GateReport(
+        background=400,
+        sampled=516,
+        held=16,
+        passed=some,
+        accuracy=some,
+        strangers=some,
+        newcomers=some,
+        library=some,
+    )
+    pets = report([("cat", 20, 0.9, 0.85), ("dog", 20, 0.8, 0.7)], ((17, 3), (6, 14)), accuracy=0.78)
+    print_report(replace(pets, gate=gate))
+    assert (
+        "kinds like these without a label, each about 16 of the library's 516 other photos: 10.0% (5.0% to 15.0%) get "
+        "one, fewer of larger kinds"
+    ) in capsys.readouterr().out.splitlines()
+
+
 def test_labels_come_as_json_text_table_and_keywords(call, labelled, photos, tmp_path):
     call("heads", "train", "colours", "--from", labelled)
     broken = photos / "broken.jpg"
@@ -297,9 +319,6 @@ def test_heads_are_listed_shown_exported_loaded_and_deleted(call, labelled, tmp_
 
 
 def test_a_thousand_labels_make_a_short_report(call, labelled, tmp_path):
-    from vitsearch.cli.head_report import print_report
-    from vitsearch.heads.evaluation import LabelReport, Report
-
     labels = tuple(LabelReport(f"{n:04}" + "x" * 496, 5, n / 1000, 1.0, n / 1000) for n in range(1000))
     report = Report(5000, 5000, 3, 1.0, 0.5, (0.4, 0.6), 0.5, 0.1, labels, (), 1.0, 0.5, 1.0)
     done = CliRunner().invoke(__import__("click").command()(lambda: print_report(report)))

@@ -144,7 +144,10 @@ def _print_gate(gate: GateReport) -> None:
     if gate.library:
         say(f"other photos of the library: {_share(gate.library)} get one, rightly or not")
     if gate.strangers:
-        say(f"kinds like these that the library holds without a label: {_share(gate.strangers)} get one")
+        say(
+            f"kinds like these without a label, each about {gate.held:,} of the library's "
+            f"{plural(gate.sampled, 'other photo')}: {_share(gate.strangers)} get one, fewer of larger kinds"
+        )
     if gate.newcomers:
         say(f"kinds like these that are new to it: {_share(gate.newcomers)} get one")
     if not gate.background:

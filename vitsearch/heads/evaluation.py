@@ -42,9 +42,14 @@ class GateReport:
     through, as told by each label in turn, left out of training; `newcomers`: the same of kinds that the library does
     not hold yet. `library`: of the library's other photos, those let through, rightly or not. `background`: how many
     photos the class "none" was learned from. What cannot be told is None.
+
+    `strangers` is of kinds of which `held` photos each are among the `sampled` ones of the library that were looked at:
+    of kinds with more photos there fewer are let through, of those with less more are.
     """
 
     background: int
+    sampled: int
+    held: int
     passed: Estimate
     accuracy: Estimate | None
     strangers: Estimate | None
@@ -219,9 +224,11 @@ def _gate_report(
     through = passed & labelled
     return GateReport(
         gate.gate.background,
+        len(gate.of_sample),
+        gate.left_out.held,
         Estimate.of_share(passed[labelled]),
         Estimate.of_share(right[through]) if through.any() else None,
-        Estimate.of_mean(gate.strangers) if len(gate.strangers) else None,
-        Estimate.of_mean(gate.newcomers) if len(gate.newcomers) else None,
+        Estimate.of_mean(gate.left_out.strangers) if len(gate.left_out.strangers) else None,
+        Estimate.of_mean(gate.left_out.newcomers) if len(gate.left_out.newcomers) else None,
         Estimate.of_share(gate.of_sample) if len(gate.of_sample) else None,
     )

@@ -32,6 +32,19 @@ _ENOUGH_JUDGED = 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class SharesLabelled:
+    """The shares of each left-out label's photos that would get another label.
+
+    `strangers` (labels,): where the library holds `held` others of that kind, in the mean; `newcomers` (labels,): where
+    it holds none. Both are empty with fewer than three labels.
+    """
+
+    strangers: Doubles
+    newcomers: Doubles
+    held: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class LabelsLeftOut:
     """A gate's two fits, to be made again without a label.
 
@@ -59,13 +72,9 @@ class LabelsLeftOut:
         whole = functools.reduce(operator.add, parts.values())
         return cls(first, second, sample, unlike, looks_labelled, folds, parts, whole)
 
-    def shares(self, gate: Gate) -> tuple[Doubles, Doubles]:
-        """Return the shares of each left-out label's photos that would get another label.
-
-        The first (labels,) where the library holds others of that kind, the second where it holds none. Both are empty
-        with fewer than three labels.
-        """
-        strangers, newcomers = [], []
+    def shares(self, gate: Gate) -> SharesLabelled:
+        """Judge each label's photos by a gate that was learned without it."""
+        strangers, newcomers, others_held = [], [], []
         labels = self.first.labels
         if labels >= 3:
             chosen = np.random.default_rng(0).permutation(labels)[:_LABELS_LEFT_OUT]
@@ -81,9 +90,11 @@ class LabelsLeftOut:
                 alone = self._new_to_the_library(its)
                 newcomers.append(float(((alone >= gate.cut) & guarded).mean()))
                 if len(np.unique(self.first.folds[its])) > 1:
-                    judged, margin = self._in_the_library(its)
+                    judged, margin, held = self._in_the_library(its)
+                    others_held.append(held)
                     strangers.append(float(((margin >= gate.cut) & guarded[judged]).mean()))
-        return np.array(strangers), np.array(newcomers)
+        held = round(float(np.mean(others_held))) if others_held else 0
+        return SharesLabelled(np.array(strangers), np.array(newcomers), held)
 
     def _new_to_the_library(self, its: Flags) -> Floats:
         second = self.second
@@ -91,10 +102,11 @@ class LabelsLeftOut:
         fitted = discriminate(together(rest, second.background, second.labels))
         return margins(second.rows[its], *fitted, second.labels)
 
-    def _in_the_library(self, its: Flags) -> tuple[Flags, Floats]:
+    def _in_the_library(self, its: Flags) -> tuple[Flags, Floats, float]:
         """Judge a left-out label's rows (n,), each where those of other folds lie in the library.
 
         Returns which rows were judged, (n,) bool, and their margins (j,): of many, those of a few folds are enough.
+        The last is how many of its photos lay in the library, in the mean of the photos judged.
         The whole sample is sorted anew into what looks like a label and what does not: among what was dropped for its
         looks are the label's own photos, which are now strangers.
         """
@@ -115,7 +127,8 @@ class LabelsLeftOut:
                 joins = ~out & (margin < self.looks_labelled)
                 of_second[out] = self._judge(rows[out], its, rows[joins], left)
                 judged |= out
-        return judged, of_second[judged]
+        held = float(np.mean([(folds != fold).sum() for fold in folds[judged]]))
+        return judged, of_second[judged], held
 
     def _judge(self, rows: Floats, its: Flags, joining: Floats, left: Flags) -> Floats:
         """Return the margins of rows under a second fit without a label, with some of its photos in the library.

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vitsearch.heads.gate import Gate, margins, nearest_similarity
-from vitsearch.heads.gate_estimates import LabelsLeftOut
+from vitsearch.heads.gate_estimates import LabelsLeftOut, SharesLabelled
 from vitsearch.heads.none_of_these import Discrimination, Separation
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     Floats = npt.NDArray[np.float32]
-    Doubles = npt.NDArray[np.float64]
     Ids = npt.NDArray[np.int64]
     Flags = npt.NDArray[np.bool_]
 
@@ -43,16 +42,14 @@ class FittedGate:
     """A gate, and what it does with photos that it was not fitted on.
 
     `passed`: (n,) bool, the rows that it lets through; `of_sample`: (m,) bool, the same of the sample, where it was
-    learned from. `strangers`: for each label that was left out in turn, the share
-    of its photos that still pass where the library's sample holds others of that kind; `newcomers`: where it holds
-    none. Both are (labels,), empty where there is nothing to tell them from.
+    learned from. `left_out`: what it would do with labels that were left out in turn, empty where there is nothing to
+    tell them from.
     """
 
     gate: Gate
     passed: Flags
     of_sample: Flags
-    strangers: Doubles
-    newcomers: Doubles
+    left_out: SharesLabelled
 
 
 def fit_gate(rows: Floats, classes: Ids, folds: Ids, sample: Floats) -> FittedGate:
@@ -80,7 +77,8 @@ def fit_gate(rows: Floats, classes: Ids, folds: Ids, sample: Floats) -> FittedGa
         nothing = np.empty(0, np.float32)
         gate = Gate(np.empty((0, rows.shape[1]), np.float32), nothing, 0, 0.0, guard.examples, nearest, 0)
         passed[labelled] = guard.similar >= nearest
-        return FittedGate(gate, passed, np.empty(0, np.bool_), np.empty(0), np.empty(0))
+        nobody = SharesLabelled(np.empty(0), np.empty(0), 0)
+        return FittedGate(gate, passed, np.empty(0, np.bool_), nobody)
     first = Separation(rows, classes, folds)
     held_out, of_sample = first.held_out(sample)
     looks_labelled = float(np.quantile(held_out[labelled], _LOOKS_LABELLED))
@@ -98,8 +96,8 @@ def fit_gate(rows: Floats, classes: Ids, folds: Ids, sample: Floats) -> FittedGa
     passed = held_out >= cut
     passed[labelled] &= guard.similar >= nearest
     sample_passed = (of_sample >= cut) & (nearest_similarity(sample, guard.examples) >= nearest)
-    strangers, newcomers = LabelsLeftOut.of(first, second, sample, unlike, looks_labelled).shares(gate)
-    return FittedGate(gate, passed, sample_passed, strangers, newcomers)
+    left_out = LabelsLeftOut.of(first, second, sample, unlike, looks_labelled).shares(gate)
+    return FittedGate(gate, passed, sample_passed, left_out)
 
 
 def _lower_tail(values: Floats, share: float) -> float:
