@@ -167,6 +167,30 @@ def test_photos_are_selected_by_click_shift_drag_and_keyboard(page: Page):
     assert selected(page) == page.get("/api/grid")["sections"][0]["count"]
 
 
+def test_a_key_that_selects_lays_the_page_out_twice_at_most(page: Page):
+    """Once so that the focus can move, once for what is then to be seen; whatever is read is read before."""
+    page.show("/", size=LOW)
+    tiles(page)
+    page.still()
+    page.driver.execute_cdp_cmd("Performance.enable", {})
+
+    def layouts() -> float:
+        metrics = page.driver.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]
+        return float(next(one["value"] for one in metrics if one["name"] == "LayoutCount"))
+
+    keys = ["ArrowDown", "PageDown", "ArrowUp", "PageUp"] * 5
+    before = layouts()
+    page.driver.execute_script(
+        """document.querySelector('.tile a').focus();
+        for (const key of arguments[0]) document.activeElement.dispatchEvent(
+            new KeyboardEvent('keydown', { key, shiftKey: true, bubbles: true, cancelable: true }));""",
+        keys,
+    )
+    # All keys come within one frame: its own layout, and those of pictures that come, are the few on top.
+    assert layouts() - before <= 2 * len(keys) + 5
+    page.until(lambda: selected(page) > 5, "a selection")
+
+
 @pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
 def test_the_bar_of_actions_lies_over_nothing_and_is_wide_enough_for_a_thumb(
     page: Page, size: tuple[int, int]

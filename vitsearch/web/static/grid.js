@@ -4,12 +4,11 @@ import { thumbnail } from "./api.js";
 import { alternative, learn } from "./captions.js";
 import { h, icon } from "./dom.js";
 import { justify, lastAtMost, TITLE } from "./layout.js";
+import { Pace } from "./pace.js";
 import { Scrubber } from "./scrubber.js";
 import { Selecting } from "./selecting.js";
 
 const OVERSCAN = 500;
-// Faster than this (pixels a millisecond), pictures would be gone before they had come.
-const RUSH = 4;
 
 /**
  * `onopen(index)`: a photo was chosen. `decorate(tile, index)`: add to a tile when it is made. `keys`: {key: index => …}
@@ -35,7 +34,9 @@ export class Grid {
     this.sections = [];
     this.current = 0;
     this.wanted = null;
+    /** @type {Map<number, any[]>} the tiles of each row that there is */
     this.rows = new Map();
+    this.pace = new Pace(() => this.#rested());
     this.shownBands = new Map();
     this.all = h("div", { class: "grid-all" });
     this.scroller = h("div", { class: "grid", role: "region", "aria-label": label, tabindex: "-1" }, this.all);
@@ -87,8 +88,9 @@ export class Grid {
   focus(index = this.current) {
     if (!this.ids.length) return;
     this.wanted = Math.max(0, Math.min(index, this.ids.length - 1));
-    this.#become(this.wanted);
+    // To scroll is to lay out whatever has changed before: elements come and go afterwards.
     this.reveal(this.wanted);
+    this.#become(this.wanted);
     this.#render();
     this.#link(this.wanted)?.focus({ preventScroll: true });
     this.wanted = null;
@@ -150,7 +152,8 @@ export class Grid {
   }
 
   #scrolled() {
-    if (this.frame) return;
+    // Where the grid has scrolled itself to show the focused photo, it is drawn already.
+    if (this.frame || this.scroller.scrollTop === this.top) return;
     this.frame = requestAnimationFrame(() => {
       this.frame = 0;
       this.#render();
@@ -159,23 +162,21 @@ export class Grid {
 
   #render() {
     const layout = this.layout;
-    if (!layout?.rows || !this.scroller.clientHeight) return;
-    const top = this.scroller.scrollTop;
-    const now = performance.now();
-    this.speed = Math.abs(top - (this.lastTop ?? top)) / Math.max(1, now - (this.lastTime ?? now));
-    this.lastTop = top;
-    this.lastTime = now;
-    const height = this.scroller.clientHeight;
     // What is measured is measured before elements come and go.
-    this.scrubber?.follow();
+    const { scrollTop: top, clientHeight: height } = this.scroller;
+    if (!layout?.rows || !height) return;
+    this.top = top;
+    this.height = height;
+    this.pace.at(top);
+    this.scrubber?.follow(top, height);
     const first = lastAtMost(layout.rowTop, top - OVERSCAN, layout.rows);
     const last = lastAtMost(layout.rowTop, top + height + OVERSCAN, layout.rows);
     const focused = this.wanted != null || (this.scroller.contains(document.activeElement) && document.activeElement !== this.scroller);
     const pinned = focused ? this.#rowOf(this.current) : -1;
-    if (!focused) this.#become(this.#firstInSight());
+    if (!focused) this.#become(this.#firstInSight(top));
     for (const [row, tiles] of this.rows) {
       if ((row < first || row > last) && row !== pinned) {
-        tiles.forEach((tile) => tile.remove());
+        tiles.forEach(drop);
         this.rows.delete(row);
       }
     }
@@ -186,7 +187,9 @@ export class Grid {
         this.shownBands.delete(number);
       }
     }
-    this.#loadSoon();
+    if (!this.pace.isRush) this.#load();
+    clearTimeout(this.naming);
+    this.naming = setTimeout(() => this.#name(), 200);
   }
 
   #makeRow(row) {
@@ -195,9 +198,7 @@ export class Grid {
     const tiles = [];
     for (let index = rowStart[row]; index < rowStart[row + 1]; index += 1) {
       const id = this.ids[index];
-      const image = h("img", { alt: alternative(id), decoding: "async", draggable: true });
-      image.onload = () => image.classList.add("here");
-      const link = h("a", { href: `/photo/${id}`, tabindex: index === this.current ? "0" : "-1", data: { index } }, image);
+      const link = h("a", { href: `/photo/${id}`, tabindex: index === this.current ? "0" : "-1", "aria-label": alternative(id), data: { index } });
       link.style.height = `${rowHeight[row]}px`;
       const tile = h("div", { class: "tile", data: { photo: id } }, link);
       tile.style.left = `${this.pad + lefts[index]}px`;
@@ -236,20 +237,21 @@ export class Grid {
     return element;
   }
 
-  /** Ask for pictures at once when the grid is still or slow, and when it has come to rest otherwise. */
-  #loadSoon() {
-    clearTimeout(this.loading);
-    if (this.speed < RUSH) this.#load();
-    else this.loading = setTimeout(() => this.#load(), 90);
-    clearTimeout(this.naming);
-    this.naming = setTimeout(() => this.#name(), 200);
+  /** After a rush: what was left out on the way is made for what is in sight. */
+  #rested() {
+    this.#load();
+    this.#offer(this.turnedTo);
   }
 
   #load() {
     for (const [row, tiles] of this.rows) {
       for (const tile of tiles) {
-        const image = tile.firstChild.firstChild;
-        if (!image.src) image.src = thumbnail(tile.dataset.photo, this.layout.rowHeight[row]);
+        const link = tile.firstChild;
+        if (pictureOf(link)) continue;
+        const image = h("img", { alt: link.getAttribute("aria-label"), decoding: "async", draggable: true });
+        image.onload = () => image.classList.add("here");
+        image.src = thumbnail(tile.dataset.photo, this.layout.rowHeight[row]);
+        link.prepend(image);
       }
     }
   }
@@ -257,7 +259,12 @@ export class Grid {
   async #name() {
     const tiles = [...this.rows.values()].flat();
     if (!(await learn(tiles.map((tile) => Number(tile.dataset.photo))))) return;
-    for (const tile of tiles) tile.firstChild.firstChild.alt = alternative(Number(tile.dataset.photo));
+    for (const tile of tiles) {
+      const link = tile.firstChild;
+      const words = alternative(Number(tile.dataset.photo));
+      link.setAttribute("aria-label", words);
+      if (pictureOf(link)) pictureOf(link).alt = words;
+    }
   }
 
   #become(index) {
@@ -269,7 +276,8 @@ export class Grid {
 
   /** Buttons and words are made for the tile that somebody turns to: rows that are scrolled past need none. */
   #offer(tile) {
-    if (!tile || tile.dataset.offered) return;
+    this.turnedTo = tile;
+    if (!tile || tile.dataset.offered || this.pace.isRush) return;
     tile.dataset.offered = "yes";
     const index = Number(tile.firstChild.dataset.index);
     if (this.selecting) tile.append(this.selecting.check(index));
@@ -302,7 +310,7 @@ export class Grid {
   #pressed(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || !event.target.closest("a[data-index]")) return;
     const row = this.#rowOf(this.current);
-    const page = Math.max(1, Math.floor(this.scroller.clientHeight / (this.layout.rowHeight[row] + this.caption)) - 1);
+    const page = Math.max(1, Math.floor(this.height / (this.layout.rowHeight[row] + this.caption)) - 1);
     const moves = {
       ArrowRight: () => this.current + 1, ArrowLeft: () => this.current - 1,
       ArrowDown: () => this.#below(1), ArrowUp: () => this.#below(-1),
@@ -333,19 +341,25 @@ export class Grid {
     return best;
   }
 
-  #firstInSight() {
+  #firstInSight(top = this.scroller.scrollTop) {
     if (!this.layout?.rows) return 0;
-    const row = lastAtMost(this.layout.rowTop, this.scroller.scrollTop + TITLE, this.layout.rows);
+    const row = lastAtMost(this.layout.rowTop, top + TITLE, this.layout.rows);
     return this.layout.rowStart[row];
   }
 
   #clear() {
+    for (const tiles of this.rows.values()) tiles.forEach(drop);
     this.rows.clear();
     this.shownBands.clear();
     this.all.replaceChildren();
   }
 
-  #link = (index) => this.all.querySelector(`a[data-index="${index}"]`);
+  #link(index) {
+    if (!this.layout?.rows) return null;
+    const row = this.#rowOf(index);
+    return this.rows.get(row)?.[index - this.layout.rowStart[row]]?.firstChild;
+  }
+
   #rowOf = (index) => lastAtMost(this.layout.rowStart, index, this.layout.rows);
   #rowTop = (row) => this.layout.rowTop[row];
   #bandOf(row) {
@@ -357,4 +371,14 @@ export class Grid {
     }
     return low;
   }
+}
+
+/** The picture of a tile's link, where it has been asked for. */
+const pictureOf = (link) => (link.firstChild?.tagName === "IMG" ? link.firstChild : null);
+
+/** Take a tile away; a picture that has not come yet is not waited for any more. */
+function drop(tile) {
+  const image = pictureOf(tile.firstChild);
+  if (image && !image.complete) image.removeAttribute("src");
+  tile.remove();
 }

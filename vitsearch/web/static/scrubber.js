@@ -49,15 +49,15 @@ export class Scrubber {
     }
   }
 
-  /** Follow the grid. */
-  follow() {
+  /** Follow the grid, which is scrolled to `top` and shows `height` pixels of its own. */
+  follow(top, height) {
     if (this.element.hidden) return;
-    const { scrollTop, clientHeight } = this.scroller;
-    const share = scrollTop / Math.max(1, this.height - clientHeight);
-    const place = `${8 + Math.min(1, share) * (clientHeight - 16)}px`;
-    this.hand.style.top = place;
-    this.bubble.style.top = place;
-    const number = lastAtMost(this.tops, scrollTop + 8);
+    const share = top / Math.max(1, this.height - height);
+    // Moved, not placed: nothing has to be laid out again.
+    const place = `0 ${8 + Math.min(1, share) * (height - 16)}px`;
+    this.hand.style.translate = place;
+    this.bubble.style.translate = place;
+    const number = lastAtMost(this.tops, top + 8);
     if (number !== this.number) {
       this.number = number;
       this.bubble.textContent = this.sections[number]?.title ?? "";

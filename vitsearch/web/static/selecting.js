@@ -13,9 +13,15 @@ export class Selecting {
    */
   constructor(grid, onchange) {
     this.grid = grid;
+    // Drawn once, after everything that one key or one move of the pointer brings: also the tiles that come into sight.
     this.selection = new Selection(() => {
-      this.paint();
-      onchange(this.selection);
+      if (this.isDue) return;
+      this.isDue = true;
+      queueMicrotask(() => {
+        this.isDue = false;
+        this.paint();
+        onchange(this.selection);
+      });
     });
     const { scroller } = grid;
     scroller.addEventListener("pointerdown", (event) => this.#down(event));
@@ -64,7 +70,7 @@ export class Selecting {
   #dressTitle(button) {
     const none = this.isOn ? this.selection.marks.indexOf(0, Number(button.dataset.first)) : Number(button.dataset.first);
     const all = none < 0 || none >= Number(button.dataset.end);
-    button.setAttribute("aria-pressed", String(all));
+    if (button.getAttribute("aria-pressed") !== String(all)) button.setAttribute("aria-pressed", String(all));
   }
 
   /** Whether a click on a tile was about selecting. */

@@ -45,7 +45,7 @@ export class SelectionBar {
   /** @param {import("./selection.js").Selection} selection */
   show(selection) {
     this.selection = selection;
-    this.element.hidden = selection.count === 0;
+    if (this.element.hidden !== (selection.count === 0)) this.element.hidden = selection.count === 0;
     this.count.textContent = plural(selection.count, "photo");
     const reveal = this.verbs.querySelector('[data-verb="Show file"]');
     if (reveal) reveal.disabled = selection.count !== 1;
