@@ -13,6 +13,7 @@ from pathlib import Path  # noqa: TC003 - the HTTP API describes these records f
 from typing import TYPE_CHECKING
 
 from vitsearch.duplicates.cleanup.batches import Unsettled, batches, device_of, size_of
+from vitsearch.duplicates.cleanup.drives import check_destination
 from vitsearch.duplicates.cleanup.journal import Journal, check_journal, never_begun
 from vitsearch.duplicates.cleanup.moving_out import MovingOut, Turn
 from vitsearch.duplicates.cleanup.plans import PlannedFile, read_plan
@@ -56,10 +57,11 @@ def apply_plan(
 
     Raises:
         ChangedFiles: files have changed since the plan was made; nothing was done.
-        PlanError: the plan is not sound, or another run is at work on it.
+        PlanError: the plan is not sound, another run is at work on it, or the drive of its destination is not there.
 
     """
     with _opened(path, roots) as (plan, journal):
+        check_destination(plan.destination, plan.drive)
         files = [
             (file, is_kept)
             for group in plan.groups

@@ -34,7 +34,8 @@ class Step:
     `attributes` are those it had before, which a copy on another file system may not all have kept. `inode` is the
     file's number while a run has begun with it: of a run that was killed, it tells whether what is at `target` is this
     file, or one that somebody else has put there before its turn came. None where it is certain, or nobody can tell.
-    `had_moved`: an undo has begun with it, so that an earlier run had moved it.
+    `had_moved`: an undo has begun with it, so that an earlier run had moved it. `drive` names the file system that its
+    folder was on, as far as that is known.
     """
 
     path: Path
@@ -46,6 +47,7 @@ class Step:
     attributes: Attributes | None = None
     inode: int | None = None
     had_moved: bool = False
+    drive: str | None = None
 
 
 class Journal:
@@ -164,6 +166,8 @@ def _line(step: Step) -> bytes:
         values["attributes"] = attributes_document(step.attributes)
     if step.inode is not None and step.state == "begun":
         values["inode"] = step.inode
+    if step.drive is not None and step.state == "begun":
+        values["drive"] = step.drive
     return json.dumps(values).encode("ascii") + b"\n"
 
 
@@ -234,6 +238,7 @@ def _parsed(path: Path, lines: Sequence[bytes]) -> dict[Path, Step]:
                 attributes=_attributes(values, steps),
                 inode=_inode(values),
                 had_moved=_had_moved(values, steps),
+                drive=_drive(values, steps),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise PlanError(f"{path} is damaged at line {number}: nothing was done") from error
@@ -246,6 +251,14 @@ def _inode(values: dict[str, Any]) -> int | None:
     if inode is not None and type(inode) is not int:
         raise ValueError("an inode is no number")
     return inode
+
+
+def _drive(values: dict[str, Any], steps: dict[Path, Step]) -> str | None:
+    """The file system that a step was begun on, which later lines on it leave out."""
+    if "drive" in values:
+        return str(values["drive"])
+    before = steps.get(Path(values["path"]))
+    return None if before is None or values["state"] == "begun" else before.drive
 
 
 def _had_moved(values: dict[str, Any], steps: dict[Path, Step]) -> bool:

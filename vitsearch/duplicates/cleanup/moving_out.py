@@ -16,6 +16,7 @@ from vitsearch.duplicates.cleanup.renaming import discard
 from vitsearch.duplicates.cleanup.safe_move import finish, held, move
 from vitsearch.duplicates.cleanup.trash import free_target, note_in_trash, trash_folder, trash_target
 from vitsearch.errors import NOT_ALLOWED, FileDisturbed, PlanError
+from vitsearch.folders.file_system import FileSystems
 from vitsearch.paths import identity
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class MovingOut:
         self._kept = kept
         # Photos that were left alone, by their groups.
         self._stayed: dict[int, set[Path]] = {}
+        self._drives = FileSystems()
 
     def carry_out(self, turns: Sequence[Turn]) -> list[Outcome]:
         """Move the files of a batch; what is said of them is on the disk then.
@@ -62,6 +64,7 @@ class MovingOut:
 
         """
         unsettled = Unsettled()
+        self._drives = FileSystems()
         taken: set[str] = set()
         for turn in turns:
             self._prepare(turn, taken)
@@ -237,7 +240,16 @@ class MovingOut:
         taken.add(str(target).casefold())
         keep = None if turn.group.keep is None else turn.group.keep.path
         action = self._plan.action if file.to is None else "move"
-        return Step(file.path, target, keep, file.file_hash, action, attributes=attributes, inode=inode)
+        return Step(
+            file.path,
+            target,
+            keep,
+            file.file_hash,
+            action,
+            attributes=attributes,
+            inode=inode,
+            drive=self._drives.of(os.path.realpath(file.path.parent)),
+        )
 
     def _free_target(self, file: PlannedFile, root: Path, taken: set[str]) -> Path:
         """Choose where a file goes: to the trash, or below the destination at its own place below the root."""

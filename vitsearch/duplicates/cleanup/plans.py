@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from blake3 import blake3
 
+from vitsearch.duplicates.cleanup.drives import drive_of
 from vitsearch.duplicates.group.sidecars import NOTES, Sidecars, lacking_sidecars, same_sidecars
 from vitsearch.duplicates.tiers import COPIES, TIERS
 from vitsearch.errors import OutputError, PlanError, in_words
@@ -89,6 +90,8 @@ class Plan:
     roots: tuple[Path, ...]
     groups: tuple[PlannedGroup, ...]
     destination: Path | None = None
+    # The file system that the destination was on when the plan was made, as far as that is known.
+    drive: str | None = field(default=None, repr=False, compare=False)
     # What the roots are once links are followed: looked up once, and what they mean for this plan from then on.
     _real_roots: tuple[Path, ...] = field(init=False, repr=False, compare=False)
 
@@ -225,6 +228,7 @@ def write_plan(plan: Plan, path: Path, *, private: bool = False) -> None:
         "version": VERSION,
         "action": plan.action,
         "destination": None if plan.destination is None else str(plan.destination),
+        **_drives(plan.destination),
         "roots": [str(root) for root in plan.roots],
         "groups": [
             {
@@ -281,7 +285,7 @@ def read_plan(path: Path) -> Plan:
         raise PlanError(f"{path} is not a plan{_WHAT_IS_ONE}")
     try:
         plan = _parsed(document)
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise PlanError(f"{path} is not a plan that this version understands: {_hint(error)}") from error
     check_plan(plan)
     return plan
@@ -435,7 +439,19 @@ def _parsed(document: Any) -> Plan:  # noqa: ANN401 - whatever JSON holds
             for group in document["groups"]
         ),
         destination=None if document.get("destination") is None else parsed_path(document["destination"]),
+        drive=_drive(document),
     )
+
+
+def _drives(destination: Path | None) -> dict[str, Any]:
+    """What a plan says of the drive of its destination: by its path, which a person may change."""
+    drive = None if destination is None else drive_of(destination)
+    return {} if drive is None else {"drives": {str(destination): drive}}
+
+
+def _drive(document: dict[str, Any]) -> str | None:
+    drive = document.get("drives", {}).get(document.get("destination"))
+    return None if drive is None else str(drive)
 
 
 def _file(value: Any) -> PlannedFile:  # noqa: ANN401 - whatever JSON holds

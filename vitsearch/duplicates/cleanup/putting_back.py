@@ -8,6 +8,7 @@ from pathlib import Path  # noqa: TC003 - the HTTP API describes these records f
 from typing import TYPE_CHECKING
 
 from vitsearch.duplicates.cleanup.attributes import attributes_of
+from vitsearch.duplicates.cleanup.drives import why_away
 from vitsearch.duplicates.cleanup.renaming import discard
 from vitsearch.duplicates.cleanup.safe_move import finish, held, move, recover, settle
 from vitsearch.duplicates.cleanup.trash import (
@@ -47,6 +48,9 @@ def put_back(step: Step, *, settled: Callable[[Path], None] = settle) -> Outcome
         recover(step.target, step.path, file_hash=step.file_hash)
         if not is_at_target(step):
             return _put_back_without_a_move(step)
+        away = why_away(step.path.parent, step.drive)
+        if away is not None:
+            return Outcome(step.path, done=False, text=f"it stays at {step.target}: {away}")
         if is_our_link(step, step.path):
             discard(step.path, is_surplus=lambda path: is_our_link(step, path))
         same = finish(step.target, step.path, file_hash=step.file_hash) or move(
@@ -94,7 +98,11 @@ def is_at_target(step: Step) -> bool:
     if step.state != "begun" or step.inode in (None, inode):
         return True
     if step.action == "move":
-        return False
+        # A copy has a number of its own, and some file systems number their files anew when they are mounted.
+        return (
+            difference(step.path, step.file_hash) is not None
+            and difference(step.target, step.file_hash) is None
+        )
     # A file system may number its files anew, but the trash says whose file it is.
     return is_noted_in_trash(step.target, step.path) if is_in_desktop_trash(step.target) else True
 
