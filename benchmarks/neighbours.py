@@ -1,4 +1,4 @@
-"""Nearest neighbours among many vectors: vitsearch against FAISS Flat, FAISS HNSW, hnswlib and usearch.
+"""Nearest neighbours among many vectors: vitsearch against FAISS Flat and HNSW, hnswlib, usearch, SVS and turbovec.
 
     python benchmarks/neighbours.py [--base FILE.npy] [--sizes 100000 1000000] [--dimension 512] [--against hnswlib …]
                                     [--folder KEPT [--prepare]]
@@ -7,9 +7,11 @@ FILE.npy holds embeddings of real photos, (m, d); they are widened with noise to
 All engines hold the same rows and answer the same queries, which are not among the rows, in turns. Recall is the
 share of the exact ten nearest that are found. Rates are medians; single means one query a call, batch 1,000 a call.
 Memory is what the engine takes beyond files that it maps, and then these. Graph engines are shown at the least `ef`
-that reaches each recall. hnswlib and usearch are measured where they are installed. What was built is kept in
-`--folder`: building and timing can be done apart, with `--prepare` first. The build is given in core-seconds, which
-other work on the machine does not change much, and in seconds.
+(SVS: the window of the search) that reaches each recall. Turbovec has codes of 4 bits and nothing to set. hnswlib,
+usearch, SVS (the package `scalable-vs`, a Vamana graph over float32 rows) and turbovec are measured where they are
+installed, best in an environment of their own. What was built is kept in `--folder`: building and timing can be done
+apart, with `--prepare` first. The build is given in core-seconds, which other work on the machine does not change much,
+and in seconds.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import gc
 import importlib.util
 import json
 import math
+import os
 import shutil
 import statistics
 import tempfile
@@ -48,6 +51,13 @@ SINGLES = 40
 BATCH = 1000
 TARGETS = (0.95, 0.99)
 LINKS, BUILD_EF = 16, 100
+# What each engine's package is called on the index, and its module; FAISS is there anyway.
+PACKAGES = {
+    "hnswlib": ("hnswlib", "hnswlib"),
+    "usearch": ("usearch", "usearch"),
+    "svs": ("scalable-vs", "svs"),
+    "turbovec": ("turbovec", "turbovec"),
+}
 
 
 @dataclass(frozen=True)
@@ -85,9 +95,7 @@ def main() -> None:
     parser.add_argument("--prepare", action="store_true", help="build what is missing, and time no search")
     arguments = parser.parse_args()
     base = read_base(arguments.base, arguments.dimension)
-    print_machine(
-        "faiss-cpu", "numpy", *(name for name in ("hnswlib", "usearch") if importlib.util.find_spec(name))
-    )
+    print_machine("faiss-cpu", "numpy", *(PACKAGES[name][0] for name in PACKAGES if is_installed(name)))
     with tempfile.TemporaryDirectory() as temporary:
         for size in arguments.sizes:
             folder = (arguments.folder or Path(temporary)) / str(size)
@@ -178,7 +186,7 @@ def noted(path: Path) -> Build:
 
 def is_installed(name: str) -> bool:
     """Whether a graph engine can be measured."""
-    return name == "faiss-hnsw" or importlib.util.find_spec(name) is not None
+    return name not in PACKAGES or importlib.util.find_spec(PACKAGES[name][1]) is not None
 
 
 def take_turns(candidates: list[Candidate], queries: np.ndarray) -> None:
@@ -345,10 +353,66 @@ def open_usearch(dimension: int, path: Path) -> Graph:
     return search
 
 
+def make_svs(rows: np.ndarray, path: Path) -> None:
+    """Build the Vamana graph of SVS over float32 rows, with as many links as HNSW has in its lowest layer."""
+    import svs
+
+    parameters = svs.VamanaBuildParameters(alpha=0.95, graph_max_degree=2 * LINKS, window_size=BUILD_EF)
+    index = svs.Vamana.build(
+        parameters, rows.astype(np.float32), svs.DistanceType.MIP, num_threads=os.cpu_count() or 1
+    )
+    path.mkdir(exist_ok=True)
+    index.save(*(str(path / part) for part in ("config", "graph", "data")))
+
+
+def open_svs(dimension: int, path: Path) -> Graph:
+    """Open the graph of SVS."""
+    import svs
+
+    index = svs.Vamana(
+        str(path / "config"),
+        svs.GraphLoader(str(path / "graph")),
+        svs.VectorDataLoader(str(path / "data"), svs.DataType.float32, dims=dimension),
+        svs.DistanceType.MIP,
+    )
+    threads = os.cpu_count() or 1
+
+    def search(some: np.ndarray, ef: int) -> np.ndarray:
+        wanted = 1 if len(some) == 1 else threads
+        if index.num_threads != wanted:
+            index.num_threads = wanted
+        if index.search_window_size != max(ef, K):
+            index.search_window_size = max(ef, K)
+        return index.search(some, K)[0].astype(np.int64)
+
+    return search
+
+
+def make_turbovec(rows: np.ndarray, path: Path) -> None:
+    """Quantise all rows to four bits a dimension."""
+    import turbovec
+
+    index = turbovec.TurboQuantIndex(rows.shape[1], 4)
+    for _, block in parts(rows):
+        index.add(block.astype(np.float32))
+    index.prepare()
+    index.write(str(path))
+
+
+def open_turbovec(dimension: int, path: Path) -> Graph:  # noqa: ARG001
+    """Open the codes of turbovec, all of which are scanned."""
+    import turbovec
+
+    index = turbovec.TurboQuantIndex.load(str(path))
+    return lambda some, ef: np.asarray(index.search(some, K)[1], dtype=np.int64)  # noqa: ARG005
+
+
 GRAPHS: dict[str, tuple[Make, Open]] = {
     "faiss-hnsw": (make_faiss_hnsw, open_faiss_hnsw),
     "hnswlib": (make_hnswlib, open_hnswlib),
     "usearch": (make_usearch, open_usearch),
+    "svs": (make_svs, open_svs),
+    "turbovec": (make_turbovec, open_turbovec),
 }
 
 

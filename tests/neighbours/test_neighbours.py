@@ -622,6 +622,18 @@ def test_a_filter_that_keeps_many_photos_keeps_the_recall(large):
     assert recall_at_10(large, MANY_IDS[40:], MANY_ROWS[40:], queries, exclude=MANY_IDS[:40]) > 0.96
 
 
+def test_a_query_alone_finds_what_it_finds_among_others(large):
+    queries = clustered_rows(200, seed=11)
+    large.add(np.arange(50) * 3 + 8, clustered_rows(50, seed=12))
+    for options in ({}, {"within": MANY_IDS[::2]}, {"exclude": MANY_IDS[:100]}):
+        together_scores, together = large.search(queries, 10, **options)
+        alone = [large.search(query[None], 10, **options) for query in queries]
+        found = np.array([ids[0] for _, ids in alone])
+        np.testing.assert_array_equal(found, together)
+        scores = np.array([scores[0] for scores, _ in alone])
+        np.testing.assert_allclose(scores, together_scores, atol=2e-6)
+
+
 def test_threads_may_search_together(large):
     queries = clustered_rows(64, seed=10)
     expected = large.search(queries, 10)[1]

@@ -220,17 +220,16 @@ class RowIndex:
 
         FAISS keeps any of the rows that tie for the last place, so we ask for more until the last place is no tie.
         """
-        scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
-        slots = np.full((len(queries), k), -1, dtype=np.int64)
-        left, wanted = np.arange(len(queries)), min(k + 1, limit)
+        wanted = min(k + 1, limit)
+        wide_scores, wide = find(queries, wanted)
+        left = np.flatnonzero(_are_tied(wide_scores, wide, k, limit))
+        scores, slots = self._settled(queries, wide_scores, wide, k)
         while len(left):
+            wanted = min(4 * wanted, limit)
             wide_scores, wide = find(queries[left], wanted)
-            tied = np.zeros(len(left), dtype=bool)
-            if wanted < limit:
-                tied = (wide[:, -1] >= 0) & (wide_scores[:, -1] >= wide_scores[:, k - 1] - ROUNDING)
-            done = left[~tied]
-            scores[done], slots[done] = self._settled(queries[done], wide_scores[~tied], wide[~tied], k)
-            left, wanted = left[tied], min(4 * wanted, limit)
+            tied = _are_tied(wide_scores, wide, k, limit)
+            scores[left], slots[left] = self._settled(queries[left], wide_scores, wide, k)
+            left = left[tied]
         return scores, slots
 
     def _settled(self, queries: Single, scores: Single, slots: Slots, k: int) -> Found:
@@ -249,6 +248,14 @@ class RowIndex:
             scores = np.take_along_axis(scores, order, axis=1)
             slots = np.take_along_axis(slots, order, axis=1)
         return scores[:, :k], slots[:, :k]
+
+
+def _are_tied(scores: Single, slots: Slots, k: int, limit: int) -> npt.NDArray[np.bool_]:
+    """Say for which queries (q,) the last of their results may tie with the k-th, so that others might as well."""
+    if slots.shape[1] == limit:
+        return np.zeros(len(slots), dtype=bool)
+    tied: npt.NDArray[np.bool_] = (slots[:, -1] >= 0) & (scores[:, -1] >= scores[:, k - 1] - ROUNDING)
+    return tied
 
 
 def _parameters(nprobe: int, factor: float, selector: Any) -> Any:  # noqa: ANN401

@@ -309,6 +309,8 @@ class Neighbours:
                 f"the query has shape {queries.shape} and the library's vectors have {self.dimension} dimensions: "
                 "embed it with the library's own model"
             )
+        if within is None and exclude is None:
+            return self._search(queries, k, self._living(), exact=exact, recall=recall)
         # Mostly none or one: `np.unique` would import masked arrays for them.
         some = [] if exclude is None else sorted(set(exclude.tolist()))
         left_out = self._table.find_known(np.array(some, np.int64))
@@ -323,8 +325,6 @@ class Neighbours:
         self, queries: Scores, k: int, kept: Subset | None, *, exact: bool, recall: float
     ) -> tuple[Scores, Ids]:
         limit = self._files.count if kept is None else kept.count
-        scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
-        ids = np.full((len(queries), k), -1, dtype=np.int64)
         width = min(k, limit)
         if width and len(queries):
             cells = None if exact or limit < self._approximate_from else self._usable_cells()
@@ -332,8 +332,13 @@ class Neighbours:
             if index is None or (cells is not None and index.cells is None):
                 index = self._index = RowIndex(self._files.rows, self._files.ids, cells)
             sought = None if cells is None else recall
-            scores[:, :width], slots = index.search(queries, width, kept, recall=sought)
-            ids[:, :width] = self._files.ids[slots]
+            found, slots = index.search(queries, width, kept, recall=sought)
+            if width == k:
+                return found, self._files.ids[slots]
+        scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
+        ids = np.full((len(queries), k), -1, dtype=np.int64)
+        if width and len(queries):
+            scores[:, :width], ids[:, :width] = found, self._files.ids[slots]
         return scores, ids
 
     def save(self, *, generation: int, newest: int = 0) -> None:
