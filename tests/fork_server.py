@@ -8,9 +8,11 @@ server nothing but modules: what those read from the environment when they are i
 from __future__ import annotations
 
 import atexit
+import gc
 import importlib
 import json
 import os
+import pkgutil
 import signal
 import sys
 import threading
@@ -24,6 +26,14 @@ IMPORTS = (
     "scipy.optimize sklearn.linear_model sklearn.model_selection safetensors.numpy filelock platformdirs "
     "rich.progress pi_heif blake3 PIL.JpegImagePlugin PIL.PngImagePlugin"
 ).split()
+# Of our own packages those that most commands import. They read nothing of the environment as they are imported.
+COMMANDS = (
+    "vitsearch.cli",
+    "vitsearch.duplicates",
+    "vitsearch.indexing",
+    "vitsearch.searching",
+    "vitsearch.heads",
+)
 # The allocator of pyarrow, which scikit-learn imports, starts its thread again in each child.
 RESTARTED = "jemalloc_bg_thd"
 
@@ -32,6 +42,14 @@ def main() -> None:
     """Serve until stdin ends."""
     for name in IMPORTS:
         importlib.import_module(name)
+    for package in map(importlib.import_module, COMMANDS):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
+    for address in sys.argv[1:]:
+        from tests.forked_decoders import use_forked
+
+        use_forked(address)
+    gc.freeze()  # or each child's first collection copies all that was imported
     names = [(thread / "comm").read_text().strip() for thread in Path("/proc/self/task").iterdir()]
     say({"threads": sum(name != RESTARTED for name in names)})
     for line in sys.stdin:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from forked_decoders import ForkedDecoders
+
 ROOT = Path(__file__).parents[1]
 _SINGLE = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
@@ -20,7 +22,8 @@ _SINGLE = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THR
 class Programs:
     """Runs the command line, each time in a new process with an environment and a folder of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, decoders: ForkedDecoders | None = None) -> None:
+        self._decoders = decoders
         self._server: subprocess.Popen[str] | None = None
         self._streams = tempfile.TemporaryDirectory(prefix="vitsearch-runs-")
 
@@ -76,8 +79,11 @@ class Programs:
 
     def _started(self) -> subprocess.Popen[str]:
         if self._server is None:
+            if self._decoders is not None:
+                self._decoders.start()
+            addresses = [self._decoders.address] if self._decoders is not None else []
             self._server = subprocess.Popen(
-                [sys.executable, "-m", "tests.fork_server"],
+                [sys.executable, "-m", "tests.fork_server", *addresses],
                 cwd=ROOT,
                 env={**os.environ, **_SINGLE},
                 stdin=subprocess.PIPE,

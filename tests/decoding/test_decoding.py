@@ -30,6 +30,8 @@ from vitsearch.photos.perceptual_hash import perceptual_hash
 from vitsearch.photos.photo import parse_photo, read_photo
 from vitsearch.space import Preprocessing
 
+pytestmark = pytest.mark.usefixtures("started_decoders")
+
 SQUARE = Preprocessing(224, 224, 224, "crop", 3, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 PHOTO = SAMPLES / "animals/cat-1.jpg"
 LIMIT = "it took longer than 2 seconds to decode"

@@ -24,6 +24,8 @@ from vitsearch.library import Library
 from vitsearch.photos.photo import MAX_PIXELS, read_photo
 from vitsearch.space import Preprocessing
 
+pytestmark = pytest.mark.usefixtures("started_decoders")
+
 SQUARE = Preprocessing(224, 224, 224, "crop", 3, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 LIMIT = 400 << 20
 NEEDS_MEMORY = "it needs more memory than the limit of 400 MB"
