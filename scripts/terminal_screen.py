@@ -11,6 +11,10 @@ import subprocess
 import termios
 import unicodedata
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _SEQUENCE = re.compile(
     r"\x1b\](?P<osc>.*?)(?:\x1b\\|\x07)|\x1b\[(?P<numbers>[0-9;?]*)(?P<letter>[A-Za-z])|\x1b[()][A-Z0-9]|\x1b[=>78]",
@@ -111,6 +115,22 @@ class _Screen:
 def screen(sent: str, *, columns: int) -> list[str]:
     """Return the lines that a person sees after all of this was sent: movements obeyed, colours and links left out."""
     shown = _Screen(columns)
+    for _ in _drawn(shown, sent):
+        pass
+    lines = ["".join(row).rstrip() for row in shown.rows]
+    while lines and not lines[-1]:
+        lines.pop()
+    return lines
+
+
+def lines_drawn(sent: str, *, columns: int) -> Iterator[str]:
+    """Yield after each character and each movement the line where the cursor is, as it stands then."""
+    shown = _Screen(columns)
+    for row in _drawn(shown, sent):
+        yield "".join(row)
+
+
+def _drawn(shown: _Screen, sent: str) -> Iterator[list[str]]:
     place = 0
     while place < len(sent):
         match = _SEQUENCE.match(sent, place)
@@ -118,16 +138,13 @@ def screen(sent: str, *, columns: int) -> list[str]:
             if match["letter"]:
                 shown.obey(match["numbers"], match["letter"])
             place = match.end()
-            continue
-        character = sent[place]
-        place += 1
-        if character == "\r":
-            shown.column = 0
-        elif character == "\n":
-            shown.down()
-        elif character.isprintable():
-            shown.put(character)
-    lines = ["".join(row).rstrip() for row in shown.rows]
-    while lines and not lines[-1]:
-        lines.pop()
-    return lines
+        else:
+            character = sent[place]
+            place += 1
+            if character == "\r":
+                shown.column = 0
+            elif character == "\n":
+                shown.down()
+            elif character.isprintable():
+                shown.put(character)
+        yield shown.rows[shown.row]
