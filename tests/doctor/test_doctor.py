@@ -6,17 +6,21 @@ import shutil
 import sqlite3
 import struct
 import time
+from contextlib import suppress
 
 import numpy as np
 import pytest
 from conftest import MeanColour, figures, places
 
+from vitsearch.doctor import salvage
 from vitsearch.doctor.examine import examine
 from vitsearch.doctor.repair import repair
 from vitsearch.duplicates.tables import dismiss
 from vitsearch.errors import LibraryBusy, LibraryDamaged, LibraryMissing, LibraryTooNew
 from vitsearch.heads.store import HeadShelf
 from vitsearch.library import Library
+from vitsearch.storage.database import Database
+from vitsearch.storage.favourites import Favourites
 from vitsearch.storage.listing import Listing
 from vitsearch.storage.write_lock import write_lock
 
@@ -336,6 +340,28 @@ def test_a_repair_waits_for_no_run_that_is_changing_the_library(folder):
         with pytest.raises(LibraryBusy):
             repair(folder)
         assert wrong(folder) == {"leftovers": ("note", "another run is changing the library: not looked at")}
+
+
+def test_no_decision_goes_into_the_damaged_file_while_a_repair_puts_another_in_its_place(folder, monkeypatch):
+    """A page that is open meanwhile is told that the library is busy, or what it writes is in the new file."""
+    overwrite(folder, pages_of(folder, "files_photo")[0])
+    page = Database.open(folder / "library.db", timeout=0.1)
+    (photo,) = page.rows("SELECT id FROM photos LIMIT 1")[0]
+    set_aside = salvage.set_aside
+
+    def beside_the_page(layout):
+        kept = set_aside(layout)
+        with suppress(LibraryBusy):
+            Favourites(page).put([photo], favourite=True)
+            acknowledged.append(photo)
+        return kept
+
+    acknowledged = []
+    monkeypatch.setattr(salvage, "set_aside", beside_the_page)
+    repair(folder)
+    page.close()
+    with Library.open(folder, backbone=MeanColour()) as library:
+        assert Favourites(library.catalog.database).ids().tolist() == acknowledged
 
 
 def test_an_index_that_does_not_fit_its_table_costs_nothing(folder):

@@ -15,13 +15,14 @@ from vitsearch.doctor import upkeep
 from vitsearch.doctor.examine import examine
 from vitsearch.doctor.repair import repair
 from vitsearch.duplicates.tables import dismiss, dismissed_pairs
-from vitsearch.errors import LibraryError
+from vitsearch.errors import LibraryError, OutputError
 from vitsearch.heads.files import save_head
 from vitsearch.heads.head import Head
 from vitsearch.heads.restoring import restore_heads
 from vitsearch.heads.tables import HeadTables
 from vitsearch.library import Library
 from vitsearch.storage.backup import back_up, backups
+from vitsearch.storage.favourites import Favourites
 from vitsearch.storage.outputs import Output
 from vitsearch.storage.private import make_folder
 
@@ -182,6 +183,18 @@ def test_backups_are_rotated_and_the_newest_stays(said, photos, monkeypatch):
     assert made[-1] in kept
 
 
+def test_the_newest_backup_is_the_last_one_that_was_made_whatever_the_clock_said_before(said, photos):
+    database, layout = said.catalog.database, said.layout
+    for year in range(2980, 3000):  # a clock that was ahead while the library kept as many as it keeps
+        HeadTables(database).correct("warmth", photo_of(said, photos / "cyan.png"), (f"in {year}",))
+        made = back_up(database, layout)
+        made.rename(made.with_name(f"decisions-{year}{made.name[14:]}"))
+    HeadTables(database).correct("warmth", photo_of(said, photos / "yellow.png"), ("now",))
+    now = back_up(database, layout)
+    assert now.exists()
+    assert backups(layout)[-1] == now
+
+
 def test_a_backup_carries_labels_decisions_and_heads_to_another_machine(said, photos, tmp_path, run):
     said.close()
     done = run("backup", tmp_path / "mine.vitsearch")
@@ -226,6 +239,35 @@ def test_a_backup_overwrites_no_file_of_another_program(said, tmp_path, run):
     assert (tmp_path / "mine.db").read_bytes() == before
     assert run("backup", tmp_path / "own").returncode == 0
     assert run("backup", tmp_path / "own").returncode == 0
+
+
+def test_a_backup_is_not_replaced_by_that_of_a_library_that_holds_little_of_it(
+    said, photos, tmp_path, run, backbone
+):
+    """A nightly backup after the library was lost and made anew, or of another library, costs the only copy of all."""
+    saved = tmp_path / "mine.backup"
+    upkeep.back_up(said, Output(saved, "backup"))
+    before = saved.read_bytes()
+    with Library.open(tmp_path / "anew", backbone=backbone) as anew:
+        anew.index([photos])
+        with pytest.raises(
+            OutputError, match="5 of the 5 labels, decisions and heads in it are not in this library"
+        ):
+            upkeep.back_up(anew, Output(saved, "backup"))
+        assert saved.read_bytes() == before
+        upkeep.restore(anew, saved)
+        restore_heads(anew, saved)
+        upkeep.back_up(anew, Output(saved, "backup"))
+        assert upkeep.restore(said, saved).in_words == ()
+    # What a person changes or takes back is no reason.
+    HeadTables(said.catalog.database).correct("warmth", photo_of(said, photos / "lime.png"), ("warm",))
+    Favourites(said.catalog.database).put([photo_of(said, photos / "cyan.png")], favourite=True)
+    upkeep.back_up(said, Output(saved, "backup"))
+    Favourites(said.catalog.database).put([photo_of(said, photos / "cyan.png")], favourite=False)
+    upkeep.back_up(said, Output(saved, "backup"))
+    with Library.open(tmp_path / "third", backbone=backbone) as third:
+        third.index([photos])
+        upkeep.back_up(third, Output(saved, "backup", force=True))
 
 
 def changed(path, sql):

@@ -16,13 +16,16 @@ _SHOWN = 5
 
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False))
-@click.option("--force", is_flag=True, help="Overwrite FILE, whatever program wrote it.")
+@click.option(
+    "--force", is_flag=True, help="Overwrite FILE, whatever program wrote it, and what is in no other backup."
+)
 @pass_session
 def backup(session: Session, file: str, force: bool) -> None:
     """Write labels, corrections, decisions and heads into FILE: all that cannot be computed again from the photos.
 
     Photos are named in it by what they show, so that `vitsearch restore` finds them on another machine, under other
-    names. The library keeps such backups of its own, and writes one before it forgets or mends anything.
+    names. A backup that is there is replaced, unless most of what it holds is not in this library. The library keeps
+    such backups of its own, and writes one before it forgets or mends anything.
     """
     from vitsearch.doctor import upkeep
     from vitsearch.storage.outputs import Output

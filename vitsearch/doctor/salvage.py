@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from vitsearch.doctor.pages import INDEX_INTERIOR, INDEX_LEAF, TABLE_LEAF, BadPage, PageFile, Row
 from vitsearch.errors import LibraryDamaged, LibraryError, LibraryTooNew
@@ -98,14 +98,21 @@ def salvage(folder: Path) -> SalvageReport:
     layout = Layout.of(folder)
     path, partial = layout.database, layout.temporary(LIBRARY_FILE)
     try:
-        tables, count, unreadable = _saved(path, partial)
-        if not any(table.saved for table in tables if table.name in ("roots", "photos", "vectors")):
-            raise LibraryDamaged(
-                f"nothing of a library can be read from {path}, so it was left as it is: move it away, then run "
-                "`vitsearch index FOLDER`"
-            )
-        kept = set_aside(layout)
-        partial.replace(path)
+        # Nobody writes what was read already: it would be in the file that is put aside, and in no other. Closing any
+        # descriptor of a file drops this process's locks on it: the lock is taken second and let go first.
+        with ExitStack() as held:
+            file = held.enter_context(path.open("rb"))
+            held.enter_context(held_alone(path))
+            tables, count, unreadable = _saved(path, file, partial)
+            if not any(table.saved for table in tables if table.name in ("roots", "photos", "vectors")):
+                raise LibraryDamaged(
+                    f"nothing of a library can be read from {path}, so it was left as it is: move it away, then run "
+                    "`vitsearch index FOLDER`"
+                )
+            kept = set_aside(layout)
+            if os.name == "nt":  # which replaces no file that is open
+                held.close()
+            partial.replace(path)
         sync_folder(path.parent)
     except OSError as error:
         raise LibraryError(f"cannot salvage {path}: {error.strerror or error}") from error
@@ -115,17 +122,16 @@ def salvage(folder: Path) -> SalvageReport:
     return SalvageReport(kept, tables, count, unreadable)
 
 
-def _saved(path: Path, partial: Path) -> tuple[tuple[SalvagedTable, ...], int, int]:
-    # Closing any descriptor of a file drops this process's locks on it: the lock is taken second and let go first.
-    with path.open("rb") as file, held_alone(path):
-        _check_version(path, file.read(100))
-        file.seek(0)
-        pages = PageFile(file)
-        database = Database.open(partial, create=True)
-        try:
-            tables, unreadable = _refill(database, pages)
-        finally:
-            database.close()
+def _saved(path: Path, file: BinaryIO, partial: Path) -> tuple[tuple[SalvagedTable, ...], int, int]:
+    """Write the rows of the old file, which is open, into a new database."""
+    _check_version(path, file.read(100))
+    file.seek(0)
+    pages = PageFile(file)
+    database = Database.open(partial, create=True)
+    try:
+        tables, unreadable = _refill(database, pages)
+    finally:
+        database.close()
     return tables, pages.count, unreadable
 
 

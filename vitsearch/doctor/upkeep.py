@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vitsearch.backbones.source import canonical
-from vitsearch.errors import LibraryError
+from vitsearch.errors import LibraryError, OutputError
 from vitsearch.paths import absolute_path
-from vitsearch.storage.backup import check_backup, write_backup
+from vitsearch.storage.backup import check_backup, lost_by_replacing, write_backup
 from vitsearch.storage.backup import restore as restore_rows
 from vitsearch.storage.database import path_to_value
 from vitsearch.storage.erasing import Erased, doomed_at, erase_beside
@@ -29,7 +29,8 @@ def back_up(library: Library, output: Output) -> int:
 
     Raises:
         LibraryError: the library's folder cannot be written to.
-        OutputError: the file cannot be written, or must not be overwritten.
+        OutputError: the file cannot be written, or must not be overwritten: most of a backup that is there is nowhere
+            in this library, as if it were another one's, or this one had lost it.
 
     """
     output.check()
@@ -37,6 +38,14 @@ def back_up(library: Library, output: Output) -> int:
     new = library.layout.temporary("backup")
     try:
         count = write_backup(database, library.layout, new)
+        lost, known = (
+            (0, 0) if output.force or not output.path.exists() else lost_by_replacing(output.path, new)
+        )
+        if 2 * lost > known:
+            raise OutputError(
+                f"cannot write the backup {output.path}: {lost:,} of the {known:,} labels, decisions and heads in it "
+                f"are not in this library; `vitsearch restore` brings them in, or choose another name, or add --force"
+            )
         output.write(new.read_bytes())
     finally:
         new.unlink(missing_ok=True)

@@ -103,6 +103,31 @@ def write_backup(database: Database, layout: Layout, path: Path) -> int:
     return written
 
 
+def lost_by_replacing(old: Path, new: Path) -> tuple[int, int]:
+    """Return how many labels, decisions and heads of a backup another one holds nothing of, and how many it has.
+
+    A label that was changed since is not lost: that a person spoke of its photo is what counts.
+    A damaged file has none.
+    """
+    try:
+        with _reading(old) as backup:
+            known = _spoken_of(backup)
+    except LibraryError:
+        return 0, 0
+    with _reading(new) as backup:
+        return len(known - _spoken_of(backup)), len(known)
+
+
+def _spoken_of(backup: Database) -> set[tuple[Value, ...]]:
+    sql = (
+        "SELECT DISTINCT 'label', head, photo_hash FROM examples",
+        "SELECT 'pair', first, second FROM not_duplicates",
+        "SELECT 'head', name, NULL FROM heads",
+    )
+    found = {row for each in sql for row in backup.rows(each)}
+    return found | {("favourite", *row) for row in _favourites(backup)}
+
+
 def back_up(database: Database, layout: Layout, *, at_most_daily: bool = False) -> Path | None:
     """Write a backup into the library's private folder, unless the newest one says the same; drop the oldest.
 

@@ -11,7 +11,7 @@ import re
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from vitsearch.errors import LibraryError
@@ -39,6 +39,7 @@ SEARCH_CACHE_FILES = re.compile(
 THUMBNAIL_FILES = re.compile(rf"(?P<rest>[0-9a-f]{{62}})-[0-9a-z-]+\.jpg(?P<partial>\.{_TOKEN}\.partial)?")
 UPLOAD_FILES = re.compile(rf"[0-9a-f]{{32}}(?P<partial>\.{_TOKEN}\.partial)?")
 SHARD_FILES = re.compile(rf"(?P<partial>\.)?block-\d+-\d+\.parquet(?(partial)\.{_TOKEN}\.partial)")
+_BACKUP_TIME = "%Y%m%d-%H%M%S%f"
 BACKUP_FILES = re.compile(rf"decisions-\d{{8}}-\d{{12}}-{_TOKEN}\.db")
 TEMPORARY_FILES = re.compile(rf".+\.{_TOKEN}\.tmp(-journal)?")
 # Pictures of a library that is kept among photos as earlier versions did, which a walk must not take for photos.
@@ -200,9 +201,16 @@ class Layout:
                         close_to_others(path / entry.name)
 
     def new_backup(self) -> Path:
-        """Return a name for a backup that is made now; their order is that of time."""
+        """Return a name for a backup that is made now, which sorts behind all that are there.
+
+        Their order is that of time, also where the clock was ahead when the last one was made.
+        """
         now = datetime.now(UTC)
-        return self.backups / f"decisions-{now:%Y%m%d-%H%M%S%f}-{secrets.token_hex(4)}.db"
+        for path in made_files(self.backups, BACKUP_FILES)[-1:]:
+            with suppress(ValueError):  # no date: a name that nobody has made here
+                newest = datetime.strptime(path.name[10:31], _BACKUP_TIME).replace(tzinfo=UTC)
+                now = max(now, newest + timedelta(microseconds=1))
+        return self.backups / f"decisions-{now:{_BACKUP_TIME}}-{secrets.token_hex(4)}.db"
 
     def temporary(self, name: str) -> Path:
         """Return a new path in the private folder for a file that is to be renamed to `name` once it is whole.
