@@ -201,7 +201,7 @@ def test_help_of_any_command_loads_nothing_heavy():
     assert loaded_by(HELP.format(commands=commands)) & unwanted == set()
 
 
-def test_a_search_for_a_photo_of_the_library_loads_no_model(tmp_path, picture):
+def test_a_search_for_a_photo_of_a_small_library_loads_neither_a_model_nor_faiss(tmp_path, picture):
 
     query = picture(tmp_path / "photos/red.png", "red")
     picture(tmp_path / "photos/blue.png", "blue")
@@ -211,7 +211,7 @@ def test_a_search_for_a_photo_of_the_library_loads_no_model(tmp_path, picture):
 from vitsearch.cli import cli
 cli.main(["--library", {str(tmp_path / "library")!r}, "search", {str(query)!r}, "--json"], standalone_mode=False)
 """
-    assert loaded_by(code) & (LAZY - {"faiss"}) == set()
+    assert loaded_by(code) & LAZY == set()
 
 
 def test_a_search_imports_no_module_that_it_has_no_use_for(tmp_path, picture):

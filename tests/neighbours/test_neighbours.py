@@ -170,6 +170,44 @@ def test_equal_vectors_come_in_ascending_order_of_id(tmp_path, queries):
     assert_finds(neighbours, ids, rows, np.concatenate([queries, queries[::-1]]), 7)
 
 
+FIRST = """
+import json, sys
+from pathlib import Path
+import numpy as np
+from vitsearch.neighbours.neighbours import Neighbours
+given = np.load(sys.argv[2])
+loaded = Neighbours.load(Path(sys.argv[1]), dimension=given["query"].shape[1])
+options = {name: given[name] for name in ("within", "exclude") if name in given}
+scores, found = loaded.search(given["query"], int(given["k"]), **options)
+print(json.dumps([found.tolist(), scores.tolist(), "faiss" in sys.modules]))
+"""
+
+
+@pytest.mark.parametrize("case", ["all", "many", "few", "without", "ties"])
+def test_the_first_query_of_a_process_finds_the_same_without_faiss(tmp_path, ids, rows, queries, case):
+    k, options, kept = 10, {}, np.ones(500, bool)
+    if case == "ties":
+        rows, k = np.repeat(unit_rows(5, seed=8), 100, axis=0), 150
+    elif case in ("many", "few"):
+        kept = np.arange(500) % (2 if case == "many" else 50) == 0
+        options = {"within": ids[kept]}
+    elif case == "without":
+        kept = np.arange(500) % 3 > 0
+        options = {"exclude": ids[~kept]}
+    built(tmp_path / "cache", ids, rows)
+    np.savez(tmp_path / "given.npz", query=queries[:1], k=k, **options)
+    command = [sys.executable, "-c", FIRST, str(tmp_path / "cache"), str(tmp_path / "given.npz")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found, scores, with_faiss = json.loads(done.stdout)
+    expected_scores, expected = brute_force(ids[kept], rows[kept], queries[:1], k)
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_allclose(scores, expected_scores, atol=2e-6)
+    assert not with_faiss
+    loaded = Neighbours.load(tmp_path / "cache", dimension=DIMENSION)
+    for _ in range(2):  # the second one is FAISS's
+        assert_finds(loaded, ids[kept], rows[kept], queries[:1], k, **options)
+
+
 def test_within_keeps_only_these_photos(tmp_path, ids, rows, queries):
     neighbours = built(tmp_path, ids, rows)
     for step in (2, 100):

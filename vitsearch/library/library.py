@@ -78,10 +78,12 @@ class Library(IndexedLibrary):
         away = [weighted(each) for each in negatives]
         if store is not None:
             space, known_row = store.searched_space, store.vector
+            prepare_search = None
         else:
             words = any(isinstance(each.example, Words) for each in (*asked, *away))
             space_id, space = searched = self.space_for(words=words)
             known_row = partial(self._stored_row, space_id, space)
+            prepare_search = partial(self._prepare_search, space_id, space)
         if k < 1:
             raise BadQuery(f"k is {k}: ask for at least one match")
         if store is not None:
@@ -96,7 +98,7 @@ class Library(IndexedLibrary):
             partial(self.embed_words, space),
             known_row,
             self._decoders,
-            searches_here=store is None,
+            prepare_search=prepare_search,
             import_runtime=self._backbones.import_runtime,
         )
         queries = [embedder.embed(each, crop) for each in asked]
@@ -300,6 +302,11 @@ class Library(IndexedLibrary):
             return None
         _, rows = self.catalog.vectors(space_id, space.dimension, np.array([known]))
         return np.asarray(rows[0], np.float32) if len(rows) else None
+
+    def _prepare_search(self, space_id: int, space: Space) -> None:
+        cache = self._search_cache(space_id, space)
+        cache.current().prepare()
+        cache.background()
 
     def _known_root(self, folder: str | os.PathLike[str]) -> Root:
         path = real_path(folder)

@@ -37,6 +37,8 @@ SETTLE_ROWS = 4096
 # by one.
 BLAS_QUERIES = 64
 BLOCK_ROWS = 32768
+# Importing FAISS takes a new process longer than the products of one query with so many numbers take without it.
+FEW_NUMBERS = 1 << 24
 # Copying rows out pays off where at most this share of them is kept; else FAISS skips over the others.
 GATHER_SHARE = 1 / 16
 
@@ -132,6 +134,8 @@ class RowIndex:
         self.ids = ids
         self.cells = cells
         self._parameters: dict[tuple[int, float], Any] = {}
+        # A program that asks once, as `vitsearch search` does, need not import FAISS for a small library.
+        self._is_new = not needs_faiss(rows)
 
     @cached_property
     def _flat(self) -> Any:  # noqa: ANN401
@@ -153,6 +157,15 @@ class RowIndex:
         Best first, equal scores in ascending order of id. k is at most the number of rows that may be found. Cells
         are used as hard as was measured to give `recall`; the search is exact where that is None.
         """
+        is_first, self._is_new = self._is_new, False
+        if is_first and recall is None and len(queries) == 1:
+            limit = len(self.rows) if kept is None else kept.count
+            members = None if kept is None else kept.slots
+
+            def multiplied(some: Single, wanted: int) -> Found:
+                return _multiplied(self.rows, some, wanted, members)
+
+            return self._ranked(multiplied, queries, k, limit)
         with _threads_for(len(queries)):
             return self._search(queries, k, kept, recall)
 
@@ -267,6 +280,25 @@ def _probing(nprobe: int, selector: Any = None) -> Any:  # noqa: ANN401
     faiss = import_faiss()
     cells = faiss.SearchParametersIVF(nprobe=nprobe, sel=selector)
     return faiss.SearchParametersPreTransform(index_params=cells)
+
+
+def needs_faiss(rows: Half) -> bool:
+    """Whether the first query over these rows, too, is better answered by FAISS."""
+    return rows.size > FEW_NUMBERS
+
+
+def _multiplied(rows: Half, query: Single, k: int, members: Slots | None) -> Found:
+    """Find the k best rows of one query (1, d) without FAISS, best first."""
+    count = len(rows) if members is None else len(members)
+    scores = np.empty(count, np.float32)
+    for start in range(0, count, SETTLE_ROWS):
+        part = slice(start, start + SETTLE_ROWS)
+        block = rows[part] if members is None else rows[members[part]]
+        scores[part] = block.astype(np.float32) @ query[0]
+    best = np.argpartition(scores, count - k)[count - k :]
+    best = best[np.argsort(-scores[best], kind="stable")]
+    slots = best if members is None else members[best]
+    return scores[best][None], slots[None].astype(np.int64, copy=False)
 
 
 def _search_blocks(rows: Half, queries: Single, k: int, members: Slots | None) -> Found:

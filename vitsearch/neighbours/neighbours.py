@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vitsearch.errors import SpaceMismatch
-from vitsearch.neighbours.faiss_index import Cells, RowIndex, Subset
+from vitsearch.neighbours.faiss_index import Cells, RowIndex, Subset, import_faiss, needs_faiss
 from vitsearch.neighbours.files import (
     BLOCK_ROWS,
     CellsRecord,
@@ -231,6 +231,11 @@ class Neighbours:
 
         """
         self._files.check_rows()
+
+    def prepare(self) -> None:
+        """Import what the first search will need."""
+        if needs_faiss(self._files.rows):
+            import_faiss()
 
     def ids(self) -> Ids:
         """Return the photo ids that are here: (n,) int64, in ascending order."""

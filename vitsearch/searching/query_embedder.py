@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 class QueryEmbedder:
     """Turns the parts of a query into vectors of one space. `stored` looks a photo's vector up by its hash.
 
-    `searches_here`: the library answers, and not a store in its place. `import_runtime` imports what `backbone` will
-    need: two threads that import at once hold each other up.
+    `prepare_search` does what can be done for the search before its query is known. `import_runtime` imports what
+    `backbone` will need: two threads that import at once hold each other up.
     """
 
     space: Space
@@ -39,7 +39,7 @@ class QueryEmbedder:
     embed_words: Callable[[str], Vector]
     stored: Callable[[bytes], Vector | None]
     decoders: Decoders | None
-    searches_here: bool = True
+    prepare_search: Callable[[], None] | None = None
     import_runtime: Callable[[], None] | None = None
 
     def embed(self, term: Weighted, crop: Crop | None = None) -> EmbeddedQuery:
@@ -71,19 +71,10 @@ class QueryEmbedder:
                 self.backbone()  # which says that how it sees a photo is not known
             if self.import_runtime is not None:
                 self.import_runtime()
-            # The model is loaded, nearly all of it in C++, while the photo is decoded and what searches is imported.
+            # The model is loaded, nearly all of it in C++, while the photo is decoded and the search is prepared.
             with Ahead(self.backbone) as loading:
                 views = query.views(self.space.preprocessing, crop)
-                if self.searches_here:
-                    _import_search()
+                if self.prepare_search is not None:
+                    self.prepare_search()
                 backbone = loading.result()
         return EmbeddedQuery(query.name, hashes, query_direction(list(backbone.embed_batch(views).rows)))
-
-
-def _import_search() -> None:
-    """Import what answers a query, which it would do a moment later anyway."""
-    from vitsearch.neighbours.cache import SearchCache
-    from vitsearch.neighbours.faiss_index import import_faiss
-
-    del SearchCache
-    import_faiss()

@@ -78,7 +78,6 @@ class StoreServer:
                 partial(self._library.embed_words, space),
                 self.store.vector,
                 self.decoders,
-                searches_here=False,
             )
             return embedder.embed(weighted(example))
 
