@@ -734,3 +734,58 @@ def test_since_takes_the_forms_of_other_dates(library, photos, call, since):
 def test_a_date_that_is_none_is_told_with_one_that_is(library, call):
     with pytest.raises(UsageError, match="write 2026, 2026-11, 2026-11-01"):
         call("duplicates", "find", "--since", "yesterday")
+
+
+def test_the_notes_of_a_takeout_go_with_their_photo_whatever_their_names_were_cut_to(
+    library, photos, call, tmp_path
+):
+    long = "IMG_20190704_120000_a_long_name_for_a_photo"  # with ".jpg", more than the 46 characters that Takeout keeps
+    for folder in ("zip", "phone"):
+        (photos / folder).mkdir()
+    for name in ("bird-1", "cat-2", "dog-2", "dog-3"):
+        shutil.copyfile(SAMPLES / "animals" / f"{name}.jpg", photos / "phone" / f"{name}.jpg")
+    for name, of in {
+        "a.jpg": "bird-1", "a(1).jpg": "cat-2", f"{long}.jpg": "dog-2", "b(2).jpg": "dog-3",
+    }.items():  # fmt: skip
+        shutil.copyfile(SAMPLES / "animals" / f"{of}.jpg", photos / "zip" / name)
+    notes = {
+        "a.jpg.supplemental-metadata.json": "bird-1.jpg.supplemental-metadata.json",
+        "a.jpg.supplemental-metadata(1).json": "cat-2.jpg.supplemental-metadata.json",
+        f"{long}.jp.json": "dog-2.jpg.json",
+        "b.jpg(2).json": "dog-3.jpg.json",
+        "a.jpg.pp3": "bird-1.jpg.pp3",
+    }
+    for name in notes:
+        (photos / "zip" / name).write_text(name)
+    before = state(photos)
+    library.index([photos])
+    plan = tmp_path / "plan.json"
+    call("duplicates", "--prefer", photos / "phone", "--plan", plan)
+    moves = [
+        move
+        for group in json.loads(plan.read_text())["groups"]
+        for move in group.get("sidecars_that_move", ())
+    ]
+    assert {Path(move["path"]).name: Path(move["to"]).name for move in moves} == notes
+    call("apply", plan)
+    for old, new in notes.items():
+        assert (photos / "phone" / new).read_text() == old
+    assert not [path for path in (photos / "zip").iterdir() if path.is_file()]
+    call("undo", plan)
+    assert state(photos) == before
+
+
+def test_the_cut_name_of_takeout_notes_that_two_photos_share_stays_with_the_one_that_stays(
+    library, photos, call, tmp_path
+):
+    long = "IMG_20190704_120000_a_long_name_for_a_photo_of_"
+    shutil.copyfile(CAT, photos / f"{long}cat.jpg")
+    shutil.copyfile(SAMPLES / "animals" / "bird-1.jpg", photos / f"{long}bird.jpg")
+    (photos / f"{long[:46]}.json").write_text("of one of them")
+    library.index([photos])
+    plan = tmp_path / "plan.json"
+    call("duplicates", "--prefer", photos / "sub", "--plan", plan)
+    (group,) = json.loads(plan.read_text())["groups"]
+    assert f"{long}cat.jpg" in {Path(file["path"]).name for file in group["files"]}
+    assert [Path(path).name for path in group["sidecars_that_stay"]] == [f"{long[:46]}.json"]
+    assert "sidecars_that_move" not in group

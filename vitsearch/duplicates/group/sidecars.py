@@ -6,18 +6,26 @@ kept file has the very same one, are put beside the kept file where it has none,
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from vitsearch.photos.formats import EXTENSIONS, RAW_EXTENSIONS
+from vitsearch.photos.formats import EXTENSIONS, RAW_EXTENSIONS, SIDECAR_EXTENSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from pathlib import Path
 
 VIDEO = frozenset((".mov", ".mp4"))
-# Of Lightroom, darktable and digiKam (photo.xmp, photo.jpg.xmp), of Apple's edits, of Google Takeout (photo.jpg.json).
-NOTES = frozenset((".xmp", ".aae", ".json"))
+# Of Lightroom, darktable and digiKam (photo.xmp, photo.jpg.xmp), of RawTherapee and DxO (photo.jpg.pp3,
+# photo.jpg.dop), of Apple's edits, of Google Takeout (photo.jpg.json).
+NOTES = SIDECAR_EXTENSIONS | {".json"}
+
+# Takeout calls the notes on photo(1).jpg photo.jpg(1).json or photo.jpg.supplemental-metadata(1).json, and cuts what
+# stands before the number and ".json" to 46 characters: ".supplemental-metadata" or the photo's name may end early.
+_TAKEOUT = re.compile(r"(?P<start>.+?)(?P<number>\(\d+\))?\.json", re.IGNORECASE | re.DOTALL)
+_TAKEOUT_MARK = "supplemental-metadata"
+_TAKEOUT_CUT = 46
 
 
 class Sidecars:
@@ -26,6 +34,7 @@ class Sidecars:
     def __init__(self) -> None:
         self._folders: dict[Path, dict[str, list[Path]]] = {}
         self._pictures: dict[Path, dict[str, list[Path]]] = {}
+        self._owners: dict[Path, list[Path]] = {}
 
     def of(self, path: Path) -> tuple[Path, ...]:
         """The sidecars of a photo, sorted; none where its folder cannot be listed, and none of a raw file."""
@@ -49,6 +58,8 @@ class Sidecars:
         """Whether a photo, or a raw file for its notes, that does not go may be what a sidecar belongs to."""
         self._listed(sidecar.parent)
         pictures = self._pictures[sidecar.parent]
+        if len(owners := self._owners.get(sidecar, ())) > 1 and any(owner not in gone for owner in owners):
+            return True
         is_raw = sidecar.suffix.casefold() in RAW_EXTENSIONS
         is_note = sidecar.suffix.casefold() in NOTES
         return any(
@@ -73,11 +84,44 @@ class Sidecars:
                         and not file.is_symlink()
                     ):
                         known[file.stem.casefold()].append(file)
+                self._add_takeout(known, pictures)
             except OSError:
                 known.clear()
             self._folders[folder] = known
             self._pictures[folder] = pictures
         return known
+
+    def _add_takeout(self, known: dict[str, list[Path]], pictures: dict[str, list[Path]]) -> None:
+        """Add notes whose own name is not that of their photo with an ending."""
+        notes = [file for files in known.values() for file in files if file.suffix.casefold() == ".json"]
+        photos = {photo.name.casefold(): photo for beside in pictures.values() for photo in beside}
+        for note in notes:
+            if note.stem.casefold() in photos or note.stem.casefold() in pictures:
+                continue
+            start, _, number = _takeout_name(note.name)
+            head, dot, ending = start.rpartition(".")
+            named = photos.get(f"{head}{number}{dot}{ending}")
+            owners = [named] if named else []
+            if not named and not number and len(note.stem) >= _TAKEOUT_CUT:
+                owners = [photo for name, photo in photos.items() if name.startswith(start)]
+            for owner in owners:
+                known[owner.name.casefold()].append(note)
+            self._owners[note] = owners
+
+
+def _takeout_name(name: str) -> tuple[str, str, str]:
+    """What notes of Google Takeout are called after, what is left of their mark, and their number; in small letters."""
+    match = _TAKEOUT.fullmatch(name.casefold())
+    if match is None:
+        return name.casefold(), "", ""
+    start, number = match["start"], match["number"] or ""
+    head, dot, mark = start.rpartition(".")
+    return (head, dot + mark, number) if head and _TAKEOUT_MARK.startswith(mark) else (start, "", number)
+
+
+def _ending(sidecar: Path) -> str:
+    """What stands after the photo's name in the name of a sidecar."""
+    return (f".{_TAKEOUT_MARK}" if _takeout_name(sidecar.name)[1] else "") + sidecar.suffix
 
 
 def are_one_item(first: Path, second: Path) -> bool:
@@ -105,9 +149,9 @@ def lacking_sidecars(keep: Path, other: Path, sidecars: Sidecars) -> Iterable[tu
         kind = _kind(file, other)
         if kind not in kept and file not in beside_keep:
             name = keep.name if kind.endswith("+") else keep.stem
-            yield file, keep.with_name(name + file.suffix)
+            yield file, keep.with_name(name + _ending(file))
 
 
 def _kind(sidecar: Path, photo: Path) -> str:
     """The suffix of a sidecar; photo.xmp and photo.jpg.xmp are two kinds."""
-    return sidecar.suffix.casefold() + ("+" if sidecar.stem.casefold() == photo.name.casefold() else "")
+    return sidecar.suffix.casefold() + ("" if sidecar.stem.casefold() == photo.stem.casefold() else "+")
