@@ -573,3 +573,18 @@ def test_pruning_keeps_the_photos_that_a_head_was_trained_on(library, tmp_path, 
     HeadShelf(library).from_examples("mood", folder=tmp_path / "examples")
     assert library.index(prune=True).pruned == 0
     assert HeadShelf(library).from_examples("mood").head.version == 2
+
+
+def test_an_exported_head_is_replaced_by_itself_and_by_no_other(shelf, labelled, tmp_path):
+    """Its library may be gone: the file may be all that is left of it."""
+    file = tmp_path / "head.safetensors"
+    for name in ("colours", "others"):
+        shelf.from_examples(name, folder=labelled)
+    shelf.export("colours", file)
+    shelf.export("colours", file, examples=False)
+    before = file.read_bytes()
+    with pytest.raises(HeadError, match="holds the head 'colours'"):
+        shelf.export("others", file)
+    assert file.read_bytes() == before
+    shelf.export("others", file, force=True)
+    assert shelf.load(file, name="third").name == "third"

@@ -245,13 +245,17 @@ class HeadShelf:
         """Write a head to a safetensors file and return it as it is there.
 
         Without `examples`, no vector of a photo that it learned from goes into the file. `force` overwrites what
-        another program wrote there. Raises `HeadError` for another extension, `OutputError` if it cannot be written.
+        another program wrote there, or another head. Raises `HeadError` for another extension or where another head is,
+        `OutputError` if it cannot be written.
         """
         if file.suffix != _SUFFIX:
             raise HeadError(f"{file} does not end in {_SUFFIX}: a head is exported to such a file only")
         head = self.get(name)
         if not examples and head.gate is not None:
             head = replace(head, gate=head.gate.without_examples())
+        other = None if force else _head_in(file)
+        if other not in (None, name):
+            raise HeadError(f"{file} holds the head {other!r}: choose another name, or add --force")
         Output(file, "head", force=force).write(head_to_bytes(head))
         return head
 
@@ -438,6 +442,14 @@ def embed_present(
         return ()
     files = [row.paths[0] for row in catalog.photos(missing.tolist()).values() if row.paths]
     return library.embed_files(files, space=space, on_progress=on_progress).unreadable
+
+
+def _head_in(file: Path) -> str | None:
+    """The name of the head in a file, None if there is none that can be read."""
+    try:
+        return load_head(file).name if file.is_file() else None
+    except HeadError:
+        return None
 
 
 def no_such_label(head: Head, label: str) -> HeadError:
