@@ -48,6 +48,8 @@ def what_is_lost(keep: Candidate, file: Candidate, seen: Evidence | None) -> str
         return "its background is transparent"
     if seen is None:
         return None
+    if seen.each_shows_more:
+        return "it shows more of the scene"
     if seen.beyond_second > (_BEYOND_SEAM if seen.seam_second else _BEYOND):
         return "it contains the other one" if seen.seam_second else "it shows more of the scene"
     is_crop = seen.of_first < _CROP

@@ -65,7 +65,8 @@ class Agreement:
     share of blocks that are found elsewhere, looked for where the rest agrees well and no overlay explains it.
     `overlay`: 1 or 2 where something was clearly drawn over the first or the second photo, 0 where not.
     `matrix`: the refined transform, (2, 3) from the first photo to the second. `light`, `contrast`: by how many grey
-    levels the second one is brighter where they agree, and how many times the contrast it has.
+    levels the second one is brighter where they agree, and how many times the contrast it has. `unhidden`: of the
+    blocks with structure, how many agree, without those that carry an overlay.
     """
 
     share: float
@@ -77,6 +78,7 @@ class Agreement:
     matrix: Matrix
     light: float
     contrast: float
+    unhidden: float
 
 
 def compare(first: Mask, second: Mask, matrix: Matrix) -> Agreement | None:
@@ -114,6 +116,7 @@ def compare(first: Mask, second: Mask, matrix: Matrix) -> Agreement | None:
         matrix,
         found.light,
         found.contrast,
+        found.unhidden,
     )
 
 
@@ -121,8 +124,8 @@ def compare(first: Mask, second: Mask, matrix: Matrix) -> Agreement | None:
 class _Comparison:
     """`share` and `closeness` as in `Agreement`; `overlaid`: whether it is clear that something was drawn over one.
 
-    `overlay`: over which, 1 or 2, where that can be told, or 0. `light`, `contrast`: as in `Agreement`.
-    `farthest`: the correlation of the block that agrees least.
+    `overlay`: over which, 1 or 2, where that can be told, or 0. `light`, `contrast`, `unhidden`: as in
+    `Agreement`. `farthest`: the correlation of the block that agrees least.
 
     `hopeful`: which blocks agree at least a little, (rows, columns) bool.
     """
@@ -133,6 +136,7 @@ class _Comparison:
     overlay: int
     light: float
     contrast: float
+    unhidden: float
     farthest: float
     hopeful: npt.NDArray[np.bool_]
 
@@ -141,9 +145,18 @@ class _Comparison:
         return self.share * self.closeness
 
 
+def overlap_of(first: Mask, second: Mask, matrix: Matrix, side: int) -> tuple[Plane, Plane, Mask] | None:
+    """Draw the part that two grey photos share, with so many pixels on its shorter side; None where there is none.
+
+    Returns both photos, (h, w) float32, and a mask, (h, w) uint8, of where both have pixels.
+    """
+    frame = _overlap(first, second, matrix, side)
+    return None if frame is None else _drawn_on(frame, first, second)
+
+
 def _moved(first: Mask, second: Mask, matrix: Matrix) -> float:
-    frame = _overlap(first, second, matrix, motion.SIDE)
-    return 0.0 if frame is None else motion.moved(*_drawn_on(frame, first, second))
+    shared = overlap_of(first, second, matrix, motion.SIDE)
+    return 0.0 if shared is None else motion.moved(*shared)
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +287,7 @@ def _agreement(one: Plane, two: Plane, mask: Mask) -> _Comparison | None:
             told = told & ~left_of
             agrees, blocks = agrees & ~left_of, int(told.sum())
     share = float(agrees.sum()) / blocks
+    unhidden = share
     closeness = float(np.median(correlation[agrees])) if agrees.any() else 0.0
     overlaid, overlay, light, contrast = False, 0, 0.0, 1.0
     if agrees.any():
@@ -295,7 +309,7 @@ def _agreement(one: Plane, two: Plane, mask: Mask) -> _Comparison | None:
             share = max(0.0, 2 * share - 1)
     farthest = float(correlation[told].min())
     hopeful = told & (correlation > _HOPEFUL)
-    return _Comparison(share, closeness, overlaid, overlay, light, contrast, farthest, hopeful)
+    return _Comparison(share, closeness, overlaid, overlay, light, contrast, unhidden, farthest, hopeful)
 
 
 def _exposure(

@@ -53,7 +53,7 @@ def is_drawn_over_each(first: View, second: View, seen: Evidence) -> bool:
     two = placed.astype(np.float32)
     if not inside.any():
         return False
-    difference = np.where(inside, two - _exposed_as(one, two, inside), 0)
+    difference = np.where(inside, two - exposed_as(one, two, inside), 0)
     lighter, darker = (
         _shown(np.asarray(sign * difference > _DIFFERS), (one, two), inside) for sign in (1, -1)
     )
@@ -74,7 +74,7 @@ def _are_drawn(shown: tuple[_Shown, _Shown], hidden: tuple[_Shown, _Shown]) -> b
     )
 
 
-def _exposed_as(one: Plane, two: Plane, inside: npt.NDArray[np.bool_]) -> Plane:
+def exposed_as(one: Plane, two: Plane, inside: npt.NDArray[np.bool_]) -> Plane:
     """Give the first plane the light and contrast of the second one, learned where they agree."""
     chosen = inside
     fitted = one
@@ -88,7 +88,8 @@ def _exposed_as(one: Plane, two: Plane, inside: npt.NDArray[np.bool_]) -> Plane:
     return fitted
 
 
-def _edges(plane: Plane) -> Plane:
+def edges_of(plane: Plane) -> Plane:
+    """How steeply greys, (h, w) float32, change at each pixel."""
     import cv2
 
     return np.asarray(
@@ -111,7 +112,7 @@ def _shown(
         _Shown(
             float(np.median(plane[spots > 0])),
             float(plane[spots > 0].std()),
-            float(_edges(plane)[border].mean()),
+            float(edges_of(plane)[border].mean()),
         )
         for plane in planes
     )

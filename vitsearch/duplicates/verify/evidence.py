@@ -8,6 +8,9 @@ import numpy as np
 
 from vitsearch.photos.perceptual_hash import inverse_orientation
 
+# Copies lie inside of each other to 0.995. A plain border is found to 1 % of the frame.
+_INSIDE, _PLAIN = 0.985, 1.03
+
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
@@ -37,7 +40,7 @@ class Evidence:
     `beyond_first`, `seam_first` (and of the second): what lies around the shared part, as in `Surroundings`; `overlay`:
     see `Agreement`. `alignment`: the transform's six numbers between the views, the second one put into `orientation`.
     `light`, `contrast`: see `Agreement`. `around_first`, `around_second`: the grey level around the shared
-    part, 0 to 255, -1 if unknown.
+    part, 0 to 255, -1 if unknown. `unhidden`: see `Agreement`.
     """
 
     cosine: float | None = None
@@ -62,6 +65,19 @@ class Evidence:
     contrast: float = 1.0
     around_first: float = -1.0
     around_second: float = -1.0
+    unhidden: float = 0.0
+
+    @property
+    def each_shows_more(self) -> bool:
+        """Whether each photo shows some of the scene that the other one lacks, as two shots do and no edit."""
+        framed = any(
+            seam or content <= _PLAIN * shared
+            for seam, content, shared in (
+                (self.seam_first, self.content_first, self.of_first),
+                (self.seam_second, self.content_second, self.of_second),
+            )
+        )
+        return max(self.of_first, self.of_second) < _INSIDE and not framed
 
     def turned_round(self) -> Evidence:
         """What the same pair shows seen from the other side; `transform` is left to `words.what_was_done`."""

@@ -13,6 +13,12 @@ import numpy as np
 
 from vitsearch.duplicates.verify.drawn_over import is_drawn_over_each
 from vitsearch.duplicates.verify.recoloured import was_recoloured
+from vitsearch.duplicates.verify.taken_again import (
+    agrees_too_closely,
+    aligned,
+    hidden_share,
+    taken_from_elsewhere,
+)
 from vitsearch.duplicates.verify.views import Planes, View
 from vitsearch.duplicates.verify.written import LONGEST, say_something_else, shrunk
 
@@ -42,6 +48,10 @@ _DIFFERS, _SPOT, _SPOTS = 56.0, 7, 40
 _CONTRAST = 255.0
 _ECC_STEPS, _ECC_EPSILON = 40, 1e-5
 _SAME_SHAPE = 0.01
+# Where more of a frame lies outside of the other one, it is said to contain it.
+_MOSTLY = 0.03
+# In pixels on the shorter side: in smaller photos what was drawn looks like what was there.
+_TELLING = 144
 
 
 def may_be_graphic(view: Grey) -> bool:
@@ -77,6 +87,25 @@ def why_only_alike(views: tuple[View, View], seen: Evidence, in_full: Callable[[
         return "other words are drawn over each of them"
     if aligned_differ_in_detail(views, seen, in_full):
         return "they are pages or drawings that differ in a detail"
+    if seen.each_shows_more and max(seen.beyond_first, seen.beyond_second) <= _MOSTLY:
+        return "each shows a little of the scene that the other one lacks"
+    return _why_taken_again(views, seen, in_full)
+
+
+def _why_taken_again(views: tuple[View, View], seen: Evidence, in_full: Callable[[int], Image]) -> str | None:
+    """Say why two photos of one scene may be two shots; None: one was made from the other."""
+    if agrees_too_closely(seen):
+        return None
+    pair = aligned(*views, seen)
+    if pair is None:
+        return None
+    if taken_from_elsewhere(pair):
+        return "they were taken from slightly different places"
+    hidden, is_drawn = hidden_share(pair)
+    if not is_drawn:
+        return "something that was not drawn hides a part of one of them"
+    if hidden and min(min(in_full(place).size) for place in (0, 1)) < _TELLING:
+        return "something hides a part of one of them, and they are too small to tell whether it was drawn"
     return None
 
 

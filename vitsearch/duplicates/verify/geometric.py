@@ -217,5 +217,6 @@ def _evidence(agreement: Agreement, hypothesis: _Hypothesis, known: Evidence) ->
         alignment=tuple(map(float, agreement.matrix.ravel())),
         light=agreement.light,
         contrast=agreement.contrast,
+        unhidden=agreement.unhidden,
     )
     return replace(found, transform=what_was_done(found))

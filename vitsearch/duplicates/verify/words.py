@@ -15,7 +15,7 @@ _RIGHT_ANGLE = 90
 # A photo that shows at least this of another one's frame shows all of it.
 _WHOLE = 0.97
 # Content outside the shared part that is no more than this is a plain border.
-_PLAIN = 1.1
+_PLAIN = 1.03
 # In grey levels, and as a factor.
 _LIGHTER, _CONTRAST = 12.0, 1.25
 _WHITE, _BLACK = 215, 40
