@@ -21,6 +21,8 @@ def test_every_tier_has_a_record_in_its_order_and_is_proposed_unless_it_is_the_s
     assert tuple(RECORDS) == TIERS
     assert {tier for one in PROPOSALS for tier in one.tiers} == set(TIERS) - {"exact"}
     assert sum(one.work for one in PROPOSALS) == pytest.approx(1)
+    # A plan refuses those that are no copies, in words of their own.
+    assert {tier for tier, record in RECORDS.items() if record.why_unplanned} == set(TIERS) - COPIES
 
 
 def test_help_says_what_each_tier_means():

@@ -221,7 +221,8 @@ def find(
     if page is not None:
         from vitsearch.pages.duplicates import write_page
 
-        pages = write_page(report.groups, Path(page), force=force)
+        with progress_bar(quiet=False) as on_progress:
+            pages = write_page(report.groups, Path(page), force=force, on_progress=on_progress)
         more = f" and {plural(len(pages) - 1, 'page')} that it links to" if len(pages) > 1 else ""
         say(f"page: {shown(str(Path(page).absolute()))}{more}", err=True)
     _print(report, unplanned, as_json=as_json, lines=lines)

@@ -30,6 +30,7 @@ _LABELS = {
     "move": "moving",
     "attend": "asking what it looked at",
     "draw": "drawing",
+    "write": "writing pictures",
 }
 
 

@@ -19,6 +19,7 @@ class TierRecord:
     `file`: what one of its files is to the kept one, where {} stands for what was done to it; `known`: the same where
     nothing more is known of it.
     `are_copies`: its files show the same shot, so that all but one may go: only these stand in a plan.
+    `why_unplanned`: of a tier that does not, what is said of the files beside one of it.
     """
 
     groups: str
@@ -27,6 +28,7 @@ class TierRecord:
     file: str
     known: str
     are_copies: bool = True
+    why_unplanned: str = ""
 
     @property
     def tells_what_was_done(self) -> bool:
@@ -67,6 +69,7 @@ RECORDS: dict[Tier, TierRecord] = {
         f"another shot, {_DONE}",
         "another shot of the moment",
         are_copies=False,
+        why_unplanned="are a burst, whose photos are no duplicates",
     ),
 }
 COPIES: frozenset[str] = frozenset(tier for tier, record in RECORDS.items() if record.are_copies)

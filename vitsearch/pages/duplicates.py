@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,10 +11,11 @@ from vitsearch.decoding.decoders import Decoders
 from vitsearch.duplicates.words import TIER_WORDS, file_in_words
 from vitsearch.pages.results import picture_address
 from vitsearch.pages.templating import template
+from vitsearch.records import Progress
 from vitsearch.storage.outputs import Output, check_outputs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from vitsearch.duplicates.group.grouping import DuplicateGroup, GroupedFile
@@ -29,12 +32,23 @@ class _Part:
     group: DuplicateGroup
     copies: tuple[GroupedFile, ...]
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files whose pictures it shows."""
+        return (self.group.files[0].path, *(file.path for file in self.copies))
 
-def write_page(groups: Sequence[DuplicateGroup], file: Path, *, force: bool = False) -> tuple[Path, ...]:
+
+def write_page(
+    groups: Sequence[DuplicateGroup],
+    file: Path,
+    *,
+    force: bool = False,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+) -> tuple[Path, ...]:
     """Write the groups as HTML files that load nothing from elsewhere; return them in their order.
 
     One file holds up to `PAIRS_PER_PAGE` copies: `found.html` is followed by `found-2.html` and so on, each with links
-    to its neighbours. A group of many files goes on on the next page.
+    to its neighbours. A group of many files goes on on the next page. `on_progress` is told of each picture.
 
     Raises:
         OutputError: a file cannot be written, or vitsearch did not write what is there and `force` is not set.
@@ -45,12 +59,22 @@ def write_page(groups: Sequence[DuplicateGroup], file: Path, *, force: bool = Fa
     files = [file, *(file.with_name(f"{file.stem}-{page}{file.suffix}") for page in range(2, len(pages) + 1))]
     outputs = [Output(path, "page", force=force) for path in files]
     check_outputs(*outputs)
-    with Decoders() as decoders:
-        for place, (output, shown) in enumerate(zip(outputs, pages, strict=True)):
+    wanted = [dict.fromkeys(path for part in page for path in part.paths) for page in pages]
+    done, total = 0, sum(map(len, wanted))
+    with Decoders(os.cpu_count() or 2) as decoders, ThreadPoolExecutor(decoders.count) as pool:
+        for place, (output, shown, paths) in enumerate(zip(outputs, pages, wanted, strict=True)):
+            pictures = {}
+            # A page's pictures are ready before it is begun: one by one, all processes but one would be idle.
+            for path, address in zip(
+                paths, pool.map(lambda path: picture_address(path, decoders), paths), strict=True
+            ):
+                pictures[path] = address
+                done += 1
+                on_progress(Progress("write", done, total))
             parts = template("duplicates.html").generate(
                 title=f"{count:,} {'group' if count == 1 else 'groups'} of duplicates",
                 groups=shown,
-                picture=lambda path: picture_address(path, decoders),
+                picture=pictures.__getitem__,
                 evidence=_evidence,
                 tiers=TIER_WORDS,
                 page=place + 1,

@@ -18,7 +18,7 @@ from blake3 import blake3
 
 from vitsearch.duplicates.cleanup.drives import drive_of
 from vitsearch.duplicates.group.sidecars import NOTES, Sidecars, lacking_sidecars, same_sidecars
-from vitsearch.duplicates.tiers import COPIES, TIERS
+from vitsearch.duplicates.tiers import COPIES, RECORDS
 from vitsearch.errors import OutputError, PlanError, in_words
 from vitsearch.paths import real_path
 from vitsearch.storage.outputs import Output
@@ -163,10 +163,9 @@ def plan_for(
     """
     planned = list(groups)
     for group in planned:
-        if group.tier in TIERS and group.tier not in COPIES:
-            raise PlanError(
-                f"{group.files[0].path} and those beside it are a {group.tier}, whose photos are no duplicates"
-            )
+        record = next((record for tier, record in RECORDS.items() if tier == group.tier), None)
+        if record is not None and not record.are_copies:
+            raise PlanError(f"{group.files[0].path} and those beside it {record.why_unplanned}")
     sidecars = Sidecars()
     if action in ("trash", "move"):
         gone = {file.path for group in planned for file in group.files}

@@ -77,7 +77,7 @@ class Evidence:
                 (self.seam_second, self.content_second, self.of_second),
             )
         )
-        return max(self.of_first, self.of_second) < _INSIDE and not framed
+        return 0 < max(self.of_first, self.of_second) < _INSIDE and not framed
 
     def turned_round(self) -> Evidence:
         """What the same pair shows seen from the other side; `transform` is left to `words.what_was_done`."""
