@@ -2,11 +2,10 @@
 
     python benchmarks/cold_search.py --photo FILE [--photos 10000] [--base FILE.npy]
 
-`vitsearch search FILE` in a library of so many photos, none of which is FILE, so that it has to be embedded, and in
-one that knows it; against a script that does the same through torch and transformers and compares with vectors of a
-.npy file, and against what no search for a new photo can be faster than: NumPy, OpenVINO, opening the compiled light
-graph and running it for two views. All start from nothing, in turns. Memory is the largest resident set, files that
-are mapped included. Vectors are real embeddings, (m, d), widened with noise (`widening.py`).
+`vitsearch search FILE` in a library of so many photos, none of which is FILE, so that it has to be embedded, and in one
+that knows it; against a script that does the same through torch and transformers and compares with vectors of a .npy
+file. All start from nothing, in turns. Memory is the largest resident set, files that are mapped included. Vectors are
+real embeddings, (m, d), widened with noise (`widening.py`).
 """
 
 from __future__ import annotations
@@ -26,7 +25,6 @@ from synthetic_library import make_library
 from widening import Widening, read_base
 
 from vitsearch.backbones import load_backbone
-from vitsearch.backbones.graphs import find_graph
 from vitsearch.backbones.weights import obtain
 from vitsearch.library import Library
 
@@ -50,29 +48,6 @@ with torch.inference_mode():
 row = (output.image_embeds if is_clip else output.last_hidden_state[:, 0]).numpy()[0]
 scores = np.load(vectors, mmap_mode="r") @ (row / np.linalg.norm(row))
 print(np.argsort(-scores)[:10])
-"""
-
-BARE = """
-import os, sys
-os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "14")
-from pathlib import Path
-import numpy as np
-from vitsearch.backbones.openvino_import import import_openvino
-
-file = Path(sys.argv[1])
-core = import_openvino().Core()
-precision = core.get_property("CPU", "INFERENCE_PRECISION_HINT").to_string()
-settings = {
-    "PERFORMANCE_HINT": "LATENCY",
-    "INFERENCE_PRECISION_HINT": precision,
-    "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",
-    "CACHE_DIR": str(file.parent / "compiled"),
-    "CACHE_MODE": "OPTIMIZE_SIZE",
-}
-request = core.compile_model(file, "CPU", settings).create_infer_request()
-for _ in range(2):
-    request.infer({0: np.zeros(request.get_input_tensor(0).shape, np.uint8)})
-os._exit(0)
 """
 
 RESIDENT = """
@@ -114,15 +89,11 @@ def main() -> None:
             with Library.open(known) as library:
                 library.embed_files([arguments.photo])
                 library.search(arguments.photo)
-        graph = find_graph(load_backbone(arguments.model, cache=cache).space, cache=cache)
-        assert graph is not None
-        light = max(graph.folder.glob("compiled-*/light-*/graph.xml"), key=lambda file: file.stat().st_mtime)
         weights = obtain(arguments.model, cache=cache, notice=print).folder
         ours = [sys.executable, "-m", "vitsearch", "--library", str(folder), "search", str(arguments.photo)]
         commands = {
             "vitsearch search": ours,
             "a known photo": [*ours[:4], str(known), *ours[5:]],
-            "the light graph alone": [sys.executable, "-c", BARE, str(light)],
             "torch and transformers": [
                 sys.executable,
                 "-c",

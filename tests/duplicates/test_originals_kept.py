@@ -11,7 +11,13 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 from vitsearch.duplicates.find import find_duplicates
 from vitsearch.duplicates.group.grouping import Link, group
 from vitsearch.duplicates.group.keep import Candidate
-from vitsearch.duplicates.group.origin import gain_of, lost_highlights, traits_of, was_enlarged
+from vitsearch.duplicates.group.origin import (
+    gain_of,
+    lost_highlights,
+    traits_of,
+    was_enlarged,
+    was_saved_again,
+)
 from vitsearch.duplicates.verify.evidence import Evidence
 from vitsearch.library import Library
 
@@ -67,6 +73,32 @@ def kept(tmp_path, photo, *edits):
 def test_a_brightened_copy_that_lost_highlights_goes(tmp_path, photo):
     name, reason = kept(tmp_path, photo, bright, double, small)
     assert name == "z-original.jpg", reason
+
+
+def steps_of(image, quality):
+    with io.BytesIO() as file:
+        image.save(file, "JPEG", quality=quality)
+        with Image.open(file) as opened:
+            return tuple(opened.quantization[0])
+
+
+@pytest.mark.parametrize("edit", [ImageOps.mirror, ImageOps.flip])
+@pytest.mark.parametrize(("original", "copy"), [(89, 88), (90, 86), (95, 80)])
+def test_an_original_is_not_taken_for_a_copy_of_its_edit_that_was_saved_about_as_well(edit, original, copy):
+    for photo in ("travel/castle-2.jpg", "nature/mountain-3.jpg", "animals/cat-1.jpg"):
+        with Image.open(SAMPLES / photo) as opened:
+            image = saved(opened.convert("RGB").resize((640, 424)), original)
+        steps = steps_of(edit(image), copy)
+        assert not was_saved_again(traits_of(image), steps, own=steps_of(image, original))
+
+
+@pytest.mark.parametrize(("original", "copy"), [(75, 95), (80, 92), (75, 88)])
+def test_a_copy_that_was_saved_better_is_told_by_the_steps_of_its_original(original, copy):
+    for photo in ("travel/castle-2.jpg", "nature/mountain-3.jpg", "animals/cat-1.jpg"):
+        with Image.open(SAMPLES / photo) as opened:
+            image = saved(opened.convert("RGB").resize((640, 424)), original)
+        again = saved(ImageOps.mirror(image), copy)
+        assert was_saved_again(traits_of(again), steps_of(image, original), own=steps_of(image, copy))
 
 
 @pytest.mark.parametrize("photo", ["travel/castle-2.jpg", "nature/mountain-3.jpg", "travel/bridge-3.jpg"])

@@ -287,6 +287,7 @@ def _measure_all(
                     and was_saved_again(
                         one,
                         table,
+                        own=photos[photo].details.table,
                         gain=gain_of(one, other) or gains.get(photo, 1.0) / gains.get(source.photo, 1.0),
                     )
                 ):

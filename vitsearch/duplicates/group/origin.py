@@ -54,6 +54,8 @@ _MORE_OFTEN = 0.1
 _DARKEST, _LIGHTEST, _SPARSELY, _FEWEST_GREYS, _STRAYS = 15, 180, 3, 500, 0.3
 # Steps below this are hidden by rounding.
 _FINEST_STEP = 3
+# In parts of a step: what is no more than rounded to zero, and from where on a step of its own hides it.
+_LEAST, _LEAST_OF_JPEG, _AS_COARSE = 0.6, 0.45, 0.8
 _FEWEST_COEFFICIENTS = 50
 _LOW_FREQUENCIES = 4
 # How much more contrast a lighter copy has, how much more of it is burnt out, and how many times as much.
@@ -221,15 +223,20 @@ def _lost(image: Picture, small: Picture) -> float:
     return float(np.sqrt(np.mean((np.asarray(image, np.float32) - again) ** 2)))
 
 
-def was_saved_again(copy: Traits, table: Sequence[int], *, gain: float = 1.0) -> bool:
+def was_saved_again(
+    copy: Traits, table: Sequence[int], *, own: Sequence[int] = (), gain: float = 1.0
+) -> bool:
     """Whether a picture was made from a JPEG of the same size that had these quantisation steps.
 
-    `gain`: about how many times its contrast the picture has: brightening stretches the steps with all else.
+    `own`: its own steps, () for what is no JPEG. `gain`: about how many times its contrast the picture has:
+    brightening stretches the steps with all else.
     """
     if abs(gain - 1) < _SAME_GAIN:
-        return on_multiples(copy.blocks, table) > _ON_MULTIPLES
+        return on_multiples(copy.blocks, table, own=own) > _ON_MULTIPLES
     near, other = (
-        max(on_multiples(copy.blocks, [step * gain * factor for step in table]) for factor in factors)
+        max(
+            on_multiples(copy.blocks, [step * gain * factor for step in table], own=own) for factor in factors
+        )
         for factors in (_NEAR_GAINS, _OTHER_GAINS)
     )
     return near >= _MORE_OFTEN and near - other >= _MORE_OFTEN
@@ -365,20 +372,25 @@ def _coefficients(grey: Floats) -> Floats:
     return coefficients
 
 
-def on_multiples(blocks: Floats, table: Sequence[float]) -> float:
+def on_multiples(blocks: Floats, table: Sequence[float], *, own: Sequence[int] = ()) -> float:
     """How well coefficients lie on the multiples of quantisation steps: about 0 by chance, up to 1.
 
     `table`: 64 steps, row by row. Small steps are hidden by rounding, and what was rounded to zero says nothing.
+    `own`: the steps of the JPEG that the coefficients are read from, () for other files. Where they are as coarse, they
+    alone put all coefficients where they are.
     """
     steps = np.array(table, np.float32).reshape(_BLOCK, _BLOCK)
+    finest = np.array(own or [0] * _BLOCK**2, np.float32).reshape(_BLOCK, _BLOCK)
+    # Of the multiples of half a step, the odd ones are to count against it, down to the smallest.
+    least = _LEAST_OF_JPEG if own else _LEAST
     total, weight = 0.0, 0.0
     for row in range(_BLOCK):
         for column in range(_BLOCK):
             step = float(steps[row, column])
-            if step < _FINEST_STEP or row + column == 0:
+            if step < _FINEST_STEP or row + column == 0 or finest[row, column] > _AS_COARSE * step:
                 continue
             values = blocks[:, row, column]
-            values = values[np.abs(values) > 0.6 * step]
+            values = values[np.abs(values) > least * step]
             total += float(np.cos(2 * np.pi * values / step).sum())
             weight += len(values)
     return total / weight if weight >= _FEWEST_COEFFICIENTS else 0.0
