@@ -12,6 +12,7 @@ from vitsearch.duplicates.find import find_duplicates
 from vitsearch.duplicates.group.grouping import Link, group
 from vitsearch.duplicates.group.keep import Candidate
 from vitsearch.duplicates.group.origin import (
+    blurred,
     gain_of,
     lost_highlights,
     traits_of,
@@ -99,6 +100,25 @@ def test_a_copy_that_was_saved_better_is_told_by_the_steps_of_its_original(origi
             image = saved(opened.convert("RGB").resize((640, 424)), original)
         again = saved(ImageOps.mirror(image), copy)
         assert was_saved_again(traits_of(again), steps_of(image, original), own=steps_of(image, copy))
+
+
+def blurry(image):
+    return image.filter(ImageFilter.GaussianBlur(2))
+
+
+@pytest.mark.parametrize("photo", ["travel/castle-2.jpg", "nature/mountain-3.jpg", "animals/cat-1.jpg"])
+def test_a_blurred_copy_goes_although_it_was_saved_better(tmp_path, photo):
+    name, reason = kept(tmp_path, photo, blurry)
+    assert (name, reason.split("; ")[0]) == ("z-original.jpg", "sharper")
+
+
+@pytest.mark.parametrize("photo", ["travel/castle-2.jpg", "nature/mountain-3.jpg", "animals/cat-1.jpg"])
+@pytest.mark.parametrize("strength", [150, 300])
+def test_an_original_is_not_taken_for_a_blurred_copy_of_its_sharpened_one(photo, strength):
+    with Image.open(SAMPLES / photo) as opened:
+        image = saved(opened.convert("RGB"), ORIGINAL)
+    sharpened = saved(image.filter(ImageFilter.UnsharpMask(3, strength, 0)), COPY)
+    assert blurred({1: traits_of(image), 2: traits_of(sharpened)}) == frozenset()
 
 
 @pytest.mark.parametrize("photo", ["travel/castle-2.jpg", "nature/mountain-3.jpg", "travel/bridge-3.jpg"])

@@ -14,6 +14,7 @@ from vitsearch.duplicates.group.grouping import seen_of
 from vitsearch.duplicates.group.origin import (
     GREY,
     Traits,
+    blurred,
     gain_of,
     lost_highlights,
     traits_of,
@@ -147,10 +148,11 @@ def _with_notes(file: Candidate, notes: Mapping[str, Any]) -> Candidate:
 
 @dataclass(frozen=True, slots=True)
 class _Findings:
-    """What was measured of photos that are linked: which are grey, burnt out, finer, and made from others of them."""
+    """What was measured of linked photos: which are grey, burnt out, blurred, finer, and made from others of them."""
 
     grey: frozenset[int]
     burnt: frozenset[int]
+    blurred: frozenset[int]
     finer: frozenset[int]
     saved_again: frozenset[int]
     enlarged: Mapping[int, int]
@@ -174,6 +176,7 @@ def _measured(
     done, total = 0, sum(map(len, sets.all()))
     grey: set[int] = set()
     burnt: set[int] = set()
+    hazy: set[int] = set()
     finer: set[int] = set()
     saved_again: set[int] = set()
     enlarged: dict[int, int] = {}
@@ -181,6 +184,7 @@ def _measured(
         found = _findings([photos[photo] for photo in members], gains, crops, pixels, pool, answers)
         grey |= found.grey
         burnt |= found.burnt
+        hazy |= found.blurred
         finer |= found.finer
         saved_again |= found.saved_again
         enlarged |= found.enlarged
@@ -191,6 +195,7 @@ def _measured(
             file,
             grey=file.photo in grey,
             burnt=file.photo in burnt,
+            blurred=file.photo in hazy,
             finer=file.photo in finer if file.photo in crops else None,
             saved_again=file.photo in saved_again,
             enlarged_from=enlarged.get(file.photo),
@@ -224,12 +229,13 @@ def _findings(
     )
     kept = answers.get(question)
     if kept is not None:
-        grey, burnt, finer, again, enlarged = cast(
-            "tuple[list[int], list[int], list[int], list[int], list[list[int]]]", kept[0]
+        grey, burnt, hazy, finer, again, enlarged = cast(
+            "tuple[list[int], list[int], list[int], list[int], list[int], list[list[int]]]", kept[0]
         )
         return _Findings(
             frozenset(members[place].photo for place in grey),
             frozenset(members[place].photo for place in burnt),
+            frozenset(members[place].photo for place in hazy),
             frozenset(members[place].photo for place in finer),
             frozenset(members[place].photo for place in again),
             {members[place].photo: area for place, area in enlarged},
@@ -242,6 +248,7 @@ def _findings(
             [
                 sorted(places[photo] for photo in found.grey),
                 sorted(places[photo] for photo in found.burnt),
+                sorted(places[photo] for photo in found.blurred),
                 sorted(places[photo] for photo in found.finer),
                 sorted(places[photo] for photo in found.saved_again),
                 [[places[photo], area] for photo, area in sorted(found.enlarged.items())],
@@ -298,7 +305,7 @@ def _measure_all(
     grey = frozenset(photo for photo, one in traits.items() if one.colour < GREY)
     burnt = _burnt(traits, gains)
     finer = frozenset(photo for photo, one in traits.items() if one.finer)
-    measured = _Findings(grey, burnt, finer, frozenset(saved_again), enlarged)
+    measured = _Findings(grey, burnt, blurred(traits), finer, frozenset(saved_again), enlarged)
     return measured, len(traits) == len(photos)
 
 

@@ -46,7 +46,8 @@ class Candidate:
     `added` that something was drawn over it or set around it. `details`: what it holds. `grey`: without colours of
     its own. `saved_again`: made from another JPEG of the group; `enlarged_from`: the pixels of what it was made from.
     `sidecars`: the files that belong to it. `stays`: a person named its folder as the one in which nothing goes.
-    `burnt`: its highlights are gone, and another file of the group still has them. `finer`: whether a crop has
+    `burnt`: its highlights are gone, and another file of the group still has them; `blurred`: so is its fine detail.
+    `finer`: whether a crop has
     detail that the whole photos of the group do not have, None where that was not measured.
     """
 
@@ -73,6 +74,7 @@ class Candidate:
     enlarged_from: int | None = None
     stays: bool = False
     burnt: bool = False
+    blurred: bool = False
     finer: bool | None = None
 
     @property
@@ -226,6 +228,9 @@ def _is_edited(file: Candidate) -> bool:
 
 def _true_detail(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
     own = [file for file in files if file.enlarged_from is None] or list(files)
+    sharp = [file for file in own if not file.blurred] or own
+    if len(sharp) < len(own):
+        return sharp, "sharper"
     first = [file for file in own if not file.saved_again] or own
     with_lights = [file for file in first if not file.burnt] or first
     if len(with_lights) < len(first):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
     from PIL.Image import Image as Picture
@@ -60,6 +60,9 @@ _FEWEST_COEFFICIENTS = 50
 _LOW_FREQUENCIES = 4
 # How much more contrast a lighter copy has, how much more of it is burnt out, and how many times as much.
 _BRIGHTER, _BURNT, _BURNT_TIMES = 1.1, 0.02, 2.0
+# How far fine detail lies below coarse detail, in powers of ten, between these frequencies. Chosen on 48 photos: of
+# what was blurred by 1.5 pixels or more it lies 1.55 to 3.1 lower; sharpening raises it by 0.7 at most.
+_FINE, _COARSE, _BLURRED = (0.12, 0.3), (0.02, 0.06), 1.2
 # In grey levels; and the share of pixels that may be lighter.
 _PLATEAU, _OUTLIERS = 2, 1e-4
 # Chosen on 60 photos and crops of them: of what was enlarged 1.5 to 2.1 times 97 in 100 stay below it.
@@ -276,6 +279,28 @@ def lost_highlights(bright: Traits, other: Traits, *, gain: float) -> bool:
         and bright.plateau - other.plateau >= _BURNT
         and bright.plateau >= _BURNT_TIMES * other.plateau
     )
+
+
+def blurred(pictures: Mapping[int, Traits]) -> frozenset[int]:
+    """Return the pictures that lack the fine detail of another one of their size, by more than sharpening adds."""
+    levels: dict[tuple[int, ...], dict[int, float]] = {}
+    for name, one in pictures.items():
+        levels.setdefault(tuple(sorted(one.shape)), {})[name] = _fine_level(one.spectrum)
+    return frozenset(
+        name
+        for of_size in levels.values()
+        for name, level in of_size.items()
+        if level < max(of_size.values()) - _BLURRED
+    )
+
+
+def _fine_level(spectrum: Floats) -> float:
+    frequencies = (np.arange(_BINS) + 0.5) / (2 * _BINS)
+    fine, coarse = (
+        float(np.median(spectrum[(frequencies > low) & (frequencies < high)]))
+        for low, high in (_FINE, _COARSE)
+    )
+    return fine - coarse
 
 
 def _plateau(grey: npt.NDArray[np.uint8]) -> float:
