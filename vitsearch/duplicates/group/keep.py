@@ -27,7 +27,7 @@ _EDITORS = (
 )  # fmt: skip
 # What programs and people add to the names of copies.
 _COPY_NAME = re.compile(
-    r"\(\d+\)$|\bcop(y|ie)\b|\bkopie\b|\bcopia\b|[-_ ]edit(ed)?\b|\bbearbeitet\b|[-_ ]resized?\b|[-_ ]small\b|"
+    r"\(\d+\)$|\bcop(y|ie)\b|\bkopie\b|\bcopia\b|[-_ ]edit(ed)?[-_ ]?\d*\b|\bbearbeitet\b|[-_ ]resized?\b|[-_ ]small\b|"
     r"[-_ ]thumb(nail)?\b|~\d+$|^copy of ",
     re.IGNORECASE,
 )
