@@ -289,7 +289,8 @@ def test_the_head_is_killed_and_the_same_command_goes_on_with_another(tmp_path, 
         cluster.remove_node(cluster.head_node, allow_graceful=False)
         said, complaint = first.communicate(timeout=120)
     assert (first.returncode, said) == (1, "")
-    assert complaint.count("\n") == 1
+    # A slow machine says after half a minute how far it is.
+    (complaint,) = [line for line in complaint.splitlines() if not line.endswith(" since the start)")]
     assert "Ray cannot go on: " in complaint
     kept = count(tmp_path / "library")
     assert 0 < kept < 320
