@@ -17,6 +17,7 @@ from vitsearch.duplicates.verify.taken_again import (
     agrees_too_closely,
     aligned,
     hidden_share,
+    share_in_few_tones,
     taken_from_elsewhere,
 )
 from vitsearch.duplicates.verify.views import Planes, View
@@ -65,15 +66,7 @@ def may_be_graphic(view: Grey) -> bool:
 
 def is_graphic(grey: Grey) -> bool:
     """Whether nearly all pixels of a picture, (h, w) uint8 in full, have one of a few tones."""
-    counts = np.bincount(grey.reshape(-1), minlength=256).astype(np.float64)
-    left, kept = counts.copy(), 0.0
-    for _ in range(_TONES):
-        sums = np.convolve(left, np.ones(2 * _AROUND + 1), "same")
-        tone = int(sums.argmax())
-        near = slice(max(0, tone - _AROUND), tone + _AROUND + 1)
-        kept += float(left[near].sum())
-        left[near] = 0
-    return kept >= _GRAPHIC * float(counts.sum())
+    return share_in_few_tones(grey.reshape(-1), tones=_TONES, around=_AROUND) >= _GRAPHIC
 
 
 def why_only_alike(views: tuple[View, View], seen: Evidence, in_full: Callable[[int], Image]) -> str | None:

@@ -116,7 +116,7 @@ def hidden_share(pair: Aligned) -> tuple[float, bool]:
     around = cv2.morphologyEx(spots.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8)) > 0
     edges = [float(edges_of(plane)[around].mean()) for plane in (one, two)]
     drawn = max(
-        _in_few_tones(plane[spots])
+        share_in_few_tones(plane[spots], tones=_TONES, around=_AROUND)
         for plane, edge in zip((one, two), edges, strict=True)
         if edge >= _ENDS_AT_EDGE * max(edges)
     )
@@ -124,14 +124,14 @@ def hidden_share(pair: Aligned) -> tuple[float, bool]:
     return share, is_drawn and pair.strays < _STRAYS_BEHIND
 
 
-def _in_few_tones(greys: Plane) -> float:
-    """The share of greys, (n,), that lie near a few tones."""
+def share_in_few_tones(greys: Plane | Mask, *, tones: int, around: int) -> float:
+    """Return the share of greys, (n,) of 0 to 255, that lie within `around` levels of so many tones."""
     counts = np.bincount(np.clip(greys, 0, 255).astype(np.uint8), minlength=256).astype(np.float64)
     kept = 0.0
-    for _ in range(_TONES):
-        sums = np.convolve(counts, np.ones(2 * _AROUND + 1), "same")
+    for _ in range(tones):
+        sums = np.convolve(counts, np.ones(2 * around + 1), "same")
         tone = int(sums.argmax())
-        near = slice(max(0, tone - _AROUND), tone + _AROUND + 1)
+        near = slice(max(0, tone - around), tone + around + 1)
         kept += float(counts[near].sum())
         counts[near] = 0
     return kept / len(greys)
