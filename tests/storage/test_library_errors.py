@@ -25,6 +25,7 @@ from vitsearch.errors import (
 from vitsearch.library import Library
 from vitsearch.photos.photo import read_photo
 from vitsearch.space import Preprocessing
+from vitsearch.storage.database import Database
 from vitsearch.storage.filters import Filter
 
 COLOURS = ["red", "lime", "blue", "white", "yellow", "cyan"]
@@ -397,6 +398,37 @@ def test_an_older_library_is_backed_up_and_upgraded_and_answers_the_same(folder,
     assert contents(folder / ".vitsearch/backups/library.db.format-1") == before
     with Library.open(folder, backbone=MeanColour()) as library:
         assert figures(library.index()) == {"photos": 6, "files": 6, "unchanged": 6}
+
+
+def open_overtaken(path):
+    """Open a library that another process opens too, right after this one has looked which version it is."""
+    looked = []
+
+    class Overtaken(sqlite3.Connection):
+        def execute(self, sql, *parameters):
+            if looked == ["ours"]:
+                looked.append("theirs")
+                Database.open(path).close()
+            if not looked and "user_version" in sql:
+                looked.append("ours")
+            return super().execute(sql, *parameters)
+
+    with pytest.MonkeyPatch.context() as patch:
+        connect = sqlite3.connect
+        patch.setattr(sqlite3, "connect", lambda *a, **options: connect(*a, factory=Overtaken, **options))
+        Database.open(path, create=True).close()
+    assert looked == ["ours", "theirs"]
+
+
+def test_a_library_that_another_process_makes_meanwhile_is_one(tmp_path):
+    open_overtaken(tmp_path / "library.db")
+
+
+def test_the_backup_of_an_older_library_is_of_what_was_there_before_another_process_upgraded_it(folder):
+    as_format_1(folder / "library.db")
+    before = contents(folder / "library.db")
+    open_overtaken(folder / "library.db")
+    assert contents(folder / ".vitsearch/backups/library.db.format-1") == before
 
 
 def contents(path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from vitsearch.errors import LibraryBusy, LibraryDamaged, LibraryError, LibraryMissing, LibraryTooNew
@@ -174,29 +174,19 @@ class Database:
         return [] if found == ["ok"] else found
 
     def _bring_up_to_date(self) -> None:
-        version = self.connection.execute("PRAGMA user_version").fetchone()[0]
-        owner = self.connection.execute("PRAGMA application_id").fetchone()[0]
-        if version and owner != _APPLICATION_ID:
-            raise LibraryDamaged(f"{self.path} is an SQLite database but not a vitsearch library")
-        if version == SCHEMA_VERSION:
+        if self._version() == SCHEMA_VERSION:
             return
-        if version > SCHEMA_VERSION:
-            raise LibraryTooNew(
-                f"{self.path} was written by a later version of vitsearch (format {version}, this one reads "
-                f"{SCHEMA_VERSION}): upgrade with `pip install -U vitsearch`"
-            )
-        if version == 0 and self.connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-            raise LibraryDamaged(f"{self.path} is an SQLite database but not a vitsearch library")
         # Imported here: only a new or an old library pays for it, not every search.
         import sqlite_utils
 
         from vitsearch.storage.migrations import migrations
 
-        if version:
-            self._back_up(version)
         # One lock around all of it: a second process that opens the library meanwhile waits, then finds it done.
         self.connection.execute("BEGIN IMMEDIATE")
         try:
+            version = self._version()
+            if 0 < version < SCHEMA_VERSION:
+                self._back_up(version)
             migrations.apply(sqlite_utils.Database(self.connection, execute_plugins=False))
             self.connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             self.connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
@@ -206,17 +196,31 @@ class Database:
                 self.connection.execute("ROLLBACK")
             raise
 
+    def _version(self) -> int:
+        """Return the version of the schema, 0 for an empty file; refuse what is no library of this or a former one."""
+        # In one statement: between two of them another process may make the library.
+        version, owner, tables = self.connection.execute(
+            "SELECT user_version, application_id, (SELECT count(*) FROM sqlite_schema) "
+            "FROM pragma_user_version, pragma_application_id"
+        ).fetchone()
+        if (version and owner != _APPLICATION_ID) or (not version and tables):
+            raise LibraryDamaged(f"{self.path} is an SQLite database but not a vitsearch library")
+        if version > SCHEMA_VERSION:
+            raise LibraryTooNew(
+                f"{self.path} was written by a later version of vitsearch (format {version}, this one reads "
+                f"{SCHEMA_VERSION}): upgrade with `pip install -U vitsearch`"
+            )
+        return int(version)
+
     def _back_up(self, version: int) -> None:
         layout = Layout.of(self.path.parent)
         backup = layout.backups / f"{self.path.name}.format-{version}"
         partial = layout.temporary(backup.name)
         make_folder(layout.backups)
         create_file(partial)
-        copy = sqlite3.connect(partial)
-        try:
-            self.connection.backup(copy)
-        finally:
-            copy.close()
+        # A connection that holds the lock for writing cannot be copied from; others may read.
+        with closing(sqlite3.connect(self.path)) as whole, closing(sqlite3.connect(partial)) as copy:
+            whole.backup(copy)
         partial.replace(backup)
 
 
