@@ -166,7 +166,7 @@ def test_where_nothing_was_said_nothing_is_backed_up_and_an_empty_backup_can_be_
     assert library.index(prune=True).pruned == 1
     library.forget_root(photos)
     assert backups(library.layout) == []
-    assert list(library.layout.temporaries.iterdir()) == []
+    assert not library.layout.temporaries.exists()  # nothing was written for it either
     assert upkeep.back_up(library, Output(tmp_path / "nothing", "backup")) == 0
     assert upkeep.restore(library, tmp_path / "nothing").labels == 0
 

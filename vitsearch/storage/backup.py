@@ -143,10 +143,11 @@ def back_up(database: Database, layout: Layout, *, at_most_daily: bool = False) 
     newest = known[-1] if known else None
     if at_most_daily and newest is not None and 0 <= time.time() - newest.stat().st_mtime < _DAY_SECONDS:
         return newest
+    if not _anything_to_back_up(database, layout):
+        return None
     new = layout.temporary("backup")
     try:
-        if not write_backup(database, layout, new):
-            return None
+        write_backup(database, layout, new)
         if newest is not None and filecmp.cmp(newest, new, shallow=False):
             os.utime(newest)
             return newest
@@ -242,6 +243,13 @@ def erase_from_backups(layout: Layout, photo_hashes: list[bytes], roots: list[st
             backup.rows("VACUUM")  # outside of any transaction
         finally:
             backup.close()
+
+
+def _anything_to_back_up(database: Database, layout: Layout) -> bool:
+    tables = ("head_examples", "kept_head_examples", "not_duplicates", "kept_not_duplicates", "favourites")
+    return any(database.scalar(f"SELECT EXISTS (SELECT 1 FROM {table})") for table in tables) or any(
+        layout.heads.glob("*.safetensors")
+    )
 
 
 def _rotate(layout: Layout) -> None:

@@ -15,10 +15,22 @@ if TYPE_CHECKING:
 migrations = Migrations("vitsearch")
 
 
+def _run_lines(db: Database, sql: str) -> None:
+    """Run statements that end where a line does; `executescript` would look for their ends at each letter."""
+    statement = ""
+    for line in sql.splitlines(keepends=True):
+        statement += line
+        if line.partition("--")[0].rstrip().endswith(";"):
+            db.execute(statement)
+            statement = ""
+
+
 @migrations()
 def m001_first_schema(db: Database) -> None:
     """Roots, photos, files, spaces and vectors."""
-    db.executescript("""
+    _run_lines(
+        db,
+        """
         CREATE TABLE roots (
             id INTEGER PRIMARY KEY,
             path NOT NULL UNIQUE,           -- TEXT, or BLOB where the name is not UTF-8
@@ -96,7 +108,8 @@ def m001_first_schema(db: Database) -> None:
         ) WITHOUT ROWID;
         CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
         INSERT INTO counters VALUES ('run', 0);
-    """)
+        """,
+    )
 
 
 @migrations()
