@@ -15,6 +15,7 @@ import pytest
 from ordinary_user import ordinary_user
 from PIL import Image
 from programs import Programs
+from unsynced import wait_as_ever, wait_for_nothing
 
 from vitsearch.backbones.backbone import Backbone, Embeddings
 from vitsearch.backbones.weights import is_cached
@@ -51,6 +52,22 @@ def _no_trash_of_the_desktop(tmp_path_factory: pytest.TempPathFactory) -> Iterat
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_DATA_HOME", str(in_the_way))
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _unsynced() -> Iterator[None]:
+    """Tests do not wait for the disk: four fifths of the time of an index run; `unsynced.py` says what that changes."""
+    wait_for_nothing()
+    yield
+    wait_as_ever()
+
+
+@pytest.fixture
+def synced() -> Iterator[None]:
+    """What the test does itself waits for the disk, as users' commands do."""
+    wait_as_ever()
+    yield
+    wait_for_nothing()
 
 
 @pytest.fixture(autouse=True, scope="session")

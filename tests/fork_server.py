@@ -49,6 +49,9 @@ def main() -> None:
         from tests.forked_decoders import use_forked
 
         use_forked(address)
+    from tests.unsynced import wait_for_nothing
+
+    wait_for_nothing()
     gc.freeze()  # or each child's first collection copies all that was imported
     names = [(thread / "comm").read_text().strip() for thread in Path("/proc/self/task").iterdir()]
     say({"threads": sum(name != RESTARTED for name in names)})

@@ -16,6 +16,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from tests.unsynced import wait_for_nothing
 from vitsearch.duplicates.cleanup import renaming
 from vitsearch.duplicates.cleanup.applying import apply_plan, undo_plan
 from vitsearch.duplicates.cleanup.plans import Plan, PlannedFile, PlannedGroup, content_hash, write_plan
@@ -233,6 +234,7 @@ def each_point(
 
 def main() -> None:
     """`BASE ELSEWHERE random ROUNDS SEED`, or `… each ACTION RUNNING KIND NAME PLACE`; `by-links` at the end."""
+    wait_for_nothing()  # or hundreds of rounds wait for most of their time
     base, elsewhere = Path(sys.argv[1]), Path(sys.argv[2])
     mode, *rest = sys.argv[3:]
     if rest[-1] == "by-links":

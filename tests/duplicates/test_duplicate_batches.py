@@ -12,7 +12,7 @@ from vitsearch.duplicates.cleanup.journal import Journal, read_steps
 from vitsearch.duplicates.cleanup.plans import Plan, PlannedFile, PlannedGroup, content_hash, write_plan
 from vitsearch.duplicates.cleanup.trash import TRASH
 
-pytestmark = pytest.mark.trust
+pytestmark = [pytest.mark.trust, pytest.mark.usefixtures("synced")]
 
 
 def plan_of(folder: Path, count: int) -> Path:

@@ -27,7 +27,7 @@ def photos(tmp_path, picture):
 
 
 @pytest.fixture
-def database(tmp_path):
+def database(synced, tmp_path):
     opened = Database.open(tmp_path / "library.db", create=True)
     yield opened
     opened.close()
