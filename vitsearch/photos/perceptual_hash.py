@@ -9,7 +9,7 @@ with 16 x 16 instead of 8 x 8 frequencies: the distances of other photos then st
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     Words = npt.NDArray[np.uint64]
+
+Number = TypeVar("Number", bound="np.generic")
 
 SIDE = 16
 BITS = SIDE * SIDE
@@ -45,6 +47,17 @@ def inverse_orientation(orientation: int) -> int:
     """Return the index of what undoes an orientation: all but the turns by 90 degrees undo themselves."""
     swapped = orientation & 4 | (orientation & 1) << 1 | (orientation & 2) >> 1
     return swapped if orientation & 4 else orientation
+
+
+def turned(plane: npt.NDArray[Number], orientation: int) -> npt.NDArray[Number]:
+    """Put a plane, (h, w) or more, into one of the eight orientations, in the order of `ORIENTATIONS`: a view."""
+    if orientation & 4:
+        plane = plane.swapaxes(0, 1)
+    if orientation & 2:
+        plane = plane[::-1]
+    if orientation & 1:
+        plane = plane[:, ::-1]
+    return plane
 
 
 # Below this standard deviation in grey levels there is nothing in a picture but noise and the codec's traces.

@@ -15,13 +15,12 @@ from vitsearch.duplicates.group.origin import (
     GREY,
     Traits,
     blurred,
-    gain_of,
     lost_highlights,
     traits_of,
     was_enlarged,
-    was_saved_again,
 )
 from vitsearch.duplicates.group.quality import quality_of
+from vitsearch.duplicates.group.saved_again import was_made_from, was_saved_again
 from vitsearch.duplicates.group.sets import Sets
 from vitsearch.duplicates.group.sidecars import Sidecars
 from vitsearch.duplicates.tiers import COPIES
@@ -286,20 +285,15 @@ def _measure_all(
         for source in sources:
             if source.photo == photo:
                 continue
-            other, table = traits[source.photo], source.details.table
-            if one.shape == other.shape:
-                if (
-                    photo not in saved_again
-                    and _could_be_source(photos[photo], source)
-                    and was_saved_again(
-                        one,
-                        table,
-                        own=photos[photo].details.table,
-                        gain=gain_of(one, other) or gains.get(photo, 1.0) / gains.get(source.photo, 1.0),
-                    )
-                ):
+            other = traits[source.photo]
+            if sorted(one.shape) == sorted(other.shape):
+                if photo not in saved_again and _was_made_from(photos[photo], one, source, other):
                     saved_again.add(photo)
-            elif photo in largest and _same_aspect(one, other) and was_enlarged(one, other, table):
+            elif (
+                photo in largest
+                and _same_aspect(one, other)
+                and was_enlarged(one, other, source.details.table)
+            ):
                 height, width = other.shape
                 enlarged[photo] = min(enlarged.get(photo, height * width), height * width)
     grey = frozenset(photo for photo, one in traits.items() if one.colour < GREY)
@@ -369,6 +363,19 @@ def _sources(files: Sequence[Candidate]) -> list[Candidate]:
 
 def _same_aspect(one: Traits, two: Traits) -> bool:
     return abs(one.shape[0] / one.shape[1] * two.shape[1] / two.shape[0] - 1) < _SAME_ASPECT
+
+
+def _was_made_from(copy: Candidate, one: Traits, source: Candidate, other: Traits) -> bool:
+    if not _could_be_source(copy, source):
+        return False
+    table, own = source.details.table, copy.details.table
+    if was_saved_again(one.blocks, table, own=own):
+        return True
+    return (
+        one.grey is not None
+        and other.grey is not None
+        and was_made_from(one.grey, other.grey, table, own=own)
+    )
 
 
 def _could_be_source(copy: Candidate, source: Candidate) -> bool:

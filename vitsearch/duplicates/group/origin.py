@@ -2,9 +2,7 @@
 
 Enlarging adds no detail: above the finest frequency of the small picture the large one is all but empty, and what is
 there are images of what lies below, which enlarging the small one again brings forth (Oppenheim and Schafer,
-"Discrete-time signal processing", section 4.6.2). A JPEG that is saved again, losslessly or at a higher quality, still
-has its coefficients on the multiples of the old quantisation steps, block by block (Fan and de Queiroz,
-"Identification of bitmap compression history", 2003).
+"Discrete-time signal processing", section 4.6.2). What was saved again is told in `saved_again`.
 """
 
 from __future__ import annotations
@@ -14,6 +12,8 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from vitsearch.duplicates.group.saved_again import coefficients, on_multiples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 _PATCH = 128
 _PATCHES = 12
 _BINS = 64
-_CROP = 512
 # Larger pictures are not shrunk onto smaller ones.
 _MOST_KEPT = 25_000_000
 _BLOCK = 8
@@ -44,19 +43,6 @@ _BAND = 1.05, 1.6
 # Squares of one tone each, as in a QR code or an old game, have their edges at all frequencies. Such pictures stray by
 # 0.16 to 0.34 of their contrast from their small copies, enlarged; what was enlarged by 0.09 at most.
 _BESIDE = 0.12
-_ON_MULTIPLES = 0.4
-# The gain is known to some per cent only; at other gains its coefficients lie on the multiples less often. Chosen on
-# 120 photos that were brightened by 1.12 to 1.4 or darkened: 84 in 100 copies do, and 6 in 100 originals.
-_SAME_GAIN, _NEAR_GAINS, _OTHER_GAINS = 0.03, (0.96, 0.98, 1.0, 1.02, 1.04), (0.85, 0.9, 1.1, 1.15)
-_MORE_OFTEN = 0.1
-# Where greys tell how much lighter a copy is: neither near black nor where a colour is burnt out. Of every so many
-# pixels it takes so many at least, and they stray from the curve by so much of the contrast at most.
-_DARKEST, _LIGHTEST, _SPARSELY, _FEWEST_GREYS, _STRAYS = 15, 180, 3, 500, 0.3
-# Steps below this are hidden by rounding.
-_FINEST_STEP = 3
-# In parts of a step: what is no more than rounded to zero, and from where on a step of its own hides it.
-_LEAST, _LEAST_OF_JPEG, _AS_COARSE = 0.6, 0.45, 0.8
-_FEWEST_COEFFICIENTS = 50
 _LOW_FREQUENCIES = 4
 # How much more contrast a lighter copy has, how much more of it is burnt out, and how many times as much.
 _BRIGHTER, _BURNT, _BURNT_TIMES = 1.1, 0.02, 2.0
@@ -104,13 +90,12 @@ def traits_of(image: Picture, *, with_grey: bool = True, scale: float | None = N
     whole = grey.astype(np.float32)
     height, width = grey.shape
     kept = grey if with_grey and grey.size <= _MOST_KEPT else None
-    coefficients = _coefficients(whole)
     return Traits(
         _colour(image),
         _spectrum(whole),
         (height, width),
         kept,
-        coefficients,
+        coefficients(grey),
         _plateau(grey),
         scale is not None and has_finer_detail(grey, scale),
     )
@@ -134,7 +119,7 @@ def was_enlarged(large: Traits, small: Traits, table: Sequence[int]) -> bool:
     height, width = small.shape
     shrunk = Image.fromarray(large.grey).resize((width, height), Image.Resampling.BICUBIC)
     low = [step if sum(divmod(place, _BLOCK)) <= _LOW_FREQUENCIES else 1 for place, step in enumerate(table)]
-    return on_multiples(_coefficients(np.asarray(shrunk, np.float32)), low) > _SHRUNK_ON_MULTIPLES
+    return on_multiples(coefficients(np.asarray(shrunk)), low) > _SHRUNK_ON_MULTIPLES
 
 
 def _shows_little(large: Traits, scale: float) -> bool:
@@ -224,48 +209,6 @@ def _lost(image: Picture, small: Picture) -> float:
     """What a smaller version of a grey image lacks, in grey levels: root mean square."""
     again = np.asarray(small.resize(image.size, 3), np.float32)  # bicubic
     return float(np.sqrt(np.mean((np.asarray(image, np.float32) - again) ** 2)))
-
-
-def was_saved_again(
-    copy: Traits, table: Sequence[int], *, own: Sequence[int] = (), gain: float = 1.0
-) -> bool:
-    """Whether a picture was made from a JPEG of the same size that had these quantisation steps.
-
-    `own`: its own steps, () for what is no JPEG. `gain`: about how many times its contrast the picture has:
-    brightening stretches the steps with all else.
-    """
-    if abs(gain - 1) < _SAME_GAIN:
-        return on_multiples(copy.blocks, table, own=own) > _ON_MULTIPLES
-    near, other = (
-        max(
-            on_multiples(copy.blocks, [step * gain * factor for step in table], own=own) for factor in factors
-        )
-        for factors in (_NEAR_GAINS, _OTHER_GAINS)
-    )
-    return near >= _MORE_OFTEN and near - other >= _MORE_OFTEN
-
-
-def gain_of(copy: Traits, source: Traits) -> float | None:
-    """How many times the contrast of another picture of the same frame one has where neither is burnt out.
-
-    None where their pixels do not lie upon each other, or their greys were not kept.
-    """
-    if copy.grey is None or source.grey is None or copy.shape != source.shape:
-        return None
-    here, there = copy.grey.reshape(-1)[::_SPARSELY], source.grey.reshape(-1)[::_SPARSELY]
-    counts = np.bincount(there, minlength=256)
-    # What each grey of the source has become, on the average.
-    curve = np.bincount(there, here, minlength=256) / np.maximum(counts, 1)
-    middle = (curve > _DARKEST) & (curve < _LIGHTEST) & (counts > 0)
-    middle[: _DARKEST + 1] = middle[_LIGHTEST:] = False
-    weights, greys = counts[middle].astype(np.float64), np.flatnonzero(middle)
-    if weights.sum() < _FEWEST_GREYS or float(np.std(here - curve[there])) > _STRAYS * max(
-        _FAINT, float(np.std(here))
-    ):
-        return None
-    mean, mean_curve = np.average(greys, weights=weights), np.average(curve[middle], weights=weights)
-    spread = float((weights * (greys - mean) ** 2).sum())
-    return float((weights * (greys - mean) * (curve[middle] - mean_curve)).sum()) / spread if spread else None
 
 
 def lost_highlights(bright: Traits, other: Traits, *, gain: float) -> bool:
@@ -374,48 +317,3 @@ def drop_at(spectrum: Floats, scale: float) -> float:
     below = slice(int(edge * 0.6), max(int(edge * 0.6) + 1, int(edge * 0.9)))
     above = slice(min(_BINS - 4, int(edge * 1.15)), min(_BINS, max(int(edge * 1.7), int(edge * 1.15) + 4)))
     return float(spectrum[below].mean() - spectrum[above].mean())
-
-
-@cache
-def _dct() -> Floats:
-    n = np.arange(_BLOCK)
-    matrix = np.cos((2 * n[None] + 1) * n[:, None] * np.pi / (2 * _BLOCK)) * np.sqrt(2 / _BLOCK)
-    matrix[0] /= np.sqrt(2)
-    cosines: Floats = matrix.astype(np.float32)
-    return cosines
-
-
-def _coefficients(grey: Floats) -> Floats:
-    height, width = (side // _BLOCK * _BLOCK for side in grey.shape)
-    top, left = ((side - min(side, _CROP)) // 2 // _BLOCK * _BLOCK for side in (height, width))
-    part = grey[top : min(height, top + _CROP), left : min(width, left + _CROP)]
-    rows, columns = part.shape[0] // _BLOCK, part.shape[1] // _BLOCK
-    blocks = part.reshape(rows, _BLOCK, columns, _BLOCK).swapaxes(1, 2).reshape(-1, _BLOCK, _BLOCK)
-    # What is burnt out was cut off, and has left the multiples.
-    blocks = blocks[(blocks.min(axis=(1, 2)) > 0) & (blocks.max(axis=(1, 2)) < 255)]
-    coefficients: Floats = _dct() @ (blocks - 128) @ _dct().T
-    return coefficients
-
-
-def on_multiples(blocks: Floats, table: Sequence[float], *, own: Sequence[int] = ()) -> float:
-    """How well coefficients lie on the multiples of quantisation steps: about 0 by chance, up to 1.
-
-    `table`: 64 steps, row by row. Small steps are hidden by rounding, and what was rounded to zero says nothing.
-    `own`: the steps of the JPEG that the coefficients are read from, () for other files. Where they are as coarse, they
-    alone put all coefficients where they are.
-    """
-    steps = np.array(table, np.float32).reshape(_BLOCK, _BLOCK)
-    finest = np.array(own or [0] * _BLOCK**2, np.float32).reshape(_BLOCK, _BLOCK)
-    # Of the multiples of half a step, the odd ones are to count against it, down to the smallest.
-    least = _LEAST_OF_JPEG if own else _LEAST
-    total, weight = 0.0, 0.0
-    for row in range(_BLOCK):
-        for column in range(_BLOCK):
-            step = float(steps[row, column])
-            if step < _FINEST_STEP or row + column == 0 or finest[row, column] > _AS_COARSE * step:
-                continue
-            values = blocks[:, row, column]
-            values = values[np.abs(values) > least * step]
-            total += float(np.cos(2 * np.pi * values / step).sum())
-            weight += len(values)
-    return total / weight if weight >= _FEWEST_COEFFICIENTS else 0.0

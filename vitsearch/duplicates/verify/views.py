@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy as np
 
 from vitsearch.duplicates.verify.written import is_page
+from vitsearch.photos.perceptual_hash import turned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -185,13 +186,7 @@ class View:
 
 
 def _turned(plane: Grey, orientation: int) -> Grey:
-    if orientation & 4:
-        plane = plane.swapaxes(0, 1)
-    if orientation & 2:
-        plane = plane[::-1]
-    if orientation & 1:
-        plane = plane[:, ::-1]
-    return np.ascontiguousarray(plane)
+    return np.ascontiguousarray(turned(plane, orientation))
 
 
 _NO_FEATURES = Features(
