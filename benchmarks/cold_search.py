@@ -2,10 +2,12 @@
 
     python benchmarks/cold_search.py --photo FILE [--photos 10000] [--base FILE.npy]
 
-`vitsearch search FILE` in a library of so many photos, none of which is FILE, so that it has to be embedded, and in one
-that knows it; against a script that does the same through torch and transformers and compares with vectors of a .npy
-file. All start from nothing, in turns. Memory is the largest resident set, files that are mapped included. Vectors are
-real embeddings, (m, d), widened with noise (`widening.py`).
+`vitsearch search FILE` in a library of so many photos, none of which is FILE, so that it has to be embedded, and in
+one that knows it; against a script that does the same through torch and transformers and compares with vectors of a
+.npy file. "The model alone" is the limit of any search for a new photo in this runtime: a script that does nothing but
+open the model's graph and put the two views of a photo through it. All start from nothing, in turns. Memory is the
+largest resident set, files that are mapped included. Vectors are real embeddings, (m, d), widened with noise
+(`widening.py`).
 """
 
 from __future__ import annotations
@@ -50,6 +52,20 @@ scores = np.load(vectors, mmap_mode="r") @ (row / np.linalg.norm(row))
 print(np.argsort(-scores)[:10])
 """
 
+MODEL_ALONE = """
+import os
+import sys
+from pathlib import Path
+import numpy as np
+from vitsearch.backbones.opening import Options, open_ready, silent
+from vitsearch.space import Space
+
+space = Space.from_json(sys.argv[1])
+backbone = open_ready(space, Options(Path(sys.argv[2]), "cpu", None, "auto", silent))
+print(backbone.embed_batch(np.zeros((2, *space.preprocessing.shape), np.uint8)).rows.shape, flush=True)
+os._exit(0)
+"""
+
 RESIDENT = """
 import resource, subprocess, sys
 subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
@@ -89,10 +105,13 @@ def main() -> None:
             with Library.open(known) as library:
                 library.embed_files([arguments.photo])
                 library.search(arguments.photo)
+        with Library.open(folder) as library:
+            space = library.catalog.require_space().space
         weights = obtain(arguments.model, cache=cache, notice=print).folder
         ours = [sys.executable, "-m", "vitsearch", "--library", str(folder), "search", str(arguments.photo)]
         commands = {
             "vitsearch search": ours,
+            "the model alone": [sys.executable, "-c", MODEL_ALONE, space.to_json(), str(cache)],
             "a known photo": [*ours[:4], str(known), *ours[5:]],
             "torch and transformers": [
                 sys.executable,
