@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 Readout = Literal["cls", "projection", "pooled", "mean", "cls+mean", "cls+distillation"]
-Fit = Literal["crop", "squeeze", "pad"]
+Fit = Literal["crop", "squeeze", "pad", "crop+squeeze"]
 Colours = Literal["stored", "sRGB"]
+Framing = Literal["model", "whole"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +17,11 @@ class Preprocessing:
     """How an upright RGB image becomes the model's input, read from the checkpoint's own configuration.
 
     With the fit "crop" the shortest edge becomes `resize` pixels and the centre `height` x `width` is cut out. With
-    "squeeze" the whole frame is resized whatever its proportions, to a shortest edge of `resize`, which is larger than
-    the input where a checkpoint cuts a margin off. With "pad" the whole frame is kept in its proportions. `resample`
-    is a Pillow filter number; `mean` and `std` apply to values in 0..1. `colours` are converted to sRGB by the photo's
-    profile, or taken as they are stored, as all were when the libraries were made that say nothing of it.
+    "squeeze" the whole frame is resized whatever its proportions, to a shortest edge of `resize`, which is larger
+    than the input where a checkpoint cuts a margin off. With "pad" the whole frame is kept in its proportions. With
+    "crop+squeeze" a photo is seen twice, and the mean of both vectors is its own. `resample` is a Pillow filter
+    number; `mean` and `std` apply to values in 0..1. `colours` are converted to sRGB by the photo's profile, or taken
+    as they are stored, as all were when the libraries were made that say nothing of it.
     """
 
     height: int
@@ -30,6 +32,21 @@ class Preprocessing:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     colours: Colours = "sRGB"
+
+    @property
+    def framings(self) -> tuple[Preprocessing, ...]:
+        """The ways in which a photo is seen, each by itself: two with the fit "crop+squeeze"."""
+        if self.fit != "crop+squeeze":
+            return (self,)
+        return (
+            replace(self, fit="crop"),
+            replace(self, fit="squeeze", resize=min(self.height, self.width)),
+        )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """What a photo becomes, (height, width, 3): as many inputs of the model, one below the other, as framings."""
+        return len(self.framings) * self.height, self.width, 3
 
     @property
     def decode_side(self) -> int:

@@ -57,7 +57,7 @@ class Backbone(ABC):
 
     @final
     def prepare(self, image: Image.Image) -> npt.NDArray[np.uint8]:
-        """Resize and crop one upright RGB image: (height, width, 3) uint8.
+        """Resize and crop one upright RGB image: uint8 of the preprocessing's `shape`, (height, width, 3).
 
         The space's preprocessing says all about it, so that processes that decode do the same without the model.
         """
@@ -74,8 +74,8 @@ class Backbone(ABC):
         """
         import numpy as np
 
-        height, width = self.space.preprocessing.height, self.space.preprocessing.width
-        embedded = self.embed_batch(np.stack(images) if images else np.empty((0, height, width, 3), np.uint8))
+        shape = self.space.preprocessing.shape
+        embedded = self.embed_batch(np.stack(images) if images else np.empty((0, *shape), np.uint8))
         return lambda: embedded
 
     def expect(self, count: int) -> None:  # noqa: B027 - most have nothing to prepare

@@ -195,6 +195,10 @@ def _open(spec: BackboneSpec, folder: Path, options: Options) -> Backbone:
         raise DeviceUnavailable(
             f"the OpenVINO runtime is for the CPU, not for {options.device}: use --device cpu"
         )
+    if len(spec.space.preprocessing.framings) > 1:
+        from vitsearch.backbones.two_framings import TwoFramings, spec_of_first
+
+        return TwoFramings(_open(spec_of_first(spec), folder, options), spec.space)
     ready = open_ready(spec.space, options) or _export_graph(spec, folder, options)
     if ready is not None:
         return ready

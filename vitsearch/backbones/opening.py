@@ -69,6 +69,11 @@ def open_ready(space: Space, options: Options) -> Backbone | None:
     """Open the graph of an earlier run; None where there is none or OpenVINO is not wanted or does not work."""
     if not options.wants_graph:
         return None
+    if len(space.preprocessing.framings) > 1:
+        from vitsearch.backbones.two_framings import TwoFramings, first_framing
+
+        one = open_ready(first_framing(space), options)
+        return one and TwoFramings(one, space)
     from vitsearch.backbones.openvino_runtime import open_graph
 
     try:

@@ -10,7 +10,7 @@ from vitsearch.errors import WeightsUnavailable
 from vitsearch.space import Preprocessing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -89,30 +89,48 @@ def read_preprocessing(folder: Path) -> Preprocessing:
 
 
 def with_fit(preprocessing: Preprocessing, fit: Fit | None) -> Preprocessing:
-    """Return `preprocessing` with another way to fit the frame into the input; None keeps the checkpoint's own."""
+    """Return `preprocessing` with another way to fit the frame into the input; None keeps the checkpoint's own.
+
+    With "crop+squeeze" only what is cut is seen whole beside that: all else is seen whole as it is.
+    """
     if fit is None or fit == preprocessing.fit:
         return preprocessing
+    if fit == "crop+squeeze":
+        return replace(preprocessing, fit=fit) if preprocessing.fit == "crop" else preprocessing
     return replace(preprocessing, fit=fit, resize=min(preprocessing.height, preprocessing.width))
 
 
 def prepare(image: Image.Image, preprocessing: Preprocessing) -> npt.NDArray[np.uint8]:
-    """Resize and cut one upright image: (height, width, 3) uint8."""
+    """Resize and cut one upright image: uint8 of the preprocessing's `shape`."""
     import numpy as np
 
     return np.array(fitted(image, preprocessing))
 
 
 def fitted(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
-    """Resize and cut one upright image to RGB of exactly (width, height); what decodes photos does so without NumPy.
+    """Resize and cut one upright image to RGB of exactly the preprocessing's `shape`; what decodes has no NumPy.
 
     The pixels are those of the checkpoint's own processor. Of a panorama only the part that survives the crop is
     resampled, so that one pixel by ten thousand costs no more than a square photo; Pillow may then take its two passes
     in another order, whose rounding differs by up to two grey levels.
     """
     frame = image if image.mode == "RGB" else image.convert("RGB")
-    return (
-        _pad(frame, preprocessing) if preprocessing.fit == "pad" else _resize_and_crop(frame, preprocessing)
-    )
+    if preprocessing.fit == "pad":
+        return _pad(frame, preprocessing)
+    if preprocessing.fit == "crop+squeeze":
+        return _one_below_the_other([fitted(frame, framing) for framing in preprocessing.framings])
+    return _resize_and_crop(frame, preprocessing)
+
+
+def _one_below_the_other(images: Sequence[Image.Image]) -> Image.Image:
+    from PIL import Image as PillowImage
+
+    column = PillowImage.new("RGB", (images[0].width, sum(image.height for image in images)))
+    top = 0
+    for image in images:
+        column.paste(image, (0, top))
+        top += image.height
+    return column
 
 
 def _resize_and_crop(image: Image.Image, pre: Preprocessing) -> Image.Image:

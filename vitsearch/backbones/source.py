@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from vitsearch.backbones.backbone import Backbone, Embeddings
     from vitsearch.backbones.devices import Device
     from vitsearch.backbones.text_tower import TextTower
-    from vitsearch.space import Space
+    from vitsearch.space import Framing, Space
 
 
 # A library with words has two: searches take turns between them.
@@ -39,7 +39,7 @@ class BackboneSource:
         self._folder = folder
         self._given = given
         self._loaded: dict[Space, Backbone] = {}
-        self._spaces: dict[str | None, Space] = {}
+        self._spaces: dict[tuple[str | None, Framing | None], Space] = {}
         self._tower: TextTower | None = None
         self._cache = cache
         self._device: Device = device
@@ -55,11 +55,15 @@ class BackboneSource:
             self._cache = platformdirs.user_cache_path("vitsearch", appauthor=False)
         return self._cache
 
-    def named(self, model: str | None) -> Backbone:
-        """Load a model by name, or the default one, unless it was the last to be asked for."""
+    def named(self, model: str | None, framing: Framing | None = None) -> Backbone:
+        """Load a model by name, or the default one, unless it was the last to be asked for.
+
+        Of a model that cuts photos to their centre, the framing "whole" is one that sees them whole, too.
+        """
         if self._given is not None:
-            return self._given
-        loaded = self._loaded.get(self._spaces[model]) if model in self._spaces else None
+            return self._framed(self._given, framing)
+        asked = (model, framing)
+        loaded = self._loaded.get(self._spaces[asked]) if asked in self._spaces else None
         if loaded is not None:
             return loaded
         from vitsearch.backbones import load_backbone
@@ -69,10 +73,23 @@ class BackboneSource:
             cache=self.cache_folder,
             device=self._device,
             batch_size=self._batch_size,
+            fit="crop+squeeze" if framing == "whole" else None,
             notice=self._notice,
         )
-        self._spaces = {model: backbone.space}
+        self._spaces = {asked: backbone.space}
         return self._keep(backbone)
+
+    @staticmethod
+    def _framed(backbone: Backbone, framing: Framing | None) -> Backbone:
+        if framing != "whole":
+            return backbone
+        from vitsearch.backbones.preprocessing import with_fit
+        from vitsearch.backbones.two_framings import TwoFramings
+
+        pre = with_fit(backbone.space.preprocessing, "crop+squeeze")
+        if pre == backbone.space.preprocessing:
+            return backbone
+        return TwoFramings(backbone, replace(backbone.space, preprocessing=pre))
 
     def space_of(self, model: str) -> Space:
         """Return the space of a model by name, whose weights are fetched if they are not here; nothing is loaded."""
@@ -135,17 +152,18 @@ class BackboneSource:
             SpaceMismatch: the weights on this machine, or the backbone that was given, are of another space.
 
         """
-        if self._given is not None and self._given.space == space:
-            return self._given
-        if self._given is not None and _same_but_for_colours(self._given.space, space):
-            return _seeing(self._given, space)
+        given = None if self._given is None else self._framed(self._given, framing_of(space))
+        if given is not None and given.space == space:
+            return given
+        if given is not None and _same_but_for_colours(given.space, space):
+            return _seeing(given, space)
         if space.is_imported:
             raise SpaceMismatch(
                 f"the vectors of {space.model} were imported, and how it sees a photo is not known here: search for "
                 "photos that were imported, or compute vectors of new ones where those came from, and import them"
             )
-        if self._given is not None and main:
-            raise SpaceMismatch(self._difference(space, self._given.space))
+        if given is not None and main:
+            raise SpaceMismatch(self._difference(space, given.space))
         if space in self._loaded:
             return self._loaded[space]
         from vitsearch.backbones.opening import Options, open_ready
@@ -198,7 +216,7 @@ class BackboneSource:
             batch_size=self._batch_size,
         )
 
-    def check(self, space: Space, model: str | None) -> None:
+    def check(self, space: Space, model: str | None, framing: Framing | None = None) -> None:
         """Make sure that a library of this space can take photos of the named model, or of the given backbone.
 
         Raises:
@@ -210,8 +228,19 @@ class BackboneSource:
                 f"the library in {self._folder} was indexed with {space.model}, not {model}: leave --model away, or "
                 "add --change-model to embed every photo again"
             )
-        if self._given is not None and not _same_but_for_colours(self._given.space, space):
-            raise SpaceMismatch(self._difference(space, self._given.space))
+        seen = framing_of(space)
+        if (
+            framing is not None
+            and framing != seen
+            and (framing == "model" or space.preprocessing.fit == "crop")
+        ):
+            raise SpaceMismatch(
+                f"the library in {self._folder} was indexed with --framing {seen}: leave --framing away, or add "
+                "--change-model to embed every photo again"
+            )
+        given = None if self._given is None else self._framed(self._given, seen)
+        if given is not None and not _same_but_for_colours(given.space, space):
+            raise SpaceMismatch(self._difference(space, given.space))
 
     def _difference(self, stored: Space, given: Space) -> str:
         if stored.model != given.model:
@@ -223,6 +252,11 @@ class BackboneSource:
             f"the library in {self._folder} was indexed with other weights or preprocessing of {stored.model}: "
             "restore those, or index into another --library"
         )
+
+
+def framing_of(space: Space) -> Framing:
+    """Return how much of its photos a space sees, as it was asked for."""
+    return "whole" if space.preprocessing.fit == "crop+squeeze" else "model"
 
 
 def canonical(model: str) -> str:

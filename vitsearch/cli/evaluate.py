@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from vitsearch.backbones.devices import Device
     from vitsearch.estimates import Estimate
     from vitsearch.evaluation.evaluate import Evaluation, FamilyScores, LabelScores
+    from vitsearch.evaluation.framings import FramingFigure, Framings
 
 
 @click.command("eval")
@@ -28,14 +29,24 @@ if TYPE_CHECKING:
 @click.option(
     "--sample",
     type=click.IntRange(1, 10_000),
-    default=50,
-    show_default=True,
-    help="Without --labels: how many photos are copied and looked for.",
+    help="How many photos are copied and looked for (default 50), or seen in two framings (default 200).",
+)
+@click.option(
+    "--framing",
+    is_flag=True,
+    help="Measure what `index --framing whole` would gain or lose: photos cut to their centre, or seen whole as well.",
 )
 @device_option
 @json_option
 @pass_session
-def evaluate(session: Session, source: Path | None, sample: int, device: Device, as_json: bool) -> None:
+def evaluate(
+    session: Session,
+    source: Path | None,
+    sample: int | None,
+    framing: bool,
+    device: Device,
+    as_json: bool,
+) -> None:
     """Measure how well the library's model and index serve your photos.
 
     With --labels: how often the nearest photos name the right label, each photo in turn being the query among all
@@ -45,25 +56,36 @@ def evaluate(session: Session, source: Path | None, sample: int, device: Device,
     Without: some of the library's photos are edited as people do (cropped, captioned, turned ...), and the originals
     looked for.
 
-    Both measure how many of the exact ten nearest photos a search finds. All figures come with their 95 % confidence
-    intervals. To compare models, see `vitsearch models compare`.
+    With --framing: parts of photos are looked for, and with --labels labels told apart, where the model sees only the
+    centre of each photo, and where it sees the whole frame as well.
+
+    The first two measure how many of the exact ten nearest photos a search finds. All figures come with their 95 %
+    confidence intervals. To compare models, see `vitsearch models compare`.
 
     \b
     Examples:
       vitsearch eval --labels ~/labelled/pets
       vitsearch eval
+      vitsearch eval --framing
     """
     from vitsearch.evaluation.evaluate import evaluate_labels, evaluate_library
+    from vitsearch.evaluation.framings import compare_framings
 
+    labels = None if source is None else source.absolute()
+    result: Evaluation | Framings
     with session.open(device=device) as library, progress_bar(quiet=as_json) as on_progress:
-        if source is not None:
-            result = evaluate_labels(library, source.absolute(), on_progress=on_progress)
+        if framing:
+            result = compare_framings(library, sample=sample or 200, source=labels, on_progress=on_progress)
+        elif labels is not None:
+            result = evaluate_labels(library, labels, on_progress=on_progress)
         else:
-            result = evaluate_library(library, sample=sample, on_progress=on_progress)
+            result = evaluate_library(library, sample=sample or 50, on_progress=on_progress)
     if as_json:
         print_json(result)
-        return
-    _print_evaluation(result)
+    elif framing:
+        _print_framings(cast("Framings", result))
+    else:
+        _print_evaluation(cast("Evaluation", result))
 
 
 def interval(estimate: Estimate | None) -> str:
@@ -110,3 +132,28 @@ def _print_copies(families: tuple[FamilyScores, ...]) -> None:
     for family in families:
         name = f"{family.family} ({family.copies})"
         say(f"{name:<24}{interval(family.first):<28}{interval(family.in_ten):<28}{family.cosine:.3f}")
+
+
+def _print_framings(result: Framings) -> None:
+    say(f"{result.model}, {plural(result.photos, 'photo')}, looked for among one another\n")
+    say(f"{'finds its photo first':<24}{'cut to the centre':<28}{'and seen whole':<28}difference")
+    for figure in result.found:
+        _print_framing(figure)
+    if result.labels:
+        say("")
+    for figure in result.labels:
+        _print_framing(figure)
+    own = "sees photos whole, too" if result.is_whole else "sees the centre of photos"
+    step = "vitsearch index --change-model --framing " + ("model" if result.is_whole else "whole")
+    time = "in half the time" if result.is_whole else "and takes twice the time"
+    say(f"\nthis library {own}: `{step}` embeds them the other way, {time}", err=True)
+    if result.left_out:
+        say(f"left out: {plural(result.left_out, 'photo')} that cannot be read", err=True)
+
+
+def _print_framing(figure: FramingFigure) -> None:
+    difference = figure.difference
+    told = "-"
+    if difference is not None:
+        told = f"{difference.value:+.3f}  ({difference.low:+.3f} to {difference.high:+.3f})"
+    say(f"{figure.name:<24}{interval(figure.cut):<28}{interval(figure.whole):<28}{told}")

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from vitsearch.engines.ray.embedding import RayEngine
     from vitsearch.library import Library
     from vitsearch.records import IndexReport, LeftOut, Progress
+    from vitsearch.space import Framing
 
 _SHOWN_FORMATS = 5
 
@@ -43,7 +44,15 @@ _SHOWN_FORMATS = 5
     help="Embed every photo with this model too, now and in later runs: one that reads text, for searches by words.",
 )
 @click.option(
-    "--change-model", is_flag=True, help="Embed every photo again with --model; searches go on meanwhile."
+    "--framing",
+    type=click.Choice(["model", "whole"]),
+    help="On the first run, see what the model's makers have it see, for most a square in the middle, or that and the "
+    "whole photo: edges are found, in twice the time. `vitsearch eval --framing` measures both. Default: model.",
+)
+@click.option(
+    "--change-model",
+    is_flag=True,
+    help="Embed every photo again with --model or --framing; searches go on meanwhile.",
 )
 @click.option(
     "--upgrade",
@@ -86,6 +95,7 @@ def index(
     folders: tuple[str, ...],
     model: str | None,
     also: str | None,
+    framing: Framing | None,
     change_model: bool,
     upgrade: bool,
     prune: bool,
@@ -121,10 +131,14 @@ def index(
         raise click.UsageError("--watch goes on for ever, and --json prints one document: choose one")
     if workers is not None and engine == "ray":
         raise click.UsageError("--workers goes without Ray, which sees to its own")
-    if (prune or retry or upgrade or also) and any("://" in folder for folder in folders):
-        raise click.UsageError("--prune, --retry, --upgrade and --also are for folders, not for URLs")
-    if change_model and not model:
-        raise click.UsageError("--change-model goes with --model NAME: `vitsearch models list` names them")
+    if (prune or retry or upgrade or also or framing) and any("://" in folder for folder in folders):
+        raise click.UsageError(
+            "--prune, --retry, --upgrade, --also and --framing are for folders, not for URLs"
+        )
+    if change_model and not model and not framing:
+        raise click.UsageError(
+            "--change-model goes with --model NAME (`vitsearch models list` names them) or --framing"
+        )
     if upgrade and change_model:
         raise click.UsageError("--upgrade keeps the model, and --change-model changes it: choose one")
     if (ray_address or shards) and engine != "ray":
@@ -143,6 +157,7 @@ def index(
                     folders,
                     model=model,
                     also=also,
+                    framing=framing,
                     change_model=change_model,
                     upgrade=upgrade,
                     prune=prune,

@@ -61,7 +61,7 @@ class ProtectedBlock:
         self, preprocessing: Preprocessing, wanted: Sequence[int], *, boxes: Sequence[tuple[int, int] | None]
     ) -> list[Prepared | UnreadablePhoto | Alone]:
         """Decode the photos at these places for a model, each once; `boxes` as in `prepared_with_thumbnail`."""
-        shape = (preprocessing.height, preprocessing.width, 3)
+        shape = preprocessing.shape
         room = GRID * GRID + math.prod(shape)
         most = len(wanted) * room + sum(3 * math.prod(box) for box in boxes if box)
         request = {

@@ -204,7 +204,7 @@ class ProtectedPhoto:
         box: tuple[int, int] | None,
         crop: tuple[int, int, int, int] | None,
     ) -> Prepared:
-        shape = (preprocessing.height, preprocessing.width, 3)
+        shape = preprocessing.shape
         grid, most = GRID * GRID, GRID * GRID + math.prod(shape)
 
         def understood(fields: Fields, data: bytes) -> Prepared:

@@ -135,7 +135,7 @@ def evaluate_labels(
     names = tuple(given[photo][0] for photo in ids.tolist())
     return Evaluation(
         model=space.model,
-        photos=len(_present(library)),
+        photos=len(present_photos(library)),
         index_recall=index_recall(library.neighbours()),
         labels=score_labels(rows, names, space=space),
         unlabelled=sum(not labels for labels in given.values()),
@@ -153,7 +153,7 @@ def evaluate_library(
 
     """
     _, space = library.catalog.require_space()
-    present = _present(library)
+    present = present_photos(library)
     rows = library.catalog.photos(present[sampled(len(present), sample)].tolist())
     photos = [(photo, row.paths) for photo, row in rows.items()]
     return Evaluation(
@@ -228,7 +228,7 @@ def rank_copies(
     with Decoders() as decoders:
         for place, (photo, paths) in enumerate(photos):
             on_progress(Progress("embed", place, len(photos)))
-            image = _decoded(paths, decoders)
+            image = decoded(paths, decoders)
             if image is None:
                 continue
             copies = make_copies(image, Random(place))  # noqa: S311 - chance, not secrets
@@ -276,7 +276,7 @@ def sampled(count: int, most: int) -> Ids:
     return np.sort(np.random.default_rng(0).choice(count, most, replace=False))
 
 
-def _present(library: Library) -> Ids:
+def present_photos(library: Library) -> Ids:
     """The embedded photos that have a place in the library: (n,) int64, ascending."""
     return np.intersect1d(library.catalog.select(Filter()), library.neighbours().ids())
 
@@ -299,7 +299,8 @@ def _without_self(scores: Rows, ids: Ids, queries: Ids) -> Rows:
     return others
 
 
-def _decoded(paths: Sequence[Path], decoders: Decoders) -> Image | None:
+def decoded(paths: Sequence[Path], decoders: Decoders) -> Image | None:
+    """Decode the first of these files that can be read, to at most 1,024 pixels; None where none can."""
     for path in paths:
         try:
             with decoders.open(path) as photo:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,7 +55,9 @@ class AttentionModel:
         """
         model, self.spec = load_vision_model(space, cache=cache)
         _check(space, self.spec)
-        pre, patch = space.preprocessing, self.spec.patch_size
+        # Of a photo that is seen cut and whole, the whole is shown.
+        pre, patch = space.preprocessing.framings[-1], self.spec.patch_size
+        self.spec = replace(self.spec, space=replace(space, preprocessing=pre))
         self._tower = VisionTower(
             model, self.spec.architecture, pre, space.readout, self.spec.prefix_tokens
         ).eval()

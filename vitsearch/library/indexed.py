@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vitsearch.backbones.source import canonical
+from vitsearch.backbones.source import canonical, framing_of
 from vitsearch.errors import LibraryError, ModelError, SpaceMismatch
 from vitsearch.library.opened import OpenedLibrary
 from vitsearch.paths import real_path
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from vitsearch.indexing.engine import EmbeddingEngine, FileEmbedder, Target
     from vitsearch.records import Progress
-    from vitsearch.space import Space
+    from vitsearch.space import Framing, Space
     from vitsearch.storage.catalog import Catalog
 
 _NO_FOLDER = "no folder was indexed yet: name one, as in `vitsearch index ~/Pictures`"
@@ -37,6 +37,7 @@ class IndexedLibrary(OpenedLibrary):
         *,
         model: str | None = None,
         also: str | None = None,
+        framing: Framing | None = None,
         change_model: bool = False,
         upgrade: bool = False,
         prune: bool = False,
@@ -48,15 +49,16 @@ class IndexedLibrary(OpenedLibrary):
     ) -> IndexReport:
         """Bring the library up to date with these folders, or with all folders that it knows.
 
-        `model` is used by the first run and checked by later ones. `also` names a model that reads text: every photo is
-        embedded with it too, beside the main space, in this run and all later ones, and searches by words use it.
-        With `change_model` every photo is embedded again
-        with `model`, beside the vectors that are there; searches go on with the old model until all is done. `upgrade`
-        does the same with the library's own model, for one that was made before colour profiles were followed and
-        photos of all formats known by their image data alone. `prune` deletes what is missing; `retry` looks at
-        unreadable files again; `thumbnails` keeps small pictures of new photos for the web page. With an `engine`,
-        others than this process embed. A run that is interrupted reports
-        so and is continued by the next one.
+        `model` is used by the first run and checked by later ones. `also` names a model that reads text: every photo
+        is embedded with it too, beside the main space, in this run and all later ones, and searches by words use it.
+        `framing` says how much of a photo is seen: what the model's makers have it see, for most a square in the
+        middle, or "whole", that and the whole frame, at twice the time. With `change_model` every photo is embedded
+        again with `model` and `framing`, or the library's own where they are not given, beside the vectors that are
+        there; searches go on with the old model until all is done. `upgrade` does the same with the library's own
+        model, for one that was made before colour profiles were followed and photos of all formats known by their
+        image data alone. `prune` deletes what is missing; `retry` looks at unreadable files again; `thumbnails` keeps
+        small pictures of new photos for the web page. With an `engine`, others than this process embed. A run that is
+        interrupted reports so and is continued by the next one.
 
         Raises:
             LibraryBusy: another run is indexing into this library.
@@ -75,7 +77,7 @@ class IndexedLibrary(OpenedLibrary):
             )
         if not self.layout.database.exists():
             _check_first(named)
-        self._load_first(model, also)
+        self._load_first(model, also, framing)
         with self.writing() as catalog:
             chosen = [Path(name).absolute() for name in named] or [root.path for root in catalog.roots()]
             if prune:
@@ -86,9 +88,10 @@ class IndexedLibrary(OpenedLibrary):
                 raise LibraryError(_NO_FOLDER)
             # A folder of which nothing is known has nothing to lose.
             check_folders([root for root in catalog.roots() if catalog.has_files(root.id)], chosen)
-            if upgrade:
-                model, change_model = self._upgraded_model(catalog, model), True
-            space_id, space = self._space_for_index(catalog, model, change=change_model)
+            if upgrade or change_model:
+                model, framing = self._changed(catalog, model, framing)
+                change_model = True
+            space_id, space = self._space_for_index(catalog, model, framing, change=change_model)
             if also is not None:
                 self._use_also(catalog, also, space)
             if space.preprocessing.colours == "stored" and not space.is_imported:
@@ -140,7 +143,10 @@ class IndexedLibrary(OpenedLibrary):
         """
         self._load_first(model)
         with self.writing() as catalog:
-            space_id, space = self._space_for_index(catalog, model, change=change_model)
+            framing = None
+            if change_model:
+                model, framing = self._changed(catalog, model, None)
+            space_id, space = self._space_for_index(catalog, model, framing, change=change_model)
             yield self._target(catalog, space_id, space, on_progress)
             self._search_cache(space_id, space).bring_up_to_date()
             if change_model:
@@ -250,11 +256,11 @@ class IndexedLibrary(OpenedLibrary):
             raise reads_no_text(space.model)
         return space
 
-    def _load_first(self, model: str | None, also: str | None = None) -> None:
+    def _load_first(self, model: str | None, also: str | None = None, framing: Framing | None = None) -> None:
         """Load the models of a library that is not there yet: one that cannot be had leaves no library behind."""
         if self.layout.database.exists():
             return
-        main = self._backbones.named(model).space
+        main = self._backbones.named(model, framing).space
         if also is not None:
             self._space_for_words(also, main)
 
@@ -321,18 +327,18 @@ class IndexedLibrary(OpenedLibrary):
         return catalog.also_spaces()
 
     def _space_for_index(
-        self, catalog: Catalog, model: str | None, *, change: bool = False
+        self, catalog: Catalog, model: str | None, framing: Framing | None = None, *, change: bool = False
     ) -> tuple[int, Space]:
         if change:
-            space = self._backbones.named(model).space
+            space = self._backbones.named(model, framing).space
             return catalog.add_space(space), space
         active = catalog.active_space()
         if active is None:
-            space = self._backbones.named(model).space
+            space = self._backbones.named(model, framing).space
             space_id = catalog.add_space(space)
             catalog.activate_space(space_id)
             return space_id, space
-        self._backbones.check(active.space, model)
+        self._backbones.check(active.space, model, framing)
         pinned = self._backbones.pinned(active.space)
         if pinned.revision != active.space.revision:
             catalog.add_space(pinned)
@@ -352,17 +358,19 @@ class IndexedLibrary(OpenedLibrary):
             on_progress,
         )
 
-    def _upgraded_model(self, catalog: Catalog, model: str | None) -> str | None:
-        """The model of the library, to be used in the way of this version."""
+    def _changed(
+        self, catalog: Catalog, model: str | None, framing: Framing | None
+    ) -> tuple[str | None, Framing | None]:
+        """The model and framing with which all is embedded again: the library's own where none is named."""
         active = catalog.active_space()
-        if active is None or model is not None:
-            return model
-        if active.space.is_imported:
+        if active is None:
+            return model, framing
+        if model is None and active.space.is_imported:
             raise SpaceMismatch(
                 f"the vectors of {active.space.model} were imported: compute new ones where those came "
                 "from, and import them"
             )
-        return active.space.model
+        return model or active.space.model, framing or framing_of(active.space)
 
     def _change_space(self, space_id: int, space: Space) -> None:
         left = self.catalog.count_without_vector(space_id)

@@ -107,7 +107,7 @@ class QueryImage:
         return self.photo.pixels(colours=preprocessing.colours).crop((left, top, left + width, top + height))
 
     def prepared(self, preprocessing: Preprocessing, crop: Crop | None) -> npt.NDArray[np.uint8]:
-        """Return what a model is given, (height, width, 3) uint8; a decoding process hands over no more than that.
+        """Return what a model is given, uint8 of the preprocessing's `shape`; a decoding process hands over no more.
 
         Raises:
             BadQuery: the crop does not lie within the image.
@@ -120,7 +120,7 @@ class QueryImage:
         return self.photo.prepared(preprocessing, crop=crop)[1]
 
     def views(self, preprocessing: Preprocessing, crop: Crop | None) -> npt.NDArray[np.uint8]:
-        """Return the one or two views of the query that a model is given, (n, height, width, 3) uint8.
+        """Return the one or two views of the query that a model is given, uint8, each of the preprocessing's `shape`.
 
         A region is seen whole, squashed into the model's square: what a person frames has no margins to cut off. A
         whole photo is seen as the library's own are, and whole beside that where those are cut to their centre.
@@ -132,11 +132,12 @@ class QueryImage:
         """
         import numpy as np
 
+        cuts = preprocessing.framings[0].fit == "crop"
+        whole = with_fit(preprocessing, "squeeze")
+        if crop is not None and cuts:
+            return np.concatenate([self.prepared(whole, crop)] * len(preprocessing.framings))[None]
         if preprocessing.fit != "crop":
             return self.prepared(preprocessing, crop)[None]
-        whole = with_fit(preprocessing, "squeeze")
-        if crop is not None:
-            return self.prepared(whole, crop)[None]
         if isinstance(self.photo, PhotoFile):
             pixels = self.pixels(preprocessing=preprocessing, crop=None)
             return np.stack([prepare(pixels, preprocessing), prepare(pixels, whole)])
