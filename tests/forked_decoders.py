@@ -64,6 +64,12 @@ class ForkedDecoders:
                 pass_fds=[listener.fileno()],
             )
 
+    @property
+    def pid(self) -> int:
+        """The server, whose children the decoders are. It must have been started."""
+        assert self._server is not None
+        return self._server.pid
+
     def close(self) -> None:
         """End the server."""
         if self._server is not None:

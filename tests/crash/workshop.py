@@ -10,6 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.forked_decoders import ForkedDecoders
 from tests.tiny_checkpoints import make_checkpoint
 
 HERE = Path(__file__).parent
@@ -56,8 +57,10 @@ class Workshop:
         )
         single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         environment = {**os.environ, **single, "LD_PRELOAD": str(shim), "HF_HUB_OFFLINE": "1"}
+        self._decoders = ForkedDecoders()
+        self._decoders.start()
         self._process = subprocess.Popen(
-            [sys.executable, HERE / "zygote.py"],
+            [sys.executable, HERE / "zygote.py", self._decoders.address, str(self._decoders.pid)],
             cwd=HERE.parent.parent,
             env=environment | {"PYTHONPATH": str(HERE.parent.parent)},
             stdin=subprocess.PIPE,
@@ -71,6 +74,7 @@ class Workshop:
         self._process.stdin.close()
         self._process.wait()
         self._process.stdout.close()
+        self._decoders.close()
         shutil.rmtree(self.base, ignore_errors=True)
 
     def run(self, *arguments: object, **disturbance: object) -> Ended:

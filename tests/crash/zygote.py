@@ -4,6 +4,8 @@ It reads one JSON request a line on stdin and answers one a line on stdout. A ch
 by the library that is preloaded (write_faults.c) right before its `at`-th change below `folder`; or it is stopped there
 while this process does what another program may do (meddling.py), and goes on. Children write a
 trace: each change, and what they had told a person by then ("done 4": so many photos are stored; "embedded 4").
+
+Their decoders are forked by a process of its own (forked_decoders.py), whose socket and number are its arguments.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.crash.meddling import meddle
+from tests.forked_decoders import use_forked
 
 ACTIONS = {"watch": 0, "kill": 1, "torn": 2, "no space": 3, "broken": 4, "short": 5, "stop": 6}
 IMPORTS = (
@@ -36,6 +39,7 @@ def main() -> None:
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # orphans of a killed child come to us
     for name in IMPORTS:
         importlib.import_module(name)
+    use_forked(sys.argv[1])
     print(json.dumps({"threads": len(list(Path("/proc/self/task").iterdir()))}), flush=True)
     for line in sys.stdin:
         print(json.dumps(serve(json.loads(line))), flush=True)
@@ -82,22 +86,29 @@ def survivors(patience: float = 5.0) -> list[str]:
     """The command lines of processes that a dead child has left behind and that do not end by themselves."""
     deadline = time.monotonic() + patience
     while True:
-        alive = []
-        for pid in Path("/proc/self/task", str(os.getpid()), "children").read_text().split():
-            try:
-                if os.waitpid(int(pid), os.WNOHANG) == (0, 0):
-                    alive.append(int(pid))
-            except ChildProcessError:
-                continue
-        if not alive:
+        orphans = [pid for pid in children(os.getpid()) if not reaped(pid)]
+        decoders = children(int(sys.argv[2]))
+        if not orphans and not decoders:
             return []
         if time.monotonic() > deadline:
-            names = [Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace") for pid in alive]
-            for pid in alive:
+            names = [Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace") for pid in orphans]
+            for pid in (*orphans, *decoders):
                 os.kill(pid, signal.SIGKILL)
+            for pid in orphans:
                 os.waitpid(pid, 0)
-            return names
+            return names + [f"decoder {pid}" for pid in decoders]
         time.sleep(0.005)
+
+
+def children(pid: int) -> list[int]:
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def reaped(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG) != (0, 0)
+    except ChildProcessError:
+        return True
 
 
 def run(request: dict) -> None:
