@@ -27,15 +27,23 @@ def test_the_next_pair_of_a_photo_is_known():
             assert next_place == (coming[0] if coming else 300)
 
 
-@pytest.mark.parametrize("room", [1, 5])
-def test_the_same_is_found_where_hardly_anything_is_kept(tmp_path, monkeypatch, room):
-    with Library.open(tmp_path / "library") as library:
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    """A library, and the groups that are found in it where there is room for all."""
+    folder = tmp_path_factory.mktemp("searched") / "library"
+    with Library.open(folder) as library:
         library.index([SAMPLES / "animals", SAMPLES / "copies"])
         expected = library.duplicates().groups
-        assert len(expected) == 3
-        Layout.of(library.folder).answers.unlink()  # so that it is looked for again
+    assert len(expected) == 3
+    return folder, expected
+
+
+@pytest.mark.parametrize("room", [1, 5])
+def test_the_same_is_found_where_hardly_anything_is_kept(searched, monkeypatch, room):
+    folder, expected = searched
+    Layout.of(folder).answers.unlink()  # so that it is looked for again
     monkeypatch.setattr("vitsearch.duplicates.verify.geometric._CACHED_VIEWS", room)
     monkeypatch.setattr("vitsearch.duplicates.verify.geometric._CACHED_PLANES", room)
     monkeypatch.setattr("vitsearch.duplicates.verify.many._STEP", 2)
-    with Library.open(tmp_path / "library") as library:
+    with Library.open(folder) as library:
         assert library.duplicates().groups == expected

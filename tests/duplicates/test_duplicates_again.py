@@ -20,11 +20,10 @@ from vitsearch.storage.layout import Layout
 SOURCES = ("animals/cat-1.jpg", "travel/castle-2.jpg", "nature/mountain-3.jpg", "travel/bridge-1.jpg")
 
 
-@pytest.fixture
-def photos(tmp_path):
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
     """Four photos and three edited copies of each."""
-    folder = tmp_path / "photos"
-    folder.mkdir()
+    folder = tmp_path_factory.mktemp("made")
     for name in SOURCES:
         stem = (SAMPLES / name).stem
         shutil.copy(SAMPLES / name, folder / f"{stem}.jpg")
@@ -33,6 +32,12 @@ def photos(tmp_path):
             image.save(folder / f"{stem}-again.png")
             ImageEnhance.Brightness(image).enhance(1.3).save(folder / f"{stem}-bright.jpg")
     return folder
+
+
+@pytest.fixture
+def photos(tmp_path, made):
+    """The same photos in a folder of the test's own."""
+    return shutil.copytree(made, tmp_path / "photos")
 
 
 @pytest.fixture

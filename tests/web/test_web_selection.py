@@ -19,6 +19,10 @@ NAMES = ("animals/cat-1.jpg", "animals/cat-2.jpg", "nature/bee-1.jpg", "travel/c
 
 @pytest.fixture
 def place(tmp_path):
+    return made(tmp_path)
+
+
+def made(tmp_path):
     photos = tmp_path / "photos"
     for name in NAMES:
         (photos / name).parent.mkdir(parents=True, exist_ok=True)
@@ -293,13 +297,23 @@ def test_no_photos_are_copied_into_what_a_library_keeps(client, place, inside):
     assert before == (set(folder.iterdir()) if folder.exists() else None)
 
 
+@pytest.fixture(scope="module")
+def unchanged(tmp_path_factory):
+    """A client of a library in which every request is refused, so that it may serve all of them."""
+    place = made(tmp_path_factory.mktemp("unchanged"))
+    before = (place / "library/library.db").read_bytes()
+    with web_client(place / "library", MeanColour()) as client:
+        yield client
+    assert (place / "library/library.db").read_bytes() == before
+
+
 @pytest.mark.parametrize("what", ["favourites", "labels-of", "labels", "copies", "archives", "plan"])
 @pytest.mark.parametrize(
     "photos",
     [[], [0], [-1], ["x"], [1.5], [2**63], "1", None, [1] * 100_001],
     ids=lambda value: str(value)[:12],
 )
-def test_a_selection_is_checked(client, what, photos):
+def test_a_selection_is_checked(unchanged, what, photos):
     order = {
         "photos": photos,
         "favourite": True,
@@ -308,6 +322,6 @@ def test_a_selection_is_checked(client, what, photos):
         "has": True,
         "folder": "/tmp",
     }
-    answer = client.post(f"/api/selection/{what}", content=json.dumps(order))
+    answer = unchanged.post(f"/api/selection/{what}", content=json.dumps(order))
     assert answer.status_code == 422
     assert list(answer.json()) == ["error"]
