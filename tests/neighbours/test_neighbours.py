@@ -672,6 +672,71 @@ def test_a_query_alone_finds_what_it_finds_among_others(large):
         np.testing.assert_allclose(scores, together_scores, atol=2e-6)
 
 
+@pytest.fixture
+def _shortlist(monkeypatch):
+    """Let so few cells have a shortlist for single queries, too."""
+    monkeypatch.setattr("vitsearch.neighbours.cells.SHORTLIST_FROM", 1)
+    monkeypatch.setattr("vitsearch.neighbours.single.LEAST_LOOKED_AT", 16)
+    monkeypatch.setattr("vitsearch.neighbours.single.SHORTLIST_SHARE", 1)
+
+
+def has_shortlist(folder):
+    import faiss
+
+    (path,) = folder.glob("cells-*")
+    index = faiss.read_index(str(path))
+    return isinstance(faiss.downcast_index(faiss.downcast_index(index.index).quantizer), faiss.IndexRefine)
+
+
+@pytest.mark.usefixtures("_shortlist")
+def test_a_query_alone_finds_as_much_by_a_shortlist_of_cells(tmp_path):
+    Neighbours.build(DIMENSION, [(MANY_IDS, MANY_ROWS)], folder=tmp_path, generation=1, approximate_from=2000)
+    assert has_shortlist(tmp_path)
+    loaded = Neighbours.load(tmp_path, dimension=DIMENSION, approximate_from=2000)
+    queries, fresh = clustered_rows(200, seed=11), clustered_rows(300, seed=4)
+    expected = brute_force(MANY_IDS, MANY_ROWS, queries, 10)[1]
+    alone = [loaded.search(query[None], 10)[1][0] for query in queries]
+    assert np.mean([np.isin(*pair).mean() for pair in zip(alone, expected, strict=True)]) > 0.98
+    loaded.add(np.arange(300) * 3 + 8, fresh)
+    loaded.remove(MANY_IDS[::5])
+    loaded.save(generation=2)
+    again = Neighbours.load(tmp_path, dimension=DIMENSION, approximate_from=2000)
+    for neighbours in (loaded, again):
+        assert [neighbours.search(row[None], 1)[1][0, 0] for row in fresh[:50]] == list(range(8, 158, 3))
+        assert not np.isin(neighbours.search(queries[:1], 50)[1], MANY_IDS[::5]).any()
+
+
+def test_an_index_without_a_shortlist_is_searched_and_gets_one_when_it_is_written_again(
+    tmp_path, large, request, monkeypatch
+):
+    queries = clustered_rows(100, seed=11)
+    expected = [large.search(query[None], 10)[1] for query in queries]
+    request.getfixturevalue("_shortlist")
+    old = Neighbours.load(tmp_path, dimension=DIMENSION, approximate_from=2000)
+    np.testing.assert_array_equal([old.search(query[None], 10)[1] for query in queries], expected)
+    assert not has_shortlist(tmp_path)
+    monkeypatch.setattr("vitsearch.neighbours.neighbours.TAIL_ROWS", 100)
+    old.add(np.arange(300) * 3 + 8, clustered_rows(300, seed=4))
+    old.save(generation=2)
+    assert has_shortlist(tmp_path)
+    ids = np.append(MANY_IDS, np.arange(300) * 3 + 8)
+    rows = np.concatenate([MANY_ROWS, clustered_rows(300, seed=4)])
+    truth = brute_force(ids, rows, queries, 10)[1]
+    for neighbours in (old, Neighbours.load(tmp_path, dimension=DIMENSION, approximate_from=2000)):
+        found = [neighbours.search(query[None], 10)[1][0] for query in queries]
+        assert np.mean([np.isin(*pair).mean() for pair in zip(found, truth, strict=True)]) > 0.98
+
+
+def test_a_query_alone_asks_for_more_rows_than_are_copied_at_once(large):
+    queries = clustered_rows(5, seed=9)
+    for k in (60, 300, 1500):
+        together_scores, together = large.search(queries, k)
+        for query, scores, ids in zip(queries, together_scores, together, strict=True):
+            alone_scores, alone = large.search(query[None], k)
+            np.testing.assert_array_equal(alone[0], ids)
+            np.testing.assert_allclose(alone_scores[0], scores, atol=2e-6)
+
+
 def test_threads_may_search_together(large):
     queries = clustered_rows(64, seed=10)
     expected = large.search(queries, 10)[1]

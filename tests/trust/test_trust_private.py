@@ -15,7 +15,7 @@ from vitsearch.doctor.repair import repair
 from vitsearch.duplicates.cleanup.applying import apply_plan, undo_plan
 from vitsearch.heads.store import HeadShelf
 from vitsearch.library import Library
-from vitsearch.neighbours.faiss_index import Cells
+from vitsearch.neighbours.cells import Cells
 from vitsearch.storage import atomic
 from vitsearch.storage.counts import library_counts
 from vitsearch.storage.database import SCHEMA_VERSION
@@ -148,8 +148,7 @@ def test_an_index_of_many_vectors_is_closed_from_its_first_byte(tmp_path, monkey
 
     flat = faiss.IndexFlatIP(16)
     flat.add(rows)
-    cells = object.__new__(Cells)
-    cells.index = flat
+    cells = Cells(flat, trained=64, points=())
     seen = []
     real = faiss.write_index
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vitsearch.neighbours.faiss_index import import_faiss
+from vitsearch.neighbours.flat import import_faiss
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vitsearch.errors import SpaceMismatch
-from vitsearch.neighbours.faiss_index import Cells, RowIndex, Subset, import_faiss, needs_faiss
+from vitsearch.neighbours.cells import Cells
+from vitsearch.neighbours.faiss_index import RowIndex, Subset
 from vitsearch.neighbours.files import (
     BLOCK_ROWS,
     CellsRecord,
@@ -32,6 +33,7 @@ from vitsearch.neighbours.files import (
     write_file,
     write_manifest,
 )
+from vitsearch.neighbours.flat import import_faiss, needs_faiss
 from vitsearch.neighbours.slots import SlotTable
 
 if TYPE_CHECKING:

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+NEIGHBOURS = 10  # the ten of recall@10
 ROWS_PER_CELL = 50  # that k-means sees
 KMEANS_ROUNDS = 10  # FAISS's own number for the cells of an inverted file
 SAMPLE_QUERIES = 256
 # FAISS packs the codes of a cell in blocks of so many.
 CODES_PER_BLOCK = 32
+# From so many cells on, codes of the centroids make a shortlist for one query; comparing it with fewer is as fast.
+SHORTLIST_FROM = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,4 +44,5 @@ class CellShape:
         code_bytes = (codes + codes % 2) / 2
         padded = count + self.cells * CODES_PER_BLOCK / 2
         centroids = 4 * self.dimension * (self.cells + 16 + self.dimension)
-        return round(padded * code_bytes + 8 * count + centroids)
+        shortlist = self.cells * code_bytes + 4 * 16 * self.dimension if self.cells >= SHORTLIST_FROM else 0
+        return round(padded * code_bytes + 8 * count + centroids + shortlist)
