@@ -4,6 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Tests start thousands of processes, each of which would compile the program anew.
 unexport PYTHONDONTWRITEBYTECODE
+# Threads of torch and FAISS that have nothing to do turn round and round otherwise, on cores that the other tests want.
+export OMP_WAIT_POLICY := PASSIVE
 
 .PHONY: demo screenshots format test test-browser test-timing test-all test-ray test-milvus test-gpu acceptance fuzz crash figures check weights clean
 
