@@ -185,6 +185,26 @@ def test_the_estimate_of_strangers_says_of_which_kinds_it_is(capsys):
     ) in capsys.readouterr().out.splitlines()
 
 
+def test_a_table_that_a_person_has_corrected_is_not_written_over(call, labelled, photos, tmp_path):
+    call("heads", "train", "colours", "--from", labelled)
+    table = tmp_path / "labels.csv"
+    ask = ("label", photos, "--head", "colours", "--csv", table)
+    call(*ask)
+    call(*ask)  # as it was written: it may go
+    corrected = table.read_bytes().replace(b",red,", b",blue,", 1)
+    table.write_bytes(corrected)
+    refusal = call(*ask, fails=True)
+    assert refusal.startswith(f"{table} was changed since it was written")
+    assert refusal.endswith("or replace them with --force")
+    assert table.read_bytes() == corrected
+    call(*ask, "--force")
+    assert table.read_bytes() != corrected
+    call(*ask)
+    moved = tmp_path / "moved.csv"
+    table.rename(moved)
+    assert call(*ask[:-1], moved, fails=True).startswith(f"{moved} was changed since")
+
+
 def test_labels_come_as_json_text_table_and_keywords(call, labelled, photos, tmp_path):
     call("heads", "train", "colours", "--from", labelled)
     broken = photos / "broken.jpg"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import click
 from vitsearch.cli.output import plural, print_json, print_unreadable, say, shown
 from vitsearch.cli.progress import progress_bar
 from vitsearch.cli.session import Session, device_option, force_option, json_option, pass_session
+from vitsearch.errors import LibraryError
 
 if TYPE_CHECKING:
     from vitsearch.backbones.devices import Device
@@ -46,8 +48,9 @@ def label(
 
     A photo of which the head is too unsure is marked "?": its labels are guesses, and no keyword is written. One that
     shows none of the labels is marked "-", if the head can tell: trained heads can, and those from examples. What you
-    said of a photo with `heads correct` stands above what the head guesses, also before the head has learnt it. Photos
-    themselves are never written to. `vitsearch search --label LABEL --head HEAD` finds what was labelled.
+    said of a photo with `heads correct` stands above what the head guesses, also before the head has learnt it.
+    Photos themselves are never written to, and a table that you have corrected only with --force. `vitsearch search
+    --label LABEL --head HEAD` finds what was labelled.
 
     \b
     Examples:
@@ -55,16 +58,27 @@ def label(
       vitsearch label ~/Pictures/2024 --head pets --csv pets.csv
       vitsearch label --head pets --xmp
     """
-    from vitsearch.heads.export_labels import write_label_csv, write_sidecars
+    from vitsearch.heads.export_labels import (
+        check_label_csv,
+        note_label_csv,
+        write_label_csv,
+        write_sidecars,
+    )
     from vitsearch.heads.labelling import Labeller
     from vitsearch.heads.store import HeadShelf
 
     session.check_outputs((table, "table"), inputs=paths, force=force)
     with session.open(device=device) as library, progress_bar(quiet=as_json) as on_progress:
+        if table and not force:
+            check_label_csv(library.catalog, Path(table))
         labeller = Labeller(HeadShelf(library), name, on_progress=on_progress)
         result = labeller.label([Path(path) for path in paths], k=k)
-    if table:
-        write_label_csv(result.labels, Path(table), force=force)
+        if table:
+            if not force:  # a person may have saved the table meanwhile
+                check_label_csv(library.catalog, Path(table))
+            written = write_label_csv(result.labels, Path(table), force=force)
+            with suppress(LibraryError):  # of a library that may only be read: the next table needs --force
+                note_label_csv(library.catalog, Path(table), written)
     sidecars = write_sidecars(result.labels) if xmp else None
     if as_json:
         extra = {"sidecars": sidecars} if sidecars else {}

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vitsearch.errors import HeadError
+from blake3 import blake3
+
+from vitsearch.errors import HeadError, OutputError
 from vitsearch.heads.csv_cells import to_cell
 from vitsearch.heads.xmp import write_keywords
+from vitsearch.paths import real_path
 from vitsearch.records import UnreadableFile
 from vitsearch.storage.outputs import Output
 from vitsearch.storage.own_files import TABLE_COLUMNS
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vitsearch.heads.labelling import LabelledPhoto
+    from vitsearch.storage.catalog import Catalog
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +34,43 @@ class SidecarReport:
     failed: tuple[UnreadableFile, ...]
 
 
-def write_label_csv(labelled: Sequence[LabelledPhoto], file: Path, *, force: bool = False) -> None:
+def check_label_csv(catalog: Catalog, file: Path) -> None:
+    """See to it that a table is as this library wrote it, before another one takes its place.
+
+    Tables of labels are corrected by hand, and heads learn from them: nothing in the file itself says so.
+
+    Raises:
+        OutputError: the file has been changed since, or another library wrote it.
+
+    """
+    try:
+        content = file.read_bytes() if file.is_file() else b""
+    except OSError:  # what cannot be read is for those who write
+        return
+    if content and catalog.table_written(_named(file)) != _digest(content):
+        raise OutputError(
+            f"{file} was changed since it was written, or is another library's: name another file to keep your "
+            "corrections, or replace them with --force"
+        )
+
+
+def note_label_csv(catalog: Catalog, file: Path, content: bytes) -> None:
+    """Remember a table as it was written. Raises `LibraryError` where the library cannot be written to."""
+    catalog.note_table(_named(file), _digest(content))
+
+
+def _named(file: Path) -> str:
+    return blake3(os.fsencode(real_path(file))).hexdigest(length=16)
+
+
+def _digest(content: bytes) -> int:
+    return int.from_bytes(blake3(content).digest(length=8), signed=True)
+
+
+def write_label_csv(labelled: Sequence[LabelledPhoto], file: Path, *, force: bool = False) -> bytes:
     """Write one line a photo and label: path, label, probability, rank (1 is the best), abstained (0 or 1).
+
+    Returns what was written.
 
     A photo that shows none of the labels has one line, whose label, probability and rank are empty. No cell is one
     that a spreadsheet evaluates. Raises `OutputError` if the file cannot be written, or vitsearch did not write what
@@ -54,7 +94,9 @@ def write_label_csv(labelled: Sequence[LabelledPhoto], file: Path, *, force: boo
                     int(photo.abstained),
                 )
             )
-    Output(file, "table", force=force).write(text.getvalue().encode("utf-8", "surrogateescape"))
+    content = text.getvalue().encode("utf-8", "surrogateescape")
+    Output(file, "table", force=force).write(content)
+    return content
 
 
 def write_sidecars(labelled: Sequence[LabelledPhoto]) -> SidecarReport:

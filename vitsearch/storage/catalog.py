@@ -255,6 +255,20 @@ class Catalog(WalkTables):
                 [int(on)],
             )
 
+    def table_written(self, table: str) -> int | None:
+        """Return the digest that was noted of a table of labels, by the name it is noted under."""
+        return cast(
+            "int | None",
+            self.database.scalar("SELECT value FROM settings WHERE name = ?", [f"table {table}"]),
+        )
+
+    def note_table(self, table: str, digest: int) -> None:
+        """Remember the digest of a table of labels that was written: another one is a person's work."""
+        with self.database.write():
+            self.database.run(
+                "INSERT OR REPLACE INTO settings (name, value) VALUES (?, ?)", [f"table {table}", digest]
+            )
+
     def begin_run(self) -> int:
         """Start an index run and return its number."""
         with self.database.write():
