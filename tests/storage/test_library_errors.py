@@ -15,6 +15,7 @@ from conftest import MeanColour, figures, places
 from earlier_formats import as_format_1
 
 from vitsearch.errors import (
+    LibraryBusy,
     LibraryDamaged,
     LibraryError,
     LibraryMissing,
@@ -514,3 +515,21 @@ def test_a_damaged_schema_is_one_clear_line(folder, photos, table, column, other
     ):
         library.search(photos / "red.png")
     assert str(caught.value).isprintable()
+
+
+def test_photos_that_another_command_has_removed_meanwhile_are_no_damage(folder, photos):
+    with Library.open(folder) as mine, Library.open(folder) as other:
+        photo = int(mine.catalog.select(Filter())[0])
+        with other.catalog.database.write():
+            other.catalog.database.run("DELETE FROM files WHERE photo = ?", [photo])
+            other.catalog.database.run("DELETE FROM photos WHERE id = ?", [photo])
+        with (
+            pytest.raises(
+                LibraryBusy, match=r"another command has removed photos from .*: run this one again"
+            ),
+            mine.catalog.database.write(),
+        ):
+            mine.catalog.database.run(
+                "INSERT INTO photo_labels VALUES ('head', ?, 'label', 0.5, 1, 0)", [photo]
+            )
+        assert mine.catalog.database.scalar("SELECT count(*) FROM photo_labels") == 0

@@ -293,6 +293,12 @@ def _plain_errors(path: Path) -> Iterator[None]:
             raise LibraryError(
                 f"cannot write to {path}: check its permissions, or choose --library"
             ) from error
+        if isinstance(error, sqlite3.IntegrityError) and "FOREIGN KEY" in text:
+            # Between two transactions of one command, another one has deleted what the second was about to name.
+            raise LibraryBusy(
+                f"another command has removed photos from {path} meanwhile: run this one again (and, if it says so "
+                "again, `vitsearch doctor`)"
+            ) from error
         if isinstance(error, sqlite3.OperationalError) and "I/O" in text:
             raise LibraryError(f"the disk that holds {path} reports an error ({text})") from error
         said = " ".join("".join(sign if sign.isprintable() else " " for sign in text[:100]).split())
