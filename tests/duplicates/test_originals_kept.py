@@ -201,6 +201,22 @@ def test_a_blurred_copy_goes_although_it_was_saved_better(tmp_path, photo):
     assert (name, reason.split("; ")[0]) == ("z-original.jpg", "sharper")
 
 
+def test_an_export_goes_although_a_blurred_copy_goes_first(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    with Image.open(SAMPLES / "animals/cat-1.jpg") as opened:
+        opened.convert("RGB").save(folder / "z-original.jpg", quality=85)
+    with Image.open(folder / "z-original.jpg") as opened:
+        image = opened.convert("RGB")
+    image.save(folder / "export.png")
+    blurry(image).save(folder / "blurry.jpg", quality=COPY)
+    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+        library.index([folder])
+        (found,) = find_duplicates(library).groups
+    assert len(found.files) == 3
+    assert found.keep.name == "z-original.jpg", found.reason
+
+
 @pytest.mark.parametrize("photo", ["travel/castle-2.jpg", "nature/mountain-3.jpg", "animals/cat-1.jpg"])
 @pytest.mark.parametrize("strength", [150, 300])
 def test_an_original_is_not_taken_for_a_blurred_copy_of_its_sharpened_one(photo, strength):

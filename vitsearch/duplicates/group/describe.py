@@ -40,8 +40,9 @@ if TYPE_CHECKING:
     from vitsearch.duplicates.group.grouping import Link
     from vitsearch.duplicates.group.keep import Candidate
 
-# Of a crowd of copies so many are asked whether a picture was made from them.
-_MOST_SOURCES = 12
+# Of a crowd of copies so many are asked whether a picture was enlarged from them, and so many JPEGs whether it was
+# saved again.
+_MOST_SOURCES, _MOST_SAVED = 12, 24
 # And so many of the largest, whether they were enlarged.
 _MOST_ENLARGED = 24
 _SAME_ASPECT = 0.02
@@ -267,8 +268,9 @@ def _measure_all(
     photos = {file.photo: file for file in members}
     by_size = sorted(photos, key=lambda photo: -photos[photo].width * photos[photo].height)
     largest = set(by_size[:_MOST_ENLARGED])
-    sources = _sources(members)
-    looked_at = largest.union(source.photo for source in sources)
+    sources = _sources(members, _MOST_SOURCES)
+    jpegs = _sources([file for file in members if file.details.table], _MOST_SAVED)
+    looked_at = largest.union(source.photo for source in (*sources, *jpegs))
 
     def measure(photo: int) -> Traits | None:
         try:
@@ -278,24 +280,18 @@ def _measure_all(
 
     found = zip(photos, pool.map(measure, photos), strict=True)
     traits = {photo: one for photo, one in found if one is not None}
-    sources = [source for source in sources if source.photo in traits]
     saved_again: set[int] = set()
     enlarged: dict[int, int] = {}
     for photo, one in traits.items():
         for source in sources:
-            if source.photo == photo:
+            other = traits.get(source.photo)
+            if other is None or photo not in largest or not _may_be_enlarged(one, other):
                 continue
-            other = traits[source.photo]
-            if sorted(one.shape) == sorted(other.shape):
-                if photo not in saved_again and _was_made_from(photos[photo], one, source, other):
-                    saved_again.add(photo)
-            elif (
-                photo in largest
-                and _same_aspect(one, other)
-                and was_enlarged(one, other, source.details.table)
-            ):
+            if was_enlarged(one, other, source.details.table):
                 height, width = other.shape
                 enlarged[photo] = min(enlarged.get(photo, height * width), height * width)
+        if any(_was_made_from(photos[photo], one, jpeg, traits.get(jpeg.photo)) for jpeg in jpegs):
+            saved_again.add(photo)
     grey = frozenset(photo for photo, one in traits.items() if one.colour < GREY)
     burnt = _burnt(traits, gains)
     finer = frozenset(photo for photo, one in traits.items() if one.finer)
@@ -353,29 +349,33 @@ def _gains(links: Iterable[Link]) -> dict[int, float]:
     return gains
 
 
-def _sources(files: Sequence[Candidate]) -> list[Candidate]:
+def _sources(files: Sequence[Candidate], most: int) -> list[Candidate]:
     """What the others may have been made from: of each size and quantisation one, the largest files first."""
     different: dict[object, Candidate] = {}
     for file in sorted(files, key=lambda file: (-file.size, file.photo)):
         different.setdefault((file.width, file.height, file.details.table), file)
-    return list(different.values())[:_MOST_SOURCES]
+    return list(different.values())[:most]
+
+
+def _may_be_enlarged(one: Traits, two: Traits) -> bool:
+    return one.shape != two.shape and _same_aspect(one, two)
 
 
 def _same_aspect(one: Traits, two: Traits) -> bool:
     return abs(one.shape[0] / one.shape[1] * two.shape[1] / two.shape[0] - 1) < _SAME_ASPECT
 
 
-def _was_made_from(copy: Candidate, one: Traits, source: Candidate, other: Traits) -> bool:
+def _was_made_from(copy: Candidate, one: Traits, source: Candidate, other: Traits | None) -> bool:
+    if other is None or one is other or sorted(one.shape) != sorted(other.shape):
+        return False
     if not _could_be_source(copy, source):
         return False
     table, own = source.details.table, copy.details.table
     if was_saved_again(one.blocks, table, own=own):
         return True
-    return (
-        one.grey is not None
-        and other.grey is not None
-        and was_made_from(one.grey, other.grey, table, own=own)
-    )
+    if one.grey is None or other.grey is None:
+        return False
+    return was_made_from(one.grey, other.grey, table, own=own)
 
 
 def _could_be_source(copy: Candidate, source: Candidate) -> bool:

@@ -226,16 +226,20 @@ def _is_edited(file: Candidate) -> bool:
     return any(editor in software for editor in _EDITORS)
 
 
-def _true_detail(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
-    own = [file for file in files if file.enlarged_from is None] or list(files)
-    sharp = [file for file in own if not file.blurred] or own
-    if len(sharp) < len(own):
-        return sharp, "sharper"
-    first = [file for file in own if not file.saved_again] or own
-    with_lights = [file for file in first if not file.burnt] or first
-    if len(with_lights) < len(first):
-        return with_lights, "its highlights are not burnt out"
-    return first, "not enlarged" if len(own) < len(files) and len(first) == len(own) else "saved first"
+def _not_enlarged(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
+    return [file for file in files if file.enlarged_from is None] or list(files), "not enlarged"
+
+
+def _sharp(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
+    return [file for file in files if not file.blurred] or list(files), "sharper"
+
+
+def _saved_first(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
+    return [file for file in files if not file.saved_again] or list(files), "saved first"
+
+
+def _with_lights(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
+    return [file for file in files if not file.burnt] or list(files), "its highlights are not burnt out"
 
 
 def _colour(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
@@ -319,7 +323,10 @@ _OF_WORTH: tuple[Rule, ...] = (
     _nothing_added,
     _cameras_own,
     _unedited,
-    _true_detail,
+    _not_enlarged,
+    _sharp,
+    _saved_first,
+    _with_lights,
     _colour,
     _raw,
     _largest,
