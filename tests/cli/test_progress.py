@@ -93,7 +93,7 @@ def test_applying_a_plan_and_undoing_it_do(program, photos, tmp_path, monkeypatc
     assert any(line.startswith("comparing with the plan: ") for line in lines_of_progress(done.err))
     assert len(done.out.splitlines()) == 40
     done = program("undo", tmp_path / "plan.json")
-    assert any(line.startswith("putting back") for line in lines_of_progress(done.err))
+    assert any(line.startswith("putting back: ") for line in lines_of_progress(done.err))
 
 
 def test_a_document_has_nothing_beside_it(program, indexed, monkeypatch):

@@ -78,8 +78,13 @@ def undo(context: click.Context, session: Session, plan: str, as_json: bool) -> 
         is_there = library.layout.database.exists()
         roots = [root.path for root in library.catalog.roots()] if is_there else None
         lease = photos_lease(library.folder) if is_there else nullcontext()
-        with lease, plain_lines("putting back", quiet=as_json):
-            outcomes = undo_plan(Path(plan).absolute(), roots=roots, on_outcome=_silent if as_json else _show)
+        with lease, plain_lines("starting", quiet=as_json) as on_progress:
+            outcomes = undo_plan(
+                Path(plan).absolute(),
+                roots=roots,
+                on_outcome=_silent if as_json else _show,
+                on_progress=on_progress,
+            )
     if not outcomes:
         if as_json:
             print_json({"files": []})

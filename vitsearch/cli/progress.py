@@ -28,6 +28,7 @@ _LABELS = {
     "load": "loading the model",
     "check": "comparing with the plan",
     "move": "moving",
+    "put back": "putting back",
     "attend": "asking what it looked at",
     "draw": "drawing",
     "write": "writing pictures",

@@ -93,7 +93,11 @@ def apply_plan(
 
 
 def undo_plan(
-    path: Path, *, roots: Sequence[Path] | None = None, on_outcome: Callable[[Outcome], None] = lambda _: None
+    path: Path,
+    *,
+    roots: Sequence[Path] | None = None,
+    on_outcome: Callable[[Outcome], None] = lambda _: None,
+    on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> list[Outcome]:
     """Put back every file that a plan has moved, last one first, and take its links away.
 
@@ -111,6 +115,7 @@ def undo_plan(
         steps = [step for step in reversed(list(journal.steps.values())) if step.state != "undone"]
         # A file that comes from another file system is a copy that is synced by itself.
         for batch in batches(steps, lambda step: size_of(step.target) if step.attributes is None else None):
+            on_progress(Progress("put back", len(outcomes), len(steps)))
             for outcome in _put_back(batch, journal):
                 outcomes.append(outcome)
                 on_outcome(outcome)
