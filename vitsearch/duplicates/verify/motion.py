@@ -7,7 +7,7 @@ in the original.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Plane = npt.NDArray[np.float32]
+
+Number = TypeVar("Number", bound=np.generic)
 
 SIDE = 288
 _BLOCK = 20
@@ -53,21 +55,15 @@ def moved(one: Plane, two: Plane, mask: npt.NDArray[np.uint8]) -> float:
 
 def _moves(one: Plane, two: Plane, mask: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float64], int]:
     """How the blocks that are found elsewhere have moved, (m, 2), and how many blocks were looked for."""
-    inside = [
-        (left, top)
-        for top in range(0, one.shape[0] - _BLOCK + 1, _BLOCK)
-        for left in range(0, one.shape[1] - _BLOCK + 1, _BLOCK)
-        if mask[top : top + _BLOCK, left : left + _BLOCK].all()
-    ]
+    inside = np.argwhere(_cut(mask).all(axis=(2, 3)))
     if len(inside) < _FEWEST:
         return np.empty((0, 2)), 0
-    blocks = np.stack([one[top : top + _BLOCK, left : left + _BLOCK] for left, top in inside])
-    corners = [
-        corner for corner, has_a_place in zip(inside, _have_a_place(blocks), strict=True) if has_a_place
-    ]
+    own, other = (_cut(plane)[tuple(inside.T)] for plane in (one, two))
+    chosen = _have_a_place(own)
+    corners = [(left, top) for top, left in (inside[chosen] * _BLOCK).tolist()]
     if len(corners) < _FEWEST:
         return np.empty((0, 2)), 0
-    still = _in_place(one, two, corners)
+    still = _in_place(own[chosen], other[chosen])
     # A block cannot fit better elsewhere by `_BETTER` where it fits this well in place.
     if still.min() > 1 - _BETTER:
         return np.empty((0, 2)), len(corners)
@@ -86,12 +82,16 @@ def _moves(one: Plane, two: Plane, mask: npt.NDArray[np.uint8]) -> tuple[npt.NDA
     return strays[gone], len(corners)
 
 
-def _in_place(one: Plane, two: Plane, corners: list[tuple[int, int]]) -> npt.NDArray[np.float64]:
-    """How well blocks agree with what is at their own place in the other picture: correlations, (n,)."""
-    left, right = (
-        np.stack([plane[top : top + _BLOCK, left : left + _BLOCK].reshape(-1) for left, top in corners])
-        for plane in (one, two)
-    )
+def _cut(plane: npt.NDArray[Number]) -> npt.NDArray[Number]:
+    """Cut a plane into blocks: (rows, columns, height, width), a view."""
+    rows, columns = plane.shape[0] // _BLOCK, plane.shape[1] // _BLOCK
+    cut = plane[: rows * _BLOCK, : columns * _BLOCK].reshape(rows, _BLOCK, columns, _BLOCK)
+    return cut.swapaxes(1, 2)
+
+
+def _in_place(own: Plane, other: Plane) -> npt.NDArray[np.float64]:
+    """How well blocks, (n, h, w), agree with what is at their own place in the other picture: correlations, (n,)."""
+    left, right = (blocks.reshape(len(blocks), -1) for blocks in (own, other))
     left = left - left.mean(axis=1, keepdims=True)
     right = right - right.mean(axis=1, keepdims=True)
     both = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
@@ -100,7 +100,8 @@ def _in_place(one: Plane, two: Plane, corners: list[tuple[int, int]]) -> npt.NDA
 
 def _have_a_place(blocks: Plane) -> npt.NDArray[np.bool_]:
     """Which blocks, (n, h, w), have structure in more than one direction (Shi and Tomasi, "Good features to track")."""
-    down, across = np.gradient(blocks, axis=(1, 2))
+    chosen = blocks.std(axis=(1, 2)) >= _STRUCTURE
+    down, across = np.gradient(blocks[chosen], axis=(1, 2))
     down -= down.mean(axis=(1, 2), keepdims=True)
     across -= across.mean(axis=(1, 2), keepdims=True)
     # Eigenvalues of the gradients' covariance, (2, 2) for each block.
@@ -108,8 +109,8 @@ def _have_a_place(blocks: Plane) -> npt.NDArray[np.bool_]:
         (left * right).mean(axis=(1, 2)) for left, right in ((down, down), (across, across), (down, across))
     )
     middle, spread = (one + two) / 2, np.sqrt(((one - two) / 2) ** 2 + both**2)
-    varied = blocks.std(axis=(1, 2)) >= _STRUCTURE
-    return np.asarray(varied & (middle - spread >= _ACROSS * (middle + spread)))
+    chosen[chosen] = middle - spread >= _ACROSS * (middle + spread)
+    return np.asarray(chosen)
 
 
 def _found(one: Plane, two: Plane, left: int, top: int, *, reach: int) -> tuple[float, float, float]:

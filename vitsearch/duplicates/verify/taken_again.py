@@ -13,7 +13,7 @@ hides a part of the scene, somebody or something was there.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     Mask = npt.NDArray[np.uint8]
     Floats = npt.NDArray[np.float64]
     Flags = npt.NDArray[np.bool_]
+
+Number = TypeVar("Number", bound=np.generic)
 
 # In pixels: the shorter side of the overlap, and a block.
 _SIDE, _BLOCK = 288, 24
@@ -158,8 +160,9 @@ def _aligned(one: Plane, two: Plane, mask: Mask) -> Aligned | None:
     pixels = _grid((columns + 0.5) / _BLOCK, (rows + 0.5) / _BLOCK, shape)
     x, y = np.meshgrid(columns.astype(np.float32), rows.astype(np.float32))
     moved, seen = one, mask
+    other = _varied(np.asarray(cv2.GaussianBlur(two, (0, 0), _SMOOTH), np.float32))
     for step in range(_ROUNDS):
-        found = _shifts(moved, two, seen)
+        found = _shifts(moved, other, seen)
         if found.known.sum() < _FEWEST:
             return None
         bend = _bend(found, places)
@@ -209,13 +212,16 @@ def _moved(affine: Floats, bent: Floats, grid: tuple[Floats, Floats], *, down: b
     return np.asarray(along * rest + (offset + by_x * x + by_y * y), np.float32)
 
 
-def _shifts(one: Plane, two: Plane, mask: Mask) -> _Shifts:
-    """Explain each block of the second picture by the first one's: its contrast, and a shift along each axis."""
+def _shifts(one: Plane, other: Plane, mask: Mask) -> _Shifts:
+    """Explain each block of the second picture by the first one's: its contrast, and a shift along each axis.
+
+    `other`: the second picture, smoothed, in blocks around their means (n, pixels).
+    """
     import cv2
 
-    here, there = (cv2.GaussianBlur(plane, (0, 0), _SMOOTH) for plane in (one, two))
+    here = cv2.GaussianBlur(one, (0, 0), _SMOOTH)
     across, down = (cv2.Sobel(here, cv2.CV_32F, *axis, scale=1 / 8) for axis in ((1, 0), (0, 1)))
-    own, other, *slopes = (_varied(np.asarray(plane, np.float32)) for plane in (here, there, across, down))
+    own, *slopes = (_varied(np.asarray(plane, np.float32)) for plane in (here, across, down))
     known = np.stack([own, *slopes], axis=1)
     products = (known @ known.swapaxes(1, 2)).astype(np.float64) + 1e-3 * np.eye(3)
     with_other = (known @ other[..., None])[..., 0].astype(np.float64)
@@ -227,7 +233,7 @@ def _shifts(one: Plane, two: Plane, mask: Mask) -> _Shifts:
     variance = np.maximum(inverse[:, 1, 1], inverse[:, 2, 2]) * unexplained
     error = np.sqrt(variance) / contrast[:, 0]
     agreement = with_other[:, 0] / np.sqrt(power * others)
-    inside = _blocks(mask).min(axis=1) > 0
+    inside = _cut(mask).min(axis=(2, 3)).reshape(-1) > 0
     levels = np.sqrt(np.stack([power, others]) / _BLOCK**2)
     told = inside & (levels.min(axis=0) > _STRUCTURE) & (agreement > _AGREES) & (error < _SURE)
     return _Shifts(fitted[:, 1:] / contrast, error, told, agreement, levels.max(axis=0), inside)
@@ -240,9 +246,8 @@ def _bend(found: _Shifts, places: tuple[Floats, Floats]) -> Floats:
     for _ in range(3):
         rows = np.concatenate([place[chosen] * weight[chosen, None] for place in places])
         wanted = (found.shift[chosen] * weight[chosen, None]).T.reshape(-1)
-        bend, *_ = np.linalg.lstsq(
-            np.vstack([rows, _HELD * np.eye(9)]), np.concatenate([wanted, np.zeros(9)]), rcond=None
-        )
+        # Held as they are, these nine equations can be solved as they stand.
+        bend = np.linalg.solve(rows.T @ rows + _HELD**2 * np.eye(9), rows.T @ wanted)
         off = np.linalg.norm(found.shift - np.stack([place @ bend for place in places], axis=1), axis=1)
         chosen = found.known & (off <= max(0.3, 2.5 * float(np.median(off[found.known]))))
     return bend
@@ -262,12 +267,12 @@ def _strays(left: Floats, found: _Shifts, shape: tuple[int, int]) -> float:
 
 
 def _varied(plane: Plane) -> Plane:
-    cut = _blocks(plane)
+    """Cut a plane into blocks around their means: (n, pixels)."""
+    cut = _cut(plane).reshape(-1, _BLOCK * _BLOCK)
     return np.asarray(cut - cut.mean(axis=1, keepdims=True), np.float32)
 
 
-def _blocks(plane: npt.NDArray[np.generic]) -> Plane:
-    """Cut a plane into blocks: (n, pixels)."""
+def _cut(plane: npt.NDArray[Number]) -> npt.NDArray[Number]:
+    """Cut a plane into blocks: (rows, columns, height, width), a view."""
     rows, columns = plane.shape[0] // _BLOCK, plane.shape[1] // _BLOCK
-    cut = plane[: rows * _BLOCK, : columns * _BLOCK].reshape(rows, _BLOCK, columns, _BLOCK)
-    return cut.swapaxes(1, 2).reshape(rows * columns, _BLOCK * _BLOCK).astype(np.float32)
+    return plane[: rows * _BLOCK, : columns * _BLOCK].reshape(rows, _BLOCK, columns, _BLOCK).swapaxes(1, 2)

@@ -104,10 +104,11 @@ class Verifier:
                 shots[photo] = shots[photo]._replace(path=self._places[photo])
         self._shots = shots
 
-    def likely_kept(self, photo: int) -> tuple[bool, int]:
-        """How likely a photo that was prepared is the one to keep: it has a camera's notes; then its pixels."""
+    def likely_kept(self, photo: int) -> tuple[bool, int, int]:
+        """How likely a photo that was prepared is kept: it has a camera's notes; its pixels; it came first."""
         shot = self._shots.get(photo)
-        return (False, 0) if shot is None else (shot.camera is not None, shot.width * shot.height)
+        pixels, camera = (0, False) if shot is None else (shot.width * shot.height, shot.camera is not None)
+        return camera, pixels, -photo
 
     def verify(self, first: int, second: int, cosine: float | None) -> Link | None:
         """Say what two photos are to each other, `first` < `second`; None: nothing, or nobody can tell.
