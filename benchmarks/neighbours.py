@@ -51,6 +51,7 @@ SINGLES = 40
 BATCH = 1000
 TARGETS = (0.95, 0.99)
 LINKS, BUILD_EF = 16, 100
+EFFORTS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024)
 # What each engine's package is called on the index, and its module; FAISS is there anyway.
 PACKAGES = {
     "hnswlib": ("hnswlib", "hnswlib"),
@@ -170,7 +171,7 @@ def measure(folder: Path, rows: np.ndarray, widening: Widening, against: list[st
         graph, memory = held(lambda name=name, open_it=open_it: open_it(rows.shape[1], folder / name))
         candidates += [
             Candidate(f"{name}, ef={ef}", lambda some, graph=graph, ef=ef: graph(some, ef), memory, 0, build)
-            for ef in least_efforts(graph, queries, truth)
+            for ef in least_efforts(graph, queries, truth, EFFORTS[:1] if name == "turbovec" else EFFORTS)
         ]
     for candidate in candidates:
         candidate.recall = recall(candidate.search(queries), truth)
@@ -416,13 +417,18 @@ GRAPHS: dict[str, tuple[Make, Open]] = {
 }
 
 
-def least_efforts(graph: Graph, queries: np.ndarray, truth: np.ndarray) -> list[int]:
-    """Return the least `ef` for each target recall, as far as 1,024 reaches it."""
-    found = {
-        ef: recall(graph(queries, ef), truth)
-        for ef in (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024)
-    }
-    reached = [next((ef for ef, share in found.items() if share >= target), 1024) for target in TARGETS]
+def least_efforts(
+    graph: Graph, queries: np.ndarray, truth: np.ndarray, efforts: tuple[int, ...]
+) -> list[int]:
+    """Return the least `ef` for each target recall, as far as the last reaches it."""
+    found: dict[int, float] = {}
+    for ef in efforts:
+        found[ef] = recall(graph(queries, ef), truth)
+        if found[ef] >= TARGETS[-1]:
+            break
+    reached = [
+        next((ef for ef, share in found.items() if share >= target), efforts[-1]) for target in TARGETS
+    ]
     return sorted(set(reached))
 
 
