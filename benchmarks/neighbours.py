@@ -5,7 +5,7 @@
 
 FILE.npy holds embeddings of real photos, (m, d); they are widened with noise to the size asked for (`widening.py`).
 All engines hold the same rows and answer the same queries, which are not among the rows, in turns. Recall is the
-share of the exact ten nearest that are found. Rates are medians; single means one query a call, batch 1,000 a call.
+share of the exact ten nearest that are found. Rates are medians; single means one query a call, batch all `--queries`.
 Memory is what the engine takes beyond files that it maps, and then these. Graph engines are shown at the least `ef`
 (SVS: the window of the search) that reaches each recall. Turbovec has codes of 4 bits and nothing to set. hnswlib,
 usearch, SVS (the package `scalable-vs`, a Vamana graph over float32 rows) and turbovec are measured where they are
@@ -93,6 +93,9 @@ def main() -> None:
     parser.add_argument("--dimension", type=int, default=512)
     parser.add_argument("--against", nargs="*", choices=list(GRAPHS), default=list(GRAPHS))
     parser.add_argument("--folder", type=Path, help="where rows and indexes are kept (default: nowhere)")
+    parser.add_argument(
+        "--queries", type=int, default=BATCH, help="how many there are, at least 200: a batch is all"
+    )
     parser.add_argument("--prepare", action="store_true", help="build what is missing, and time no search")
     arguments = parser.parse_args()
     base = read_base(arguments.base, arguments.dimension)
@@ -106,7 +109,7 @@ def main() -> None:
             print(f"\n{size:,} x {rows.shape[1]}, noise {widening.noise:.2f}", flush=True)
             prepare(folder, rows, arguments.against)
             if not arguments.prepare:
-                measure(folder, rows, widening, arguments.against)
+                measure(folder, rows, widening, arguments.against, arguments.queries)
 
 
 def written_rows(path: Path, widening: Widening, size: int) -> np.ndarray:
@@ -136,9 +139,9 @@ def prepare(folder: Path, rows: np.ndarray, against: list[str]) -> None:
         print(f"{name} built in {build.cores:,.0f} core-seconds, {build.seconds:,.0f} s", flush=True)
 
 
-def measure(folder: Path, rows: np.ndarray, widening: Widening, against: list[str]) -> None:
+def measure(folder: Path, rows: np.ndarray, widening: Widening, against: list[str], count: int) -> None:
     """Let every engine answer in turns, and print the table."""
-    queries = widening.draw(BATCH, np.random.default_rng(2))
+    queries = widening.draw(count, np.random.default_rng(2))
     flat, memory = held(lambda: fill(faiss.IndexFlatIP(rows.shape[1]), rows))
     truth = flat.search(queries, K)[1]
     candidates = [Candidate("FAISS Flat", lambda some: flat.search(some, K)[1], memory, 0, Build())]
