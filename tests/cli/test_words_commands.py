@@ -79,4 +79,4 @@ def test_what_does_not_go_together_is_said(program, models):
         done.stderr.splitlines()[-1].startswith("vitsearch: dinov2-base reads no text"),
     ) == (1, True)
     done = program("index", "s3://bucket/photos", "--engine", "ray", "--also", models["clip"])
-    assert (done.returncode, "--also are for folders" in done.stderr) == (2, True)
+    assert (done.returncode, "--also and --framing are for folders" in done.stderr) == (2, True)
