@@ -201,6 +201,24 @@ def test_a_blurred_copy_goes_although_it_was_saved_better(tmp_path, photo):
     assert (name, reason.split("; ")[0]) == ("z-original.jpg", "sharper")
 
 
+def test_an_original_that_had_the_steps_of_its_copies_before_stays(tmp_path):
+    """As a photo that was exported at 90 and saved at 95: its copies at 90 have the same steps by chance."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    with Image.open(SAMPLES / "animals/cat-1.jpg") as opened:
+        exported = saved(opened.convert("RGB"), 90)
+    exported.save(folder / "z-original.jpg", quality=95)
+    with Image.open(folder / "z-original.jpg") as opened:
+        image = opened.convert("RGB")
+    with_more_contrast(image).save(folder / "contrast.jpg", quality=90)
+    ImageOps.grayscale(image).save(folder / "grey.jpg", quality=90)
+    image.save(folder / "coarse.jpg", quality=30)
+    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+        library.index([folder])
+        (found,) = find_duplicates(library).groups
+    assert found.keep.name == "z-original.jpg", found.reason
+
+
 def test_an_export_goes_although_a_blurred_copy_goes_first(tmp_path):
     folder = tmp_path / "photos"
     folder.mkdir()

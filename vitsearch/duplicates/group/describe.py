@@ -370,12 +370,17 @@ def _was_made_from(copy: Candidate, one: Traits, source: Candidate, other: Trait
         return False
     if not _could_be_source(copy, source):
         return False
-    table, own = source.details.table, copy.details.table
-    if was_saved_again(one.blocks, table, own=own):
-        return True
-    if one.grey is None or other.grey is None:
+    # Nothing brings colours back.
+    if one.colour >= GREY > other.colour:
         return False
-    return was_made_from(one.grey, other.grey, table, own=own)
+    table, own = source.details.table, copy.details.table
+    known = (
+        None
+        if one.grey is None or other.grey is None
+        else was_made_from(one.grey, other.grey, table, own=own)
+    )
+    # Steps are common ones: an original may have had those of its copy before, in another program.
+    return was_saved_again(one.blocks, table, own=own) if known is None else known
 
 
 def _could_be_source(copy: Candidate, source: Candidate) -> bool:

@@ -52,17 +52,17 @@ def was_saved_again(blocks: Floats, table: Sequence[int], *, own: Sequence[int] 
     return on_multiples(blocks, table, own=own) > _ON_MULTIPLES
 
 
-def was_made_from(copy: Grey, source: Grey, table: Sequence[int], *, own: Sequence[int] = ()) -> bool:
+def was_made_from(copy: Grey, source: Grey, table: Sequence[int], *, own: Sequence[int] = ()) -> bool | None:
     """Whether a picture was made from a JPEG, turned, mirrored or lightened perhaps, and not the JPEG from it.
 
     `copy`, `source`: greys in full, (h, w) uint8. `table`: the JPEG's quantisation steps. `own`: those of the picture,
-    () for what is no JPEG.
+    () for what is no JPEG. None: they do not lie upon each other, or too little tells.
     """
     orientation = _orientation(copy, source)
     steps = np.array(table, np.float32).reshape(_BLOCK, _BLOCK)
     grid = None if orientation is None else _grid_of(source, steps)
     if orientation is None or grid is None:
-        return False
+        return None
     top, left, is_turned = grid
     # Where the picture's own blocks begin, once it lies upon the JPEG.
     own_top, own_left = (
@@ -77,7 +77,7 @@ def was_made_from(copy: Grey, source: Grey, table: Sequence[int], *, own: Sequen
         steps.T if is_turned else steps,
         finest.T if orientation & 4 else finest,
     )
-    return apart is not None and apart < _CLOSE
+    return None if apart is None else apart < _CLOSE
 
 
 def _apart(copy: Grey, source: Grey, steps: Floats, finest: Floats) -> float | None:
