@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from vitsearch.cli.index import counted
 from vitsearch.cli.output import plural, print_json, print_unreadable, say, shown
 from vitsearch.cli.progress import progress_bar
 from vitsearch.cli.session import Session, json_option, pass_session
@@ -23,7 +24,9 @@ def have(session: Session, folder: str, with_known: bool, as_json: bool) -> None
     """List the photos in FOLDER, such as a card or a phone, that are not yet in the library.
 
     A photo counts as there if an identical file, the same picture or an edited copy of it is in the library outside
-    of FOLDER. The new ones are printed one a line, for other programs to take up.
+    of FOLDER, as it was when the library saw it. What is new is printed one a line, for other programs to take up; so
+    is a photo of which the library has only copies that are worth less: smaller, cropped, written over, without colour.
+    Videos and whatever else is no photo are counted, and not compared.
 
     \b
     Examples:
@@ -43,24 +46,47 @@ def have(session: Session, folder: str, with_known: bool, as_json: bool) -> None
         print_json(
             {
                 "files": [
-                    {"path": file.path, "tier": file.tier, "other": file.other, "what": file.what}
+                    {
+                        "path": file.path,
+                        "tier": file.tier,
+                        "other": file.other,
+                        "what": file.what,
+                        "better": file.better,
+                    }
                     for file in found.files
                 ],
                 "unreadable": found.unreadable,
+                "left_out": found.left_out,
+                "gone": found.gone,
             }
         )
     for file in found.files if not as_json else ():
         if file.tier is None:
             say(f"new: {shown(str(file.path))}" if with_known else shown(str(file.path)))
+        elif file.better and not with_known:
+            say(shown(str(file.path)))
+        elif file.better:
+            say(f"better: {shown(str(file.path))} than {shown(str(file.other))} ({file.better})")
         elif with_known:
             what = f" ({file.what})" if file.what else ""
             say(f"{KNOWN_WORDS[file.tier]}: {shown(str(file.path))} = {shown(str(file.other))}{what}")
     print_unreadable(found.unreadable)
-    counts = Counter(file.tier for file in found.files)
+    if found.left_out:
+        say(f"no photos, and not compared: {', '.join(map(counted, found.left_out))}", err=True)
+    if found.gone:
+        many = len(found.gone) > 1
+        say(
+            f"{plural(len(found.gone), 'file')} of the library that would be {'copies are' if many else 'a copy is'} "
+            f"not there: {shown(str(found.gone[0]))}{' and others' if many else ''} went or changed since it was "
+            "indexed",
+            err=True,
+        )
+    counts = Counter(file.tier for file in found.files if not file.better)
     told = ", ".join(f"{counts[tier]:,} {words}" for tier, words in KNOWN_WORDS.items() if counts[tier])
     place = "in no other folder of the library" if is_indexed else "not in the library yet"
     say(
         f"{len(found.new):,} of {plural(len(found.files), 'photo')} {place}"
+        + (f"; {len(found.better):,} better than its copy there" if found.better else "")
         + (f"; there already: {told}" if told else ""),
         err=True,
     )

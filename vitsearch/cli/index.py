@@ -262,7 +262,7 @@ def print_report(report: IndexReport, *, verbose: bool = False) -> None:
     _say_what_is_away(report)
     _print_unreadable(report)
     if report.left_out:
-        kinds = ", ".join(map(_counted, report.left_out))
+        kinds = ", ".join(map(counted, report.left_out))
         say(f"left out: {kinds}", err=True)
     if report.remarks and not verbose:
         say(
@@ -312,7 +312,7 @@ def _say_what_it_can(library: Library) -> None:
     say(f"{finds}. It reads no words: `{shown(step.command)}` adds them{takes}", err=True)
 
 
-def _counted(item: LeftOut) -> str:
+def counted(item: LeftOut) -> str:
     """Return "1 video", "12 images of kinds that are not read (EPS, PCX)" and their like."""
     many = {
         "sound": "sounds",
