@@ -36,6 +36,10 @@ COLOURS = ("red", "darkred", "green", "lime", "blue", "navy", "orange", "gold", 
 
 @pytest.fixture
 def address(tmp_path):
+    from pymilvus.client.cache import GlobalCache
+
+    # The client remembers schemas by port, and a file that is opened may get the port of one that was closed.
+    GlobalCache.schema.clear()
     return f"milvus://{tmp_path.as_posix() if os.name == 'posix' else '/' + tmp_path.as_posix()}/store.db"
 
 
