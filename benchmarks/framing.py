@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import math
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageOps
 
+from vitsearch.evaluation.framings import parts
 from vitsearch.library import Library
 from vitsearch.searching.matches import MatchOptions
 from vitsearch.storage.filters import ALL_PHOTOS
@@ -29,21 +29,6 @@ if TYPE_CHECKING:
     from vitsearch.records import SearchResult
 
 K = 10
-
-
-def boxes(width: int, height: int, generator: np.random.Generator) -> dict[str, tuple[int, int, int, int]]:
-    """Return (x, y, width, height) of an outer strip on a random side of the longer edge, and of a random fifth."""
-    side = int(generator.integers(2))
-    if width >= height:
-        strip = round(0.3 * width)
-        edge = (side * (width - strip), 0, strip, height)
-    else:
-        strip = round(0.3 * height)
-        edge = (0, side * (height - strip), width, strip)
-    scale = math.sqrt(0.2)
-    w, h = round(width * scale), round(height * scale)
-    part = (int(generator.integers(width - w + 1)), int(generator.integers(height - h + 1)), w, h)
-    return {"edge": edge, "fifth": part}
 
 
 def encoded(image: Image.Image) -> io.BytesIO:
@@ -69,9 +54,11 @@ def asked(library: Library, path: Path, generator: np.random.Generator) -> Itera
         vector = backbone.embed_batch(backbone.prepare(image)[None]).rows[0]
         return rank(library.search_by_vectors([vector], options=options), path)
 
-    for name, (x, y, w, h) in boxes(*upright.size, generator).items():
-        part = upright.crop((x, y, x + w, y + h))
-        yield f"{name}, box", before(part), rank(library.search(str(path), crop=(x, y, w, h), k=K), path)
+    for name, box in zip(("edge", "fifth"), parts(*upright.size, generator), strict=True):
+        left, top, right, bottom = box
+        region = (left, top, right - left, bottom - top)
+        now = rank(library.search(str(path), crop=region, k=K), path)
+        yield f"{name}, box", before(upright.crop(box)), now
     w, h = upright.size
     copy = upright.crop((w // 20, h // 20, w - w // 20, h - h // 20))
     yield "copy without its border, upload", before(copy), rank(library.search(encoded(copy), k=K), path)
