@@ -8,7 +8,7 @@ import time
 import pytest
 
 from vitsearch.errors import VitsearchError
-from vitsearch.folders.scan import Passed, Skipped, walk
+from vitsearch.folders.scan import Passed, PhotoFolder, Skipped, walk, walk_folders
 from vitsearch.photos.formats import looks_like_image
 from vitsearch.records import FoundFile
 
@@ -37,6 +37,30 @@ def test_files_come_sorted_by_path_with_their_size_and_time(tmp_path):
     assert [item.relative for item in items] == ["a/B.PNG", "a/z.png", "a.jpg", "b.jpg", "c/d/e.webp"]
     assert [item.path for item in items] == sorted(item.path for item in items)
     assert items[3] == FoundFile(tmp_path, "b.jpg", 3, 1_700_000_000_123_456_789)
+
+
+def test_a_folder_of_photos_alone_comes_in_one_piece(tmp_path):
+    for name in ("b.jpg", "A.JPG", "c.png"):
+        touch(tmp_path / "photos" / name, b"12")
+    (tmp_path / "photos" / "link.jpg").symlink_to(tmp_path / "photos" / "b.jpg")
+    (folder,) = walk_folders(tmp_path)
+    assert isinstance(folder, PhotoFolder)
+    assert folder.paths == ["photos/A.JPG", "photos/b.jpg", "photos/c.png", "photos/link.jpg"]
+    assert [folder.file(place) for place in range(4)] == list(walk(tmp_path))
+    assert folder.file(3).size == 2
+
+
+@pytest.mark.parametrize("beside", [".hidden.jpg", "folder.jpg/inner.jpg", "video.mp4", "jpg", "broken.jpg"])
+def test_what_lies_among_photos_is_seen_for_what_it_is(tmp_path, beside):
+    for name in ("a.jpg", "z.jpg"):
+        touch(tmp_path / name, b"12")
+    if beside == "broken.jpg":
+        (tmp_path / beside).symlink_to(tmp_path / "nowhere")
+    else:
+        touch(tmp_path / beside, b"text")
+    expected = {"folder.jpg/inner.jpg": ["a.jpg", "folder.jpg/inner.jpg", "z.jpg"]}
+    assert found(tmp_path) == expected.get(beside, ["a.jpg", "z.jpg"])
+    assert [item.path.name for item in skipped(tmp_path)] == ["broken.jpg"] * (beside == "broken.jpg")
 
 
 @pytest.mark.parametrize(

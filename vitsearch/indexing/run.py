@@ -6,11 +6,12 @@ import time
 from collections import Counter, defaultdict
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 from vitsearch.errors import LibraryError
 from vitsearch.folders.absence import SecondLook
-from vitsearch.folders.scan import Passed, Skipped, WalkNotes, walk
+from vitsearch.folders.scan import PhotoFolder, Skipped, WalkNotes, walk_folders
 from vitsearch.paths import identity, real_path
 from vitsearch.records import FoundFile, IndexReport, LeftOut, Progress, UnreadableFile
 from vitsearch.storage.catalog import HAS_NO_PHOTO, HAS_NO_VECTOR, IS_MISSING, RejectedFile, Seen
@@ -21,14 +22,15 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
     from pathlib import Path
 
+    from vitsearch.folders.scan import Passed
     from vitsearch.indexing.engine import FileEmbedder
     from vitsearch.records import LeftOutKind
     from vitsearch.storage.catalog import Catalog, KnownFile, Root
 
 # A row that no file has: its size is none.
 _NEW_FILE = ("", 0, None, -1, 0, 0, HAS_NO_PHOTO + HAS_NO_VECTOR)
-# The id of a file system that no file was seen on.
-_NO_SYSTEM: int | None = -1
+# So many files are looked at before the next word of it.
+_BETWEEN_REPORTS = 1000
 _UNREAD: LeftOutKind = "image of a kind that is not read"
 # So many files of each kind that is left out are named.
 _EXAMPLES = 5
@@ -82,6 +84,32 @@ class _Walked:
     passed: dict[LeftOutKind, list[Path]] = field(default_factory=dict)
     passed_counts: Counter[LeftOutKind] = field(default_factory=Counter)
     unread_formats: Counter[str] = field(default_factory=Counter)
+
+    def compare_folder(
+        self,
+        folder: PhotoFolder,
+        known: dict[str, KnownFile],
+        system: str | None,
+        systems: Mapping[int | None, str],
+        *,
+        retry: bool,
+    ) -> None:
+        """Note what has to be done about the files of a folder, which are taken out of those that are known.
+
+        Nearly all files of nearly all runs are there as before, read and embedded: these are told apart at once.
+        """
+        files = [*map(known.pop, folder.paths, repeat(None))]
+        others: Sequence[int] = range(len(files))
+        system_id = next((id_ for id_, name in systems.items() if name == system), None)
+        if system_id is not None:
+            others = [
+                place
+                for place, (file, (size, mtime_ns)) in enumerate(zip(files, folder.states, strict=True))
+                if file is None or file[2:] != (system_id, size, mtime_ns, 0, 0)
+            ]
+        self.unchanged += len(files) - len(others)
+        for place in others:
+            self.compare(folder.file(place), files[place], system, systems, retry=retry)
 
     def compare(
         self,
@@ -324,34 +352,24 @@ class IndexRun:
     def _walk(self, scope: _Scope, before: int) -> _Walked:
         known = self.catalog.known_files(scope.root.id, scope.below, self.space)
         systems = self.catalog.file_systems()
-        ids: dict[str | None, int | None] = {name: system for system, name in systems.items()}
         result, notes = _Walked(scope), WalkNotes()
-        seen, unchanged = 0, 0
+        seen, told = 0, 0
         self.on_progress(Progress("scan", before, None))
-        system, system_id = None, _NO_SYSTEM
-        for found in walk(scope.root.path, below=scope.below, notes=notes):
-            if not isinstance(found, FoundFile):
-                if isinstance(found, Skipped):
-                    result.skip(found, known)
-                else:
-                    result.leave_out(found, known)
-                continue
-            seen += 1
-            if not seen % 1000:
+        for found in walk_folders(scope.root.path, below=scope.below, notes=notes):
+            if isinstance(found, PhotoFolder):
+                seen += len(found.paths)
+                result.compare_folder(found, known, notes.here, systems, retry=self.retry)
+            elif isinstance(found, FoundFile):
+                seen += 1
+                file = known.pop(found.relative, None)
+                result.compare(found, file, notes.here, systems, retry=self.retry)
+            elif isinstance(found, Skipped):
+                result.skip(found, known)
+            else:
+                result.leave_out(found, known)
+            if seen - told >= _BETWEEN_REPORTS:
+                told = seen
                 self.on_progress(Progress("scan", before + seen, None))
-            if notes.here is not system:
-                system = notes.here
-                system_id = ids.get(system, _NO_SYSTEM)
-            _, relative, size, mtime_ns, sidecars = found
-            file = known.pop(relative, None)
-            # Nearly all files of nearly all runs: there as before, read and embedded.
-            if file is not None and file[3:] == (size, mtime_ns, sidecars, 0):
-                unchanged += 1
-                if file[2] != system_id and system is not None:
-                    result.on[system].files.append(file[1])
-                continue
-            result.compare(found, file, system, systems, retry=self.retry)
-        result.unchanged += unchanged
         result.unseen = [_Unseen(file[1], path, systems.get(file[2])) for path, file in known.items()]
         result.again = tuple(notes.again)
         return result
