@@ -129,6 +129,16 @@ def test_a_burst_stays_apart_from_the_copies_of_its_shots():
     ]
 
 
+def test_a_shot_of_a_burst_is_shown_by_the_file_that_stays_when_its_copies_go():
+    files = [file("1.jpg", 1), file("2 (copy).jpg", 2, mtime_ns=9), file("2.jpg", 2, mtime_ns=3)]
+    burst = Link(1, 2, "burst", 0.95)
+    assert brief(group(files, [burst])) == [
+        ("exact", 1.0, ["2.jpg", "2 (copy).jpg"]),
+        ("burst", 0.95, ["1.jpg", "2.jpg"]),
+    ]
+    assert brief(group(files, [burst], prefer=[PHOTOS / "2 (copy).jpg"]))[1][2] == ["2 (copy).jpg", "1.jpg"]
+
+
 def test_a_raw_file_and_its_picture_are_one_item():
     files = [file("IMG_1.DNG", 1, format="TIFF"), file("IMG_1.jpg", 2), file("IMG_2.jpg", 3, mtime_ns=1)]
     found = group(files, [near(1, 2), near(1, 3), near(2, 3)])

@@ -171,8 +171,12 @@ class _Stars:
                 left -= {keep.photo, *linked}
                 if linked:
                     kept = _entry(keep, tier)
-                    others = [_grouped(self.places[photo][0], link) for photo, link in sorted(linked.items())]
+                    others = [_grouped(self._shown(photo), link) for photo, link in sorted(linked.items())]
                     yield _finished([kept, *others], reason)
+
+    def _shown(self, photo: int) -> Candidate:
+        """The file that stands for a photo in a burst: the one that stays when its copies go."""
+        return choose(self.places[photo], prefer=self.prefer)[0]
 
     def _star(
         self,
