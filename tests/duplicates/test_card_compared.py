@@ -6,6 +6,7 @@ import shutil
 import pytest
 from click.testing import CliRunner
 from conftest import SAMPLES, MeanColour
+from mounts import Mounts
 from PIL import Image
 
 from vitsearch.cli import cli
@@ -28,6 +29,13 @@ def photos(tmp_path):
     (tmp_path / "photos").mkdir()
     shutil.copy(SAMPLES / "travel" / "castle-2.jpg", tmp_path / "photos" / "castle.jpg")
     return tmp_path / "photos"
+
+
+@pytest.fixture
+def mounts():
+    made = Mounts()
+    yield made
+    made.close()
 
 
 @pytest.fixture
@@ -120,3 +128,30 @@ def test_what_is_no_photo_is_counted(library, photos, card, call):
     ]
     assert "no photos, and not compared: 2 videos, 1 file that is no image" in call(card).stderr
     assert json.loads(call(card, "--json").stdout)["left_out"][0]["count"] == 2
+
+
+@pytest.mark.parametrize("name", ["linked folder", "linked file", "second mount"])
+@pytest.mark.parametrize("copy", ["identical", "edited copy"])
+def test_a_file_of_the_card_is_no_copy_of_itself_by_another_name(library, photos, card, mounts, name, copy):
+    if copy == "edited copy":
+        with Image.open(CAT) as image:
+            image.reduce(2).save(card / "smaller.jpg", quality=90)
+    inbox = photos / "inbox"
+    if name == "linked file":
+        inbox.mkdir()
+        for file in card.iterdir():
+            (inbox / file.name).symlink_to(file)
+    elif name == "linked folder":
+        inbox.symlink_to(card)
+    else:
+        inbox.mkdir()
+        mounts.bind(card, inbox)
+    library.index([photos])
+    assert set(compare_folder(library, card).new) == set(card.iterdir())
+
+
+def test_a_hard_link_outside_of_the_folder_keeps_its_photo(library, photos, card):
+    (photos / "cat.jpg").hardlink_to(card / "cat.jpg")
+    library.index([photos])
+    (cat,) = compare_folder(library, card).files
+    assert (cat.tier, cat.other) == ("exact", photos / "cat.jpg")

@@ -16,7 +16,7 @@ from vitsearch.duplicates.verify.verifier import Verifier, verifying_threads
 from vitsearch.duplicates.verify.words import IDENTICAL
 from vitsearch.errors import UnreadablePhoto
 from vitsearch.folders.scan import Passed, Skipped, walk
-from vitsearch.paths import absolute_path, names_of, real_path
+from vitsearch.paths import absolute_path, identity, names_of, real_path
 from vitsearch.photos.perceptual_hash import in_all_orientations
 from vitsearch.records import FoundFile, LeftOut, Progress, UnreadableFile
 
@@ -104,7 +104,7 @@ def compare_folder(
     embedded = library.embed_files(paths, on_progress=on_embedding)
     photo_of = {path: embedded.photos.get(real_path(path)) for path in paths}
     asked = sorted({photo for photo in photo_of.values() if photo is not None})
-    held = _Held(catalog, names_of([top]))
+    held = _Held(catalog, names_of([top]), paths)
     elsewhere: dict[int, list[Candidate]] = {}
     for file in held.files(asked):
         elsewhere.setdefault(file.photo, []).append(file)
@@ -133,24 +133,45 @@ def compare_folder(
 
 
 class _Held:
-    """The files that a library has outside of a folder, whose names are `own`, each as it was when it was seen."""
+    """The files that a library has outside of a folder, whose names are `own`, each as it was when it was seen.
 
-    def __init__(self, catalog: Catalog, own: Sequence[Path]) -> None:
+    `here`: the files of the folder. One of them that the library knows by another name, through a link or a second
+    mount, is no copy of itself.
+    """
+
+    def __init__(self, catalog: Catalog, own: Sequence[Path], here: Iterable[Path]) -> None:
         self._catalog = catalog
         self._own = own
+        self._here = {name for path in here if (name := _only_name(path)) is not None}
         self.gone: set[Path] = set()
 
     def files(self, photos: Iterable[int]) -> list[Candidate]:
         """Return those that show these photos, and note those that have gone or changed."""
         found = []
         for file in files_of(self._catalog, photos):
-            if any(file.path.is_relative_to(name) for name in self._own):
+            if self._is_here(file.path):
                 continue
             if _is_as_it_was(file):
                 found.append(file)
             else:
                 self.gone.add(file.path)
         return found
+
+    def _is_here(self, path: Path) -> bool:
+        names = (path, real_path(path))
+        return (
+            any(name.is_relative_to(folder) for name in names for folder in self._own)
+            or _only_name(path) in self._here
+        )
+
+
+def _only_name(path: Path) -> tuple[int, int] | str | None:
+    """What tells a file from all others; None of one that has gone, or that has hard links, any of which may stay."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return identity(path, status) if status.st_nlink == 1 else None
 
 
 def _is_as_it_was(file: Candidate) -> bool:
