@@ -287,6 +287,52 @@ def test_a_sidecar_stays_beside_a_photo_that_is_left_alone(library, photos, call
     assert (photos / "sub/cat.xmp").read_bytes() == b"keywords"
 
 
+_NOTES = ("cat.xmp", "cat.jpg.xmp", "cat.jpg.supplemental-metadata.json")
+
+
+# A photo with a raw file or a video of its own would be the one that is kept.
+@pytest.mark.parametrize(
+    ("name", "kept_has_it"),
+    [*((name, True) for name in (*_NOTES, "cat.nef", "cat.mov")), *((name, False) for name in _NOTES)],
+)
+def test_whatever_lies_beside_a_photo_that_is_left_alone_stays(
+    library, photos, call, tmp_path, monkeypatch, name, kept_has_it
+):
+    for folder in (photos, photos / "sub") if kept_has_it else (photos / "sub",):
+        (folder / name).write_bytes(b"of the cat")
+    library.index([photos])
+    plan = tmp_path / "plan.json"
+    call("duplicates", "find", "--plan", plan)
+    assert str(photos / "sub" / name) in plan.read_text()
+    change_of = moving_out.MovingOut.carry_out
+
+    def edited(self, turns):
+        (photos / "sub/cat.jpg").write_bytes(b"edited meanwhile")
+        return change_of(self, turns)
+
+    monkeypatch.setattr(moving_out.MovingOut, "carry_out", edited)
+    told = {one.path: one.text for one in apply_plan(plan)}
+    assert told[photos / "sub" / name] == "left alone: so was its photo, cat.jpg"
+    assert (photos / "sub" / name).read_bytes() == b"of the cat"
+
+
+@pytest.mark.parametrize("name", [*_NOTES, "cat.mov"])
+def test_whatever_lies_beside_a_photo_that_was_taken_out_of_the_plan_stays(
+    library, photos, call, tmp_path, name
+):
+    for folder in (photos, photos / "sub"):
+        (folder / name).write_bytes(b"of the cat")
+    library.index([photos])
+    plan = tmp_path / "plan.json"
+    call("duplicates", "find", "--plan", plan)
+    document = json.loads(plan.read_text())
+    (photo,) = (group for group in document["groups"] if group["keep"]["path"] == str(photos / "cat.jpg"))
+    photo["files"] = [file for file in photo["files"] if file["path"] != str(photos / "sub/cat.jpg")]
+    plan.write_text(json.dumps(document))
+    told = {one.path: one.text for one in apply_plan(plan)}
+    assert told[photos / "sub" / name] == "left alone: its photo stays, cat.jpg"
+
+
 @pytest.mark.parametrize("action", ["trash", "hardlink"])
 def test_a_plan_may_have_a_group_whose_files_were_taken_out(tmp_path, action):
     plan = tmp_path / "plan.json"

@@ -15,9 +15,11 @@ from vitsearch.duplicates.cleanup.putting_back import Outcome, forget, is_at_tar
 from vitsearch.duplicates.cleanup.renaming import discard
 from vitsearch.duplicates.cleanup.safe_move import finish, held, move
 from vitsearch.duplicates.cleanup.trash import free_target, note_in_trash, trash_folder, trash_target
+from vitsearch.duplicates.group.sidecars import Sidecars, is_sidecar
 from vitsearch.errors import NOT_ALLOWED, FileDisturbed, PlanError
 from vitsearch.folders.file_system import FileSystems
 from vitsearch.paths import identity
+from vitsearch.photos.formats import RAW_EXTENSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -52,8 +54,10 @@ class MovingOut:
         self._plan = plan
         self._journal = journal
         self._kept = kept
-        # Photos that were left alone, by their groups.
-        self._stayed: dict[int, set[Path]] = {}
+        # What has to go with its photo: files that were left alone, and what is to leave but for these.
+        self._stayed: set[Path] = set()
+        self._leaving = {file.path for group in plan.groups for file in group.leaving}
+        self._sidecars = Sidecars()
         self._drives = FileSystems()
 
     def carry_out(self, turns: Sequence[Turn]) -> list[Outcome]:
@@ -113,7 +117,8 @@ class MovingOut:
             else:
                 moved = self._tried(turn, unsettled)
         if turn.outcome is not None and not turn.outcome.done:
-            self._stayed.setdefault(id(turn.group), set()).add(turn.file.path)
+            self._stayed.add(turn.file.path)
+            self._leaving.discard(turn.file.path)
         return moved
 
     def _tried(self, turn: Turn, unsettled: Unsettled) -> Step | None:
@@ -181,16 +186,18 @@ class MovingOut:
         return _left_alone(turn.file, error)
 
     def _sidecar_left_alone(self, turn: Turn) -> Outcome | None:
-        """Leave a sidecar beside its photo, where that was left alone."""
-        file = turn.file
-        step = self._journal.steps.get(file.path)
-        if file.to is None or (turn.step is None and step is not None and step.state != "undone"):
+        """Leave a sidecar beside its photo where that stays: it was left alone, or taken out of the plan."""
+        path = turn.file.path
+        step = self._journal.steps.get(path)
+        if turn.group.keep is None or (turn.step is None and step is not None and step.state != "undone"):
             return None
-        name = file.path.stem.casefold()
-        for photo in self._stayed.get(id(turn.group), ()):
-            names = (photo.stem.casefold(), photo.name.casefold())
-            if photo.parent == file.path.parent and name in names:
-                return Outcome(file.path, done=False, text=f"left alone: so was its photo, {photo.name}")
+        is_raw = path.suffix.casefold() in RAW_EXTENSIONS
+        for owner in self._sidecars.owners(path) if is_sidecar(path) else ():
+            if owner in self._stayed:
+                return Outcome(path, done=False, text=f"left alone: so was its photo, {owner.name}")
+            # A raw file whose photo cannot be read is a photo itself, and may go alone.
+            if owner not in self._leaving and not is_raw:
+                return Outcome(path, done=False, text=f"left alone: its photo stays, {owner.name}")
         return None
 
     def _check(self, turn: Turn) -> Path:

@@ -56,18 +56,25 @@ class Sidecars:
 
     def belongs_to_another(self, sidecar: Path, gone: Collection[Path]) -> bool:
         """Whether a photo, or a raw file for its notes, that does not go may be what a sidecar belongs to."""
+        return any(owner not in gone for owner in self.owners(sidecar))
+
+    def owners(self, sidecar: Path) -> tuple[Path, ...]:
+        """The photos, and raw files for their notes, in a sidecar's folder that it may belong to."""
         self._listed(sidecar.parent)
         pictures = self._pictures[sidecar.parent]
-        if len(owners := self._owners.get(sidecar, ())) > 1 and any(owner not in gone for owner in owners):
-            return True
-        is_raw = sidecar.suffix.casefold() in RAW_EXTENSIONS
-        is_note = sidecar.suffix.casefold() in NOTES
-        return any(
-            picture not in gone
-            for picture in pictures.get(sidecar.stem.casefold(), [])
-            if picture != sidecar
-            and not (picture.suffix.casefold() in RAW_EXTENSIONS and (is_raw or not is_note))
+        stem, ending = sidecar.stem.casefold(), sidecar.suffix.casefold()
+        by_stem = (
+            picture
+            for picture in pictures.get(stem, [])
+            if picture.suffix.casefold() not in RAW_EXTENSIONS or ending in NOTES
         )
+        by_name = (
+            picture
+            for picture in pictures.get(stem.rpartition(".")[0], [])
+            if picture.name.casefold() == stem
+        )
+        found = dict.fromkeys((*self._owners.get(sidecar, ()), *by_stem, *by_name))
+        return tuple(owner for owner in found if owner != sidecar)
 
     def _listed(self, folder: Path) -> dict[str, list[Path]]:
         known = self._folders.get(folder)
@@ -78,11 +85,7 @@ class Sidecars:
                 for file in sorted(folder.iterdir()):
                     if file.suffix.casefold() in EXTENSIONS | RAW_EXTENSIONS:
                         pictures[file.stem.casefold()].append(file)
-                    if (
-                        file.suffix.casefold() in RAW_EXTENSIONS | VIDEO | NOTES
-                        and file.is_file()
-                        and not file.is_symlink()
-                    ):
+                    if is_sidecar(file) and file.is_file() and not file.is_symlink():
                         known[file.stem.casefold()].append(file)
                 self._add_takeout(known, pictures)
             except OSError:
@@ -122,6 +125,11 @@ def _takeout_name(name: str) -> tuple[str, str, str]:
 def _ending(sidecar: Path) -> str:
     """What stands after the photo's name in the name of a sidecar."""
     return (f".{_TAKEOUT_MARK}" if _takeout_name(sidecar.name)[1] else "") + sidecar.suffix
+
+
+def is_sidecar(path: Path) -> bool:
+    """Whether a file may be one by its name."""
+    return path.suffix.casefold() in RAW_EXTENSIONS | VIDEO | NOTES
 
 
 def are_one_item(first: Path, second: Path) -> bool:
