@@ -56,11 +56,9 @@ def create_store_app(
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
+        routes=[*routes.router.routes, *routes.page_router.routes, *pages.static_router.routes],
     )
     app.state.server = server
     app.state.assets = pages.Assets(page="store.html")
     handle_errors(app)
-    app.include_router(routes.router)
-    app.include_router(routes.page_router)
-    app.include_router(pages.static_router)
     return app
