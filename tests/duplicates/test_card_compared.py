@@ -1,6 +1,7 @@
 """`duplicates have`: what a card has that the library lacks, or has only as a copy that is worth less."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -44,10 +45,10 @@ def call(library, monkeypatch):
         Session, "open", lambda self, **_: Library.open(self.library_folder, backbone=MeanColour())
     )
 
-    def run(*arguments):
+    def run(*arguments, status=0):
         options = ["--library", library.folder, "duplicates", "have", *arguments]
         done = CliRunner().invoke(cli, [str(part) for part in options])
-        assert done.exit_code == 0, done.output
+        assert done.exit_code == status, done.output
         return done
 
     return run
@@ -155,3 +156,22 @@ def test_a_hard_link_outside_of_the_folder_keeps_its_photo(library, photos, card
     library.index([photos])
     (cat,) = compare_folder(library, card).files
     assert (cat.tier, cat.other) == ("exact", photos / "cat.jpg")
+
+
+def test_names_that_are_no_text_come_out_as_the_bytes_that_they_are(library, photos, card, call):
+    library.index([photos])
+    names = (b"caf\xe9.jpg", b"line\nend.jpg")
+    for number, name in enumerate(names):
+        Image.open(CAT).crop((0, 0, 100 + number, 100)).save(card / os.fsdecode(name))
+    (card / "cat.jpg").unlink()
+    paths = [os.fsencode(card / os.fsdecode(name)) for name in names]
+    assert call(card, "-0").stdout_bytes == b"".join(path + b"\0" for path in paths)
+    assert call(card).stdout_bytes == b"".join(path + b"\n" for path in paths)
+
+
+def test_a_card_with_files_that_cannot_be_read_is_not_said_to_be_known(library, photos, card, call):
+    library.index([photos])
+    (card / "broken.jpg").write_bytes(CAT.read_bytes()[:200])
+    done = call(card, "-0", status=1)
+    assert done.stdout == f"{card / 'cat.jpg'}\0"
+    assert "1 file could not be read:" in done.stderr

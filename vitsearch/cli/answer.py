@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import click
-
 from vitsearch.cli.matches import print_matches
-from vitsearch.cli.output import plural, print_json, say, shown
+from vitsearch.cli.output import plural, print_json, print_paths, say, shown
 from vitsearch.cli.preview import check_preview
 from vitsearch.cli.viewer import show_file
 from vitsearch.errors import VitsearchError
@@ -42,6 +40,7 @@ class Answer:
     preview: bool
     open_best: bool
     only_paths: bool
+    nul: bool
     as_json: bool
 
     def check(self, session: Session, inputs: Sequence[str]) -> None:
@@ -65,7 +64,7 @@ class Answer:
         if self.as_json:
             print_json(_document(result))
         elif self.only_paths:
-            _print_paths(result)
+            print_paths((match.path for match in result.results), nul=self.nul)
         else:
             print_matches(result, roots=_roots(library), preview=self.preview)
             floor = result.matches_above
@@ -117,16 +116,6 @@ def _document(result: SearchResult) -> dict[str, object]:
         for match in document["results"]:
             del match["score"], match["percentile"]
     return document
-
-
-def _print_paths(result: SearchResult) -> None:
-    for match in result.results:
-        path = str(match.path)
-        # A program gets the bytes of a name, a terminal nothing that it would act on.
-        if sys.stdout.isatty():
-            say(path)
-        else:
-            click.echo(path.encode("utf-8", "surrogateescape"))
 
 
 def _roots(library: Library) -> list[Path]:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from vitsearch.cli.index import counted
-from vitsearch.cli.output import plural, print_json, print_unreadable, say, shown
+from vitsearch.cli.output import plural, print_json, print_paths, print_unreadable, say, shown
 from vitsearch.cli.progress import progress_bar
-from vitsearch.cli.session import Session, json_option, pass_session
+from vitsearch.cli.session import Session, json_option, pass_session, print0_option
+
+if TYPE_CHECKING:
+    from vitsearch.duplicates.have import FolderComparison
 
 
 @click.command()
@@ -18,24 +22,32 @@ from vitsearch.cli.session import Session, json_option, pass_session
 @click.option(
     "--all", "with_known", is_flag=True, help="Name the files that the library has, too, and where."
 )
+@print0_option
 @json_option
 @pass_session
-def have(session: Session, folder: str, with_known: bool, as_json: bool) -> None:
+@click.pass_context
+def have(
+    context: click.Context, session: Session, folder: str, with_known: bool, nul: bool, as_json: bool
+) -> None:
     """List the photos in FOLDER, such as a card or a phone, that are not yet in the library.
 
     A photo counts as there if an identical file, the same picture or an edited copy of it is in the library outside
     of FOLDER, as it was when the library saw it. What is new is printed one a line, for other programs to take up; so
     is a photo of which the library has only copies that are worth less: smaller, cropped, written over, without colour.
-    Videos and whatever else is no photo are counted, and not compared.
+    Videos and whatever else is no photo are counted, and not compared. The exit status is 1 if photos could not be
+    read: nobody knows whether the library has them.
 
     \b
     Examples:
       vitsearch duplicates have /media/card
       vitsearch duplicates have /media/card --all
+      vitsearch duplicates have /media/card -0 | xargs -0 cp -t ~/Pictures/new
     """
     from vitsearch.duplicates.have import compare_folder
     from vitsearch.duplicates.words import KNOWN_WORDS
 
+    if nul and with_known:
+        raise click.UsageError("-0 prints bare paths: leave --all away")
     path = Path(folder)
     if not path.is_dir():
         raise click.UsageError(f"{folder} is not a folder that is there")
@@ -60,16 +72,10 @@ def have(session: Session, folder: str, with_known: bool, as_json: bool) -> None
                 "gone": found.gone,
             }
         )
-    for file in found.files if not as_json else ():
-        if file.tier is None:
-            say(f"new: {shown(str(file.path))}" if with_known else shown(str(file.path)))
-        elif file.better and not with_known:
-            say(shown(str(file.path)))
-        elif file.better:
-            say(f"better: {shown(str(file.path))} than {shown(str(file.other))} ({file.better})")
-        elif with_known:
-            what = f" ({file.what})" if file.what else ""
-            say(f"{KNOWN_WORDS[file.tier]}: {shown(str(file.path))} = {shown(str(file.other))}{what}")
+    elif with_known:
+        _print_all(found)
+    else:
+        print_paths((file.path for file in found.files if file.tier is None or file.better), nul=nul)
     print_unreadable(found.unreadable)
     if found.left_out:
         say(f"no photos, and not compared: {', '.join(map(counted, found.left_out))}", err=True)
@@ -90,3 +96,19 @@ def have(session: Session, folder: str, with_known: bool, as_json: bool) -> None
         + (f"; there already: {told}" if told else ""),
         err=True,
     )
+    if found.unreadable:
+        context.exit(1)
+
+
+def _print_all(found: FolderComparison) -> None:
+    """Print a line for each photo: what it is, and of which photo of the library it is a copy."""
+    from vitsearch.duplicates.words import KNOWN_WORDS
+
+    for file in found.files:
+        if file.tier is None:
+            say(f"new: {shown(str(file.path))}")
+        elif file.better:
+            say(f"better: {shown(str(file.path))} than {shown(str(file.other))} ({file.better})")
+        else:
+            what = f" ({file.what})" if file.what else ""
+            say(f"{KNOWN_WORDS[file.tier]}: {shown(str(file.path))} = {shown(str(file.other))}{what}")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from vitsearch.cli.named_photos import photos_at
-from vitsearch.cli.output import plural, print_json, say, shown
-from vitsearch.cli.session import Session, json_option, pass_session
+from vitsearch.cli.output import plural, print_failed, print_json, print_paths, say
+from vitsearch.cli.session import Session, json_option, pass_session, print0_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,9 +60,10 @@ def _put(session: Session, photos: Sequence[str], *, favourite: bool, as_json: b
 
 
 @favourites.command("list")
+@print0_option
 @json_option
 @pass_session
-def list_favourites(session: Session, as_json: bool) -> None:
+def list_favourites(session: Session, nul: bool, as_json: bool) -> None:
     """List the files of all favourites."""
     from vitsearch.storage.favourites import Favourites
 
@@ -72,8 +73,7 @@ def list_favourites(session: Session, as_json: bool) -> None:
     if as_json:
         print_json({"favourites": paths})
         return
-    for path in paths:
-        say(shown(str(path)))
+    print_paths(paths, nul=nul)
     if not paths:
         say("no favourites yet: `vitsearch favourites add PHOTO`, or choose some on the page", err=True)
 
@@ -81,11 +81,12 @@ def list_favourites(session: Session, as_json: bool) -> None:
 @favourites.command()
 @json_option
 @pass_session
-def export(session: Session, as_json: bool) -> None:
+@click.pass_context
+def export(context: click.Context, session: Session, as_json: bool) -> None:
     """Write five stars into an XMP sidecar beside each favourite.
 
     digiKam, darktable, Lightroom and others read them. The photos themselves are not touched, and whatever else a
-    sidecar holds stays.
+    sidecar holds stays. The exit status is 1 if a sidecar could not be written.
     """
     from vitsearch.heads.export_favourites import export_favourites
 
@@ -93,7 +94,9 @@ def export(session: Session, as_json: bool) -> None:
         report = export_favourites(library)
     if as_json:
         print_json(report)
-        return
-    say(f"{plural(report.changed, 'sidecar')} written, {report.unchanged:,} had five stars already")
-    for failed in report.failed:
-        say(f"  {shown(str(failed.path))}: {failed.reason}")
+    else:
+        say(f"{plural(report.changed, 'sidecar')} written, {report.unchanged:,} had five stars already")
+        if report.failed:
+            print_failed(f"{plural(len(report.failed), 'sidecar')} could not be written", report.failed)
+    if report.failed:
+        context.exit(1)

@@ -50,7 +50,9 @@ class Relocation(click.ParamType[tuple[str, str]]):
 @click.option("--change-model", is_flag=True, help="Searches use the imported vectors from now on.")
 @json_option
 @pass_session
+@click.pass_context
 def import_(
+    context: click.Context,
     session: Session,
     files: tuple[str, ...],
     model: str | None,
@@ -64,6 +66,7 @@ def import_(
     Photos are known by content: what was embedded elsewhere is not embedded again here. Folders of another machine
     stay offline until `vitsearch roots relocate` says where they are mounted. A file of your own needs the columns
     `path` and `vector` (see docs/formats.md). Importing twice changes nothing; after an interruption, import again.
+    The exit status is 1 if rows were left out.
 
     \b
     Examples:
@@ -87,6 +90,8 @@ def import_(
         print_json(report)
     else:
         _print_report(report)
+    if report.refused:
+        context.exit(1)
 
 
 def _print_report(report: ImportReport) -> None:

@@ -17,7 +17,7 @@ import click
 from vitsearch.jsonable import to_jsonable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from types import TracebackType
 
     from vitsearch.records import UnreadableFile
@@ -35,6 +35,20 @@ def say(text: str, *, err: bool = False) -> None:
     before, after = text[: len(text) - len(text.lstrip("\n"))], text[len(text.rstrip("\n")) :] if line else ""
     # A progress bar puts itself in the place of stderr, to print lines above it: click alone would write past it.
     click.echo(f"{before}{shown(line)}{after}", file=sys.stderr if err else None, err=err)
+
+
+def print_paths(paths: Iterable[Path], *, nul: bool = False) -> None:
+    """Print bare paths, one a line: a program gets the bytes of a name, a terminal nothing that it would act on.
+
+    With `nul` a NUL stands behind each, in place of the line end that a name may hold itself.
+    """
+    for path in paths:
+        if nul:
+            click.echo(os.fsencode(path) + b"\0", nl=False)
+        elif sys.stdout.isatty():
+            say(str(path))
+        else:
+            click.echo(os.fsencode(path))
 
 
 def say_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -112,15 +126,19 @@ def print_unreadable(unreadable: Sequence[UnreadableFile], *, all_with: str = "-
 
     `all_with` names what lists all of them then.
     """
-    if not unreadable:
-        return
-    say(f"{plural(len(unreadable), 'file')} could not be read:", err=True)
-    if len(unreadable) <= _SHOWN_REASONS:
-        for item in unreadable:
+    if unreadable:
+        print_failed(f"{plural(len(unreadable), 'file')} could not be read", unreadable, all_with=all_with)
+
+
+def print_failed(said: str, failed: Sequence[UnreadableFile], *, all_with: str = "--json") -> None:
+    """Say on stderr what could not be done, and list the files with the reasons as `print_unreadable` does."""
+    say(f"{said}:", err=True)
+    if len(failed) <= _SHOWN_REASONS:
+        for item in failed:
             say(f"  {shown(str(item.path))}: {shown(item.reason)}", err=True)
         return
     kinds: dict[str, list[UnreadableFile]] = defaultdict(list)
-    for item in unreadable:
+    for item in failed:
         kinds[item.reason.partition(" (")[0]].append(item)
     for kind, items in sorted(kinds.items(), key=lambda each: (-len(each[1]), each[0])):
         say(f"  {len(items):,}: {shown(kind)}", err=True)

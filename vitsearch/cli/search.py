@@ -19,6 +19,7 @@ from vitsearch.cli.session import (
     force_option,
     json_option,
     pass_session,
+    print0_option,
     store_token_option,
 )
 from vitsearch.errors import StoreError
@@ -101,6 +102,7 @@ class CropBox(click.ParamType[tuple[int, int, int, int]]):
 @click.option("--preview", is_flag=True, help="Show the matches as pictures in the terminal.")
 @click.option("--open", "open_best", is_flag=True, help="Show the best match in the system's viewer.")
 @click.option("--paths", "only_paths", is_flag=True, help="Print bare paths, one a line.")
+@print0_option
 @device_option
 @json_option
 @pass_session
@@ -128,6 +130,7 @@ def search(
     preview: bool,
     open_best: bool,
     only_paths: bool,
+    nul: bool,
     device: Device,
     as_json: bool,
 ) -> None:
@@ -174,8 +177,18 @@ def search(
             )
     terms, away = [parse_term(query) for query in queries], [parse_term(query) for query in negatives]
     images = _files(terms)
+    only_paths = only_paths or nul
     answer = Answer(
-        sheet, page, force, copy_to, link_to, preview, open_best, only_paths=only_paths, as_json=as_json
+        sheet,
+        page,
+        force,
+        copy_to,
+        link_to,
+        preview,
+        open_best,
+        only_paths=only_paths,
+        nul=nul,
+        as_json=as_json,
     )
     answer.check(session, (*images, *_files(away)))
     told = ""

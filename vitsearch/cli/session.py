@@ -93,6 +93,9 @@ pass_session = click.make_pass_decorator(Session)
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document and nothing else."
 )
+print0_option = click.option(
+    "-0", "--print0", "nul", is_flag=True, help="Print bare paths, each with a NUL behind it, for `xargs -0`."
+)
 device_option = click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda", "mps"]),
