@@ -223,7 +223,7 @@ def test_labels_come_as_json_text_table_and_keywords(call, labelled, photos, tmp
         assert item["labels"][0]["label"] == Path(path).parent.name
         assert Path(path + ".xmp").exists() == (not item["abstained"])
     sure = sum(not item["abstained"] for item in said.values())
-    assert document["sidecars"] == {"changed": sure, "failed": []}
+    assert document["sidecars"] == {"changed": sure, "taken_back": 0, "failed": []}
     none = sum(item["none"] for item in said.values())
     with table.open(newline="", encoding="utf-8") as file:
         assert len(list(csv.DictReader(file))) == 2 * (15 - none) + none

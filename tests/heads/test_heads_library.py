@@ -253,7 +253,7 @@ def test_no_table_and_no_sidecar_gets_a_label_for_none_of_these(shelf, labelled,
     with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
         (line,) = csv.DictReader(file)
     assert line == {"path": str(grey), "label": "", "probability": "", "rank": "", "abstained": "1"}
-    assert write_sidecars([said]).changed == 0
+    assert write_sidecars([said], head="colours").changed == 0
     assert not (tmp_path / "grey.png.xmp").exists()
 
 
@@ -553,7 +553,7 @@ def test_sidecars_get_the_best_label_and_photos_stay_as_they_are(shelf, labelled
     sure = [item for item in result.labels if not item.abstained]
     bad = photos / "red" / "100.png.xmp"
     bad.write_text("no sidecar")
-    report = write_sidecars(result.labels)
+    report = write_sidecars(result.labels, head="colours")
     assert [item.path.name for item in report.failed] == ["100.png"]
     assert report.changed == len(sure) - 1
     for item in sure:
@@ -561,7 +561,8 @@ def test_sidecars_get_the_best_label_and_photos_stay_as_they_are(shelf, labelled
             assert read_keywords(item.path) == (item.path.parent.name,)
             ET.parse(item.path.with_name(item.path.name + ".xmp"))
     assert {path: path.read_bytes() for path in photos.glob("*/*.png")} == before
-    assert write_sidecars([item for item in sure if item.path.name != "100.png"]).changed == 0
+    others = [item for item in sure if item.path.name != "100.png"]
+    assert write_sidecars(others, head="colours").changed == 0
 
 
 def test_pruning_keeps_the_photos_that_a_head_was_trained_on(library, tmp_path, picture):

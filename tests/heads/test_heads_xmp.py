@@ -1,5 +1,6 @@
 """Keywords in sidecar files: merged without loss, and never in the photo."""
 
+import os
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -10,9 +11,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from vitsearch.errors import HeadError
-from vitsearch.heads.xmp import read_keywords, sidecar_path, write_keywords, write_rating
+from vitsearch.heads.xmp import read_keywords, sidecar_path, write_keywords, write_labels, write_rating
+from vitsearch.photos.photo import read_photo
 from vitsearch.photos.xmp import read_xmp
 from vitsearch.storage.atomic import Draft
+from vitsearch.storage.filters import Filter
 
 DARKTABLE = """<?xml version="1.0" encoding="UTF-8"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/" x:xmptk="XMP Core 4.4.0-Exiv2">
@@ -172,10 +175,11 @@ LAUGHS = '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]><x:xmpmeta xm
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "not an XMP sidecar"),
+        (b"\0" * 100, "not an XMP sidecar"),
         (b"not xml", "not an XMP sidecar"),
         (DARKTABLE.encode()[:-20], "not an XMP sidecar"),
-        (DARKTABLE.encode("utf-16"), "not an XMP sidecar in UTF-8"),
+        (DARKTABLE.encode("utf-16")[:-1], "not an XMP sidecar in UTF-8 or UTF-16"),
+        (DARKTABLE.encode("latin-1").replace(b"remark", b"\xe9"), "not an XMP sidecar in UTF-8 or UTF-16"),
         (LAUGHS.encode(), "declares a document type"),
         (b"<a>" * 5000, "cannot follow its elements"),
         (b"<html><body/></html>", "no rdf:Description"),
@@ -190,6 +194,85 @@ def test_what_is_not_a_sidecar_is_refused_and_left_as_it_is(photo, content, mess
     assert sidecar.read_bytes() == content
 
 
+@pytest.mark.parametrize(
+    "encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "iso-8859-1", "windows-1252"]
+)
+def test_a_sidecar_keeps_its_encoding_and_all_else(photo, encoding):
+    """XMP may be in any encoding of Unicode, and what is only XML in others."""
+    sidecar = sidecar_path(photo)
+    text = DARKTABLE.replace("UTF-8", encoding.removesuffix("-le")).replace("a remark", "ça va")
+    sidecar.write_bytes(text.encode(encoding))
+    assert read_xmp(sidecar.read_bytes()).all("dc:subject") == ["sea & sky", "wrong"]
+    assert not read_xmp(sidecar.read_bytes()).is_cut
+    assert write_keywords(photo, ["ねこ", "café"], remove=["wrong"]).added == ("ねこ", "café")
+    expected = text.replace(
+        "\n     <rdf:li>wrong</rdf:li>",
+        "\n     <rdf:li>ねこ</rdf:li>\n     <rdf:li>café</rdf:li>",
+    )
+    assert sidecar.read_bytes() == expected.encode(encoding, "xmlcharrefreplace")
+    assert read_keywords(photo) == ("sea & sky", "ねこ", "café")
+    assert read_xmp(sidecar.read_bytes()).all("dc:subject") == ["sea & sky", "ねこ", "café"]
+    assert write_rating(photo, 5)
+    assert read_xmp(sidecar.read_bytes()).first("xmp:Rating") == "5"
+
+
+def test_a_text_that_says_of_itself_that_it_is_utf_16_and_is_not_is_believed_by_its_bytes(photo):
+    sidecar = sidecar_path(photo)
+    sidecar.write_text(DARKTABLE.replace("UTF-8", "utf-16"), encoding="utf-8")
+    write_keywords(photo, ["ねこ"])
+    assert read_keywords(photo) == ("sea & sky", "wrong", "ねこ")
+    assert read_xmp(sidecar.read_bytes()).all("dc:subject") == ["sea & sky", "wrong", "ねこ"]
+
+
+@pytest.mark.parametrize("nothing", [b"", b" \n"])
+def test_an_empty_sidecar_is_filled(photo, nothing):
+    sidecar = photo.with_name("photo.jpg.xmp")
+    sidecar.write_bytes(nothing)
+    sidecar.chmod(0o604)
+    assert read_keywords(photo) == ()
+    assert write_keywords(photo, ["beach"]).path == sidecar
+    assert read_keywords(photo) == ("beach",)
+    assert sidecar.stat().st_mode & 0o777 == 0o604
+
+
+@pytest.mark.parametrize(
+    ("name", "spelt"),
+    [
+        ("IMG_1.JPG", "IMG_1.XMP"),
+        ("IMG_1.JPG", "IMG_1.JPG.XMP"),
+        ("IMG_1.JPG", "IMG_1.Xmp"),
+        ("IMG_1.JPG", "img_1.xmp"),
+        ("IMG_1.JPG", "img_1.jpg.xmp"),
+        ("img_1.jpg", "IMG_1.XMP"),
+    ],
+)
+def test_a_sidecar_in_other_letters_is_continued_and_read(tmp_path, library, name, spelt):
+    photo, sidecar = tmp_path / "photos" / name, tmp_path / "photos" / spelt
+    photo.parent.mkdir()
+    Image.new("RGB", (8, 8)).save(photo)
+    sidecar.write_text(DARKTABLE)
+    assert write_keywords(photo, ["beach"]).path == sidecar
+    assert write_rating(photo, 5)
+    assert sorted(path.name for path in photo.parent.iterdir()) == sorted([name, spelt])
+    library.index([photo.parent])
+    assert len(library.catalog.select(Filter(keyword="beach", rating=5))) == 1
+    write_keywords(photo, ["sea"])
+    library.index()
+    assert len(library.catalog.select(Filter(keyword="sea"))) == 1
+
+
+@pytest.mark.parametrize("beside", ["PHOTO.JPG.xmp", "PHOTO.xmp"])
+def test_a_sidecar_of_a_photo_that_differs_in_capitals_alone_stays_its_own(photo, beside):
+    Image.new("RGB", (8, 8)).save(photo.with_name("PHOTO.JPG"))
+    if len(list(photo.parent.iterdir())) < 2:
+        pytest.skip("this file system does not tell capitals")
+    other = photo.with_name(beside)
+    other.write_text(DARKTABLE)
+    assert write_keywords(photo, ["beach"]).path == photo.with_name("photo.jpg.xmp")
+    assert read_photo(photo).facts.keywords == ("beach",)
+    assert other.read_text() == DARKTABLE
+
+
 def test_a_symbolic_link_is_not_followed(photo, tmp_path):
     target = tmp_path / "elsewhere.xmp"
     target.write_text(DARKTABLE)
@@ -197,6 +280,17 @@ def test_a_symbolic_link_is_not_followed(photo, tmp_path):
     with pytest.raises(HeadError, match="symbolic link"):
         write_keywords(photo, ["beach"])
     assert target.read_text() == DARKTABLE
+
+
+def test_a_pipe_or_folder_in_the_place_of_a_sidecar_is_refused(photo):
+    os.mkfifo(sidecar_path(photo))
+    with pytest.raises(HeadError, match="is no file"):
+        write_keywords(photo, ["beach"])
+    assert write_labels(photo, [], head="pets").removed == ()
+    sidecar_path(photo).unlink()
+    sidecar_path(photo).mkdir()
+    with pytest.raises(HeadError, match="is no file"):
+        write_rating(photo, 5)
 
 
 @pytest.mark.parametrize("keyword", ["a\x00b", "a\nb", "\ud800", "\uffff"])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vitsearch.cli.output import plural, print_json, print_unreadable, say, shown
+from vitsearch.cli.output import plural, print_failed, print_json, print_unreadable, say, shown
 from vitsearch.cli.progress import progress_bar
 from vitsearch.cli.session import Session, device_option, force_option, json_option, pass_session
 from vitsearch.errors import LibraryError
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 @click.option(
     "-k", "k", type=click.IntRange(1, 1000), default=5, show_default=True, help="How many labels a photo."
 )
-@click.option("--xmp", is_flag=True, help="Add the labels as keywords to sidecar files beside the photos.")
+@click.option(
+    "--xmp", is_flag=True, help="Write the labels as keywords into sidecar files beside the photos."
+)
 @click.option(
     "--csv", "table", type=click.Path(dir_okay=False), metavar="FILE", help="Write them to a CSV file."
 )
@@ -33,7 +35,9 @@ if TYPE_CHECKING:
 @device_option
 @json_option
 @pass_session
+@click.pass_context
 def label(
+    context: click.Context,
     session: Session,
     paths: tuple[str, ...],
     name: str,
@@ -51,6 +55,11 @@ def label(
     said of a photo with `heads correct` stands above what the head guesses, also before the head has learnt it.
     Photos themselves are never written to, and a table that you have corrected only with --force. `vitsearch search
     --label LABEL --head HEAD` finds what was labelled.
+
+    Sidecars keep all else that is in them. A keyword that this head wrote there before and does not say any more,
+    after a correction for example, is taken out again; those of yours and of other heads stay.
+
+    The exit status is 1 if a sidecar could not be written, or a file that you named could not be read.
 
     \b
     Examples:
@@ -79,7 +88,7 @@ def label(
             written = write_label_csv(result.labels, Path(table), force=force)
             with suppress(LibraryError):  # of a library that may only be read: the next table needs --force
                 note_label_csv(library.catalog, Path(table), written)
-    sidecars = write_sidecars(result.labels) if xmp else None
+    sidecars = write_sidecars(result.labels, head=result.head) if xmp else None
     if as_json:
         extra = {"sidecars": sidecars} if sidecars else {}
         print_json(
@@ -94,9 +103,12 @@ def label(
                 **extra,
             }
         )
-        return
-    _print_labels(result)
-    _print_notes(result, sidecars, table)
+    else:
+        _print_labels(result)
+        _print_notes(result, sidecars, table)
+    named = {Path(path).absolute() for path in paths}
+    if (sidecars and sidecars.failed) or any(failed.path in named for failed in result.unreadable):
+        context.exit(1)
 
 
 def _print_labels(result: LabelResult) -> None:
@@ -133,6 +145,7 @@ def _print_notes(result: LabelResult, sidecars: SidecarReport | None, table: str
     if table:
         say(f"table: {shown(str(Path(table).absolute()))}", err=True)
     if sidecars:
-        say(f"{plural(sidecars.changed, 'sidecar')} changed", err=True)
-        for failed in sidecars.failed:
-            say(f"  {shown(str(failed.path))}: {shown(failed.reason)}", err=True)
+        back = f", {plural(sidecars.taken_back, 'keyword')} taken back" if sidecars.taken_back else ""
+        say(f"{plural(sidecars.changed, 'sidecar')} changed{back}", err=True)
+        if sidecars.failed:
+            print_failed(f"{plural(len(sidecars.failed), 'sidecar')} could not be written", sidecars.failed)

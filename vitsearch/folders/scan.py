@@ -24,7 +24,7 @@ from vitsearch.photos.formats import (
     VIDEO_EXTENSIONS,
     looks_like_image,
 )
-from vitsearch.photos.sidecars import SIDECAR_ENDINGS, sidecar_names
+from vitsearch.photos.sidecars import FolderNames, is_sidecar, sidecar_names
 from vitsearch.records import FoundFile
 from vitsearch.storage.layout import OWN_PICTURES
 
@@ -138,11 +138,36 @@ class PhotoFolder:
 
 
 @dataclass(frozen=True, slots=True)
+class _Sidecars:
+    """The sidecars of one folder: whose they are, and of each, by name, a number that changes when it does."""
+
+    names: FolderNames
+    numbers: Mapping[str, int]
+
+    @classmethod
+    def among(cls, entries: Sequence[os.DirEntry[str]], names: Sequence[str]) -> _Sidecars:
+        numbers = {
+            entry.name: number
+            for entry in entries
+            if is_sidecar(entry.name) and (number := _number_of(entry))
+        }
+        return cls(FolderNames(names), numbers)
+
+    def number_of(self, photo: str) -> int:
+        """A number for what all sidecars of a photo hold, or 0 where there is none."""
+        usual = sidecar_names(photo)
+        total = sum((place + 1) * self.numbers.get(name, 0) for place, name in enumerate(usual))
+        if not total:
+            total = sum(self.numbers.get(name, 0) for name in self.names.sidecars_of(photo))
+        return total & _LARGEST_NUMBER
+
+
+@dataclass(frozen=True, slots=True)
 class _OpenFolder:
     """A folder whose entries are being looked at; the iterator remembers how far that has gone.
 
     `shots`: the photos in it that are not raw, by their stems in small letters, as far as there are raw files too.
-    `sidecars`: of these, by name, a number that changes when they do. `file_system`: as `WalkNotes` has it.
+    `sidecars`: what is known of these, if there are any. `file_system`: as `WalkNotes` has it.
     `photos`: all that was in it, where that is photos and nothing else: no entries are left then.
     """
 
@@ -150,7 +175,7 @@ class _OpenFolder:
     relative: str
     ignores: Ignores
     shots: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    sidecars: Mapping[str, int] = field(default_factory=dict)
+    sidecars: _Sidecars | None = None
     file_system: str | None = None
     photos: tuple[PhotoFolder, ...] = ()
 
@@ -214,7 +239,7 @@ def walk_folders(
                 continue
             known = _known(entry, info, folder, relative)
             if known == _IMAGE:
-                noted = _noted(name, sidecars) if sidecars else 0
+                noted = sidecars.number_of(name) if sidecars else 0
                 yield _found((root, relative, info.st_size, info.st_mtime_ns, noted))
             elif known is not None:
                 yield _passed(entry, folder, known)
@@ -276,7 +301,7 @@ def _open_folder(
         if states is not None:
             photos = PhotoFolder(root, [relative + name for name in names], states)
             return _OpenFolder(iter(()), relative, ignores, file_system=system, photos=(photos,))
-    sidecars = {} if endings.isdisjoint(SIDECAR_ENDINGS) else _sidecars(entries)
+    sidecars = _Sidecars.among(entries, names) if any(map(is_sidecar, endings)) else None
     return _OpenFolder(iter(entries), relative, ignores, shots, sidecars, system)
 
 
@@ -292,14 +317,6 @@ def _photo_states(names: Sequence[str], entries: Sequence[os.DirEntry[str]]) -> 
     return [*map(_state, infos)] if all(map(stat.S_ISREG, modes)) else None
 
 
-def _sidecars(entries: Sequence[os.DirEntry[str]]) -> Mapping[str, int]:
-    return {
-        entry.name: number
-        for entry in entries
-        if entry.name.endswith(SIDECAR_ENDINGS) and (number := _number_of(entry))
-    }
-
-
 def _number_of(entry: os.DirEntry[str]) -> int:
     """A number for what a sidecar holds, as far as its size and time tell."""
     try:
@@ -307,12 +324,6 @@ def _number_of(entry: os.DirEntry[str]) -> int:
     except OSError:
         return 0
     return (info.st_mtime_ns + (info.st_size << 32)) & _LARGEST_NUMBER or 1
-
-
-def _noted(name: str, sidecars: Mapping[str, int]) -> int:
-    """A number for what all sidecars of a photo hold, or 0 where there is none."""
-    numbers = [(place + 1) * sidecars.get(sidecar, 0) for place, sidecar in enumerate(sidecar_names(name))]
-    return sum(numbers) & _LARGEST_NUMBER
 
 
 def _shots(names: Sequence[str], endings: AbstractSet[str]) -> Mapping[str, tuple[str, ...]]:

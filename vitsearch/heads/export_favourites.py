@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from vitsearch.errors import HeadError
 from vitsearch.heads.xmp import write_rating
+from vitsearch.photos.sidecars import SidecarFolders
 from vitsearch.records import UnreadableFile
 from vitsearch.storage.favourites import Favourites
 
@@ -30,10 +31,11 @@ def export_favourites(library: Library) -> RatedFiles:
     rows = library.catalog.photos(Favourites(library.catalog.database).ids().tolist())
     changed = unchanged = 0
     failed: list[UnreadableFile] = []
+    folders = SidecarFolders()
     for row in rows.values():
         for path in row.paths:
             try:
-                new = write_rating(path, STARS)
+                new = write_rating(path, STARS, folders=folders)
             except (HeadError, OSError) as error:  # a name with no room for `.xmp` too
                 failed.append(UnreadableFile(path, str(error)))
                 continue

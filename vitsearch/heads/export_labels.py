@@ -12,8 +12,9 @@ from blake3 import blake3
 
 from vitsearch.errors import HeadError, OutputError
 from vitsearch.heads.csv_cells import to_cell
-from vitsearch.heads.xmp import write_keywords
+from vitsearch.heads.xmp import write_labels
 from vitsearch.paths import real_path
+from vitsearch.photos.sidecars import SidecarFolders
 from vitsearch.records import UnreadableFile
 from vitsearch.storage.outputs import Output
 from vitsearch.storage.own_files import TABLE_COLUMNS
@@ -28,9 +29,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SidecarReport:
-    """How many sidecars were changed, and those that could not be."""
+    """How many sidecars were changed, how many keywords were taken back, and the photos whose sidecar could not be."""
 
     changed: int
+    taken_back: int
     failed: tuple[UnreadableFile, ...]
 
 
@@ -99,22 +101,23 @@ def write_label_csv(labelled: Sequence[LabelledPhoto], file: Path, *, force: boo
     return content
 
 
-def write_sidecars(labelled: Sequence[LabelledPhoto]) -> SidecarReport:
-    """Add each photo's labels to the keywords of its sidecar: the best one, and each at least as likely as not.
+def write_sidecars(labelled: Sequence[LabelledPhoto], *, head: str) -> SidecarReport:
+    """Make each photo's labels the head's keywords in its sidecar: the best one, and each at least as likely as not.
 
-    A photo that the head abstained from, or that shows none of the labels, gets none. Keywords that are there already
-    stay: they may be a person's.
+    A photo that the head abstained from, or that shows none of the labels, gets none. What the head wrote before and
+    does not say any more is taken out; keywords that others wrote stay.
     """
-    changed = 0
+    changed = taken_back = 0
     failed: list[UnreadableFile] = []
+    folders = SidecarFolders()
     for photo in labelled:
-        if photo.abstained:
-            continue
-        keywords = [
-            best.label for rank, best in enumerate(photo.labels) if not rank or best.probability >= 0.5
-        ]
+        best = () if photo.abstained else photo.labels
+        keywords = [each.label for rank, each in enumerate(best) if not rank or each.probability >= 0.5]
         try:
-            changed += bool(write_keywords(photo.path, keywords).added)
-        except HeadError as error:
+            change = write_labels(photo.path, keywords, head=head, folders=folders)
+        except (HeadError, OSError) as error:  # a name with no room for `.xmp` too
             failed.append(UnreadableFile(photo.path, str(error)))
-    return SidecarReport(changed, tuple(failed))
+            continue
+        changed += bool(change.added or change.removed)
+        taken_back += len(change.removed)
+    return SidecarReport(changed, taken_back, tuple(failed))

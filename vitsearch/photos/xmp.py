@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -37,6 +38,22 @@ _IPTC_KEYWORD, _IPTC_DATE, _IPTC_TIME, _IPTC_CAPTION, _IPTC_TITLE = (
 )
 
 
+_BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # begins as UTF-16's does
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_FIRST_BYTES = (
+    (b"<\0\0\0", "utf-32-le"),
+    (b"\0\0\0<", "utf-32-be"),
+    (b"<\0", "utf-16-le"),
+    (b"\0<", "utf-16-be"),
+)
+_DECLARED = re.compile(rb"""\s*<\?xml\s[^>]*?\bencoding\s*=\s*["']([^"'>]*)["']""")
+_OF_ONE_BYTE = {"iso-8859-1": "latin-1", "iso-8859-15": "iso-8859-15", "windows-1252": "cp1252"}
+
+
 @dataclass(frozen=True, slots=True)
 class XmpValues:
     """Properties by their usual names ("tiff:Make"), each with its values in order; `is_cut`: others may be missing."""
@@ -53,20 +70,36 @@ class XmpValues:
         return list(dict.fromkeys(value for name in names for value in self.values.get(name, ())))
 
 
+def encoding_of(packet: bytes) -> str:
+    """Return the codec of XMP (UTF-8, as nearly all is, UTF-16 or UTF-32) or of XML in general.
+
+    The bytes are believed first: texts of .NET declare UTF-16 and are saved in UTF-8.
+    """
+    for start, codec in (*_BYTE_ORDER_MARKS, *_FIRST_BYTES):
+        if packet.startswith(start):
+            return codec
+    declared = _DECLARED.match(packet)
+    name = declared[1].decode("ascii", "replace").lower() if declared else ""
+    return _OF_ONE_BYTE.get(name, "utf-8")
+
+
 def read_xmp(packet: bytes) -> XmpValues:
     """Read a packet of XMP; what stands before the damage, where it is damaged.
 
     Document types are refused, so that no entity is ever expanded.
     """
     reader = _Reader()
-    parser = expat.ParserCreate(namespace_separator=" ")
+    codec, content = encoding_of(packet), packet[:LARGEST_PACKET]
+    if codec != "utf-8":
+        content = content.decode(codec, "replace").encode()
+    parser = expat.ParserCreate("utf-8", namespace_separator=" ")
     parser.buffer_text = True
     parser.buffer_size = 1 << 16
     parser.StartElementHandler, parser.EndElementHandler = reader.start, reader.end
     parser.CharacterDataHandler = reader.text
     parser.StartDoctypeDeclHandler = _refuse
     try:
-        parser.Parse(packet[:LARGEST_PACKET].rstrip(b"\0"), True)  # noqa: FBT003 - expat's own argument
+        parser.Parse(content.rstrip(b"\0"), True)  # noqa: FBT003 - expat's own argument
     except expat.ExpatError as error:
         # What stands behind the packet is no part of it.
         return XmpValues(reader.values, error.code != _BEHIND_IT)

@@ -90,7 +90,7 @@ class QueryImage:
         elif isinstance(source, bytes):
             yield cls(name, parse_photo(source, name=title))
         else:
-            yield cls(name, read_photo(source))
+            yield cls(name, read_photo(source, with_sidecars=False))
 
     def pixels(self, *, preprocessing: Preprocessing, crop: Crop | None) -> Image:
         """Decode as an index run does, or, with a `crop` (x, y, width, height in pixels), in full and cut it out.

@@ -26,7 +26,7 @@ from vitsearch.duplicates.group.sidecars import Sidecars
 from vitsearch.duplicates.tiers import COPIES
 from vitsearch.errors import UnreadablePhoto
 from vitsearch.photos.details import FileDetails
-from vitsearch.photos.sidecars import sidecar_names
+from vitsearch.photos.sidecars import is_sidecar, sidecar_names
 from vitsearch.storage.answers import KeptAnswers
 
 if TYPE_CHECKING:
@@ -88,12 +88,13 @@ def _read(
     sidecars = Sidecars()
 
     def read(file: Candidate) -> Candidate:
-        question = answers.question("file", file.file_hash, *_states(file.path))
+        beside = tuple(_states(file.path, sidecars))
+        question = answers.question("file", file.file_hash, *beside)
         kept = answers.get(question)
         if kept is not None:
             return _with_notes(file, cast("dict[str, Any]", kept[0]))
         try:
-            with decoders.open(file.path, with_sidecars=True) as opened:
+            with decoders.open(file.path, with_sidecars=bool(beside)) as opened:
                 if opened.file_hash != file.file_hash:  # it has changed at this moment
                     return file
                 facts, details = opened.facts, opened.details()
@@ -132,9 +133,10 @@ def _read(
     return found
 
 
-def _states(photo: Path) -> Iterator[tuple[str, int, int]]:
+def _states(photo: Path, sidecars: Sidecars) -> Iterator[tuple[str, int, int]]:
     """The notes beside a photo, links to notes too, and their state: what they say is read as the photo's own."""
-    for name in sidecar_names(photo.name):
+    spelt_otherwise = (file.name for file in sidecars.all_of(photo) if is_sidecar(file.name))
+    for name in dict.fromkeys((*sidecar_names(photo.name), *spelt_otherwise)):
         with suppress(OSError):
             status = photo.with_name(name).stat()
             yield name, status.st_size, status.st_mtime_ns
