@@ -10,7 +10,9 @@ import pytest
 from conftest import MeanColour
 
 from vitsearch.cli.index import print_report
+from vitsearch.heads.tables import HeadTables
 from vitsearch.library import Library
+from vitsearch.storage.filters import Filter
 
 
 @pytest.fixture
@@ -133,3 +135,24 @@ def test_the_command_that_does_it_unasked_can_be_pasted_whatever_names_hold(inde
     told = run("erase", spaced).stderr
     words = shlex.split(told[told.index("`") + 1 : told.rindex("`")])
     assert words == ["vitsearch", "--library", str(indexed / "library"), "erase", str(spaced), "--yes"]
+
+
+def test_forgetting_says_one_count_of_what_goes_and_what_heads_learn_from_stays(indexed, run, picture):
+    picture(indexed / "one/green.png", "green")
+    with Library.open(indexed / "library", backbone=MeanColour()) as library:
+        library.index()
+        photos = library.catalog.photos(library.catalog.select(Filter()).tolist())
+        (green,) = (photo for photo, row in photos.items() if row.paths[0].name == "green.png")
+        HeadTables(library.catalog.database).correct("mood", green, ("cold",))
+        assert (library.photos_only_in(indexed / "one"), library.examples_only_in(indexed / "one")) == (1, 1)
+    asked = run("roots", "forget", indexed / "one").stderr
+    assert (
+        "1 photo is in no other folder, and would leave the library (1 more, from which heads learn, stays known);"
+        in asked
+    )
+    done = run("roots", "forget", indexed / "one", "--yes")
+    assert (
+        done.stdout == f"forgot {indexed / 'one'} and 1 photo; 1 photo from which heads learn stays known\n"
+    )
+    with Library.open(indexed / "library", backbone=MeanColour()) as library:
+        assert library.catalog.database.number("SELECT count(*) FROM photos") == 2

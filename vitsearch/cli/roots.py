@@ -71,17 +71,23 @@ def relocate(session: Session, old: str, new: str, force: bool) -> None:
 def forget(session: Session, folder: str, yes: bool) -> None:
     """Drop FOLDER from the library, with all that is known of the photos that were only there.
 
-    The photos themselves are not touched. Labels and decisions of a person are kept, and count again when the photos
-    come back; what the model saw in them would be computed anew.
+    Those that a head learns from stay known. The photos themselves are not touched. Labels and decisions of a person
+    are kept, and count again when the photos come back; what the model saw in them would be computed anew.
     """
     with session.open() as library:
-        lost = library.photos_only_in(folder)
+        lost, examples = library.photos_only_in(folder), library.examples_only_in(folder)
+        asked, stay = "", ""
+        if examples:
+            verb = "stays" if examples == 1 else "stay"
+            asked = f" ({examples:,} more, from which heads learn, {verb} known)"
+            stay = f"; {plural(examples, 'photo')} from which heads learn {verb} known"
         if lost and not yes:
             ask(
                 f"{shown(folder)}: {plural(lost, 'photo')} {'is' if lost == 1 else 'are'} in no other folder, and "
-                "would leave the library; their files, labels and decisions stay, what the model saw in them goes",
+                f"would leave the library{asked}; their files, labels and decisions stay, what the model saw in them "
+                "goes",
                 "Forget them?",
                 command=session.command("roots", "forget", folder, "--yes"),
             )
         removed = library.forget_root(folder)
-    say(f"forgot {shown(folder)} and {plural(removed, 'photo')}")
+    say(f"forgot {shown(folder)} and {plural(removed, 'photo')}{stay}")

@@ -223,8 +223,12 @@ class Library(IndexedLibrary):
             catalog.relocate_root(root, folder)
 
     def photos_only_in(self, folder: str | os.PathLike[str]) -> int:
-        """Return how many photos `forget_root` would drop: those that are in no other folder."""
-        return self.catalog.count_only_in(self._known_root(folder))
+        """Return how many photos `forget_root` would drop: those in no other folder that no head learns from."""
+        return self.catalog.count_only_in(self._known_root(folder))[0]
+
+    def examples_only_in(self, folder: str | os.PathLike[str]) -> int:
+        """Return how many photos that heads learn from are in this folder alone: `forget_root` keeps them."""
+        return self.catalog.count_only_in(self._known_root(folder))[1]
 
     def forget_root(self, folder: str | os.PathLike[str]) -> int:
         """Drop a folder from the library, and the photos that were nowhere else; return how many went."""

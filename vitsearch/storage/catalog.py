@@ -226,13 +226,16 @@ class Catalog(WalkTables):
             self.database.run("DELETE FROM roots WHERE id = ?", [root.id])
         return np.array(removed, np.int64)
 
-    def count_only_in(self, root: Root) -> int:
-        """Return how many photos have files in this root and in no other."""
-        return self.database.number(
-            "SELECT count(*) FROM (SELECT photo FROM files WHERE root = ?1 AND photo IS NOT NULL EXCEPT "
-            "SELECT photo FROM files WHERE root <> ?1)",
-            [root.id],
+    def count_only_in(self, root: Root) -> tuple[int, int]:
+        """Count the photos with files in this root and in no other: those that nothing keeps, and heads' examples."""
+        only = (
+            "SELECT photo FROM files WHERE root = ?1 AND photo IS NOT NULL "
+            "EXCEPT SELECT photo FROM files WHERE root <> ?1"
         )
+        examples = f"{only} INTERSECT SELECT photo FROM head_examples"
+        both = self.database.number(f"SELECT count(*) FROM ({only})", [root.id])
+        kept = self.database.number(f"SELECT count(*) FROM ({examples})", [root.id])
+        return both - kept, kept
 
     def library_id(self) -> int:
         """Return a random number that tells this library from others; a copy of its folder has the same."""
