@@ -172,7 +172,8 @@ class RootInfo:
     """A folder that the library knows, with its counts.
 
     `offline`: files of a drive or network inside the folder that is not there now. A folder that is not `online` is
-    absent, or `empty`: so looks one whose drive is not mounted, too.
+    absent, or `empty`: so looks one whose drive is not mounted, too. `to_come`: how many files, at most, the last
+    index run has found there and not looked at, 0 if it did not get so far; None if it has ended.
     """
 
     id: int
@@ -183,6 +184,7 @@ class RootInfo:
     unreadable: int
     offline: int = 0
     empty: bool = False
+    to_come: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -188,6 +188,7 @@ def test_json_of_status_and_roots_has_absolute_paths_and_counts(program, made):
                 "unreadable": 0,
                 "offline": 0,
                 "empty": False,
+                "to_come": None,
             }
         ]
     }

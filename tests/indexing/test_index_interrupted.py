@@ -98,6 +98,37 @@ def test_an_interrupted_run_keeps_its_commits_and_the_next_one_continues(tmp_pat
         assert places(library, photos / "00.png") == sorted(photos.iterdir())
 
 
+def test_the_status_says_that_a_run_has_not_ended_and_what_goes_on_with_it(tmp_path, photos, run):
+    with Library.open(tmp_path / "library", backbone=Interrupting(after=3)) as library:
+        assert library.index([photos]).interrupted
+        assert [root.to_come for root in library.status().roots] == [28]
+    told = run("status").stdout.splitlines()
+    assert told[-2] == (
+        f"unfinished  the last index run over {photos} has not ended, at most 28 files still to come"
+    )
+    assert "`vitsearch index` goes on where it was interrupted" in told[-1]
+    with Library.open(tmp_path / "library", backbone=Interrupting(after=2)) as library:
+        assert library.index().interrupted
+        assert [root.to_come for root in library.status().roots] == [20]
+    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+        library.index()
+        assert [root.to_come for root in library.status().roots] == [None]
+        assert library.catalog.database.rows("SELECT name FROM settings WHERE name LIKE 'todo%'") == []
+    assert "unfinished" not in run("status").stdout
+
+
+def test_a_run_that_ended_while_it_looked_through_the_folder_is_told_too(tmp_path, photos):
+    def interrupt(progress):
+        raise KeyboardInterrupt
+
+    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+        assert library.index([photos], on_progress=interrupt).interrupted
+        assert [root.to_come for root in library.status().roots] == [0]
+        library.forget_root(photos)
+        library.index([photos.parent / "photos"])
+        assert [root.to_come for root in library.status().roots] == [None]
+
+
 def test_ctrl_c_between_a_commit_and_its_count_loses_no_count(tmp_path, photos, monkeypatch):
     real, commits = Catalog.store, []
 

@@ -12,7 +12,10 @@ from vitsearch.cli.roots import why_away
 from vitsearch.cli.session import Session, json_option, pass_session
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from vitsearch.neighbours.forecast import Forecast
+    from vitsearch.records import RootInfo
 
 
 @click.command()
@@ -62,10 +65,20 @@ def status(session: Session, forecast: bool, unreadable: bool, as_json: bool) ->
     )
     if state.thumbnails_bytes:
         say(f"thumbnails  {size(state.thumbnails_bytes)} (made again when they are deleted)")
-    for root in state.roots:
-        say(f"folder      {shown(str(root.path))}" + ("" if root.online else f"  ({why_away(root)})"))
+    _say_folders(state.roots)
     for one in forecasts:
         say(f"{f'at {one.photos:,}':<15} {_needs(one)}")
+
+
+def _say_folders(roots: Sequence[RootInfo]) -> None:
+    for root in roots:
+        say(f"folder      {shown(str(root.path))}" + ("" if root.online else f"  ({why_away(root)})"))
+    unfinished = [root for root in roots if root.to_come is not None]
+    for root in unfinished:
+        left = f", at most {plural(root.to_come, 'file')} still to come" if root.to_come else ""
+        say(f"unfinished  the last index run over {shown(str(root.path))} has not ended{left}")
+    if unfinished:
+        say("            unless one is running now, `vitsearch index` goes on where it was interrupted")
 
 
 def _list_unreadable(session: Session, *, as_json: bool) -> None:

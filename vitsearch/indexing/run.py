@@ -272,10 +272,23 @@ class IndexRun:
         run = self.catalog.begin_run()
         walked, moved, pruned, interrupted = [], 0, Pruned(0, 0), False
         try:
+            # A first run that is killed is told from one that has ended; so is one with something to do.
+            self.catalog.note_unfinished(
+                run,
+                {scope.root.id: 0 for scope in scopes if not scope.below and not scope.root.last_run},
+            )
             scanned = 0
             for scope in scopes:
                 walked.append(self._walk(scope, scanned))
                 scanned += len(walked[-1].todo) + walked[-1].unchanged
+            self.catalog.note_unfinished(
+                run,
+                {
+                    result.scope.root.id: len(result.todo)
+                    for result in walked
+                    if result.todo and not result.scope.below
+                },
+            )
             self.embedder.run(run, [(walk.scope.root.id, found) for walk in walked for found in walk.todo])
             self._read_raws_of_unreadable(run, walked)
             for result in walked:

@@ -224,6 +224,7 @@ class Catalog(WalkTables):
         # Last: as long as the root is known, a run that was cut short can be finished.
         with self.database.write():
             self.database.run("DELETE FROM roots WHERE id = ?", [root.id])
+            self.forget_unfinished(root.id)  # the next root may get its number
         return np.array(removed, np.int64)
 
     def count_only_in(self, root: Root) -> tuple[int, int]:
@@ -511,6 +512,7 @@ class Catalog(WalkTables):
             self.database.run_many("DELETE FROM files WHERE id = ? AND photo IS NULL", [(i,) for i in gone])
             if whole:
                 self.database.run("UPDATE roots SET last_run = ? WHERE id = ?", [run, root.id])
+                self.forget_unfinished(root.id)
         return len(moved)
 
     def counts(self, root: int, below: str) -> Counts:

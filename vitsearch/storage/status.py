@@ -70,6 +70,7 @@ def root_infos(catalog: Catalog, counted: LibraryCounts) -> list[RootInfo]:
                 unreadable=counts.unreadable,
                 offline=counts.offline,
                 empty=is_folder and not online,
+                to_come=catalog.unfinished(root.id),
             )
         )
     return infos

@@ -17,6 +17,31 @@ if TYPE_CHECKING:
 class WalkTables(RemovalTables):
     """What runs note of walks. Every method that writes is one short transaction, or some of them."""
 
+    def note_unfinished(self, run: int, todo: Mapping[int, int]) -> None:
+        """Remember how many files a run has still to look at, by root; nobody forgets it before the run has ended."""
+        if todo:
+            with self.database.write():
+                self.database.run_many(
+                    "INSERT OR REPLACE INTO settings (name, value) VALUES (?, ?), (?, ?)",
+                    [(f"todo {root}", count, f"todo run {root}", run) for root, count in todo.items()],
+                )
+
+    def forget_unfinished(self, root: int) -> None:
+        """Forget what a run has still to look at in a root, inside a write."""
+        self.database.run("DELETE FROM settings WHERE name IN (?, ?)", [f"todo {root}", f"todo run {root}"])
+
+    def unfinished(self, root: int) -> int | None:
+        """Return how many files the last run over a root has not looked at, 0 if nobody knows; None if it has ended."""
+        noted = self.database.scalar("SELECT value FROM settings WHERE name = ?", [f"todo {root}"])
+        if not isinstance(noted, int):
+            return None
+        seen = self.database.number(
+            "SELECT count(*) FROM files WHERE root = ? AND added_run >= "
+            "(SELECT value FROM settings WHERE name = ?)",
+            [root, f"todo run {root}"],
+        )
+        return max(0, noted - seen)
+
     def note_sidecars(self, root: int, seen: Mapping[str, int]) -> None:
         """Store which sidecars files had when they were read, by their paths below the root."""
         rows = [(number, root, path_to_value(path)) for path, number in seen.items()]
