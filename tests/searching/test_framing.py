@@ -10,6 +10,7 @@ from web_client import web_client
 
 from vitsearch.decoding.decoders import Decoders
 from vitsearch.library import Library
+from vitsearch.photos.photo import read_photo
 
 FLOAT16 = 1e-3
 # The centre of a sign is blue; with its ends, each half of it is half red: purple.
@@ -112,6 +113,34 @@ def test_a_photo_of_the_library_is_its_stored_vector_and_no_model_is_asked(tmp_p
         found = {match.path.stem: match.score for match in library.search(photos / "sign.png", k=9).results}
         assert backbone.embedded == embedded
     assert found["blue"] == pytest.approx(1, abs=FLOAT16)
+
+
+@pytest.mark.parametrize("how", ["learnt from", "missing"])
+def test_a_photo_that_is_known_and_in_no_folder_is_seen_as_any_from_elsewhere(tmp_path, photos, sign, how):
+    """So it has the same scores in a copy of the library, which has the photos of its folders alone."""
+    query = sign / "sign.png"
+    with Library.open(tmp_path / "library", backbone=cutting()) as library:
+        library.index([photos])
+        before = library.search(query, k=9)
+        if how == "learnt from":
+            library.embed_files([query])
+        else:
+            (photos / "sign.png").write_bytes(query.read_bytes())
+            library.index()
+            (photos / "sign.png").unlink()
+            library.index()
+        after = library.search(query, k=9)
+        assert library.catalog.photo_id(*read_photo(query).hashes) is not None
+    scores = [{match.path.stem: match.score for match in found.results} for found in (before, after)]
+    assert scores[1] == pytest.approx(scores[0], abs=FLOAT16)
+    with web_client(tmp_path / "library", cutting()) as client:
+        upload = client.post("/api/uploads", content=query.read_bytes()).json()
+        answer = client.get("/api/search", params={"upload": upload["token"], "k": 9}).json()
+    assert upload["photo"] is None
+    found = {
+        match["path"].rsplit("/")[-1].removesuffix(".png"): match["score"] for match in answer["results"]
+    }
+    assert found == pytest.approx(scores[0], abs=FLOAT16)
 
 
 def test_the_two_views_of_a_photo_go_through_the_model_together(tmp_path, photos, sign):

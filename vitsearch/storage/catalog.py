@@ -366,6 +366,21 @@ class Catalog(WalkTables):
                 return cast("int", found)
         return None
 
+    def present_id(self, *hashes: bytes) -> int | None:
+        """Return the id of the photo with the first of these hashes that has a file which is not missing, or None.
+
+        What heads have learnt from is known without a file in any folder of the library.
+        """
+        for photo_hash in hashes:
+            found = self.database.scalar(
+                "SELECT p.id FROM photos p WHERE p.photo_hash = ? "
+                "AND EXISTS (SELECT 1 FROM files f WHERE f.photo = p.id AND f.missing = 0)",
+                [photo_hash],
+            )
+            if found is not None:
+                return cast("int", found)
+        return None
+
     def with_vectors(self, photo_hashes: Sequence[bytes], space: int) -> set[bytes]:
         """Return those photo hashes whose photos are stored and embedded in this space."""
         sql = (
