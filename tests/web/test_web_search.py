@@ -152,6 +152,54 @@ def test_a_query_that_cannot_be_answered_gets_one_line(client, options, status, 
     assert "\n" not in answer.json()["error"]
 
 
+@pytest.mark.parametrize(
+    ("method", "address", "body", "line"),
+    [
+        ("GET", "/api/search?photo=1&k=0", None, "k: 1 or more is expected"),
+        ("GET", "/api/search?photo=1&k=5000", None, "k: 1000 or less is expected"),
+        ("GET", "/api/search?photo=1&k=many", None, "k: a whole number is expected"),
+        ("GET", "/api/photos/x", None, "photo: a whole number is expected"),
+        ("GET", "/api/grid?by=size", None, "by: one of these is expected: 'date', 'folder' or 'label'"),
+        (
+            "GET",
+            "/api/grid?after=soon",
+            None,
+            "after: not in the form that is expected; /openapi.json has it",
+        ),
+        ("POST", "/api/duplicates/not-duplicates", b'{"photos": 5}', "photos: a list is expected"),
+        ("POST", "/api/duplicates/not-duplicates", b'{"photos": []}', "photos: at least 1 expected"),
+        (
+            "POST",
+            "/api/duplicates/not-duplicates",
+            b'{"photos": [1.5]}',
+            "photos.0: a whole number is expected",
+        ),
+        ("POST", "/api/duplicates/not-duplicates", b"{}", "photos: missing"),
+        ("POST", "/api/duplicates/not-duplicates", b"", "the body: missing"),
+        ("POST", "/api/duplicates/not-duplicates", b"[1, 2]", "the body: a JSON object is expected"),
+        ("POST", "/api/duplicates/not-duplicates", b'{"photos": ', "the body is no JSON"),
+        (
+            "POST",
+            "/api/selection/favourites",
+            b'{"photos": [1], "favourite": "x"}',
+            "favourite: true or false is expected",
+        ),
+        ("POST", "/api/roots", b'{"folder": ""}', "folder: it is empty"),
+        ("POST", "/api/roots", b'{"folder": 5}', "folder: text is expected"),
+    ],
+)
+def test_a_malformed_request_is_told_in_plain_words(client, method, address, body, line):
+    answer = client.request(method, address, content=body, headers={"content-type": "application/json"})
+    assert (answer.status_code, answer.json()) == (422, {"error": line})
+
+
+def test_a_body_that_does_not_say_that_it_is_json_is_told_how_to(client):
+    answer = client.post("/api/duplicates/not-duplicates", content=b'{"photos": [1, 2]}')
+    assert answer.json() == {
+        "error": "the body: a JSON object is expected, with the header Content-Type: application/json"
+    }
+
+
 def test_what_is_no_image_is_not_taken(client):
     answer = client.post("/api/uploads", content=b"<svg onload=alert(1)>")
     assert answer.status_code == 400

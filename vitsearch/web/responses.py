@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Path as PathParameter
 from fastapi import Query
@@ -24,9 +24,10 @@ from vitsearch.errors import (
     VitsearchError,
 )
 from vitsearch.jsonable import to_jsonable
+from vitsearch.web.malformed import line_about
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from fastapi import FastAPI
     from starlette.requests import Request
@@ -98,10 +99,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     if _is_a_page(request):
         return _page_of_nothing(request)
-    problems: Sequence[Any] = error.errors()
-    first = problems[0]
-    where = ".".join(str(part) for part in first.get("loc", ())[1:]) or "the request"
-    return refusal(422, f"{where[:100]}: {str(first.get('msg', 'not understood'))[:200]}")
+    return refusal(422, line_about(error.errors(), request.headers.get("content-type", "")))
 
 
 async def _http(request: Request, error: Exception) -> Response:
