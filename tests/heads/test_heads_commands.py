@@ -178,6 +178,12 @@ def test_the_estimate_of_strangers_says_of_which_kinds_it_is(capsys):
         library=some,
     )
     pets = report([("cat", 20, 0.9, 0.85), ("dog", 20, 0.8, 0.7)], ((17, 3), (6, 14)), accuracy=0.78)
+    print_in_words("pets", replace(pets, gate=replace(gate, library=Estimate(0.7, 0.6, 0.8))))
+    assert capsys.readouterr().out.splitlines()[1] == (
+        "That is of photos like the examples. Of 100 others that the library holds now it names about 70, and takes 30 "
+        "for none of these, which it learnt from them: where most of those show a label after all, it leaves more "
+        "unnamed than it should, until you say so of some."
+    )
     print_report(replace(pets, gate=gate))
     assert (
         "kinds like these without a label, each about 16 of the library's 516 other photos: 10.0% (5.0% to 15.0%) get "
@@ -465,6 +471,8 @@ def test_what_a_person_said_of_a_photo_is_written_and_not_what_the_head_guesses(
         (mine.name, "garden"),
         (other.name, ""),
     ]
+    document = json.loads(call("label", other, "--head", "colours", "--json"))["labels"][0]
+    assert (document["none"], document["by_person"], document["labels"]) == (True, True, [])
     # Of other photos the head speaks as before.
     assert "red" in call("label", sorted((photos / "red").iterdir())[2], "--head", "colours")
 

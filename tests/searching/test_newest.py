@@ -11,6 +11,7 @@ from PIL import Image
 
 from vitsearch.cli import cli
 from vitsearch.cli.search import _list_newest
+from vitsearch.heads.xmp import write_keywords
 from vitsearch.records import SearchResult
 from vitsearch.storage.filters import Filter
 
@@ -109,6 +110,21 @@ def test_a_list_is_drawn_written_and_copied_as_any_answer(search, photos, tmp_pa
         "new.jpg", "old.jpg", "undated too.jpg", "undated.jpg",
     ]  # fmt: skip
     assert "4 copies in " in done.stderr
+
+
+def test_a_keyword_that_no_photo_has_is_told_with_those_like_it(search, photos, library):
+    assert search("--keyword", "lake").stderr == "no photo in the library has keywords: leave --keyword out\n"
+    write_keywords(photos / "b/new.jpg", ["Lakeside", "Austria"])
+    write_keywords(photos / "b/other.jpg", ["Austria"])
+    library.index()
+    assert (
+        search("--keyword", "lakside").stderr
+        == "no photo has the keyword 'lakside': did you mean 'Lakeside'?\n"
+    )
+    assert search("--keyword", "zebra", "--after", "2020").stderr == (
+        "no photo has the keyword 'zebra': they have 'Austria', 'Lakeside'\n"
+    )
+    assert "--keyword Lakeside" in search("--keyword", "Lakeside", "--camera", "pentax").stderr
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from vitsearch.duplicates.cleanup.journal import Journal
 from vitsearch.duplicates.find import find_duplicates, group_name
 from vitsearch.jsonable import to_jsonable
 from vitsearch.library import Library
+from vitsearch.storage.filters import Filter
 from vitsearch.storage.write_lock import photos_lease
 
 CHOSEN = ("animals/cat-1.jpg", "animals/bird-1.jpg", "nature/bee-1.jpg")
@@ -130,6 +131,17 @@ def test_what_is_left_of_a_group_after_not_duplicates_is_shown_as_a_new_search_w
         client.post("/api/duplicates/not-duplicates/undo", json={"photos": [bird]})
         client.post("/api/duplicates/not-duplicates/undo", json={"photos": together})
         assert set(groups(client)) == set(shown)  # of the search that knew no better
+
+
+def test_a_single_photo_of_one_file_cannot_be_told_apart(client, place):
+    with Library.open(place / "library", backbone=MeanColour()) as library:
+        rows = library.catalog.photos(library.catalog.select(Filter()).tolist())
+        alone = next(photo for photo, row in rows.items() if len(row.paths) == 1)
+    answer = client.post("/api/duplicates/not-duplicates", json={"photos": [alone]})
+    assert (answer.status_code, answer.json()) == (
+        400,
+        {"error": f"there is one file of photo {alone}, and nothing to tell apart: name two photos or more"},
+    )
 
 
 def test_a_collage_stands_beside_the_groups_with_its_photo(tmp_path):

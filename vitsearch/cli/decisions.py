@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
 def remember(library: Library, groups: Sequence[str]) -> None:
     """Tell the photos of these groups apart: names of groups, or two or more paths."""
-    from vitsearch.duplicates.tables import dismiss
+    from vitsearch.duplicates.tables import check_dismissible, dismiss
 
     chosen = _photos_of(library, groups)
+    for photos in chosen:
+        check_dismissible(library.catalog, photos)
     told = sum(dismiss(library.catalog, photos) for photos in chosen)
     say(f"remembered: {plural(told, 'pair')} of photos told apart", err=True)
     # A photo whose copies are wanted says nothing of how alike photos may be.

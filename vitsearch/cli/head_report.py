@@ -89,6 +89,13 @@ def print_in_words(name: str, report: Report) -> None:
             f"{shown(name)}: of 100 new photos, it gets all labels right on about {right} {told}, if it guesses where "
             f"it is unsure, as of about {100 - named}."
         )
+    if report.gate is not None and report.gate.library is not None:
+        given = round(100 * report.gate.library.value)
+        say(
+            f"That is of photos like the examples. Of 100 others that the library holds now it names about {given}, "
+            f"and takes {100 - given} for none of these, which it learnt from them: where most of those show a label "
+            "after all, it leaves more unnamed than it should, until you say so of some."
+        )
     weakness = _weakness(report)
     if not weakness:
         say(f"It made no mistake: `vitsearch label FOLDER --head {shown(name)}` puts its labels on photos.")

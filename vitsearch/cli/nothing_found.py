@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vitsearch.cli.output import plural, shown
+from vitsearch.heads.examples import listing
+from vitsearch.storage.filters import Filter
+from vitsearch.storage.listing import Listing
 
 if TYPE_CHECKING:
     from vitsearch.library import Library
-    from vitsearch.storage.filters import Filter
+
+_NEAR = 3
 
 
 def why_nothing(
@@ -32,6 +37,8 @@ def why_nothing(
             return (
                 f"there is no folder {unknown[0]}, and the library knows of none: check the name after --in"
             )
+        if where.keyword and not len(library.catalog.select(Filter(keyword=where.keyword))):
+            return _no_such_keyword(library, where.keyword)
         asked = _asked(where)
         ask = "asks for: leave it out" if len(asked) == 1 else "ask for together: leave one of them out"
         return (
@@ -56,6 +63,20 @@ def why_nothing(
     if not include_self:
         return "the only photos to search are the query itself: add --include-self to see them"
     return "no photo matches"
+
+
+def _no_such_keyword(library: Library, keyword: str) -> str:
+    """Say that no photo has a keyword, and which ones like it there are, or the most frequent."""
+    known = {each.casefold(): each for each in reversed(Listing(library.catalog).values_of("keyword"))}
+    if not known:
+        return "no photo in the library has keywords: leave --keyword out"
+    near = get_close_matches(keyword.casefold(), known, n=_NEAR)
+    hint = (
+        f"did you mean {' or '.join(repr(shown(known[each])) for each in near)}?"
+        if near
+        else f"they have {listing([shown(each) for each in reversed(known.values())])}"
+    )
+    return f"no photo has the keyword {shown(keyword[:40])!r}: {hint}"
 
 
 def _asked(where: Filter) -> list[str]:

@@ -194,6 +194,20 @@ def dismiss(catalog: Catalog, photos: Collection[int]) -> int:
     return cast("int", after) - cast("int", before)
 
 
+def check_dismissible(catalog: Catalog, photos: Collection[int]) -> None:
+    """See to it that there is something to tell apart: two photos, or one of which there are several files.
+
+    Raises:
+        BadQuery: there is not.
+
+    """
+    chosen = set(photos)
+    if len(chosen) == 1 and len(files_of(catalog, chosen)) == 1:
+        raise BadQuery(
+            f"there is one file of photo {min(chosen)}, and nothing to tell apart: name two photos or more"
+        )
+
+
 def restore(catalog: Catalog, photos: Collection[int]) -> int:
     """Forget what `dismiss` was told of these photos; returns how many pairs that were.
 

@@ -45,7 +45,8 @@ class LabelledPhoto:
     """A file and what a head says of it: the best labels, best first, and whether they are not to be believed.
 
     `abstained`: the head is too unsure of them, or the photo shows none of its labels; `none`: the latter.
-    `by_person`: a person said so, and the head is not asked; its labels may be new to the head.
+    `by_person`: a person said so, and the head is not asked; its labels may be new to the head; there are none where
+    the person said that none fits.
     """
 
     path: Path
@@ -293,7 +294,8 @@ def _labelled(path: Path, labelling: Labelling, k: int, told: _Told | None) -> L
     if told is None:
         return LabelledPhoto(path, tuple(guessed[:k]), labelling.abstained, labelling.none)
     named = [LabelProbability(label, 1.0) for label, has in told.labels.items() if has]
-    left = [] if told.is_all and named else [each for each in guessed if each.label not in told.labels]
+    # Where a person has said all that there is, nothing is guessed: a photo of none of the labels has none.
+    left = [] if told.is_all else [each for each in guessed if each.label not in told.labels]
     best = tuple((named + left)[:k])
     if named:
         return LabelledPhoto(path, best, abstained=False, none=False, by_person=True)

@@ -158,6 +158,12 @@ class Listing:
             },
         )
 
+    def values_of(self, name: str) -> list[str]:
+        """Return all that the present photos have of what a filter asks for, the most frequent first."""
+        roots = [root.id for root in self._catalog.roots()]
+        found = self._counts(FACETS[name], roots, "HAVING chosen IS NOT NULL ORDER BY 2 DESC, 1")
+        return [str(value) for value, _ in found]
+
     def _most_frequent(self, facet: Facet, roots: list[int]) -> tuple[Count, ...]:
         most = -1 if facet.most is None else facet.most
         found = self._counts(facet, roots, f"HAVING chosen IS NOT NULL ORDER BY 2 DESC, 1 LIMIT {most}")

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from vitsearch.duplicates.cleanup.documents import apart_document, group_document, thresholds_document
-from vitsearch.duplicates.tables import dismiss, files_of, restore
+from vitsearch.duplicates.tables import check_dismissible, dismiss, files_of, restore
 from vitsearch.duplicates.tiers import Tier
 from vitsearch.jsonable import to_jsonable
 from vitsearch.records import Progress, UnreadableFile
@@ -177,6 +177,7 @@ def find(server: Served) -> Response:
 def not_duplicates(server: Served, told: Annotated[Photos, Body()]) -> Response:
     """Remember that no two of these photos are duplicates; no search shows them as such again."""
     with server.readers.library() as library:
+        check_dismissible(library.catalog, told.photos)
         return Answer(ToldApart(dismiss(library.catalog, told.photos)))
 
 
