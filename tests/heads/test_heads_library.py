@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import errno
+import os
 import shutil
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -20,6 +22,8 @@ from vitsearch.heads.labelling import Labeller
 from vitsearch.heads.store import HeadShelf
 from vitsearch.heads.xmp import read_keywords
 from vitsearch.library import Library
+from vitsearch.storage import atomic
+from vitsearch.storage.backup import backups, restore
 from vitsearch.storage.filters import Filter
 
 COLOURS = {"red": (230, 40, 40), "green": (40, 200, 60), "blue": (50, 60, 220)}
@@ -54,6 +58,10 @@ def labelled(tmp_path):
 @pytest.fixture
 def photos(tmp_path):
     return paint_labels(tmp_path / "photos", count=5, start=100)
+
+
+def no_room(*_, **__):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def best(result) -> dict[str, str]:
@@ -387,6 +395,38 @@ def test_next_asks_for_photos_without_a_label_and_least_sure_first(shelf, librar
     assert list(four) == sorted(four, key=lambda photo: photo.probability)
     shelf.correct("colours", four[0].path, ["red"])
     assert four[0].path not in {photo.path for photo in Labeller(shelf, "colours").next(100)}
+
+
+def test_examples_that_others_take_the_place_of_are_in_a_backup_before(shelf, library, labelled, tmp_path):
+    shelf.from_examples("first", folder=labelled)  # today's backup, which knows nothing of what follows
+    shelf.train("colours", folder=labelled)
+    given = shelf.tables.given_examples("colours")
+    shelf.from_examples("colours", folder=paint_labels(tmp_path / "others", start=50))
+    assert shelf.tables.given_examples("colours").keys().isdisjoint(given)
+    with Library.open(tmp_path / "restored") as restored:
+        restored.ensure_space(library.catalog.active_space().space)
+        restore(restored.catalog.database, backups(library.layout)[-1])
+        kept = restored.catalog.database.rows("SELECT label FROM kept_head_examples WHERE head = 'colours'")
+    assert sorted(label for (label,) in kept) == sorted(
+        label for labels in given.values() for label in labels
+    )
+
+
+@pytest.mark.parametrize("way", ["full", "damaged"])
+def test_a_head_that_cannot_be_saved_leaves_its_examples_as_they_are(
+    shelf, library, labelled, tmp_path, monkeypatch, way
+):
+    shelf.train("colours", folder=labelled)
+    given, path = shelf.tables.given_examples("colours"), library.layout.heads / "colours.safetensors"
+    if way == "full":
+        monkeypatch.setattr(atomic.Draft, "finish", no_room)
+    else:
+        path.write_bytes(b"of a bad disk")
+    before = path.read_bytes()
+    with pytest.raises(HeadError, match=r"colours\.safetensors"):
+        shelf.from_examples("colours", folder=paint_labels(tmp_path / "others", start=50))
+    assert shelf.tables.given_examples("colours") == given
+    assert path.read_bytes() == before
 
 
 def test_a_deleted_head_leaves_nothing_and_its_file_can_be_taken_in_again(

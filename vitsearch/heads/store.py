@@ -387,9 +387,15 @@ class HeadShelf:
             )
 
     def _made(self, head: Head, gathered: _Gathered, report: Report | None) -> MadeHead:
+        given = self.tables.given_examples(head.name)
+        if any(set(gathered.labels.get(photo, ())) != set(labels) for photo, labels in given.items()):
+            # Examples that somebody chose are about to go.
+            back_up(self.library.catalog.database, self.library.layout)
+        # The head first: where it cannot be saved, nothing has changed.
+        saved = self._put(head)
         self.tables.replace_examples(head.name, gathered.labels)
         return MadeHead(
-            self._put(head),
+            saved,
             len(gathered.examples.labels),
             report,
             gathered.unreadable,
