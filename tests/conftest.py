@@ -15,6 +15,8 @@ import pytest
 from ordinary_user import ordinary_user
 from PIL import Image
 from programs import Programs
+from ready_tables import make_tables_at_once, make_tables_step_by_step
+from removed_folders import Remover
 from unsynced import wait_as_ever, wait_for_nothing
 
 from vitsearch.backbones.backbone import Backbone, Embeddings
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 WEIGHTS = "clip-vit-base-patch16-int8"
 SAMPLES = Path(__file__).parent.parent / "sample_images"
+_FAILED = pytest.StashKey[bool]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -42,6 +45,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker("weights"):
                 item.add_marker(skip)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report = yield
+    if report.failed:
+        item.stash[_FAILED] = True
+    return report
+
+
+@pytest.fixture(scope="session")
+def _remover(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Remover]:
+    made = Remover(tmp_path_factory.getbasetemp() / "removed")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def tmp_path(tmp_path: Path, request: pytest.FixtureRequest, _remover: Remover) -> Iterator[Path]:
+    """A folder of the test's own, which stays where the test fails."""
+    yield tmp_path
+    if _FAILED not in request.node.stash:
+        _remover.remove(tmp_path)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -68,6 +94,22 @@ def synced() -> Iterator[None]:
     wait_as_ever()
     yield
     wait_for_nothing()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _tables_at_once() -> Iterator[None]:
+    """A new library costs a tenth; `ready_tables.py` says what that changes."""
+    make_tables_at_once()
+    yield
+    make_tables_step_by_step()
+
+
+@pytest.fixture
+def table_by_table() -> Iterator[None]:
+    """What the test does itself makes new libraries as users' commands do."""
+    make_tables_step_by_step()
+    yield
+    make_tables_at_once()
 
 
 @pytest.fixture(autouse=True, scope="session")

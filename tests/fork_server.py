@@ -49,8 +49,10 @@ def main() -> None:
         from tests.forked_decoders import use_forked
 
         use_forked(address)
+    from tests.ready_tables import make_tables_at_once
     from tests.unsynced import wait_for_nothing
 
+    make_tables_at_once()
     wait_for_nothing()
     gc.freeze()  # or each child's first collection copies all that was imported
     names = [(thread / "comm").read_text().strip() for thread in Path("/proc/self/task").iterdir()]

@@ -9,6 +9,7 @@ from vitsearch.storage.database import SCHEMA_VERSION, Database
 from vitsearch.storage.migrations import migrations
 
 APPLICATION = 0x76697473
+pytestmark = pytest.mark.usefixtures("table_by_table")
 
 
 def schema(path):
