@@ -178,11 +178,11 @@ def test_the_estimate_of_strangers_says_of_which_kinds_it_is(capsys):
         library=some,
     )
     pets = report([("cat", 20, 0.9, 0.85), ("dog", 20, 0.8, 0.7)], ((17, 3), (6, 14)), accuracy=0.78)
-    print_in_words("pets", replace(pets, gate=replace(gate, library=Estimate(0.7, 0.6, 0.8))))
+    print_in_words("pets", replace(pets, gate=replace(gate, taken_for_none=172)))
     assert capsys.readouterr().out.splitlines()[1] == (
-        "That is of photos like the examples. Of 100 others that the library holds now it names about 70, and takes 30 "
-        "for none of these, which it learnt from them: where most of those show a label after all, it leaves more "
-        "unnamed than it should, until you say so of some."
+        "That is of photos like the examples. Of 516 other photos of the library it takes 172 for none of these, which "
+        "it learnt from them: where most of those show a label after all, say so of some (`vitsearch heads suggest "
+        "pets`) and train again."
     )
     print_report(replace(pets, gate=gate))
     assert (

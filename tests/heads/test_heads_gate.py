@@ -92,6 +92,17 @@ def test_copies_of_the_examples_in_the_library_are_not_learned_as_none():
     assert with_copies.gate.background == without.gate.background
 
 
+@pytest.mark.parametrize("counts", [UNKNOWN, dict.fromkeys(KNOWN, 30)], ids=["other kinds", "its own kinds"])
+def test_the_report_counts_what_is_taken_for_none_of_the_photos_that_the_library_holds(counts):
+    """Where they are of the head's own kinds, that is more than of new photos of these kinds."""
+    background = library(counts)
+    made = train("kinds", labelled(KNOWN, 20), space=SPACE, background=background)
+    gate = made.report.gate
+    assert gate.sampled == len(background)
+    assert gate.taken_for_none == round(len(background) * (1 - share_let_through(made.head, background)))
+    assert gate.taken_for_none > 0
+
+
 def test_a_kind_that_is_one_in_a_hundred_in_the_library_still_counts():
     # Nearer to a label than all else in the library: a third of the way from it to a direction of their own.
     random = np.random.default_rng(8)

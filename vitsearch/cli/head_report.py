@@ -89,12 +89,12 @@ def print_in_words(name: str, report: Report) -> None:
             f"{shown(name)}: of 100 new photos, it gets all labels right on about {right} {told}, if it guesses where "
             f"it is unsure, as of about {100 - named}."
         )
-    if report.gate is not None and report.gate.library is not None:
-        given = round(100 * report.gate.library.value)
+    gate = report.gate
+    if gate is not None and gate.taken_for_none:
         say(
-            f"That is of photos like the examples. Of 100 others that the library holds now it names about {given}, "
-            f"and takes {100 - given} for none of these, which it learnt from them: where most of those show a label "
-            "after all, it leaves more unnamed than it should, until you say so of some."
+            f"That is of photos like the examples. Of {plural(gate.sampled, 'other photo')} of the library it takes "
+            f"{gate.taken_for_none:,} for none of these, which it learnt from them: where most of those show a label "
+            f"after all, say so of some (`vitsearch heads suggest {shown(name)}`) and train again."
         )
     weakness = _weakness(report)
     if not weakness:
@@ -149,7 +149,7 @@ def _print_gate(gate: GateReport) -> None:
     right = f"; of those, {_share(gate.accuracy)} are right" if gate.accuracy else ""
     say(f"photos with one of these labels: {_share(gate.passed)} get one{right}")
     if gate.library:
-        say(f"other photos of the library: {_share(gate.library)} get one, rightly or not")
+        say(f"new photos like the library's others: {_share(gate.library)} get one, rightly or not")
     if gate.strangers:
         say(
             f"kinds like these without a label, each about {gate.held:,} of the library's "

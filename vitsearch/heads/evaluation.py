@@ -40,8 +40,9 @@ class GateReport:
     `passed`: of the photos that have a label, those that it lets through; `accuracy`: of these, those whose best label
     is right. `strangers`: of photos of a kind that the library holds and no label names, those that would be let
     through, as told by each label in turn, left out of training; `newcomers`: the same of kinds that the library does
-    not hold yet. `library`: of the library's other photos, those let through, rightly or not. `background`: how many
-    photos the class "none" was learned from. What cannot be told is None.
+    not hold yet. `library`: of photos like the library's other ones, those let through, rightly or not; of those
+    themselves, which it has learned "none" from, it takes `taken_for_none` of the `sampled` for it. `background`: how
+    many photos the class "none" was learned from. What cannot be told is None.
 
     `strangers` is of kinds of which `held` photos each are among the `sampled` ones of the library that were looked at:
     of kinds with more photos there fewer are let through, of those with less more are.
@@ -55,6 +56,7 @@ class GateReport:
     strangers: Estimate | None
     newcomers: Estimate | None
     library: Estimate | None
+    taken_for_none: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,4 +233,5 @@ def _gate_report(
         Estimate.of_mean(gate.left_out.strangers) if len(gate.left_out.strangers) else None,
         Estimate.of_mean(gate.left_out.newcomers) if len(gate.left_out.newcomers) else None,
         Estimate.of_share(gate.of_sample) if len(gate.of_sample) else None,
+        gate.taken_for_none,
     )

@@ -42,13 +42,15 @@ class FittedGate:
     """A gate, and what it does with photos that it was not fitted on.
 
     `passed`: (n,) bool, the rows that it lets through; `of_sample`: (m,) bool, the same of the sample, where it was
-    learned from. `left_out`: what it would do with labels that were left out in turn, empty where there is nothing to
+    learned from; `taken_for_none`: how many of the sample the gate keeps out as it is, which has seen them. `left_out`:
+    what it would do with labels that were left out in turn, empty where there is nothing to
     tell them from.
     """
 
     gate: Gate
     passed: Flags
     of_sample: Flags
+    taken_for_none: int
     left_out: SharesLabelled
 
 
@@ -78,7 +80,7 @@ def fit_gate(rows: Floats, classes: Ids, folds: Ids, sample: Floats) -> FittedGa
         gate = Gate(np.empty((0, rows.shape[1]), np.float32), nothing, 0, 0.0, guard.examples, nearest, 0)
         passed[labelled] = guard.similar >= nearest
         nobody = SharesLabelled(np.empty(0), np.empty(0), 0)
-        return FittedGate(gate, passed, np.empty(0, np.bool_), nobody)
+        return FittedGate(gate, passed, np.empty(0, np.bool_), 0, nobody)
     first = Separation(rows, classes, folds)
     held_out, of_sample = first.held_out(sample)
     looks_labelled = float(np.quantile(held_out[labelled], _LOOKS_LABELLED))
@@ -97,7 +99,8 @@ def fit_gate(rows: Floats, classes: Ids, folds: Ids, sample: Floats) -> FittedGa
     passed[labelled] &= guard.similar >= nearest
     sample_passed = (of_sample >= cut) & (nearest_similarity(sample, guard.examples) >= nearest)
     left_out = LabelsLeftOut.of(first, second, sample, unlike, looks_labelled).shares(gate)
-    return FittedGate(gate, passed, sample_passed, left_out)
+    taken_for_none = int((~gate.lets_through(sample)).sum())
+    return FittedGate(gate, passed, sample_passed, taken_for_none, left_out)
 
 
 def _lower_tail(values: Floats, share: float) -> float:
