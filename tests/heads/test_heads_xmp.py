@@ -1,6 +1,7 @@
 """Keywords in sidecar files: merged without loss, and never in the photo."""
 
 import os
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from vitsearch.errors import HeadError
-from vitsearch.heads.xmp import read_keywords, sidecar_path, write_keywords, write_labels, write_rating
+from vitsearch.heads.xmp import read_keywords, sidecar_path, write_keywords, write_labels
+from vitsearch.heads.xmp_rating import take_rating_back, write_rating
 from vitsearch.photos.photo import read_photo
 from vitsearch.photos.xmp import read_xmp
 from vitsearch.storage.atomic import Draft
@@ -351,6 +353,53 @@ def test_a_rating_changes_what_is_there_and_nothing_else(tmp_path, before, after
     assert sidecar.read_text() == written
 
 
+@pytest.mark.parametrize(
+    "description",
+    [
+        "<rdf:Description/>",
+        '<rdf:Description xmp:Rating="2" xmp:Label="x"/>',
+        "<rdf:Description><xmp:Rating>2</xmp:Rating><!-- kept --></rdf:Description>",
+        "<rdf:Description xmp:Label='x'><xmp:Rating/></rdf:Description>",
+    ],
+)
+@pytest.mark.parametrize("rewritten", [False, True], ids=["as it was", "by exiftool"])
+def test_a_rating_that_is_taken_back_is_what_it_was(photo, description, rewritten):
+    if rewritten and shutil.which("exiftool") is None:
+        pytest.skip("exiftool is not installed")
+    sidecar = sidecar_path(photo)
+    sidecar.write_text(
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" '
+        f'xmlns:xmp="http://ns.adobe.com/xap/1.0/">{description}</rdf:RDF></x:xmpmeta>'
+    )
+    before = read_xmp(sidecar.read_bytes()).values
+    assert not take_rating_back(photo)
+    assert write_rating(photo, 5)
+    if rewritten:
+        done = subprocess.run(["exiftool", "-q", "-overwrite_original", "-xmp:title=t", sidecar], check=False)
+        assert done.returncode == 0
+    assert read_xmp(sidecar.read_bytes()).first("xmp:Rating") == "5"
+    assert take_rating_back(photo)
+    after = read_xmp(sidecar.read_bytes()).values
+    after.pop("dc:title", None)
+    assert after == before
+    assert b"vitsearch:" not in sidecar.read_bytes().replace(b"xmlns:vitsearch", b"").replace(
+        b"vitsearch:ns", b""
+    )
+    assert not take_rating_back(photo)
+
+
+def test_stars_that_a_person_has_given_since_or_before_stay(photo):
+    sidecar = sidecar_path(photo)
+    write_rating(photo, 5)
+    sidecar.write_text(sidecar.read_text().replace(">5</xmp:Rating>", ">4</xmp:Rating>"))
+    assert not take_rating_back(photo)
+    assert read_xmp(sidecar.read_bytes()).first("xmp:Rating") == "4"
+    sidecar.write_text(sidecar.read_text().replace(">4</xmp:Rating>", ">5</xmp:Rating>"))
+    assert not write_rating(photo, 5)
+    assert not take_rating_back(photo)
+    assert read_xmp(sidecar.read_bytes()).first("xmp:Rating") == "5"
+
+
 def test_a_photo_that_has_gone_gets_no_sidecar(photo):
     photo.unlink()
     before = sorted(photo.parent.iterdir())
@@ -379,7 +428,12 @@ def test_a_rating_is_found_beside_a_value_that_looks_like_one(tmp_path):
     )
     sidecar.write_text(text.format(3))
     assert write_rating(photo, 5)
-    assert sidecar.read_text() == text.format(5)
+    assert sidecar.read_text().startswith(text.format(5).partition("/></rdf:RDF>")[0])
+    assert take_rating_back(photo)
+    assert (
+        sidecar.read_text().split()
+        == text.format(3).replace("/></rdf:RDF>", "> </rdf:Description></rdf:RDF>").split()
+    )
 
 
 # Adds a keyword of its own again and again, as other programs save: beside it and renamed over it, or into it.

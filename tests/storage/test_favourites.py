@@ -82,18 +82,23 @@ def test_the_command_lists_favourites_and_writes_five_stars_beside_them(library,
 
     def document(*words, status=0):
         done = CliRunner().invoke(
-            cli, ["--library", str(library.layout.folder), "favourites", *words, "--json"]
+            cli, ["--library", str(library.layout.folder), "favourites", *map(str, words), "--json"]
         )
         assert done.exit_code == status, done.output
         return json.loads(done.output)
 
     liked = sorted(str(tmp_path / f"photos/{colour}.png") for colour in ("blue", "red"))
     assert sorted(document("list")["favourites"]) == liked
-    assert document("export") == {"changed": 2, "unchanged": 0, "failed": []}
+    assert document("export") == {"changed": 2, "unchanged": 0, "failed": [], "taken_back": 0}
     for colour in ("blue", "red"):
         packet = sidecar_path(tmp_path / f"photos/{colour}.png").read_bytes()
         assert read_xmp(packet).first("xmp:Rating") == "5"
     assert not sidecar_path(tmp_path / "photos/green.png").exists()
+    document("remove", tmp_path / "photos/blue.png")
+    assert document("export") == {"changed": 0, "unchanged": 1, "failed": [], "taken_back": 1}
+    assert read_xmp(sidecar_path(tmp_path / "photos/blue.png").read_bytes()).first("xmp:Rating") is None
+    document("add", tmp_path / "photos/blue.png")
+    assert document("export") == {"changed": 1, "unchanged": 1, "failed": [], "taken_back": 0}
     sidecar_path(tmp_path / "photos/red.png").write_bytes(b"not XMP")
     again = document("export", status=1)
     assert (again["changed"], again["unchanged"]) == (0, 1)

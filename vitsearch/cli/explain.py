@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vitsearch.cli.output import print_json, say, shown
+from vitsearch.cli.output import print_json, print_paths, say
 from vitsearch.cli.progress import progress_bar
 from vitsearch.cli.session import Session, force_option, json_option, pass_session
 from vitsearch.photos.regular_file import check_readable
@@ -109,7 +109,7 @@ def explain(
             }
         )
     else:
-        say(shown(str(path)))
+        print_paths([path])
 
 
 def _draw(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vitsearch.cli.output import plural, print_json, say, shown, size
+from vitsearch.cli.output import plural, print_json, print_paths, say, shown, size
 from vitsearch.cli.progress import counting_bar
 from vitsearch.cli.session import Session, force_option, json_option, pass_session, store_token_option
 
@@ -130,5 +130,4 @@ def _export_parquet(
 
 def _print_report(report: ExportReport) -> None:
     say(f"{plural(report.photos, 'photo')}, {report.model}, {size(report.bytes)}")
-    for file in report.files:
-        say(shown(str(file)))
+    print_paths(report.files)

@@ -86,7 +86,8 @@ def export(context: click.Context, session: Session, as_json: bool) -> None:
     """Write five stars into an XMP sidecar beside each favourite.
 
     digiKam, darktable, Lightroom and others read them. The photos themselves are not touched, and whatever else a
-    sidecar holds stays. The exit status is 1 if a sidecar could not be written.
+    sidecar holds stays. What is no favourite any more gets the rating back that it had before, unless you have changed
+    it since. The exit status is 1 if a sidecar could not be written.
     """
     from vitsearch.heads.export_favourites import export_favourites
 
@@ -95,7 +96,8 @@ def export(context: click.Context, session: Session, as_json: bool) -> None:
     if as_json:
         print_json(report)
     else:
-        say(f"{plural(report.changed, 'sidecar')} written, {report.unchanged:,} had five stars already")
+        back = f", {report.taken_back:,} got the former rating back" if report.taken_back else ""
+        say(f"{plural(report.changed, 'sidecar')} written, {report.unchanged:,} had five stars already{back}")
         if report.failed:
             print_failed(f"{plural(len(report.failed), 'sidecar')} could not be written", report.failed)
     if report.failed:

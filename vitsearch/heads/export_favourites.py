@@ -6,39 +6,62 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vitsearch.errors import HeadError
-from vitsearch.heads.xmp import write_rating
+from vitsearch.heads.xmp_rating import take_rating_back, write_rating
 from vitsearch.photos.sidecars import SidecarFolders
 from vitsearch.records import UnreadableFile
 from vitsearch.storage.favourites import Favourites
+from vitsearch.storage.filters import Filter
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from vitsearch.library import Library
 
 STARS = 5
+_PHOTOS_AT_ONCE = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class RatedFiles:
-    """How many sidecars got their stars, how many had them already, and those that could not be written."""
+    """How many sidecars got their stars, how many had them already, and those that could not be written.
+
+    `taken_back`: how many got their former rating back, as what is no favourite any more.
+    """
 
     changed: int
     unchanged: int
     failed: tuple[UnreadableFile, ...]
+    taken_back: int = 0
 
 
 def export_favourites(library: Library) -> RatedFiles:
-    """Write five stars (xmp:Rating) into the sidecar of each file of each favourite; the photos are not touched."""
-    rows = library.catalog.photos(Favourites(library.catalog.database).ids().tolist())
-    changed = unchanged = 0
+    """Write five stars (xmp:Rating) into the sidecar of each file of each favourite; the photos are not touched.
+
+    Stars that were written so for photos which are no favourites any more are taken out again.
+    """
+    changed = unchanged = taken_back = 0
     failed: list[UnreadableFile] = []
     folders = SidecarFolders()
-    for row in rows.values():
-        for path in row.paths:
-            try:
+    for path, is_favourite in _files(library):
+        try:
+            if is_favourite:
                 new = write_rating(path, STARS, folders=folders)
-            except (HeadError, OSError) as error:  # a name with no room for `.xmp` too
-                failed.append(UnreadableFile(path, str(error)))
-                continue
-            changed += new
-            unchanged += not new
-    return RatedFiles(changed, unchanged, tuple(failed))
+                changed += new
+                unchanged += not new
+            else:
+                taken_back += take_rating_back(path, folders=folders)
+        except (HeadError, OSError) as error:  # a name with no room for `.xmp` too
+            failed.append(UnreadableFile(path, str(error)))
+    return RatedFiles(changed, unchanged, tuple(failed), taken_back)
+
+
+def _files(library: Library) -> Iterator[tuple[Path, bool]]:
+    """The files of all photos, favourites first, and whether they are of one."""
+    favourites = Favourites(library.catalog.database).ids().tolist()
+    others = sorted(set(library.catalog.select(Filter()).tolist()).difference(favourites))
+    for photos, is_favourite in ((favourites, True), (others, False)):
+        for start in range(0, len(photos), _PHOTOS_AT_ONCE):
+            for row in library.catalog.photos(photos[start : start + _PHOTOS_AT_ONCE]).values():
+                for path in row.paths:
+                    yield path, is_favourite

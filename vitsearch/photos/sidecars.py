@@ -105,6 +105,10 @@ class SidecarFolders:
                 return path
         return photo.with_name(photo.name + ".xmp")
 
+    def has_sidecar(self, photo: Path) -> bool:
+        """Whether there was any sidecar of a photo when its folder was listed."""
+        return bool(self._names(photo).sidecars_of(photo.name))
+
     def forget(self, folder: Path) -> None:
         """List a folder again: something has changed in it."""
         self._listed.pop(folder, None)

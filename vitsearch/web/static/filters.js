@@ -118,9 +118,10 @@ const counted = (words, count) => `${words} (${count.toLocaleString("en")})`;
 
 async function writeRatings() {
   try {
-    const { changed, unchanged, failed } = await post("/api/selection/favourites/ratings");
+    const { changed, unchanged, failed, taken_back: back } = await post("/api/selection/favourites/ratings");
+    const former = back ? `; ${plural(back, "file")} of former favourites with the former rating` : "";
     const rest = failed.length ? `; ${plural(failed.length, "file")} not: ${failed[0].reason}` : "";
-    toast(`Five stars in ${plural(changed + unchanged, "XMP file")}, ${changed.toLocaleString("en")} of them new${rest}`, { bad: failed.length > 0 });
+    toast(`Five stars in ${plural(changed + unchanged, "XMP file")}, ${changed.toLocaleString("en")} of them new${former}${rest}`, { bad: failed.length > 0 });
   } catch (error) {
     toast(error.message, { bad: true });
   }
