@@ -18,7 +18,7 @@ from vitsearch.jsonable import to_jsonable
 from vitsearch.records import Progress, UnreadableFile
 from vitsearch.web.responses import Answer, Limit, Offset
 from vitsearch.web.server import Served
-from vitsearch.web.services.duplicate_search import contents
+from vitsearch.web.services.duplicate_search import contents, group_version
 from vitsearch.web.services.placed_files import PlacedFile, placed_files
 
 if TYPE_CHECKING:
@@ -55,9 +55,13 @@ class FileInGroup:
 
 @dataclass(frozen=True, slots=True)
 class GroupAnswer:
-    """Files that show the same shot. The one to keep is first, for the reason given."""
+    """Files that show the same shot. The one to keep is first, for the reason given.
+
+    `version` is another one when a later search finds other files, or another order, under the same name.
+    """
 
     group: str
+    version: str
     tier: Tier
     score: float
     keep: Path
@@ -206,7 +210,7 @@ def _documents(library: Library, groups: list[DuplicateGroup]) -> list[object]:
                     "taken": facts.taken,
                 }
             files.append(described)
-        shown.append(to_jsonable({**document, "files": files}))
+        shown.append(to_jsonable({**document, "version": group_version(group), "files": files}))
     return shown
 
 

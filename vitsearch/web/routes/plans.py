@@ -19,6 +19,7 @@ from vitsearch.paths import is_offline
 from vitsearch.storage.write_lock import photos_lease
 from vitsearch.web.responses import Answer, Conflict, Name, NotFound
 from vitsearch.web.server import Served, Server
+from vitsearch.web.services.duplicate_search import group_version
 from vitsearch.web.services.placed_files import PlacedFile, placed_files
 from vitsearch.web.services.plan_store import DamagedPlan, PlanAnswer, PlanPlace
 
@@ -33,9 +34,13 @@ Position = Annotated[int, Field(ge=0, lt=100_000)]
 
 
 class Decision(BaseModel):
-    """Which file of a group of the latest search is kept and which go, by their positions in its `files`."""
+    """Which file of a group of the latest search is kept and which go, by their positions in its `files`.
+
+    `version` is that of the group when this was decided: where a later search has found other files, it is refused.
+    """
 
     group: Annotated[str, Field(pattern=r"^[0-9]+(-[0-9]+)*$", max_length=100_000)]
+    version: Annotated[str | None, Field(max_length=100)] = None
     keep: Position
     files: Annotated[list[Position], Field(min_length=1, max_length=100_000)]
 
@@ -180,6 +185,10 @@ def _roots(server: Server) -> list[Path]:
 
 def _group(server: Server, library: Library, decision: Decision) -> PlannedGroup:
     found = server.duplicates.group(library, decision.group)
+    if decision.version not in (None, group_version(found)):
+        raise Conflict(
+            f"the latest search has found other files in the group {decision.group[:100]}: decide about it again"
+        )
     chosen = [decision.keep, *decision.files]
     if len(set(chosen)) < len(chosen) or max(chosen) >= len(found.files):
         raise PlanError(f"the group {decision.group[:100]} has no such files, or one of them twice")

@@ -7,6 +7,7 @@ import threading
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from functools import partial
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Literal
 
 from vitsearch.duplicates.find import group_name
@@ -121,6 +122,12 @@ class DuplicateSearch:
     def _changed(self, job: Job[DuplicateReport]) -> None:
         if job.state != "running":
             self._events.publish("duplicates", {"state": self.state, "error": job.error})
+
+
+def group_version(group: DuplicateGroup) -> str:
+    """Return another text for a group of the same name whose files, or their order, are others."""
+    files = repr([(os.fsencode(file.path), file.file_hash) for file in group.files])
+    return blake2b(files.encode(), digest_size=8).hexdigest()
 
 
 def contents(catalog: Catalog) -> Contents:

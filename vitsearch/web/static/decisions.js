@@ -3,9 +3,9 @@
 const KEY = "vitsearch-decisions";
 
 /**
- * @typedef {{ kind: "keep" | "skip" | "apart", keep?: number, photos?: number[], batch?: number }} Decision
+ * @typedef {{ kind: "keep" | "skip" | "apart", keep?: number, photos?: number[], batch?: number, version?: string }} Decision
  *   `keep`: position of the file that stays; `photos`: those that were told apart. Decisions of one `batch` were made,
- *   and are taken back, together.
+ *   and are taken back, together. `version`: that of the group when it was decided on.
  */
 
 export class Decisions {
@@ -20,14 +20,16 @@ export class Decisions {
     } catch { /* what was stored is not ours */ }
   }
 
+  /** What was decided on a group as it is now: of one in which a later search found other files, nothing was. */
   get(group) {
-    return this.made.get(group);
+    const decision = this.made.get(group.group);
+    return decision?.version === group.version ? decision : undefined;
   }
 
   /** The latest decision of a group counts, and is the first to be undone. */
   set(group, decision) {
-    this.made.delete(group);
-    this.made.set(group, decision);
+    this.made.delete(group.group);
+    this.made.set(group.group, { ...decision, version: group.version });
     this.#store();
   }
 
@@ -35,8 +37,8 @@ export class Decisions {
   acceptAll(groups) {
     const batch = Date.now();
     for (const group of groups) {
-      this.made.delete(group);
-      this.made.set(group, { kind: "keep", keep: 0, batch });
+      this.made.delete(group.group);
+      this.made.set(group.group, { kind: "keep", keep: 0, batch, version: group.version });
     }
     this.#store();
   }
@@ -60,12 +62,12 @@ export class Decisions {
     this.#store();
   }
 
-  /** What is to go, of the groups that are (still) there: [{group, keep, files}], positions in the group's files. */
+  /** What is to go, of the groups that are (still) there: [{group, version, keep, files}], positions in its files. */
   planned(groups) {
     return groups.flatMap((group) => {
-      const decision = this.made.get(group.group);
+      const decision = this.get(group);
       if (decision?.kind !== "keep" || decision.keep >= group.files.length) return [];
-      return [{ group: group.group, keep: decision.keep, files: group.files.map((_, at) => at).filter((at) => at !== decision.keep) }];
+      return [{ group: group.group, version: group.version, keep: decision.keep, files: group.files.map((_, at) => at).filter((at) => at !== decision.keep) }];
     });
   }
 

@@ -131,7 +131,7 @@ export class DuplicatesView {
       return;
     }
     const again = this.groups.findIndex((group) => group.group === (this.wanted ?? before));
-    const open = this.groups.findIndex((group) => !this.decisions.get(group.group));
+    const open = this.groups.findIndex((group) => !this.decisions.get(group));
     this.wanted = null;
     this.at = Math.min(again >= 0 ? again : Math.max(0, this.next ?? open), this.groups.length - 1);
     this.next = null;
@@ -172,7 +172,7 @@ export class DuplicatesView {
 
   #paintList() {
     this.list.replaceChildren(...this.groups.map((group, at) =>
-      groupRow(group, { at, current: at === this.at, decision: this.decisions.get(group.group), onopen: () => { if (at !== this.at) this.#open(at); } })));
+      groupRow(group, { at, current: at === this.at, decision: this.decisions.get(group), onopen: () => { if (at !== this.at) this.#open(at); } })));
     this.list.children[this.at]?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 
@@ -190,13 +190,13 @@ export class DuplicatesView {
   }
 
   #kept() {
-    const decision = this.decisions.get(this.group.group);
+    const decision = this.decisions.get(this.group);
     return decision?.kind === "keep" ? decision.keep : 0;
   }
 
   #paintGroup() {
     const { group } = this;
-    const decision = this.decisions.get(group.group);
+    const decision = this.decisions.get(group);
     const mayGo = areCopies(group.tier);
     const kept = this.#kept();
     this.file = Math.min(this.file, group.files.length - 1);
@@ -244,7 +244,7 @@ export class DuplicatesView {
     const planned = this.decisions.planned([...this.known.values()]);
     const files = planned.flatMap(({ group, files: going }) => going.map((at) => this.known.get(group).files[at]));
     const freed = files.reduce((sum, file) => sum + (file.bytes ?? 0), 0);
-    const left = this.groups.filter((group) => !this.decisions.get(group.group)).length;
+    const left = this.groups.filter((group) => !this.decisions.get(group)).length;
     this.plan.hidden = false;
     this.plan.replaceChildren(
       h("span", { class: "number" }, planned.length ? `${plural(planned.length, "group")} decided: ${plural(files.length, "file")} would go, ${bytes(freed)}` : "Nothing decided yet: no file is touched before you apply a plan"),
@@ -304,7 +304,7 @@ export class DuplicatesView {
   async #acceptIdentical() {
     try {
       const found = await this.#fetchAll("exact");
-      const open = found.filter((group) => !this.decisions.get(group.group)).map((group) => group.group);
+      const open = found.filter((group) => !this.decisions.get(group));
       this.decisions.acceptAll(open);
       this.#paint();
       toast(open.length ? `${plural(open.length, "group")} of identical files accepted: nothing is moved before you apply the plan` : "They are all decided already",
@@ -327,7 +327,7 @@ export class DuplicatesView {
     const photos = [...new Set(group.files.map((file) => file.photo))];
     try {
       await post("/api/duplicates/not-duplicates", { photos });
-      this.decisions.set(group.group, { kind: "apart", photos });
+      this.decisions.set(group, { kind: "apart", photos });
       this.known.delete(group.group);
       this.next = this.at;
       await this.#load();
@@ -339,10 +339,10 @@ export class DuplicatesView {
 
   #decide(decision) {
     if (!this.group || this.reviewing || this.split.hidden) return;
-    this.decisions.set(this.group.group, decision);
+    this.decisions.set(this.group, decision);
     const words = decision.kind === "keep" ? `Keep ${fileName(this.group.files[decision.keep].path)}` : "Skipped";
     const rest = [...this.groups.keys()];
-    const next = [...rest.slice(this.at + 1), ...rest.slice(0, this.at)].find((at) => !this.decisions.get(this.groups[at].group));
+    const next = [...rest.slice(this.at + 1), ...rest.slice(0, this.at)].find((at) => !this.decisions.get(this.groups[at]));
     if (next !== undefined) this.at = next;
     this.file = Math.min(1, this.group.files.length - 1);
     this.#paint();
