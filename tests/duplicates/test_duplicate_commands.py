@@ -287,6 +287,22 @@ def test_a_sidecar_stays_beside_a_photo_that_is_left_alone(library, photos, call
     assert (photos / "sub/cat.xmp").read_bytes() == b"keywords"
 
 
+@pytest.mark.parametrize("known", [False, True])
+def test_undo_puts_back_what_the_library_has_forgotten_since(library, photos, call, tmp_path, known):
+    before = state(photos)
+    library.index([photos])
+    plan = tmp_path / "plan.json"
+    call("duplicates", "find", "--plan", plan)
+    call("apply", plan)
+    call("roots", "forget", photos, "--yes")
+    if known:  # of other folders
+        (tmp_path / "others").mkdir()
+        shutil.copy(SAMPLES / "nature" / "bee-1.jpg", tmp_path / "others")
+        library.index([tmp_path / "others"])
+    call("undo", plan)
+    assert state(photos) == before
+
+
 _NOTES = ("cat.xmp", "cat.jpg.xmp", "cat.jpg.supplemental-metadata.json")
 
 

@@ -77,7 +77,7 @@ def use(folder, photos):
         assert client.get("/api/photos/1/thumbnail", params={"height": 160}).status_code == 200
     (plan,) = home.plans.glob("*.json")
     apply_plan(plan, roots=roots)
-    undo_plan(plan, roots=roots)
+    undo_plan(plan)
     return home
 
 

@@ -67,7 +67,7 @@ def apply(context: click.Context, session: Session, plan: str, as_json: bool) ->
 def undo(context: click.Context, session: Session, plan: str, as_json: bool) -> None:
     """Put back everything that `vitsearch apply` has done for PLAN, also after an interrupted run.
 
-    The journal beside PLAN says where the files are: the library need not be there any more.
+    The journal beside PLAN says where the files are: the library need not be there any more, nor know their folders.
 
     The exit status is 1 if a file could not be put back; the line on it says where it is.
     """
@@ -76,12 +76,10 @@ def undo(context: click.Context, session: Session, plan: str, as_json: bool) -> 
 
     with session.open() as library:
         is_there = library.layout.database.exists()
-        roots = [root.path for root in library.catalog.roots()] if is_there else None
         lease = photos_lease(library.folder) if is_there else nullcontext()
         with lease, plain_lines("starting", quiet=as_json) as on_progress:
             outcomes = undo_plan(
                 Path(plan).absolute(),
-                roots=roots,
                 on_outcome=_silent if as_json else _show,
                 on_progress=on_progress,
             )

@@ -95,13 +95,13 @@ def apply_plan(
 def undo_plan(
     path: Path,
     *,
-    roots: Sequence[Path] | None = None,
     on_outcome: Callable[[Outcome], None] = lambda _: None,
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> list[Outcome]:
     """Put back every file that a plan has moved, last one first, and take its links away.
 
-    Of a plan that was never applied there is nothing to put back, and nothing is written.
+    Of a plan that was never applied there is nothing to put back, and nothing is written. Whether a library knows the
+    plan's folders is not asked: it may have forgotten them since.
 
     Raises:
         PlanError: the plan or its journal is not sound, or another run is at work on it.
@@ -109,9 +109,9 @@ def undo_plan(
     """
     outcomes: list[Outcome] = []
     if never_begun(path):
-        _admitted(path, roots)
+        read_plan(path)
         return outcomes
-    with _opened(path, roots) as (_, journal):
+    with _opened(path, None) as (_, journal):
         steps = [step for step in reversed(list(journal.steps.values())) if step.state != "undone"]
         # A file that comes from another file system is a copy that is synced by itself.
         for batch in batches(steps, lambda step: size_of(step.target) if step.attributes is None else None):

@@ -169,7 +169,7 @@ def undo(server: Served, name: Name) -> Response:
     """Put back everything that the plan has moved."""
     path = server.plans.path(name)
     with photos_lease(server.settings.folder):
-        outcomes = undo_plan(path, roots=_roots(server))
+        outcomes = undo_plan(path)
     return _done(server, name, outcomes)
 
 
