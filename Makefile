@@ -4,8 +4,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Tests start thousands of processes, each of which would compile the program anew.
 unexport PYTHONDONTWRITEBYTECODE
-# Threads of torch and FAISS that have nothing to do turn round and round otherwise, on cores that the other tests want.
+# Threads of torch, FAISS and NumPy that have nothing to do turn round and round otherwise, on cores that the other tests
+# want. The command line tells NumPy so itself (a power of two of cycles).
 export OMP_WAIT_POLICY := PASSIVE
+export OPENBLAS_THREAD_TIMEOUT := 14
 
 .PHONY: demo screenshots format test test-browser test-timing test-all test-ray test-milvus test-gpu acceptance fuzz crash figures check weights clean
 

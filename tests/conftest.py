@@ -172,6 +172,27 @@ def backbone() -> MeanColour:
     return MeanColour()
 
 
+@pytest.fixture(scope="session")
+def indexed_samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library of all sample photos with the real weights, made by the first worker that wants it. Open a copy."""
+    from filelock import FileLock
+
+    from vitsearch.backbones import load_backbone
+
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    made = folder / "indexed-samples"
+    with FileLock(folder / "indexed-samples.lock"):
+        if not made.exists():
+            cache = platformdirs.user_cache_path("vitsearch", appauthor=False)
+            unfinished = folder / "indexed-samples-unfinished"
+            with Library.open(unfinished, backbone=load_backbone(WEIGHTS, cache=cache)) as library:
+                library.index([SAMPLES])
+            unfinished.rename(made)
+    return made
+
+
 @pytest.fixture
 def library(tmp_path: Path, backbone: MeanColour):
     with Library.open(tmp_path / "library", backbone=backbone) as opened:

@@ -24,9 +24,9 @@ def clip():
 
 
 @pytest.fixture(scope="module")
-def samples(clip, tmp_path_factory):
-    with Library.open(tmp_path_factory.mktemp("samples"), backbone=clip) as library:
-        library.index([SAMPLES])
+def samples(clip, indexed_samples, tmp_path_factory):
+    folder = shutil.copytree(indexed_samples, tmp_path_factory.mktemp("samples") / "library")
+    with Library.open(folder, backbone=clip) as library:
         yield library
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
-import platformdirs
 import pytest
 from blake3 import blake3
 from conftest import SAMPLES, MeanColour
@@ -480,13 +479,8 @@ def test_only_a_jpeg_has_a_quality(picture, tmp_path):
 
 
 @pytest.mark.weights
-def test_with_real_weights_every_crop_of_the_samples_is_found_too(tmp_path):
-    from vitsearch.backbones import load_backbone
-
-    cache = platformdirs.user_cache_path("vitsearch", appauthor=False)
-    backbone = load_backbone("clip-vit-base-patch16-int8", cache=cache)
-    with Library.open(tmp_path / "library", backbone=backbone) as library:
-        library.index([SAMPLES])
+def test_with_real_weights_every_crop_of_the_samples_is_found_too(tmp_path, indexed_samples):
+    with Library.open(shutil.copytree(indexed_samples, tmp_path / "library")) as library:
         found = {frozenset(names(group)): group.tier for group in find_duplicates(library).groups}
     assert found == GROUPS
 

@@ -2,6 +2,7 @@
 
 import io
 import os
+from functools import cache
 
 import numpy as np
 import pytest
@@ -126,6 +127,15 @@ def same(image):
     return image
 
 
+@cache
+def saved_at(photo, size, quality=None):
+    """A photo of this size, saved once where a quality is given. It is not to be changed."""
+    if quality is not None:
+        return saved(saved_at(photo, size), quality)
+    with Image.open(SAMPLES / photo) as opened:
+        return opened.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+
+
 FOUR = ["travel/castle-2.jpg", "nature/mountain-3.jpg", "animals/cat-1.jpg", "animals/dog-2.jpg"]
 CHANGES = [same, ImageOps.mirror, turned_left, upside_down, lightened, darkened, with_more_contrast]
 
@@ -138,15 +148,12 @@ CHANGES = [same, ImageOps.mirror, turned_left, upside_down, lightened, darkened,
 def test_of_a_jpeg_and_a_changed_copy_that_was_saved_better_the_copy_is_told(change, size, original, copy):
     """Also where its sides are no multiples of 8, so that turning it moves the grid of the JPEG."""
     for photo in FOUR:
-        with Image.open(SAMPLES / photo) as opened:
-            image = opened.convert("RGB").resize(size, Image.Resampling.LANCZOS)
-        first = saved(image, original)
+        image, first, better = (saved_at(photo, size, quality) for quality in (None, original, copy))
         again = change(first)
         known = {"table": steps_of(image, original), "own": steps_of(again, copy)}
         assert was_made_from(greys(saved(again, copy)), greys(first), **known)
         # Both made from a third one; and the one that was saved better is the original of the other one.
         assert not was_made_from(greys(saved(change(image), copy)), greys(first), **known)
-        better = saved(image, copy)
         assert not was_made_from(greys(better), greys(saved(change(better), original)), **known)
 
 
