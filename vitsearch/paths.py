@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+LATEST_NS = (1 << 63) - 1
+"""The latest time that a library stores: SQLite's integers have 64 bits, of which one is the sign."""
+
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
@@ -32,6 +35,14 @@ def identity(path: str | os.PathLike[str], status: os.stat_result) -> tuple[int,
     """Return what tells a file or folder from all others, whatever names it has; `status` is its own."""
     # Some network file systems number nothing.
     return (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(path)
+
+
+def state_of(status: os.stat_result) -> tuple[int, int]:
+    """Return what changes with a file's content: its size, and its time in nanoseconds since 1970.
+
+    Of years from 2262 on, which damaged disks and clocks leave behind, it is the last one that 64 bits hold.
+    """
+    return status.st_size, min(status.st_mtime_ns, LATEST_NS)
 
 
 def is_offline(folder: Path) -> bool:

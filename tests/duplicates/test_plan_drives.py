@@ -130,3 +130,18 @@ def test_a_batch_that_is_killed_is_found_where_one_file_system_is_mounted_twice(
         assert names(moved) == COPIES
     assert all(outcome.done for outcome in undo_plan(plan))
     assert (names(photos), names(moved)) == ([*COPIES, *KEPT], [])
+
+
+def test_undo_between_drives_brings_back_a_time_of_the_distant_future(tmp_path, mounts):
+    """A damaged disk says so; it is more nanoseconds than 64 bits hold."""
+    photos, moved = tmp_path / "photos", tmp_path / "moved"
+    photos.mkdir()
+    mounts.drive(photos)
+    plan = move_plan(photos, moved)
+    copy = photos / "copy-0.jpg"
+    os.utime(copy, ns=(0, 10 * 10**18))
+    before = copy.stat().st_mtime_ns
+    assert before > 1 << 63
+    assert all(outcome.done for outcome in apply_plan(plan))
+    assert all(outcome.done for outcome in undo_plan(plan))
+    assert copy.stat().st_mtime_ns == before

@@ -32,7 +32,7 @@ from vitsearch.duplicates.verify.rules import rules_digest
 from vitsearch.duplicates.verify.verifier import CHANGED, Verifier, verifying_threads
 from vitsearch.duplicates.verify.words import what_was_done
 from vitsearch.errors import BadQuery
-from vitsearch.paths import absolute_path, identity, names_of, real_path
+from vitsearch.paths import absolute_path, identity, names_of, real_path, state_of
 from vitsearch.records import Progress, UnreadableFile
 from vitsearch.storage.answers import KeptAnswers
 from vitsearch.storage.layout import Layout
@@ -265,7 +265,7 @@ def _checked(files: Iterable[Candidate]) -> tuple[list[Candidate], list[Unreadab
         except OSError as error:
             skipped.append(UnreadableFile(file.path, error.strerror or str(error)))
             continue
-        same = (status.st_size, status.st_mtime_ns) == (file.size, file.mtime_ns)
+        same = state_of(status) == (file.size, file.mtime_ns)
         known = seen.setdefault(identity(file.path, status), file.path)
         # Not a copy but the file itself under another name: through a link to its folder, or by a hard link.
         if known != file.path:

@@ -16,7 +16,7 @@ from vitsearch.duplicates.verify.verifier import Verifier, verifying_threads
 from vitsearch.duplicates.verify.words import IDENTICAL
 from vitsearch.errors import UnreadablePhoto
 from vitsearch.folders.scan import Passed, Skipped, walk
-from vitsearch.paths import absolute_path, identity, names_of, real_path
+from vitsearch.paths import absolute_path, identity, names_of, real_path, state_of
 from vitsearch.photos.perceptual_hash import in_all_orientations
 from vitsearch.records import FoundFile, LeftOut, Progress, UnreadableFile
 
@@ -179,7 +179,7 @@ def _is_as_it_was(file: Candidate) -> bool:
         now = file.path.stat()
     except OSError:
         return False
-    return (now.st_size, now.st_mtime_ns) == (file.size, file.mtime_ns)
+    return state_of(now) == (file.size, file.mtime_ns)
 
 
 def _left_out(passed: Iterable[Passed]) -> tuple[LeftOut, ...]:
@@ -293,9 +293,7 @@ def _as_candidate(decoders: Decoders, photo: int, path: Path) -> Candidate | Non
         now = path.stat()
     except (UnreadablePhoto, OSError):
         return None
-    return Candidate(
-        path, photo, content, now.st_size, now.st_mtime_ns, facts.format, facts.width, facts.height
-    )
+    return Candidate(path, photo, content, *state_of(now), facts.format, facts.width, facts.height)
 
 
 def _candidates(library: Library, asked: Ids, ids: Ids) -> dict[int, list[int]]:

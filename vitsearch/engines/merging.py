@@ -19,7 +19,7 @@ import numpy as np
 from vitsearch.decoding.decoders import Decoders
 from vitsearch.engines.parquet.reading import ImportedRow, RefusedRow
 from vitsearch.errors import StoreError, UnreadablePhoto
-from vitsearch.paths import is_offline, real_path
+from vitsearch.paths import is_offline, real_path, state_of
 from vitsearch.records import FoundFile, PhotoFacts
 from vitsearch.storage.catalog import ReadableFile
 from vitsearch.storage.database import path_to_value
@@ -111,7 +111,7 @@ def _is_same(file: FoundFile) -> bool:
         info = file.path.stat()
     except (OSError, ValueError):
         return False
-    return (info.st_size, info.st_mtime_ns) == (file.size, file.mtime_ns)
+    return state_of(info) == (file.size, file.mtime_ns)
 
 
 class Merge:
@@ -191,9 +191,7 @@ class Merge:
                     raise StoreError(
                         f"{path} is in no folder of the library: name the folder that the photos are in with --root"
                     )
-                found = FoundFile(
-                    root.path, path.relative_to(root.path).as_posix(), info.st_size, info.st_mtime_ns
-                )
+                found = FoundFile(root.path, path.relative_to(root.path).as_posix(), *state_of(info))
                 row16 = row.row.astype(np.float16)
                 ready.append(
                     ReadableFile(

@@ -7,13 +7,13 @@ import stat
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import repeat
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from vitsearch.folders.file_system import FileSystems
 from vitsearch.folders.ignoring import IGNORE_FILE, is_ignored, read_ignores
-from vitsearch.paths import identity
+from vitsearch.paths import LATEST_NS, identity, state_of
 from vitsearch.photos.formats import (
     EXTENSIONS,
     RAW_EXTENSIONS,
@@ -59,9 +59,6 @@ _SYSTEM_FILES = frozenset(("thumbs.db", "desktop.ini", "ehthumbs.db"))
 # Libraries name their own pictures by hashes: a shorter name is none of theirs.
 _OWN_NAME = 32
 
-# SQLite's integers have 64 bits, of which one is the sign.
-_LARGEST_NUMBER = (1 << 63) - 1
-
 _NOT_RAW = EXTENSIONS - RAW_EXTENSIONS
 
 # As cameras write them; looked up before anything slower, once for every file of a walk.
@@ -74,6 +71,7 @@ _found: Callable[[tuple[Path, str, int, int, int]], FoundFile] = partial(tuple._
 # Applied with `map`, these take a third of the time of a loop in Python.
 _name: Callable[[os.DirEntry[str]], str] = attrgetter("name")
 _state: Callable[[os.stat_result], tuple[int, int]] = attrgetter("st_size", "st_mtime_ns")
+_time: Callable[[tuple[int, int]], int] = itemgetter(1)
 _mode: Callable[[os.stat_result], int] = attrgetter("st_mode")
 
 
@@ -159,7 +157,7 @@ class _Sidecars:
         total = sum((place + 1) * self.numbers.get(name, 0) for place, name in enumerate(usual))
         if not total:
             total = sum(self.numbers.get(name, 0) for name in self.names.sidecars_of(photo))
-        return total & _LARGEST_NUMBER
+        return total & LATEST_NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +238,7 @@ def walk_folders(
             known = _known(entry, info, folder, relative)
             if known == _IMAGE:
                 noted = sidecars.number_of(name) if sidecars else 0
-                yield _found((root, relative, info.st_size, info.st_mtime_ns, noted))
+                yield _found((root, relative, *state_of(info), noted))
             elif known is not None:
                 yield _passed(entry, folder, known)
         else:
@@ -314,7 +312,12 @@ def _photo_states(names: Sequence[str], entries: Sequence[os.DirEntry[str]]) -> 
     except OSError:
         return None
     modes = {*map(_mode, infos)}
-    return [*map(_state, infos)] if all(map(stat.S_ISREG, modes)) else None
+    if not all(map(stat.S_ISREG, modes)):
+        return None
+    states = [*map(_state, infos)]
+    if max(map(_time, states), default=0) <= LATEST_NS:
+        return states
+    return [*map(state_of, infos)]
 
 
 def _number_of(entry: os.DirEntry[str]) -> int:
@@ -323,7 +326,7 @@ def _number_of(entry: os.DirEntry[str]) -> int:
         info = entry.stat()
     except OSError:
         return 0
-    return (info.st_mtime_ns + (info.st_size << 32)) & _LARGEST_NUMBER or 1
+    return (info.st_mtime_ns + (info.st_size << 32)) & LATEST_NS or 1
 
 
 def _shots(names: Sequence[str], endings: AbstractSet[str]) -> Mapping[str, tuple[str, ...]]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from vitsearch.errors import LibraryError
 from vitsearch.folders.absence import SecondLook
 from vitsearch.folders.scan import PhotoFolder, Skipped, WalkNotes, walk_folders
-from vitsearch.paths import identity, real_path
+from vitsearch.paths import identity, real_path, state_of
 from vitsearch.records import FoundFile, IndexReport, LeftOut, Progress, UnreadableFile
 from vitsearch.storage.catalog import HAS_NO_PHOTO, HAS_NO_VECTOR, IS_MISSING, RejectedFile, Seen
 from vitsearch.storage.removal import Pruned
@@ -182,7 +182,7 @@ class _Walked:
                 with suppress(OSError):
                     info = (self.scope.root.path / relative).stat()
                     # Whether it has sidecars is seen when it is read.
-                    file = FoundFile(self.scope.root.path, relative, info.st_size, info.st_mtime_ns, 1)
+                    file = FoundFile(self.scope.root.path, relative, *state_of(info), 1)
                     if known is None or known[3:5] != (file.size, file.mtime_ns):
                         found.append(file)
         return found

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from vitsearch.backbones.source import canonical, framing_of
 from vitsearch.errors import LibraryError, ModelError, SpaceMismatch
 from vitsearch.library.opened import OpenedLibrary
-from vitsearch.paths import real_path
+from vitsearch.paths import real_path, state_of
 from vitsearch.records import EmbeddedFiles, FoundFile, IndexReport, UnreadableFile
 from vitsearch.storage.backup import back_up, back_up_daily
 from vitsearch.storage.vectors import StoredSpace
@@ -207,7 +207,7 @@ class IndexedLibrary(OpenedLibrary):
         for path in (path for path, photo in photos.items() if photo is None):
             try:
                 info = path.stat()
-                new.append(FoundFile(path.parent, path.name, info.st_size, info.st_mtime_ns))
+                new.append(FoundFile(path.parent, path.name, *state_of(info)))
             except OSError as error:
                 unreadable.append(UnreadableFile(path, error.strerror or str(error)))
         if new:

@@ -24,8 +24,6 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # PNG specification (third edition), section 11.3: the chunks that only describe.
 _PNG_NOTES = frozenset((b"tEXt", b"zTXt", b"iTXt", b"tIME", b"eXIf"))
 _XMP_KEYWORD = b"XML:com.adobe.xmp\0"
-# WebP container specification, "Extended file format".
-_WEBP_NOTES = frozenset((b"EXIF", b"XMP "))
 # JPEG markers: APP1 (EXIF, XMP), APP13 (IPTC in Photoshop's resources), COM.
 _JPEG_NOTES = frozenset((0xE1, 0xED, 0xFE))
 _JPEG_START_OF_SCAN = 0xDA

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from vitsearch.errors import LibraryError
-from vitsearch.paths import is_offline, names_of
+from vitsearch.paths import is_offline, names_of, state_of
 from vitsearch.records import FoundFile
 from vitsearch.storage.database import Value, path_to_value, value_to_path, values_to_paths
 from vitsearch.storage.decisions import bring_decisions_back, decisions_are_kept
@@ -608,7 +608,7 @@ class Catalog(WalkTables):
                     self.database.scalar(
                         "SELECT f.photo FROM files f JOIN vectors v ON v.space = ? AND v.photo = f.photo "
                         "WHERE f.root = ? AND f.path = ? AND f.size = ? AND f.mtime_ns = ?",
-                        [space, root.id, relative, info.st_size, info.st_mtime_ns],
+                        [space, root.id, relative, *state_of(info)],
                     ),
                 )
         return None

@@ -65,7 +65,7 @@ def restore_attributes(attributes: Attributes, path: Path, *, times: bool = True
     with suppress(OSError):
         path.chmod(attributes.mode)
     if times:
-        with suppress(OSError):
+        with suppress(OSError, OverflowError):
             os.utime(path, ns=(attributes.accessed, attributes.modified))
 
 
@@ -91,7 +91,8 @@ def attributes_document(attributes: Attributes) -> dict[str, Any]:
 def parsed_attributes(document: Any) -> Attributes:  # noqa: ANN401 - whatever JSON holds
     """Read what `attributes_document` made. Raises `ValueError`, `KeyError`, `TypeError` or `AttributeError`."""
     numbers = [document[name] for name in ("owner", "group", "mode", "accessed", "modified")]
-    if any(type(number) is not int or not -(1 << 63) <= number < 1 << 63 for number in numbers):
+    # Seconds have 64 bits: disks hold times of which the nanoseconds have more.
+    if any(type(number) is not int or not -(1 << 93) <= number < 1 << 93 for number in numbers):
         raise ValueError("an attribute is no number")
     extended = {str(name): b64decode(value, validate=True) for name, value in document["extended"].items()}
     if not all(name.startswith(_OURS) and "\0" not in name for name in extended):
