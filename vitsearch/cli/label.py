@@ -56,8 +56,9 @@ def label(
     Photos themselves are never written to, and a table that you have corrected only with --force. `vitsearch search
     --label LABEL --head HEAD` finds what was labelled.
 
-    Sidecars keep all else that is in them. A keyword that this head wrote there before and does not say any more,
-    after a correction for example, is taken out again; those of yours and of other heads stay.
+    With --xmp, keywords are the best label and each that is at least as likely as not, of the -k best. Sidecars keep
+    all else that is in them. A keyword that this head wrote there before and does not say any more, after a correction
+    for example, is taken out again; those of yours and of other heads stay.
 
     The exit status is 1 if a sidecar could not be written, or a file that you named could not be read.
 
