@@ -173,20 +173,24 @@ def backbone() -> MeanColour:
 
 
 @pytest.fixture(scope="session")
-def indexed_samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def _shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of one run of the tests have in common."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def indexed_samples(_shared_folder: Path) -> Path:
     """A library of all sample photos with the real weights, made by the first worker that wants it. Open a copy."""
     from filelock import FileLock
 
     from vitsearch.backbones import load_backbone
 
-    folder = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent
-    made = folder / "indexed-samples"
-    with FileLock(folder / "indexed-samples.lock"):
+    made = _shared_folder / "indexed-samples"
+    with FileLock(f"{made}.lock"):
         if not made.exists():
             cache = platformdirs.user_cache_path("vitsearch", appauthor=False)
-            unfinished = folder / "indexed-samples-unfinished"
+            unfinished = Path(f"{made}-unfinished")
             with Library.open(unfinished, backbone=load_backbone(WEIGHTS, cache=cache)) as library:
                 library.index([SAMPLES])
             unfinished.rename(made)
@@ -222,9 +226,9 @@ def own_folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def programs(forked_decoders: ForkedDecoders | None) -> Iterator[Programs]:
+def programs(_shared_folder: Path, forked_decoders: ForkedDecoders | None) -> Iterator[Programs]:
     """What starts the real program in a process of its own, in a tenth of the time."""
-    made = Programs(decoders=forked_decoders)
+    made = Programs(_shared_folder, decoders=forked_decoders)
     yield made
     made.close()
 

@@ -1,8 +1,10 @@
 """A process that has imported what takes long and forks a child for each run of the real command line.
 
-It reads one JSON request a line on stdin and answers one a line on stdout: the exit status, negative for a signal, or
-null for a run that took too long. A child has the arguments, environment, folder and streams of its request, and of its
-server nothing but modules: what those read from the environment when they are imported is read again.
+Each connection to its socket has a fork of its own, so that several processes that run tests share what was imported.
+It sends where it gets decoders, then one JSON request a line, and reads one answer a line: the exit status, negative
+for a signal, or null for a run that took too long. A child has the arguments, environment, folder and streams of its
+request, and of its server nothing but modules: what those read from the environment when they are imported is read
+again.
 """
 
 from __future__ import annotations
@@ -13,7 +15,9 @@ import importlib
 import json
 import os
 import pkgutil
+import select
 import signal
+import socket
 import sys
 import threading
 import time
@@ -36,6 +40,8 @@ COMMANDS = (
 )
 # The allocator of pyarrow, which scikit-learn imports, starts its thread again in each child.
 RESTARTED = "jemalloc_bg_thd"
+# What a connection begins with: without it, it was made while the server ended.
+GREETING = b"+"
 
 
 def main() -> None:
@@ -45,10 +51,7 @@ def main() -> None:
     for package in map(importlib.import_module, COMMANDS):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             importlib.import_module(module.name)
-    for address in sys.argv[1:]:
-        from tests.forked_decoders import use_forked
-
-        use_forked(address)
+    import tests.forked_decoders  # noqa: F401 - for each connection
     from tests.ready_tables import make_tables_at_once
     from tests.unsynced import wait_for_nothing
 
@@ -57,8 +60,7 @@ def main() -> None:
     gc.freeze()  # or each child's first collection copies all that was imported
     names = [(thread / "comm").read_text().strip() for thread in Path("/proc/self/task").iterdir()]
     say({"threads": sum(name != RESTARTED for name in names)})
-    for line in sys.stdin:
-        say(serve(json.loads(line)))
+    listen(socket.socket(fileno=int(sys.argv[1])))
     os._exit(0)  # to take all those modules down in order takes seconds
 
 
@@ -67,10 +69,53 @@ def say(answer: dict) -> None:
     sys.stdout.flush()
 
 
-def serve(request: dict) -> dict:
+def listen(listener: socket.socket) -> None:
+    """Fork for each connection until stdin ends; then wait for those that are left."""
+    connections: set[int] = set()
+    sources = {0, listener.fileno()}
+    while sources or connections:
+        for ready in select.select([*sources, *connections], [], [])[0]:
+            if ready == 0:
+                sources.clear()
+                listener.close()
+            elif ready in connections:
+                connections.remove(ready)
+                os.waitid(os.P_PIDFD, ready, os.WEXITED)
+                os.close(ready)
+            elif ready in sources:
+                connection, _ = listener.accept()
+                child = os.fork()
+                if not child:
+                    listener.close()
+                    for other in connections:
+                        os.close(other)
+                    converse(connection)
+                connection.close()
+                connections.add(os.pidfd_open(child))
+
+
+def converse(connection: socket.socket) -> None:
+    """Answer the requests of one connection until it ends: never returns."""
+    try:
+        connection.sendall(GREETING)
+        lines = connection.makefile("r", encoding="utf-8")
+        address = json.loads(lines.readline())["decoders"]
+        if address is not None:
+            from tests.forked_decoders import use_forked
+
+            use_forked(address)
+        for line in lines:
+            answer = serve(json.loads(line), connection)
+            connection.sendall(json.dumps(answer).encode() + b"\n")
+    finally:
+        os._exit(0)
+
+
+def serve(request: dict, connection: socket.socket) -> dict:
     """Run one command in a child."""
     child = os.fork()
     if not child:
+        os.close(connection.fileno())
         run(request)
     deadline = time.monotonic() + request["seconds"]
     pause = 0.001

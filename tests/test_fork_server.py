@@ -8,6 +8,7 @@ import time
 
 import pytest
 from fork_server import run
+from programs import Programs
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
@@ -28,3 +29,17 @@ def test_a_forked_program_waits_for_its_threads_and_does_what_was_left_for_its_e
         run({"arguments": [], "environment": dict(os.environ), "folder": str(tmp_path), **streams})
     os.waitpid(child, 0)
     assert (tmp_path / "stdout").read_text() == "a thread has ended\nat the end\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="this system does not fork commands")
+def test_processes_that_run_tests_share_one_server_and_each_has_its_own_environment(programs, tmp_path):
+    other = Programs(programs._shared)
+    try:
+        for each, width in ((programs, "50"), (other, "90"), (programs, "50")):
+            done = each.run("status", "--help", environment={**os.environ, "COLUMNS": width}, folder=tmp_path)
+            assert done.returncode == 0, done.stderr
+            assert max(map(len, done.stdout.splitlines())) in range(int(width) - 20, int(width) + 1)
+        assert other._server is None
+    finally:
+        other.close()
+    assert programs.run("--version", environment=os.environ, folder=tmp_path).returncode == 0
