@@ -100,14 +100,18 @@ def _named_by_mount(mount: _Mount, device: int, folder: str) -> str:
 def _uuid(source: str, device: int) -> str | None:
     """The UUID by which udev knows a block device: the one that a mount names, or that files are on."""
     real = os.path.realpath(source) if source.startswith("/dev/") else ""
+    named = None
     try:
         for link in sorted(_UUIDS.iterdir()):
             target = os.path.realpath(link)
-            if target == real or os.stat(target).st_rdev == device:  # noqa: PTH116 - beside `realpath`
+            # The device first: a drive may have been mounted below the mount that is known of this place.
+            if os.stat(target).st_rdev == device:  # noqa: PTH116 - beside `realpath`
                 return link.name
+            if named is None and target == real:
+                named = link.name
     except OSError:
         return None
-    return None
+    return named
 
 
 def _named_by_volume(device: int, folder: str) -> str:
