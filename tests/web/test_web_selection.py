@@ -1,7 +1,9 @@
 """Several photos at once: favourites, labels, copies, downloads, and a plan that moves them to the trash."""
 
+import errno
 import io
 import json
+import os
 import shutil
 import zipfile
 
@@ -13,6 +15,7 @@ from vitsearch.duplicates.cleanup.plans import PlannedFile, PlannedGroup, conten
 from vitsearch.heads.head import Labelling, LabelProbability
 from vitsearch.heads.store import HeadShelf
 from vitsearch.library import Library
+from vitsearch.web.services.archives import LEFT_OUT, zipped
 
 NAMES = ("animals/cat-1.jpg", "animals/cat-2.jpg", "nature/bee-1.jpg", "travel/castle-1.jpg")
 
@@ -229,6 +232,20 @@ def test_photos_are_downloaded_as_their_files_are_in_one_zip(client, place):
         assert archive.read("bee-1 (2).jpg") == (SAMPLES / "animals/cat-2.jpg").read_bytes()
         assert made["bytes"] == sum(entry.file_size for entry in archive.infolist())
     assert client.get(f"/api/selection/archives/{'0' * 32}").status_code == 404
+
+
+def test_a_download_says_what_it_lacks(tmp_path):
+    for name in ("there.jpg", LEFT_OUT):
+        (tmp_path / name).write_bytes(name.encode())
+    gone = tmp_path / "gone.jpg"
+    packed = b"".join(zipped([tmp_path / "there.jpg", gone, tmp_path, tmp_path / LEFT_OUT]))
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        *whole, told = archive.namelist()
+        assert whole == ["there.jpg", LEFT_OUT]  # a photo may have any name
+        assert archive.read(told).decode().splitlines() == [
+            f"{gone}: {os.strerror(errno.ENOENT)}",
+            f"{tmp_path}: {os.strerror(errno.EISDIR)}",
+        ]
 
 
 def test_photos_go_to_the_trash_through_a_plan_that_can_be_undone(client, place):

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _MOST = 20
 _PIECE = 1 << 20
+LEFT_OUT = "files that are not in here.txt"
+"""The name of the text in a download that says which photos it lacks."""
 
 
 class Archives:
@@ -68,17 +70,20 @@ class _Outlet(io.RawIOBase):
 
 
 def zipped(files: Sequence[Path]) -> Iterator[bytes]:
-    """Yield the bytes of a zip file of these files, each as it is on the disk; those that have gone are left out.
+    """Yield the bytes of a zip file of these files, each as it is on the disk.
 
-    Photos are compressed already, and are stored as they are. Two files of one name get numbers.
+    Photos are compressed already, and are stored as they are. Two files of one name get numbers. Those that cannot be
+    read are named, each with the reason, in a text of its own.
     """
     outlet = _Outlet()
     names = Names()
+    left_out: list[str] = []
     with zipfile.ZipFile(outlet, "w", zipfile.ZIP_STORED) as archive:
         for path in files:
             try:
                 source = path.open("rb")
-            except OSError:
+            except OSError as error:
+                left_out.append(f"{_utf8(str(path))}: {error.strerror or error}\n")
                 continue
             with source:
                 entry = zipfile.ZipInfo.from_file(path, names.free(_utf8(path.name)), strict_timestamps=False)
@@ -87,6 +92,8 @@ def zipped(files: Sequence[Path]) -> Iterator[bytes]:
                         target.write(piece)
                         yield outlet.taken()
             yield outlet.taken()
+        if left_out:
+            archive.writestr(names.free(LEFT_OUT), "".join(left_out))
     yield outlet.taken()
 
 
