@@ -787,10 +787,16 @@ def test_a_card_that_is_a_part_of_the_library_is_compared_with_the_rest(library,
     assert [file["tier"] for file in document["files"]] == ["exact", "pixels", "near", None]
 
 
-@pytest.mark.parametrize("since", ["2020", "2020-02", "2020-02-03", "2020-02-03T04:05"])
+@pytest.mark.parametrize("since", ["2020", "2020-02", "2020-02-03", "2020-02-03T04:05", "0001"])
 def test_since_takes_the_forms_of_other_dates(library, photos, call, since):
     library.index([photos])
     assert json.loads(call("duplicates", "find", "--since", since, "--json").stdout)["groups"]
+
+
+def test_nothing_has_come_since_the_last_day_that_there_is(library, photos, call):
+    library.index([photos])
+    found = call("duplicates", "find", "--since", "9999-12-31T23:59:59", "--json")
+    assert json.loads(found.stdout)["groups"] == []
 
 
 def test_a_date_that_is_none_is_told_with_one_that_is(library, call):

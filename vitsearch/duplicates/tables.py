@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -17,7 +18,6 @@ from vitsearch.storage.sql import in_parts, marks
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
-    from datetime import datetime
     from pathlib import Path
 
     import numpy.typing as npt
@@ -71,7 +71,7 @@ def files_since(catalog: Catalog, since: datetime) -> frozenset[Path]:
     rows = catalog.database.rows(
         "SELECT f.root, f.path FROM files f JOIN runs r ON r.id = f.added_run "
         "WHERE f.missing = 0 AND f.photo IS NOT NULL AND r.started >= ?",
-        [since.timestamp()],
+        [_seconds(since)],
     )
     return frozenset(online[cast("int", root)] / value_to_path(path) for root, path in rows if root in online)
 
@@ -233,6 +233,14 @@ def _pairs_among(catalog: Catalog, photos: Collection[int]) -> list[tuple[int, i
             f"the library has no photo {min(unknown)}: take the group from the latest `vitsearch duplicates`"
         )
     return list(combinations(chosen, 2)) if len(chosen) > 1 else [(chosen[0], chosen[0])]
+
+
+def _seconds(moment: datetime) -> float:
+    """Return seconds since 1970; those of the first and last days that there are, whatever the zone."""
+    try:
+        return moment.timestamp()
+    except (ValueError, OverflowError, OSError):
+        return moment.replace(tzinfo=UTC).timestamp()
 
 
 def _online(catalog: Catalog) -> dict[int, Path]:
