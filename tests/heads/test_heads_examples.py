@@ -1,5 +1,6 @@
 """Labels from folders and CSV files."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,9 @@ from PIL import Image
 
 from vitsearch.errors import HeadError
 from vitsearch.heads.examples import LabelledFile, labels_by_photo, read_label_csv, read_label_folders
+from vitsearch.heads.export_labels import write_label_csv
+from vitsearch.heads.head import LabelProbability
+from vitsearch.heads.labelling import LabelledPhoto
 
 
 def photo(path: Path) -> Path:
@@ -82,11 +86,35 @@ def test_a_csv_that_cannot_be_used_is_refused_with_its_line(tmp_path, content, m
         read_label_csv(csv)
 
 
-def test_a_csv_that_is_not_text_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"path,label\n\xff\xfe,cat\n",
+        "path,label\na.jpg,Kühe\n".encode("latin-1"),
+        "path,label\nKühe.jpg,cows\n".encode("latin-1"),
+        "path,label\na.jpg,cat\n".encode("utf-16"),
+    ],
+)
+def test_a_csv_that_is_not_text_is_refused(tmp_path, content):
+    photo(tmp_path / "a.jpg")
     csv = tmp_path / "labels.csv"
-    csv.write_bytes(b"path,label\n\xff\xfe,cat\n")
+    csv.write_bytes(content)
     with pytest.raises(HeadError, match="must be a CSV file in UTF-8"):
         read_label_csv(csv)
+
+
+def test_a_table_that_was_written_of_any_file_name_is_read_again(tmp_path):
+    files = [tmp_path / os.fsdecode(name) for name in (b"caf\xe9.jpg", "café.jpg".encode(), b"=1.jpg")]
+    try:
+        for file in files:
+            photo(file)
+    except OSError:
+        pytest.skip("this file system takes names in UTF-8 only")
+    best = (LabelProbability("Kühe", 0.9),)
+    write_label_csv(
+        [LabelledPhoto(file, best, abstained=False, none=False) for file in files], tmp_path / "t.csv"
+    )
+    assert read_label_csv(tmp_path / "t.csv") == tuple(LabelledFile(file, "Kühe") for file in files)
 
 
 CAT, DOG = Path("/p/cat/a.jpg"), Path("/p/dog/b.jpg")

@@ -91,26 +91,36 @@ def read_label_folders(folder: Path) -> tuple[LabelledFile, ...]:
 def read_label_csv(path: Path) -> tuple[LabelledFile, ...]:
     """Return the rows of a CSV file with the columns `path` and `label`; paths are relative to the CSV file.
 
-    A photo with several labels has a line for each; an empty label says that none of the labels fits it. Raises
-    `HeadError` with the line's number when a line cannot be used.
+    A photo with several labels has a line for each; an empty label says that none of the labels fits it. All of it is
+    UTF-8, but for the names of files that are not. Raises `HeadError` with the line's number when a line cannot be
+    used.
     """
     labelled = []
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             lines = csv.DictReader(file, strict=True)
             if not {"path", "label"} <= set(lines.fieldnames or ()):
+                _check_is_text("".join(lines.fieldnames or ()), path)
                 raise HeadError(f"{path} needs a first line that names the columns path,label")
             for line in lines:
                 if not line["path"] or line["label"] is None:
                     raise HeadError(f"{path}, line {lines.line_num}: a path or a label is missing")
                 photo = path.parent / from_cell(line["path"])
+                _check_is_text(line["label"], path)
                 if not photo.is_file():
+                    _check_is_text(line["path"], path)
                     raise HeadError(f"{path}, line {lines.line_num}: there is no file {photo}")
                 labelled.append(LabelledFile(photo, from_cell(line["label"].strip()) or None))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise HeadError(f"cannot read {path} ({in_words(error)}): it must be a CSV file in UTF-8") from error
     check_labels(sorted({item.label for item in labelled if item.label is not None}))
     return tuple(labelled)
+
+
+def _check_is_text(cell: str, path: Path) -> None:
+    """Raise `UnicodeDecodeError`, which says where in a file, unless a cell of it is UTF-8."""
+    if any("\udc80" <= character <= "\udcff" for character in cell):
+        path.read_bytes().decode("utf-8")
 
 
 def labels_by_photo(
