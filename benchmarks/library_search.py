@@ -23,7 +23,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import faiss
 import numpy as np
 from machine import print_machine
 from PIL import Image
@@ -35,6 +34,7 @@ from vitsearch.engines.parquet.reading import ImportedRow
 from vitsearch.engines.portable import Place
 from vitsearch.library import Library
 from vitsearch.neighbours.files import cheapest
+from vitsearch.neighbours.flat import import_faiss
 from vitsearch.neighbours.neighbours import RECALL
 from vitsearch.records import PhotoFacts
 from vitsearch.storage.layout import LIBRARY_FILE
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
     from vitsearch.backbones import Space
     from vitsearch.neighbours.neighbours import Neighbours
+
+faiss = import_faiss()
 
 K = 10
 MERGED = 10_000

@@ -30,11 +30,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import faiss
 import numpy as np
 from machine import print_machine
 from widening import Widening, read_base
 
+from vitsearch.neighbours.flat import import_faiss
 from vitsearch.neighbours.neighbours import Neighbours
 
 if TYPE_CHECKING:
@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     Graph = Callable[[np.ndarray, int], np.ndarray]
     Make = Callable[[np.ndarray, Path], None]
     Open = Callable[[int, Path], Graph]
+
+# All engines of FAISS here multiply with the kernels of this processor, as in vitsearch.
+faiss = import_faiss()
 
 K = 10
 ROUNDS = 5

@@ -5,12 +5,14 @@ The only module that imports FAISS.
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vitsearch.neighbours.files import give_back
+from vitsearch.neighbours.kernels import processor_known
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +38,9 @@ FEW_NUMBERS = 1 << 24
 
 def import_faiss() -> Any:  # noqa: ANN401
     """Import FAISS when it is first needed; its type stubs know too few of its names to check against."""
+    if "faiss" not in sys.modules:
+        with processor_known():
+            import faiss
     import faiss
 
     return faiss

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vitsearch.neighbours.flat import import_faiss
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -100,14 +102,13 @@ def _distances(first: Words, second: Words) -> Words:
 
     That of two opposites wraps to 0; a wrong match is outvoted, and chance does not make any.
     """
-    import faiss
-
+    faiss = import_faiss()
     apart = np.empty((len(first), len(second)), np.uint8)
     for start in range(0, len(first), _ROWS):
         part = first[start : start + _ROWS]
         counts = np.empty((len(part), len(second)), np.int32)
         # A twelfth of the time that a matrix product of signs takes.
-        faiss.hammings(  # type: ignore[attr-defined]
+        faiss.hammings(
             faiss.swig_ptr(part), faiss.swig_ptr(second), *counts.shape, part.shape[1], faiss.swig_ptr(counts)
         )
         apart[start : start + len(part)] = counts
