@@ -61,7 +61,10 @@ def _convert(tower: VisionTower, example: npt.NDArray[np.uint8]) -> Any:  # noqa
     with warnings.catch_warnings(), quiet_transformers(), torch.no_grad():
         # Tracing warns of every size that Python sees; all sizes but the batch are fixed, and the batch is checked.
         warnings.simplefilter("ignore")
-        decoder = TorchScriptPythonDecoder(tower, example_input=(torch.from_numpy(example),))
+        # Nor does it need to run once more to compare itself with itself: the graph is compared with torch.
+        decoder = TorchScriptPythonDecoder(
+            tower, example_input=(torch.from_numpy(example),), trace_kwargs={"check_trace": False}
+        )
     front_end = FrontEndManager().load_by_framework("pytorch")
     return front_end.convert(front_end.load(decoder))
 
