@@ -28,7 +28,12 @@ from vitsearch.decoding import process
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-IMPORTS = "vitsearch.decoding.worker", "PIL.Image", "PIL.JpegImagePlugin", "PIL.PngImagePlugin"
+# What each program imports, at the latest with its first file. All that are not named here read photos.
+PHOTOS, TABLES = "vitsearch.decoding.worker", "vitsearch.engines.parquet.worker"
+IMPORTS = {
+    PHOTOS: "PIL.Image PIL.ImageOps PIL.JpegImagePlugin PIL.PngImagePlugin PIL.TiffImagePlugin".split(),
+    TABLES: ["pyarrow.parquet"],
+}
 _LENGTH = struct.Struct("<I")
 _NUMBER = struct.Struct("<i")
 _LIMITS = (resource.RLIMIT_AS, resource.RLIMIT_DATA, resource.RLIMIT_FSIZE, resource.RLIMIT_NOFILE)
@@ -38,55 +43,63 @@ started = process._popen
 
 
 class ForkedDecoders:
-    """Starts the server when the first decoder is wanted; `address` names its socket to other processes."""
+    """Starts a server when the first decoder of its kind is wanted; other processes find it by `address`."""
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="vitsearch-decoders-")
         self.address = str(Path(self._folder.name, "socket"))
-        self._server: subprocess.Popen[bytes] | None = None
+        self._servers: dict[str, subprocess.Popen[bytes]] = {}
         self._lock = threading.Lock()
 
-    def start(self) -> None:
-        """Start the server, unless it runs."""
+    def start(self, program: str = PHOTOS) -> None:
+        """Start the server of a program, unless it runs."""
         with self._lock:
-            if self._server is None:
-                self._server = self._started()
+            if program not in self._servers:
+                self._servers[program] = self._started(program)
 
-    def _started(self) -> subprocess.Popen[bytes]:
+    def _started(self, program: str) -> subprocess.Popen[bytes]:
         with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(self.address)
+            listener.bind(_socket_of(self.address, program))
             listener.listen(64)
             code = f"import sys; sys.path[:] = {sys.path!a}; import tests.forked_decoders as program; program.serve"
             options = ["-I", "-S", "-B", "-W", "ignore", "-X", f"utf8={sys.flags.utf8_mode}"]
             return subprocess.Popen(
-                [sys.executable, *options, "-c", f"{code}({listener.fileno()})"],
+                [sys.executable, *options, "-c", f"{code}({listener.fileno()}, {program!a})"],
                 stdin=subprocess.PIPE,
                 pass_fds=[listener.fileno()],
+                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # a fork would lose the other threads
             )
 
     @property
     def pid(self) -> int:
-        """The server, whose children the decoders are. It must have been started."""
-        assert self._server is not None
-        return self._server.pid
+        """The server whose children the decoders of photos are. It must have been started."""
+        return self._servers[PHOTOS].pid
 
     def close(self) -> None:
-        """End the server."""
-        if self._server is not None:
-            self._server.stdin.close()
-            self._server.wait()
+        """End the servers."""
+        for server in self._servers.values():
+            server.stdin.close()
+            server.wait()
         self._folder.cleanup()
 
 
-def use_forked(address: str, start: Callable[[], None] = lambda: None) -> None:
-    """Have this process, and those forked from it, get decoders from the server there; `start` sees that it runs."""
+def _socket_of(address: str, program: str) -> str:
+    return f"{address}-{program.rpartition('.')[0]}"
+
+
+def use_forked(address: str, start: Callable[[str], None] = lambda _: None) -> None:
+    """Have this process, and those forked from it, get decoders from the servers there; `start` sees that one runs."""
     rights = _rights()
 
     def popen(command: list[str], *, pipesize: int) -> ForkedDecoder | subprocess.Popen[bytes]:
         if _rights() != rights:
             return started(command, pipesize=pipesize)
-        start()
-        return ForkedDecoder(address, command, pipesize=pipesize)
+        program = TABLES if TABLES in command[-1] else PHOTOS
+        start(program)
+        place = _socket_of(address, program)
+        if not Path(place).exists():  # nobody in the process that starts servers has read a table yet
+            place = _socket_of(address, PHOTOS)
+        return ForkedDecoder(place, command, pipesize=pipesize)
 
     process._popen = popen
 
@@ -173,10 +186,11 @@ def _exactly(connection: socket.socket, count: int) -> bytes:
     return data
 
 
-def serve(descriptor: int) -> None:
+def serve(descriptor: int, program: str) -> None:
     """Fork a decoder for each connection, and tell it the exit status; until standard input is closed."""
-    for name in IMPORTS:
-        __import__(name)
+    for name in (program, *IMPORTS[program]):
+        with suppress(ImportError):  # of an extra that is not installed
+            __import__(name)
     gc.collect()
     gc.freeze()  # or the first collection of each decoder copies what was imported
     listener = socket.socket(fileno=descriptor)
