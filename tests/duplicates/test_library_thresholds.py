@@ -18,7 +18,7 @@ from vitsearch.duplicates.calibrate.library_thresholds import (
     known_thresholds,
 )
 from vitsearch.duplicates.find import find_duplicates
-from vitsearch.duplicates.tables import dismiss, present_photos
+from vitsearch.duplicates.tables import dismiss, present_photos, restore
 from vitsearch.duplicates.verify.evidence import Thresholds
 from vitsearch.library import Library
 
@@ -182,6 +182,31 @@ def test_a_dismissal_says_that_the_next_run_takes_longer_and_that_run_says_what_
     assert "edited copies: judged as usual, as nothing that you dismissed looks like a copy" in said
     # What was measured stays, so that the next run is as fast as ever.
     assert call("dismiss", f"{one}-{three}").stderr == "remembered: 1 pair of photos told apart\n"
+
+
+def test_what_was_taken_back_counts_no_more(library, photos):
+    for path in sorted(photos.glob("*.jpg"))[:3]:
+        with Image.open(path) as image:
+            image.resize((image.width * 3 // 4, image.height * 3 // 4)).save(path.with_suffix(".png"))
+    library.index([photos])
+    near = [
+        sorted({file.photo for file in group.files})
+        for group in find_duplicates(library, tiers=["near"]).groups
+    ]
+    assert len(near) == 3
+    copies = {photo for group in near for photo in group}
+    others = [photo for photo in present_photos(library.catalog).tolist() if photo not in copies]
+    for photos_told_apart in (*near, others[:2]):
+        dismiss(library.catalog, photos_told_apart)
+    assert find_duplicates(library, tiers=["near"]).calibrated.thresholds != Thresholds()
+    for photos_told_apart in near:
+        restore(library.catalog, photos_told_apart)
+    found = find_duplicates(library, tiers=["near"])
+    assert found.calibrated.thresholds == Thresholds()
+    assert len(found.groups) == 3
+    # What is told apart beyond that is no reason to measure again.
+    dismiss(library.catalog, others[2:4])
+    assert not measured(library, found.calibrated.calibration.max_false_share)[1]
 
 
 def test_a_run_that_judges_more_strictly_says_what_that_costs_and_how_to_take_it_back(library, photos):

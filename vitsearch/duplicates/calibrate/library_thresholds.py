@@ -7,7 +7,7 @@ from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -66,11 +66,15 @@ _VERSION = 2
 
 @dataclass(frozen=True, slots=True)
 class CalibratedThresholds:
-    """Cut-offs and where they come from: `calibration` is None where the library is too small to earn its own."""
+    """Cut-offs and where they come from: `calibration` is None where the library is too small to earn its own.
+
+    `dismissed`: the pairs of photos that a person had told apart, as far as the cut-offs rest on them.
+    """
 
     thresholds: Thresholds
     calibration: Calibration | None
     photos: int
+    dismissed: tuple[Pair, ...] = ()
 
     @property
     def recall(self) -> dict[str, float]:
@@ -90,10 +94,13 @@ def calibrated_thresholds(
     max_false_share: float,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> CalibratedThresholds:
-    """Return the cut-offs for this library and its space; they are measured anew when it has grown by half."""
+    """Return the cut-offs for this library and its space.
+
+    They are measured anew when it has grown by half, or a person has taken back what they rest on.
+    """
     ids = present_photos(library.catalog)
     known = known_thresholds(library, max_false_share=max_false_share)
-    if known is not None and _is_current(known, len(ids)):
+    if known is not None and _is_current(known, len(ids), library):
         return known
     if len(ids) < FEWEST:
         return CalibratedThresholds(Thresholds(), None, len(ids))
@@ -106,11 +113,12 @@ def are_due(library: Library, *, max_false_share: float) -> bool:
     """Whether the next search measures cut-offs, if a person has told photos apart."""
     photos = len(present_photos(library.catalog))
     known = known_thresholds(library, max_false_share=max_false_share)
-    return photos >= FEWEST and (known is None or not _is_current(known, photos))
+    return photos >= FEWEST and (known is None or not _is_current(known, photos, library))
 
 
-def _is_current(known: CalibratedThresholds, photos: int) -> bool:
-    return known.photos / _GROWTH <= photos <= known.photos * _GROWTH
+def _is_current(known: CalibratedThresholds, photos: int, library: Library) -> bool:
+    is_of_this_size = known.photos / _GROWTH <= photos <= known.photos * _GROWTH
+    return is_of_this_size and dismissed_pairs(library.catalog).issuperset(known.dismissed)
 
 
 def known_thresholds(library: Library, *, max_false_share: float) -> CalibratedThresholds | None:
@@ -120,7 +128,10 @@ def known_thresholds(library: Library, *, max_false_share: float) -> CalibratedT
         if entry is None:
             return None
         calibration = Calibration.from_json(json.dumps(entry["calibration"]))
-        return CalibratedThresholds(calibration.thresholds, calibration, int(str(entry["photos"])))
+        dismissed = tuple(
+            (int(first), int(second)) for first, second in cast("list[Any]", entry["dismissed"])
+        )
+        return CalibratedThresholds(calibration.thresholds, calibration, int(str(entry["photos"])), dismissed)
     except (ValueError, KeyError, TypeError):
         return None
 
@@ -137,7 +148,8 @@ def _measured(
     apart = dismissed_pairs(library.catalog)
     present = set(ids.tolist())
     dismissed = {pair for pair in apart if pair[0] != pair[1] and present.issuperset(pair)}
-    pairs = _proposed(library, ids, sample) | set(sorted(dismissed)[:_MOST_DISMISSED])
+    evident = tuple(sorted(dismissed)[:_MOST_DISMISSED])
+    pairs = _proposed(library, ids, sample) | set(evident)
     verifier.prepare({photo for pair in pairs for photo in pair} | set(sample.tolist()))
     total = len(pairs) + len(sample)
     with verifying_threads(verifier) as pool:
@@ -175,7 +187,7 @@ def _measured(
         proposed=proposed,
         right=copies_expected,
     )
-    return CalibratedThresholds(calibration.thresholds, calibration, len(ids))
+    return CalibratedThresholds(calibration.thresholds, calibration, len(ids), evident)
 
 
 def _believed(
@@ -291,6 +303,7 @@ def _keep(library: Library, max_false_share: float, calibrated: CalibratedThresh
     entries = _read(library)
     entries[_key(library, max_false_share)] = {
         "photos": calibrated.photos,
+        "dismissed": calibrated.dismissed,
         "calibration": json.loads(calibrated.calibration.to_json()),
     }
     layout = Layout.of(library.folder)
