@@ -397,6 +397,20 @@ def test_next_asks_for_photos_without_a_label_and_least_sure_first(shelf, librar
     assert four[0].path not in {photo.path for photo in Labeller(shelf, "colours").next(100)}
 
 
+def test_a_correction_is_in_a_backup_before_it_is_corrected(shelf, library, labelled, photos):
+    shelf.train("colours", folder=labelled)
+    photo = photos / "red" / "100.png"
+    shelf.correct("colours", photo, ["blue"])
+    for path in backups(library.layout):
+        os.utime(path, (0, 0))
+    shelf.correct("colours", photo, ["green"])
+    with Library.open(library.folder.parent / "restored") as restored:
+        restored.ensure_space(library.catalog.active_space().space)
+        restore(restored.catalog.database, backups(library.layout)[-1])
+        sql = "SELECT label FROM kept_head_examples WHERE corrected = 1"
+        assert restored.catalog.database.rows(sql) == [("blue",)]
+
+
 def test_examples_that_others_take_the_place_of_are_in_a_backup_before(shelf, library, labelled, tmp_path):
     shelf.from_examples("first", folder=labelled)  # today's backup, which knows nothing of what follows
     shelf.train("colours", folder=labelled)

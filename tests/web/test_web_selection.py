@@ -5,6 +5,7 @@ import io
 import json
 import os
 import shutil
+import time
 import zipfile
 
 import pytest
@@ -15,6 +16,8 @@ from vitsearch.duplicates.cleanup.plans import PlannedFile, PlannedGroup, conten
 from vitsearch.heads.head import Labelling, LabelProbability
 from vitsearch.heads.store import HeadShelf
 from vitsearch.library import Library
+from vitsearch.storage.backup import backups, write_backup
+from vitsearch.storage.layout import Layout
 from vitsearch.web.services.archives import LEFT_OUT, zipped
 
 NAMES = ("animals/cat-1.jpg", "animals/cat-2.jpg", "nature/bee-1.jpg", "travel/castle-1.jpg")
@@ -84,6 +87,36 @@ def test_favourites_are_kept_by_what_a_photo_shows(client, place):
     again = ids(client)["back.jpg"]
     assert client.get("/api/favourites").json() == {"photos": [again]}
     assert client.get(f"/api/photos/{again}").json()["favourite"] is True
+
+
+def test_what_was_said_until_yesterday_is_in_a_backup_before_the_page_changes_it(client, place):
+    known = ids(client)
+    cat, bee = known["cat-1.jpg"], known["bee-1.jpg"]
+    layout = Layout.of(place / "library")
+    said = {"photo": cat, "labels": ["nature"]}
+
+    def change(what, **order):
+        return lambda: post(client, what, **order)
+
+    def of_heads(method, address, **body):
+        return lambda: client.request(method, f"/api/heads/kinds/corrections{address}", **body).is_success
+
+    post(client, "favourites", photos=[cat], favourite=True)
+    assert of_heads("POST", "", json=said)()
+    for act in (
+        change("favourites", photos=[cat, bee], favourite=False),
+        of_heads("POST", "", json=said | {"labels": ["travel"]}),
+        of_heads("POST", "/all", json={"photos": [cat, bee], "labels": ["animals"]}),
+        of_heads("DELETE", f"/{cat}"),
+        change("labels", photos=[cat], head="kinds", label="nature", has=True),
+    ):
+        for path in backups(layout):
+            os.utime(path, (time.time() - 2 * 86_400,) * 2)
+        with Library.open(place / "library", backbone=MeanColour()) as library:
+            write_backup(library.catalog.database, layout, place / "before.db")
+        assert act()
+        assert backups(layout)[-1].read_bytes() == (place / "before.db").read_bytes()
+        (place / "before.db").unlink()
 
 
 def test_a_label_is_added_to_some_photos_and_taken_from_others(client):

@@ -279,6 +279,7 @@ class HeadShelf:
         for failed in found.unreadable:
             raise UnreadablePhoto(failed.path, failed.reason)
         (photo,) = found.photos.values()
+        back_up_daily(self.library.catalog.database)
         return self.correct_photo(name, photo, labels)
 
     def correct_photo(self, name: str, photo: int, labels: Sequence[str]) -> tuple[str, ...]:

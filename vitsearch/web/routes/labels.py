@@ -16,6 +16,7 @@ from vitsearch.heads.evaluation import LabelReport
 from vitsearch.heads.labelling import Labeller
 from vitsearch.heads.store import HeadShelf
 from vitsearch.heads.tables import HeadTables
+from vitsearch.storage.backup import back_up_daily
 from vitsearch.storage.listing import Listing
 from vitsearch.web.responses import Answer, Conflict, Limit, Name, NotFound, Offset, PhotoId
 from vitsearch.web.server import Served
@@ -315,6 +316,7 @@ def correct_all(server: Served, name: Name, several: Annotated[Corrections, Body
     with server.readers.library() as library:
         shelf = HeadShelf(library)
         _check_there(library, several.photos)
+        back_up_daily(library.catalog.database)
         new: tuple[str, ...] = ()
         for photo in several.photos:
             new = shelf.correct_photo(name, photo, several.labels)
@@ -328,6 +330,7 @@ def correct(server: Served, name: Name, correction: Annotated[Correction, Body()
         if Listing(library.catalog).photo_hash(correction.photo) is None:
             raise NotFound(f"the library has no photo {correction.photo}")
         shelf = HeadShelf(library)
+        back_up_daily(library.catalog.database)
         new = shelf.correct_photo(name, correction.photo, correction.labels)
         return Answer(Corrected(new, shelf.describe(name).corrections))
 
@@ -338,6 +341,7 @@ def take_back(server: Served, name: Name, photo: PhotoId) -> Response:
     with server.readers.library() as library:
         shelf = HeadShelf(library)
         shelf.get(name)
+        back_up_daily(library.catalog.database)
         if not shelf.tables.take_back(name, photo):
             raise NotFound(f"nothing was said of photo {photo} under {name!r}")
         return Answer(Corrected((), shelf.describe(name).corrections))

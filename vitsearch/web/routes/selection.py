@@ -19,6 +19,7 @@ from vitsearch.heads.head import check_labels
 from vitsearch.heads.store import HeadShelf
 from vitsearch.library import Library
 from vitsearch.paths import is_offline
+from vitsearch.storage.backup import back_up_daily
 from vitsearch.storage.collecting import Collected, How, collect
 from vitsearch.storage.favourites import Favourites
 from vitsearch.web.responses import Answer, NotFound, Token
@@ -103,6 +104,7 @@ class ArchiveAnswer:
 def favourites(server: Served, order: Annotated[FavouriteOrder, Body()]) -> Response:
     """Make photos favourites, or none any more."""
     with server.readers.library() as library:
+        back_up_daily(library.catalog.database)
         changed = Favourites(library.catalog.database).put(order.photos, favourite=order.favourite)
     return Answer(ChangedPhotos(changed))
 
@@ -134,6 +136,7 @@ def label(server: Served, order: Annotated[LabelOrder, Body()]) -> Response:
         raise BadQuery("a label has to be said in words")
     with server.readers.library() as library:
         shelf = HeadShelf(library)
+        back_up_daily(library.catalog.database)
         rows = library.catalog.photos(order.photos)
         known = _known_labels(library, order.head, [photo for photo in order.photos if photo in rows])
         changed = _say_of_label(shelf, order.head, known, name, has=order.has)
