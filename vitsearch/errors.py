@@ -95,6 +95,10 @@ class HeadError(VitsearchError):
     """A linear head cannot be fitted, loaded or applied."""
 
 
+class HeadTooNew(HeadError):
+    """A later version of vitsearch saved this head."""
+
+
 class HeadMissing(HeadError):
     """No head of the library is called this."""
 

@@ -11,16 +11,19 @@ from contextlib import suppress
 import numpy as np
 import pytest
 from conftest import MeanColour, figures, places
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 
 from vitsearch.doctor import salvage
 from vitsearch.doctor.examine import examine
 from vitsearch.doctor.repair import repair
 from vitsearch.duplicates.tables import dismiss
-from vitsearch.errors import LibraryBusy, LibraryDamaged, LibraryMissing, LibraryTooNew
+from vitsearch.errors import HeadTooNew, LibraryBusy, LibraryDamaged, LibraryMissing, LibraryTooNew
 from vitsearch.heads.store import HeadShelf
 from vitsearch.library import Library
 from vitsearch.storage.database import Database
 from vitsearch.storage.favourites import Favourites
+from vitsearch.storage.layout import Layout
 from vitsearch.storage.listing import Listing
 from vitsearch.storage.write_lock import write_lock
 
@@ -237,6 +240,7 @@ def test_a_cache_that_claims_to_be_current_and_lacks_a_photo_is_found(folder):
 
 
 def test_a_head_that_cannot_be_used_is_found_and_put_aside_with_its_examples_kept(folder, photos):
+    shutil.rmtree(Layout.of(folder).backups)  # no backup has it
     path = folder / "heads" / "shade.safetensors"
     path.write_bytes(path.read_bytes()[:-5])
     assert wrong(folder)["heads"] == ("wrong", "1 cannot be used: shade")
@@ -246,6 +250,24 @@ def test_a_head_that_cannot_be_used_is_found_and_put_aside_with_its_examples_kep
     with Library.open(folder, backbone=MeanColour()) as library:
         assert HeadShelf(library).names() == ()
         assert HeadShelf(library).tables.examples("shade")[1] == ("light",)
+
+
+def test_a_head_of_a_later_version_is_mentioned_and_left_alone(folder, photos):
+    path = folder / "heads" / "shade.safetensors"
+    content = load_file(path)
+    with safe_open(path, "numpy") as file:
+        described = json.loads(file.metadata()["vitsearch-head"])
+    described["format_version"] = 99
+    save_file({**content, "more": content["bias"]}, path, metadata={"vitsearch-head": json.dumps(described)})
+    before = path.read_bytes()
+    assert wrong(folder) == {"heads": ("note", "shade: of a later version of vitsearch")}
+    repair(folder)
+    assert path.read_bytes() == before
+    with (
+        Library.open(folder, backbone=MeanColour()) as library,
+        pytest.raises(HeadTooNew, match=r"shade\.safetensors was saved by a later version"),
+    ):
+        HeadShelf(library).get("shade")
 
 
 def test_a_head_of_another_model_is_mentioned(folder, photos):

@@ -270,6 +270,19 @@ def test_a_backup_is_not_replaced_by_that_of_a_library_that_holds_little_of_it(
         upkeep.back_up(third, Output(saved, "backup", force=True))
 
 
+def test_a_backup_of_a_later_version_is_not_replaced(said, tmp_path, run):
+    saved = tmp_path / "mine.backup"
+    upkeep.back_up(said, Output(saved, "backup"))
+    said.close()
+    changed(saved, "PRAGMA user_version = 99")
+    before = saved.read_bytes()
+    done = run("backup", saved)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert "was written by a later version of vitsearch" in done.stderr
+    assert saved.read_bytes() == before
+    assert run("backup", "--force", saved).returncode == 0
+
+
 def changed(path, sql):
     connection = sqlite3.connect(path)
     connection.executescript(sql)

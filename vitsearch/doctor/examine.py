@@ -11,7 +11,15 @@ from vitsearch.doctor.findings import Examination, Finding
 from vitsearch.doctor.leftovers import abandoned, kept_copies
 from vitsearch.duplicates.cleanup.journal import read_steps
 from vitsearch.duplicates.cleanup.trash import TRASH
-from vitsearch.errors import HeadError, LibraryBusy, LibraryDamaged, LibraryError, LibraryMissing, PlanError
+from vitsearch.errors import (
+    HeadError,
+    HeadTooNew,
+    LibraryBusy,
+    LibraryDamaged,
+    LibraryError,
+    LibraryMissing,
+    PlanError,
+)
 from vitsearch.heads.files import load_head
 from vitsearch.storage.catalog import Catalog
 from vitsearch.storage.database import Database, value_to_path
@@ -166,23 +174,38 @@ def _caches(folder: Path, catalog: Catalog, spaces: list[SpaceContents]) -> list
 
 
 def damaged_heads(folder: Path) -> dict[Path, str]:
-    """Return the head files that cannot be used, each with the reason."""
-    damaged = {}
-    for path in sorted(Layout.of(folder).heads.glob("*.safetensors")):
+    """Return the head files that cannot be used, each with the reason, but for those of later versions."""
+    return {
+        path: str(error) for path, error in _unusable(folder).items() if not isinstance(error, HeadTooNew)
+    }
+
+
+def _unusable(folder: Path) -> dict[Path, HeadError]:
+    found = {}
+    for path in _head_files(folder):
         try:
             load_head(path)
         except HeadError as error:
-            damaged[path] = str(error)
-    return damaged
+            found[path] = error
+    return found
+
+
+def _head_files(folder: Path) -> list[Path]:
+    return sorted(Layout.of(folder).heads.glob("*.safetensors"))
 
 
 def _heads(folder: Path, spaces: list[SpaceContents]) -> Finding:
-    damaged = damaged_heads(folder)
+    unusable = _unusable(folder)
+    damaged = {path: error for path, error in unusable.items() if not isinstance(error, HeadTooNew)}
     if damaged:
         text = f"{len(damaged)} cannot be used: {_listed([path.stem for path in damaged])}"
         advice = "`vitsearch doctor --repair` puts them aside; make them anew with `vitsearch heads`"
-        return Finding("heads", "wrong", text, advice, tuple(damaged.values()))
-    heads = {path.stem: load_head(path) for path in sorted(Layout.of(folder).heads.glob("*.safetensors"))}
+        return Finding("heads", "wrong", text, advice, tuple(map(str, damaged.values())))
+    if unusable:
+        text = f"{_listed([path.stem for path in unusable])}: of a later version of vitsearch"
+        advice = "upgrade with `pip install -U vitsearch`"
+        return Finding("heads", "note", text, advice, tuple(map(str, unusable.values())))
+    heads = {path.stem: load_head(path) for path in _head_files(folder)}
     active = {stored.space for stored in spaces if stored.active}
     others = [name for name, head in heads.items() if active and head.space not in active]
     if others:

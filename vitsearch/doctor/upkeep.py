@@ -28,7 +28,8 @@ def back_up(library: Library, output: Output) -> int:
     """Write labels, corrections, decisions and heads into one file; return how many of them there are.
 
     Raises:
-        LibraryError: the library's folder cannot be written to.
+        LibraryError: the library's folder cannot be written to, or a later version of vitsearch wrote a backup that is
+            there.
         OutputError: the file cannot be written, or must not be overwritten: most of a backup that is there is nowhere
             in this library, as if it were another one's, or this one had lost it.
 

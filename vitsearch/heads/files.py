@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from vitsearch.errors import HeadError
+from vitsearch.errors import HeadError, HeadTooNew
 from vitsearch.heads.gate import Gate
 from vitsearch.heads.head import Head, Kind, Origin, is_printable
 from vitsearch.space import Fit, Readout, Space
@@ -81,6 +81,7 @@ def load_head(path: Path) -> Head:
         raise HeadError(
             f"{path} is not a head that vitsearch saved ({_reason(error)}): export it again with `heads export`"
         ) from error
+    _check_not_later(described, path)
     if set(tensors) not in ({"weight", "bias"}, {"weight", "bias", *_GATE_TENSORS}):
         raise HeadError(
             f"{path} holds {sorted(tensors)[:3]} where a weight and a bias belong: export it again"
@@ -89,6 +90,19 @@ def load_head(path: Path) -> Head:
         return head_from_json(described, **tensors)
     except HeadError as error:
         raise HeadError(f"{path}: {error}") from error
+
+
+def _check_not_later(described: str, path: Path) -> None:
+    """Raise `HeadTooNew` for a head of a later version, before what it holds is called damaged."""
+    try:
+        version = json.loads(described)["format_version"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return
+    if type(version) is int and version > _FORMAT_WITH_GATE:
+        raise HeadTooNew(
+            f"{path} was saved by a later version of vitsearch (format {version}, this one reads "
+            f"{_FORMAT_WITH_GATE}): upgrade with `pip install -U vitsearch`"
+        )
 
 
 def head_to_json(head: Head) -> str:

@@ -108,10 +108,16 @@ def lost_by_replacing(old: Path, new: Path) -> tuple[int, int]:
 
     A label that was changed since is not lost: that a person spoke of its photo is what counts.
     A damaged file has none.
+
+    Raises:
+        LibraryTooNew: a later version of vitsearch wrote the old one: nobody can tell.
+
     """
     try:
         with _reading(old) as backup:
             known = _spoken_of(backup)
+    except LibraryTooNew:
+        raise
     except LibraryError:
         return 0, 0
     with _reading(new) as backup:
