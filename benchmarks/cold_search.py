@@ -102,8 +102,11 @@ def main() -> None:
         known = folder.with_name(f"{folder.name}-and-it")
         if not known.exists():
             shutil.copytree(folder, known)
+            photos = folder.with_name(f"{folder.name}-one-more")
+            photos.mkdir(exist_ok=True)
+            shutil.copy(arguments.photo, photos)
             with Library.open(known) as library:
-                library.embed_files([arguments.photo])
+                library.index([photos])
                 library.search(arguments.photo)
         with Library.open(folder) as library:
             space = library.catalog.require_space().space
