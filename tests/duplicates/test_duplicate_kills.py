@@ -17,10 +17,12 @@ SHM = Path("/dev/shm")
 CHILD = '''
 import json, os, sys
 from pathlib import Path
+from tests.unsynced import wait_for_nothing
 from vitsearch.duplicates.cleanup import renaming
 from vitsearch.duplicates.cleanup.applying import apply_plan, undo_plan
 from vitsearch.duplicates.cleanup.plans import Plan, PlannedFile, PlannedGroup, content_hash, write_plan
 
+wait_for_nothing()  # a process dies, not the power
 base, elsewhere, action = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 if sys.argv[4:] == ["by links"]:
     renaming.exclusive_rename = lambda: None
@@ -119,6 +121,7 @@ print(json.dumps(report))
 def killed_everywhere(base: Path, elsewhere: Path, action: str, *more: str) -> dict:
     done = subprocess.run(
         [sys.executable, "-c", CHILD, str(base), str(elsewhere), action, *more],
+        cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
         check=False,
