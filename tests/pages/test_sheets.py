@@ -141,9 +141,10 @@ def test_a_match_that_cannot_be_read_any_more_or_has_a_hostile_name_costs_only_i
     assert red == [True] * 10 + [False] * 2
 
 
-def test_a_sheet_of_very_many_matches_shows_the_best_two_hundred_cells(tmp_path, paths):
-    write_contact_sheet(found([paths[1]] * 300), [paths[0]], tmp_path / "many.png")
-    write_contact_sheet(found([paths[1]] * (MOST_CELLS - 1)), [paths[0]], tmp_path / "most.png")
+def test_a_sheet_of_very_many_matches_shows_the_best_two_hundred_cells(tmp_path, picture):
+    small = picture(tmp_path / "small.png")
+    write_contact_sheet(found([small] * 300), [small], tmp_path / "many.png")
+    write_contact_sheet(found([small] * (MOST_CELLS - 1)), [small], tmp_path / "most.png")
     with Image.open(tmp_path / "many.png") as many, Image.open(tmp_path / "most.png") as most:
         assert many.size == most.size
 
