@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from forked_decoders import ForkedDecoders
 
+    from tests.crash.workshop import Tools
     from vitsearch.records import IndexReport
 
 WEIGHTS = "clip-vit-base-patch16-int8"
@@ -229,6 +230,16 @@ def own_folder() -> Iterator[Path]:
 def programs(_shared_folder: Path, forked_decoders: ForkedDecoders | None) -> Iterator[Programs]:
     """What starts the real program in a process of its own, in a tenth of the time."""
     made = Programs(_shared_folder, decoders=forked_decoders)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def crash_tools() -> Iterator[Tools]:
+    """What the folders have in common in which commands are killed and disturbed."""
+    from tests.crash.workshop import Tools
+
+    made = Tools(Path(tempfile.mkdtemp(prefix="vitsearch-tools-")))
     yield made
     made.close()
 

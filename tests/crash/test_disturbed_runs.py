@@ -34,8 +34,8 @@ FAULTS = {
 
 
 @pytest.fixture(scope="module")
-def workshop():
-    made = Workshop(Path(tempfile.mkdtemp(prefix="vitsearch-crash-")))
+def workshop(crash_tools):
+    made = Workshop(Path(tempfile.mkdtemp(prefix="vitsearch-crash-")), crash_tools)
     yield made
     made.close()
 

@@ -19,7 +19,7 @@ import pytest
 from tests.crash.meddling import DRIVE_KINDS, FILE_KINDS, mounted, unmounted, versions
 from tests.crash.scenarios import Preparations, Scenario, picture
 from tests.crash.states import role, rows_of
-from tests.crash.workshop import Workshop
+from tests.crash.workshop import Tools, Workshop
 from vitsearch.doctor.examine import examine
 
 pytestmark = [
@@ -100,8 +100,8 @@ class DecidedPreparations(Preparations):
 class Rounds:
     """The scenarios, each with its points, and what has come of rounds in them."""
 
-    def __init__(self, base: Path) -> None:
-        self.workshop = Workshop(base)
+    def __init__(self, base: Path, tools: Tools) -> None:
+        self.workshop = Workshop(base, tools)
         self.drive = Drive(base)
         self.photos = self.workshop.photos
         self.counted: Counter[str] = Counter()
@@ -228,8 +228,8 @@ class Rounds:
 
 
 @pytest.fixture(scope="module")
-def made():
-    rounds = Rounds(Path(tempfile.mkdtemp(prefix="vitsearch-others-")))
+def made(crash_tools):
+    rounds = Rounds(Path(tempfile.mkdtemp(prefix="vitsearch-others-")), crash_tools)
     try:
         rounds.prepare()
         yield rounds

@@ -38,17 +38,11 @@ class Ended:
         return [int(line.split()[1]) for line in self.trace if line.startswith(f"{word} ")]
 
 
-class Workshop:
-    """A folder with two models and a process that forks commands. Trials run in `trial`, always at the same path."""
+class Tools:
+    """What takes long to make and no trial changes: two models, and a process that forks commands."""
 
     def __init__(self, base: Path) -> None:
         self.base = base
-        self.trial = base / "trial"
-        self.library = self.trial / "library"
-        self.photos = self.trial / "photos"
-        self._templates = base / "templates"
-        self._traces = base / "traces"
-        self._traces.mkdir(parents=True)
         self.model = make_checkpoint("vit", base / "vit")
         self.other_model = make_checkpoint("vit", base / "other", seed=1)
         shim = base / "write_faults.so"
@@ -77,21 +71,49 @@ class Workshop:
         self._decoders.close()
         shutil.rmtree(self.base, ignore_errors=True)
 
+    def ask(self, request: dict) -> dict:
+        """Have the process do something, and return what it says of it."""
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> dict:
+        line = self._process.stdout.readline()
+        assert line, "the zygote has died"
+        return json.loads(line)
+
+
+class Workshop:
+    """A folder in which to use the tools. Trials run in `trial`, always at the same path."""
+
+    def __init__(self, base: Path, tools: Tools) -> None:
+        self.base = base
+        self.trial = base / "trial"
+        self.library = self.trial / "library"
+        self.photos = self.trial / "photos"
+        self._templates = base / "templates"
+        self._traces = base / "traces"
+        self._traces.mkdir(parents=True)
+        self._tools = tools
+        self.model, self.other_model, self.threads = tools.model, tools.other_model, tools.threads
+
+    def close(self) -> None:
+        """Remove the folder."""
+        shutil.rmtree(self.base, ignore_errors=True)
+
     def run(self, *arguments: object, **disturbance: object) -> Ended:
         """Run one command; `after` seconds, or `action` `at` a change (from then on, with `stays`), disturb it."""
         names = {name: str(self._traces / name) for name in ("trace", "stdout", "stderr")}
         for name in names.values():
             Path(name).unlink(missing_ok=True)
-        words = ["--library", self.library, "--cache", self.base / "cache", *arguments]
+        words = ["--library", self.library, "--cache", self._tools.base / "cache", *arguments]
         request = {
             "arguments": [str(word) for word in words],
             "folder": str(self.trial),
             **names,
             **disturbance,
         }
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
-        answer = self._answer()
+        answer = self._tools.ask(request)
         texts = {
             name: Path(path).read_text(errors="replace") if Path(path).exists() else ""
             for name, path in names.items()
@@ -110,11 +132,6 @@ class Workshop:
         ended = self.run(*arguments)
         assert ended.status == 0, ended.stderr
         return ended
-
-    def _answer(self) -> dict:
-        line = self._process.stdout.readline()
-        assert line, "the zygote has died"
-        return json.loads(line)
 
     def keep(self, name: str) -> None:
         """Keep the trial's folder as it is, under a name."""
