@@ -73,6 +73,19 @@ def test_photos_of_the_labels_among_the_librarys_own_do_not_close_the_gate():
     assert share_let_through(head, library(dict.fromkeys(UNKNOWN, 100), seed=2)) <= 0.05
 
 
+@pytest.mark.parametrize("others", [{}, UNKNOWN], ids=["nothing else", "other kinds"])
+@pytest.mark.parametrize("count", [25, 40])
+def test_photos_that_a_head_learnt_none_from_get_their_label_all_the_same(others, count):
+    """A person labels some photos of a library, and then asks for the labels of the others."""
+    its_own = library(dict.fromkeys(KNOWN, count), seed=3)
+    background = np.concatenate([its_own, library(others)]) if others else its_own
+    head = train("kinds", labelled(KNOWN, 40), space=SPACE, background=background).head
+    assert share_let_through(head, its_own) >= 0.94
+    if others:
+        assert share_let_through(head, library(others)) <= 0.03
+        assert share_let_through(head, library(dict.fromkeys(others, 100), seed=2)) <= 0.05
+
+
 def test_a_library_that_holds_nothing_else_leaves_the_guard_by_the_nearest_example():
     nothing = np.empty((0, DIMENSION), np.float32)
     head = train("kinds", labelled(KNOWN, 40), space=SPACE, background=nothing).head
@@ -94,13 +107,13 @@ def test_copies_of_the_examples_in_the_library_are_not_learned_as_none():
 
 @pytest.mark.parametrize("counts", [UNKNOWN, dict.fromkeys(KNOWN, 30)], ids=["other kinds", "its own kinds"])
 def test_the_report_counts_what_is_taken_for_none_of_the_photos_that_the_library_holds(counts):
-    """Where they are of the head's own kinds, that is more than of new photos of these kinds."""
     background = library(counts)
     made = train("kinds", labelled(KNOWN, 20), space=SPACE, background=background)
     gate = made.report.gate
     assert gate.sampled == len(background)
     assert gate.taken_for_none == round(len(background) * (1 - share_let_through(made.head, background)))
     assert gate.taken_for_none > 0
+    assert (gate.background > 0) == (counts is UNKNOWN)
 
 
 def test_a_kind_that_is_one_in_a_hundred_in_the_library_still_counts():

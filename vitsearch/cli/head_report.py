@@ -90,7 +90,7 @@ def print_in_words(name: str, report: Report) -> None:
             f"it is unsure, as of about {100 - named}."
         )
     gate = report.gate
-    if gate is not None and gate.taken_for_none:
+    if gate is not None and gate.background and gate.taken_for_none:
         say(
             f"That is of photos like the examples. Of {plural(gate.sampled, 'other photo')} of the library it takes "
             f"{gate.taken_for_none:,} for none of these, which it learnt from them: where most of those show a label "
@@ -158,9 +158,8 @@ def _print_gate(gate: GateReport) -> None:
     if gate.newcomers:
         say(f"kinds like these that are new to it: {_share(gate.newcomers)} get one")
     if not gate.background:
-        say(
-            "the library holds no other photos: index yours and train again, to tell better what is none of these"
-        )
+        others = "hardly any photos that show none of these" if gate.sampled else "no other photos"
+        say(f"the library holds {others}: index more and train again, to tell better what is none of these")
 
 
 def _share(estimate: Estimate) -> str:

@@ -31,6 +31,10 @@ _LOST_TO_LONE_GUARD = 0.025
 # Photos of the sample that pass for a label as well as the least typical quarter of its own are not taken for "none".
 _LOOKS_LABELLED = 0.25
 _SMALLEST_BACKGROUND = 20
+# Where more of those that are taken for "none" than this share are the least typical of the labels' own photos, as far
+# as the typical ones let that be told, they are looked at again, in so many rounds at most.
+_STRAY = 0.03
+_ROUNDS = 3
 _SMALLEST_GUARD = 10
 _LARGEST_GUARD = 512
 # A copy of a labelled photo is no example of "none".
@@ -61,46 +65,76 @@ def fit_gate(rows: Floats, classes: Ids, folds: Ids, sample: Floats) -> FittedGa
     An open class learned from photos at large: Hendrycks et al., Deep Anomaly Detection with Outlier Exposure, 2019.
     They may show the labels too: what looks like one, held out, is dropped before the second fit, as in the first step
     of learning from positive and unlabelled examples (Liu et al., Partially Supervised Classification of Text
-    Documents, 2002, section 3). Of the rest, what looks most like a label has half of the weight, or kinds that are
-    rare in the library would count for nothing (hard negatives: Felzenszwalb et al., Object Detection with
-    Discriminatively Trained Part-Based Models, 2010, section 4.4). The second fit knows many kinds of "none", which are
-    clusters of those photos: a discriminant with several means a class (Hastie and Tibshirani, Discriminant Analysis
-    by Gaussian Mixtures, 1996). The guard by the nearest example: Sun et al., Out-of-Distribution Detection with Deep
-    Nearest Neighbors, 2022.
+    Documents, 2002, section 3). Where the library has many photos of the labels, what the second fit lets through,
+    held out, is dropped as well, and the second fit made again. Of the rest, what looks most like a label has half
+    of the weight, or kinds that are rare in the library would count for nothing (hard negatives: Felzenszwalb et al.,
+    Object Detection with Discriminatively Trained Part-Based Models, 2010, section 4.4). The second fit knows many
+    kinds of "none", which are clusters of those photos: a discriminant with several means a class (Hastie and
+    Tibshirani, Discriminant Analysis by Gaussian Mixtures, 1996). The guard by the nearest example: Sun et al.,
+    Out-of-Distribution Detection with Deep Nearest Neighbors, 2022.
     """
     labelled = classes >= 0
     known = rows[labelled]
     guard = _Guard.of(known, classes[labelled], folds[labelled])
     sample = sample[nearest_similarity(sample, known) < _SAME_PHOTO]
     refused = int((~labelled).sum())
-    passed = np.zeros(len(rows), np.bool_)
     if not refused and len(sample) < _SMALLEST_BACKGROUND:
-        nearest = guard.threshold(_LOST_TO_LONE_GUARD)
-        nothing = np.empty(0, np.float32)
-        gate = Gate(np.empty((0, rows.shape[1]), np.float32), nothing, 0, 0.0, guard.examples, nearest, 0)
-        passed[labelled] = guard.similar >= nearest
-        nobody = SharesLabelled(np.empty(0), np.empty(0), 0)
-        return FittedGate(gate, passed, np.empty(0, np.bool_), 0, nobody)
+        return _guard_alone(guard, labelled, sample)
     first = Separation(rows, classes, folds)
     held_out, of_sample = first.held_out(sample)
     looks_labelled = float(np.quantile(held_out[labelled], _LOOKS_LABELLED))
     unlike = of_sample < looks_labelled
     if not refused and unlike.sum() < _SMALLEST_BACKGROUND:
-        unlike[:] = True
-    second = Discrimination.of(rows, classes, folds, sample[unlike], of_sample[unlike])
-    held_out, of_sample[unlike] = second.held_out()
+        return _guard_alone(guard, labelled, sample)
+    lost = _LOST + _LOST_FOR_WANT_OF_ONE * (int(classes.max()) + 1) / len(known)
+    strays = np.zeros(len(sample), np.bool_)
+    rounds = _ROUNDS if _share_of_strays(unlike) > _STRAY else 1
+    for turn in range(rounds):
+        second = Discrimination.of(rows, classes, folds, sample[unlike], of_sample[unlike])
+        held_out, of_sample[unlike] = second.held_out()
+        cut = min(_lower_tail(held_out[labelled], lost), 0.0)
+        found = unlike & (of_sample >= cut)
+        if turn == rounds - 1 or not found.any():
+            break
+        strays |= found
+        unlike &= ~found
+        if not refused and unlike.sum() < _SMALLEST_BACKGROUND:
+            return _guard_alone(guard, labelled, sample)
     weight, bias = second.fit()
     of_sample[~unlike] = margins(sample[~unlike], weight, bias, second.labels)
-    lost = _LOST + _LOST_FOR_WANT_OF_ONE * second.labels / len(known)
-    cut = min(_lower_tail(held_out[labelled], lost), 0.0)
     nearest = guard.threshold(_LOST_TO_GUARD)
     gate = Gate(weight, bias, second.labels, cut, guard.examples, nearest, int(unlike.sum()) + refused)
     passed = held_out >= cut
     passed[labelled] &= guard.similar >= nearest
     sample_passed = (of_sample >= cut) & (nearest_similarity(sample, guard.examples) >= nearest)
-    left_out = LabelsLeftOut.of(first, second, sample, unlike, looks_labelled).shares(gate)
+    left_out = LabelsLeftOut.of(first, second, sample[~strays], unlike[~strays], looks_labelled).shares(gate)
     taken_for_none = int((~gate.lets_through(sample)).sum())
     return FittedGate(gate, passed, sample_passed, taken_for_none, left_out)
+
+
+def _guard_alone(guard: _Guard, labelled: Flags, sample: Floats) -> FittedGate:
+    """Return a gate for a library that shows nothing, or too little, that is none of the labels."""
+    nearest = guard.threshold(_LOST_TO_LONE_GUARD)
+    nothing = np.empty(0, np.float32)
+    weights = np.empty((0, sample.shape[1]), np.float32)
+    gate = Gate(weights, nothing, 0, 0.0, guard.examples, nearest, 0)
+    passed = np.zeros(len(labelled), np.bool_)
+    passed[labelled] = guard.similar >= nearest
+    of_sample = gate.lets_through(sample)
+    nobody = SharesLabelled(np.empty(0), np.empty(0), 0)
+    return FittedGate(gate, passed, of_sample, int((~of_sample).sum()), nobody)
+
+
+def _share_of_strays(unlike: Flags) -> float:
+    """Return about which share of the photos that are taken for "none" show a label.
+
+    If all of the others (m,) do, they are the more typical part of these, and `_LOOKS_LABELLED` of them look no better.
+    """
+    if not unlike.any():
+        return 0.0
+    taken = float(unlike.mean())
+    labelled = min(1.0, (1 - taken) / (1 - _LOOKS_LABELLED))
+    return _LOOKS_LABELLED * labelled / taken
 
 
 def _lower_tail(values: Floats, share: float) -> float:
