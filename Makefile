@@ -22,7 +22,8 @@ screenshots: .venv/installed weights
 
 # All tests but those in a browser, or some: make test T=tests/searching
 T ?= tests --ignore tests/browser
-JOBS ?= 2
+# Tests wait for other processes a sixth of their time: three workers keep two cores at work.
+JOBS ?= 3
 QUICK := -m "not timing and not slow and not fuzz and not crash and not ray and not milvus_server and not acceptance"
 test: .venv/installed weights
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal $(QUICK) $(T)
