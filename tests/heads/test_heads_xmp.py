@@ -452,6 +452,7 @@ for number in range(40):
     else:
         with open(path, "r+", encoding="utf-8") as file:
             file.write(text)
+            file.truncate()  # what was there meanwhile may have been longer
     time.sleep(0.01)
 """
 
@@ -470,6 +471,26 @@ def test_nothing_is_lost_of_what_another_program_saves_into_a_sidecar_meanwhile(
     assert {f"theirs {number}" for number in range(40)} - set(read_keywords(photo)) == set()
     assert number > 1
     assert sorted(path.name for path in photo.parent.iterdir()) == ["photo.jpg", "photo.jpg.xmp"]
+
+
+@pytest.mark.trust
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of writers")
+def test_a_sidecar_of_which_half_is_written_is_read_again(photo, monkeypatch):
+    sidecar, half = photo.with_name("photo.jpg.xmp"), len(DARKTABLE) // 2
+    with sidecar.open("w") as other_program:
+        other_program.write(DARKTABLE[:half])
+        other_program.flush()
+
+        def finish(_seconds):
+            if not other_program.closed:
+                other_program.write(DARKTABLE[half:])
+                other_program.close()
+
+        monkeypatch.setattr("vitsearch.heads.sidecar_editing.time.sleep", finish)
+        assert write_keywords(photo, ["cat"]).added == ("cat",)
+    untouched = photo.with_name("other.jpg.xmp")
+    untouched.write_text(DARKTABLE)
+    assert set(read_keywords(photo)) == {*read_keywords(photo.with_name("other.jpg")), "cat"}
 
 
 @pytest.mark.trust

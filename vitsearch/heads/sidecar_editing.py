@@ -59,7 +59,13 @@ def rewritten(
         path = folders.sidecar_path(photo)
         content = read_sidecar(path) if path.exists() else None
         # An empty file is what a full disk or a cancelled copy leaves: there is nothing in it to be kept.
-        document = Document.parsed(content if content and content.strip() else _EMPTY, path)
+        try:
+            document = Document.parsed(content if content and content.strip() else _EMPTY, path)
+        except HeadError:
+            if tries == _TRIES - 1 or content is None or not _is_half_written(path, content):
+                raise
+            time.sleep(_PAUSE_SECONDS * tries)
+            continue
         edits = edits_of(document, path)
         if edits and path.is_symlink():
             raise HeadError(f"{path} is a symbolic link: write to the file that it stands for, or remove it")
@@ -68,6 +74,17 @@ def rewritten(
         folders.forget(photo.parent)
         time.sleep(_PAUSE_SECONDS * tries)
     raise HeadError(f"another program keeps changing {path}: try again when it has finished")
+
+
+def _is_half_written(path: Path, content: bytes) -> bool:
+    """Whether another program is writing a sidecar of which this was read, or has just done so."""
+    try:
+        with path.open("rb") as file:
+            return is_written_to(file) or file.read(_LARGEST_SIDECAR + 1) != content
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
 
 
 def _write(path: Path, before: bytes | None, after: bytes) -> bool:
