@@ -303,7 +303,7 @@ class Library(IndexedLibrary):
     def _stored_row(self, space_id: int, space: Space, photo_hash: bytes) -> Vector | None:
         # One that is known and is no photo of the library, as an example of a head, is looked at as any other from
         # elsewhere: a copy of the library, which lacks it, gives the same scores.
-        known = self.catalog.present_id(photo_hash)
+        known = self.catalog.photo_id(photo_hash, present=True)
         if known is None:
             return None
         _, rows = self.catalog.vectors(space_id, space.dimension, np.array([known]))

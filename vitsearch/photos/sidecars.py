@@ -148,10 +148,12 @@ def _present(folder: str, photo: str) -> Iterable[str]:
     usual = [name for name in sidecar_names(photo) if os.access(os.path.join(folder, name), os.F_OK)]  # noqa: PTH118
     if usual:
         return usual
+    start = _stem(photo).casefold()
     try:
-        return FolderNames.of(Path(folder)).sidecars_of(photo)
+        beside = [name for name in os.listdir(folder) if name.casefold().startswith(start)]  # noqa: PTH208
     except OSError:
         return ()
+    return FolderNames(beside).sidecars_of(photo)
 
 
 def _stem(name: str) -> str:

@@ -358,24 +358,17 @@ class Catalog(WalkTables):
             cast("int", row[0]) for row in self.database.rows(f"SELECT id FROM files WHERE {place}", values)
         ]
 
-    def photo_id(self, *hashes: bytes) -> int | None:
-        """Return the id of the photo with the first of these hashes that is known, or None if there is none."""
-        for photo_hash in hashes:
-            found = self.database.scalar("SELECT id FROM photos WHERE photo_hash = ?", [photo_hash])
-            if found is not None:
-                return cast("int", found)
-        return None
+    def photo_id(self, *hashes: bytes, present: bool = False) -> int | None:
+        """Return the id of the photo with the first of these hashes that is known, or None if there is none.
 
-    def present_id(self, *hashes: bytes) -> int | None:
-        """Return the id of the photo with the first of these hashes that has a file which is not missing, or None.
-
-        What heads have learnt from is known without a file in any folder of the library.
+        With `present` it has a file that is not missing: what heads have learnt from is known without one.
         """
+        has_file = (
+            " AND EXISTS (SELECT 1 FROM files f WHERE f.photo = p.id AND f.missing = 0)" if present else ""
+        )
         for photo_hash in hashes:
             found = self.database.scalar(
-                "SELECT p.id FROM photos p WHERE p.photo_hash = ? "
-                "AND EXISTS (SELECT 1 FROM files f WHERE f.photo = p.id AND f.missing = 0)",
-                [photo_hash],
+                f"SELECT p.id FROM photos p WHERE p.photo_hash = ?{has_file}", [photo_hash]
             )
             if found is not None:
                 return cast("int", found)

@@ -15,7 +15,7 @@ from vitsearch.duplicates.cleanup.putting_back import Outcome, forget, is_at_tar
 from vitsearch.duplicates.cleanup.renaming import discard
 from vitsearch.duplicates.cleanup.safe_move import finish, held, move
 from vitsearch.duplicates.cleanup.trash import free_target, note_in_trash, trash_folder, trash_target
-from vitsearch.duplicates.group.sidecars import Sidecars, is_sidecar
+from vitsearch.duplicates.group.sidecars import Sidecars, goes_with_a_photo
 from vitsearch.errors import NOT_ALLOWED, FileDisturbed, PlanError
 from vitsearch.folders.file_system import FileSystems
 from vitsearch.paths import identity
@@ -192,7 +192,7 @@ class MovingOut:
         if turn.group.keep is None or (turn.step is None and step is not None and step.state != "undone"):
             return None
         is_raw = path.suffix.casefold() in RAW_EXTENSIONS
-        for owner in self._sidecars.owners(path) if is_sidecar(path) else ():
+        for owner in self._sidecars.owners(path) if goes_with_a_photo(path) else ():
             if owner in self._stayed:
                 return Outcome(path, done=False, text=f"left alone: so was its photo, {owner.name}")
             # A raw file whose photo cannot be read is a photo itself, and may go alone.

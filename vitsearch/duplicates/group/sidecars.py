@@ -85,7 +85,7 @@ class Sidecars:
                 for file in sorted(folder.iterdir()):
                     if file.suffix.casefold() in EXTENSIONS | RAW_EXTENSIONS:
                         pictures[file.stem.casefold()].append(file)
-                    if is_sidecar(file) and file.is_file() and not file.is_symlink():
+                    if goes_with_a_photo(file) and file.is_file() and not file.is_symlink():
                         known[file.stem.casefold()].append(file)
                 self._add_takeout(known, pictures)
             except OSError:
@@ -127,8 +127,8 @@ def _ending(sidecar: Path) -> str:
     return (f".{_TAKEOUT_MARK}" if _takeout_name(sidecar.name)[1] else "") + sidecar.suffix
 
 
-def is_sidecar(path: Path) -> bool:
-    """Whether a file may be one by its name."""
+def goes_with_a_photo(path: Path) -> bool:
+    """Whether a file may belong to a photo by its name: a raw file, a video, or notes."""
     return path.suffix.casefold() in RAW_EXTENSIONS | VIDEO | NOTES
 
 

@@ -169,7 +169,7 @@ class _Asked:
         """An upload, or a region of it."""
         hashes, _ = self._server.uploads.header(token)
         with self._server.readers.library() as library:
-            known = library.catalog.present_id(*hashes)
+            known = library.catalog.photo_id(*hashes, present=True)
             stored = self._stored(library, known) if known is not None and crop is None else None
         if stored is None:
             stored = self._embedded(hashes[0].hex(), self._server.uploads.path(token), crop)

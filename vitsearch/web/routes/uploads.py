@@ -45,5 +45,5 @@ def _described(server: Server, token: str) -> Upload:
     known = None
     if Layout.of(server.settings.folder).database.exists():
         with server.readers.library() as library:
-            known = library.catalog.present_id(*hashes)
+            known = library.catalog.photo_id(*hashes, present=True)
     return Upload(token, facts.width, facts.height, known)
