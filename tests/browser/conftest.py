@@ -43,7 +43,7 @@ def unavailable(reason: str) -> None:
 
 
 def lasting(element: WebElement, look: Callable[[], list[WebElement]], number: int) -> WebElement:
-    """Make an element that is looked for again when the page has drawn its place anew.
+    """Make an element that is looked for again, as are those within it, when the page has drawn its place anew.
 
     The page draws itself again when the server has news, at any moment between a look and a click.
     """
@@ -62,6 +62,16 @@ def lasting(element: WebElement, look: Callable[[], list[WebElement]], number: i
                     if len(now := look()) > number:
                         self._id = now[number].id
                     sleep(0.05)
+
+        def find_element(self, by: Any = "id", value: str | None = None) -> WebElement:
+            first = super().find_element(by, value)
+            return lasting(first, lambda: WebElement.find_elements(self, by, value), 0)
+
+        def find_elements(self, by: Any = "id", value: str | None = None) -> list[WebElement]:
+            def within() -> list[WebElement]:
+                return WebElement.find_elements(self, by, value)
+
+            return [lasting(child, within, place) for place, child in enumerate(within())]
 
     return Lasting(element.parent, element.id)
 
