@@ -24,7 +24,7 @@ from machine import print_machine
 from vitsearch import Library
 from vitsearch.backbones import load_backbone
 from vitsearch.duplicates.calibrate.edits import EDITS
-from vitsearch.duplicates.cleanup.plans import make_plan
+from vitsearch.duplicates.cleanup.planning import make_plan
 from vitsearch.duplicates.find import find_duplicates
 from vitsearch.photos.photo import read_photo
 from vitsearch.storage.layout import Layout

@@ -9,7 +9,8 @@ import pytest
 from vitsearch.duplicates.cleanup import batches, moving_out
 from vitsearch.duplicates.cleanup.applying import apply_plan, undo_plan
 from vitsearch.duplicates.cleanup.journal import Journal, read_steps
-from vitsearch.duplicates.cleanup.plans import Plan, PlannedFile, PlannedGroup, content_hash, write_plan
+from vitsearch.duplicates.cleanup.plan_files import write_plan
+from vitsearch.duplicates.cleanup.plans import Plan, PlannedFile, PlannedGroup, content_hash
 from vitsearch.duplicates.cleanup.trash import TRASH
 
 pytestmark = [pytest.mark.trust, pytest.mark.usefixtures("synced")]

@@ -18,7 +18,7 @@ from vitsearch.cli import cli
 from vitsearch.duplicates.calibrate.edits import EDITS
 from vitsearch.duplicates.cleanup import moving_out
 from vitsearch.duplicates.cleanup.applying import apply_plan
-from vitsearch.duplicates.cleanup.plans import read_plan
+from vitsearch.duplicates.cleanup.plan_files import read_plan
 from vitsearch.duplicates.have import compare_folder
 from vitsearch.errors import BadQuery, OutputError, UnreadablePhoto
 from vitsearch.storage.write_lock import photos_lease

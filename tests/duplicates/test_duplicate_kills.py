@@ -20,7 +20,8 @@ from pathlib import Path
 from tests.unsynced import wait_for_nothing
 from vitsearch.duplicates.cleanup import renaming
 from vitsearch.duplicates.cleanup.applying import apply_plan, undo_plan
-from vitsearch.duplicates.cleanup.plans import Plan, PlannedFile, PlannedGroup, content_hash, write_plan
+from vitsearch.duplicates.cleanup.plan_files import write_plan
+from vitsearch.duplicates.cleanup.plans import Plan, PlannedFile, PlannedGroup, content_hash
 
 wait_for_nothing()  # a process dies, not the power
 base, elsewhere, action = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]

@@ -15,15 +15,9 @@ import pytest
 from vitsearch.duplicates.cleanup import batches, moving_out
 from vitsearch.duplicates.cleanup.applying import ChangedFiles, apply_plan, undo_plan
 from vitsearch.duplicates.cleanup.journal import Journal, clear_journal, read_steps
-from vitsearch.duplicates.cleanup.plans import (
-    Plan,
-    PlannedFile,
-    PlannedGroup,
-    content_hash,
-    make_plan,
-    read_plan,
-    write_plan,
-)
+from vitsearch.duplicates.cleanup.plan_files import read_plan, write_plan
+from vitsearch.duplicates.cleanup.planning import make_plan
+from vitsearch.duplicates.cleanup.plans import Plan, PlannedFile, PlannedGroup, content_hash
 from vitsearch.duplicates.cleanup.putting_back import Outcome
 from vitsearch.duplicates.cleanup.trash import TRASH
 from vitsearch.duplicates.group.grouping import DuplicateGroup, GroupedFile
@@ -586,7 +580,7 @@ sys.argv = sys.argv[2:]
 from pathlib import Path
 import filelock
 from vitsearch.duplicates.cleanup.applying import apply_plan
-from vitsearch.duplicates.cleanup.plans import read_plan, write_plan
+from vitsearch.duplicates.cleanup.plan_files import read_plan, write_plan
 from vitsearch.errors import PlanError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))

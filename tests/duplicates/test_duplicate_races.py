@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from vitsearch.duplicates.cleanup.applying import apply_plan, undo_plan
-from vitsearch.duplicates.cleanup.plans import Plan, PlannedFile, PlannedGroup, content_hash, write_plan
+from vitsearch.duplicates.cleanup.plan_files import write_plan
+from vitsearch.duplicates.cleanup.plans import Plan, PlannedFile, PlannedGroup, content_hash
 
 SHM = Path("/dev/shm")
 NEEDS_TWO_FILE_SYSTEMS = pytest.mark.skipif(

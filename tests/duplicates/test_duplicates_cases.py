@@ -10,7 +10,7 @@ import pytest
 from conftest import SAMPLES
 from PIL import Image, ImageCms, ImageDraw, ImageEnhance, ImageFont, ImageOps
 
-from vitsearch.duplicates.cleanup.plans import make_plan
+from vitsearch.duplicates.cleanup.planning import make_plan
 from vitsearch.duplicates.find import find_duplicates
 
 CASTLE = SAMPLES / "travel" / "castle-2.jpg"

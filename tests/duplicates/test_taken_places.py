@@ -6,7 +6,8 @@ import pytest
 
 from vitsearch.duplicates.cleanup.applying import apply_plan, undo_plan
 from vitsearch.duplicates.cleanup.journal import Journal
-from vitsearch.duplicates.cleanup.plans import Plan, PlannedFile, PlannedGroup, content_hash, write_plan
+from vitsearch.duplicates.cleanup.plan_files import write_plan
+from vitsearch.duplicates.cleanup.plans import Plan, PlannedFile, PlannedGroup, content_hash
 
 pytestmark = [
     pytest.mark.trust,

@@ -7,7 +7,7 @@ import pytest
 from conftest import SAMPLES, MeanColour
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
-from vitsearch.duplicates.cleanup.plans import make_plan
+from vitsearch.duplicates.cleanup.planning import make_plan
 from vitsearch.duplicates.find import find_duplicates
 from vitsearch.duplicates.verify import fine_detail
 from vitsearch.duplicates.verify.check import check_files

@@ -15,7 +15,8 @@ from labelled_clusters import make_clusters, make_space
 from vitsearch.cli.output import shown, to_jsonable
 from vitsearch.duplicates.cleanup.applying import apply_plan
 from vitsearch.duplicates.cleanup.journal import Journal, check_journal
-from vitsearch.duplicates.cleanup.plans import PlannedFile, read_plan
+from vitsearch.duplicates.cleanup.plan_files import read_plan
+from vitsearch.duplicates.cleanup.plans import PlannedFile
 from vitsearch.errors import HeadError, PlanError, VitsearchError
 from vitsearch.heads.files import head_from_json, head_to_json
 from vitsearch.heads.training import train

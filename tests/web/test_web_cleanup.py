@@ -12,8 +12,8 @@ from PIL import Image
 from web_client import wait, web_client
 
 from vitsearch.duplicates.cleanup.applying import apply_plan, undo_plan
-from vitsearch.duplicates.cleanup.documents import report_document
 from vitsearch.duplicates.cleanup.journal import Journal
+from vitsearch.duplicates.documents import report_document
 from vitsearch.duplicates.find import find_duplicates, group_name
 from vitsearch.jsonable import to_jsonable
 from vitsearch.library import Library

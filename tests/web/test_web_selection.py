@@ -12,7 +12,8 @@ import pytest
 from conftest import SAMPLES, MeanColour
 from web_client import web_client
 
-from vitsearch.duplicates.cleanup.plans import PlannedFile, PlannedGroup, content_hash, plan_for
+from vitsearch.duplicates.cleanup.planning import plan_for
+from vitsearch.duplicates.cleanup.plans import PlannedFile, PlannedGroup, content_hash
 from vitsearch.heads.head import Labelling, LabelProbability
 from vitsearch.heads.store import HeadShelf
 from vitsearch.library import Library

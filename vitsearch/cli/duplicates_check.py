@@ -16,7 +16,7 @@ _NOT_THE_SAME = 3
 
 def check_pair(context: click.Context, files: tuple[str, str], *, as_json: bool) -> None:
     """Print what two files are to each other, and leave with the status that says so."""
-    from vitsearch.duplicates.cleanup.documents import evidence_document
+    from vitsearch.duplicates.documents import evidence_document
     from vitsearch.duplicates.verify.check import check_files
 
     first, second = (Path(file).absolute() for file in files)

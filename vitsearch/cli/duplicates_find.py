@@ -251,7 +251,7 @@ def _decide(
 def _print(
     report: DuplicateReport, unplanned: Sequence[UnreadableFile] | None, *, as_json: bool, lines: bool
 ) -> None:
-    from vitsearch.duplicates.cleanup.documents import group_document, report_document
+    from vitsearch.duplicates.documents import group_document, report_document
 
     if as_json:
         document = report_document(report)
@@ -268,7 +268,8 @@ def _write_plan(
     library: Library, report: DuplicateReport, path: Path, action: Action, destination: str | None
 ) -> list[UnreadableFile]:
     """Write the plan; return the files that it leaves out, with the reason."""
-    from vitsearch.duplicates.cleanup.plans import make_plan, write_plan
+    from vitsearch.duplicates.cleanup.plan_files import write_plan
+    from vitsearch.duplicates.cleanup.planning import make_plan
 
     left_out: list[UnreadableFile] = []
     made = make_plan(

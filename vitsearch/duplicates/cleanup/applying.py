@@ -16,7 +16,7 @@ from vitsearch.duplicates.cleanup.batches import Unsettled, batches, device_of, 
 from vitsearch.duplicates.cleanup.drives import check_destination
 from vitsearch.duplicates.cleanup.journal import Journal, check_journal, never_begun
 from vitsearch.duplicates.cleanup.moving_out import MovingOut, Turn
-from vitsearch.duplicates.cleanup.plans import PlannedFile, read_plan
+from vitsearch.duplicates.cleanup.plan_files import read_plan
 from vitsearch.duplicates.cleanup.putting_back import Outcome, difference, put_back, remove_empty
 from vitsearch.errors import PlanError
 from vitsearch.paths import identity
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from vitsearch.duplicates.cleanup.journal import Step
-    from vitsearch.duplicates.cleanup.plans import Plan
+    from vitsearch.duplicates.cleanup.plans import Plan, PlannedFile
 
 
 class ChangedFiles(PlanError):

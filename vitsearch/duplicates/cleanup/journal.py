@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from vitsearch.duplicates.cleanup.attributes import Attributes, attributes_document, parsed_attributes
-from vitsearch.duplicates.cleanup.plans import Action, one_of, parsed_hash, parsed_path, real_place
+from vitsearch.duplicates.cleanup.plan_files import one_of, parsed_hash, parsed_path
+from vitsearch.duplicates.cleanup.plans import Action, real_place
 from vitsearch.duplicates.cleanup.trash import is_in_desktop_trash
 from vitsearch.errors import NOT_ALLOWED, PlanError
 from vitsearch.paths import real_path

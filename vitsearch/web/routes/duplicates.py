@@ -11,7 +11,7 @@ from fastapi import APIRouter, Body, Query
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from vitsearch.duplicates.cleanup.documents import apart_document, group_document, thresholds_document
+from vitsearch.duplicates.documents import apart_document, group_document, thresholds_document
 from vitsearch.duplicates.tables import check_dismissible, dismiss, files_of, restore
 from vitsearch.duplicates.tiers import Tier
 from vitsearch.jsonable import to_jsonable

@@ -12,7 +12,8 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from vitsearch.duplicates.cleanup.applying import ChangedFiles, apply_plan, undo_plan
-from vitsearch.duplicates.cleanup.plans import PlannedFile, PlannedGroup, plan_for
+from vitsearch.duplicates.cleanup.planning import plan_for
+from vitsearch.duplicates.cleanup.plans import PlannedFile, PlannedGroup
 from vitsearch.duplicates.cleanup.putting_back import Outcome
 from vitsearch.errors import PlanError
 from vitsearch.paths import is_offline

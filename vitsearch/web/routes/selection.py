@@ -12,7 +12,7 @@ from fastapi import APIRouter, Body
 from pydantic import BaseModel, Field
 from starlette.responses import Response, StreamingResponse
 
-from vitsearch.duplicates.cleanup.plans import plan_to_remove
+from vitsearch.duplicates.cleanup.planning import plan_to_remove
 from vitsearch.errors import BadQuery, HeadError
 from vitsearch.heads.export_favourites import RatedFiles, export_favourites
 from vitsearch.heads.head import check_labels

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from vitsearch.duplicates.cleanup.journal import Journal, Step, read_steps
-from vitsearch.duplicates.cleanup.plans import Action, Plan, read_plan, write_plan
+from vitsearch.duplicates.cleanup.plan_files import read_plan, write_plan
+from vitsearch.duplicates.cleanup.plans import Action, Plan
 from vitsearch.duplicates.cleanup.trash import TRASH, expected_trash, trash_folder
 from vitsearch.errors import PlanError
 from vitsearch.storage.layout import Layout
