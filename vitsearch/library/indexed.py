@@ -68,7 +68,8 @@ class IndexedLibrary(OpenedLibrary):
         """
         from vitsearch.decoding.thumbnails import KeptPictures
         from vitsearch.indexing.embedding import Embedder
-        from vitsearch.indexing.run import IndexRun, check_folders
+        from vitsearch.indexing.refusals import check_folders
+        from vitsearch.indexing.run import IndexRun
 
         named = [os.fspath(folder) for folder in folders]
         if url := next((name for name in named if "://" in name), None):
@@ -385,7 +386,7 @@ class IndexedLibrary(OpenedLibrary):
 
 def _check_first(folders: Sequence[str]) -> None:
     """Look at the folders of a first run before the library is made, so that a slip of the pen leaves none behind."""
-    from vitsearch.indexing.run import check_folders
+    from vitsearch.indexing.refusals import check_folders
 
     if not folders:
         raise LibraryError(_NO_FOLDER)
