@@ -22,9 +22,10 @@ from vitsearch.library import Library
 from vitsearch.photos.photo import read_photo
 from vitsearch.records import FoundFile, PhotoFacts
 from vitsearch.space import Preprocessing, Space
-from vitsearch.storage.catalog import Catalog, ReadableFile
+from vitsearch.storage.catalog import Catalog
 from vitsearch.storage.database import Database
 from vitsearch.storage.filters import Filter
+from vitsearch.storage.rows import ReadableFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable

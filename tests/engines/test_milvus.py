@@ -417,7 +417,7 @@ def server(tmp_path):
 def many(library, root, count):
     """Photos by the hundred that nobody has to embed."""
     from vitsearch.records import FoundFile, PhotoFacts
-    from vitsearch.storage.catalog import ReadableFile
+    from vitsearch.storage.rows import ReadableFile
 
     random = np.random.default_rng(count)
     rows = random.standard_normal((count, 13)).astype(np.float32)

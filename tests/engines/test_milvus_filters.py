@@ -11,8 +11,8 @@ from test_milvus import export
 
 from vitsearch.errors import StoreError
 from vitsearch.records import FoundFile, PhotoFacts
-from vitsearch.storage.catalog import ReadableFile
 from vitsearch.storage.filters import IN_STORES, Filter
+from vitsearch.storage.rows import ReadableFile
 
 pytest.importorskip("milvus_lite", reason="Milvus Lite has no build for this system")
 

@@ -12,8 +12,9 @@ from vitsearch.neighbours.neighbours import Neighbours
 from vitsearch.neighbours.reference_sample import ReferenceSample
 from vitsearch.neighbours.sizing import CellShape
 from vitsearch.records import FoundFile, PhotoFacts
-from vitsearch.storage.catalog import Catalog, ReadableFile
+from vitsearch.storage.catalog import Catalog
 from vitsearch.storage.database import Database
+from vitsearch.storage.rows import ReadableFile
 
 
 def unit_rows(count, dimension):

@@ -12,8 +12,7 @@ from benchmarks.concurrent_access import Clock, batch, make
 from vitsearch.duplicates.tables import dismiss, dismissed_pairs
 from vitsearch.heads.store import HeadShelf
 from vitsearch.library import Library
-from vitsearch.storage import catalog as catalog_module
-from vitsearch.storage import removal
+from vitsearch.storage import removal, walks
 from vitsearch.storage.catalog import Catalog
 from vitsearch.storage.database import Database
 
@@ -92,7 +91,7 @@ def test_a_reader_that_takes_its_time_delays_a_run_and_does_not_end_it(folder, p
 
 
 def test_what_is_forgotten_goes_in_short_transactions_and_leaves_no_row_behind(folder, photos, monkeypatch):
-    monkeypatch.setattr(catalog_module, "ROWS_AT_ONCE", 7)
+    monkeypatch.setattr(walks, "ROWS_AT_ONCE", 7)
     monkeypatch.setattr(removal, "ROWS_AT_ONCE", 7)
     with Library.open(folder, backbone=MeanColour(model="other")) as library:
         library.index(model="other", change_model=True)

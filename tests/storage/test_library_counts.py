@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from vitsearch.storage.catalog import Counts
 from vitsearch.storage.counts import LibraryCounts, library_counts
+from vitsearch.storage.rows import Counts
 
 ALWAYS = 0.0
 

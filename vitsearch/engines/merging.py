@@ -21,9 +21,9 @@ from vitsearch.engines.parquet.reading import ImportedRow, RefusedRow
 from vitsearch.errors import StoreError, UnreadablePhoto
 from vitsearch.paths import is_offline, real_path, state_of
 from vitsearch.records import FoundFile, PhotoFacts
-from vitsearch.storage.catalog import ReadableFile
 from vitsearch.storage.database import path_to_value
 from vitsearch.storage.facts import FACTS_SQL, facts_from
+from vitsearch.storage.rows import ReadableFile
 from vitsearch.storage.sql import rows_in
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
     from vitsearch.decoding.decoders import ProtectedPhoto
     from vitsearch.engines.portable import Place
-from vitsearch.storage.catalog import Catalog, Root
+    from vitsearch.storage.catalog import Catalog
+from vitsearch.storage.rows import Root
 
 # Imported places are older than any walk: no file that vanishes here has "moved" to another machine.
 _BEFORE_ALL_RUNS = 0

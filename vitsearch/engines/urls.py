@@ -10,7 +10,7 @@ from vitsearch.errors import LibraryError
 from vitsearch.photos.formats import EXTENSIONS
 from vitsearch.records import FoundFile, IndexReport, UnreadableFile
 from vitsearch.searching.fetching import why_unreachable
-from vitsearch.storage.catalog import HAS_NO_VECTOR
+from vitsearch.storage.rows import HAS_NO_VECTOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from vitsearch.indexing.engine import Target
     from vitsearch.library import Library
     from vitsearch.records import Progress
-    from vitsearch.storage.catalog import Catalog, Root
+    from vitsearch.storage.catalog import Catalog
+    from vitsearch.storage.rows import Root
 
 
 def index_urls(

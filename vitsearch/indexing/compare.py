@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from vitsearch.paths import state_of
 from vitsearch.records import FoundFile, LeftOut
-from vitsearch.storage.catalog import HAS_NO_PHOTO, HAS_NO_VECTOR, IS_MISSING, RejectedFile, Seen
+from vitsearch.storage.rows import HAS_NO_PHOTO, HAS_NO_VECTOR, IS_MISSING, RejectedFile, Seen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
     from vitsearch.folders.scan import Passed, PhotoFolder, Skipped
     from vitsearch.records import LeftOutKind
-    from vitsearch.storage.catalog import KnownFile, Root
-
+    from vitsearch.storage.rows import KnownFile, Root
 
 # A row that no file has: its size is none.
 _NEW_FILE = ("", 0, None, -1, 0, 0, HAS_NO_PHOTO + HAS_NO_VECTOR)

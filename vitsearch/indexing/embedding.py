@@ -19,7 +19,7 @@ from vitsearch.decoding.process import ProcessDied
 from vitsearch.decoding.thumbnails import GRID_BOX
 from vitsearch.errors import UnreadablePhoto
 from vitsearch.records import Progress
-from vitsearch.storage.catalog import ReadableFile, RejectedFile
+from vitsearch.storage.rows import ReadableFile, RejectedFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

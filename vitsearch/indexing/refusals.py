@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from vitsearch.storage.catalog import Root
+    from vitsearch.storage.rows import Root
 
 
 def check_folders(roots: Sequence[Root], folders: Sequence[Path]) -> None:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vitsearch.indexing.engine import FileEmbedder
-    from vitsearch.storage.catalog import Catalog, Root
+    from vitsearch.storage.catalog import Catalog
+    from vitsearch.storage.rows import Root
 
 # So many files are looked at before the next word of it.
 _BETWEEN_REPORTS = 1000

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from vitsearch.searching.queries import Crop, Example
     from vitsearch.searching.store import SearchStore
     from vitsearch.space import Space
-    from vitsearch.storage.catalog import Root
+    from vitsearch.storage.rows import Root
 
     Vector = npt.NDArray[np.float32]
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from vitsearch.backbones.backbone import Backbone
     from vitsearch.backbones.devices import Device
     from vitsearch.records import Progress
-    from vitsearch.storage.catalog import ReadableFile, RejectedFile
+    from vitsearch.storage.rows import ReadableFile, RejectedFile
 
     AnyPath = str | os.PathLike[str]
 

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
     from vitsearch.neighbours.neighbours import Neighbours
     from vitsearch.neighbours.reference_sample import ReferenceSample
-    from vitsearch.storage.catalog import Catalog, PhotoRow
+    from vitsearch.storage.catalog import Catalog
     from vitsearch.storage.filters import Filter
+    from vitsearch.storage.rows import PhotoRow
 
     Vector = npt.NDArray[np.float32]
     Ids = npt.NDArray[np.int64]

@@ -1,18 +1,12 @@
-"""What the library knows: roots, files and photos, in SQLite, on top of its vectors."""
+"""What the library knows of files and photos, in SQLite, on top of its roots, walks and vectors."""
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-import numpy as np
-
-from vitsearch.errors import LibraryError
-from vitsearch.paths import is_offline, names_of, state_of
+from vitsearch.paths import names_of, state_of
 from vitsearch.records import FoundFile
-from vitsearch.storage.database import Value, path_to_value, value_to_path, values_to_paths
+from vitsearch.storage.database import Value, path_to_value, value_to_path
 from vitsearch.storage.decisions import bring_decisions_back, decisions_are_kept
 from vitsearch.storage.facts import (
     EDITABLE_FACTS,
@@ -25,218 +19,26 @@ from vitsearch.storage.facts import (
 from vitsearch.storage.filters import below as below_root
 from vitsearch.storage.filters import inside
 from vitsearch.storage.following import follow_hash
-from vitsearch.storage.removal import ROWS_AT_ONCE
+from vitsearch.storage.roots import RootTables
+from vitsearch.storage.rows import OFFLINE, Counts, PhotoRow
 from vitsearch.storage.sql import rows_in
 from vitsearch.storage.vectors import NEW_GENERATION
-from vitsearch.storage.walks import WalkTables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
+    import numpy as np
     import numpy.typing as npt
 
-    from vitsearch.records import PhotoFacts
     from vitsearch.storage.filters import Filter
+    from vitsearch.storage.rows import ReadableFile, RejectedFile
 
     Ids = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
-class Root:
-    """A folder that is indexed, and the latest run that walked all of it."""
-
-    id: int
-    path: Path
-    last_run: int
-
-    def is_offline(self) -> bool:
-        """Whether the folder is absent, empty or unreadable: an unmounted drive looks like that."""
-        return is_offline(self.path)
-
-
-# What `files.missing` says: 0, it is there; 1, it is gone; 2, it is on a drive that is not there now.
-OFFLINE = 2
-
-KnownFile = tuple[str | bytes, int, int | None, int, int, int, int]
-"""A file row as a run needs it: path, id, file system, size, mtime_ns, sidecars, and what it lacks.
-
-A plain tuple as SQLite gives it: a rescan asks for all rows of a root. What nearly all files lack is 0; otherwise the
-sum of `IS_MISSING`, `HAS_NO_PHOTO` (it could not be read) and `HAS_NO_VECTOR`.
-"""
-IS_MISSING = 3
-HAS_NO_PHOTO = 4
-HAS_NO_VECTOR = 8
-
-
-@dataclass
-class Seen:
-    """Files that were seen on one file system: known ones by their ids, new ones by their paths below the root."""
-
-    files: list[int] = field(default_factory=list)
-    paths: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class ReadableFile:
-    """A file that was read: what is stored of it and, where it was embedded, its vector.
-
-    `root` is None for a photo that is embedded without being given a place in the library.
-    `row`: (d,), unit length, stored as float16, or None if the photo's vector is already stored. A photo that is
-    stored by its `earlier_hash` is from then on known by `photo_hash`, with all that is known of it.
-    """
-
-    root: int | None
-    found: FoundFile
-    file_hash: bytes
-    photo_hash: bytes
-    facts: PhotoFacts
-    perceptual: bytes | None
-    row: npt.NDArray[np.floating] | None
-    norm: float
-    earlier_hash: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RejectedFile:
-    """A file that could not be read, and why.
-
-    `passing`: what the file holds was not at fault, so that it is read again by the next run.
-    """
-
-    root: int | None
-    found: FoundFile
-    reason: str
-    passing: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """How many files of a place are present and readable, missing, and unreadable.
-
-    `offline`: those of a drive or network inside the place that is not there now.
-    """
-
-    files: int
-    missing: int
-    unreadable: int
-    offline: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class PhotoRow:
-    """A photo's facts and the places where it is: present files first seen first."""
-
-    id: int
-    facts: PhotoFacts
-    paths: tuple[Path, ...]
-
-
-# So many files tell whether a folder is the one that it is said to be.
-_SAMPLED_FILES = 100
-
-
-class Catalog(WalkTables):
+class Catalog(RootTables):
     """The tables of one library. Every method that writes is one short transaction."""
-
-    def roots(self) -> list[Root]:
-        """Return all roots, sorted by path."""
-        rows = self.database.rows("SELECT id, path, last_run FROM roots")
-        return sorted(
-            (Root(cast("int", i), Path(value_to_path(path)), cast("int", run)) for i, path, run in rows),
-            key=lambda root: root.path,
-        )
-
-    def has_files(self, root: int) -> bool:
-        """Whether anything is known of a root's files, also of those that are missing or on a drive that is away."""
-        return bool(self.database.number("SELECT EXISTS (SELECT 1 FROM files WHERE root = ?)", [root]))
-
-    def add_root(self, folder: Path) -> tuple[Root, str]:
-        """Make sure that `folder` (absolute) is covered by a root; return that root and the subfolder below it.
-
-        A folder inside a known root becomes a part of that root, and known roots inside a new one are absorbed by
-        it, so that no file ever has two rows.
-        """
-        for root in self.roots():
-            if folder.is_relative_to(root.path):
-                inner = folder.relative_to(root.path).as_posix()
-                return root, "" if inner == "." else f"{inner}/"
-        with self.database.write():
-            new = self.database.run(
-                "INSERT INTO roots (path) VALUES (?) RETURNING id", [path_to_value(str(folder))]
-            ).fetchone()[0]
-            for root in self.roots():
-                if root.id != new and root.path.is_relative_to(folder):
-                    prefix = root.path.relative_to(folder).as_posix()
-                    self._move_files(root.id, new, f"{prefix}/")
-                    self.database.run("DELETE FROM roots WHERE id = ?", [root.id])
-        return Root(new, folder, 0), ""
-
-    def _move_files(self, old: int, new: int, prefix: str) -> None:
-        rows = self.database.rows("SELECT id, path FROM files WHERE root = ?", [old])
-        self.database.run_many(
-            "UPDATE files SET root = ?, path = ? WHERE id = ?",
-            [(new, path_to_value(prefix + value_to_path(path)), i) for i, path in rows],
-        )
-
-    def check_overlap(self, root: Root, folder: Path) -> None:
-        """Raise `LibraryError` if a folder that a root is to be moved to overlaps another root."""
-        for other in self.roots():
-            overlaps = folder.is_relative_to(other.path) or other.path.is_relative_to(folder)
-            if other.id != root.id and overlaps:
-                raise LibraryError(f"{folder} overlaps the root {other.path}: forget that one first")
-
-    def relocate_root(self, root: Root, folder: Path) -> None:
-        """Say that a root's files are now below `folder`, which `check_overlap` passes; nothing is read again."""
-        with self.database.write():
-            self.database.run("UPDATE roots SET path = ? WHERE id = ?", [path_to_value(str(folder)), root.id])
-
-    def _sample_of_files(self, root: Root) -> list[tuple[str, int]]:
-        """Return the paths below a root and the sizes of some of its readable files, spread over all of them."""
-        among = "FROM files WHERE root = ? AND photo IS NOT NULL"
-        count = self.database.number(f"SELECT count(*) {among}", [root.id])
-        rows = self.database.rows(
-            f"SELECT path, size FROM (SELECT path, size, row_number() OVER (ORDER BY id) AS number {among}) "
-            f"WHERE number % {max(1, count // _SAMPLED_FILES)} = 0 LIMIT {_SAMPLED_FILES}",
-            [root.id],
-        )
-        return [(value_to_path(path), cast("int", size)) for path, size in rows]
-
-    def check_sample(self, root: Root, folder: Path) -> None:
-        """Raise `LibraryError` unless at least half of a sample of a root's files are in a folder, with their sizes."""
-
-        def is_there(relative: str, size: int) -> bool:
-            try:
-                return (folder / relative).stat().st_size == size
-            except OSError:
-                return False
-
-        files = self._sample_of_files(root)
-        found = sum(is_there(relative, size) for relative, size in files)
-        if 2 * found < len(files):
-            raise LibraryError(
-                f"{folder} does not hold the photos of {root.path}: of {len(files)} that were looked for, {found} are "
-                "there with their sizes; name the right folder, or use --force"
-            )
-
-    def forget_root(self, root: Root) -> Ids:
-        """Drop a root, its file rows, and the photos that were nowhere else; return the ids of those, (n,) int64."""
-        removed = self.delete_files("root = ?", [root.id])
-        # Last: as long as the root is known, a run that was cut short can be finished.
-        with self.database.write():
-            self.database.run("DELETE FROM roots WHERE id = ?", [root.id])
-            self.forget_unfinished(root.id)  # the next root may get its number
-        return np.array(removed, np.int64)
-
-    def count_only_in(self, root: Root) -> tuple[int, int]:
-        """Count the photos with files in this root and in no other: those that nothing keeps, and heads' examples."""
-        only = (
-            "SELECT photo FROM files WHERE root = ?1 AND photo IS NOT NULL "
-            "EXCEPT SELECT photo FROM files WHERE root <> ?1"
-        )
-        examples = f"{only} INTERSECT SELECT photo FROM head_examples"
-        both = self.database.number(f"SELECT count(*) FROM ({only})", [root.id])
-        kept = self.database.number(f"SELECT count(*) FROM ({examples})", [root.id])
-        return both - kept, kept
 
     def library_id(self) -> int:
         """Return a random number that tells this library from others; a copy of its folder has the same."""
@@ -272,60 +74,6 @@ class Catalog(WalkTables):
             self.database.run(
                 "INSERT OR REPLACE INTO settings (name, value) VALUES (?, ?)", [f"table {table}", digest]
             )
-
-    def begin_run(self) -> int:
-        """Start an index run and return its number."""
-        with self.database.write():
-            self.database.run("UPDATE settings SET value = value + 1 WHERE name = 'run'")
-            self.database.run(
-                "INSERT OR REPLACE INTO runs SELECT value, ? FROM settings WHERE name = 'run'", [time.time()]
-            )
-        return self.database.number("SELECT value FROM settings WHERE name = 'run'")
-
-    def known_files(self, root: int, below: str, space: int) -> dict[str, KnownFile]:
-        """Return the file rows below a subfolder of a root, by relative path."""
-        # After most runs every photo has a vector, which two counts tell sooner than a look at each.
-        embedded = self.database.scalar(
-            "SELECT (SELECT count(*) FROM vectors WHERE space = ?) = (SELECT count(*) FROM photos)", [space]
-        )
-        has_vector = (
-            "f.photo IS NOT NULL"
-            if embedded
-            else f"EXISTS (SELECT 1 FROM vectors v WHERE v.space = {space:d} AND v.photo = f.photo)"
-        )
-        rows = self.database.rows(
-            "SELECT f.path, f.id, f.file_system, f.size, f.mtime_ns, f.sidecars, "
-            f"f.missing + {HAS_NO_PHOTO} * (f.photo IS NULL) + {HAS_NO_VECTOR} * (NOT {has_vector}) "
-            "FROM files f WHERE f.root = ?",
-            [root],
-        )
-        files = cast("list[KnownFile]", rows)
-        known = dict(zip(values_to_paths([file[0] for file in files]), files, strict=True))
-        return {path: file for path, file in known.items() if path.startswith(below)} if below else known
-
-    def file_systems(self) -> dict[int | None, str]:
-        """Return the names of the file systems that files were seen on, by their ids."""
-        return dict(
-            cast("list[tuple[int | None, str]]", self.database.rows("SELECT id, name FROM file_systems"))
-        )
-
-    def note_file_systems(self, root: Root, seen: Mapping[str, Seen]) -> None:
-        """Store on which file systems files were seen, by the names of these; some a transaction."""
-        for name, files in seen.items():
-            with self.database.write():
-                self.database.run("INSERT OR IGNORE INTO file_systems (name) VALUES (?)", [name])
-            system = self.database.scalar("SELECT id FROM file_systems WHERE name = ?", [name])
-            updates: list[tuple[str, list[tuple[Value, ...]]]] = [
-                ("id = ?", [(system, file) for file in files.files]),
-                ("root = ? AND path = ?", [(system, root.id, path_to_value(path)) for path in files.paths]),
-            ]
-            for condition, rows in updates:
-                for start in range(0, len(rows), ROWS_AT_ONCE):
-                    with self.database.write():
-                        self.database.run_many(
-                            f"UPDATE files SET file_system = ? WHERE {condition}",
-                            rows[start : start + ROWS_AT_ONCE],
-                        )
 
     def files_without_vector(self, space: int) -> list[tuple[int, FoundFile]]:
         """Return one file, with the id of its root, of each photo that is here now and not embedded in a space."""
@@ -482,46 +230,6 @@ class Catalog(WalkTables):
             "WHERE photo IS NULL",
             [(file.root, path_to_value(file.found.relative), file.reason, run) for file in files],
         )
-
-    def finish_walk(
-        self,
-        run: int,
-        root: Root,
-        *,
-        gone: Sequence[int],
-        offline: Sequence[int],
-        returned: Sequence[int],
-        whole: bool,
-    ) -> int:
-        """Record the end of a complete walk: `gone` file rows are not there any more, `returned` ones are again.
-
-        A file that is gone and whose photo has turned up at another path since the root's last complete walk has moved:
-        its old row is dropped. All others are marked missing and kept; `offline` ones are marked, and kept whatever
-        comes. Returns how many had moved.
-        """
-        moved: list[int] = []
-        with self.database.write():
-            # First of all: two copies that go together must not vouch for each other.
-            self.database.run_many("UPDATE files SET missing = 0 WHERE id = ?", [(i,) for i in returned])
-            self.database.run_many("UPDATE files SET missing = 1 WHERE id = ?", [(i,) for i in gone])
-            self.database.run_many(
-                f"UPDATE files SET missing = {OFFLINE} WHERE id = ?", [(i,) for i in offline]
-            )
-            for file in gone:
-                newer = self.database.scalar(
-                    "SELECT n.id FROM files o JOIN files n ON n.photo = o.photo AND n.id <> o.id "
-                    "WHERE o.id = ? AND n.missing = 0 AND n.added_run > ? LIMIT 1",
-                    [file, root.last_run],
-                )
-                if newer is not None:
-                    moved.append(file)
-            self.database.run_many("DELETE FROM files WHERE id = ?", [(i,) for i in moved])
-            # Of a file that never could be read there is nothing to keep.
-            self.database.run_many("DELETE FROM files WHERE id = ? AND photo IS NULL", [(i,) for i in gone])
-            if whole:
-                self.database.run("UPDATE roots SET last_run = ? WHERE id = ?", [run, root.id])
-                self.forget_unfinished(root.id)
-        return len(moved)
 
     def counts(self, root: int, below: str) -> Counts:
         """Count the file rows below a subfolder of a root ("" for all of it)."""

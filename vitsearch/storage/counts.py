@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from vitsearch.errors import LibraryError
 from vitsearch.storage import atomic
-from vitsearch.storage.catalog import Counts
 from vitsearch.storage.layout import Layout
+from vitsearch.storage.rows import Counts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

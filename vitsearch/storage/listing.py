@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Literal, cast
 import numpy as np
 
 from vitsearch.records import PhotoFacts  # noqa: TC001 - as above
-from vitsearch.storage.catalog import OFFLINE
 from vitsearch.storage.database import path_to_value, value_to_path
 from vitsearch.storage.facts import FACTS_SQL, facts_from
 from vitsearch.storage.filters import CONDITIONS, FACETS, Facet
+from vitsearch.storage.rows import OFFLINE
 from vitsearch.storage.sql import marks
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from vitsearch.records import LibraryStatus, RootInfo, UnreadableFile
-from vitsearch.storage.catalog import Counts
 from vitsearch.storage.layout import Layout
+from vitsearch.storage.rows import Counts
 
 if TYPE_CHECKING:
     from pathlib import Path

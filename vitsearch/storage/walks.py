@@ -1,21 +1,35 @@
-"""What walks found beyond the files themselves: sidecars, raw files that have got their photos, copies."""
+"""What index runs note of their walks: how far they are, what has gone or moved, sidecars, drives, copies."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, cast
 
-from vitsearch.storage.database import path_to_value
+from vitsearch.storage.database import path_to_value, values_to_paths
 from vitsearch.storage.filters import below as below_root
 from vitsearch.storage.following import join_shot
 from vitsearch.storage.removal import ROWS_AT_ONCE, RemovalTables
+from vitsearch.storage.rows import HAS_NO_PHOTO, HAS_NO_VECTOR, OFFLINE
 from vitsearch.storage.sql import rows_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from vitsearch.storage.database import Value
+    from vitsearch.storage.rows import KnownFile, Root, Seen
+
 
 class WalkTables(RemovalTables):
     """What runs note of walks. Every method that writes is one short transaction, or some of them."""
+
+    def begin_run(self) -> int:
+        """Start an index run and return its number."""
+        with self.database.write():
+            self.database.run("UPDATE settings SET value = value + 1 WHERE name = 'run'")
+            self.database.run(
+                "INSERT OR REPLACE INTO runs SELECT value, ? FROM settings WHERE name = 'run'", [time.time()]
+            )
+        return self.database.number("SELECT value FROM settings WHERE name = 'run'")
 
     def note_unfinished(self, run: int, todo: Mapping[int, int]) -> None:
         """Remember how many files a run has still to look at, by root; nobody forgets it before the run has ended."""
@@ -41,6 +55,91 @@ class WalkTables(RemovalTables):
             [root, f"todo run {root}"],
         )
         return max(0, noted - seen)
+
+    def known_files(self, root: int, below: str, space: int) -> dict[str, KnownFile]:
+        """Return the file rows below a subfolder of a root, by relative path."""
+        # After most runs every photo has a vector, which two counts tell sooner than a look at each.
+        embedded = self.database.scalar(
+            "SELECT (SELECT count(*) FROM vectors WHERE space = ?) = (SELECT count(*) FROM photos)", [space]
+        )
+        has_vector = (
+            "f.photo IS NOT NULL"
+            if embedded
+            else f"EXISTS (SELECT 1 FROM vectors v WHERE v.space = {space:d} AND v.photo = f.photo)"
+        )
+        rows = self.database.rows(
+            "SELECT f.path, f.id, f.file_system, f.size, f.mtime_ns, f.sidecars, "
+            f"f.missing + {HAS_NO_PHOTO} * (f.photo IS NULL) + {HAS_NO_VECTOR} * (NOT {has_vector}) "
+            "FROM files f WHERE f.root = ?",
+            [root],
+        )
+        files = cast("list[KnownFile]", rows)
+        known = dict(zip(values_to_paths([file[0] for file in files]), files, strict=True))
+        return {path: file for path, file in known.items() if path.startswith(below)} if below else known
+
+    def file_systems(self) -> dict[int | None, str]:
+        """Return the names of the file systems that files were seen on, by their ids."""
+        return dict(
+            cast("list[tuple[int | None, str]]", self.database.rows("SELECT id, name FROM file_systems"))
+        )
+
+    def note_file_systems(self, root: Root, seen: Mapping[str, Seen]) -> None:
+        """Store on which file systems files were seen, by the names of these; some a transaction."""
+        for name, files in seen.items():
+            with self.database.write():
+                self.database.run("INSERT OR IGNORE INTO file_systems (name) VALUES (?)", [name])
+            system = self.database.scalar("SELECT id FROM file_systems WHERE name = ?", [name])
+            updates: list[tuple[str, list[tuple[Value, ...]]]] = [
+                ("id = ?", [(system, file) for file in files.files]),
+                ("root = ? AND path = ?", [(system, root.id, path_to_value(path)) for path in files.paths]),
+            ]
+            for condition, rows in updates:
+                for start in range(0, len(rows), ROWS_AT_ONCE):
+                    with self.database.write():
+                        self.database.run_many(
+                            f"UPDATE files SET file_system = ? WHERE {condition}",
+                            rows[start : start + ROWS_AT_ONCE],
+                        )
+
+    def finish_walk(
+        self,
+        run: int,
+        root: Root,
+        *,
+        gone: Sequence[int],
+        offline: Sequence[int],
+        returned: Sequence[int],
+        whole: bool,
+    ) -> int:
+        """Record the end of a complete walk: `gone` file rows are not there any more, `returned` ones are again.
+
+        A file that is gone and whose photo has turned up at another path since the root's last complete walk has moved:
+        its old row is dropped. All others are marked missing and kept; `offline` ones are marked, and kept whatever
+        comes. Returns how many had moved.
+        """
+        moved: list[int] = []
+        with self.database.write():
+            # First of all: two copies that go together must not vouch for each other.
+            self.database.run_many("UPDATE files SET missing = 0 WHERE id = ?", [(i,) for i in returned])
+            self.database.run_many("UPDATE files SET missing = 1 WHERE id = ?", [(i,) for i in gone])
+            self.database.run_many(
+                f"UPDATE files SET missing = {OFFLINE} WHERE id = ?", [(i,) for i in offline]
+            )
+            for file in gone:
+                newer = self.database.scalar(
+                    "SELECT n.id FROM files o JOIN files n ON n.photo = o.photo AND n.id <> o.id "
+                    "WHERE o.id = ? AND n.missing = 0 AND n.added_run > ? LIMIT 1",
+                    [file, root.last_run],
+                )
+                if newer is not None:
+                    moved.append(file)
+            self.database.run_many("DELETE FROM files WHERE id = ?", [(i,) for i in moved])
+            # Of a file that never could be read there is nothing to keep.
+            self.database.run_many("DELETE FROM files WHERE id = ? AND photo IS NULL", [(i,) for i in gone])
+            if whole:
+                self.database.run("UPDATE roots SET last_run = ? WHERE id = ?", [run, root.id])
+                self.forget_unfinished(root.id)
+        return len(moved)
 
     def note_sidecars(self, root: int, seen: Mapping[str, int]) -> None:
         """Store which sidecars files had when they were read, by their paths below the root."""

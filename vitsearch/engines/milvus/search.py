@@ -16,7 +16,7 @@ from vitsearch.neighbours.reference_sample import REFERENCE_SAMPLE, Background
 from vitsearch.records import Match, PhotoFacts, SearchResult
 from vitsearch.searching.matches import as_match, distinct, placed
 from vitsearch.searching.store import check_held
-from vitsearch.storage.catalog import PhotoRow
+from vitsearch.storage.rows import PhotoRow
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from vitsearch.backbones.backbone import Backbone
     from vitsearch.records import FoundFile
-    from vitsearch.storage.catalog import ReadableFile, RejectedFile
+    from vitsearch.storage.rows import ReadableFile, RejectedFile
 
 
 @dataclass(frozen=True, slots=True)
