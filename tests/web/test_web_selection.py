@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from conftest import SAMPLES, MeanColour
@@ -153,6 +154,25 @@ def test_a_label_more_takes_none_away_that_a_photo_was_given_as_an_example(clien
         learnt = HeadShelf(library).tables.examples("places")
     assert set(learnt[both]) == {"beach", "sunset", "dog"}
     assert learnt[neither] == ()
+
+
+@pytest.mark.trust
+def test_two_labels_that_two_clients_say_at_once_are_both_kept(client, place):
+    with Library.open(place / "library", backbone=MeanColour()) as library:
+        shelf = HeadShelf(library)
+        photos = sorted(shelf.tables.examples("kinds"))
+        labels = [("beach", "sunset"), ("beach",), ("sunset",), ()]
+        shelf.train("crowds", photos={photo: labels[at % 4] for at, photo in enumerate(photos)}, multi=True)
+    said = [f"label {number}" for number in range(16)]
+
+    def say(label):
+        return post(client, "labels", photos=photos, head="crowds", label=label, has=True)
+
+    with ThreadPoolExecutor(4) as clients:
+        assert [answer["changed"] for answer in clients.map(say, said)] == [len(photos)] * len(said)
+    with Library.open(place / "library", backbone=MeanColour()) as library:
+        known = HeadShelf(library).tables.examples("crowds")
+    assert {photo: set(said) - set(known[photo]) for photo in photos} == {photo: set() for photo in photos}
 
 
 @pytest.mark.trust

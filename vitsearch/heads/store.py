@@ -289,6 +289,19 @@ class HeadShelf:
         self.tables.correct(name, photo, given)
         return tuple(label for label in given if label not in head.labels)
 
+    def say_of_label(self, name: str, photos: Sequence[int], label: str, *, has: bool) -> int:
+        """Say that photos of the library, by their ids, have a label under a head, or have it not.
+
+        Nothing is said of what else they show, unless a person has said all of it, or they are given examples. Returns
+        how many photos that has changed. Raises `HeadError` when the label cannot be one.
+        """
+        head = self.get(name)
+        if has:
+            check_labels([label])
+        return self.tables.say_of_label(
+            name, head.version, photos, label, has=has, exclusive=head.kind == "softmax"
+        )
+
     def _check_correction(self, name: str, labels: Sequence[str]) -> Head:
         head = self.get(name)
         given = tuple(dict.fromkeys(labels))

@@ -10,7 +10,7 @@ import numpy as np
 from vitsearch.storage.sql import in_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -41,6 +41,8 @@ class Said:
 
 
 _NONE = 2
+# So many photos are labelled in one transaction: others get their turn.
+_PHOTOS_AT_ONCE = 2000
 
 # A label that a person named counts, and then no guess at other labels, unless the person spoke of that label alone.
 _UNSAID = (
@@ -126,26 +128,70 @@ class HeadTables:
     def correct(self, head: str, photo: int, labels: tuple[str, ...]) -> None:
         """Store what a person says of a photo, in place of what a person said before."""
         with self._database.write():
-            self._forget_correction(head, photo)
-            self._database.run_many(
-                "INSERT INTO head_examples (head, photo, label, corrected) VALUES (?, ?, ?, 1) "
-                "ON CONFLICT (head, photo, label) DO UPDATE SET corrected = 2",
-                [(head, photo, label) for label in labels or ("",)],
-            )
+            self._correct(head, photo, labels)
 
-    def correct_label(self, head: str, photos: Iterable[int], label: str, *, has: bool) -> None:
-        """Store that photos have a label, or have it not, and nothing of their other labels.
+    def known_labels(self, head: str, version: int, photos: Iterable[int]) -> dict[int, tuple[str, ...]]:
+        """Return what a person said of each photo id, or else what this version of the head did when asked."""
+        said = self.examples(head)
+        given: dict[int, list[str]] = {}
+        for name, ids in self.given(head, version).items():
+            for photo in ids:
+                given.setdefault(photo, []).append(name)
+        return {photo: said.get(photo, tuple(given.get(photo, ()))) for photo in photos}
 
-        It is for photos of which a person has not said which labels they have.
+    def say_of_label(
+        self, head: str, version: int, photos: Sequence[int], label: str, *, has: bool, exclusive: bool
+    ) -> int:
+        """Store a person's word on one label of photos; return how many of them that has changed.
+
+        Where a person has said which labels a photo has, or it is a given example, all of its labels are stored anew,
+        with this one or without it. Of others nothing is said but that. `exclusive`: a photo has one label at most.
         """
-        alone, given = (3, 5) if has else (4, 6)
-        with self._database.write():
-            self._database.run_many(
-                f"INSERT INTO head_examples (head, photo, label, corrected) VALUES (?, ?, ?, {alone}) "
-                "ON CONFLICT (head, photo, label) DO UPDATE SET corrected = "
-                f"CASE WHEN corrected IN (0, 5, 6) THEN {given} ELSE {alone} END",
-                [(head, photo, label) for photo in photos],
-            )
+        changed = 0
+        for start in range(0, len(photos), _PHOTOS_AT_ONCE):
+            # What is known is read where it is written: somebody else may label the same photos at this moment.
+            with self._database.write():
+                part = photos[start : start + _PHOTOS_AT_ONCE]
+                changed += self._say_of_label(head, version, part, label, has=has, exclusive=exclusive)
+        return changed
+
+    def _say_of_label(
+        self, head: str, version: int, photos: Sequence[int], label: str, *, has: bool, exclusive: bool
+    ) -> int:
+        confirmed, given = self.whole_words(head), self.given_examples(head)
+        spoken_of = self.words_on_labels(head)
+        alone = []
+        changed = 0
+        for photo, labels in self.known_labels(head, version, photos).items():
+            if not exclusive and photo not in confirmed and photo not in given:
+                # Nobody but the head has said what else it shows: that stays a guess.
+                if spoken_of.get(photo, {}).get(label) is not has and (has or label in labels):
+                    alone.append(photo)
+                continue
+            others = tuple(each for each in labels if each != label)
+            wanted = ((label,) if exclusive else (*others, label)) if has else others
+            # What the head guesses becomes a person's word where a person confirms it: of an example too, which the
+            # page may show as a question.
+            if set(wanted) != set(labels) or (has and photo not in confirmed):
+                self._correct(head, photo, wanted)
+                changed += 1
+        one, one_of_given = (3, 5) if has else (4, 6)
+        self._database.run_many(
+            f"INSERT INTO head_examples (head, photo, label, corrected) VALUES (?, ?, ?, {one}) "
+            "ON CONFLICT (head, photo, label) DO UPDATE SET corrected = "
+            f"CASE WHEN corrected IN (0, 5, 6) THEN {one_of_given} ELSE {one} END",
+            [(head, photo, label) for photo in alone],
+        )
+        return changed + len(alone)
+
+    def _correct(self, head: str, photo: int, labels: tuple[str, ...]) -> None:
+        """Do what `correct` does, inside a write."""
+        self._forget_correction(head, photo)
+        self._database.run_many(
+            "INSERT INTO head_examples (head, photo, label, corrected) VALUES (?, ?, ?, 1) "
+            "ON CONFLICT (head, photo, label) DO UPDATE SET corrected = 2",
+            [(head, photo, label) for label in labels or ("",)],
+        )
 
     def put_labels(self, head: str, version: int, labelled: Iterable[tuple[int, Labelling]]) -> None:
         """Store what a version of the head says of these photo ids, in place of what it said before."""

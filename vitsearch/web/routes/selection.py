@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import filterfalse
 from pathlib import Path
@@ -15,7 +16,6 @@ from starlette.responses import Response, StreamingResponse
 from vitsearch.duplicates.cleanup.planning import plan_to_remove
 from vitsearch.errors import BadQuery, HeadError
 from vitsearch.heads.export_favourites import RatedFiles, export_favourites
-from vitsearch.heads.head import check_labels
 from vitsearch.heads.store import HeadShelf
 from vitsearch.library import Library
 from vitsearch.paths import is_offline
@@ -121,8 +121,9 @@ def labels_of_some(server: Served, chosen: Annotated[Chosen, Body()]) -> Respons
     """Count the labels that these photos have."""
     counts: Counter[tuple[str, str]] = Counter()
     with server.readers.library() as library:
-        for head in _heads(library):
-            for labels in _known_labels(library, head, chosen.photos).values():
+        tables = HeadShelf(library).tables
+        for head, version in _heads(library):
+            for labels in tables.known_labels(head, version, chosen.photos).values():
                 counts.update((head, label) for label in labels)
     found = (LabelOfSome(head, label, count) for (head, label), count in counts.most_common(200))
     return Answer(LabelsOfSome(tuple(found)))
@@ -138,8 +139,8 @@ def label(server: Served, order: Annotated[LabelOrder, Body()]) -> Response:
         shelf = HeadShelf(library)
         back_up_daily(library.catalog.database)
         rows = library.catalog.photos(order.photos)
-        known = _known_labels(library, order.head, [photo for photo in order.photos if photo in rows])
-        changed = _say_of_label(shelf, order.head, known, name, has=order.has)
+        here = [photo for photo in dict.fromkeys(order.photos) if photo in rows]
+        changed = shelf.say_of_label(order.head, here, name, has=order.has)
     return Answer(ChangedPhotos(changed))
 
 
@@ -182,57 +183,14 @@ def plan(server: Served, order: Annotated[RemovalOrder, Body()]) -> Response:
     return Answer(server.plans.describe(server.plans.add(made)), status_code=201)
 
 
-def _say_of_label(
-    shelf: HeadShelf, head: str, known: dict[int, tuple[str, ...]], label: str, *, has: bool
-) -> int:
-    """Store a person's word on one label of photos whose labels are known; return how many that has changed."""
-    exclusive = shelf.get(head).kind == "softmax"
-    if has:
-        check_labels([label])
-    confirmed = shelf.tables.whole_words(head)
-    spoken_of = shelf.tables.words_on_labels(head)
-    given = shelf.tables.given_examples(head)
-    alone = []
-    changed = 0
-    for photo, labels in known.items():
-        if not exclusive and photo not in confirmed and photo not in given:
-            # Nobody but the head has said what else it shows: that stays a guess.
-            if spoken_of.get(photo, {}).get(label) is not has and (has or label in labels):
-                alone.append(photo)
-            continue
-        others = tuple(each for each in labels if each != label)
-        wanted = ((label,) if exclusive else (*others, label)) if has else others
-        # What the head guesses becomes a person's word where a person confirms it: of an example too, which the
-        # page may show as a question.
-        if set(wanted) != set(labels) or (has and photo not in confirmed):
-            shelf.correct_photo(head, photo, wanted)
-            changed += 1
-    shelf.tables.correct_label(head, alone, label, has=has)
-    return changed + len(alone)
-
-
-def _heads(library: Library) -> list[str]:
-    """The heads whose files can be read."""
+def _heads(library: Library) -> list[tuple[str, int]]:
+    """The names and versions of the heads whose files can be read."""
     shelf = HeadShelf(library)
     found = []
     for name in shelf.names():
-        try:
-            shelf.get(name)
-        except HeadError:
-            continue
-        found.append(name)
+        with suppress(HeadError):
+            found.append((name, shelf.get(name).version))
     return found
-
-
-def _known_labels(library: Library, head: str, photos: list[int]) -> dict[int, tuple[str, ...]]:
-    """What a person said of each photo, as a correction or an example, or else what the head did when asked."""
-    shelf = HeadShelf(library)
-    said = shelf.tables.examples(head)
-    given: dict[int, list[str]] = {}
-    for name, ids in shelf.tables.given(head, shelf.get(head).version).items():
-        for photo in ids:
-            given.setdefault(photo, []).append(name)
-    return {photo: said.get(photo, tuple(given.get(photo, ()))) for photo in photos}
 
 
 def _files(server: Server, photos: list[int] | tuple[int, ...], *, every_place: bool = False) -> list[Path]:
