@@ -50,8 +50,8 @@ if TYPE_CHECKING:
     from vitsearch.engines.milvus.rows import Row
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.append(str(ROOT / "tests"))
-from milvus_server import Server  # noqa: E402 - what the tests start, kill and start again
+sys.path.append(str(ROOT))
+from tests.support.milvus_server import Server  # noqa: E402 - what the tests start, kill and start again
 
 QUERIES, TIMED, K = 1000, 300, 10
 TIE = 1e-6

@@ -19,7 +19,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLES = ROOT / "sample_images"
-CHECKPOINT = "import sys; sys.path.insert(0, sys.argv[1]); from tiny_checkpoints import make_checkpoint; "
+# Behind the environment's own packages, so that the wheel's vitsearch comes first.
+CHECKPOINT = (
+    "import sys; sys.path.append(sys.argv[1]); from tests.support.tiny_checkpoints import make_checkpoint; "
+)
 
 
 def main() -> None:
@@ -79,7 +82,7 @@ def write_pages(programs: Path, scratch: Path) -> None:
     run(*vitsearch, "explain", photo, "--out", "explain.png", cwd=scratch)
     for kind in ("vit", "dinov2"):
         script = f"{CHECKPOINT}from pathlib import Path; make_checkpoint({kind!r}, Path(sys.argv[2]))"
-        run(programs / "python", "-c", script, ROOT / "tests", scratch / kind, cwd=scratch)
+        run(programs / "python", "-c", script, ROOT, scratch / kind, cwd=scratch)
     compare = ("models", "compare", scratch / "vit", scratch / "dinov2", "--on", SAMPLES)
     run(*vitsearch, *compare, "--sample", 20, "--html", "compared.html", cwd=scratch)
     for name in ("sheet.png", "explain.png"):

@@ -21,8 +21,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from PIL import Image
 
-from tests.browser.barriers import SIZES
-from tests.browser.conftest import SAMPLES, Page, served_library, started_browser
+from tests.support.barriers import SIZES
+from tests.support.browser import Page, served_library, started_browser
+from tests.support.samples import SAMPLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Fixtures for all tests: a small fake backbone with exact expectations, pictures, libraries, the real command line."""
+"""Fixtures for all tests: a small fake backbone, pictures, libraries, the real command line."""
 
 from __future__ import annotations
 
@@ -9,33 +9,31 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import platformdirs
 import pytest
-from ordinary_user import ordinary_user
-from PIL import Image
-from programs import Programs
-from ready_tables import make_tables_at_once, make_tables_step_by_step
-from removed_folders import Remover
-from unsynced import wait_as_ever, wait_for_nothing
 
-from vitsearch.backbones.backbone import Backbone, Embeddings
+pytest.register_assert_rewrite("tests.support")
+
+from PIL import Image
+
+from tests.support.mean_colour import MeanColour
+from tests.support.ordinary_user import ordinary_user
+from tests.support.programs import Programs
+from tests.support.ready_tables import make_tables_at_once, make_tables_step_by_step
+from tests.support.removed_folders import Remover
+from tests.support.samples import SAMPLES, WEIGHTS
+from tests.support.unsynced import wait_as_ever, wait_for_nothing
 from vitsearch.backbones.weights import is_cached
 from vitsearch.decoding import process
 from vitsearch.library import Library
-from vitsearch.space import Preprocessing, Space
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Iterator
 
-    from forked_decoders import ForkedDecoders
-
     from tests.crash.workshop import Tools
-    from vitsearch.records import IndexReport
+    from tests.support.forked_decoders import ForkedDecoders
 
-WEIGHTS = "clip-vit-base-patch16-int8"
-SAMPLES = Path(__file__).parent.parent / "sample_images"
 _FAILED = pytest.StashKey[bool]()
 
 
@@ -83,7 +81,7 @@ def _no_trash_of_the_desktop(tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture(autouse=True, scope="session")
 def _unsynced() -> Iterator[None]:
-    """Tests do not wait for the disk: four fifths of the time of an index run; `unsynced.py` says what that changes."""
+    """Tests do not wait for the disk: four fifths of the time of an index run. See `support/unsynced.py`."""
     wait_for_nothing()
     yield
     wait_as_ever()
@@ -99,7 +97,7 @@ def synced() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="session")
 def _tables_at_once() -> Iterator[None]:
-    """A new library costs a tenth; `ready_tables.py` says what that changes."""
+    """A new library costs a tenth; `support/ready_tables.py` says what that changes."""
     make_tables_at_once()
     yield
     make_tables_step_by_step()
@@ -119,7 +117,7 @@ def forked_decoders() -> Iterator[ForkedDecoders | None]:
     if sys.platform != "linux":
         yield None
         return
-    from forked_decoders import ForkedDecoders, started, use_forked
+    from tests.support.forked_decoders import ForkedDecoders, started, use_forked
 
     decoders = ForkedDecoders()
     use_forked(decoders.address, decoders.start)
@@ -132,40 +130,9 @@ def forked_decoders() -> Iterator[ForkedDecoders | None]:
 def started_decoders(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each decoder is a Python of its own, started as users start it."""
     if sys.platform == "linux":
-        from forked_decoders import started
+        from tests.support.forked_decoders import started
 
         monkeypatch.setattr(process, "_popen", started)
-
-
-class MeanColour(Backbone):
-    """A backbone whose vector is the mean colour of the four quarters: neighbours can be worked out by hand."""
-
-    device = "cpu"
-
-    def __init__(self, *, batch_size: int = 4, model: str = "mean-colour") -> None:
-        self.batch_size = batch_size
-        self.batches: list[int] = []
-        self.space = Space(
-            model=model,
-            fingerprint="0" * 64,
-            preprocessing=Preprocessing(
-                8, 8, 8, "squeeze", Image.Resampling.BOX, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-            ),
-            readout="pooled",
-            dimension=13,
-        )
-
-    @property
-    def embedded(self) -> int:
-        return sum(self.batches)
-
-    def embed_batch(self, pixels: np.ndarray) -> Embeddings:
-        if len(pixels):
-            self.batches.append(len(pixels))
-        quarters = pixels.reshape(len(pixels), 2, 4, 2, 4, 3).mean(axis=(2, 4)).reshape(len(pixels), 12)
-        rows = np.concatenate([quarters / 255, np.full((len(pixels), 1), 0.1)], axis=1).astype(np.float32)
-        norms = np.linalg.norm(rows, axis=1)
-        return Embeddings(rows / norms[:, None], norms)
 
 
 @pytest.fixture
@@ -270,17 +237,3 @@ def answer(run: Callable[..., subprocess.CompletedProcess[str]]) -> Callable[...
         return json.loads(done.stdout)
 
     return call
-
-
-def figures(report: IndexReport) -> dict[str, int]:
-    """The numbers of an index report that are not zero."""
-    names = ("photos", "files", "embedded", "unchanged", "moved", "missing", "pruned", "offline")
-    counts = {name: getattr(report, name) for name in names}
-    counts["unreadable"] = len(report.unreadable)
-    return {name: count for name, count in counts.items() if count}
-
-
-def places(library: Library, query: Path, **options: object) -> list[Path]:
-    """Where a search finds photos, copies included, sorted."""
-    matches = library.search(query, k=100, include_self=True, **options).results
-    return sorted(path for match in matches for path in (match.path, *match.other_paths))

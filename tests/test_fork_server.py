@@ -7,8 +7,9 @@ import threading
 import time
 
 import pytest
-from fork_server import run
-from programs import Programs
+
+from tests.support.fork_server import run
+from tests.support.programs import Programs
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import grimp
 import pytest
-from conftest import MeanColour
 
+from tests.support.mean_colour import MeanColour
 from vitsearch.library import Library
 
 ROOT = Path(__file__).parent.parent

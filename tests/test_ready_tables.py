@@ -2,8 +2,7 @@
 
 import sqlite3
 
-from ready_tables import make_tables_at_once
-
+from tests.support.ready_tables import make_tables_at_once
 from vitsearch.storage.database import Database
 
 

@@ -9,11 +9,11 @@ from functools import partial
 
 import numpy as np
 import pytest
-from conftest import SAMPLES, MeanColour
 from PIL import Image
-from web_client import web_client
 
-from tests.web.test_web_readers import ONE, TWO
+from tests.support.mean_colour import MeanColour
+from tests.support.samples import SAMPLES
+from tests.support.web_client import web_client
 from vitsearch.decoding.decoders import Decoders
 from vitsearch.duplicates import tables
 from vitsearch.duplicates.find import find_duplicates
@@ -26,9 +26,10 @@ from vitsearch.storage import answers
 from vitsearch.storage.layout import Layout
 from vitsearch.web import server
 from vitsearch.web.services import upload_store
-from vitsearch.web.services.library_pool import Readers, Remembered
+from vitsearch.web.services.library_pool import Readers, Remembered, Stamp
 from vitsearch.web.services.query_vectors import KnownVectors
 
+ONE, TWO = Stamp((1, 1), 1, (1,)), Stamp((1, 1), 2, (1,))
 COLOURS = ("red", "darkred", "blue", "navy", "green", "white", "teal", "olive")
 
 

@@ -4,9 +4,9 @@ import colorsys
 
 import numpy as np
 import pytest
-from conftest import MeanColour
-from web_client import wait, web_client
 
+from tests.support.mean_colour import MeanColour
+from tests.support.web_client import wait, web_client
 from vitsearch.doctor import upkeep
 from vitsearch.errors import LibraryMissing
 from vitsearch.library import Library

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from acceptance.collection import DAMAGED, FILES, SAMPLES, family
-from acceptance.conftest import MODEL, Program
+from tests.acceptance.collection import DAMAGED, FILES, SAMPLES, family
+from tests.acceptance.program import MODEL, Program
 from vitsearch.storage.layout import Layout
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.weights]

@@ -16,8 +16,8 @@ import httpx
 import pytest
 from PIL import Image
 
-from acceptance.collection import FILES, SAMPLES, family
-from acceptance.conftest import environment
+from tests.acceptance.collection import FILES, SAMPLES, family
+from tests.acceptance.program import environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.tiny_checkpoints import ARCHITECTURES, EDGE, make_checkpoint
+from tests.support.tiny_checkpoints import ARCHITECTURES, EDGE, make_checkpoint
 from vitsearch.backbones import load_backbone
 from vitsearch.backbones.accelerator import AcceleratorBackbone
 from vitsearch.backbones.families import FAMILIES

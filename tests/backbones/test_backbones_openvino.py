@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from tests.tiny_checkpoints import ARCHITECTURES, EDGE, make_checkpoint
+from tests.support.tiny_checkpoints import ARCHITECTURES, EDGE, make_checkpoint
 from vitsearch.backbones import Space, load_backbone, load_for_space
 from vitsearch.backbones.graphs import find_graph, graph_folder, installed_version, new_graph
 from vitsearch.backbones.light_graph import levels_of

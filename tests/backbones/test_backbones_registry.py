@@ -11,7 +11,7 @@ import torch
 import transformers
 from PIL import Image
 
-from tests.tiny_checkpoints import ARCHITECTURES, make_checkpoint
+from tests.support.tiny_checkpoints import ARCHITECTURES, make_checkpoint
 from vitsearch.backbones import (
     Preprocessing,
     Space,

@@ -8,7 +8,7 @@ import torch
 import transformers
 from PIL import Image
 
-from tests.tiny_checkpoints import ARCHITECTURES, EDGE, make_checkpoint
+from tests.support.tiny_checkpoints import ARCHITECTURES, EDGE, make_checkpoint
 from vitsearch.backbones import load_backbone
 from vitsearch.errors import ModelError, NoTextTower
 

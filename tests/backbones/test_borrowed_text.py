@@ -5,10 +5,10 @@ import os
 
 import numpy as np
 import pytest
-from fake_hub import fake_hub
 from PIL import Image
-from tiny_checkpoints import make_checkpoint
 
+from tests.support.fake_hub import fake_hub
+from tests.support.tiny_checkpoints import make_checkpoint
 from vitsearch.backbones import load_backbone
 from vitsearch.backbones.borrowed_text import LENDER, borrow, borrowed_tower, tower_fingerprint, tower_folder
 from vitsearch.backbones.registry import HUB_FREE_MODEL, find_model

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.tiny_checkpoints import ARCHITECTURES, EDGE, make_checkpoint
+from tests.support.tiny_checkpoints import ARCHITECTURES, EDGE, make_checkpoint
 from vitsearch.backbones import load_backbone
 from vitsearch.backbones.tuning import remembered
 from vitsearch.library import Library

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from published_models import NamedViT, OpenClip, TorchvisionViT, scatter
 from safetensors.torch import save_file
-from test_weights import ask
-from tiny_checkpoints import make_checkpoint
 
-from tests.fake_hub import fake_hub
+from tests.support.fake_hub import fake_hub
+from tests.support.published_models import NamedViT, OpenClip, TorchvisionViT, scatter
+from tests.support.questions import ask
+from tests.support.tiny_checkpoints import make_checkpoint
 from vitsearch.backbones import describe, load_backbone, load_for_space
 from vitsearch.backbones.families.torchvision_files import recipe
 from vitsearch.backbones.weights import canonical_name, is_cached, obtain

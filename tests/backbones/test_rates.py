@@ -1,8 +1,8 @@
 """How long it takes to add words: from what was measured on this machine, or nothing is said."""
 
 import pytest
-from conftest import MeanColour
 
+from tests.support.mean_colour import MeanColour
 from vitsearch.backbones.rates import known_rate, note_rate, scaled_rate
 from vitsearch.errors import NoTextTower
 from vitsearch.library import Library

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import platformdirs
 import pytest
-from conftest import SAMPLES, WEIGHTS
 from PIL import Image
 
+from tests.support.samples import SAMPLES, WEIGHTS
 from vitsearch.backbones import load_backbone
 from vitsearch.library import Library
 

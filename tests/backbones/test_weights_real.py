@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import platformdirs
 import pytest
-from conftest import SAMPLES, WEIGHTS
 from PIL import Image
 
+from tests.support.samples import SAMPLES, WEIGHTS
 from vitsearch.backbones import describe, load_backbone, load_for_space
 from vitsearch.backbones.weights import wheel_folder
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image, ImageOps
 
-from tests.browser.barriers import check_everywhere
-from tests.browser.conftest import PHONE, SAMPLES, served_library
+from tests.support.barriers import check_everywhere
+from tests.support.browser import PHONE, served_library
+from tests.support.samples import SAMPLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.browser.conftest import Page
+    from tests.support.browser import Page
 
 pytestmark = pytest.mark.weights
 

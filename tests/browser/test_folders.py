@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.barriers import check_everywhere
-from tests.browser.conftest import SAMPLES, served_library
+from tests.support.barriers import check_everywhere
+from tests.support.browser import served_library
+from tests.support.samples import SAMPLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.browser.conftest import Page
+    from tests.support.browser import Page
 
 pytestmark = pytest.mark.weights
 

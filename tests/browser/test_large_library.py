@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tests.browser.conftest import Page, serving
+from tests.support.browser import Page, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 
-from tests.browser.barriers import cut_off
-from tests.browser.conftest import PHONE, WIDE
+from tests.support.barriers import cut_off
+from tests.support.browser import PHONE, WIDE
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.browser.conftest import Page
+    from tests.support.browser import Page
 
 ENTER, RIGHT, ESCAPE = "\ue007", "\ue014", "\ue00c"
 

@@ -11,15 +11,15 @@ import pytest
 from selenium.webdriver import ActionChains
 from selenium.webdriver.support.ui import Select
 
-from tests.browser.barriers import check_everywhere
-from tests.browser.conftest import PHONE, WIDE
+from tests.support.barriers import check_everywhere
+from tests.support.browser import PHONE, WIDE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from selenium.webdriver.remote.webelement import WebElement
 
-    from tests.browser.conftest import Page
+    from tests.support.browser import Page
 
 # So low that small photos need a rail, which in the high window all fit without one.
 LOW = (WIDE[0], WIDE[1] // 2)

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 from selenium.webdriver import ActionChains
 
-from tests.browser.conftest import PHONE, WIDE
+from tests.support.browser import PHONE, WIDE
 
 if TYPE_CHECKING:
-    from tests.browser.conftest import Page
+    from tests.support.browser import Page
 
 ENTER, ESCAPE = "\ue007", "\ue00c"
 VIEWS = ["/", "/search", "/photo/5", "/duplicates", "/labels", "/indexing", "/nonsense"]

@@ -16,11 +16,11 @@ from pathlib import Path
 import click
 import pytest
 from click.shell_completion import ShellComplete
-from conftest import MeanColour
 from PIL import Image
-from tiny_checkpoints import make_checkpoint
 
 import vitsearch.cli
+from tests.support.mean_colour import MeanColour
+from tests.support.tiny_checkpoints import make_checkpoint
 from vitsearch.cli import cli
 from vitsearch.cli.index import print_report
 from vitsearch.cli.output import hidden_native_messages

@@ -7,10 +7,10 @@ import sys
 import time
 
 import pytest
-from conftest import MeanColour
-from tiny_checkpoints import make_checkpoint
 
 import vitsearch.cli
+from tests.support.mean_colour import MeanColour
+from tests.support.tiny_checkpoints import make_checkpoint
 from vitsearch.cli import progress
 from vitsearch.library import Library
 from vitsearch.records import Progress

@@ -7,8 +7,8 @@ import subprocess
 import sys
 
 import pytest
-from conftest import MeanColour
 
+from tests.support.mean_colour import MeanColour
 from vitsearch.cli.index import print_report
 from vitsearch.heads.tables import HeadTables
 from vitsearch.library import Library

@@ -10,10 +10,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from conftest import MeanColour
 from PIL import Image
 
 from scripts.terminal_screen import on_terminal
+from tests.support.mean_colour import MeanColour
 from vitsearch.cli.nothing_found import why_nothing
 from vitsearch.cli.viewer import show_file
 from vitsearch.errors import VitsearchError

@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import SAMPLES, MeanColour
 from PIL import Image
 
 from scripts.terminal_screen import lines_drawn, on_terminal, screen
+from tests.support.mean_colour import MeanColour
+from tests.support.samples import SAMPLES
 from vitsearch.cli.matches import print_matches, short_paths
 from vitsearch.cli.terminal import Terminal, cells, fitted
 from vitsearch.library import Library

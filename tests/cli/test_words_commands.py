@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_checkpoints import make_checkpoint
+
+from tests.support.tiny_checkpoints import make_checkpoint
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from tests.unsynced import wait_for_nothing
+from tests.support.unsynced import wait_for_nothing
 from vitsearch.duplicates.cleanup import renaming
 from vitsearch.duplicates.cleanup.applying import apply_plan, undo_plan
 from vitsearch.duplicates.cleanup.plan_files import write_plan

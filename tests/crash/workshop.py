@@ -10,8 +10,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.forked_decoders import ForkedDecoders
-from tests.tiny_checkpoints import make_checkpoint
+from tests.support.forked_decoders import ForkedDecoders
+from tests.support.tiny_checkpoints import make_checkpoint
 
 HERE = Path(__file__).parent
 

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.crash.meddling import meddle
-from tests.forked_decoders import use_forked
+from tests.support.forked_decoders import use_forked
 
 ACTIONS = {"watch": 0, "kill": 1, "torn": 2, "no space": 3, "broken": 4, "short": 5, "stop": 6}
 IMPORTS = (

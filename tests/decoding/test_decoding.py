@@ -16,9 +16,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SAMPLES, MeanColour, figures, places
 from PIL import Image
 
+from tests.support.mean_colour import MeanColour
+from tests.support.samples import SAMPLES
+from tests.support.summaries import figures, places
 from vitsearch.backbones.preprocessing import prepare
 from vitsearch.decoding.answers import Header
 from vitsearch.decoding.decoders import Decoders
@@ -46,7 +48,7 @@ REASONS = {
 
 @pytest.fixture(scope="module")
 def hostile():
-    with Decoders(1, limits=Limits(seconds=2), program="hostile_decoder") as decoders:
+    with Decoders(1, limits=Limits(seconds=2), program="tests.support.hostile_decoder") as decoders:
         yield decoders
 
 
@@ -208,7 +210,7 @@ def test_a_process_that_does_not_start_is_one_clear_line_and_no_fault_of_the_pho
 def test_closing_ends_everything_at_once_and_leaves_neither_processes_nor_descriptors(tmp_path):
     path = file_that_says(tmp_path / "bad.jpg", "HANG")
     before, descriptors = children(), set(Path("/dev/fd").iterdir())
-    decoders = Decoders(3, program="hostile_decoder")
+    decoders = Decoders(3, program="tests.support.hostile_decoder")
     decoders.start()
     outcomes = []
 
@@ -249,7 +251,7 @@ def test_an_index_run_survives_every_decoder_that_dies_and_says_what_it_could_no
 ):
     monkeypatch.setattr(
         "vitsearch.indexing.embedding.Decoders",
-        functools.partial(Decoders, limits=Limits(seconds=2), program="hostile_decoder"),
+        functools.partial(Decoders, limits=Limits(seconds=2), program="tests.support.hostile_decoder"),
     )
     with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
         report = library.index([folder])
@@ -280,7 +282,7 @@ def test_a_bad_file_among_many_small_ones_costs_itself_and_no_other(tmp_path, pi
             picture(path.with_suffix(".png"), (number * 3, 99, 200 - number))
     monkeypatch.setattr(
         "vitsearch.indexing.embedding.Decoders",
-        functools.partial(Decoders, limits=Limits(seconds=2), program="hostile_decoder"),
+        functools.partial(Decoders, limits=Limits(seconds=2), program="tests.support.hostile_decoder"),
     )
     with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
         report = library.index([tmp_path / "photos"], workers=1)  # nine files a block
@@ -327,15 +329,15 @@ def test_a_search_with_decoders_survives_what_it_is_given(tmp_path, hostile, pic
 HUNG_RUN = """
 import functools, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is started with it ignored
-sys.path.insert(0, {tests!r})
+sys.path.insert(0, {root!r})
 import vitsearch.indexing.embedding
-from conftest import MeanColour
+from tests.support.mean_colour import MeanColour
 from vitsearch.decoding.decoders import Decoders
 from vitsearch.decoding.process import Limits
 from vitsearch.library import Library
 
 vitsearch.indexing.embedding.Decoders = functools.partial(
-    Decoders, program="hostile_decoder", limits=Limits(seconds={seconds})
+    Decoders, program="tests.support.hostile_decoder", limits=Limits(seconds={seconds})
 )
 with Library.open({library!r}, backbone=MeanColour()) as library:
     report = library.index([{photos!r}], on_progress=lambda step: step.stage == "embed" and print("embed", flush=True))
@@ -348,7 +350,7 @@ def hung_run(tmp_path, *, seconds):
     file_that_says(tmp_path / "photos/a.jpg", "HANG")
     file_that_says(tmp_path / "photos/b.jpg", "SPIN")
     code = HUNG_RUN.format(
-        tests=str(Path(__file__).parents[1]),
+        root=str(Path(__file__).parents[2]),
         library=str(tmp_path / "library"),
         photos=str(tmp_path / "photos"),
         seconds=seconds,

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from conftest import SAMPLES, MeanColour
 from PIL import Image
 
+from tests.support.mean_colour import MeanColour
+from tests.support.samples import SAMPLES
 from vitsearch.cli import main
 from vitsearch.decoding.decoders import Decoders
 from vitsearch.decoding.process import Limits
@@ -24,7 +25,7 @@ HUNG = "it took longer than 1 seconds to decode"
 @pytest.fixture
 def hostile(monkeypatch):
     """A word behind a photo's end crashes or hangs its decoder."""
-    monkeypatch.setitem(Decoders.__init__.__kwdefaults__, "program", "hostile_decoder")
+    monkeypatch.setitem(Decoders.__init__.__kwdefaults__, "program", "tests.support.hostile_decoder")
     monkeypatch.setitem(Decoders.__init__.__kwdefaults__, "limits", Limits(seconds=1))
 
 

@@ -14,9 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SAMPLES, MeanColour, figures, places
 from PIL import Image
 
+from tests.support.mean_colour import MeanColour
+from tests.support.samples import SAMPLES
+from tests.support.summaries import figures, places
 from vitsearch.decoding.decoders import Decoders
 from vitsearch.decoding.process import Limits
 from vitsearch.errors import LibraryError, UnreadablePhoto
@@ -170,7 +172,7 @@ from pathlib import Path
 from vitsearch.decoding.decoders import Decoders
 from vitsearch.decoding.process import Limits
 from vitsearch.errors import UnreadablePhoto
-with Decoders(1, limits=Limits(memory=400 << 20), program="watched_decoder") as decoders:
+with Decoders(1, limits=Limits(memory=400 << 20), program="tests.support.watched_decoder") as decoders:
     for name in sys.argv[1:]:
         try:
             with decoders.open(Path(name)) as photo:
@@ -186,7 +188,7 @@ def test_where_the_system_keeps_to_no_limit_a_decoder_watches_its_own_memory(tmp
     # Linux counts what a parent holds for what it starts: a small one, not this process.
     done = subprocess.run(
         [sys.executable, "-c", WATCHED, tmp_path / "large.png", SAMPLES / "animals/cat-1.jpg"],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
         capture_output=True,
         text=True,
         check=True,

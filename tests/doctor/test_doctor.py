@@ -10,10 +10,11 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
-from conftest import MeanColour, figures, places
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
+from tests.support.mean_colour import MeanColour
+from tests.support.summaries import figures, places
 from vitsearch.doctor import salvage
 from vitsearch.doctor.examine import examine
 from vitsearch.doctor.repair import repair

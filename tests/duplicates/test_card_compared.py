@@ -6,10 +6,11 @@ import shutil
 
 import pytest
 from click.testing import CliRunner
-from conftest import SAMPLES, MeanColour
-from mounts import Mounts
 from PIL import Image
 
+from tests.support.mean_colour import MeanColour
+from tests.support.mounts import Mounts
+from tests.support.samples import SAMPLES
 from vitsearch.cli import cli
 from vitsearch.cli.session import Session
 from vitsearch.duplicates.have import compare_folder

@@ -3,8 +3,8 @@
 import os
 import shutil
 
-from conftest import SAMPLES, MeanColour
-
+from tests.support.mean_colour import MeanColour
+from tests.support.samples import SAMPLES
 from vitsearch.duplicates.find import find_duplicates
 from vitsearch.library import Library
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from conftest import SAMPLES
 
+from tests.support.samples import SAMPLES
 from vitsearch.duplicates.cleanup.applying import apply_plan, undo_plan
 from vitsearch.duplicates.cleanup.plan_files import write_plan
 from vitsearch.duplicates.cleanup.plans import Plan, PlannedFile, PlannedGroup, content_hash

@@ -1,9 +1,10 @@
 """Photos that carry other words are not copies of each other, and each is a copy of the photo without words."""
 
 import pytest
-from conftest import SAMPLES, MeanColour
 from PIL import Image, ImageDraw, ImageFont
 
+from tests.support.mean_colour import MeanColour
+from tests.support.samples import SAMPLES
 from vitsearch.duplicates.find import find_duplicates
 from vitsearch.duplicates.verify.check import check_files
 from vitsearch.library import Library

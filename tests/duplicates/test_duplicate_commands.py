@@ -11,9 +11,9 @@ from random import Random
 import pytest
 from click import UsageError
 from click.testing import CliRunner
-from conftest import SAMPLES
 from PIL import Image
 
+from tests.support.samples import SAMPLES
 from vitsearch.cli import cli
 from vitsearch.duplicates.calibrate.edits import EDITS
 from vitsearch.duplicates.cleanup import moving_out

@@ -17,7 +17,7 @@ SHM = Path("/dev/shm")
 CHILD = '''
 import json, os, sys
 from pathlib import Path
-from tests.unsynced import wait_for_nothing
+from tests.support.unsynced import wait_for_nothing
 from vitsearch.duplicates.cleanup import renaming
 from vitsearch.duplicates.cleanup.applying import apply_plan, undo_plan
 from vitsearch.duplicates.cleanup.plan_files import write_plan

@@ -8,10 +8,11 @@ from random import Random
 import numpy as np
 import pytest
 from blake3 import blake3
-from conftest import SAMPLES, MeanColour
 from PIL import Image
-from raw_files import TAKEN, tiff_raw
 
+from tests.support.mean_colour import MeanColour
+from tests.support.raw_files import TAKEN, tiff_raw
+from tests.support.samples import SAMPLES
 from vitsearch.decoding.decoders import Decoders
 from vitsearch.duplicates.calibrate.edits import EDITS
 from vitsearch.duplicates.find import find_duplicates, group_name

@@ -6,9 +6,9 @@ import re
 
 import pytest
 from click.testing import CliRunner
-from conftest import MeanColour
-from web_client import web_client
 
+from tests.support.mean_colour import MeanColour
+from tests.support.web_client import web_client
 from vitsearch.cli import cli
 from vitsearch.duplicates.group.grouping import GroupedFile
 from vitsearch.duplicates.propose.candidates import PROPOSALS

@@ -4,9 +4,10 @@ import os
 import shutil
 
 import pytest
-from conftest import SAMPLES, MeanColour
 from PIL import Image, ImageEnhance
 
+from tests.support.mean_colour import MeanColour
+from tests.support.samples import SAMPLES
 from vitsearch.decoding.decoders import ProtectedPhoto
 from vitsearch.doctor.upkeep import erase
 from vitsearch.duplicates import find

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SAMPLES
 from PIL import Image, ImageCms, ImageDraw, ImageEnhance, ImageFont, ImageOps
 
+from tests.support.samples import SAMPLES
 from vitsearch.duplicates.cleanup.planning import make_plan
 from vitsearch.duplicates.find import find_duplicates
 

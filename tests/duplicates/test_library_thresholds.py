@@ -6,9 +6,10 @@ from random import Random
 
 import pytest
 from click.testing import CliRunner
-from conftest import SAMPLES, MeanColour
 from PIL import Image
 
+from tests.support.mean_colour import MeanColour
+from tests.support.samples import SAMPLES
 from vitsearch.cli import cli
 from vitsearch.duplicates.calibrate import library_thresholds as calibrated
 from vitsearch.duplicates.calibrate.edits import EDITS

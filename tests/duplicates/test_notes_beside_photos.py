@@ -1,8 +1,9 @@
 """Notes in XMP beside a photo have a say in what is kept, as its own have, and are asked again when they change."""
 
-from conftest import SAMPLES, MeanColour
 from PIL import Image
 
+from tests.support.mean_colour import MeanColour
+from tests.support.samples import SAMPLES
 from vitsearch.duplicates.find import find_duplicates
 from vitsearch.library import Library
 from vitsearch.storage.layout import Layout

@@ -6,9 +6,10 @@ from functools import cache
 
 import numpy as np
 import pytest
-from conftest import SAMPLES, MeanColour
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
+from tests.support.mean_colour import MeanColour
+from tests.support.samples import SAMPLES
 from vitsearch.duplicates.find import find_duplicates
 from vitsearch.duplicates.group.grouping import Link, group
 from vitsearch.duplicates.group.keep import Candidate

@@ -3,8 +3,8 @@
 import os
 
 import pytest
-from mounts import Mounts
 
+from tests.support.mounts import Mounts
 from vitsearch.duplicates.cleanup.applying import apply_plan, undo_plan
 from vitsearch.duplicates.cleanup.journal import Journal
 from vitsearch.duplicates.cleanup.plan_files import write_plan

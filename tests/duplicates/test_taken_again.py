@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from conftest import SAMPLES, MeanColour
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
+from tests.support.mean_colour import MeanColour
+from tests.support.samples import SAMPLES
 from vitsearch.duplicates.find import find_duplicates
 from vitsearch.duplicates.verify.check import check_files
 from vitsearch.library import Library

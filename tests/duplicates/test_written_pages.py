@@ -4,9 +4,10 @@ from random import Random
 
 import numpy as np
 import pytest
-from conftest import SAMPLES, MeanColour
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
+from tests.support.mean_colour import MeanColour
+from tests.support.samples import SAMPLES
 from vitsearch.duplicates.cleanup.planning import make_plan
 from vitsearch.duplicates.find import find_duplicates
 from vitsearch.duplicates.verify import fine_detail

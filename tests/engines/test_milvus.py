@@ -7,75 +7,26 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from conftest import MeanColour
-from mounts import Mounts
-from PIL import Image
 
-from vitsearch.engines.portable import Selection
-from vitsearch.errors import BadQuery, SpaceMismatch, StoreError
+from tests.support.mean_colour import MeanColour
+from tests.support.mounts import Mounts
+from vitsearch.errors import SpaceMismatch, StoreError
 from vitsearch.heads.labelling import Labeller
 from vitsearch.heads.store import HeadShelf
 from vitsearch.library import Library
-from vitsearch.storage.filters import Filter
 
 pytest.importorskip("milvus_lite", reason="Milvus Lite has no build for this system")
 
+from tests.support.milvus_collections import Proxy, did, export, held, many
+from tests.support.milvus_searches import Searches
 from vitsearch.engines.milvus.address import Address
 from vitsearch.engines.milvus.collection import MilvusCollection
-from vitsearch.engines.milvus.export import export_milvus
 from vitsearch.engines.milvus.search import MilvusSearch
-
-COLOURS = ("red", "darkred", "green", "lime", "blue", "navy", "orange", "gold", "purple", "brown")
-
-
-@pytest.fixture
-def address(tmp_path):
-    from pymilvus.client.cache import GlobalCache
-
-    # The client remembers schemas by port, and a file that is opened may get the port of one that was closed.
-    GlobalCache.schema.clear()
-    return f"milvus://{tmp_path.as_posix() if os.name == 'posix' else '/' + tmp_path.as_posix()}/store.db"
-
-
-@pytest.fixture
-def photos(tmp_path, picture):
-    folder = tmp_path / "photos"
-    for number, colour in enumerate(COLOURS):
-        tags = Image.Exif()
-        tags[0x0110] = ("Canon EOS R5", 'Odd "100%_\\ cam', "Pixel 8")[number % 3]
-        tags[0x0132] = f"20{15 + number}:05:17 10:00:00"
-        picture(folder / f"{'warm' if number % 2 else 'cold'}/{colour}.jpg", colour, exif=tags)
-    return folder
-
-
-@pytest.fixture
-def indexed(library, photos):
-    library.index([photos])
-    return library
-
-
-def export(library, address, *, folders=(), timeout=20.0):
-    with MilvusCollection(Address.parse(address), timeout=timeout) as collection:
-        return export_milvus(library, Selection.of(library, folders), collection, whole=not folders)
-
-
-def did(report):
-    return report.photos, report.written, report.removed
-
-
-def held(address):
-    """All rows of a collection, by primary key; a double would show as a count that differs."""
-    with MilvusCollection(Address.parse(address)) as collection:
-        rows = list(collection.all_rows("", ["photo", "checksum"]))
-        assert collection.count() == len(rows)
-    assert len({row["photo"] for row in rows}) == len(rows)
-    return {row["photo"]: row["checksum"] for row in rows}
 
 
 class TestExport:
@@ -171,80 +122,8 @@ class TestExport:
             export(indexed, f"{address}/theirs")
 
 
-class TestSearch:
-    @pytest.fixture
-    def both(self, indexed, photos, address):
-        """Ask the library and the collection the same, demand the same answer, and return it."""
-        HeadShelf(indexed).train("tone", folder=photos)
-        Labeller(HeadShelf(indexed), "tone").label()
-        HeadShelf(indexed).correct("tone", photos / "cold/red.jpg", ("warm",))
-        HeadShelf(indexed).correct("tone", photos / "cold/blue.jpg", ("cold",))
-        export(indexed, address)
-        with MilvusSearch(Address.parse(address)) as store:
-
-            def ask(*examples, **options):
-                own = indexed.search(*examples, **options)
-                theirs = indexed.search(*examples, store=store, **options)
-                assert [match.path for match in theirs.results] == [match.path for match in own.results]
-                assert [match.score for match in theirs.results] == pytest.approx(
-                    [match.score for match in own.results], abs=2e-6
-                )
-                assert theirs.matches_above == pytest.approx(own.matches_above, abs=1e-5)
-                strip = [
-                    (m.percentile, m.photo, m.width, m.taken, m.camera, m.other_paths) for m in own.results
-                ]
-                assert strip == [
-                    (m.percentile, m.photo, m.width, m.taken, m.camera, m.other_paths) for m in theirs.results
-                ]
-                return theirs.results
-
-            ask.store = store
-            yield ask
-
-    def test_answers_are_those_of_the_library_with_every_filter(self, both, photos, picture, tmp_path):
-        red = photos / "cold/red.jpg"
-        assert len(both(red)) == 9
-        assert len(both(red, k=3)) == 3
-        assert len(both(red, include_self=True)) == 10
-        assert len(both(red, photos / "warm/gold.jpg", negatives=[photos / "cold/blue.jpg"])) == 8
-        assert len(both(red, where=Filter(folders=[photos / "warm"]))) == 5
-        assert len(both(red, where=Filter(folders=[photos.parent]))) == 9
-        assert len(both(red, where=Filter(folders=[photos / "warm", photos / "cold"]))) == 9
-        assert len(both(red, where=Filter(after="2018", before="2022-05-17"))) == 4
-        assert len(both(red, where=Filter(camera="canon"))) == 3
-        assert len(both(red, where=Filter(camera='"100%_\\ C'))) == 3
-        assert both(red, where=Filter(camera="1000_")) == ()
-        assert len(both(red, where=Filter(camera="pixel", after="2018", folders=[photos / "warm"]))) == 1
-        both(red, distinct=True)
-        both(red, only_matches=True)
-        assert len(both(picture(tmp_path / "new.png", "teal"))) == 10
-        both(red, crop=(0, 0, 20, 20))
-
-    @pytest.mark.parametrize(
-        ("criteria", "option"), [(Filter(keyword="sea"), "keyword"), (Filter(rating=3), "rating")]
-    )
-    def test_a_label_passes_over_no_filter_in_silence(self, both, criteria, option):
-        with pytest.raises(BadQuery, match=f"leave --{option} away"):
-            both.store.find_label("tone", "warm", k=10, criteria=criteria)
-
-    def test_a_label_finds_what_it_finds_in_the_library(self, both, indexed, photos):
-        for label in ("warm", "cold"):
-            for criteria in (Filter(), Filter((photos / "warm",)), Filter(after="2018", camera="pixel")):
-                own = Labeller(HeadShelf(indexed), "tone").search(label, criteria=criteria)
-                assert own.results or criteria
-                assert both.store.find_label("tone", label, k=10, criteria=criteria) == own
-
-    def test_a_place_on_a_drive_that_is_not_mounted_is_left_out(self, both, indexed, photos, tmp_path):
-        query = tmp_path / "query.jpg"
-        query.write_bytes((photos / "cold/red.jpg").read_bytes())
-        photos.rename(tmp_path / "away")
-        assert both(query) == ()
-
-    def test_a_machine_without_the_library_can_ask_too(self, both, photos, tmp_path):
-        with Library.open(tmp_path / "none", backbone=MeanColour()) as nothing:
-            results = nothing.search(photos / "cold/red.jpg", store=both.store).results
-        assert len(results) == 9
-        assert not (tmp_path / "none").exists()
+class TestSearch(Searches):
+    """On Milvus Lite."""
 
 
 class TestAddresses:
@@ -331,58 +210,6 @@ class TestAddresses:
             server.stop(0)
 
 
-class Proxy:
-    """Passes bytes on to a server, until it has passed so many."""
-
-    def __init__(self, port):
-        self.target = port
-        self.left = 10**12
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.pairs = []
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            if self.left <= 0:
-                client.close()
-                continue
-            try:
-                server = socket.create_connection(("127.0.0.1", self.target))
-            except OSError:
-                client.close()
-                continue
-            self.pairs.append((client, server))
-            for source, target in ((client, server), (server, client)):
-                threading.Thread(target=self.pass_on, args=(source, target), daemon=True).start()
-
-    def pass_on(self, source, target):
-        try:
-            while data := source.recv(4096):
-                self.left -= len(data)
-                if self.left <= 0:
-                    break
-                target.sendall(data)
-        except OSError:
-            pass
-        for each in (source, target):
-            with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *rest):
-        self.listener.close()
-        for pair in self.pairs:
-            for each in pair:
-                each.close()
-
-
 @pytest.fixture
 def server(tmp_path):
     """Milvus Lite as a server of its own: what a cluster is to the client."""
@@ -412,30 +239,6 @@ def server(tmp_path):
     yield port
     process.kill()
     process.wait()
-
-
-def many(library, root, count):
-    """Photos by the hundred that nobody has to embed."""
-    from vitsearch.records import FoundFile, PhotoFacts
-    from vitsearch.storage.rows import ReadableFile
-
-    random = np.random.default_rng(count)
-    rows = random.standard_normal((count, 13)).astype(np.float32)
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    files = [
-        ReadableFile(
-            library.catalog.roots()[0].id,
-            FoundFile(root, f"many/{number}.jpg", 1, 1),
-            random.bytes(32),
-            random.bytes(32),
-            PhotoFacts("JPEG", 40, 30),
-            None,
-            row.astype(np.float16),
-            1.0,
-        )
-        for number, row in enumerate(rows)
-    ]
-    library.catalog.store(1, library.catalog.active_space()[0], files, [])
 
 
 class TestBreaks:

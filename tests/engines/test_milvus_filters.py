@@ -6,8 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import test_milvus
-from test_milvus import export
 
 from vitsearch.errors import StoreError
 from vitsearch.records import FoundFile, PhotoFacts
@@ -16,14 +14,12 @@ from vitsearch.storage.rows import ReadableFile
 
 pytest.importorskip("milvus_lite", reason="Milvus Lite has no build for this system")
 
+from tests.support.milvus_collections import export
 from vitsearch.engines.milvus.address import Address
 from vitsearch.engines.milvus.collection import MilvusCollection
 from vitsearch.engines.milvus.filters import expression, fits
 from vitsearch.engines.milvus.rows import ascii_lower
 from vitsearch.engines.milvus.search import MilvusSearch
-
-# The same fixtures.
-address, photos, indexed = test_milvus.address, test_milvus.photos, test_milvus.indexed
 
 CAMERAS = (
     None,

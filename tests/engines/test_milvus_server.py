@@ -1,7 +1,6 @@
 """What holds on Milvus Lite holds on a server too, the oldest that is supported, and when it is killed."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -10,11 +9,11 @@ from itertools import count
 
 import numpy as np
 import pytest
-import test_milvus
-from milvus_server import Server
 from pymilvus import DataType
-from test_milvus import Proxy, did, export, held, many
 
+from tests.support.milvus_collections import Proxy, did, export, held, many
+from tests.support.milvus_searches import Searches
+from tests.support.milvus_server import PYTHON, Server
 from vitsearch.engines.milvus.address import Address
 from vitsearch.engines.milvus.collection import MilvusCollection
 from vitsearch.engines.milvus.rows import row_of
@@ -22,15 +21,11 @@ from vitsearch.engines.milvus.search import MilvusSearch
 from vitsearch.engines.portable import Selection
 from vitsearch.errors import StoreError
 
-PYTHON = os.environ.get("MILVUS_PYTHON")
-
 pytestmark = [
     pytest.mark.milvus_server,
     pytest.mark.slow,
     pytest.mark.skipif(PYTHON is None, reason="no Milvus server is installed: `make test-milvus` does it"),
 ]
-
-photos, indexed = test_milvus.photos, test_milvus.indexed  # the same fixtures
 
 _names = (f"photos{number}" for number in count())
 
@@ -62,7 +57,7 @@ def program(tmp_path):
     return start
 
 
-class TestSearch(test_milvus.TestSearch):
+class TestSearch(Searches):
     """Every filter, and labels, on the server."""
 
     def test_a_thousand_lists_of_ten_are_those_of_the_librarys_exact_search(self, indexed, photos, address):

@@ -4,19 +4,16 @@ import contextlib
 import os
 
 import pytest
-import test_milvus
-from milvus_server import Server
-from mounts import Mounts
-from test_milvus import did, export, held, many
-from test_milvus_server import PYTHON
+
+from tests.support.milvus_collections import did, export, held, many
+from tests.support.milvus_server import PYTHON, Server
+from tests.support.mounts import Mounts
 
 pytestmark = [
     pytest.mark.milvus_server,
     pytest.mark.slow,
     pytest.mark.skipif(PYTHON is None, reason="no Milvus server is installed: `make test-milvus` does it"),
 ]
-
-photos, indexed = test_milvus.photos, test_milvus.indexed  # the same fixtures
 
 ROOM = 300_000
 

@@ -13,9 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import MeanColour, figures, places
 from PIL import Image, PngImagePlugin
 
+from tests.support.mean_colour import MeanColour
+from tests.support.summaries import figures, places
 from vitsearch.decoding.decoders import Decoders
 from vitsearch.engines.parquet.importing import import_parquet
 from vitsearch.engines.parquet.writing import export_parquet
@@ -532,7 +533,7 @@ class TestVectorsOfOtherPrograms:
     ):
         with (photos / "red.png").open("ab") as file:
             file.write(b"HEADER")
-        monkeypatch.setitem(Decoders.__init__.__kwdefaults__, "program", "hostile_decoder")
+        monkeypatch.setitem(Decoders.__init__.__kwdefaults__, "program", "tests.support.hostile_decoder")
         with Library.open(tmp_path / "library") as library:
             report = import_parquet(library, [tmp_path / "theirs.parquet"], root=photos)
         assert (report.photos, report.refused) == (5, 1)

@@ -7,11 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import test_milvus
 
 PAGE = (Path(__file__).parents[2] / "docs" / "engines.md").read_text(encoding="utf-8")
-
-photos, indexed = test_milvus.photos, test_milvus.indexed  # the same fixtures
 
 
 def install(folder, name, code, points):

@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import MeanColour, figures
+
+from tests.support.mean_colour import MeanColour
+from tests.support.summaries import figures, vectors
 
 pytest.importorskip("ray", reason="Ray is not installed: `make test-ray` does it")
 
@@ -33,7 +35,7 @@ SMALL = RayEngine(files_a_block=8)
 @pytest.fixture(autouse=True)
 def workers_find_the_fake_backbone(monkeypatch):
     here = Path(__file__).parent
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (here.parents[1], here.parent, here))))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (here.parents[1], here))))
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
 
 
@@ -66,15 +68,6 @@ def plain(tmp_path, photos):
     with Library.open(tmp_path / "plain", backbone=MeanColour()) as library:
         library.index([photos])
         return vectors(library)
-
-
-def vectors(library):
-    rows = library.catalog.database.rows(
-        "SELECT p.photo_hash, v.vector, f.path FROM vectors v JOIN photos p ON p.id = v.photo "
-        "JOIN files f ON f.photo = p.id ORDER BY p.photo_hash, f.path"
-    )
-    assert rows
-    return rows
 
 
 def test_the_library_is_the_one_that_threads_make(library, photos, plain):

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SAMPLES, WEIGHTS, MeanColour
 from PIL import Image
-from test_ray import vectors
+
+from tests.support.mean_colour import MeanColour
+from tests.support.samples import SAMPLES, WEIGHTS
+from tests.support.summaries import vectors
 
 pytest.importorskip("ray", reason="Ray is not installed: `make test-ray` does it")
 
@@ -117,8 +119,8 @@ class Unwritable(Elsewhere):
 
 @pytest.fixture(autouse=True)
 def _workers_find_the_backbones(monkeypatch):
-    tests = Path(__file__).parents[1]
-    monkeypatch.setenv("PYTHONPATH", f"{tests.parent}{os.pathsep}{tests}{os.pathsep}{tests / 'engines'}")
+    here = Path(__file__).parent
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (here.parents[1], here))))
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     monkeypatch.setenv("RAY_DATA_LOG_LEVEL", "ERROR")
     monkeypatch.setenv("RAY_worker_niceness", "0")  # or the machine's other work starves them for minutes

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import MeanColour
 from PIL import Image
-from tiny_checkpoints import make_checkpoint
 
+from tests.support.mean_colour import MeanColour
+from tests.support.tiny_checkpoints import make_checkpoint
 from vitsearch.backbones import Embeddings
 from vitsearch.cli import cli
 from vitsearch.errors import HeadError, LibraryError, VitsearchError

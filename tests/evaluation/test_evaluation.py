@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import MeanColour
 from PIL import Image
 
+from tests.support.mean_colour import MeanColour
 from vitsearch.cli import cli
 from vitsearch.errors import HeadError, LibraryMissing
 from vitsearch.estimates import Estimate, bootstrap_interval

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import MeanColour
 from PIL import Image
 
+from tests.support.mean_colour import MeanColour
 from vitsearch.errors import LibraryError
 from vitsearch.evaluation.framings import compare_framings, parts
 from vitsearch.library import Library

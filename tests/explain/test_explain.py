@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
-from tiny_checkpoints import make_checkpoint
 
 from scripts.terminal_screen import on_terminal
+from tests.support.tiny_checkpoints import make_checkpoint
 from vitsearch.backbones import Preprocessing, Space, describe, load_backbone
 from vitsearch.backbones.preprocessing import prepare
 from vitsearch.cli import cli

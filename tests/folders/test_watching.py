@@ -10,9 +10,9 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from conftest import MeanColour
-from web_client import web_client
 
+from tests.support.mean_colour import MeanColour
+from tests.support.web_client import web_client
 from vitsearch.errors import LibraryBusy, LibraryDamaged
 from vitsearch.folders.watching import folders_to_index, watch_folders
 from vitsearch.library import Library

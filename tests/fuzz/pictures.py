@@ -7,10 +7,11 @@ from functools import cache
 
 import cv2
 import numpy as np
-from conftest import SAMPLES
 from PIL import Image
-from raw_files import raf, tiff_raw
-from written_files import dng, psd
+
+from tests.support.raw_files import raf, tiff_raw
+from tests.support.samples import SAMPLES
+from tests.support.written_files import dng, psd
 
 DATA = SAMPLES.parent / "tests/data"
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import MeanColour
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from labelled_clusters import make_clusters, make_space
 
+from tests.support.labelled_clusters import make_clusters, make_space
+from tests.support.mean_colour import MeanColour
 from vitsearch.cli.output import shown, to_jsonable
 from vitsearch.duplicates.cleanup.applying import apply_plan
 from vitsearch.duplicates.cleanup.journal import Journal, check_journal

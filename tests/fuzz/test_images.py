@@ -9,10 +9,10 @@ from collections import Counter
 from random import Random
 
 import pytest
-from conftest import MeanColour
 
-from fuzz.mutations import mutated
-from fuzz.pictures import pictures
+from tests.fuzz.mutations import mutated
+from tests.fuzz.pictures import pictures
+from tests.support.mean_colour import MeanColour
 from vitsearch.decoding.process import Limits
 from vitsearch.library import Library
 

@@ -7,9 +7,9 @@ from random import Random
 
 import numpy as np
 import pytest
-from conftest import MeanColour
 
-from fuzz.mutations import mutated
+from tests.fuzz.mutations import mutated
+from tests.support.mean_colour import MeanColour
 from vitsearch.errors import VitsearchError
 from vitsearch.library import Library
 from vitsearch.neighbours.neighbours import LEAST_FOR_CELLS, Neighbours, StaleCache

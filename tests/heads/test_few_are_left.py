@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from conftest import MeanColour
 
+from tests.support.mean_colour import MeanColour
 from vitsearch.errors import HeadError
 from vitsearch.heads.examples import LabelledRows
 from vitsearch.heads.training import train

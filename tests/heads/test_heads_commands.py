@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from conftest import SAMPLES, MeanColour
 
-from tests.heads.test_heads_library import paint, paint_labels
+from tests.support.mean_colour import MeanColour
+from tests.support.painted_labels import paint, paint_labels
+from tests.support.samples import SAMPLES
 from vitsearch.cli import cli
 from vitsearch.cli.head_report import print_in_words, print_report
 from vitsearch.cli.session import Session
@@ -41,16 +42,6 @@ def call(tmp_path, monkeypatch):
         return done.stdout
 
     return run
-
-
-@pytest.fixture
-def labelled(tmp_path):
-    return paint_labels(tmp_path / "labelled")
-
-
-@pytest.fixture
-def photos(tmp_path):
-    return paint_labels(tmp_path / "photos", count=5, start=100)
 
 
 def test_training_reports_its_figures(call, labelled):

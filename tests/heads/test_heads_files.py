@@ -6,9 +6,9 @@ import pickle
 
 import numpy as np
 import pytest
-from labelled_clusters import make_clusters, make_space
 from safetensors.numpy import save, save_file
 
+from tests.support.labelled_clusters import make_clusters, make_space
 from vitsearch.errors import HeadError
 from vitsearch.heads.files import head_to_json, load_head, save_head
 from vitsearch.heads.head import Head

@@ -7,9 +7,9 @@ import json
 
 import numpy as np
 import pytest
-from labelled_clusters import make_clusters, make_space, unit
 from safetensors.numpy import load_file, save_file
 
+from tests.support.labelled_clusters import make_clusters, make_space, unit
 from vitsearch.errors import HeadError
 from vitsearch.heads.examples import LabelledRows
 from vitsearch.heads.few_shot import from_examples

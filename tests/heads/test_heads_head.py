@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-from labelled_clusters import make_space, unit
 
+from tests.support.labelled_clusters import make_space, unit
 from vitsearch.errors import HeadError, SpaceMismatch
 from vitsearch.heads.head import Head, Labelling, LabelProbability
 

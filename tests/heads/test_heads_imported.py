@@ -1,69 +1,18 @@
 """Classifiers that come with a checkpoint label photos as transformers itself does."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import transformers
 from PIL import Image
-from tiny_checkpoints import ARCHITECTURES, EDGE, make_checkpoint
 
+from tests.support.classifiers import CLASSIFIERS, VIT, save_classifier
+from tests.support.tiny_checkpoints import ARCHITECTURES, make_checkpoint
 from vitsearch.backbones import load_backbone, load_for_space
 from vitsearch.errors import HeadError, SpaceMismatch
 from vitsearch.heads.from_checkpoint import import_head
-
-VIT = {
-    "hidden_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 64,
-    "image_size": EDGE,
-    "patch_size": 8,
-}
-DINO = {name: value for name, value in VIT.items() if name != "intermediate_size"}
-SWIN = {
-    "image_size": EDGE,
-    "patch_size": 4,
-    "embed_dim": 16,
-    "depths": (1, 1),
-    "num_heads": (2, 2),
-    "window_size": 4,
-}
-CVT = {"embed_dim": (8, 16, 32), "num_heads": (1, 1, 2), "depth": (1, 2, 3)}
-LABELS = {
-    "id2label": {0: "tench", 1: "crane", 2: "hen, bird", 3: "ice  cream", 4: "owl", 5: "crane", 6: "ox"}
-}
-
-t = transformers
-CLASSIFIERS = {
-    "vit": lambda: t.ViTForImageClassification(t.ViTConfig(**VIT, **LABELS)),
-    "deit": lambda: t.DeiTForImageClassification(t.DeiTConfig(**VIT, **LABELS)),
-    "deit-distilled": lambda: t.DeiTForImageClassificationWithTeacher(t.DeiTConfig(**VIT, **LABELS)),
-    "beit": lambda: t.BeitForImageClassification(t.BeitConfig(**VIT, **LABELS)),
-    "beit-cls": lambda: t.BeitForImageClassification(t.BeitConfig(**VIT, **LABELS, use_mean_pooling=False)),
-    "dinov2": lambda: t.Dinov2ForImageClassification(t.Dinov2Config(**DINO, **LABELS)),
-    "dinov2_with_registers": lambda: t.Dinov2WithRegistersForImageClassification(
-        t.Dinov2WithRegistersConfig(**DINO, **LABELS)
-    ),
-    "swin": lambda: t.SwinForImageClassification(t.SwinConfig(**SWIN, **LABELS)),
-    "cvt": lambda: t.CvtForImageClassification(t.CvtConfig(**CVT, **LABELS)),
-}
-
-
-def save_classifier(architecture: str, folder: Path) -> torch.nn.Module:
-    """Save a classifier of distinct weights with the preprocessing of its architecture; return the model."""
-    make_checkpoint(architecture.split("-")[0], folder)
-    for file in folder.glob("*.safetensors"):
-        file.unlink()
-    torch.manual_seed(0)
-    model = CLASSIFIERS[architecture]().eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter += 0.2 * torch.randn(parameter.shape)
-    model.save_pretrained(folder)
-    return model
 
 
 def pictures(count: int = 3) -> list[Image.Image]:
@@ -138,7 +87,7 @@ def test_a_checkpoint_without_a_linear_classifier_says_what_would_do(architectur
 def test_a_classifier_whose_weights_are_missing_is_refused(tmp_path):
     save_classifier("vit", tmp_path / "model")
     config = (tmp_path / "model" / "config.json").read_text()
-    t.ViTModel(t.ViTConfig(**VIT)).save_pretrained(tmp_path / "model")
+    transformers.ViTModel(transformers.ViTConfig(**VIT)).save_pretrained(tmp_path / "model")
     (tmp_path / "model" / "config.json").write_text(config)
     with pytest.raises(HeadError, match="has no classifier weights"):
         import_head("none", str(tmp_path / "model"), cache=tmp_path / "cache")

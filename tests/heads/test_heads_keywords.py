@@ -6,10 +6,9 @@ import subprocess
 
 import pytest
 from click.testing import CliRunner
-from conftest import MeanColour
 
-from tests.heads.test_heads_library import paint_labels
-from tests.heads.test_heads_xmp import DARKTABLE, DIGIKAM
+from tests.support.mean_colour import MeanColour
+from tests.support.sidecars import DARKTABLE, DIGIKAM
 from vitsearch.cli import cli
 from vitsearch.cli.session import Session
 from vitsearch.heads.xmp import read_keywords, sidecar_path, write_keywords, write_labels
@@ -29,16 +28,6 @@ def call(tmp_path, monkeypatch):
         return done
 
     return run
-
-
-@pytest.fixture
-def labelled(tmp_path):
-    return paint_labels(tmp_path / "labelled")
-
-
-@pytest.fixture
-def photos(tmp_path):
-    return paint_labels(tmp_path / "photos", count=5, start=100)
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.heads.test_heads_imported import save_classifier
+from tests.support.classifiers import save_classifier
+from tests.support.painted_labels import paint, paint_labels
 from vitsearch.errors import HeadError, LibraryMissing, SpaceMismatch, UnreadablePhoto
 from vitsearch.heads.export_labels import write_label_csv, write_sidecars
 from vitsearch.heads.files import save_head
@@ -26,38 +27,10 @@ from vitsearch.storage import atomic
 from vitsearch.storage.backup import backups, restore
 from vitsearch.storage.filters import Filter
 
-COLOURS = {"red": (230, 40, 40), "green": (40, 200, 60), "blue": (50, 60, 220)}
-
-
-def paint(path: Path, colour: str, number: int) -> Path:
-    """A picture of a colour whose four quarters differ a little, so that no two are the same photo."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    random = np.random.default_rng([number, *COLOURS[colour]])
-    quarters = np.clip(COLOURS[colour] + random.integers(-70, 70, (2, 2, 3)), 0, 255).astype(np.uint8)
-    Image.fromarray(quarters).resize((64, 48), Image.Resampling.NEAREST).save(path)
-    return path
-
-
-def paint_labels(folder: Path, *, count: int = 8, start: int = 0) -> Path:
-    for colour in COLOURS:
-        for number in range(start, start + count):
-            paint(folder / colour / f"{number}.png", colour, number)
-    return folder
-
 
 @pytest.fixture
 def shelf(library):
     return HeadShelf(library)
-
-
-@pytest.fixture
-def labelled(tmp_path):
-    return paint_labels(tmp_path / "labelled")
-
-
-@pytest.fixture
-def photos(tmp_path):
-    return paint_labels(tmp_path / "photos", count=5, start=100)
 
 
 def no_room(*_, **__):

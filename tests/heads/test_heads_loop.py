@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from labelled_clusters import make_space, unit
 
+from tests.support.labelled_clusters import make_space, unit
 from vitsearch.errors import HeadError
 from vitsearch.heads.active_learning import Question, apply_corrections, next_to_label
 from vitsearch.heads.head import Head

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from labelled_clusters import make_clusters, make_space
 
+from tests.support.labelled_clusters import make_clusters, make_space
 from vitsearch.errors import HeadError
 from vitsearch.heads.examples import LabelledRows
 from vitsearch.heads.few_shot import from_examples

@@ -8,10 +8,10 @@ import shutil
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import MeanColour
-from labelled_clusters import make_clusters, unit
 
-from tests.heads.test_heads_library import COLOURS, paint_labels
+from tests.support.labelled_clusters import make_clusters, unit
+from tests.support.mean_colour import MeanColour
+from tests.support.painted_labels import COLOURS, paint_labels
 from vitsearch.cli import cli
 from vitsearch.cli.session import Session
 from vitsearch.errors import LibraryMissing

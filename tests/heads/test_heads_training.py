@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from labelled_clusters import DIMENSION, joined, make_clusters, make_space, unit
 
+from tests.support.labelled_clusters import DIMENSION, joined, make_clusters, make_space, unit
 from vitsearch.errors import HeadError
 from vitsearch.estimates import wilson_interval
 from vitsearch.heads.evaluation import abstention_threshold, calibration_error, fit_temperature

@@ -5,8 +5,8 @@ import pytest
 import torch
 import transformers
 from PIL import Image
-from tiny_checkpoints import make_checkpoint
 
+from tests.support.tiny_checkpoints import make_checkpoint
 from vitsearch.backbones import load_backbone
 from vitsearch.errors import HeadError, NoTextTower
 from vitsearch.heads.zero_shot import head_from_text, read_label_list

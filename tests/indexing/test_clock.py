@@ -5,8 +5,9 @@ import shutil
 import time
 
 import pytest
-from conftest import MeanColour, figures, places
 
+from tests.support.mean_colour import MeanColour
+from tests.support.summaries import figures, places
 from vitsearch.duplicates.find import find_duplicates
 from vitsearch.duplicates.have import compare_folder
 from vitsearch.library import Library

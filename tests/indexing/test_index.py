@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import MeanColour, figures, places
 from PIL import Image
 
+from tests.support.mean_colour import MeanColour
+from tests.support.summaries import figures, places
 from vitsearch.backbones.backbone import Embeddings
 from vitsearch.cli.index import print_report
 from vitsearch.decoding.blocks import ProtectedBlock

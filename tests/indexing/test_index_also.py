@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import MeanColour
-from tiny_checkpoints import make_checkpoint
 
+from tests.support.mean_colour import MeanColour
+from tests.support.tiny_checkpoints import make_checkpoint
 from vitsearch.doctor.examine import examine
 from vitsearch.doctor.upkeep import remove_model
 from vitsearch.errors import LibraryError, ModelError, NoTextTower

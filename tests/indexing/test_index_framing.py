@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import MeanColour
 from PIL import Image
-from tiny_checkpoints import EDGE, make_checkpoint
 
+from tests.support.mean_colour import MeanColour
+from tests.support.tiny_checkpoints import EDGE, make_checkpoint
 from vitsearch import Library
 from vitsearch.backbones import load_backbone
 from vitsearch.backbones.preprocessing import prepare, with_fit

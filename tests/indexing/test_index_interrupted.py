@@ -10,8 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import MeanColour, figures, places
 
+from tests.support.mean_colour import MeanColour
+from tests.support.summaries import figures, places
 from vitsearch.errors import LibraryBusy, LibraryError
 from vitsearch.library import Library
 from vitsearch.storage.catalog import Catalog
@@ -19,8 +20,8 @@ from vitsearch.storage.catalog import Catalog
 # An index run in a process of its own, slow enough to be caught in the middle. It says what is committed.
 SLOW_RUN = """
 import sys, time
-sys.path.insert(0, {tests!r})
-from conftest import MeanColour
+sys.path.insert(0, {root!r})
+from tests.support.mean_colour import MeanColour
 from vitsearch.library import Library
 
 class Slow(MeanColour):
@@ -60,7 +61,7 @@ class Interrupting(MeanColour):
 
 def start(library, photos, *, pause=0.05):
     code = SLOW_RUN.format(
-        tests=str(Path(__file__).parents[1]), library=str(library), photos=str(photos), pause=pause
+        root=str(Path(__file__).parents[2]), library=str(library), photos=str(photos), pause=pause
     )
     return subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -323,7 +324,7 @@ def test_a_long_lived_search_sees_what_another_process_has_indexed_since(tmp_pat
 
 def test_a_file_size_limit_ends_a_run_in_one_line_and_the_library_opens_afterwards(tmp_path, photos):
     code = SLOW_RUN.format(
-        tests=str(Path(__file__).parents[1]), library=str(tmp_path / "library"), photos=str(photos), pause=0
+        root=str(Path(__file__).parents[2]), library=str(tmp_path / "library"), photos=str(photos), pause=0
     )
     limited = f"""
 import resource, signal

@@ -4,9 +4,9 @@ import os
 import shutil
 
 import pytest
-from conftest import figures, places
 from PIL import Image
 
+from tests.support.summaries import figures, places
 from vitsearch.cli.index import print_report
 
 COLOURS = ["red", "lime", "blue", "white", "yellow", "cyan"]

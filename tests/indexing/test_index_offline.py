@@ -3,8 +3,8 @@
 import os
 
 import pytest
-from conftest import figures, places
 
+from tests.support.summaries import figures, places
 from vitsearch.errors import LibraryError
 from vitsearch.library import Library
 from vitsearch.records import UnreadableFile

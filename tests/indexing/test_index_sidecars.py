@@ -3,10 +3,10 @@
 import os
 
 import pytest
-from conftest import figures
 from PIL import Image
-from written_files import dng
 
+from tests.support.summaries import figures
+from tests.support.written_files import dng
 from vitsearch.decoding.decoders import Decoders
 from vitsearch.errors import UnreadablePhoto
 from vitsearch.photos.photo import read_photo

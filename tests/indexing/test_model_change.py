@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import MeanColour
 
+from tests.support.mean_colour import MeanColour
 from vitsearch.doctor import upkeep
 from vitsearch.errors import LibraryError, SpaceMismatch
 from vitsearch.library import Library
@@ -123,7 +123,7 @@ def test_the_model_in_use_cannot_be_removed_and_an_old_one_can(indexed, photos):
 
 SLOW_CHANGE = """
     import sys, time
-    from conftest import MeanColour
+    from tests.support.mean_colour import MeanColour
     from vitsearch.library import Library
 
     class Slow(MeanColour):
@@ -141,7 +141,7 @@ def test_a_change_that_is_killed_at_any_moment_goes_on_where_it_was(indexed, pho
     for delay in (0.1, 0.2, 0.3):
         process = subprocess.Popen(
             [sys.executable, "-c", textwrap.dedent(SLOW_CHANGE), str(indexed)],
-            cwd=Path(__file__).parents[1],
+            cwd=Path(__file__).parents[2],
             stdout=subprocess.PIPE,
             text=True,
         )

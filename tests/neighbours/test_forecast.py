@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from conftest import MeanColour
 
+from tests.support.mean_colour import MeanColour
 from vitsearch.library import Library
 from vitsearch.neighbours.forecast import forecasts, index_bytes, measured_multiply_rate, new_database_bytes
 from vitsearch.neighbours.neighbours import Neighbours

@@ -7,9 +7,10 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import MeanColour, places
 
 from benchmarks.concurrent_access import make
+from tests.support.mean_colour import MeanColour
+from tests.support.summaries import places
 from vitsearch.errors import LibraryError
 from vitsearch.library import Library
 from vitsearch.neighbours.neighbours import Neighbours, StaleCache

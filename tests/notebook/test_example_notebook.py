@@ -5,9 +5,9 @@ import re
 import shutil
 
 import pytest
-from conftest import SAMPLES
 
 from scripts.run_notebook import NOTEBOOK, run
+from tests.support.samples import SAMPLES
 
 pytestmark = pytest.mark.weights
 

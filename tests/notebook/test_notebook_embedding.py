@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from conftest import SAMPLES, MeanColour
 from PIL import Image
 
 import vitsearch
+from tests.support.mean_colour import MeanColour
+from tests.support.samples import SAMPLES
 from vitsearch.errors import LibraryError, UnknownModel
 
 COLOURS = ["red", "orange", "yellow", "lime", "blue", "magenta"]

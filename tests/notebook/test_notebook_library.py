@@ -5,10 +5,10 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import MeanColour
 from PIL import Image
 
 import vitsearch
+from tests.support.mean_colour import MeanColour
 from vitsearch.errors import BadQuery, HeadMissing, LibraryMissing, VitsearchError
 
 COLOURS = ["red", "orange", "yellow", "lime", "blue", "magenta"]

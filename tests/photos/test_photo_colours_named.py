@@ -6,9 +6,9 @@ import zlib
 
 import numpy as np
 import pytest
-from conftest import MeanColour
 from PIL import Image
 
+from tests.support.mean_colour import MeanColour
 from vitsearch.library import Library
 from vitsearch.photos.photo import parse_photo
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
-from written_files import dng
 
+from tests.support.written_files import dng
 from vitsearch.photos.photo import read_photo
 
 SAMPLES = Path(__file__).parents[2] / "sample_images"

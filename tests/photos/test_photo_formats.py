@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import MeanColour
 from PIL import Image, ImageCms
-from written_files import dng, psd
 
+from tests.support.mean_colour import MeanColour
+from tests.support.written_files import dng, psd
 from vitsearch.errors import UnreadablePhoto
 from vitsearch.library import Library
 from vitsearch.photos.exif import ExifTags

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from blake3 import blake3
-from conftest import MeanColour
 from PIL import Image
-from written_files import dng
 
+from tests.support.mean_colour import MeanColour
+from tests.support.written_files import dng
 from vitsearch.library import Library
 from vitsearch.photos.photo import parse_photo, read_photo
 from vitsearch.storage.filters import Filter

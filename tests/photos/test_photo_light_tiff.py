@@ -5,9 +5,9 @@ import tracemalloc
 import cv2
 import numpy as np
 import pytest
-from conftest import MeanColour
 from PIL import Image, TiffImagePlugin
 
+from tests.support.mean_colour import MeanColour
 from vitsearch.errors import UnreadablePhoto
 from vitsearch.library import Library
 from vitsearch.photos.light_tiff import light_tiff

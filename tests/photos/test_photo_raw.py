@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import MeanColour
 from PIL import Image
-from raw_files import raf, tiff_raw
-from written_files import dng
 
+from tests.support.mean_colour import MeanColour
+from tests.support.raw_files import raf, tiff_raw
+from tests.support.written_files import dng
 from vitsearch.errors import UnreadablePhoto
 from vitsearch.library import Library
 from vitsearch.photos.photo import parse_photo, read_photo

@@ -7,8 +7,8 @@ from random import Random
 import numpy as np
 import pytest
 from PIL import Image
-from written_files import dng, psd
 
+from tests.support.written_files import dng, psd
 from vitsearch.errors import UnreadablePhoto
 from vitsearch.photos.formats import format_of
 from vitsearch.photos.photo import parse_photo

@@ -4,9 +4,9 @@ import io
 
 import numpy as np
 import pytest
-from conftest import MeanColour
 from PIL import Image, ImageCms
 
+from tests.support.mean_colour import MeanColour
 from vitsearch.backbones.backbone import Embeddings
 from vitsearch.errors import BadQuery, UnreadablePhoto
 from vitsearch.library import Library

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import MeanColour
 from PIL import Image
-from web_client import web_client
 
+from tests.support.mean_colour import MeanColour
+from tests.support.web_client import web_client
 from vitsearch.decoding.decoders import Decoders
 from vitsearch.library import Library
 from vitsearch.photos.photo import read_photo

@@ -6,9 +6,10 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import MeanColour, places
 from PIL import Image, ImageColor
 
+from tests.support.mean_colour import MeanColour
+from tests.support.summaries import places
 from vitsearch.errors import BadQuery, NoTextTower, UnreadablePhoto
 from vitsearch.library import Library
 from vitsearch.neighbours.reference_sample import ReferenceSample

@@ -7,10 +7,11 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import MeanColour, figures, places
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.mean_colour import MeanColour
+from tests.support.summaries import figures, places
 from vitsearch.errors import BadQuery, LibraryBusy, LibraryMissing
 from vitsearch.library import Library
 from vitsearch.space import Space

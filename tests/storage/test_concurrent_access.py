@@ -6,9 +6,10 @@ import threading
 import time
 
 import pytest
-from conftest import MeanColour, figures, places
 
 from benchmarks.concurrent_access import Clock, batch, make
+from tests.support.mean_colour import MeanColour
+from tests.support.summaries import figures, places
 from vitsearch.duplicates.tables import dismiss, dismissed_pairs
 from vitsearch.heads.store import HeadShelf
 from vitsearch.library import Library

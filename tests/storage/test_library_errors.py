@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import MeanColour, figures, places
-from earlier_formats import as_format_1
 
+from tests.support.earlier_formats import as_format_1
+from tests.support.mean_colour import MeanColour
+from tests.support.summaries import figures, places
 from vitsearch.errors import (
     LibraryBusy,
     LibraryDamaged,

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from conftest import MeanColour
 from PIL import Image
-from tiny_checkpoints import make_checkpoint
 
 import vitsearch.cli
+from tests.support.mean_colour import MeanColour
+from tests.support.tiny_checkpoints import make_checkpoint
 from vitsearch.errors import OutputError
 from vitsearch.library import Library
 from vitsearch.storage import atomic

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from conftest import figures, places
 
+from tests.support.summaries import figures, places
 from vitsearch.errors import LibraryError
 from vitsearch.storage.filters import Filter
 

@@ -7,10 +7,11 @@ import shutil
 import sqlite3
 
 import pytest
-from conftest import MeanColour, figures, places
-from earlier_formats import as_format_1
-from mounts import Mounts
 
+from tests.support.earlier_formats import as_format_1
+from tests.support.mean_colour import MeanColour
+from tests.support.mounts import Mounts
+from tests.support.summaries import figures, places
 from vitsearch.decoding.decoders import Decoders
 from vitsearch.errors import LibraryError
 from vitsearch.folders.file_system import FileSystems
@@ -207,7 +208,7 @@ def test_a_decoder_that_the_system_kills_costs_no_photo_for_good(tmp_path, pictu
     photo = picture(tmp_path / "photos/a.jpg", "red")
     photo.write_bytes(photo.read_bytes() + b"KILL")
     with monkeypatch.context() as patch, Library.open(tmp_path / "library", backbone=MeanColour()) as library:
-        patch.setitem(Decoders.__init__.__kwdefaults__, "program", "hostile_decoder")
+        patch.setitem(Decoders.__init__.__kwdefaults__, "program", "tests.support.hostile_decoder")
         (unread,) = library.index([photo.parent]).unreadable
         assert unread.reason == "the system ended the decoder on it, as when there is too little memory"
     with Library.open(tmp_path / "library", backbone=MeanColour()) as library:

@@ -9,8 +9,9 @@ import time
 
 import numpy as np
 import pytest
-from conftest import MeanColour, figures
 
+from tests.support.mean_colour import MeanColour
+from tests.support.summaries import figures
 from vitsearch.doctor import upkeep
 from vitsearch.doctor.examine import examine
 from vitsearch.doctor.repair import repair

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import httpx
 import pytest
 import uvicorn
-from conftest import MeanColour
 
+from tests.support.mean_colour import MeanColour
 from vitsearch.library import Library
 from vitsearch.web import connections, guard
 from vitsearch.web.app import create_app

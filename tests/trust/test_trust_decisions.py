@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from conftest import MeanColour
-from web_client import web_client
 
+from tests.support.mean_colour import MeanColour
+from tests.support.web_client import web_client
 from vitsearch.decoding.decoders import Decoders
 from vitsearch.duplicates.tables import dismiss, dismissed_pairs
 from vitsearch.errors import LibraryError, UnreadablePhoto

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 from blake3 import blake3
-from conftest import MeanColour, figures
-from web_client import web_client
 
 import vitsearch
+from tests.support.mean_colour import MeanColour
+from tests.support.summaries import figures
+from tests.support.web_client import web_client
 from vitsearch.decoding.decoders import Decoders
 from vitsearch.doctor.repair import repair
 from vitsearch.errors import LibraryError

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import MeanColour
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pathspec import PathSpec
 from PIL import Image
 
 import vitsearch.decoding.process as process_module
+from tests.support.mean_colour import MeanColour
 from vitsearch.decoding.decoders import Decoders
 from vitsearch.decoding.process import Limits
 from vitsearch.errors import BadQuery, HeadError, UnreadablePhoto, VitsearchError

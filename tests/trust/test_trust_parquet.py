@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import MeanColour
 
+from tests.support.mean_colour import MeanColour
 from vitsearch.decoding.process import Limits
 from vitsearch.engines.parquet.importing import import_parquet
 from vitsearch.engines.parquet.reading import VectorFile

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SAMPLES, MeanColour
-from web_client import wait, web_client
 
+from tests.support.mean_colour import MeanColour
+from tests.support.samples import SAMPLES
+from tests.support.web_client import wait, web_client
 from vitsearch.doctor.repair import repair
 from vitsearch.duplicates.cleanup.applying import apply_plan, undo_plan
 from vitsearch.heads.store import HeadShelf

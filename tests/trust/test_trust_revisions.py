@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import MeanColour
-from fake_hub import Hub, serving
 from PIL import Image
 from safetensors.numpy import load_file, save_file
-from tiny_checkpoints import make_checkpoint
 
+from tests.support.fake_hub import Hub, serving
+from tests.support.mean_colour import MeanColour
+from tests.support.tiny_checkpoints import make_checkpoint
 from vitsearch.library import Library
 from vitsearch.space import Space
 

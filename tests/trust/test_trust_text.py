@@ -12,12 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import MeanColour
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 import vitsearch.cli
+from tests.support.mean_colour import MeanColour
 from vitsearch.cli.output import SafeFormatter, say
 from vitsearch.heads.csv_cells import from_cell, to_cell
 from vitsearch.heads.examples import read_label_csv

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from urllib.parse import quote, unquote_to_bytes
 
 import pytest
-from conftest import MeanColour
 from PIL import Image
-from web_client import HOST, web_client
 
+from tests.support.mean_colour import MeanColour
+from tests.support.web_client import HOST, web_client
 from vitsearch.library import Library
 from vitsearch.web.app import create_app
 from vitsearch.web.guard import MAX_BODY, MAX_UPLOAD, Access

@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import SAMPLES, MeanColour
 from PIL import Image
-from web_client import wait, web_client
 
+from tests.support.mean_colour import MeanColour
+from tests.support.samples import SAMPLES
+from tests.support.web_client import wait, web_client
 from vitsearch.duplicates.cleanup.applying import apply_plan, undo_plan
 from vitsearch.duplicates.cleanup.journal import Journal
 from vitsearch.duplicates.documents import report_document

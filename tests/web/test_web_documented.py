@@ -7,8 +7,8 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
-from conftest import MeanColour
 
+from tests.support.mean_colour import MeanColour
 from vitsearch.web.app import create_app
 from vitsearch.web.settings import LibrarySettings
 from vitsearch.web.store_app import create_store_app

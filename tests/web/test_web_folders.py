@@ -5,9 +5,10 @@ import shutil
 import time
 
 import pytest
-from conftest import SAMPLES, MeanColour
-from web_client import wait, web_client
 
+from tests.support.mean_colour import MeanColour
+from tests.support.samples import SAMPLES
+from tests.support.web_client import wait, web_client
 from vitsearch.heads.store import HeadShelf
 from vitsearch.library import Library
 from vitsearch.web.services.work import index_folders

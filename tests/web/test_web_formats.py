@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import MeanColour
 from PIL import Image
-from web_client import web_client
-from written_files import dng
 
+from tests.support.mean_colour import MeanColour
+from tests.support.web_client import web_client
+from tests.support.written_files import dng
 from vitsearch.duplicates.find import find_duplicates
 from vitsearch.library import Library
 

@@ -13,10 +13,10 @@ from urllib.request import Request, urlopen
 
 import pytest
 from click.testing import CliRunner
-from conftest import MeanColour
-from ordinary_user import ordinary_user
-from web_client import wait, web_client
 
+from tests.support.mean_colour import MeanColour
+from tests.support.ordinary_user import ordinary_user
+from tests.support.web_client import wait, web_client
 from vitsearch.cli import cli
 from vitsearch.cli.session import Session
 from vitsearch.errors import LibraryBusy, LibraryError, VitsearchError

@@ -6,10 +6,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import MeanColour
 from PIL import Image
-from web_client import web_client
 
+from tests.support.mean_colour import MeanColour
+from tests.support.web_client import web_client
 from vitsearch.heads.store import HeadShelf
 from vitsearch.library import Library
 

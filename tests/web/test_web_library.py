@@ -8,10 +8,10 @@ import shutil
 import time
 
 import pytest
-from conftest import MeanColour
 from PIL import Image
-from web_client import web_client
 
+from tests.support.mean_colour import MeanColour
+from tests.support.web_client import web_client
 from vitsearch.library import Library
 
 

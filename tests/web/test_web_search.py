@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 
 import pytest
-from conftest import MeanColour
 from PIL import Image
-from web_client import web_client
 
+from tests.support.mean_colour import MeanColour
+from tests.support.web_client import web_client
 from vitsearch.jsonable import to_jsonable
 from vitsearch.library import Library
 from vitsearch.web.responses import Conflict

@@ -10,9 +10,10 @@ import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import SAMPLES, MeanColour
-from web_client import web_client
 
+from tests.support.mean_colour import MeanColour
+from tests.support.samples import SAMPLES
+from tests.support.web_client import web_client
 from vitsearch.duplicates.cleanup.planning import plan_for
 from vitsearch.duplicates.cleanup.plans import PlannedFile, PlannedGroup, content_hash
 from vitsearch.heads.head import Labelling, LabelProbability

@@ -10,9 +10,9 @@ import sys
 import urllib.request
 
 import pytest
-from conftest import MeanColour
-from web_client import store_client
 
+from tests.support.mean_colour import MeanColour
+from tests.support.web_client import store_client
 from vitsearch.jsonable import to_jsonable
 from vitsearch.storage.filters import Filter
 

@@ -1,10 +1,10 @@
 """Words on the web page: the space that reads them answers; where there is none, the status says what would help."""
 
 import pytest
-from conftest import MeanColour
-from tiny_checkpoints import make_checkpoint
-from web_client import wait, web_client
 
+from tests.support.mean_colour import MeanColour
+from tests.support.tiny_checkpoints import make_checkpoint
+from tests.support.web_client import wait, web_client
 from vitsearch.library import Library
 
 COLOURS = ("red", "green", "blue", "white")

@@ -61,7 +61,7 @@ class ForkedDecoders:
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(_socket_of(self.address, program))
             listener.listen(64)
-            code = f"import sys; sys.path[:] = {sys.path!a}; import tests.forked_decoders as program; program.serve"
+            code = f"import sys; sys.path[:] = {sys.path!a}; from tests.support.forked_decoders import serve; serve"
             options = ["-I", "-S", "-B", "-W", "ignore", "-X", f"utf8={sys.flags.utf8_mode}"]
             return subprocess.Popen(
                 [sys.executable, *options, "-c", f"{code}({listener.fileno()}, {program!a})"],

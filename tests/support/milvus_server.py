@@ -13,6 +13,8 @@ import time
 import urllib.request
 from pathlib import Path
 
+PYTHON = os.environ.get("MILVUS_PYTHON")
+
 
 class Server:
     """A server that keeps its data in a folder; users and passwords are checked."""

@@ -51,9 +51,9 @@ def main() -> None:
     for package in map(importlib.import_module, COMMANDS):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             importlib.import_module(module.name)
-    import tests.forked_decoders  # noqa: F401 - for each connection
-    from tests.ready_tables import make_tables_at_once
-    from tests.unsynced import wait_for_nothing
+    import tests.support.forked_decoders  # noqa: F401 - for each connection
+    from tests.support.ready_tables import make_tables_at_once
+    from tests.support.unsynced import wait_for_nothing
 
     make_tables_at_once()
     wait_for_nothing()
@@ -101,7 +101,7 @@ def converse(connection: socket.socket) -> None:
         lines = connection.makefile("r", encoding="utf-8")
         address = json.loads(lines.readline())["decoders"]
         if address is not None:
-            from tests.forked_decoders import use_forked
+            from tests.support.forked_decoders import use_forked
 
             use_forked(address)
         for line in lines:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tests.browser.conftest import Page
+    from tests.support.browser import Page
 
 SIZES = {"wide": (1440, 900), "phone": (390, 844)}
 _WIDER = """

@@ -13,15 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
-from fork_server import GREETING
+
+from tests.support.fork_server import GREETING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import TextIO
 
-    from forked_decoders import ForkedDecoders
+    from tests.support.forked_decoders import ForkedDecoders
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 _SINGLE = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
@@ -118,7 +119,7 @@ class Programs:
             listener.bind(path)
             listener.listen()
             self._server = subprocess.Popen(
-                [sys.executable, "-m", "tests.fork_server", str(listener.fileno())],
+                [sys.executable, "-m", "tests.support.fork_server", str(listener.fileno())],
                 cwd=ROOT,
                 env={**os.environ, **_SINGLE},
                 stdin=subprocess.PIPE,

@@ -5,7 +5,8 @@ import struct
 
 import numpy as np
 from PIL import Image
-from written_files import directory
+
+from tests.support.written_files import directory
 
 TAKEN = "2019:05:06 07:08:09"
 _WHITE = 15000
