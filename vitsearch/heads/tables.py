@@ -30,12 +30,14 @@ _GIVEN = (
 class Said:
     """A label of a photo under a head: with the head's probability, or certain because a person said so.
 
-    `given`: whether searches for the label find the photo.
+    `stands`: whether the head is sure of itself there, and no person has said otherwise. `given`: whether searches for
+    the label find the photo.
     """
 
     head: str
     label: str
     probability: float
+    stands: bool
     given: bool
     by_person: bool
 
@@ -268,20 +270,6 @@ class HeadTables:
             for photo, label, probability, belief in cast("list[tuple[int, str, float, int]]", rows)
         ]
 
-    def said_of(self, photo: int) -> list[tuple[str, str, float, int, bool]]:
-        """Return (head, label, probability, version, abstained) of all that heads said of a photo, surest first."""
-        rows = self._database.rows(
-            "SELECT head, label, probability, version, abstained FROM photo_labels WHERE photo = ? "
-            "ORDER BY head, probability DESC",
-            [photo],
-        )
-        return [
-            (head, label, probability, version, bool(abstained))
-            for head, label, probability, version, abstained in cast(
-                "list[tuple[str, str, float, int, int]]", rows
-            )
-        ]
-
     def take_back(self, head: str, photo: int) -> bool:
         """Forget what a person said of a photo, which is again what it was given as; whether there was anything."""
         with self._database.write():
@@ -300,21 +288,23 @@ class HeadTables:
             ):
                 corrected.setdefault((cast("int", photo), str(head)), set()).add(str(label))
             rows = self._database.rows(
-                f"SELECT l.photo, l.head, l.label, l.probability, l.version, {_GIVEN} AND {_UNSAID} "
-                f"FROM photo_labels l WHERE l.photo IN ({marks})",
+                f"SELECT photo, head, label, probability, version, stands, stands AND {_GIVEN} FROM (SELECT *, "
+                f"l.abstained = 0 AND {_UNSAID} AS stands FROM photo_labels l WHERE l.photo IN ({marks})) l",
                 part,
             )
-            for photo, head, label, probability, version, given in cast(
-                "list[tuple[int, str, str, float, int, int]]", rows
+            for photo, head, label, probability, version, stands, given in cast(
+                "list[tuple[int, str, str, float, int, int, int]]", rows
             ):
                 if versions.get(head) == version:
                     said.setdefault(photo, []).append(
-                        Said(head, label, probability, bool(given), by_person=False)
+                        Said(head, label, probability, bool(stands), bool(given), by_person=False)
                     )
         for (photo, head), labels in corrected.items():
             if head in versions:
                 said.setdefault(photo, []).extend(
-                    Said(head, label, 1.0, given=True, by_person=True) for label in labels if label
+                    Said(head, label, 1.0, stands=True, given=True, by_person=True)
+                    for label in labels
+                    if label
                 )
         return {
             photo: sorted(every, key=lambda one: (one.head, one.label, one.by_person))

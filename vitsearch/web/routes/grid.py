@@ -12,6 +12,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from vitsearch.errors import LibraryMissing
+from vitsearch.heads.known_labels import label_sections
 from vitsearch.jsonable import to_jsonable
 from vitsearch.records import LibraryStatus
 from vitsearch.storage.favourites import Favourites
@@ -19,7 +20,6 @@ from vitsearch.storage.listing import Count, Grid, Listing
 from vitsearch.version import VERSION
 from vitsearch.web.filters import CONTROLS, Control, Narrowed
 from vitsearch.web.responses import Answer
-from vitsearch.web.routes.labels import label_sections
 from vitsearch.web.server import Served, Server
 from vitsearch.web.services.index_runs import RunProgress
 

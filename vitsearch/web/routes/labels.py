@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from vitsearch.errors import BadQuery, HeadError
 from vitsearch.heads.evaluation import LabelReport
+from vitsearch.heads.known_labels import Opinion, opinions_of_library
 from vitsearch.heads.labelling import Labeller
 from vitsearch.heads.store import HeadShelf
 from vitsearch.heads.tables import HeadTables
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 router = APIRouter(prefix="/api/heads", tags=["labels"])
 
-Opinion = tuple[int, tuple[str, ...], float, bool]
 
 Labels = Annotated[list[Annotated[str, Field(max_length=500)]], Field(max_length=1000)]
 
@@ -80,16 +80,6 @@ class HeadsAnswer:
 
     heads: tuple[HeadAnswer, ...]
     damaged: tuple[DamagedHead, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class PhotoLabel:
-    """A label that a head, or a person (`corrected`), gives to a photo."""
-
-    head: str
-    label: str
-    probability: float
-    corrected: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,8 +259,8 @@ def predictions(
     with server.readers.library() as library:
         labeller = Labeller(HeadShelf(library), name)
         labeller.ask_about_new()
-        found = _opinions(library, labeller.head, label)
-        found.sort(key=lambda each: (each[2], each[0]), reverse=order == "confidence")
+        found = opinions_of_library(library, labeller.head, label)
+        found.sort(key=lambda each: (each.probability, each.photo), reverse=order == "confidence")
         counts = HeadTables(library.catalog.database).given(name, labeller.head.version)
         return Answer(
             Predictions(
@@ -286,7 +276,7 @@ def next_photos(server: Served, name: Name, n: Annotated[int, Query(ge=1, le=500
     """Name the photos that the head would learn most from, least sure first, no two alike."""
     with server.model() as library:
         asked = Labeller(HeadShelf(library), name, on_progress=server.go_on).next(n)
-        found: list[Opinion] = [(each.photo, (each.label,), each.probability, False) for each in asked]
+        found = [Opinion(each.photo, (each.label,), each.probability, corrected=False) for each in asked]
         return Answer(NextPhotos(_placed(library, found)))
 
 
@@ -357,80 +347,6 @@ def train(server: Served, name: Name) -> Response:
         assert made.report is not None
         waiting = tuple(each.label for each in made.waiting)
         return Answer(Trained(made.head.version, made.photos, before, _trained(made.report), waiting))
-
-
-def label_sections(library: Library, only: str | None = None) -> list[tuple[str, list[tuple[str, Ids]]]]:
-    """Return each head with its labels and the ids (n,) of the photos that have them, as far as heads were asked.
-
-    `only` names one head, which is asked about new photos first. Raises `HeadError` if there is none of this name.
-    """
-    shelf = HeadShelf(library)
-    found = []
-    for name in shelf.names() if only is None else (only,):
-        try:
-            head = shelf.get(name)
-        except HeadError:
-            if only is not None:
-                raise
-            continue  # a damaged file is reported where heads are listed
-        if only is not None:
-            Labeller(shelf, name).ask_about_new()
-        given = shelf.tables.given(name, head.version)
-        order = [*head.labels, *(label for label in given if label not in head.labels)]
-        found.append((name, [(label, np.array(given[label], np.int64)) for label in order if label in given]))
-    return found
-
-
-def labels_of(library: Library, photo: int) -> tuple[PhotoLabel, ...]:
-    """Return what heads say of a photo now, and what a person said."""
-    shelf = HeadShelf(library)
-    versions: dict[str, int] = {}
-    labels: list[PhotoLabel] = []
-    spoken_of: set[tuple[str, str]] = set()
-    for name in shelf.names():
-        try:
-            versions[name] = shelf.get(name).version
-        except HeadError:
-            continue
-        said = shelf.tables.whole_words(name).get(photo)
-        if said is not None:
-            labels += [PhotoLabel(name, label, 1.0, corrected=True) for label in said]
-            del versions[name]
-            continue
-        alone = shelf.tables.words_on_labels(name).get(photo, {})
-        labels += [PhotoLabel(name, label, 1.0, corrected=True) for label, has in alone.items() if has]
-        spoken_of.update((name, label) for label in alone)
-    labels += [
-        PhotoLabel(head, label, round(probability, 4), corrected=False)
-        for head, label, probability, version, abstained in shelf.tables.said_of(photo)
-        if versions.get(head) == version
-        and not abstained
-        and probability >= _WORTH_SAYING
-        and (head, label) not in spoken_of
-    ]
-    return tuple(labels)
-
-
-_WORTH_SAYING = 0.2
-
-
-def _opinions(library: Library, head: Head, label: str | None) -> list[Opinion]:
-    """What is known of each photo, or of those that have a label: (id, labels, probability, corrected)."""
-    tables = HeadTables(library.catalog.database)
-    alone = tables.words_on_labels(head.name)
-    named = {photo: tuple(each for each, has in said.items() if has) for photo, said in alone.items()}
-    corrected = {photo: labels for photo, labels in named.items() if labels} | tables.whole_words(head.name)
-    if label is not None:
-        return [
-            (photo, corrected.get(photo, (label,)), probability, photo in corrected)
-            for photo, probability in tables.photos_with(head.name, head.version, label)
-        ]
-    said: list[Opinion] = [
-        (photo, (best,) if not none and alone.get(photo, {}).get(best, True) else (), probability, False)
-        for photo, best, probability, none in tables.best(head.name, head.version)
-        if photo not in corrected
-    ]
-    return said + [(photo, labels, 1.0, True) for photo, labels in corrected.items()]
 
 
 def _examples(library: Library, given: list[Correction]) -> dict[int, tuple[str, ...]]:

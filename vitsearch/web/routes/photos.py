@@ -15,11 +15,11 @@ from starlette.responses import Response
 
 from vitsearch.decoding.thumbnails import HEIGHTS
 from vitsearch.errors import BadQuery
+from vitsearch.heads.known_labels import PhotoLabel, labels_of
 from vitsearch.records import DateSource
 from vitsearch.storage.favourites import Favourites
 from vitsearch.storage.listing import Listing, PhotoDetails
 from vitsearch.web.responses import Answer, Conflict, NotFound, PhotoId
-from vitsearch.web.routes.labels import PhotoLabel, labels_of
 from vitsearch.web.server import Served, Server
 
 router = APIRouter(prefix="/api/photos", tags=["photos"])
