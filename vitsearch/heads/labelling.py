@@ -10,8 +10,9 @@ import numpy as np
 from vitsearch.errors import BadQuery, HeadError, LibraryMissing
 from vitsearch.folders.scan import Skipped, walk
 from vitsearch.heads.active_learning import next_to_label
+from vitsearch.heads.gathering import embed_present
 from vitsearch.heads.head import LabelProbability
-from vitsearch.heads.store import embed_present, no_such_label
+from vitsearch.heads.store import no_such_label
 from vitsearch.paths import real_path
 from vitsearch.records import FoundFile, SearchResult, UnreadableFile
 from vitsearch.searching.matches import as_match, looked_at, placed

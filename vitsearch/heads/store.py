@@ -7,21 +7,12 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from vitsearch.errors import HeadError, HeadMissing
-from vitsearch.heads.active_learning import apply_corrections
-from vitsearch.heads.examples import (
-    LabelledRows,
-    labels_by_photo,
-    listing,
-    read_label_csv,
-    read_label_folders,
-)
+from vitsearch.heads.examples import listing
 from vitsearch.heads.files import head_to_bytes, load_head, save_head
+from vitsearch.heads.gathering import Gathered, gather, labels_of_source
 from vitsearch.heads.head import check_labels, check_name
 from vitsearch.heads.tables import HeadTables
-from vitsearch.neighbours.reference_sample import REFERENCE_SAMPLE
 from vitsearch.storage.backup import back_up, back_up_daily
 from vitsearch.storage.layout import Layout
 from vitsearch.storage.outputs import Output
@@ -31,10 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
-    import numpy.typing as npt
-
     from vitsearch.heads.evaluation import Report
-    from vitsearch.heads.examples import LabelledFile
     from vitsearch.heads.head import Head
     from vitsearch.library import Library
     from vitsearch.records import Progress, UnreadableFile
@@ -85,27 +73,6 @@ class MadeHead:
     left_out: int
     embedding_seconds: float
     waiting: tuple[WaitingLabel, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Gathered:
-    """Labelled photos with their embeddings; `labels` are those of the source, corrections not yet applied.
-
-    `photos`: the ids (n) of the examples' rows; `corrected`: the labels that corrections have given or taken.
-
-    `background`: (m, d) float32, a random sample of the library's other photos. `again`: the source is the last one.
-    """
-
-    labels: Mapping[int, tuple[str, ...]]
-    photos: tuple[int, ...]
-    examples: LabelledRows
-    corrected: frozenset[str]
-    background: npt.NDArray[np.float32]
-    again: bool
-    space: Space
-    unreadable: tuple[UnreadableFile, ...]
-    left_out: int
-    seconds: float
 
 
 class HeadShelf:
@@ -319,65 +286,25 @@ class HeadShelf:
         on_progress: OnProgress,
         *,
         photos: Mapping[int, tuple[str, ...]] | None = None,
-    ) -> _Gathered:
+    ) -> Gathered:
         check_name(name)
         started = time.perf_counter()
+        again = photos is None and folder is None and csv is None
         unreadable: tuple[UnreadableFile, ...] = ()
-        files = _read_source(folder, csv)
         if photos is not None:
-            labels: Mapping[int, tuple[str, ...]] = photos
-        elif files is None:
+            labels = photos
+        elif again:
             labels = self._stored_examples(name)
             known = {label for given in self.tables.examples(name).values() for label in given}
             self._check_keeps_labels(name, known)
         else:
-            embedded = self.library.embed_files([file.path for file in files], on_progress=on_progress)
-            unreadable = embedded.unreadable
-            placed = {
-                file.path: photo
-                for file in files
-                if (photo := embedded.photos.get(file.path.resolve())) is not None
-            }
-            labels = labels_by_photo(files, placed, several_labels=csv is not None)
-        corrections = self.tables.examples(name, only_corrected=True)
-        merged = apply_corrections(labels, corrections)
-        changed = {label for photo in corrections for label in (*corrections[photo], *labels.get(photo, ()))}
-        space = self._own_space()
-        space_id = self.library.catalog.add_space(space)
-        wanted = np.array(sorted(merged), np.int64)
-        embed_present(self.library, space, wanted, on_progress)
-        ids, rows, _ = self.library.catalog.embeddings(space_id, space.dimension, wanted)
-        if not len(ids):
-            raise HeadError(f"no example of {name!r} is there any more: train it anew, with --from or --csv")
-        return _Gathered(
-            labels,
-            tuple(ids.tolist()),
-            LabelledRows(rows, tuple(merged[photo] for photo in ids.tolist())),
-            frozenset(changed),
-            self._background(space_id, space.dimension, wanted),
-            files is None and photos is None,
-            space,
-            unreadable,
-            len(wanted) - len(ids),
-            time.perf_counter() - started,
-        )
+            labels, unreadable = labels_of_source(self.library, folder, csv, on_progress)
+        gathered = gather(self.library, name, labels, on_progress=on_progress)
+        return replace(gathered, again=again, unreadable=unreadable, seconds=time.perf_counter() - started)
 
-    def _waiting(self, label: str, gathered: _Gathered) -> WaitingLabel:
-        having = [
-            photo
-            for photo, labels in zip(gathered.photos, gathered.examples.labels, strict=True)
-            if label in labels
-        ]
-        rows = self.library.catalog.photos(having)
+    def _waiting(self, label: str, gathered: Gathered) -> WaitingLabel:
+        rows = self.library.catalog.photos(gathered.having(label))
         return WaitingLabel(label, tuple(row.paths[0] for row in rows.values() if row.paths))
-
-    def _background(
-        self, space_id: int, dimension: int, examples: npt.NDArray[np.int64]
-    ) -> npt.NDArray[np.float32]:
-        """Return the vectors of the library's reference sample, without the examples."""
-        catalog = self.library.catalog
-        sample = np.setdiff1d(catalog.background_ids(space_id, REFERENCE_SAMPLE), examples)
-        return catalog.vectors(space_id, dimension, sample)[1].astype(np.float32)
 
     def _is_multi(self, name: str) -> bool:
         return name in self.names() and self.get(name).kind == "sigmoid"
@@ -400,7 +327,7 @@ class HeadShelf:
                 f"{listing(lost)}: correct several photos of each first, or train another head"
             )
 
-    def _made(self, head: Head, gathered: _Gathered, report: Report | None) -> MadeHead:
+    def _made(self, head: Head, gathered: Gathered, report: Report | None) -> MadeHead:
         given = self.tables.given_examples(head.name)
         if any(set(gathered.labels.get(photo, ())) != set(labels) for photo, labels in given.items()):
             # Examples that somebody chose are about to go.
@@ -449,21 +376,6 @@ class HeadShelf:
         return path
 
 
-def embed_present(
-    library: Library, space: Space, photos: npt.NDArray[np.int64], on_progress: OnProgress
-) -> tuple[UnreadableFile, ...]:
-    """Embed those of these photo ids that have no vector in a space yet and whose files are here.
-
-    Returns the files that could not be read.
-    """
-    catalog = library.catalog
-    missing = np.setdiff1d(photos, catalog.embedded_ids(catalog.add_space(space)))
-    if not len(missing):
-        return ()
-    files = [row.paths[0] for row in catalog.photos(missing.tolist()).values() if row.paths]
-    return library.embed_files(files, space=space, on_progress=on_progress).unreadable
-
-
 def _head_in(file: Path) -> str | None:
     """The name of the head in a file, None if there is none that can be read."""
     try:
@@ -477,9 +389,3 @@ def no_such_label(head: Head, label: str) -> HeadError:
     near = get_close_matches(label, head.labels, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"it has {listing(head.labels)}"
     return HeadError(f"the head {head.name!r} has no label {label[:40]!r}: {hint}")
-
-
-def _read_source(folder: Path | None, csv: Path | None) -> tuple[LabelledFile, ...] | None:
-    if csv is not None:
-        return read_label_csv(csv)
-    return read_label_folders(folder) if folder is not None else None

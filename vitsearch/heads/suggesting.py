@@ -9,7 +9,7 @@ import numpy as np
 
 from vitsearch.errors import HeadError
 from vitsearch.heads.active_learning import alike_groups, next_to_label, typical_photos
-from vitsearch.heads.store import embed_present
+from vitsearch.heads.gathering import embed_present
 from vitsearch.storage.filters import Filter
 from vitsearch.storage.vectors import holds_no_photos
 
