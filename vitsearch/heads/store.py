@@ -247,13 +247,13 @@ class HeadShelf:
             raise UnreadablePhoto(failed.path, failed.reason)
         (photo,) = found.photos.values()
         back_up_daily(self.library.catalog.database)
-        return self.correct_photo(name, photo, labels)
+        return self.correct_photos(name, [photo], labels)
 
-    def correct_photo(self, name: str, photo: int, labels: Sequence[str]) -> tuple[str, ...]:
-        """Do what `correct` does for a photo of the library, by its id. Raises `HeadError` likewise."""
+    def correct_photos(self, name: str, photos: Sequence[int], labels: Sequence[str]) -> tuple[str, ...]:
+        """Do what `correct` does for photos of the library, by their ids. Raises `HeadError` likewise."""
         head = self._check_correction(name, labels)
         given = tuple(dict.fromkeys(labels))
-        self.tables.correct(name, photo, given)
+        self.tables.correct_all(name, photos, given)
         return tuple(label for label in given if label not in head.labels)
 
     def say_of_label(self, name: str, photos: Sequence[int], label: str, *, has: bool) -> int:

@@ -129,8 +129,14 @@ class HeadTables:
 
     def correct(self, head: str, photo: int, labels: tuple[str, ...]) -> None:
         """Store what a person says of a photo, in place of what a person said before."""
-        with self._database.write():
-            self._correct(head, photo, labels)
+        self.correct_all(head, [photo], labels)
+
+    def correct_all(self, head: str, photos: Sequence[int], labels: tuple[str, ...]) -> None:
+        """Store what a person says of photos, the same for all, in place of what a person said before."""
+        for start in range(0, len(photos), _PHOTOS_AT_ONCE):
+            with self._database.write():
+                for photo in photos[start : start + _PHOTOS_AT_ONCE]:
+                    self._correct(head, photo, labels)
 
     def known_labels(self, head: str, version: int, photos: Iterable[int]) -> dict[int, tuple[str, ...]]:
         """Return what a person said of each photo id, or else what this version of the head did when asked."""

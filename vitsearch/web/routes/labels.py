@@ -307,9 +307,7 @@ def correct_all(server: Served, name: Name, several: Annotated[Corrections, Body
         shelf = HeadShelf(library)
         _check_there(library, several.photos)
         back_up_daily(library.catalog.database)
-        new: tuple[str, ...] = ()
-        for photo in several.photos:
-            new = shelf.correct_photo(name, photo, several.labels)
+        new = shelf.correct_photos(name, several.photos, several.labels)
         return Answer(Corrected(new, shelf.describe(name).corrections))
 
 
@@ -321,7 +319,7 @@ def correct(server: Served, name: Name, correction: Annotated[Correction, Body()
             raise NotFound(f"the library has no photo {correction.photo}")
         shelf = HeadShelf(library)
         back_up_daily(library.catalog.database)
-        new = shelf.correct_photo(name, correction.photo, correction.labels)
+        new = shelf.correct_photos(name, [correction.photo], correction.labels)
         return Answer(Corrected(new, shelf.describe(name).corrections))
 
 
