@@ -6,12 +6,14 @@ import json
 import re
 import shutil
 import time
+from contextlib import ExitStack
 
 import pytest
 from PIL import Image
 
 from tests.support.mean_colour import MeanColour
 from tests.support.web_client import web_client
+from vitsearch.heads.store import HeadShelf
 from vitsearch.library import Library
 
 
@@ -318,6 +320,53 @@ def test_a_new_library_in_the_old_place_is_noticed(own, own_client):
     index(own)
     assert len(own_client.get("/api/grid").json()["ids"]) == 3
     assert own_client.get("/api/status").json()["images"] != before
+
+
+@pytest.mark.trust
+def test_what_a_page_says_of_one_library_is_not_stored_in_another(own, own_client):
+    shown = own_client.get("/api/status").json()["images"]
+    order = {"photos": own_client.get("/api/grid").json()["ids"][:1], "favourite": True}
+    known = {"X-Vitsearch-Library": shown}
+    assert own_client.post("/api/selection/favourites", json=order, headers=known).json() == {"changed": 1}
+    shutil.rmtree(own / "library")
+    index(own)
+    refused = own_client.post("/api/selection/favourites", json=order, headers=known)
+    assert (refused.status_code, "load the page again" in refused.json()["error"]) == (409, True)
+    assert own_client.get("/api/favourites").json() == {"photos": []}
+    known = {"X-Vitsearch-Library": own_client.get("/api/status").json()["images"]}
+    assert own_client.post("/api/selection/favourites", json=order, headers=known).json() == {"changed": 1}
+
+
+def test_one_replacement_of_a_library_is_noticed_once_whoever_looks(own, own_client):
+    readers = own_client.app.state.server.readers
+
+    def looked():
+        with ExitStack() as borrowed:
+            for _ in range(3):
+                borrowed.enter_context(readers.library()).catalog.roots()
+                yield readers.images
+
+    before = set(looked())
+    shutil.rmtree(own / "library")
+    index(own)
+    after = set(looked())
+    assert (len(before), len(after), len(before | after)) == (1, 1, 2)
+
+
+@pytest.mark.trust
+def test_a_head_is_made_in_the_library_that_is_there_now(own, own_client):
+    def heads(name):
+        ids = own_client.get("/api/grid").json()["ids"]
+        photos = [{"photo": photo, "labels": ["ab"[at % 2]]} for at, photo in enumerate(ids)]
+        return own_client.post("/api/heads", json={"name": name, "photos": photos})
+
+    assert heads("first").status_code == 201
+    shutil.rmtree(own / "library")
+    index(own)
+    answer = heads("second")
+    assert answer.status_code == 201, answer.text
+    with Library.open(own / "library", backbone=MeanColour()) as library:
+        assert len(HeadShelf(library).tables.examples("second")) == answer.json()["head"]["examples"] > 3
 
 
 def test_a_file_is_revealed_where_it_is(own):

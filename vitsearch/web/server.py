@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Annotated
 
 from anyio import CapacityLimiter, to_thread
@@ -43,6 +43,8 @@ _MOST_UPLOADS = 2
 _LAST_WORDS = 1.0
 _WATCH_AGAIN = 30.0
 _LOG = logging.getLogger(__name__)
+LIBRARY_HEADER = "x-vitsearch-library"
+"""What a page that changes something says of the library that it shows: the `images` of the status."""
 
 
 class Server:
@@ -91,6 +93,8 @@ class Server:
             self.go_on()
         try:
             self.go_on()
+            with suppress(LibraryMissing):  # it may make one
+                self.readers.open_again(self._with_model)
             yield self._with_model
         finally:
             self._model_turn.release()
@@ -180,6 +184,10 @@ class Server:
 
 async def _server(request: Request) -> Server:
     server: Server = request.app.state.server
+    # Photos are numbers, which name other photos in another library.
+    meant = request.headers.get(LIBRARY_HEADER)
+    if meant is not None and meant != server.readers.images:
+        raise Conflict("another library is in the place of the one that this page shows: load the page again")
     return server
 
 

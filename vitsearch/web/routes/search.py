@@ -182,7 +182,7 @@ class _Asked:
             with self._server.model() as library:
                 return library.embed_words(self._space, text)
 
-        return _Example(text, self._server.vectors.get((self._space_id, text), embed))
+        return _Example(text, self._server.vectors.get((self._space, text), embed))
 
     def _stored(self, library: Library, photo: int) -> Vector | None:
         _, rows = library.catalog.vectors(self._space_id, self._space.dimension, np.array([photo]))
@@ -201,4 +201,4 @@ class _Asked:
                 rows = library.backbone(space).embed_batch(views).rows
             return query_direction(list(rows))
 
-        return self._server.vectors.get((self._space_id, photo_hash, crop), embed)
+        return self._server.vectors.get((self._space, photo_hash, crop), embed)

@@ -6,7 +6,7 @@ import queue
 import secrets
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 from vitsearch.errors import LibraryError, LibraryMissing
@@ -41,15 +41,26 @@ class Readers:
             self._idle.put(library)
         self._file: dict[int, tuple[int, int]] = {}
         self._watch = _Watch(settings)
-        self.images = secrets.token_hex(4)
+        self._naming = threading.Lock()
+        self._named: tuple[int, int] | None = None
+        self._images = secrets.token_hex(4)
+
+    @property
+    def images(self) -> str:
         """What addresses of pictures carry, so that browsers may keep them: another one for another library."""
+        with self._naming, suppress(LibraryError):
+            now = _identity(self._settings)
+            if self._named not in (None, now):
+                self._images = secrets.token_hex(4)
+            self._named = now
+        return self._images
 
     @contextmanager
     def library(self) -> Iterator[Library]:
         """Borrow a library; waits while all are in use."""
         library = self._idle.get()
         try:
-            self._open_again(library)
+            self.open_again(library)
             yield library
         finally:
             self._idle.put(library)
@@ -69,13 +80,17 @@ class Readers:
         for library in self._all:
             library.close()
 
-    def _open_again(self, library: Library) -> None:
-        """Let go of a database that was replaced (restored from a copy, or deleted and made anew)."""
+    def open_again(self, library: Library) -> None:
+        """Let go of a database that was replaced (restored from a copy, or deleted and made anew).
+
+        Raises:
+            LibraryMissing: there is none now.
+
+        """
         now = _identity(self._settings)
         if self._file.setdefault(id(library), now) != now:
             library.close()
             self._file[id(library)] = now
-            self.images = secrets.token_hex(4)
 
 
 class _Watch:

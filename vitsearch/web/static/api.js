@@ -37,18 +37,20 @@ export function query(parameters) {
 
 export const get = (path, parameters = {}, signal) => request(path + query(parameters), { signal });
 
-const changing = { "X-Vitsearch": "1" };
+let version = "";
+/** What changes something says which library it means: photos have other numbers in another one. */
+const changing = () => ({ "X-Vitsearch": "1", ...(version ? { "X-Vitsearch-Library": version } : {}) });
 export const post = (path, body = {}) =>
-  request(path, { method: "POST", headers: { ...changing, "Content-Type": "application/json" }, body: JSON.stringify(body) });
-export const remove = (path) => request(path, { method: "DELETE", headers: changing });
+  request(path, { method: "POST", headers: { ...changing(), "Content-Type": "application/json" }, body: JSON.stringify(body) });
+export const remove = (path) => request(path, { method: "DELETE", headers: changing() });
 export const upload = (image) =>
-  request("/api/uploads", { method: "POST", headers: { ...changing, "Content-Type": image.type || "application/octet-stream" }, body: image });
+  request("/api/uploads", { method: "POST", headers: { ...changing(), "Content-Type": image.type || "application/octet-stream" }, body: image });
 
 const sizes = [160, 320, 640];
-let version = "";
-/** With the library's version in their addresses, pictures are never asked for twice. */
+/** With the library's version in their addresses, pictures are never asked for twice. A page is of one library. */
 export function picturesAre(images) {
-  version = images ?? version;
+  if (version && images && images !== version) location.reload();
+  version = version || images || "";
 }
 /** The smallest thumbnail that is sharp at this height on this screen. */
 export function thumbnail(photo, height) {
