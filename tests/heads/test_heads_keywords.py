@@ -176,6 +176,52 @@ def test_a_correction_changes_the_keywords_that_label_writes(call, labelled, pho
     assert read_keywords(own) == ("my own",)
 
 
+def test_a_head_that_is_deleted_takes_its_keywords_along_where_that_is_asked_for(call, labelled, photos):
+    call("index", photos)
+    for head in ("colours", "tones"):
+        call("heads", "train", head, "--from", labelled)
+    call("label", "--head", "colours", "--xmp")
+    own, other, broken = (photos / "red" / f"{number}.png" for number in (100, 101, 102))
+    write_keywords(own, ["my own"])
+    call("label", other, "--head", "tones", "--xmp")
+    written = sum(read_keywords(photo) != () for photo in photos.rglob("*.png"))
+    assert written > 3
+    # One that cannot be written keeps the head: nothing else knows which keywords were its.
+    sidecar = sidecar_path(broken)
+    elsewhere = sidecar.rename(broken.with_name("elsewhere.xmp"))
+    sidecar.symlink_to(elsewhere)
+    done = call("heads", "delete", "colours", "--xmp", status=1)
+    assert str(broken) in done.stderr
+    assert "'colours' was not deleted" in str(done.exception)
+    assert "colours" in call("heads", "list").stdout
+    sidecar.unlink()
+    elsewhere.rename(sidecar)
+    done = call("heads", "delete", "colours", "--xmp")
+    assert (done.stdout, done.stderr.splitlines()[-1]) == (
+        "deleted colours\n",
+        "1 keyword taken out of 1 sidecar",
+    )
+    assert {photo: read_keywords(photo) for photo in photos.rglob("*.png") if read_keywords(photo)} == {
+        own: ("my own",),
+        other: ("red",),
+    }
+    assert "there is no head 'colours'" in str(
+        call("heads", "delete", "colours", "--xmp", status=1).exception
+    )
+
+
+def test_keywords_of_a_head_that_was_deleted_before_can_still_be_taken_out(call, labelled, photos):
+    call("index", photos)
+    call("heads", "train", "colours", "--from", labelled)
+    call("label", "--head", "colours", "--xmp")
+    written = [photo for photo in photos.rglob("*.png") if read_keywords(photo)]
+    call("heads", "delete", "colours")
+    assert all(map(read_keywords, written))
+    said = call("heads", "delete", "colours", "--xmp").stderr
+    assert said.splitlines()[-1] == f"{len(written)} keywords taken out of {len(written)} sidecars"
+    assert not any(map(read_keywords, written))
+
+
 def test_a_sidecar_that_cannot_be_written_ends_label_with_1_and_the_others_are_written(
     call, labelled, photos
 ):

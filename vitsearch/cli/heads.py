@@ -19,7 +19,7 @@ from vitsearch.cli.head_report import (
     report_as_json,
     show_head,
 )
-from vitsearch.cli.output import plural, print_json, say, shown
+from vitsearch.cli.output import plural, print_failed, print_json, say, shown
 from vitsearch.cli.progress import progress_bar
 from vitsearch.cli.session import Session, device_option, force_option, json_option, pass_session
 from vitsearch.cli.suggest import suggest
@@ -264,14 +264,33 @@ def show(session: Session, name: str, as_json: bool) -> None:
 
 @heads.command()
 @click.argument("name")
+@click.option(
+    "--xmp",
+    is_flag=True,
+    help="Take the keywords that it wrote out of the sidecars of the library's photos as well.",
+)
 @pass_session
-def delete(session: Session, name: str) -> None:
-    """Delete the head NAME with its examples, corrections and labels. No photo or sidecar is touched."""
+def delete(session: Session, name: str, xmp: bool) -> None:
+    """Delete the head NAME with its examples, corrections and labels. No photo is touched.
+
+    Keywords that `label --xmp` wrote stay in the sidecars, unless --xmp is given: then those are taken out that this
+    head wrote, and yours and those of other heads stay. With --xmp the head may have been deleted before.
+    """
+    from vitsearch.heads.export_labels import take_back_keywords
     from vitsearch.heads.store import HeadShelf
 
-    with session.open() as library:
-        HeadShelf(library).delete(name)
-    say(f"deleted {shown(name)}")
+    with session.open() as library, progress_bar(quiet=not xmp) as on_progress:
+        shelf = HeadShelf(library)
+        taken = take_back_keywords(library, name, on_progress=on_progress) if xmp else None
+        if taken and taken.failed:
+            print_failed(f"{plural(len(taken.failed), 'sidecar')} could not be written", taken.failed)
+            raise HeadError(f"{name!r} was not deleted: mend that and run this again, or leave out --xmp")
+        if not taken or not taken.changed or name in shelf.names():
+            shelf.delete(name)
+            say(f"deleted {shown(name)}")
+    if taken:
+        where = plural(taken.changed, "sidecar")
+        say(f"{plural(taken.taken_back, 'keyword')} taken out of {where}", err=True)
 
 
 @heads.command()

@@ -18,6 +18,7 @@ EVERY_SECONDS = 30.0
 
 _LABELS = {
     "scan": "looking for photos",
+    "sidecars": "looking at sidecars",
     "embed": "embedding",
     "also": "embedding for words",
     "propose": "looking for look-alikes",

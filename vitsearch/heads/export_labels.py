@@ -15,16 +15,20 @@ from vitsearch.heads.csv_cells import to_cell
 from vitsearch.heads.xmp import write_labels
 from vitsearch.paths import real_path
 from vitsearch.photos.sidecars import SidecarFolders
-from vitsearch.records import UnreadableFile
+from vitsearch.records import Progress, UnreadableFile
+from vitsearch.storage.filters import Filter
 from vitsearch.storage.outputs import Output
 from vitsearch.storage.own_files import TABLE_COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from vitsearch.heads.labelling import LabelledPhoto
+    from vitsearch.library import Library
     from vitsearch.storage.catalog import Catalog
+
+_PHOTOS_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,4 +124,31 @@ def write_sidecars(labelled: Sequence[LabelledPhoto], *, head: str) -> SidecarRe
             continue
         changed += bool(change.added or change.removed)
         taken_back += len(change.removed)
+    return SidecarReport(changed, taken_back, tuple(failed))
+
+
+def take_back_keywords(
+    library: Library, head: str, *, on_progress: Callable[[Progress], None] = lambda _: None
+) -> SidecarReport:
+    """Take all keywords that a head of this name wrote out of the sidecars of the library's photos.
+
+    The head need not exist any more. Photos on drives that are not mounted are left out.
+    """
+    catalog = library.catalog
+    changed = taken_back = 0
+    failed: list[UnreadableFile] = []
+    folders = SidecarFolders()
+    ids = catalog.select(Filter()).tolist()
+    for start in range(0, len(ids), _PHOTOS_AT_ONCE):
+        on_progress(Progress("sidecars", start, len(ids)))
+        rows = catalog.photos(ids[start : start + _PHOTOS_AT_ONCE]).values()
+        for path in (path for row in rows for path in row.paths):
+            try:
+                change = write_labels(path, [], head=head, folders=folders)
+            except (HeadError, OSError) as error:
+                failed.append(UnreadableFile(path, str(error)))
+                continue
+            changed += bool(change.removed)
+            taken_back += len(change.removed)
+    on_progress(Progress("sidecars", len(ids), len(ids)))
     return SidecarReport(changed, taken_back, tuple(failed))
