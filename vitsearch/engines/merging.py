@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from vitsearch.decoding.decoders import ProtectedPhoto
     from vitsearch.engines.portable import Place
     from vitsearch.storage.catalog import Catalog
-from vitsearch.storage.rows import Root
+    from vitsearch.storage.rows import Root
 
 # Imported places are older than any walk: no file that vanishes here has "moved" to another machine.
 _BEFORE_ALL_RUNS = 0
