@@ -1,7 +1,5 @@
 """A head: logits, probabilities, top labels, abstention, and what it refuses."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
@@ -97,19 +95,6 @@ def test_many_labels_are_ranked_as_a_full_sort_ranks_them():
         ),
         abstained=False,
     )
-
-
-def test_another_space_is_refused_and_both_are_named():
-    head = make_head()
-    with pytest.raises(SpaceMismatch, match=r"'animals' is for clusters .* embedded with other-model"):
-        head.check_space(make_space("other-model", dimension=2))
-    head.check_space(make_space(dimension=2))
-
-
-def test_spaces_of_one_model_that_differ_in_their_weights_are_told_apart_in_the_message():
-    other = dataclasses.replace(make_space(dimension=2), fingerprint="f" * 64)
-    with pytest.raises(SpaceMismatch, match=r"weights 000000000000.* weights ffffffffffff"):
-        make_head().check_space(other)
 
 
 def test_rows_of_another_width_are_refused():

@@ -65,7 +65,6 @@ class Places:
         self._catalog = catalog
         self._relocate = {old.rstrip("/\\"): new.rstrip("/\\") for old, new in relocate.items()}
         self._roots = [(root, root.is_offline()) for root in catalog.roots()]
-        self._added: dict[str, tuple[Root, str] | None] = {}
 
     def of(self, place: Place) -> tuple[Root, FoundFile, bool] | None:
         """Return root, file and whether it is here; None for a file that should be here and is not."""

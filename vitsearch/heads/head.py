@@ -138,14 +138,6 @@ class Head:
             "make it again with `heads train` or `from-examples`"
         )
 
-    def check_space(self, space: Space) -> None:
-        """Raise `SpaceMismatch`, naming both, unless `space` is the one that this head was made for."""
-        if space != self.space:
-            raise SpaceMismatch(
-                f"the head {self.name!r} is for {_describe(self.space, space)}, but these photos are embedded with "
-                f"{_describe(space, self.space)}: make a head for them, or use a library of the head's model"
-            )
-
     def logits(
         self, rows: npt.NDArray[np.float32], norms: npt.NDArray[np.float32]
     ) -> npt.NDArray[np.float32]:
@@ -239,12 +231,3 @@ def _top_indices(probabilities: npt.NDArray[np.float32], k: int) -> npt.NDArray[
         indices[:, rank] = left.argmax(axis=1)
         np.put_along_axis(left, indices[:, rank, None], -1, axis=1)
     return indices
-
-
-def _describe(space: Space, other: Space) -> str:
-    """Name a space by its model, and by as much more as tells it from the other."""
-    text = f"{space.model} ({space.readout}, {space.dimension} dimensions"
-    if (space.model, space.readout, space.dimension) == (other.model, other.readout, other.dimension):
-        text += f", weights {space.fingerprint[:12]}, {space.preprocessing.fit} to "
-        text += f"{space.preprocessing.width}x{space.preprocessing.height}"
-    return text + ")"
