@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 LATEST_NS = (1 << 63) - 1
 """The latest time that a library stores: SQLite's integers have 64 bits, of which one is the sign."""
+EARLIEST_NS = -(1 << 63)
+"""The earliest one."""
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -40,9 +42,10 @@ def identity(path: str | os.PathLike[str], status: os.stat_result) -> tuple[int,
 def state_of(status: os.stat_result) -> tuple[int, int]:
     """Return what changes with a file's content: its size, and its time in nanoseconds since 1970.
 
-    Of years from 2262 on, which damaged disks and clocks leave behind, it is the last one that 64 bits hold.
+    Of years from 2262 on and before 1678, which damaged disks and clocks leave behind, it is the last or the first one
+    that 64 bits hold.
     """
-    return status.st_size, min(status.st_mtime_ns, LATEST_NS)
+    return status.st_size, max(EARLIEST_NS, min(status.st_mtime_ns, LATEST_NS))
 
 
 def is_offline(folder: Path) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from vitsearch.folders.file_system import FileSystems
 from vitsearch.folders.ignoring import IGNORE_FILE, is_ignored, read_ignores
-from vitsearch.paths import LATEST_NS, identity, state_of
+from vitsearch.paths import EARLIEST_NS, LATEST_NS, identity, state_of
 from vitsearch.photos.formats import (
     EXTENSIONS,
     RAW_EXTENSIONS,
@@ -315,7 +315,8 @@ def _photo_states(names: Sequence[str], entries: Sequence[os.DirEntry[str]]) -> 
     if not all(map(stat.S_ISREG, modes)):
         return None
     states = [*map(_state, infos)]
-    if max(map(_time, states), default=0) <= LATEST_NS:
+    times = [*map(_time, states)]
+    if max(times, default=0) <= LATEST_NS and min(times, default=0) >= EARLIEST_NS:
         return states
     return [*map(state_of, infos)]
 
