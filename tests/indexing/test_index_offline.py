@@ -5,6 +5,7 @@ import os
 import pytest
 
 from tests.support.summaries import figures, places
+from vitsearch.duplicates.cleanup.plans import content_hash
 from vitsearch.errors import LibraryError
 from vitsearch.library import Library
 from vitsearch.records import UnreadableFile
@@ -219,3 +220,36 @@ def test_a_folder_in_which_nothing_was_ever_found_is_no_drive_that_is_away(libra
     library.index([empty])
     picture(tmp_path / "photos" / "a.png")
     assert library.index([tmp_path / "photos"]).photos == 1
+
+
+def is_as_stored(library):
+    """Whether each file that a library knows holds what it says, and there are some."""
+    known = library.catalog.file_hashes(library.catalog.select(Filter()))
+    return known and all(content_hash(path) == file_hash.hex() for path, file_hash in known.items())
+
+
+@pytest.mark.trust
+def test_files_of_a_drive_that_was_in_the_place_of_another_one_for_a_while_are_not_taken_for_its_own(
+    library, backbone, drive, tmp_path, picture
+):
+    """A card is changed while a run reads, and changed back: its files have the times that the run has seen."""
+    for colour, other in zip(COLOURS, ("white", "gray", "black"), strict=True):
+        picture(tmp_path / "other" / f"{colour}.png", other)
+    (tmp_path / "other" / "blue.png").write_bytes(b"\x89PNG\r\n\x1a\nno photo")
+    swapped = []
+
+    def change_drives(step):
+        if step.stage == "embed" and not swapped:
+            swapped.append(drive.rename(tmp_path / "first"))
+            (tmp_path / "other").rename(drive)
+
+    library.index([drive], on_progress=change_drives)
+    drive.rename(tmp_path / "other")
+    (tmp_path / "first").rename(drive)
+    report = library.index()
+    assert figures(report) == {"photos": 3, "files": 3, "embedded": 3}
+    assert report.unreadable == ()
+    assert is_as_stored(library)
+    before = backbone.embedded
+    assert figures(library.index()) == {"photos": 3, "files": 3, "unchanged": 3}
+    assert backbone.embedded == before

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vitsearch.errors import UnreadablePhoto
+from vitsearch.paths import EARLIEST_NS, LATEST_NS
 from vitsearch.photo_facts import PhotoFacts
 
 if TYPE_CHECKING:
@@ -31,13 +32,14 @@ _HASH_BYTES = 32
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a process says of a file that it has opened, checked."""
+    """What a process says of a file that it has opened, checked; `state` as in `PhotoFile`."""
 
     file_hash: bytes
     photo_hash: bytes
     earlier_hash: bytes | None
     facts: PhotoFacts
     remarks: tuple[str, ...]
+    state: tuple[int, int] | None
 
 
 class Prepared(NamedTuple):
@@ -74,7 +76,12 @@ def understood_header(fields: Fields) -> Header:
         raise TypeError("facts of other types")
     if any(not isinstance(text, str) or not text.isprintable() for text in (*facts.keywords, *remarks)):
         raise TypeError("words of another type")
-    return Header(hashes[0], hashes[1], hashes[2] if earlier is not None else None, facts, remarks)
+    state = None if fields["state"] is None else tuple(fields["state"])
+    if state is not None and (len(state) != 2 or any(type(each) is not int for each in state)):
+        raise TypeError("a state of another kind")
+    if state is not None and not (state[0] >= 0 and EARLIEST_NS <= state[1] <= LATEST_NS):
+        raise ValueError("a state that no file has")
+    return Header(hashes[0], hashes[1], hashes[2] if earlier is not None else None, facts, remarks, state)
 
 
 def understood_thumbnail(fields: Fields, data: bytes, box: tuple[int, int] | None) -> Image | None:

@@ -164,6 +164,11 @@ class ProtectedPhoto:
         return (self.photo_hash,) if self.earlier_hash is None else (self.photo_hash, self.earlier_hash)
 
     @property
+    def state(self) -> tuple[int, int] | None:
+        """The size and time that the file had when it was read; None for bytes."""
+        return self.header.state
+
+    @property
     def facts(self) -> PhotoFacts:
         """What the header says."""
         return self.header.facts

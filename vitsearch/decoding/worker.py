@@ -155,6 +155,7 @@ def _header(photo: PhotoFile) -> dict[str, Any]:
         "earlier_hash": earlier.hex() if earlier is not None else None,
         "facts": asdict(photo.facts),
         "remarks": photo.remarks,
+        "state": photo.state,
     }
 
 

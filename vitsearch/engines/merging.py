@@ -191,7 +191,8 @@ class Merge:
                     raise StoreError(
                         f"{path} is in no folder of the library: name the folder that the photos are in with --root"
                     )
-                found = FoundFile(root.path, path.relative_to(root.path).as_posix(), *state_of(info))
+                state = photo.state or state_of(info)
+                found = FoundFile(root.path, path.relative_to(root.path).as_posix(), *state)
                 row16 = row.row.astype(np.float16)
                 ready.append(
                     ReadableFile(

@@ -18,6 +18,7 @@ from vitsearch.decoding.decoders import Decoders
 from vitsearch.decoding.process import ProcessDied
 from vitsearch.decoding.thumbnails import GRID_BOX
 from vitsearch.errors import UnreadablePhoto
+from vitsearch.paths import state_of
 from vitsearch.records import Progress
 from vitsearch.storage.rows import ReadableFile, RejectedFile
 
@@ -220,7 +221,7 @@ class Embedder:
                 continue
             refusal = header if isinstance(header, UnreadablePhoto) else result
             if isinstance(refusal, UnreadablePhoto):
-                read[place] = RejectedFile(root, found, refusal.reason, refusal.passing)
+                read[place] = self._rejected(root, found, refusal)
             elif isinstance(header, Header):
                 read[place] = self._kept(backbone.space, root, found, header, refusal)
         return read
@@ -237,7 +238,7 @@ class Embedder:
                 if self._new(space, {0: header}):
                     prepared = photo.prepared_with_thumbnail(space.preprocessing, self._box(header))
         except UnreadablePhoto as error:
-            return RejectedFile(root, found, error.reason, error.passing)
+            return self._rejected(root, found, error)
         return self._kept(space, root, found, header, prepared)
 
     def _new(self, space: Space, headers: Mapping[int, Header]) -> list[int]:
@@ -267,7 +268,20 @@ class Embedder:
         self.remarks.update((found.path, remark) for remark in header.remarks)
         perceptual, pixels = (prepared.perceptual, prepared.pixels) if prepared else (None, None)
         photo_hash, earlier = identity_in(space, header.photo_hash, header.earlier_hash)
+        if header.state is not None and self._source is None:
+            # What was read may be another file than the walk has seen, which may come back with the time that it had.
+            found = found._replace(size=header.state[0], mtime_ns=header.state[1])
         return _Read(root, found, header.file_hash, photo_hash, header.facts, perceptual, pixels, earlier)
+
+    def _rejected(self, root: int | None, found: FoundFile, error: UnreadablePhoto) -> RejectedFile:
+        """Say why a file could not be read; another one than the walk has seen says nothing of that."""
+        passing = error.passing
+        if not passing and self._source is None:
+            try:
+                passing = state_of(found.path.stat()) != (found.size, found.mtime_ns)
+            except OSError:
+                passing = True
+        return RejectedFile(root, found, error.reason, passing)
 
     def _started(
         self, backbone: Backbone, readable: Sequence[_Read], rejected: list[RejectedFile], done: int

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from blake3 import blake3
 
 from vitsearch.errors import UnreadablePhoto
+from vitsearch.paths import state_of
 from vitsearch.photos.colours import to_rgb
 from vitsearch.photos.containers import take_apart
 from vitsearch.photos.details import FileDetails, details_of, has_transparency, on_contrast
@@ -59,7 +60,8 @@ class PhotoFile:
     `file_hash` is the 32-byte BLAKE3 of the whole file, `photo_hash` that of its image data and orientation alone:
     an edit of metadata changes the first and not the second. `earlier_hash` is what libraries made before call the same
     photo where that is something else. `remarks` say which notes beside the picture could not be read, and
-    that a high dynamic range is not kept.
+    that a high dynamic range is not kept. `state` is the size and time that the file had when it was read, None for
+    bytes from elsewhere.
     """
 
     file_hash: bytes
@@ -72,6 +74,7 @@ class PhotoFile:
     earlier_hash: bytes | None = None
     remarks: tuple[str, ...] = ()
     _signalled: SignalledColours | None = None
+    state: tuple[int, int] | None = None
 
     @property
     def hashes(self) -> tuple[bytes, ...]:
@@ -129,10 +132,10 @@ def read_photo(path: Path, *, with_sidecars: bool = True) -> PhotoFile:
         UnreadablePhoto: the file cannot be read, is not an image, or is larger than the limits.
 
     """
-    data = _read_bytes(path)
+    data, state = _read_bytes(path)
     sidecars, remarks = read_sidecars(path) if with_sidecars else ([], [])
     photo = parse_photo(data, name=str(path), sidecars=sidecars)
-    return replace(photo, remarks=(*photo.remarks, *remarks)) if remarks else photo
+    return replace(photo, remarks=(*photo.remarks, *remarks), state=state)
 
 
 def parse_photo(data: bytes, *, name: str, sidecars: Sequence[bytes] = ()) -> PhotoFile:
@@ -205,7 +208,8 @@ def _told(data: bytes, parts: Parts, format_: Format, picture: Picture) -> Told:
     return told
 
 
-def _read_bytes(path: Path) -> bytes:
+def _read_bytes(path: Path) -> tuple[bytes, tuple[int, int]]:
+    """Return what a file holds, and the state in which it held that."""
     try:
         with open_regular(path) as file:
             before = os.fstat(file.fileno())
@@ -221,7 +225,7 @@ def _read_bytes(path: Path) -> bytes:
         data
     ) != before.st_size:
         raise UnreadablePhoto(path, "it changed while it was read", passing=True)
-    return data
+    return data, state_of(before)
 
 
 def _why_not_opened(error: Exception, data: bytes, format_: Format) -> str:
