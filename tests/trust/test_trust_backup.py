@@ -12,16 +12,17 @@ import pytest
 
 from tests.support.mean_colour import MeanColour
 from tests.support.summaries import figures
-from vitsearch.doctor import upkeep
+from vitsearch.doctor import salvage, upkeep
 from vitsearch.doctor.examine import examine
 from vitsearch.doctor.repair import repair
 from vitsearch.duplicates.tables import dismiss, dismissed_pairs
-from vitsearch.errors import LibraryError, OutputError
+from vitsearch.errors import HeadError, LibraryError, OutputError
 from vitsearch.heads.files import save_head
 from vitsearch.heads.head import Head
 from vitsearch.heads.restoring import restore_heads
 from vitsearch.heads.tables import HeadTables
 from vitsearch.library import Library
+from vitsearch.storage.atomic import sync_folder
 from vitsearch.storage.backup import back_up, backups
 from vitsearch.storage.favourites import Favourites
 from vitsearch.storage.outputs import Output
@@ -132,6 +133,48 @@ def test_a_head_that_is_damaged_comes_back_from_the_newest_backup(said):
     assert head.read_bytes() == whole
 
 
+def test_what_a_salvage_brings_back_is_there_as_soon_as_the_library_is(said, backbone, monkeypatch):
+    """Between the two a kill cost what people had said: the library was sound by then, and nobody looked again."""
+    back_up(said.catalog.database, said.layout)
+    (page,) = said.catalog.database.rows("SELECT rootpage FROM sqlite_schema WHERE name = 'head_examples'")[0]
+    layout = said.layout
+    said.close()
+    with layout.database.open("r+b") as file:
+        file.seek((page - 1) * 8192)
+        file.write(b"\xff" * 8192)
+    damaged = layout.database.stat().st_ino
+
+    def killed(folder):
+        if folder == layout.home and layout.database.stat().st_ino != damaged:
+            raise KeyboardInterrupt
+        sync_folder(folder)
+
+    monkeypatch.setattr(salvage, "sync_folder", killed)
+    with pytest.raises(KeyboardInterrupt):
+        repair(layout.folder)
+    monkeypatch.undo()
+    repair(layout.folder)
+    with Library.open(layout.folder, backbone=backbone) as library:
+        assert what_was_said(library) == SAID
+
+
+def test_a_repair_that_is_killed_while_it_restores_a_head_goes_on_when_it_is_run_again(said, monkeypatch):
+    back_up(said.catalog.database, said.layout)
+    head = said.layout.heads / "warmth.safetensors"
+    whole = head.read_bytes()
+    head.write_bytes(whole[:50])
+
+    def killed(layout, path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vitsearch.doctor.repair._head_from_backup", killed)
+    with pytest.raises(KeyboardInterrupt):
+        repair(said.folder)
+    monkeypatch.undo()
+    assert "restored it from a backup" in repair(said.folder).done[0]
+    assert head.read_bytes() == whole
+
+
 def test_what_people_said_is_backed_up_before_prune_and_forget_and_once_a_day(said, photos):
     layout = said.layout
     said.index()
@@ -228,6 +271,18 @@ def test_a_backup_carries_labels_decisions_and_heads_to_another_machine(said, ph
         assert (again.labels, again.decisions, again.waiting) == (0, 0, 0)
         assert what_was_said(other)[0]["copy of red.png"] == ("cold",)
         assert restore_heads(other, tmp_path / "mine.vitsearch").kept == ("warmth",)
+
+
+def test_a_head_that_cannot_be_saved_here_is_not_called_one_that_cannot_be_used(said, own_folder, backbone):
+    upkeep.back_up(said, Output(own_folder / "mine", "backup"))
+    with Library.open(own_folder / "other", backbone=backbone) as other:
+        upkeep.restore(other, own_folder / "mine")
+        make_folder(other.layout.heads)
+        other.layout.heads.chmod(0o500)
+        with pytest.raises(HeadError, match=r"cannot write .*warmth\.safetensors"):
+            restore_heads(other, own_folder / "mine")
+        other.layout.heads.chmod(0o700)
+        assert restore_heads(other, own_folder / "mine").restored == ("warmth",)
 
 
 def test_a_backup_overwrites_no_file_of_another_program(said, tmp_path, run):

@@ -11,7 +11,7 @@ from vitsearch.doctor.caches import cache_state, is_cached
 from vitsearch.doctor.examine import bad_vectors, damaged_heads
 from vitsearch.doctor.findings import Repair
 from vitsearch.doctor.leftovers import abandoned
-from vitsearch.doctor.salvage import salvage, set_aside
+from vitsearch.doctor.salvage import salvage, second_name, set_aside
 from vitsearch.errors import LibraryDamaged, LibraryError, LibraryMissing
 from vitsearch.neighbours.cache import SearchCache
 from vitsearch.space import Space
@@ -87,22 +87,23 @@ def _salvaged(layout: Layout) -> tuple[SalvageReport | None, list[str]]:
 
     """
     known = backups(layout)
+    restored = []
+
+    def complete(database: Database) -> None:
+        for backup in reversed(known):
+            with suppress(LibraryError):  # a damaged one: the one before it
+                found = restore(database, backup)
+                if found.in_words:
+                    restored.append(f"restored {' and '.join(found.in_words)} from {backup}")
+                return
+
     try:
-        report = salvage(layout.folder)
+        report = salvage(layout.folder, complete=complete)
     except LibraryDamaged:
         if not known or is_of_another_program(layout.database):
             raise
         return None, [_begun_anew(layout, known[-1])]
-    done = [_said(report)]
-    if known and (report.unreadable or any(table.dropped for table in report.tables)):
-        database = Database.open(layout.database)
-        try:
-            found = restore(database, known[-1])
-        finally:
-            database.close()
-        if found.in_words:
-            done.append(f"restored {' and '.join(found.in_words)} from {known[-1]}")
-    return report, done
+    return report, [_said(report), *restored]
 
 
 def _begun_anew(layout: Layout, backup: Path) -> str:
@@ -153,10 +154,12 @@ def _put_heads_aside(folder: Path) -> Iterator[str]:
         number = 1
         while os.path.lexists(aside := path.with_name(f"{path.name}.damaged-{number}")):
             number += 1
-        path.rename(aside)
+        # Under both names until there is another: a repair that is killed goes on when it is run again.
+        second_name(path, aside)
         if _head_from_backup(layout, path):
             yield f"put the damaged head {path.stem} aside as {aside}, and restored it from a backup"
         else:
+            path.unlink(missing_ok=True)
             yield f"put the damaged head {path.stem} aside as {aside}: make it anew with `vitsearch heads`"
 
 

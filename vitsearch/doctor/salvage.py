@@ -18,7 +18,7 @@ from vitsearch.storage.layout import LIBRARY_FILE, Layout
 from vitsearch.storage.vectors import NEW_GENERATION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from vitsearch.storage.database import Value
@@ -82,11 +82,12 @@ class _Table:
         return tuple(values)
 
 
-def salvage(folder: Path) -> SalvageReport:
+def salvage(folder: Path, *, complete: Callable[[Database], None] = lambda _: None) -> SalvageReport:
     """Replace a library's damaged database by a new one that holds what can be read. Needs the write lock.
 
     The new file is complete and on disk before it takes the old one's name; the damaged file gets another name
-    before that. A kill at any point leaves one of the two in place.
+    before that. A kill at any point leaves one of the two in place. Where something is lost, `complete` is given the
+    new database before it takes that name: what it brings back is there as soon as the library is.
 
     Raises:
         LibraryDamaged: nothing of a library can be read from it; it was left as it is.
@@ -103,7 +104,7 @@ def salvage(folder: Path) -> SalvageReport:
         with ExitStack() as held:
             file = held.enter_context(path.open("rb"))
             held.enter_context(held_alone(path))
-            tables, count, unreadable = _saved(path, file, partial)
+            tables, count, unreadable = _saved(path, file, partial, complete)
             if not any(table.saved for table in tables if table.name in ("roots", "photos", "vectors")):
                 raise LibraryDamaged(
                     f"nothing of a library can be read from {path}, so it was left as it is: move it away, then run "
@@ -122,7 +123,9 @@ def salvage(folder: Path) -> SalvageReport:
     return SalvageReport(kept, tables, count, unreadable)
 
 
-def _saved(path: Path, file: BinaryIO, partial: Path) -> tuple[tuple[SalvagedTable, ...], int, int]:
+def _saved(
+    path: Path, file: BinaryIO, partial: Path, complete: Callable[[Database], None]
+) -> tuple[tuple[SalvagedTable, ...], int, int]:
     """Write the rows of the old file, which is open, into a new database."""
     _check_version(path, file.read(100))
     file.seek(0)
@@ -130,6 +133,8 @@ def _saved(path: Path, file: BinaryIO, partial: Path) -> tuple[tuple[SalvagedTab
     database = Database.open(partial, create=True)
     try:
         tables, unreadable = _refill(database, pages)
+        if unreadable or any(table.dropped for table in tables):
+            complete(database)
     finally:
         database.close()
     return tables, pages.count, unreadable
@@ -371,17 +376,18 @@ def set_aside(layout: Layout) -> Path:
     layout.backups.mkdir(mode=0o700, exist_ok=True)
     while os.path.lexists(kept := layout.backups / f"{path.name}.damaged-{number}"):
         number += 1
-    _second_name(path, kept)
+    second_name(path, kept)
     journal = path.with_name(f"{path.name}-journal")
     if journal.exists():
-        _second_name(journal, kept.with_name(f"{kept.name}-journal"))
+        second_name(journal, kept.with_name(f"{kept.name}-journal"))
         journal.unlink()
     sync_folder(kept.parent)
     sync_folder(path.parent)
     return kept
 
 
-def _second_name(path: Path, other: Path) -> None:
+def second_name(path: Path, other: Path) -> None:
+    """Give a file a second name, or where that cannot be a copy. Raises `OSError`."""
     try:
         os.link(path, other)
     except OSError:  # a file system without hard links

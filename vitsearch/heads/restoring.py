@@ -32,24 +32,33 @@ def restore_heads(library: Library, backup: Path) -> RestoredHeads:
 
     Raises:
         LibraryError: the file is no backup, or a damaged one.
+        HeadError: a head cannot be saved, as on a full disk.
 
     """
     shelf = HeadShelf(library)
-    here = set(shelf.names())
     restored, kept, refused = [], [], []
     for name, content in heads_in(backup):
-        if name in here:
+        if name in shelf.names():
             kept.append(name)
             continue
         new = library.layout.temporary("head")
         try:
-            check_name(name)
             atomic.write(new, content, durable=False, private=True)
-            load_head(new)
-            shelf.load(new, name=name)
-            restored.append(name)
-        except HeadError:
-            refused.append(name)
+            if _can_be_used(name, new):
+                # That one cannot be saved here says nothing of the head.
+                shelf.load(new, name=name)
+                restored.append(name)
+            else:
+                refused.append(name)
         finally:
             new.unlink(missing_ok=True)
     return RestoredHeads(tuple(restored), tuple(kept), tuple(refused))
+
+
+def _can_be_used(name: str, file: Path) -> bool:
+    try:
+        check_name(name)
+        load_head(file)
+    except HeadError:
+        return False
+    return True
