@@ -6,6 +6,8 @@ import os
 import shutil
 import sqlite3
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -418,6 +420,65 @@ def test_what_is_erased_is_nowhere_in_the_library_any_more(said, photos, tmp_pat
         assert what_was_said(library)[0].keys() == {"blue.png", "lime.png"}
         (photos / "one more red.png").unlink()
         assert library.index().photos == 4
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "vitsearch.doctor.upkeep.erase_beside",
+        "vitsearch.storage.catalog.Catalog._delete_photos",
+        "vitsearch.library.Library.drop_search_caches",
+    ],
+)
+def test_what_is_left_of_a_photo_when_erase_is_killed_can_be_erased_by_its_name(
+    said, photos, monkeypatch, step
+):
+    from vitsearch.storage.listing import Listing
+
+    said.index(thumbnails=True)
+    back_up(said.catalog.database, said.layout)
+    photo = photo_of(said, photos / "red.png")
+    photo_hash = bytes.fromhex(Listing(said.catalog).photo_hash(photo))
+    vector = said.catalog.vectors(1, 13, np.array([photo]))[1].tobytes()
+    Favourites(said.catalog.database).put([photo], favourite=True)
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(step, killed)
+    with pytest.raises(KeyboardInterrupt):
+        upkeep.erase(said, [photos / "red.png"])
+    monkeypatch.undo()
+    assert examine(said.folder).sound
+    with suppress(LibraryError):  # nothing is known of it
+        upkeep.erase(said, [photos / "red.png"])
+    said.close()
+    content = everything_in(said)
+    assert photo_hash not in content
+    assert vector not in content
+    assert b"red.png" not in content
+
+
+def test_a_search_cache_of_which_a_killed_erase_has_deleted_a_part_is_no_damaged_one(
+    said, photos, monkeypatch
+):
+    said.search(photos / "red.png")
+    caches = said.layout.search_caches
+    assert len([path for path in caches.rglob("*") if path.is_file()]) > 2
+    unlink = Path.unlink
+
+    def killed(path, missing_ok=False):
+        if path.is_relative_to(caches) and len(deleted) == 2:
+            raise KeyboardInterrupt
+        deleted.extend([path] if path.is_relative_to(caches) else [])
+        unlink(path, missing_ok=missing_ok)
+
+    deleted = []
+    monkeypatch.setattr(Path, "unlink", killed)
+    with pytest.raises(KeyboardInterrupt):
+        upkeep.erase(said, [photos / "red.png"])
+    monkeypatch.undo()
+    assert examine(said.folder).sound
 
 
 def test_a_folder_is_erased_with_all_that_was_in_it_and_a_wrong_name_is_refused(

@@ -85,9 +85,12 @@ def erase(library: Library, places: Iterable[str | os.PathLike[str]]) -> Erased:
     catalog = library.catalog
     with write_lock(library.folder):
         going = doomed(library, places)
-        catalog.erase(going.photos, going.files)
         roots = [path_to_value(str(root.path)) for root in catalog.roots()]
+        # The rows last, by which all of it can be named again after a kill; and once more what others wrote meanwhile.
         copies = erase_beside(library.layout, going, roots)
+        library.delete_search_caches(catalog.spaces())
+        catalog.erase(going.photos, going.files)
+        copies += erase_beside(library.layout, going, roots)
         # Rows that a cache only marks as removed would still be on the disk.
         library.drop_search_caches(catalog.spaces())
     return Erased(len(going.photos), len(going.files), copies, going.others)

@@ -154,6 +154,11 @@ class OpenedLibrary:
             return frozenset()
         return frozenset(root.path for root in self.catalog.roots() if root.is_offline())
 
+    def delete_search_caches(self, spaces: Iterable[SpaceContents]) -> None:
+        """Delete the search caches of these spaces; the next search makes them again from what is stored."""
+        for stored in spaces:
+            self._search_cache(stored.id, stored.space).delete()
+
     def drop_search_caches(self, spaces: Iterable[SpaceContents]) -> None:
         """Delete the search caches of these spaces; that of the main one is made again from what is stored."""
         for stored in spaces:

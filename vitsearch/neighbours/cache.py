@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vitsearch.errors import LibraryDamaged, LibraryError
-from vitsearch.neighbours.files import BACKGROUND
+from vitsearch.neighbours.files import BACKGROUND, MANIFEST
 from vitsearch.neighbours.neighbours import Neighbours, StaleCache
 from vitsearch.neighbours.reference_sample import ReferenceSample
 from vitsearch.storage.layout import SEARCH_CACHE_FILES, Layout, remove_made
@@ -149,6 +149,8 @@ class SearchCache:
         """Delete the files of this space."""
         self.close()
         with suppress(OSError):
+            # First what names the others: without it they are no cache, with it and without them a damaged one.
+            (self._folder / MANIFEST).unlink(missing_ok=True)
             remove_made(self._folder, SEARCH_CACHE_FILES)
 
     def _is_stale(self, neighbours: Neighbours) -> bool:

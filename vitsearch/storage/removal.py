@@ -41,18 +41,16 @@ class RemovalTables(VectorTables):
     def erase(self, photos: Mapping[int, bytes], files: Sequence[int]) -> None:
         """Delete photos, given with their hashes, all that refers to them, what people said of them, and these files.
 
-        What they took on the disk is overwritten.
+        What they took on the disk is overwritten. A photo goes with its places, by which it can be named: what is left
+        of them after a kill can be erased by the same names.
         """
         self.database.run("PRAGMA secure_delete = ON")
         try:
-            for start in range(0, len(files), ROWS_AT_ONCE):
-                ids = ",".join(map(str, files[start : start + ROWS_AT_ONCE]))
-                with self.database.write(check_references=False):
-                    self.database.run(f"DELETE FROM files WHERE id IN ({ids})")
             doomed = list(photos)
             for start in range(0, len(doomed), ROWS_AT_ONCE):
                 part = doomed[start : start + ROWS_AT_ONCE]
                 with self.database.write(check_references=False):
+                    self.database.run(f"DELETE FROM files WHERE photo IN ({','.join(map(str, part))})")
                     self._delete_photos(part)
                     for photo in part:
                         value = photos[photo]
@@ -61,6 +59,10 @@ class RemovalTables(VectorTables):
                         self.database.run(
                             "DELETE FROM kept_not_duplicates WHERE first = ? OR second = ?", [value, value]
                         )
+            for start in range(0, len(files), ROWS_AT_ONCE):  # those that could not be read
+                ids = ",".join(map(str, files[start : start + ROWS_AT_ONCE]))
+                with self.database.write(check_references=False):
+                    self.database.run(f"DELETE FROM files WHERE id IN ({ids})")
         finally:
             self.database.run("PRAGMA secure_delete = OFF")
 
