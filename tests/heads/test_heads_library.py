@@ -110,7 +110,25 @@ def test_each_training_under_a_name_is_its_next_version_and_the_same_examples_gi
     assert (first.version, again.version, shelf.get("colours").version) == (1, 2, 2)
     np.testing.assert_array_equal(first.weight, again.weight)
     shelf.delete("colours")
-    assert shelf.train("colours", folder=labelled).head.version == 1
+    assert shelf.train("colours", folder=labelled).head.version == 3
+
+
+def test_a_head_that_was_deleted_while_it_was_at_work_says_nothing_in_the_name_of_a_new_one(
+    shelf, library, labelled, photos, tmp_path
+):
+    """`label` read the head in its first second; until it wrote what that says, another had taken its name."""
+    library.index([photos])
+    shelf.train("colours", folder=labelled)
+    at_work = Labeller(shelf, "colours")
+    shelf.delete("colours")
+    others = tmp_path / "others"
+    for name, label in (("red", "warm"), ("blue", "cool")):
+        shutil.copytree(labelled / name, others / label)
+    shelf.train("colours", folder=others)
+    at_work.label()
+    head = Labeller(shelf, "colours")
+    assert head.photos_with("warm")
+    assert head.photos_with("cool")
 
 
 def test_a_correction_moves_a_photo_to_another_label_at_the_next_training(shelf, labelled, photos):
@@ -430,7 +448,7 @@ def test_a_deleted_head_leaves_nothing_and_its_file_can_be_taken_in_again(
     assert shelf.names() == ()
     assert shelf.tables.examples("colours") == {}
     assert list(shelf.tables.labelled_ids("colours", 1)) == []
-    assert shelf.load(file).version == head.version
+    assert shelf.load(file).version == head.version + 1  # of another one that had this name
     assert shelf.load(file, name="second").name == "second"
     assert shelf.names() == ("colours", "second")
     assert best(Labeller(shelf, "second").label([photos])) == of_own_folder(photos)

@@ -17,6 +17,7 @@ from vitsearch.storage.backup import back_up, back_up_daily
 from vitsearch.storage.layout import Layout
 from vitsearch.storage.outputs import Output
 from vitsearch.storage.private import make_folder
+from vitsearch.storage.write_lock import heads_lease
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -228,10 +229,12 @@ class HeadShelf:
 
     def delete(self, name: str) -> None:
         """Delete a head, its examples and its labels. Raises `HeadError` if there is none of this name."""
-        path = self._existing(name)
-        back_up(self.library.catalog.database, self.library.layout)
-        self.tables.forget(name)
-        path.unlink()
+        self._existing(name)
+        with heads_lease(self.library.folder):
+            path = self._existing(name)
+            back_up(self.library.catalog.database, self.library.layout)
+            self.tables.forget(name)
+            path.unlink()
 
     def correct(self, name: str, file: Path, labels: Sequence[str]) -> tuple[str, ...]:
         """Say what a photo's labels under a head really are; `train` learns from it. Returns the labels that are new.
@@ -328,13 +331,14 @@ class HeadShelf:
             )
 
     def _made(self, head: Head, gathered: Gathered, report: Report | None) -> MadeHead:
-        given = self.tables.given_examples(head.name)
-        if any(set(gathered.labels.get(photo, ())) != set(labels) for photo, labels in given.items()):
-            # Examples that somebody chose are about to go.
-            back_up(self.library.catalog.database, self.library.layout)
-        # The head first: where it cannot be saved, nothing has changed.
-        saved = self._put(head)
-        self.tables.replace_examples(head.name, gathered.labels)
+        with heads_lease(self.library.folder):
+            given = self.tables.given_examples(head.name)
+            if any(set(gathered.labels.get(photo, ())) != set(labels) for photo, labels in given.items()):
+                # Examples that somebody chose are about to go.
+                back_up(self.library.catalog.database, self.library.layout)
+            # The head first: where it cannot be saved, nothing has changed.
+            saved = self._saved(head)
+            self.tables.replace_examples(head.name, gathered.labels)
         return MadeHead(
             saved,
             len(gathered.examples.labels),
@@ -347,10 +351,15 @@ class HeadShelf:
     def _put(self, head: Head) -> Head:
         """Save a head, as the next version of one that is there; its space becomes one of the library's."""
         self.library.ensure_space(head.space)
+        with heads_lease(self.library.folder):
+            return self._saved(head)
+
+    def _saved(self, head: Head) -> Head:
+        self.library.ensure_space(head.space)
         back_up_daily(self.library.catalog.database)
         path = self._path(head.name)
-        if path.exists():
-            head = replace(head, version=self.get(head.name).version + 1)
+        least = self.get(head.name).version + 1 if path.exists() else head.version
+        head = replace(head, version=self.tables.new_version(head.name, least))
         make_folder(self._folder)
         save_head(head, path)
         return head

@@ -201,6 +201,21 @@ class HeadTables:
             [(head, photo, label) for label in labels or ("",)],
         )
 
+    def new_version(self, head: str, least: int) -> int:
+        """Return the number of a new version of a head: `least`, or a higher one that none of its name has had.
+
+        Whoever still asks one that was deleted since says nothing in the name of the new one.
+        """
+        setting = f"version of {head}"
+        with self._database.write():
+            had = self._database.scalar("SELECT value FROM settings WHERE name = ?", [setting])
+            said = self._database.scalar("SELECT max(version) FROM photo_labels WHERE head = ?", [head])
+            version = max((least, *(1 + cast("int", last) for last in (had, said) if last is not None)))
+            self._database.run(
+                "INSERT OR REPLACE INTO settings (name, value) VALUES (?, ?)", [setting, version]
+            )
+        return version
+
     def put_labels(self, head: str, version: int, labelled: Iterable[tuple[int, Labelling]]) -> None:
         """Store what a version of the head says of these photo ids, in place of what it said before."""
         said = list(labelled)

@@ -99,6 +99,11 @@ class Layout:
         return self.private / "photos.lock"
 
     @property
+    def heads_lock(self) -> Path:
+        """What a process locks that makes or deletes a head."""
+        return self.private / "heads.lock"
+
+    @property
     def heads(self) -> Path:
         """The folder of trained heads."""
         return self.home / _HEADS

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+# Seconds, as for SQLite's own locks.
+_PATIENCE = 30.0
+
+
 @contextmanager
 def write_lock(folder: Path, *, prepare: bool = True) -> Iterator[None]:
     """Hold the right to change vectors; the operating system frees it when the process dies.
@@ -56,10 +60,28 @@ def photos_lease(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _locked(path: Path, busy: str) -> Iterator[None]:
+def heads_lease(folder: Path) -> Iterator[None]:
+    """Hold the right to make and delete heads of a library: a head's file and what it learnt from change together.
+
+    It is held for a moment, and so is waited for.
+
+    Raises:
+        LibraryBusy: another process holds it all the same.
+        LibraryError: the library's folder cannot be written to.
+
+    """
+    layout = Layout.of(folder)
+    layout.make_private()
+    busy = f"another command is changing the heads in {folder}: wait for it to finish, then try again"
+    with _locked(layout.heads_lock, busy, patience=_PATIENCE):
+        yield
+
+
+@contextmanager
+def _locked(path: Path, busy: str, *, patience: float = 0.0) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
-    lock = FileLock(path, timeout=0, mode=FILE_MODE)
+    lock = FileLock(path, timeout=patience, mode=FILE_MODE)
     try:
         lock.acquire()
     except Timeout:
