@@ -243,7 +243,7 @@ def test_a_cache_that_cannot_be_written_is_one_line_that_says_what_to_do(library
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("vitsearch.neighbours.files.RowFiles.append", full)
+    monkeypatch.setattr("vitsearch.neighbours.row_files.RowFiles.append", full)
     with pytest.raises(LibraryError) as caught:
         library.index()
     assert str(caught.value) == (

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vitsearch.neighbours.files import OperatingPoint, expect_single_rows, give_back
+from vitsearch.neighbours.files import OperatingPoint
 from vitsearch.neighbours.flat import BLOCK_ROWS, ROUNDING, import_faiss, probing, search_blocks, threads_for
 from vitsearch.neighbours.rotation import balancing_rotation
+from vitsearch.neighbours.row_files import expect_single_rows, give_back
 from vitsearch.neighbours.single import LOOKED_AT, SingleSearch
 from vitsearch.neighbours.sizing import KMEANS_ROUNDS, NEIGHBOURS, SAMPLE_QUERIES, SHORTLIST_FROM, CellShape
 from vitsearch.storage.private import create_file

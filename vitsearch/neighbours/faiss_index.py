@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vitsearch.neighbours.files import OperatingPoint, cheapest, expect_single_rows
+from vitsearch.neighbours.files import OperatingPoint, cheapest
 from vitsearch.neighbours.flat import (
     BLAS_QUERIES,
     ROUNDING,
@@ -24,6 +24,7 @@ from vitsearch.neighbours.flat import (
     threads_for,
     view,
 )
+from vitsearch.neighbours.row_files import expect_single_rows
 from vitsearch.neighbours.single import MOST_CANDIDATES
 from vitsearch.neighbours.sizing import NEIGHBOURS
 

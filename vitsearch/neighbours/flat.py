@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vitsearch.neighbours.files import give_back
 from vitsearch.neighbours.kernels import processor_known
+from vitsearch.neighbours.row_files import give_back
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

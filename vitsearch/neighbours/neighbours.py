@@ -18,12 +18,9 @@ from vitsearch.errors import SpaceMismatch
 from vitsearch.neighbours.cells import Cells
 from vitsearch.neighbours.faiss_index import RowIndex, Subset
 from vitsearch.neighbours.files import (
-    BLOCK_ROWS,
     CellsRecord,
     Manifest,
-    RowFiles,
     StaleCache,
-    are_unit_rows,
     cheapest,
     checked_bytes,
     digest,
@@ -34,6 +31,7 @@ from vitsearch.neighbours.files import (
     write_manifest,
 )
 from vitsearch.neighbours.flat import import_faiss, needs_faiss
+from vitsearch.neighbours.row_files import BLOCK_ROWS, RowFiles, are_unit_rows
 from vitsearch.neighbours.slots import SlotTable
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vitsearch.neighbours.files import BLOCK_ROWS
+from vitsearch.neighbours.row_files import BLOCK_ROWS
 
 if TYPE_CHECKING:
     import numpy.typing as npt
