@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import platformdirs
 import pytest
@@ -29,7 +29,7 @@ from vitsearch.library import Library
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from tests.crash.workshop import Tools
     from tests.support.forked_decoders import ForkedDecoders
@@ -47,7 +47,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     if report.failed:
         item.stash[_FAILED] = True
@@ -176,7 +176,7 @@ def picture() -> Callable[..., Path]:
     """Write a picture with a colour of its own and some texture, and return its path."""
 
     def write(
-        path: Path, colour: object = "red", *, size: tuple[int, int] = (64, 48), **save: object
+        path: Path, colour: str | tuple[int, ...] = "red", *, size: tuple[int, int] = (64, 48), **save: Any
     ) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         image = Image.new("RGB", size, colour)
@@ -228,10 +228,10 @@ def run(tmp_path: Path, programs: Programs) -> Callable[..., subprocess.Complete
 
 
 @pytest.fixture
-def answer(run: Callable[..., subprocess.CompletedProcess[str]]) -> Callable[..., dict]:
+def answer(run: Callable[..., subprocess.CompletedProcess[str]]) -> Callable[..., dict[str, Any]]:
     """Run a command with --json, demand success, and return its document."""
 
-    def call(*arguments: object, **options: object) -> dict:
+    def call(*arguments: object, **options: object) -> dict[str, Any]:
         done = run(*arguments, "--json", **options)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)

@@ -57,8 +57,8 @@ def test_a_chart_is_well_formed_and_its_bars_start_at_zero_in_proportion_to_thei
     bars = [each for each in picture.iter(f"{SVG}rect") if each.get("class") in KINDS]
     assert [each.get("class") for each in bars] == [bar.kind for bar in chart.bars]
     assert {each.get("x") for each in bars} == {str(draw_charts.MARGIN)}
-    unit = max(float(each.get("width")) for each in bars) / max(bar.value for bar in chart.bars)
-    assert [float(each.get("width")) for each in bars] == pytest.approx(
+    unit = max(float(each.attrib["width"]) for each in bars) / max(bar.value for bar in chart.bars)
+    assert [float(each.attrib["width"]) for each in bars] == pytest.approx(
         [bar.value * unit for bar in chart.bars], abs=0.02
     )
     texts = ["".join(each.itertext()) for each in picture.iter(f"{SVG}text")]
@@ -73,7 +73,7 @@ def test_the_texts_of_a_chart_fit_into_it(chart):
     for text in picture.iter(f"{SVG}text"):
         if text.get("text-anchor") == "end":
             continue
-        assert float(text.get("x")) + 6.7 * len("".join(text.itertext())) <= draw_charts.WIDTH, text.text
+        assert float(text.attrib["x"]) + 6.7 * len("".join(text.itertext())) <= draw_charts.WIDTH, text.text
 
 
 def test_ratios_and_shares_are_those_of_the_values(tmp_path):

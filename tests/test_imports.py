@@ -104,6 +104,7 @@ def imports(module):
             found += [(alias.name, id(node) not in inner) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{module} imports relatively"
+            assert node.module is not None
             found.append((node.module, id(node) not in inner))
     return found
 

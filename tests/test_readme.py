@@ -41,15 +41,13 @@ def commands_of(group: click.Group, prefix: tuple[str, ...] = ()) -> list[tuple[
 def test_a_command_that_a_page_mentions_is_one_that_the_program_takes(command):
     words = shlex.split(re.split(r" [<|>] ", command)[0])[1:]
     context = click.Context(cli, info_name="vitsearch", **cli.context_settings)
-    group: click.Command = cli
-    while isinstance(group, click.Group) and words:
-        name, group, words = group.resolve_command(context, words)
-        assert group is not None, command
-        if isinstance(group, click.Group):
-            continue
-        if words:
+    found: click.Command | None = cli
+    while isinstance(found, click.Group) and words:
+        name, found, words = found.resolve_command(context, words)
+        assert found is not None, command
+        if words and not isinstance(found, click.Group):
             with suppress(click.exceptions.Exit):  # help was asked for, and given
-                group.make_context(name, words, parent=context)
+                found.make_context(name, words, parent=context)
 
 
 @pytest.mark.parametrize("command", commands_of(cli), ids=" ".join)

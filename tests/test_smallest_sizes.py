@@ -9,6 +9,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from anyio import CapacityLimiter
 from PIL import Image
 
 from tests.support.mean_colour import MeanColour
@@ -54,7 +55,7 @@ def smallest_server(monkeypatch):
     monkeypatch.setattr(server, "Remembered", partial(Remembered, size=1))
     monkeypatch.setattr(server, "KnownVectors", partial(KnownVectors, 1))
     monkeypatch.setattr(server, "Decoders", lambda _: Decoders(1))
-    monkeypatch.setattr(server, "CapacityLimiter", lambda _, made=server.CapacityLimiter: made(1))
+    monkeypatch.setattr(server, "CapacityLimiter", lambda _: CapacityLimiter(1))
 
 
 def asked(client, photo: int, upload: str) -> list[object]:
@@ -113,7 +114,7 @@ def test_one_value_is_remembered_and_never_that_of_another_key_or_state():
     remembered = Remembered(size=1)
     for stamp in (ONE, TWO):
         for key in "abab":
-            assert remembered.get(key, stamp, lambda key=key, stamp=stamp: (key, stamp)) == (key, stamp)
+            assert remembered.get(key, stamp, partial(tuple, [key, stamp])) == (key, stamp)
 
 
 def test_a_value_may_ask_for_another_one_while_it_is_made():

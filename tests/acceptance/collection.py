@@ -7,7 +7,7 @@ import shutil
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageOps
 
@@ -98,7 +98,7 @@ def _scenes(folder: Path) -> Iterator[Path]:
             yield _saved(tile, target, quality=92, exif=exif)
 
 
-def _saved(image: Image.Image, target: Path, **options: object) -> Path:
+def _saved(image: Image.Image, target: Path, **options: Any) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     image.save(target, **options)
     return target

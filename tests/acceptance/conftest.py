@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -26,12 +26,12 @@ def collection(place: Path) -> Collection:
 
 
 @pytest.fixture(scope="session")
-def indexed(place: Path, collection: Collection) -> dict:
+def indexed(place: Path, collection: Collection) -> dict[str, Any]:
     """The report of the run that indexed all of it."""
     return Program(place / "library").answer("index", collection.folder, "--model", MODEL)
 
 
 @pytest.fixture(scope="session")
-def program(place: Path, indexed: dict) -> Program:
+def program(place: Path, indexed: dict[str, Any]) -> Program:
     """The program on the library that was indexed."""
     return Program(place / "library", {"index": indexed["seconds"]})

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,9 +40,9 @@ class Program:
         assert "Traceback" not in done.stderr.decode(), done.stderr.decode()
         return done.stdout.decode()
 
-    def answer(self, *arguments: object, **options: object) -> dict:
+    def answer(self, *arguments: object, stdin: bytes | None = None) -> dict[str, Any]:
         """Run a command with --json and return its document."""
-        return json.loads(self.run(*arguments, "--json", **options))
+        return json.loads(self.run(*arguments, "--json", stdin=stdin))
 
     def words(self) -> list[str]:
         """The program's own words on a command line."""

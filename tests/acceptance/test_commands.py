@@ -7,6 +7,7 @@ import json
 import shutil
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -51,7 +52,7 @@ def state(folder: Path) -> dict[str, tuple[bytes, int]]:
     }
 
 
-def paths(answer: dict) -> list[Path]:
+def paths(answer: dict[str, Any]) -> list[Path]:
     """Where the matches of a search are."""
     return [Path(match["path"]) for match in answer["results"]]
 

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import httpx
@@ -31,7 +31,9 @@ def page(program) -> Iterator[httpx.Client]:
     command = [*program.words(), "serve", "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment()) as server:
         try:
+            assert server.stderr is not None
             link = re.search(r"(http://127\.0\.0\.1:\d+/)\S*", server.stderr.readline())
+            assert link
             with httpx.Client(base_url=link[1], headers={"X-Vitsearch": "1"}, timeout=120) as client:
                 assert client.get("/api/status").status_code == 401
                 assert client.get(link[0], follow_redirects=True).status_code == 200
@@ -43,7 +45,7 @@ def page(program) -> Iterator[httpx.Client]:
             server.kill()
 
 
-def got(page: httpx.Client, address: str, **options: object) -> dict:
+def got(page: httpx.Client, address: str, **options: object) -> dict[str, Any]:
     """The JSON at an address; `not_` stands for the parameter `not`."""
     options = {name.rstrip("_"): value for name, value in options.items()}
     answer = page.get(f"{address}?{urlencode(options, doseq=True)}")
@@ -51,14 +53,14 @@ def got(page: httpx.Client, address: str, **options: object) -> dict:
     return answer.json()
 
 
-def sent(page: httpx.Client, address: str, body: object = None) -> dict:
+def sent(page: httpx.Client, address: str, body: object = None) -> dict[str, Any]:
     """The JSON that comes back for a change."""
     answer = page.post(address, json=body)
     assert answer.status_code in (200, 201, 202), answer.text
     return answer.json()
 
 
-def ended(page: httpx.Client, address: str) -> dict:
+def ended(page: httpx.Client, address: str) -> dict[str, Any]:
     """What a job's address says once it has ended well."""
     end = time.monotonic() + 300
     while (answer := got(page, address))["state"] == "running":
@@ -75,7 +77,7 @@ def picture(page: httpx.Client, address: str) -> Image.Image:
     return Image.open(io.BytesIO(answer.content))
 
 
-def names(answer: dict) -> list[str]:
+def names(answer: dict[str, Any]) -> list[str]:
     """The stems of what a search found, which are those of the scenes."""
     return [Path(match["path"]).stem for match in answer["results"]]
 

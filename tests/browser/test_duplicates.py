@@ -16,6 +16,8 @@ from tests.support.samples import SAMPLES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from selenium.webdriver import Chrome
+
     from tests.support.browser import Page
 
 pytestmark = pytest.mark.weights
@@ -49,7 +51,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def served(photos: Path, driver: object, shots: Path) -> Iterator[Page]:
+def served(photos: Path, driver: Chrome, shots: Path) -> Iterator[Page]:
     with served_library(photos, driver, shots) as page:
         page.show("/duplicates")
         page.click("button", "Look for duplicates")

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from selenium.webdriver import Chrome
+
     from tests.support.browser import Page
 
 pytestmark = pytest.mark.weights
@@ -35,7 +37,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def served(photos: Path, driver: object, shots: Path) -> Iterator[Page]:
+def served(photos: Path, driver: Chrome, shots: Path) -> Iterator[Page]:
     with served_library(photos, driver, shots) as page:
         yield page
 

@@ -137,7 +137,7 @@ def test_examples_counter_examples_and_filters_are_in_the_address(page: Page, ph
     option = next(
         one
         for one in folder.find_elements("tag name", "option")
-        if one.get_attribute("value").endswith("travel")
+        if (one.get_attribute("value") or "").endswith("travel")
     )
     option.click()
     page.until(lambda: "folder=" in page.driver.current_url, "the filter in the address")

@@ -370,7 +370,12 @@ def test_labels_that_are_unsure_look_unsure_and_can_be_answered(full_page: Page)
     label = words.split(" ", 1)[1]
     page.picture("photo-unsure")
     answer = f'.photo-label.unsure button[aria-label="It is {label}"]'
-    page.until(lambda: [page.one(answer).click()], "the answer to be given")
+
+    def given() -> bool:
+        page.click(answer)
+        return True
+
+    page.until(given, "the answer to be given")
     page.until(lambda: page.all(".photo-label:not(.unsure)", label), "the label said by a person")
 
 

@@ -15,13 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from selenium.webdriver import Chrome
+
     from tests.support.browser import Page
 
 pytestmark = pytest.mark.weights
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, driver: object, shots: Path) -> Iterator[Page]:
+def served(tmp_path_factory: pytest.TempPathFactory, driver: Chrome, shots: Path) -> Iterator[Page]:
     folder = tmp_path_factory.mktemp("themes") / "photos"
     for kind in ("animals", "nature", "travel"):
         shutil.copytree(SAMPLES / kind, folder / kind)

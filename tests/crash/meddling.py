@@ -7,12 +7,13 @@ import os
 import subprocess
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 FILE_KINDS = ("save", "write", "rename", "delete")
 DRIVE_KINDS = ("unmount", "mount over")
 
 
-def meddle(wish: dict) -> dict:
+def meddle(wish: dict[str, Any]) -> dict[str, Any]:
     """Do one thing to the photos; say to which file, and which versions (hashes) came and went by it.
 
     `wish` names the `kind`, the `folder` of photos and a `store` that is mounted in it; `name` is of the file that is

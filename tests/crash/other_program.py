@@ -15,14 +15,15 @@ import shutil
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from tests.support.unsynced import wait_for_nothing
 from vitsearch.duplicates.cleanup import renaming
 from vitsearch.duplicates.cleanup.applying import apply_plan, undo_plan
 from vitsearch.duplicates.cleanup.plan_files import write_plan
-from vitsearch.duplicates.cleanup.plans import Plan, PlannedFile, PlannedGroup, content_hash
+from vitsearch.duplicates.cleanup.plans import Action, Plan, PlannedFile, PlannedGroup, content_hash
 
-ACTIONS = ("trash", "move", "hardlink", "symlink")
+ACTIONS: tuple[Action, ...] = ("trash", "move", "hardlink", "symlink")
 ACTS = ("save", "write", "rename", "delete")
 NAMES = ("copy.jpg", "sub/copy.jpg", "keep.jpg")
 EVENTS = frozenset(
@@ -46,7 +47,7 @@ EVENTS = frozenset(
 class Trial:
     """The photos and the plan of one round; files that links may stand for have the same bytes, others their own."""
 
-    def __init__(self, base: Path, elsewhere: Path, action: str) -> None:
+    def __init__(self, base: Path, elsewhere: Path, action: Action) -> None:
         self.is_linked = action.endswith("link")
         self.photos, self.moved = base / "photos", elsewhere / "moved"
         for folder in (base, self.moved):
@@ -75,7 +76,7 @@ class Trial:
         return [self.photos / name, self.moved / name if self.moved.exists() else trash]
 
 
-def act(kind: str, path: Path, trial: Trial, number: int) -> dict:
+def act(kind: str, path: Path, trial: Trial, number: int) -> dict[str, Any]:
     """What the other program does: to which place, what it saved there and what it destroyed itself."""
     before = trial.versions()
     there = path.is_file() and not path.is_symlink()
@@ -103,7 +104,9 @@ def act(kind: str, path: Path, trial: Trial, number: int) -> dict:
     }
 
 
-def disturbed(work, trial: Trial, kind: str, name: str, place: int, point: int, number: int) -> dict:
+def disturbed(
+    work, trial: Trial, kind: str, name: str, place: int, point: int, number: int
+) -> dict[str, Any]:
     """Let another program act right before the point-th event of a run; say what it did, and how the run ended."""
     back, out = os.pipe()
     child = os.fork()
@@ -157,7 +160,7 @@ def _is_ours(argument: object, trial: Trial) -> bool:
     return text.startswith((str(trial.photos), str(trial.moved)))
 
 
-def round_of(base: Path, elsewhere: Path, number: int, choice: tuple) -> dict | None:
+def round_of(base: Path, elsewhere: Path, number: int, choice: tuple[Any, ...]) -> dict[str, Any] | None:
     """One round; None if the run was over before the point, or the other program found nothing to change."""
     action, running, kind, name, place, point = choice
     trial = Trial(base, elsewhere, action)
@@ -187,16 +190,17 @@ def round_of(base: Path, elsewhere: Path, number: int, choice: tuple) -> dict | 
     return {"event": told["event"], "wrong": wrong, "told": told}
 
 
-def _moved_without_a_kept_file(told: dict, trial: Trial) -> list[str]:
+def _moved_without_a_kept_file(told: dict[str, Any], trial: Trial) -> list[str]:
     """The copies that were where they belong when the kept file changed, and were moved on its account nevertheless."""
     before = {str(path) for path, done, _ in told.get("outcomes", []) if done}
     return [f"{path} was moved after its kept file had changed" for path in before & set(told["in place"])]
 
 
-def rounds_at_random(base: Path, elsewhere: Path, rounds: int, seed: int) -> dict:
+def rounds_at_random(base: Path, elsewhere: Path, rounds: int, seed: int) -> dict[str, Any]:
     """So many rounds in which the other program did change something."""
     source = random.Random(seed)
-    counted, wrong, kinds = 0, [], Counter()
+    counted, wrong = 0, []
+    kinds: Counter[str] = Counter()
     number = 0
     while counted < rounds:
         number += 1
@@ -217,10 +221,11 @@ def rounds_at_random(base: Path, elsewhere: Path, rounds: int, seed: int) -> dic
 
 
 def each_point(
-    base: Path, elsewhere: Path, action: str, running: str, kind: str, name: str, place: int
-) -> dict:
+    base: Path, elsewhere: Path, action: Action, running: str, kind: str, name: str, place: int
+) -> dict[str, Any]:
     """A round at every single point of a run."""
-    counted, wrong, kinds, point = 0, [], Counter(), 1
+    counted, wrong, point = 0, [], 1
+    kinds: Counter[str] = Counter()
     while (
         found := round_of(base, elsewhere, point, (action, running, kind, name, place, point))
     ) is not None:
@@ -239,12 +244,13 @@ def main() -> None:
     base, elsewhere = Path(sys.argv[1]), Path(sys.argv[2])
     mode, *rest = sys.argv[3:]
     if rest[-1] == "by-links":
-        renaming.exclusive_rename = lambda: None
+        vars(renaming)["exclusive_rename"] = lambda: None
         rest.pop()
     if mode == "random":
         report = rounds_at_random(base, elsewhere, int(rest[0]), int(rest[1]))
     else:
-        action, running, kind, name, place = rest
+        (action,) = (known for known in ACTIONS if known == rest[0])
+        running, kind, name, place = rest[1:]
         report = each_point(base, elsewhere, action, running, kind, name, int(place))
     print(json.dumps(report))
 

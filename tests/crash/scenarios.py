@@ -7,7 +7,7 @@ import shutil
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -40,8 +40,8 @@ class Scenario:
     # Files without a place are looked at again by every run, and counted again.
     counts_anew: bool = False
     is_damaged: bool = False
-    before: dict = field(default_factory=dict)
-    after: dict = field(default_factory=dict)
+    before: dict[str, Any] = field(default_factory=dict)
+    after: dict[str, Any] = field(default_factory=dict)
     points: list[str] = field(default_factory=list)
     embedded: int = 0
     seconds: float = 0.0

@@ -6,7 +6,7 @@ import hashlib
 import re
 import sqlite3
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 CLOSE = 1e-3
 
 
-def rows_of(library: Path, sql: str, *values: object) -> list[tuple]:
+def rows_of(library: Path, sql: str, *values: object) -> list[tuple[Any, ...]]:
     connection = sqlite3.connect(library / "library.db")
     try:
         return connection.execute(sql, values).fetchall()
@@ -31,10 +31,10 @@ def rows_of(library: Path, sql: str, *values: object) -> list[tuple]:
         connection.close()
 
 
-def state(workshop: Workshop) -> dict:
+def state(workshop: Workshop) -> dict[str, Any]:
     """Everything that matters of a trial, without ids and run numbers: the library's rows, the heads, the files."""
     library = workshop.library
-    found: dict = {"disk": {}, "heads": {}, "vectors": {}}
+    found: dict[str, Any] = {"disk": {}, "heads": {}, "vectors": {}}
     for path in sorted(workshop.trial.rglob("*")):
         if path.is_file() and library not in path.parents and not path.name.endswith((".journal", ".lock")):
             found["disk"][str(path.relative_to(workshop.trial))] = hashlib.sha256(
@@ -64,7 +64,7 @@ def state(workshop: Workshop) -> dict:
     return found
 
 
-def check_opens(workshop: Workshop, before: dict, *, damaged: bool = False) -> None:
+def check_opens(workshop: Workshop, before: dict[str, Any], *, damaged: bool = False) -> None:
     """Whatever happened, the library opens, nothing in it is damaged, and no photo's bytes are gone."""
     here = Counter(state(workshop)["disk"].values())
     assert Counter(before["disk"].values()) <= here, "bytes of a photo are gone"
@@ -73,7 +73,7 @@ def check_opens(workshop: Workshop, before: dict, *, damaged: bool = False) -> N
         assert [finding for finding in findings if finding.state == "wrong"] == []
 
 
-def differences(found: dict, expected: dict) -> list[str]:
+def differences(found: dict[str, Any], expected: dict[str, Any]) -> list[str]:
     """In what two states differ, vectors by more than another composition of batches explains."""
     parts = [part for part in ("disk", "heads", "rows") if found[part] != expected[part]]
     if found["vectors"].keys() != expected["vectors"].keys():

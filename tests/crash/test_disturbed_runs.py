@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.skipif(
 
 
 # A full disk stays full; a bad block and an interrupted write come once.
-FAULTS = {
+FAULTS: dict[str, dict[str, Any]] = {
     "no space": {"action": "no space", "stays": True},
     "broken": {"action": "broken"},
     "short": {"action": "short"},
@@ -85,7 +86,8 @@ def any_disturbance(source, scenario):
 
 def kill_at_random(workshop, scenarios, *, kills, seed):
     source = random.Random(seed)
-    died, again, most, each = 0, 0, 0, Counter()
+    died, again, most = 0, 0, 0
+    each: Counter[str] = Counter()
     while died < kills:
         scenario = scenarios[sum(each.values()) % len(scenarios)]
         disturbances = [any_disturbance(source, scenario) for _ in range(source.choice([1, 1, 2, 3]))]
@@ -123,7 +125,7 @@ def test_a_kill_at_each_named_write_point_loses_nothing_that_was_acknowledged(
 ):
     died, names = 0, set()
     for scenario in scenarios:
-        places = {}
+        places: dict[str, list[int]] = {}
         for number, point in enumerate(scenario.points, 1):
             places.setdefault(role(point), []).append(number)
         for name, numbers in places.items():

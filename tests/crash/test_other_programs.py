@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -106,6 +107,7 @@ class Rounds:
         self.photos = self.workshop.photos
         self.counted: Counter[str] = Counter()
         self.points: set[str] = set()
+        self.decided: dict[str, set[tuple[Any, ...]]] = {}
         self.scenarios: list[Scenario] = []
 
     def prepare(self) -> None:
@@ -122,8 +124,10 @@ class Rounds:
             self.restore(scenario)
             scenario.points = self.workshop.done(*scenario.command).points
             self.put_back(scenario)
-            scenario.after = self.decisions()
-            assert scenario.after or scenario.name in ("apply", "undo"), "there are decisions to be lost"
+            self.decided[scenario.name] = self.decisions()
+            assert self.decided[scenario.name] or scenario.name in ("apply", "undo"), (
+                "there are decisions to be lost"
+            )
 
     def close(self) -> None:
         self.drive.detach(self.photos)
@@ -146,7 +150,7 @@ class Rounds:
             shutil.copytree(kept, self.photos, symlinks=True, dirs_exist_ok=True)
             self.workshop.done("index")
 
-    def decisions(self) -> set[tuple]:
+    def decisions(self) -> set[tuple[Any, ...]]:
         library = self.workshop.library
         labels = (
             "SELECT e.head, hex(p.photo_hash), e.label, e.corrected FROM head_examples e "
@@ -207,7 +211,7 @@ class Rounds:
             assert "Traceback" not in again.stderr
             assert expected <= self.versions(), "bytes of a version are gone after the undo that followed"
         self.put_back(scenario)
-        lost = scenario.after - self.decisions()
+        lost = self.decided[scenario.name] - self.decisions()
         assert lost == set(), f"decisions are gone: {lost}"
 
     def at_random(self, rounds: int, seed: int) -> None:
@@ -256,7 +260,7 @@ def test_a_thousand_rounds_beside_another_program_lose_no_version_and_no_decisio
     """At every named point of each command, then at random ones."""
     number = 0
     for scenario in rounds.scenarios:
-        places = {}
+        places: dict[str, int] = {}
         for at, point in enumerate(scenario.points, 1):
             places.setdefault(role(point), at)
         for at in places.values():

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.support.forked_decoders import ForkedDecoders
 from tests.support.tiny_checkpoints import make_checkpoint
@@ -26,7 +27,7 @@ class Ended:
     survivors: list[str]
     trace: list[str]
     # What another program did meanwhile, if it was asked to and the run came to that point.
-    meddled: dict | None = None
+    meddled: dict[str, Any] | None = None
 
     @property
     def points(self) -> list[str]:
@@ -65,19 +66,23 @@ class Tools:
 
     def close(self) -> None:
         """End the process and remove the folder."""
+        assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait()
+        assert self._process.stdout is not None
         self._process.stdout.close()
         self._decoders.close()
         shutil.rmtree(self.base, ignore_errors=True)
 
-    def ask(self, request: dict) -> dict:
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         """Have the process do something, and return what it says of it."""
+        assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         return self._answer()
 
-    def _answer(self) -> dict:
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
         line = self._process.stdout.readline()
         assert line, "the zygote has died"
         return json.loads(line)

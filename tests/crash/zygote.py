@@ -19,6 +19,7 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.crash.meddling import meddle
 from tests.support.forked_decoders import use_forked
@@ -46,7 +47,7 @@ def main() -> None:
     os._exit(0)  # to take all those modules down in order takes seconds
 
 
-def serve(request: dict) -> dict:
+def serve(request: dict[str, Any]) -> dict[str, Any]:
     """Run one command in a child; return its exit status (negative: the signal) and whether a process outlived it."""
     child = os.fork()
     if not child:
@@ -58,7 +59,7 @@ def serve(request: dict) -> dict:
     return {"status": os.waitstatus_to_exitcode(status), "survivors": survivors(), "meddled": meddled}
 
 
-def wait_and_meddle(child: int, wish: dict) -> tuple[int, dict | None]:
+def wait_and_meddle(child: int, wish: dict[str, Any]) -> tuple[int, dict[str, Any] | None]:
     """Do what another program may do while the child is stopped; say what that was, unless it was never stopped."""
     meddled = None
     while True:
@@ -111,7 +112,7 @@ def reaped(pid: int) -> bool:
         return True
 
 
-def run(request: dict) -> None:
+def run(request: dict[str, Any]) -> None:
     """Be the command: never returns."""
     code = 99
     try:
@@ -157,8 +158,8 @@ def report_to(trace: int) -> None:
         yield lambda step: os.write(trace, f"{step.stage} {step.done}\n".encode())
 
     for module in modules:
-        assert module.progress_bar
-        module.progress_bar = progress_bar
+        assert "progress_bar" in vars(module)
+        vars(module)["progress_bar"] = progress_bar
     embed_batch = OpenVINOBackbone.embed_batch
 
     def counted(self, pixels):

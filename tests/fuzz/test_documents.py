@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.support.labelled_clusters import make_clusters, make_space
 from tests.support.mean_colour import MeanColour
-from vitsearch.cli.output import shown, to_jsonable
+from vitsearch.cli.output import shown
 from vitsearch.duplicates.cleanup.applying import apply_plan
 from vitsearch.duplicates.cleanup.journal import Journal, check_journal
 from vitsearch.duplicates.cleanup.plan_files import read_plan
@@ -20,6 +20,7 @@ from vitsearch.duplicates.cleanup.plans import PlannedFile
 from vitsearch.errors import HeadError, PlanError, VitsearchError
 from vitsearch.heads.files import head_from_json, head_to_json
 from vitsearch.heads.training import train
+from vitsearch.jsonable import to_jsonable
 from vitsearch.library import Library
 from vitsearch.records import FoundFile, UnreadableFile
 from vitsearch.storage.filters import Filter

@@ -14,7 +14,7 @@ import subprocess
 import sys
 from contextlib import contextmanager, suppress
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -29,7 +29,7 @@ NONSENSE = "/nonsense"
 WIDE, PHONE = (1440, 900), (390, 844)
 
 
-def unavailable(reason: str) -> None:
+def unavailable(reason: str) -> NoReturn:
     """Skip on a user's machine; fail where CI promises to have it."""
     if os.environ.get("CI"):
         pytest.fail(reason, pytrace=False)

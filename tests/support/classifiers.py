@@ -49,7 +49,7 @@ CLASSIFIERS = {
 }
 
 
-def save_classifier(architecture: str, folder: Path) -> torch.nn.Module:
+def save_classifier(architecture: str, folder: Path) -> t.PreTrainedModel:
     """Save a classifier of distinct weights with the preprocessing of its architecture; return the model."""
     make_checkpoint(architecture.split("-")[0], folder)
     for file in folder.glob("*.safetensors"):

@@ -22,6 +22,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 # What commands import as they need it. None of it may start a thread (OpenVINO does): a fork copies only the one that
 # forks.
@@ -64,7 +65,7 @@ def main() -> None:
     os._exit(0)  # to take all those modules down in order takes seconds
 
 
-def say(answer: dict) -> None:
+def say(answer: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(answer) + "\n")
     sys.stdout.flush()
 
@@ -111,7 +112,7 @@ def converse(connection: socket.socket) -> None:
         os._exit(0)
 
 
-def serve(request: dict, connection: socket.socket) -> dict:
+def serve(request: dict[str, Any], connection: socket.socket) -> dict[str, Any]:
     """Run one command in a child."""
     child = os.fork()
     if not child:
@@ -131,7 +132,7 @@ def serve(request: dict, connection: socket.socket) -> dict:
         pause = min(0.01, 1.5 * pause)
 
 
-def run(request: dict) -> None:
+def run(request: dict[str, Any]) -> None:
     """Be the command: never returns."""
     code = 99
     atexit._clear()  # what the server's modules have left for its own end
@@ -163,7 +164,7 @@ def run(request: dict) -> None:
         code = 1
     finally:
         # As the interpreter ends: it waits for threads, and runs what was left for its end.
-        threading._shutdown()
+        vars(threading)["_shutdown"]()
         atexit._run_exitfuncs()
         for stream in (sys.stdout, sys.stderr):
             if not stream.closed:

@@ -21,7 +21,7 @@ import threading
 import traceback
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from vitsearch.decoding import process
 
@@ -78,6 +78,7 @@ class ForkedDecoders:
     def close(self) -> None:
         """End the servers."""
         for server in self._servers.values():
+            assert server.stdin is not None
             server.stdin.close()
             server.wait()
         self._folder.cleanup()
@@ -91,7 +92,7 @@ def use_forked(address: str, start: Callable[[str], None] = lambda _: None) -> N
     """Have this process, and those forked from it, get decoders from the servers there; `start` sees that one runs."""
     rights = _rights()
 
-    def popen(command: list[str], *, pipesize: int) -> ForkedDecoder | subprocess.Popen[bytes]:
+    def popen(command: list[str], *, pipesize: int) -> subprocess.Popen[bytes]:
         if _rights() != rights:
             return started(command, pipesize=pipesize)
         program = TABLES if TABLES in command[-1] else PHOTOS
@@ -99,7 +100,7 @@ def use_forked(address: str, start: Callable[[str], None] = lambda _: None) -> N
         place = _socket_of(address, program)
         if not Path(place).exists():  # nobody in the process that starts servers has read a table yet
             place = _socket_of(address, PHOTOS)
-        return ForkedDecoder(place, command, pipesize=pipesize)
+        return cast("subprocess.Popen[bytes]", ForkedDecoder(place, command, pipesize=pipesize))
 
     process._popen = popen
 
@@ -196,10 +197,10 @@ def serve(descriptor: int, program: str) -> None:
     listener = socket.socket(fileno=descriptor)
     owners: dict[int, tuple[int, socket.socket]] = {}
     while True:
-        for ready in select.select([0, listener, *owners], [], [])[0]:
+        for ready in select.select([0, descriptor, *owners], [], [])[0]:
             if ready == 0:
                 os._exit(0)
-            elif ready is listener:
+            elif ready == descriptor:
                 with suppress(OSError, EOFError):
                     _forked(listener.accept()[0], owners)
             else:
@@ -226,7 +227,7 @@ def _forked(connection: socket.socket, owners: dict[int, tuple[int, socket.socke
     connection.sendall(_NUMBER.pack(child))
 
 
-def _be_decoder(request: dict, pipes: list[int]) -> None:
+def _be_decoder(request: dict[str, Any], pipes: list[int]) -> None:
     try:
         os.setpgid(0, 0)
         os.dup2(pipes[0], 0)

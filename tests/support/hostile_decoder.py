@@ -9,15 +9,21 @@ import signal
 import time
 from pathlib import Path
 
+from PIL.Image import Image
+
 from vitsearch.decoding import worker
+from vitsearch.photos import photo
 from vitsearch.photos.photo import PhotoFile
+from vitsearch.space import Colours
 
 decode = PhotoFile.pixels
 main = worker.main
-read = worker.read_photo
+read = photo.read_photo
 
 
-def hostile_decode(photo, **options):
+def hostile_decode(
+    photo: PhotoFile, *, min_side: int | None = None, colours: Colours = "sRGB", as_drawing: bool = False
+) -> Image:
     data = getattr(photo._picture, "_data", b"")
     if b"CRASH" in data:
         ctypes.string_at(0)
@@ -39,7 +45,7 @@ def hostile_decode(photo, **options):
         ctypes.string_at(0)
     if b"SLOW" in data:
         time.sleep(0.4)
-    return decode(photo, **options)
+    return decode(photo, min_side=min_side, colours=colours, as_drawing=as_drawing)
 
 
 def answers():
@@ -54,5 +60,5 @@ def hostile_read(path, **how):
     return read(path, **how)
 
 
-PhotoFile.pixels = hostile_decode
-worker.read_photo = hostile_read
+type.__setattr__(PhotoFile, "pixels", hostile_decode)
+vars(worker)["read_photo"] = hostile_read

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from vitsearch.heads.examples import LabelledRows
-from vitsearch.space import Preprocessing, Space
+from vitsearch.space import Preprocessing, Readout, Space
 
 DIMENSION = 16
 
 
-def make_space(model: str = "clusters", *, dimension: int = DIMENSION, readout: str = "cls") -> Space:
+def make_space(model: str = "clusters", *, dimension: int = DIMENSION, readout: Readout = "cls") -> Space:
     preprocessing = Preprocessing(8, 8, 8, "squeeze", 2, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
     return Space(model, "0" * 64, preprocessing, readout, dimension)
 

@@ -51,7 +51,7 @@ def many(library, root, count):
         )
         for number, row in enumerate(rows)
     ]
-    library.catalog.store(1, library.catalog.active_space()[0], files, [])
+    library.catalog.store(1, library.catalog.require_space().id, files, [])
 
 
 class Proxy:

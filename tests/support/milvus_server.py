@@ -34,6 +34,7 @@ class Server:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
+        assert self.process.stdout is not None
         self.pid = json.loads(self.process.stdout.readline())
 
     def kill(self) -> None:
@@ -42,8 +43,10 @@ class Server:
         self.stop()
 
     def stop(self) -> None:
+        assert self.process.stdin is not None
         self.process.stdin.close()
         self.process.wait()
+        assert self.process.stdout is not None
         self.process.stdout.close()
 
     def address(self, collection: str, **options: str) -> str:

@@ -20,19 +20,21 @@ class Mounts:
 
     def drive(self, folder: Path, *, megabytes: int = 64) -> None:
         """Mount a new, empty file system of its own."""
-        self._mount("-t", "tmpfs", "-o", f"size={megabytes}m", "vitsearch-test", folder)
+        self._mount(folder, "-t", "tmpfs", "-o", f"size={megabytes}m", "vitsearch-test")
 
     def bind(self, source: Path, folder: Path) -> None:
         """Mount a folder in another place; both are on one file system."""
-        self._mount("--bind", source, folder)
+        self._mount(folder, "--bind", source)
 
-    def _mount(self, *arguments: object) -> None:
+    def _mount(self, folder: Path, *words: object) -> None:
         if sys.platform != "linux":
             pytest.skip("mounts of tests are made on Linux only")
-        done = subprocess.run(["mount", *map(str, arguments)], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["mount", *map(str, words), str(folder)], capture_output=True, text=True, check=False
+        )
         if done.returncode:
             pytest.skip(f"this user may not mount: {done.stderr.strip()}")
-        self._mounted.append(arguments[-1])
+        self._mounted.append(folder)
 
     def unmount(self, folder: Path) -> None:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
@@ -41,11 +41,14 @@ class Programs:
     def close(self) -> None:
         """End the server, when the others need it no more either."""
         if self._connection is not None:
+            assert self._answers is not None
             self._answers.close()
             self._connection.close()
         if self._server is not None:
+            assert self._server.stdin is not None
             self._server.stdin.close()
             self._server.wait()
+            assert self._server.stdout is not None
             self._server.stdout.close()
         self._streams.cleanup()
 
@@ -89,7 +92,7 @@ class Programs:
         output, errors = (Path(streams[name]).read_bytes().decode() for name in ("stdout", "stderr"))
         return subprocess.CompletedProcess(["vitsearch", *words], status, output, errors)
 
-    def _ask(self, request: dict) -> None:
+    def _ask(self, request: dict[str, Any]) -> None:
         if self._connection is None:
             if self._decoders is not None:
                 self._decoders.start()
@@ -98,7 +101,8 @@ class Programs:
             self._ask({"decoders": None if self._decoders is None else self._decoders.address})
         self._connection.sendall(json.dumps(request).encode() + b"\n")
 
-    def _answer(self) -> dict:
+    def _answer(self) -> dict[str, Any]:
+        assert self._answers is not None
         line = self._answers.readline()
         assert line, "the fork server has died"
         return json.loads(line)
@@ -127,6 +131,7 @@ class Programs:
                 text=True,
                 pass_fds=[listener.fileno()],
             )
+        assert self._server.stdout is not None
         line = self._server.stdout.readline()
         assert line == '{"threads": 1}\n', "it has died, or a fork would lose its other threads"
 

@@ -228,8 +228,8 @@ class NamedViT(nn.Module):
     def tokens(self, x):
         x = self.patch_embed(x)
         n, patches, _ = x.shape
-        first = [self.cls_token] + ([self.dist_token] if hasattr(self, "dist_token") else [])
-        first = [token.expand(n, -1, -1) for token in first]
+        learnt = [self.cls_token] + ([self.dist_token] if hasattr(self, "dist_token") else [])
+        first = [token.expand(n, -1, -1) for token in learnt]
         registers = getattr(self, self.register_name, None)
         registers = [] if registers is None else [registers.expand(n, -1, -1)]
         if self.embed_class:

@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import sqlite3
 from functools import cache
+from typing import TYPE_CHECKING
 
 import sqlite_utils
 
 from vitsearch.storage.migrations import migrations
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _apply = migrations.apply
 
@@ -27,10 +31,10 @@ def make_tables_step_by_step() -> None:
     migrations.apply = _apply
 
 
-def _apply_to_new_ones(db: sqlite_utils.Database, **options: object) -> None:
+def _apply_to_new_ones(db: sqlite_utils.Database, *, stop_before: str | Iterable[str] | None = None) -> None:
     (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    if tables or options:
-        _apply(db, **options)
+    if tables or stop_before:
+        _apply(db, stop_before=stop_before)
         return
     statements, rows = _result()
     for sql in statements:

@@ -30,11 +30,13 @@ class Remover:
             folder.rename(moved)
         except OSError:  # a mount point, a folder in use, a system without these programs
             return
+        assert self._process.stdin is not None
         self._process.stdin.write(bytes(moved) + b"\0")
         self._process.stdin.flush()
 
     def close(self) -> None:
         """Wait until all are gone."""
         if self._process is not None:
+            assert self._process.stdin is not None
             self._process.stdin.close()
             self._process.wait()

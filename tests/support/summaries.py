@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vitsearch.storage.filters import ALL_PHOTOS
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from vitsearch.library import Library
     from vitsearch.records import IndexReport
+    from vitsearch.storage.filters import Filter
 
 
 def figures(report: IndexReport) -> dict[str, int]:
@@ -19,9 +22,9 @@ def figures(report: IndexReport) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
 
 
-def places(library: Library, query: Path, **options: object) -> list[Path]:
+def places(library: Library, query: Path, *, where: Filter = ALL_PHOTOS) -> list[Path]:
     """Where a search finds photos, copies included, sorted."""
-    matches = library.search(query, k=100, include_self=True, **options).results
+    matches = library.search(query, k=100, include_self=True, where=where).results
     return sorted(path for match in matches for path in (match.path, *match.other_paths))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import torch
+    import transformers
 
 EDGE = 32
 _SQUARE = {"height": EDGE, "width": EDGE}
@@ -92,7 +92,7 @@ def make_checkpoint(architecture: str, folder: Path, *, seed: int = 0) -> Path:
     return folder
 
 
-def _model(architecture: str) -> torch.nn.Module:
+def _model(architecture: str) -> transformers.PreTrainedModel:
     import transformers as t
 
     dino = {name: value for name, value in _VIT.items() if name != "intermediate_size"} | {
@@ -122,7 +122,7 @@ def _model(architecture: str) -> torch.nn.Module:
     return build[architecture]()
 
 
-def _scatter(model: torch.nn.Module, seed: int) -> torch.nn.Module:
+def _scatter(model: transformers.PreTrainedModel, seed: int) -> transformers.PreTrainedModel:
     """Give the weights the spread of trained ones: transformers' own start leaves all images nearly alike."""
     import torch
 

@@ -10,6 +10,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from _typeshed import HasFileno
 
 _sync, _connect = os.fsync, sqlite3.connect
 
@@ -17,7 +21,7 @@ _sync, _connect = os.fsync, sqlite3.connect
 class _Connection(sqlite3.Connection):
     """A connection that waits for nothing, whatever the program asks for."""
 
-    def execute(self, sql: str, *parameters: object) -> sqlite3.Cursor:
+    def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
         if sql.startswith("PRAGMA synchronous = "):
             sql = "PRAGMA synchronous = OFF"
         return super().execute(sql, *parameters)
@@ -33,9 +37,9 @@ def wait_as_ever() -> None:
     os.fsync, sqlite3.connect = _sync, _connect
 
 
-def _check(descriptor: int) -> None:
-    os.fstat(descriptor)  # a closed file is an error still
+def _check(fd: int | HasFileno) -> None:
+    os.fstat(fd if isinstance(fd, int) else fd.fileno())  # a closed file is an error still
 
 
-def _connected(*arguments: object, **options: object) -> sqlite3.Connection:
+def _connected(*arguments: Any, **options: Any) -> Any:
     return _connect(*arguments, **{"factory": _Connection, **options})
