@@ -95,7 +95,7 @@ def read_figures(path: Path = DATA) -> Figures:
 
 def sources(figures: Figures) -> list[Source]:
     """Return where each chart, each fact and each table comes from."""
-    shown = [each.source for each in (*figures.charts, *figures.facts)]
+    shown = [*(chart.source for chart in figures.charts), *(fact.source for fact in figures.facts)]
     return shown + tables(TABLES.read_text(encoding="utf-8"))
 
 

@@ -26,7 +26,7 @@ def reference() -> str:
 
 def _sections(command: click.Command, name: str, parent: click.Context | None) -> list[str]:
     # With the command's own settings, as it has them when it runs: they say that -h asks for help too.
-    settings = command.context_settings | {"max_content_width": 100, "terminal_width": 100}
+    settings = {**command.context_settings, "max_content_width": 100, "terminal_width": 100}
     context = click.Context(command, info_name=name, parent=parent, **settings)
     sections = [f"## {context.command_path}\n\n```\n{command.get_help(context)}\n```\n"]
     if isinstance(command, click.Group):

@@ -73,7 +73,8 @@ def signature(name: str, value: object) -> str:
     assert callable(called), name
     shape = inspect.signature(called)
     given = [each for each in shape.parameters.values() if each.name not in ("self", "cls")]
-    written, keyword_only = [], False
+    written: list[str] = []
+    keyword_only = False
     for each in given:
         if each.kind is each.KEYWORD_ONLY and not keyword_only:
             keyword_only = True
@@ -88,7 +89,11 @@ def signature(name: str, value: object) -> str:
 
 
 def _parameter(parameter: inspect.Parameter) -> str:
-    stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+    stars = ""
+    if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+        stars = "*"
+    elif parameter.kind is inspect.Parameter.VAR_KEYWORD:
+        stars = "**"
     text = f"{stars}{parameter.name}: {parameter.annotation}"
     if parameter.default is parameter.empty:
         return text

@@ -43,7 +43,11 @@ class Session:
 
 
 def on_terminal(
-    command: list[object], *, columns: int = 100, cwd: object = None, **environment: str
+    command: list[object],
+    *,
+    columns: int = 100,
+    cwd: str | os.PathLike[str] | None = None,
+    **environment: str,
 ) -> Session:
     """Run a program whose input, output and errors are one terminal of so many columns."""
     ours, theirs = pty.openpty()
