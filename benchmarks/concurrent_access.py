@@ -11,6 +11,7 @@ import argparse
 import multiprocessing
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,12 +97,12 @@ class Clock:
 def index(folder: Path, photos: Path, count: int, stop: Event, say: Callable[[str], None]) -> None:
     """Store batch after batch, with the pause that embedding makes."""
     catalog = Catalog(Database.open(folder / "library.db"))
-    space = catalog.active_space()
+    space = catalog.require_space().id
     root = catalog.roots()[0].id
     clock, start = Clock(), count
     while not stop.is_set():
         files = batch(root, photos, start, BATCH)
-        clock.time(lambda files=files: catalog.store(2, space[0], files, []))
+        clock.time(partial(catalog.store, 2, space, files, []))
         start += BATCH
         time.sleep(0.3)
     say(f"a batch of {BATCH} is stored      {clock}")
@@ -126,7 +127,7 @@ def decide(folder: Path, stop: Event, say: Callable[[str], None]) -> None:
     catalog = Catalog(Database.open(folder / "library.db"))
     clock, number = Clock(), 1
     while not stop.is_set():
-        clock.time(lambda number=number: dismiss(catalog, [number, number + 1]))
+        clock.time(partial(dismiss, catalog, [number, number + 1]))
         number += 2
         time.sleep(0.05)
     say(f"a decision is stored          {clock}")

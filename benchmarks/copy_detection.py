@@ -86,7 +86,7 @@ def add_up(tally: Tally, scratch: Path, report: DuplicateReport, edits: Iterable
             tally.found[edit.name].append(kept is not None and keeper.get(originals[copy.stem]) == kept)
     plan = make_plan(report.groups, "trash", roots=[scratch])
     for planned in plan.groups:
-        named = {planned.keep.path, *(file.path for file in planned.files)}
+        named = {file.path for file in (planned.keep, *planned.files) if file is not None}
         tally.planned_documents.update(path for path in named if (scratch / "documents") in path.parents)
 
 

@@ -21,8 +21,9 @@ from photo_sets import make_photos
 from PIL import Image
 
 from vitsearch.backbones import load_backbone
-from vitsearch.folders.scan import FoundFile, walk
+from vitsearch.folders.scan import walk
 from vitsearch.photos.photo import read_photo
+from vitsearch.records import FoundFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -24,12 +24,13 @@ from machine import print_machine
 from sklearn.linear_model import LogisticRegression
 
 from vitsearch.backbones import Space, load_backbone
-from vitsearch.folders.scan import FoundFile, walk
+from vitsearch.folders.scan import walk
 from vitsearch.heads.examples import LabelledRows
 from vitsearch.heads.few_shot import from_examples
 from vitsearch.heads.folds import assign_folds, near_duplicate_groups
 from vitsearch.heads.training import train
 from vitsearch.photos.photo import read_photo
+from vitsearch.records import FoundFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable

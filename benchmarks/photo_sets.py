@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from vitsearch.folders.scan import FoundFile, walk
+from vitsearch.folders.scan import walk
+from vitsearch.records import FoundFile
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -24,8 +24,9 @@ from machine import print_machine
 from photo_sets import make_photos
 
 from vitsearch.engines.ray.embedding import RayEngine
-from vitsearch.folders.scan import FoundFile, walk
+from vitsearch.folders.scan import walk
 from vitsearch.library import Library
+from vitsearch.records import FoundFile
 
 ENGINES = ("threads", "ray")
 

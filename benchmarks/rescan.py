@@ -33,10 +33,6 @@ class NoModel(Backbone):
     batch_size = 256
     space = Space("none", "", Preprocessing(8, 8, 8, "squeeze", 0, (0, 0, 0), (1, 1, 1)), "pooled", 4)
 
-    def prepare(self, image: Image.Image) -> np.ndarray:
-        """Return the pixels of an 8 x 8 image."""
-        return np.asarray(image.resize((8, 8)), np.uint8)
-
     def embed_batch(self, pixels: np.ndarray) -> Embeddings:
         """Return the same unit row for every image."""
         row = np.array([1, 0, 0, 0], np.float32)

@@ -59,10 +59,6 @@ class Stored(Backbone):
         preprocessing = Preprocessing(8, 8, 8, "squeeze", 0, (0, 0, 0), (1, 1, 1))
         self.space = Space("synthetic", "0" * 64, preprocessing, "pooled", dimension)
 
-    def prepare(self, image: Image.Image) -> np.ndarray:
-        """Return the pixels of an 8 x 8 image."""
-        return np.asarray(image.resize((8, 8)), np.uint8)
-
     def embed_batch(self, pixels: np.ndarray) -> Embeddings:
         """Return unit rows that depend on the pixels alone."""
         rows = np.stack(
@@ -99,7 +95,7 @@ def make_library(
     space_id = catalog.add_space(space or Stored(widening.base.shape[1]).space)
     catalog.activate_space(space_id)
     root_id = catalog.add_root(root)[0].id
-    made = database.scalar("SELECT coalesce(max(id), 0) FROM photos")
+    made = database.number("SELECT coalesce(max(id), 0) FROM photos")
     database.close()
     connection = sqlite3.connect(folder / LIBRARY_FILE, isolation_level=None)
     for setting in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -1000000"):
@@ -108,7 +104,7 @@ def make_library(
     drawn = variants(
         [_noise(number).resize((320, 240), Image.Resampling.BICUBIC) for number in range(QUERIES)]
     )
-    for first, block in widening.blocks(photos, seed=1, first=int(made)):
+    for first, block in widening.blocks(photos, seed=1, first=made):
         rows = block.astype("<f2")
         for start in range(0, len(block), BATCH):
             part = rows[start : start + BATCH]
@@ -122,7 +118,7 @@ def make_library(
     connection.execute("UPDATE spaces SET generation = abs(random())")
     connection.execute("COMMIT")
     connection.close()
-    return int(made)
+    return made
 
 
 def _facts(first: int, count: int, photo_hashes: list[tuple[Path, bytes]], photos: int) -> Iterator[Row]:

@@ -18,8 +18,9 @@ from pathlib import Path
 
 from machine import print_machine
 
-from vitsearch.folders.scan import FoundFile, walk
+from vitsearch.folders.scan import walk
 from vitsearch.library import Library
+from vitsearch.records import FoundFile
 
 AT_FIRST = 16
 TURNS = (("the first", 1), ("the next", 1), ("twenty at once", 20), ("one after them", 1))

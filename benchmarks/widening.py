@@ -35,7 +35,8 @@ class Widening:
         chosen = self.base[random.integers(len(self.base), size=count)] - self.mean
         shaken = random.standard_normal(chosen.shape, dtype=np.float32) @ self.spread
         rows = self.mean + np.float32(np.sqrt(1 - share**2)) * chosen + np.float32(share) * shaken
-        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        unit: np.ndarray = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        return unit
 
     def blocks(self, count: int, *, seed: int, first: int = 0) -> Iterator[tuple[int, np.ndarray]]:
         """Draw `count` rows in blocks, each with the number of its first row; `first`, a multiple of BLOCK, goes on."""
@@ -65,7 +66,8 @@ def read_base(path: Path | None, dimension: int) -> np.ndarray:
         scales = np.arange(1, dimension + 1) ** -0.4
         rows = random.standard_normal((2000, dimension)) * 0.5 * scales / np.linalg.norm(scales)
         rows[:, -1] += 0.85
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    unit: np.ndarray = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    return unit
 
 
 def _nearest(rows: np.ndarray) -> float:
