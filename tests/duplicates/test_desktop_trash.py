@@ -12,7 +12,7 @@ import pytest
 from tests.support.samples import SAMPLES
 from vitsearch.duplicates.cleanup.applying import apply_plan, undo_plan
 from vitsearch.duplicates.cleanup.plan_files import write_plan
-from vitsearch.duplicates.cleanup.plans import Plan, PlannedFile, PlannedGroup, content_hash
+from vitsearch.duplicates.cleanup.plans import Action, Plan, PlannedFile, PlannedGroup, content_hash
 
 pytestmark = [
     pytest.mark.trust,
@@ -28,7 +28,7 @@ def trash(tmp_path, monkeypatch):
     return tmp_path / "data/Trash"
 
 
-def plan_in(photos: Path, plan: Path, action: str = "trash") -> Path:
+def plan_in(photos: Path, plan: Path, action: Action = "trash") -> Path:
     for name in ("keep.jpg", *COPIES):
         (photos / name).parent.mkdir(parents=True, exist_ok=True)
         (photos / name).write_bytes(b"photo" * 100)

@@ -3,15 +3,21 @@
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from vitsearch.duplicates.cleanup import batches, moving_out
+from vitsearch.duplicates.cleanup import batches, moving_out, safe_move
 from vitsearch.duplicates.cleanup.applying import apply_plan, undo_plan
 from vitsearch.duplicates.cleanup.journal import Journal, read_steps
 from vitsearch.duplicates.cleanup.plan_files import write_plan
 from vitsearch.duplicates.cleanup.plans import Plan, PlannedFile, PlannedGroup, content_hash
 from vitsearch.duplicates.cleanup.trash import TRASH
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vitsearch.duplicates.cleanup.putting_back import Outcome
 
 pytestmark = [pytest.mark.trust, pytest.mark.usefixtures("synced")]
 
@@ -64,7 +70,7 @@ def test_what_moves_is_in_the_journal_before_and_what_is_told_is_there_after(tmp
     plan = plan_of(tmp_path / "photos", 10)
     if running == "undo":
         apply_plan(plan)
-    renamed = moving_out.move.__globals__["rename_without_replacing"]
+    renamed = vars(safe_move)["rename_without_replacing"]
     moved = []
 
     def rename(source, target):
@@ -78,7 +84,7 @@ def test_what_moves_is_in_the_journal_before_and_what_is_told_is_there_after(tmp
         end = {"apply": "done", "undo": "undone"}[running]
         assert read_steps(plan)[outcome.path].state == end
 
-    monkeypatch.setitem(moving_out.move.__globals__, "rename_without_replacing", rename)
+    monkeypatch.setitem(vars(safe_move), "rename_without_replacing", rename)
     (apply_plan if running == "apply" else undo_plan)(plan, on_outcome=told)
     assert len(moved) == 10
 
@@ -96,7 +102,7 @@ def test_a_batch_has_so_many_files_and_bytes_at_most(monkeypatch):
 def test_a_place_that_another_program_takes_meanwhile_stays_its_own(tmp_path, monkeypatch):
     photos = tmp_path / "photos"
     plan = plan_of(photos, 3)
-    move = moving_out.move
+    move = safe_move.move
     taken = photos / TRASH / "b1" / "1.jpg"
 
     def moved(source, target, **options):
@@ -120,18 +126,18 @@ def test_what_is_interrupted_says_of_each_file_where_it_is(tmp_path, monkeypatch
     """By Ctrl-C, say, in the middle of a batch: only the one that was at work may be at either place."""
     photos = tmp_path / "photos"
     plan = plan_of(photos, 6)
-    run = apply_plan
+    run: Callable[[Path], list[Outcome]] = apply_plan
     if running == "undo":
         apply_plan(plan)
         run = undo_plan
-    renamed = moving_out.move.__globals__["rename_without_replacing"]
+    renamed = vars(safe_move)["rename_without_replacing"]
 
     def rename(source, target):
         if source.name == "3.jpg":
             raise KeyboardInterrupt
         renamed(source, target)
 
-    monkeypatch.setitem(moving_out.move.__globals__, "rename_without_replacing", rename)
+    monkeypatch.setitem(vars(safe_move), "rename_without_replacing", rename)
     with pytest.raises(KeyboardInterrupt):
         run(plan)
     states = {path.name: step.state for path, step in read_steps(plan).items()}

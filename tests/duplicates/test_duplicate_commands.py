@@ -16,7 +16,7 @@ from PIL import Image
 from tests.support.samples import SAMPLES
 from vitsearch.cli import cli
 from vitsearch.duplicates.calibrate.edits import EDITS
-from vitsearch.duplicates.cleanup import moving_out
+from vitsearch.duplicates.cleanup import moving_out, safe_move
 from vitsearch.duplicates.cleanup.applying import apply_plan
 from vitsearch.duplicates.cleanup.plan_files import read_plan
 from vitsearch.duplicates.have import compare_folder
@@ -272,7 +272,7 @@ def test_a_sidecar_stays_beside_a_photo_that_is_left_alone(library, photos, call
     plan = tmp_path / "plan.json"
     call("duplicates", "find", "--plan", plan)
 
-    move = moving_out.move
+    move = safe_move.move
 
     def edited(source, *arguments, **options):
         """Save the other copy anew, when its turn comes."""
@@ -352,7 +352,7 @@ def test_whatever_lies_beside_a_photo_that_was_taken_out_of_the_plan_stays(
 @pytest.mark.parametrize("action", ["trash", "hardlink"])
 def test_a_plan_may_have_a_group_whose_files_were_taken_out(tmp_path, action):
     plan = tmp_path / "plan.json"
-    group = {"keep": None, "files": []}
+    group: dict[str, object] = {"keep": None, "files": []}
     plan.write_text(json.dumps({"version": 1, "action": action, "roots": [str(tmp_path)], "groups": [group]}))
     assert read_plan(plan).groups[0].files == ()
 

@@ -1,6 +1,7 @@
 """Groups that do not chain, the file to keep and why, and what is never a duplicate."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,18 +15,18 @@ PHOTOS = Path("/photos")
 DAY = 24 * 3600 * 10**9
 
 
-def file(name: str, photo: int, **facts: object) -> Candidate:
-    values = {
+def file(name: str, photo: int, **facts: Any) -> Candidate:
+    values: dict[str, Any] = {
         "file_hash": f"{photo}".encode(), "size": 1000, "mtime_ns": 0, "format": "JPEG", "width": 400, "height": 300,
     }  # fmt: skip
     return Candidate(path=PHOTOS / name, photo=photo, **{**values, **facts})
 
 
-def group(files: list[Candidate], links: list[Link], **options: object) -> list[DuplicateGroup]:
+def group(files: list[Candidate], links: list[Link], **options: Any) -> list[DuplicateGroup]:
     return grouping(files, links, **options).groups
 
 
-def near(first: int, second: int, score: float = 0.95, **seen: float) -> Link:
+def near(first: int, second: int, score: float = 0.95, **seen: Any) -> Link:
     return Link(first, second, "near", score, Evidence(share=score, closeness=1.0, **seen))
 
 

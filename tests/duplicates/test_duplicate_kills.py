@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -119,7 +120,7 @@ print(json.dumps(report))
 '''
 
 
-def killed_everywhere(base: Path, elsewhere: Path, action: str, *more: str) -> dict:
+def killed_everywhere(base: Path, elsewhere: Path, action: str, *more: str) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, "-c", CHILD, str(base), str(elsewhere), action, *more],
         cwd=Path(__file__).parents[2],
@@ -132,7 +133,7 @@ def killed_everywhere(base: Path, elsewhere: Path, action: str, *more: str) -> d
     return json.loads(done.stdout)
 
 
-def assert_killed_before_each_change(report: dict, changes: list[str], more: list[str]) -> None:
+def assert_killed_before_each_change(report: dict[str, Any], changes: list[str], more: list[str]) -> None:
     """Each of the two files goes through these `changes`, there and back, and through `more` when a plan is applied."""
     assert set(report["killed before"]) == {"apply, apply", "apply, undo", "undo, undo", "undo, apply"}
     for ending, seen in report["killed before"].items():

@@ -9,18 +9,20 @@ import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from vitsearch.duplicates.cleanup import batches, moving_out
+from vitsearch.duplicates.cleanup import batches, moving_out, safe_move
 from vitsearch.duplicates.cleanup.applying import ChangedFiles, apply_plan, undo_plan
 from vitsearch.duplicates.cleanup.journal import Journal, clear_journal, read_steps
 from vitsearch.duplicates.cleanup.plan_files import read_plan, write_plan
 from vitsearch.duplicates.cleanup.planning import make_plan
-from vitsearch.duplicates.cleanup.plans import Plan, PlannedFile, PlannedGroup, content_hash
+from vitsearch.duplicates.cleanup.plans import Action, Plan, PlannedFile, PlannedGroup, content_hash
 from vitsearch.duplicates.cleanup.putting_back import Outcome
 from vitsearch.duplicates.cleanup.trash import TRASH
 from vitsearch.duplicates.group.grouping import DuplicateGroup, GroupedFile
+from vitsearch.duplicates.tiers import Tier
 from vitsearch.errors import PlanError
 
 SHM = Path("/dev/shm")
@@ -53,7 +55,7 @@ def planned(path: Path) -> PlannedFile:
     return PlannedFile(path, content_hash(path))
 
 
-def plan_for(photos: Path, action: str, *, destination: Path | None = None) -> Path:
+def plan_for(photos: Path, action: Action, *, destination: Path | None = None) -> Path:
     """Write the plan for `photos` beside them and return its path."""
     groups = [
         ("keep.jpg", ["copy.jpg", "sub/copy.jpg"]),
@@ -96,7 +98,7 @@ def test_a_plan_is_read_as_it_was_written(photos):
     plan = read_plan(path)
     assert plan.action == "move"
     assert plan.destination == photos.parent / "moved"
-    assert [file.path.name for group in plan.groups for file in (group.keep, *group.files)] == [
+    assert [file.path.name for group in plan.groups for file in (group.keep, *group.files) if file] == [
         "keep.jpg", "copy.jpg", "copy.jpg", "large.jpg", "small.jpg",
     ]  # fmt: skip
     with pytest.raises(PlanError, match="exists already"):
@@ -104,14 +106,18 @@ def test_a_plan_is_read_as_it_was_written(photos):
 
 
 def test_a_plan_from_groups_leaves_bursts_alone(photos):
-    def grouped(name: str, tier: str) -> GroupedFile:
+    def grouped(name: str, tier: Tier) -> GroupedFile:
         return GroupedFile(photos / name, 1, bytes.fromhex(content_hash(photos / name)), tier, 0.9)
 
+    tiers: list[tuple[Tier, list[str]]] = [
+        ("exact", ["keep.jpg", "copy.jpg"]),
+        ("burst", ["large.jpg", "sub/small.jpg"]),
+    ]
     groups = [
         DuplicateGroup(
             tier, 0.91234, photos / names[0], "the oldest file", tuple(grouped(name, tier) for name in names)
         )
-        for tier, names in (("exact", ["keep.jpg", "copy.jpg"]), ("burst", ["large.jpg", "sub/small.jpg"]))
+        for tier, names in tiers
     ]
     plan = make_plan(groups, "trash", roots=[photos])
     assert plan == Plan(
@@ -206,7 +212,7 @@ def test_a_plan_whose_files_changed_stops_with_a_list_and_does_nothing(photos):
 
 def after_each_move(monkeypatch, meddle) -> None:
     """Call `meddle` with the path of each file right after it has moved."""
-    move = moving_out.move
+    move = safe_move.move
 
     def moved(source: Path, *arguments, **options) -> bool:
         same = move(source, *arguments, **options)
@@ -247,7 +253,7 @@ def test_a_person_may_take_files_out_of_a_plan(photos):
     ]  # fmt: skip
 
 
-def hostile(document: dict, *, path: object) -> None:
+def hostile(document: dict[str, Any], *, path: object) -> None:
     document["groups"][0]["files"][0]["path"] = path
 
 

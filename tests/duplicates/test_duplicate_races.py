@@ -8,6 +8,7 @@ import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ pytestmark = [
 ]
 
 
-def disturbed(base: Path, elsewhere: Path, *words: object) -> dict:
+def disturbed(base: Path, elsewhere: Path, *words: object) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, "-m", "tests.crash.other_program", base, elsewhere, *map(str, words)],
         cwd=Path(__file__).parents[2],
@@ -109,8 +110,10 @@ def test_two_plans_at_once_that_keep_what_the_other_moves_leave_one_photo_of_eac
         for plan in plans
     ]
     for run in runs:
+        assert run.stdout is not None
         assert run.stdout.readline() == "ready\n"
     for run in runs:
+        assert run.stdin is not None
         run.stdin.write("go\n")
         run.stdin.flush()
     for run in runs:
@@ -137,7 +140,7 @@ def test_fifty_rounds_beside_another_program_lose_no_version(tmp_path, seed):
     assert report["wrong"] == []
 
 
-def attributes(path: Path) -> tuple:
+def attributes(path: Path) -> tuple[Any, ...]:
     status = path.stat()
     names = sorted(os.listxattr(path)) if hasattr(os, "listxattr") else []
     extended = {name: os.getxattr(path, name) for name in names if not name.startswith("security.")}

@@ -392,7 +392,7 @@ def test_a_photo_that_is_not_there_cannot_be_told_apart(library, photos):
 def test_what_cannot_be_asked_is_said(library, photos, tmp_path):
     library.index([photos])
     with pytest.raises(LibraryError, match="is in no folder that was indexed"):
-        find_duplicates(library, folders=[tmp_path / "elsewhere"])
+        find_duplicates(library, folders=(tmp_path / "elsewhere",))
     with pytest.raises(BadQuery, match="leave out the others"):
         find_duplicates(library, folders=[photos], between=(photos, photos))
     with pytest.raises(BadQuery, match="between 0 and 1"):

@@ -47,7 +47,8 @@ def test_a_file_is_told_by_what_was_done_to_it_where_its_tier_tells_that(tmp_pat
 def test_the_page_is_told_all_of_them(tmp_path):
     with web_client(tmp_path / "library", MeanColour()) as client:
         page = client.get("/").text
-    told = json.loads(html.unescape(re.search(r"data-tiers='([^']*)'", page)[1]))
+    (given,) = re.findall(r"data-tiers='([^']*)'", page)
+    told = json.loads(html.unescape(given))
     assert list(told) == list(TIERS)
     assert {tier for tier, record in told.items() if record["are_copies"]} == COPIES
     assert all(record["groups"] and record["note"] for record in told.values())

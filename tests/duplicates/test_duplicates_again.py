@@ -14,6 +14,7 @@ from vitsearch.duplicates import find
 from vitsearch.duplicates.find import find_duplicates
 from vitsearch.duplicates.tables import dismiss
 from vitsearch.duplicates.verify import geometric
+from vitsearch.duplicates.verify.evidence import Thresholds
 from vitsearch.duplicates.verify.rules import rules_digest
 from vitsearch.library import Library
 from vitsearch.storage.layout import Layout
@@ -160,7 +161,7 @@ def test_notes_that_were_written_beside_a_photo_since_are_read(library, photos, 
 
 def test_other_thresholds_are_other_questions(library, looks, monkeypatch):
     first = again(looks, library)
-    strict = find.Thresholds(share=0.999, closeness=0.9999)
+    strict = Thresholds(share=0.999, closeness=0.9999)
     monkeypatch.setattr(find, "Thresholds", lambda: strict)
     assert again(looks, library) != first
     assert looks["pairs"] > 0
@@ -199,7 +200,7 @@ def test_removing_a_photo_removes_what_was_seen_of_it(library, photos, looks):
 
 
 def test_progress_moves_through_every_stage_and_never_goes_back(new_library, looks):
-    stages = {}
+    stages: dict[str, list[int]] = {}
     again(looks, new_library, on_progress=lambda step: stages.setdefault(step.stage, []).append(step.done))
     assert {"propose", "look", "measure"} <= set(stages)
     for done in (stages["propose"], stages["look"], stages["measure"]):

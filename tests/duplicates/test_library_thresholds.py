@@ -74,6 +74,7 @@ def test_what_was_measured_is_the_same_each_time_and_says_how_much_is_found(libr
     assert len(first.recall) >= 5
     assert first.recall["codec"] == 1
     assert all(0 <= share <= 1 for share in first.recall.values())
+    assert first.calibration is not None
     assert first.calibration.max_false_share == 0.01
     assert first.calibration.false_share <= 0.01 or first.thresholds.share > 0.98
     library.layout.cutoffs.unlink()
@@ -155,6 +156,8 @@ def test_photos_that_were_told_apart_are_counterexamples_however_alike(library, 
     library.layout.cutoffs.unlink()
     doubting, _ = measured(library)
     assert doubting.thresholds.share > trusting.thresholds.share
+    assert doubting.calibration is not None
+    assert trusting.calibration is not None
     assert doubting.calibration.negatives > trusting.calibration.negatives
 
 
@@ -163,6 +166,7 @@ def test_a_photo_that_cannot_be_read_any_more_costs_only_itself(library, photos)
     for path in sorted(photos.iterdir())[:2]:
         path.write_bytes(b"gone bad")
     found, _ = measured(library)
+    assert found.calibration is not None
     assert found.calibration.negatives > 0
 
 
@@ -199,10 +203,14 @@ def test_what_was_taken_back_counts_no_more(library, photos):
     others = [photo for photo in present_photos(library.catalog).tolist() if photo not in copies]
     for photos_told_apart in (*near, others[:2]):
         dismiss(library.catalog, photos_told_apart)
-    assert find_duplicates(library, tiers=["near"]).calibrated.thresholds != Thresholds()
+    tightened = find_duplicates(library, tiers=["near"]).calibrated
+    assert tightened is not None
+    assert tightened.thresholds != Thresholds()
     for photos_told_apart in near:
         restore(library.catalog, photos_told_apart)
     found = find_duplicates(library, tiers=["near"])
+    assert found.calibrated is not None
+    assert found.calibrated.calibration is not None
     assert found.calibrated.thresholds == Thresholds()
     assert len(found.groups) == 3
     # What is told apart beyond that is no reason to measure again.

@@ -7,6 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
+from PIL.JpegImagePlugin import JpegImageFile
 
 from tests.support.mean_colour import MeanColour
 from tests.support.samples import SAMPLES
@@ -76,6 +77,7 @@ def steps_of(image, quality):
     with io.BytesIO() as file:
         image.save(file, "JPEG", quality=quality)
         with Image.open(file) as opened:
+            assert isinstance(opened, JpegImageFile)
             return tuple(opened.quantization[0])
 
 

@@ -79,8 +79,10 @@ def unlabelled(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
     return run(make_photos(folder / "photos"), folder, Noise(), MeanColour(), use_labels=False, most=14)
 
 
-def run(photos: Path, tmp_path: Path, *backbones: MeanColour, **options: object) -> Comparison:
-    files = find_photos(photos, **({"most": 1000} | options))
+def run(
+    photos: Path, tmp_path: Path, *backbones: MeanColour, most: int = 1000, use_labels: bool = True
+) -> Comparison:
+    files = find_photos(photos, most=most, use_labels=use_labels)
     (tmp_path / "scratch").mkdir(exist_ok=True)
     return compare(candidates(*backbones), files, tmp_path / "scratch")
 

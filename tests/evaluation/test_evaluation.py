@@ -62,7 +62,7 @@ def by_hand(rows: np.ndarray, numbers: np.ndarray) -> tuple[dict[int, float], fl
             votes: dict[int, float] = {}
             for place in order[:k]:
                 votes[numbers[place]] = votes.get(numbers[place], 0) + np.exp(cosines[place] / 0.07)
-            found.append(max(votes, key=votes.get) == numbers[query])
+            found.append(max(votes, key=votes.__getitem__) == numbers[query])
         hits = [rank for rank, place in enumerate(order, 1) if numbers[place] == numbers[query]]
         if hits:
             precisions.append(np.mean([nth / rank for nth, rank in enumerate(hits, 1)]))
@@ -74,6 +74,7 @@ def test_knn_and_average_precision_agree_with_a_computation_one_query_at_a_time(
     accuracy, mean_precision = by_hand(rows, numbers)
     scores = score_labels(rows, [f"label {number}" for number in numbers], space=space_of(24))
     assert {row.k: row.accuracy.value for row in scores.knn} == pytest.approx(accuracy, abs=1e-6)
+    assert scores.mean_average_precision is not None
     assert scores.mean_average_precision.value == pytest.approx(mean_precision, abs=1e-6)
     assert (scores.photos, scores.labels, scores.queries) == (280, 7, 280)
     assert 0.5 < accuracy[1] < 0.99  # the figures must not agree by being trivial
@@ -193,9 +194,12 @@ def test_the_recall_of_an_approximate_index_is_the_share_of_exact_neighbours_fou
         cosines[query] = -np.inf
         exact = set(np.argsort(-cosines)[:10].tolist())
         shares.append(len(exact & (set(answers.tolist()) - {query})) / 10)
+    assert found is not None
     assert found.value == pytest.approx(np.mean(shares), abs=0.002)
     assert found.low < found.value < 1.0  # random rows have no cells to be found in
-    assert index_recall(Neighbours.load(tmp_path, dimension=32, approximate_from=10_000)).value == 1.0
+    exact_index = index_recall(Neighbours.load(tmp_path, dimension=32, approximate_from=10_000))
+    assert exact_index is not None
+    assert exact_index.value == 1.0
 
 
 def test_an_index_of_one_photo_has_no_recall(tmp_path):
@@ -229,6 +233,8 @@ def test_photos_of_the_library_are_not_embedded_again(library, backbone, labelle
     ]
     accuracy, mean_precision = by_hand(np.array(rows), np.repeat(np.arange(4), 15))
     del accuracy[100]
+    assert result.labels is not None
+    assert result.labels.mean_average_precision is not None
     assert {row.k: row.accuracy.value for row in result.labels.knn} == pytest.approx(accuracy, abs=1e-6)
     assert result.labels.mean_average_precision.value == pytest.approx(mean_precision, abs=1e-6)
     assert result.photos == 30
@@ -249,6 +255,7 @@ def test_labels_come_from_a_csv_file_too_and_photos_without_one_are_counted(libr
     lines[7] = "labelled/beach/7.png,"
     (tmp_path / "labels.csv").write_text("\n".join(["path,label", *lines]))
     result = evaluate_labels(library, tmp_path / "labels.csv")
+    assert result.labels is not None
     assert (result.labels.photos, result.labels.labels, result.unlabelled) == (59, 4, 1)
 
 
@@ -291,12 +298,12 @@ def test_copies_of_the_library_s_photos_are_looked_for(tmp_path):
             expected.setdefault(family, []).append((int((cosines > own).sum()), own))
     assert [family.family for family in result.copies] == list(expected)
     assert set(expected) >= {"codec", "crop", "turn"}
-    for family in result.copies:
-        ranks = np.array([rank for rank, _ in expected[family.family]])
-        assert family.copies == 5
-        assert family.first == Estimate.of_share(ranks == 0)
-        assert family.in_ten == Estimate.of_share(ranks < 10)
-        assert family.cosine == pytest.approx(np.mean([own for _, own in expected[family.family]]), abs=1e-4)
+    for scores in result.copies:
+        ranks = np.array([rank for rank, _ in expected[scores.family]])
+        assert scores.copies == 5
+        assert scores.first == Estimate.of_share(ranks == 0)
+        assert scores.in_ten == Estimate.of_share(ranks < 10)
+        assert scores.cosine == pytest.approx(np.mean([own for _, own in expected[scores.family]]), abs=1e-4)
     assert result.photos == 11
     assert result.copies[0].first.value == 1.0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import torch
+
+    from vitsearch.space import Fit
 
 WITH_CLASS_TOKEN = ("vit", "deit", "dinov2", "dinov2_with_registers", "dinov3_vit", "beit", "clip")
 PREFIX = {"deit": 2, "dinov2_with_registers": 5, "dinov3_vit": 5}
@@ -166,7 +168,7 @@ def make_head(space: Space, **changes: object) -> Head:
     random = np.random.default_rng(1)
     weight = random.normal(size=(3, space.dimension)).astype(np.float32)
     bias = random.normal(size=3).astype(np.float32)
-    fields = {"kind": "softmax", "origin": "trained", "temperature": 0.5} | changes
+    fields: dict[str, Any] = {"kind": "softmax", "origin": "trained", "temperature": 0.5} | changes
     return Head("pets", ("cat", "dog", "fish"), weight, bias, space, **fields)
 
 
@@ -204,7 +206,12 @@ def test_a_model_that_embedded_photos_before_can_still_be_asked_what_speaks_for_
     pixels = backbone.prepare(noise)
     row = backbone.embed_batch(pixels[None]).rows[0]
     seen: list[np.ndarray] = []
-    model.rollout_towards(pixels, lambda found, norm: seen.append(found) or np.ones(32, np.float32))
+
+    def target(found: np.ndarray, norm: float) -> np.ndarray:
+        seen.append(found)
+        return np.ones(32, np.float32)
+
+    model.rollout_towards(pixels, target)
     np.testing.assert_allclose(seen[0], row, atol=1e-5)
 
 
@@ -218,7 +225,7 @@ def test_a_model_that_embedded_photos_before_can_still_be_asked_what_speaks_for_
     ],
 )
 def test_the_gradient_of_a_label_is_that_of_its_log_odds(changes):
-    pre = Preprocessing(8, 8, 8, "squeeze", 2, (0.0,) * 3, (1.0,) * 3)
+    pre = Preprocessing(8, 8, 8, "squeeze", 2, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
     head = make_head(Space("fake", "0" * 64, pre, "cls", 6), **changes)
     raw = np.random.default_rng(2).normal(size=6)
 
@@ -237,12 +244,12 @@ def test_the_gradient_of_a_label_is_that_of_its_log_odds(changes):
 
 
 def test_a_label_that_the_head_does_not_have_is_named():
-    pre = Preprocessing(8, 8, 8, "squeeze", 2, (0.0,) * 3, (1.0,) * 3)
+    pre = Preprocessing(8, 8, 8, "squeeze", 2, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
     with pytest.raises(HeadError, match="no label 'bird': it has 'cat', 'dog', 'fish'"):
         label_gradient(make_head(Space("fake", "0" * 64, pre, "cls", 6)), "bird")
 
 
-FITS = {
+FITS: dict[str, tuple[Fit, int]] = {
     "crop": ("crop", 40),
     "crop of a smaller frame": ("crop", 24),
     "squeeze": ("squeeze", 32),
@@ -261,7 +268,7 @@ def test_the_seen_box_is_where_the_prepared_pixels_come_from(fit, size):
     place = Image.fromarray(
         np.stack([across, down, np.full((height, width), 250)], axis=2).round().astype(np.uint8)
     )
-    pre = Preprocessing(32, 32, FITS[fit][1], FITS[fit][0], 2, (0.0,) * 3, (1.0,) * 3)
+    pre = Preprocessing(32, 32, FITS[fit][1], FITS[fit][0], 2, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
     pixels = prepare(place, pre).astype(float)
     left, top, right, bottom = seen_box(size, pre)
     real = pixels[..., 2] > 200
@@ -354,7 +361,7 @@ def test_a_library_s_own_model_is_used_and_can_show_what_sets_a_photo_apart(
     noise.save(tmp_path / "query.png")
     with Library.open(tmp_path / "library", cache=tmp_path / "cache") as library:
         library.index([photos], model=str(checkpoints("vit")))
-        space = library.catalog.active_space()[1]
+        space = library.catalog.require_space().space
         rows = library.neighbours().rows(library.neighbours().ids())
         mean = rows.mean(axis=0)
         raw = random.normal(size=32).astype(np.float32)

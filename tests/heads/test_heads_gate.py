@@ -109,7 +109,9 @@ def test_copies_of_the_examples_in_the_library_are_not_learned_as_none():
 def test_the_report_counts_what_is_taken_for_none_of_the_photos_that_the_library_holds(counts):
     background = library(counts)
     made = train("kinds", labelled(KNOWN, 20), space=SPACE, background=background)
+    assert made.report is not None
     gate = made.report.gate
+    assert gate is not None
     assert gate.sampled == len(background)
     assert gate.taken_for_none == round(len(background) * (1 - share_let_through(made.head, background)))
     assert gate.taken_for_none > 0

@@ -1,5 +1,7 @@
 """A head: logits, probabilities, top labels, abstention, and what it refuses."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ NORMS = np.ones(2, np.float32)
 
 
 def make_head(**changes) -> Head:
-    fields = {
+    fields: dict[str, Any] = {
         "name": "animals",
         "labels": ("cat", "dog", "owl"),
         "weight": np.array([[1, 0], [0, 1], [-1, 0]], np.float32),

@@ -16,9 +16,8 @@ SPACE = make_space()
 
 def share_right(head, examples: LabelledRows) -> float:
     result = head.top(examples.rows, np.ones(len(examples.rows), np.float32), k=1)
-    return np.mean(
-        [(each.labels[0].label,) == truth for each, truth in zip(result, examples.labels, strict=True)]
-    )
+    right = [(each.labels[0].label,) == truth for each, truth in zip(result, examples.labels, strict=True)]
+    return float(np.mean(right))
 
 
 def test_clusters_that_lie_apart_are_learned_without_a_mistake():
@@ -177,8 +176,7 @@ def test_near_duplicates_share_a_group_also_through_a_third():
 
 
 def test_a_collection_where_everything_is_alike_still_falls_apart_into_groups():
-    rows = np.ones((200, DIMENSION)) + 0.15 * np.random.default_rng(0).standard_normal((200, DIMENSION))
-    rows = unit(rows)
+    rows = unit(np.ones((200, DIMENSION)) + 0.15 * np.random.default_rng(0).standard_normal((200, DIMENSION)))
     assert (rows @ rows.T).mean() > 0.95
     assert len(np.unique(near_duplicate_groups(rows))) > 100
 

@@ -8,8 +8,11 @@ import shutil
 import subprocess
 import sys
 import zlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -284,7 +287,7 @@ def overwrite(path, content):
     path.write_bytes(content)
 
 
-DAMAGES = {
+DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "no folder": (shutil.rmtree, "none yet"),
     "no manifest": (lambda folder: (folder / "manifest.json").unlink(), "none yet"),
     "empty manifest": (lambda folder: (folder / "manifest.json").write_bytes(b""), "cannot be read"),
@@ -447,7 +450,8 @@ def test_a_build_whose_last_sync_fails_leaves_no_manifest_that_names_missing_fil
 
 def mapped_megabytes():
     status = Path("/proc/self/status").read_text()
-    return int(re.search(r"RssFile:\s+(\d+) kB", status)[1]) / 1000
+    (kilobytes,) = re.findall(r"RssFile:\s+(\d+) kB", status)
+    return int(kilobytes) / 1000
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -483,6 +487,7 @@ def test_a_killed_writer_leaves_its_last_commit_or_the_next(tmp_path, queries):
     built(folder, ids[:100], rows[:100], generation=90)
     arguments = [sys.executable, "-c", KILLED_WRITER, str(folder), str(tmp_path / "rows.npy")]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
         reported = [int(writer.stdout.readline()) for _ in range(25)][-1]
         writer.kill()
     loaded = Neighbours.load(folder, dimension=DIMENSION)
@@ -507,7 +512,9 @@ def test_a_killed_writer_leaves_its_last_commit_or_the_next(tmp_path, queries):
     )
 )
 def test_any_sequence_of_changes_equals_a_dictionary(tmp_path, queries, steps):
-    source, truth, saved = np.random.default_rng(11), {}, {}
+    source = np.random.default_rng(11)
+    truth: dict[int, np.ndarray] = {}
+    saved: dict[int, np.ndarray] = {}
     neighbours = Neighbours.build(DIMENSION, [], folder=tmp_path / "any", generation=0)
     for step, numbers in steps:
         ids = np.array(numbers, dtype=np.int64)
@@ -684,8 +691,9 @@ def has_shortlist(folder):
     import faiss
 
     (path,) = folder.glob("cells-*")
-    index = faiss.read_index(str(path))
-    return isinstance(faiss.downcast_index(faiss.downcast_index(index.index).quantizer), faiss.IndexRefine)
+    index: Any = faiss.read_index(str(path))  # FAISS's types name no parts of what it reads
+    cells: Any = faiss.downcast_index(index.index)
+    return isinstance(faiss.downcast_index(cells.quantizer), faiss.IndexRefine)
 
 
 @pytest.mark.usefixtures("_shortlist")
@@ -823,12 +831,12 @@ def test_a_single_bit_of_a_large_cache_is_found_when_all_rows_are_read(tmp_path,
     monkeypatch.setattr("vitsearch.neighbours.neighbours.READ_WHOLE_BYTES", 0)
     large.add(MANY_IDS[-1:] + 3, MANY_ROWS[:1])
     large.save(generation=2)
-    options = {"dimension": DIMENSION, "approximate_from": 2000}
-    Neighbours.load(tmp_path, **options).check_rows()
+    load = partial(Neighbours.load, tmp_path, dimension=DIMENSION, approximate_from=2000)
+    load().check_rows()
     (path,) = tmp_path.glob("rows-*")
     flip_bit(path, 2000 * DIMENSION)
-    loaded = Neighbours.load(tmp_path, **options)
-    for read in (loaded.check_rows, lambda: Neighbours.load(tmp_path, thorough=True, **options)):
+    loaded = load()
+    for read in (loaded.check_rows, partial(load, thorough=True)):
         with pytest.raises(StaleCache, match=r"rows-.* is not what was written"):
             read()
     # Copied into new files the damage would get a sum that fits.
@@ -838,7 +846,7 @@ def test_a_single_bit_of_a_large_cache_is_found_when_all_rows_are_read(tmp_path,
     (path,) = tmp_path.glob("ids-*")
     flip_bit(path, 77)
     with pytest.raises(StaleCache, match=r"ids-.* is not what was written"):
-        Neighbours.load(tmp_path, **options)
+        load()
 
 
 def test_a_cache_that_is_still_what_was_saved_is_not_read_again(tmp_path, ids, rows):

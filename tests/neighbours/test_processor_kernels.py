@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ print(json.dumps({
 """
 
 
-def kernels(**environment: str) -> dict:
+def kernels(**environment: str) -> dict[str, Any]:
     """What each OpenBLAS of a new process takes the processor for, and the variable as it is afterwards."""
     usual = {name: value for name, value in os.environ.items() if name != "OPENBLAS_CORETYPE"}
     run = subprocess.run(

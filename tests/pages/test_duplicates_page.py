@@ -1,12 +1,16 @@
 """The page of `duplicates find --html` says how far it is, picture by picture, over all its parts."""
 
 import re
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from vitsearch.duplicates.group.grouping import DuplicateGroup, GroupedFile
 from vitsearch.pages import duplicates
 from vitsearch.pages.duplicates import write_page
+
+if TYPE_CHECKING:
+    from vitsearch.records import Progress
 
 
 def groups_of(folder, count):
@@ -23,7 +27,7 @@ def groups_of(folder, count):
 
 def test_progress_moves_with_each_picture_of_all_pages(tmp_path, monkeypatch):
     monkeypatch.setattr(duplicates, "PAIRS_PER_PAGE", 3)
-    told = []
+    told: list[Progress] = []
     pages = write_page(groups_of(tmp_path, 7), tmp_path / "found.html", on_progress=told.append)
     assert [(one.stage, one.done, one.total) for one in told] == [
         ("write", done, 14) for done in range(1, 15)

@@ -91,7 +91,6 @@ def test_thumbnails_are_upright_and_fit_their_square(tmp_path, orientation):
     image = Image.new("RGB", (400, 200), "white")
     image.paste("red", (0, 0, 400, 100))
     turn = {
-        1: None,
         3: Image.Transpose.ROTATE_180,
         6: Image.Transpose.ROTATE_90,
         8: Image.Transpose.ROTATE_270,

@@ -19,12 +19,19 @@ from vitsearch.searching.fetching import fetch
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="makes a certificate with openssl")
 
 
+class Server(http.server.ThreadingHTTPServer):
+    """`away`: where it leads who asks for /away."""
+
+    away = ""
+
+
 class Pages(http.server.BaseHTTPRequestHandler):
     """What the server has: pictures, and what a hostile one would send."""
 
     def do_GET(self):
         if self.path == "/away":
             self.send_response(302)
+            assert isinstance(self.server, Server)
             self.send_header("Location", self.server.away)
             self.end_headers()
             return
@@ -79,7 +86,7 @@ def certificate(tmp_path_factory):
 def unknown_server(certificate):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate / "certificate", certificate / "key")
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pages)
+    server = Server(("127.0.0.1", 0), Pages)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server

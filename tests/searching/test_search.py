@@ -3,6 +3,7 @@
 import io
 import os
 import shutil
+from typing import Any
 
 import numpy as np
 import pytest
@@ -245,7 +246,7 @@ def test_a_filter_is_answered_also_when_a_thousand_better_matches_are_outside_of
     far = picture(tmp_path / "photos/few/blue.png", "blue")
     library.index([tmp_path / "photos"])
     query = picture(tmp_path / "query.png", "red")
-    (match,) = library.search(query, where=Filter(folders=[far.parent]), k=3).results
+    (match,) = library.search(query, where=Filter(folders=(far.parent,)), k=3).results
     assert (match.path, match.score) == (far, pytest.approx(float(seen("red") @ seen("blue")), abs=FLOAT16))
 
 
@@ -278,7 +279,7 @@ def test_photos_that_look_the_same_share_their_percentile(library, tmp_path, pic
         picture(tmp_path / "photos" / f"blue {number}.png", "blue", size=(40 + number, 40))
     library.index([tmp_path / "photos"])
     query = picture(tmp_path / "query.png", "orange")
-    by_colour = {"red": set(), "blue": set()}
+    by_colour: dict[str, set[float]] = {"red": set(), "blue": set()}
     for match in library.search(query, k=100).results:
         by_colour[match.path.stem.split()[0]].add(match.percentile)
     assert by_colour == {"red": {50.0}, "blue": {0.0}}
@@ -350,7 +351,7 @@ def test_the_background_is_a_fixed_sample_whatever_the_order_of_indexing(tmp_pat
                 path.parent.mkdir()
                 shutil.copy(photos / f"{colour}.png", path)
                 library.index([path.parent])
-            catalog, (space, _) = library.catalog, library.catalog.active_space()
+            catalog, (space, _) = library.catalog, library.catalog.require_space()
             found = catalog.photos([int(photo) for photo in catalog.background_ids(space, 4)])
             samples.append({row.paths[0].name for row in found.values()})
             assert len(samples[-1]) == 4
@@ -391,10 +392,11 @@ def test_an_image_may_come_from_an_open_file(indexed, photos):
 
 def test_paths_may_be_text_and_relative(indexed, photos, monkeypatch):
     monkeypatch.chdir(photos)
+    here: Any = "."
     assert (
-        indexed.search("red.png", negatives=["aqua.png"], where=Filter(folders=["."])).results
+        indexed.search("red.png", negatives=["aqua.png"], where=Filter(folders=here)).results
         == indexed.search(
-            photos / "red.png", negatives=[photos / "aqua.png"], where=Filter(folders=[photos])
+            photos / "red.png", negatives=[photos / "aqua.png"], where=Filter(folders=(photos,))
         ).results
     )
 
@@ -470,7 +472,7 @@ def test_a_folder_filter_shows_the_copy_that_is_in_that_folder(indexed, photos):
     (photos / "album").mkdir()
     shutil.copy(photos / "red.png", photos / "album/copy.png")
     indexed.index()
-    (match,) = indexed.search(photos / "orange.png", where=Filter(folders=[photos / "album"])).results
+    (match,) = indexed.search(photos / "orange.png", where=Filter(folders=(photos / "album",))).results
     assert (match.path, match.other_paths) == (photos / "album/copy.png", (photos / "red.png",))
 
 
@@ -484,7 +486,7 @@ def test_a_photo_whose_copy_in_the_folder_is_offline_is_not_offered_from_elsewhe
     library.index([tmp_path / "home", tmp_path / "drive"])
     (tmp_path / "drive").rename(tmp_path / "unmounted")
     query = tmp_path / "home/blue.png"
-    assert library.search(query, where=Filter(folders=[tmp_path / "drive"])).results == ()
+    assert library.search(query, where=Filter(folders=(tmp_path / "drive",))).results == ()
     (match,) = library.search(query).results
     assert (match.path, match.other_paths) == (kept, ())
 
@@ -499,7 +501,7 @@ def test_a_folder_filter_takes_the_name_of_a_link_inside_of_a_root_and_of_one_th
     (tmp_path / "photos/z").symlink_to(tmp_path / "photos/2024")
     library.index([tmp_path / "photos"])
     blue = tmp_path / "photos/Phone/blue.png"
-    assert places(library, query, where=Filter(folders=[tmp_path / "photos/Phone"])) == [blue]
-    assert places(library, query, where=Filter(folders=[tmp_path / "pictures/2024"])) == [query]
-    assert places(library, query, where=Filter(folders=[tmp_path / "photos/z"])) == [query]
-    assert places(library, query, where=Filter(folders=[tmp_path / "pictures"])) == sorted([blue, query])
+    assert places(library, query, where=Filter(folders=(tmp_path / "photos/Phone",))) == [blue]
+    assert places(library, query, where=Filter(folders=(tmp_path / "pictures/2024",))) == [query]
+    assert places(library, query, where=Filter(folders=(tmp_path / "photos/z",))) == [query]
+    assert places(library, query, where=Filter(folders=(tmp_path / "pictures",))) == sorted([blue, query])
