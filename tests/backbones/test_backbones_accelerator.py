@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -13,10 +14,15 @@ from vitsearch.backbones import load_backbone
 from vitsearch.backbones.accelerator import AcceleratorBackbone
 from vitsearch.backbones.families import FAMILIES
 from vitsearch.backbones.fused_blocks import FusedBlock, fused_blocks, use_fast_gelu
-from vitsearch.backbones.lanes import Recipe
+from vitsearch.backbones.lanes import Lane, Recipe
+from vitsearch.backbones.torch_runtime import TorchBackbone
 from vitsearch.backbones.tuning import choose_recipe, remembered
 from vitsearch.backbones.vision_tower import load_tower
 from vitsearch.errors import ModelError
+
+if TYPE_CHECKING:
+    from vitsearch.backbones.backbone import Backbone
+    from vitsearch.space import BackboneSpec
 
 FUSED = ("vit", "deit", "dinov2", "dinov2_with_registers", "clip", "siglip", "siglip_vision_model")
 
@@ -41,8 +47,13 @@ def tower_of(spec, folder, *, fused):
     return load_tower(folder, space.preprocessing, space.readout, spec.prefix_tokens, fused=fused)
 
 
+def spec_of(backbone: Backbone) -> BackboneSpec:
+    assert isinstance(backbone, TorchBackbone)
+    return backbone.spec
+
+
 def opened(folder, cache, *, devices=("cpu",), batch_size=None, notice=lambda _: None, readout=None):
-    spec = load_backbone(str(folder), cache=cache, runtime="torch", readout=readout).spec
+    spec = spec_of(load_backbone(str(folder), cache=cache, runtime="torch", readout=readout))
     return AcceleratorBackbone(
         tower_of(spec, folder, fused=True),
         spec,
@@ -85,7 +96,7 @@ def test_architectures_that_are_not_fused_run_as_they_are(architecture, checkpoi
 def test_a_fused_tower_in_half_precision_agrees_with_float32(architecture, half, least, checkpoints, cache):
     folder = checkpoints[architecture]
     plain = load_backbone(str(folder), cache=cache, runtime="torch")
-    tower = tower_of(plain.spec, folder, fused=True).to(half)
+    tower = tower_of(spec_of(plain), folder, fused=True).to(half)
     with torch.inference_mode():
         found = tower(torch.from_numpy(pixels_of(8))).numpy()
         use_fast_gelu(tower, wanted=True)
@@ -131,7 +142,7 @@ def test_no_images_give_no_rows(checkpoints, cache):
 
 
 def test_a_batch_that_does_not_fit_in_memory_is_halved_until_it_does(checkpoints, cache):
-    said = []
+    said: list[str] = []
     backbone = opened(checkpoints["vit"], cache, batch_size=8, notice=said.append)
     expected = backbone.embed_batch(pixels_of(9))
 
@@ -170,7 +181,7 @@ def test_one_image_that_does_not_fit_is_an_error_and_other_failures_are_not_hidd
 
 
 def test_a_model_that_overflows_float16_goes_on_in_bfloat16(checkpoints, cache):
-    said = []
+    said: list[str] = []
     backbone = opened(checkpoints["vit"], cache, notice=said.append)
     expected = backbone.embed_batch(pixels_of(4)).rows
     # The same function, with hidden values far beyond 65504.
@@ -191,12 +202,12 @@ def test_values_that_are_not_finite_are_refused_instead_of_stored(checkpoints, c
         backbone.embed_batch(pixels_of(1))
 
 
-class TimedLane:
+class TimedLane(Lane):
     """Stands for a card on which a recipe takes as long as a table says; None does not fit in its memory."""
 
     def __init__(self, seconds):
         self.seconds = seconds
-        self.recipe = None
+        self.recipe = Recipe(batch=0)
         self.tried = []
 
     def use(self, recipe):

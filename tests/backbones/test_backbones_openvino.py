@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from importlib import metadata
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -15,11 +16,14 @@ from safetensors.numpy import load_file, save_file
 
 from tests.support.tiny_checkpoints import ARCHITECTURES, EDGE, make_checkpoint
 from vitsearch.backbones import Space, load_backbone, load_for_space
-from vitsearch.backbones.graphs import find_graph, graph_folder, installed_version, new_graph
+from vitsearch.backbones.graphs import StoredGraph, find_graph, graph_folder, installed_version, new_graph
 from vitsearch.backbones.light_graph import levels_of
 from vitsearch.backbones.openvino_runtime import OpenVINOBackbone
 from vitsearch.backbones.torch_runtime import TorchBackbone
 from vitsearch.errors import ModelError, NoTextTower
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def noise(n: int, seed: int = 0) -> np.ndarray:
@@ -255,11 +259,17 @@ def test_a_damaged_calibration_is_ignored(cached):
     assert cosines(found.rows, expected).min() >= 0.999
 
 
+def graph_of(space: Space, cache: Path) -> StoredGraph:
+    graph = find_graph(space, cache=cache)
+    assert graph is not None
+    return graph
+
+
 def test_an_interrupted_export_leaves_nothing_and_a_new_one_replaces_that_of_other_versions(
     exported, tmp_path
 ):
     cache, space, _ = exported
-    spec = find_graph(space, cache=cache).spec
+    spec = graph_of(space, cache).spec
     folder = graph_folder(space, cache=tmp_path)
 
     def interrupted_export():
@@ -279,12 +289,12 @@ def test_an_interrupted_export_leaves_nothing_and_a_new_one_replaces_that_of_oth
         (staging / "graph.xml").write_text("a graph")
         precisions.append("f32")
     assert sorted(path.name for path in folder.parent.iterdir()) == sorted([folder.name, other_space.name])
-    assert find_graph(space, cache=tmp_path).precisions == ("f32",)
+    assert graph_of(space, tmp_path).precisions == ("f32",)
 
 
 def test_a_second_process_that_exports_the_same_model_leaves_the_firsts_graph_alone(exported, tmp_path):
     cache, space, _ = exported
-    spec = find_graph(space, cache=cache).spec
+    spec = graph_of(space, cache).spec
     for content in ("the first", "the second"):
         with new_graph(spec, cache=tmp_path) as (staging, _):
             (staging / "graph.xml").write_text(content)
@@ -487,7 +497,9 @@ def test_a_matrix_is_split_into_levels_and_scales_only_where_nothing_is_lost():
     scale = np.random.default_rng(1).uniform(1e-5, 3, (20, 1)).astype(np.float32)
     rows = levels.astype(np.float32) * scale
     rows[7] = 0
-    whole, scales = levels_of(rows)
+    split = levels_of(rows)
+    assert split is not None
+    whole, scales = split
     assert whole.dtype == np.int8
     assert np.array_equal(whole * scales, rows)
     rows[19, 299] = np.nextafter(rows[19, 299], np.float32(9))

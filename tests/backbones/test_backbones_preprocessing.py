@@ -141,5 +141,5 @@ def test_squeeze_keeps_the_whole_frame_also_where_the_checkpoint_resizes_larger_
 def test_every_shape_of_image_gives_a_full_input(fit, size, clip):
     grey = Image.new("L", size, 200)
     pixels = prepare(grey, with_fit(clip, fit))
-    assert (pixels.shape, pixels.dtype) == ((224, 224, 3), np.uint8)
+    assert (pixels.shape, pixels.dtype) == ((224, 224, 3), np.dtype(np.uint8))
     assert pixels[111, 111].tolist() == [200, 200, 200]

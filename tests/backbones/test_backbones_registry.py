@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -76,7 +76,7 @@ def test_an_unregistered_model_that_is_not_here_says_how_to_get_it(tmp_path):
 
 
 TALL, PATCHES_OF_14 = {"image_size": 518}, {"patch_size": 14}
-CONFIGURATIONS = {
+CONFIGURATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "dinov2-small": ("Dinov2Model", "Dinov2Config", {"width": 384, "heads": 6, **PATCHES_OF_14, **TALL}),
     "dinov2-giant": (
         "Dinov2Model",
@@ -170,7 +170,7 @@ def test_the_vision_model_for_explanations_returns_attention_over_the_described_
     folder = make_checkpoint(architecture, tmp_path / "model")
     space = describe(str(folder), cache=tmp_path).spec.space
     model, spec = load_vision_model(space, cache=tmp_path)
-    vision = model.vision_model if architecture == "clip" else model
+    vision: Any = model.vision_model if architecture == "clip" else model
     output = vision(pixel_values=torch.zeros(1, 3, 32, 32), output_attentions=True)
     tokens = spec.patches + spec.prefix_tokens
     assert [tuple(attention.shape) for attention in output.attentions] == [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,11 @@ from PIL import Image
 
 from tests.support.tiny_checkpoints import ARCHITECTURES, EDGE, make_checkpoint
 from vitsearch.backbones import load_backbone
+from vitsearch.backbones.torch_runtime import TorchBackbone
 from vitsearch.errors import ModelError, NoTextTower
+
+if TYPE_CHECKING:
+    from vitsearch.backbones.backbone import Backbone
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +137,7 @@ def test_embeddings_agree_with_transformers_own_forward_and_processor(
 def test_the_last_block_computes_the_class_token_alone(architecture, checkpoints, cache):
     backbone = load_backbone(str(checkpoints[architecture]), cache=cache, runtime="torch")
     tokens = []
-    for name, module in backbone._tower.named_modules():
+    for name, module in tower_of(backbone).named_modules():
         if name.endswith(".mlp"):
             module.register_forward_hook(lambda module, inputs, output: tokens.append(output.shape[1]))
     backbone.embed_batch(np.stack([backbone.prepare(image) for image in photos()]))
@@ -185,13 +191,13 @@ def test_a_model_that_sees_only_images_says_which_model_reads_text(checkpoints, 
 
 
 def test_a_batch_that_does_not_fit_in_memory_is_halved_until_it_does(checkpoints, cache):
-    said = []
+    said: list[str] = []
     backbone = load_backbone(
         str(checkpoints["vit"]), cache=cache, runtime="torch", batch_size=8, notice=said.append
     )
     pixels = np.stack([backbone.prepare(image) for image in photos(((40, 40),) * 9)])
     expected = backbone.embed_batch(pixels)
-    tower = backbone._tower
+    tower = tower_of(backbone)
 
     def small_memory(module, arguments):
         if len(arguments[0]) > 3:
@@ -211,11 +217,11 @@ def test_a_batch_that_does_not_fit_in_memory_is_halved_until_it_does(checkpoints
 def test_one_image_that_does_not_fit_is_an_error_and_other_failures_are_not_hidden(checkpoints, cache):
     backbone = load_backbone(str(checkpoints["vit"]), cache=cache, runtime="torch")
     pixels = np.zeros((1, EDGE, EDGE, 3), dtype=np.uint8)
-    hook = backbone._tower.register_forward_pre_hook(_raise("can't allocate memory"))
+    hook = tower_of(backbone).register_forward_pre_hook(_raise("can't allocate memory"))
     with pytest.raises(ModelError, match="not even one image"):
         backbone.embed_batch(pixels)
     hook.remove()
-    backbone._tower.register_forward_pre_hook(_raise("shape mismatch"))
+    tower_of(backbone).register_forward_pre_hook(_raise("shape mismatch"))
     with pytest.raises(RuntimeError, match="shape mismatch"):
         backbone.embed_batch(pixels)
 
@@ -227,8 +233,15 @@ def _raise(message):
     return hook
 
 
+def tower_of(backbone: Backbone) -> torch.nn.Module:
+    assert isinstance(backbone, TorchBackbone)
+    return backbone._tower
+
+
 def test_values_that_are_not_finite_are_refused_instead_of_stored(checkpoints, cache):
     backbone = load_backbone(str(checkpoints["vit"]), cache=cache, runtime="torch")
-    backbone._tower.scale.fill_(float("nan"))
+    scale = tower_of(backbone).scale
+    assert isinstance(scale, torch.Tensor)
+    scale.fill_(float("nan"))
     with pytest.raises(ModelError, match="not finite"):
         backbone.embed_batch(np.zeros((1, EDGE, EDGE, 3), dtype=np.uint8))

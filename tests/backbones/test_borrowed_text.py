@@ -16,6 +16,10 @@ from vitsearch.backbones.weights import wheel_folder
 from vitsearch.errors import WeightsUnavailable
 
 ASKED = "a red shoe"
+_registered = find_model(LENDER)
+assert _registered is not None
+assert _registered.hub_id is not None
+HUB_ID = _registered.hub_id
 
 
 @pytest.fixture
@@ -69,7 +73,7 @@ def test_words_work_after_one_step_and_no_photo_is_embedded_again(program, tmp_p
     refused = program("search", ASKED)
     assert (refused.returncode, len(refused.stderr.splitlines()), step in refused.stderr) == (1, 1, True)
 
-    with fake_hub(find_model(LENDER).hub_id, lender) as (endpoint, _):
+    with fake_hub(HUB_ID, lender) as (endpoint, _):
         done = program(*step.split()[1:], "--json", endpoint=endpoint)
     assert (done.returncode, json.loads(done.stdout)["embedded"]) == (0, 0), done.stderr
     assert "how well the two fit was not measured" in done.stderr
@@ -93,7 +97,7 @@ def test_words_work_after_one_step_and_no_photo_is_embedded_again(program, tmp_p
 
 
 def test_a_checkpoint_in_the_hubs_cache_is_enough(program, tmp_path, lender):
-    with fake_hub(find_model(LENDER).hub_id, lender) as (endpoint, _):
+    with fake_hub(HUB_ID, lender) as (endpoint, _):
         assert program("models", "pull", LENDER, endpoint=endpoint).returncode == 0
     done = program("index", tmp_path / "photos", "--model", HUB_FREE_MODEL)
     assert "Words work too" in done.stderr
@@ -103,7 +107,7 @@ def test_a_checkpoint_in_the_hubs_cache_is_enough(program, tmp_path, lender):
 def test_the_tower_of_another_checkpoint_is_not_taken(program, tmp_path, cache):
     stranger = make_checkpoint("clip", tmp_path / "stranger", seed=1)
     program("index", tmp_path / "photos", "--model", HUB_FREE_MODEL)
-    with fake_hub(find_model(LENDER).hub_id, stranger) as (endpoint, _):
+    with fake_hub(HUB_ID, stranger) as (endpoint, _):
         refused = program("index", "--also", HUB_FREE_MODEL, endpoint=endpoint)
     assert refused.returncode == 1
     assert "is not the checkpoint that" in refused.stderr.splitlines()[-1]
@@ -111,7 +115,7 @@ def test_the_tower_of_another_checkpoint_is_not_taken(program, tmp_path, cache):
 
 
 def test_a_tower_that_was_changed_is_not_used(program, tmp_path, lender, cache):
-    with fake_hub(find_model(LENDER).hub_id, lender) as (endpoint, _):
+    with fake_hub(HUB_ID, lender) as (endpoint, _):
         program("index", tmp_path / "photos", "--model", HUB_FREE_MODEL)
         program("index", "--also", HUB_FREE_MODEL, endpoint=endpoint)
     weights = tower_folder(cache) / "model.safetensors"
@@ -127,7 +131,7 @@ def test_a_tower_that_was_changed_is_not_used(program, tmp_path, lender, cache):
 def test_what_a_killed_copy_left_is_made_again(program, tmp_path, lender, cache):
     tower_folder(cache).mkdir()
     (tower_folder(cache) / "model.safetensors").write_bytes(b"half")
-    with fake_hub(find_model(LENDER).hub_id, lender) as (endpoint, _):
+    with fake_hub(HUB_ID, lender) as (endpoint, _):
         assert program("index", tmp_path / "photos", "--model", HUB_FREE_MODEL).returncode == 0
         assert program("index", "--also", HUB_FREE_MODEL, endpoint=endpoint).returncode == 0
     assert borrow(cache=cache, notice=lambda _: None) == tower_folder(cache)

@@ -9,6 +9,7 @@ from PIL import Image
 
 from tests.support.tiny_checkpoints import ARCHITECTURES, EDGE, make_checkpoint
 from vitsearch.backbones import load_backbone
+from vitsearch.backbones.accelerator import AcceleratorBackbone
 from vitsearch.backbones.tuning import remembered
 from vitsearch.library import Library
 
@@ -69,7 +70,7 @@ def test_many_batches_in_flight_come_back_in_order_and_are_not_mixed_up(checkpoi
 
 
 def test_memory_that_is_full_halves_batches_and_says_so(checkpoints, cache):
-    said = []
+    said: list[str] = []
     backbone = load_backbone(
         str(checkpoints["vit"]), cache=cache, device="cuda", batch_size=512, notice=said.append
     )
@@ -78,6 +79,7 @@ def test_memory_that_is_full_halves_batches_and_says_so(checkpoints, cache):
     def hungry(module, inputs):
         torch.empty(len(inputs[0]) << 31, dtype=torch.uint8, device="cuda")
 
+    assert isinstance(backbone, AcceleratorBackbone)
     backbone.lane.tower.register_forward_pre_hook(hungry)
     found = backbone.embed_batch(pixels_of(512)).rows
     assert said[0] == "out of memory with 512 images at a time: going on with 256"
@@ -87,9 +89,11 @@ def test_memory_that_is_full_halves_batches_and_says_so(checkpoints, cache):
 
 def test_a_recipe_is_measured_once_and_remembered(checkpoints, cache):
     backbone = load_backbone(str(checkpoints["dinov2"]), cache=cache, device="cuda")
+    assert isinstance(backbone, AcceleratorBackbone)
     backbone.expect(100_000)
     chosen = backbone.recipe
     again = load_backbone(str(checkpoints["dinov2"]), cache=cache, device="cuda")
+    assert isinstance(again, AcceleratorBackbone)
     assert remembered(again._note) == chosen == again.recipe
     assert np.allclose(
         again.embed_batch(pixels_of(5)).rows, backbone.embed_batch(pixels_of(5)).rows, atol=0.02

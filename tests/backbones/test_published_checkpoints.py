@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -202,7 +203,7 @@ def timm_folder(folder, model, architecture, *, norm=HALF, size=224, **config):
 
 
 TIMM = {"resize": 248, "edge": 224, "resample": BICUBIC, "norm": HALF}
-TIMM_MODELS = {
+TIMM_MODELS: dict[str, dict[str, Any]] = {
     "vit_base_patch16_224": {},
     "vit_base_patch16_224.in1k": {"classes": 1000},
     "deit3_base_patch16_224": {"classes": 1000, "scaled": True, "embed_class": False},

@@ -92,8 +92,9 @@ def test_every_command_explains_itself_and_all_of_its_options(program, words):
     said = program(*words, "--help")
     assert (said.status, said.errors) == (0, "")
     assert said.output.startswith(f"Usage: vitsearch {' '.join(words)}".rstrip())
-    command = vitsearch.cli.cli
+    command: click.Command = cli
     for word in words:
+        assert isinstance(command, click.Group)
         command = command.commands[word]
     for parameter in command.params:
         if isinstance(parameter, click.Option):
@@ -647,6 +648,7 @@ def test_a_reader_that_stops_reading_ends_the_program_quietly(made):
         made / "photos/red.png",
     ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
     process.stdout.close()
     _, errors = process.communicate(timeout=60)
     assert errors == b""
@@ -942,8 +944,9 @@ def test_what_stands_after_two_dashes_is_no_option(program):
 def test_no_command_has_an_option_of_the_programs_own_name():
     own = {name for option in cli.params if isinstance(option, click.Option) for name in option.opts}
     for words in commands():
-        command = cli
+        command: click.Command = cli
         for word in words:
+            assert isinstance(command, click.Group)
             command = command.commands[word]
         names = {name for each in command.params if isinstance(each, click.Option) for name in each.opts}
         assert not own & names, words

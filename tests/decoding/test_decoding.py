@@ -22,7 +22,7 @@ from tests.support.mean_colour import MeanColour
 from tests.support.samples import SAMPLES
 from tests.support.summaries import figures, places
 from vitsearch.backbones.preprocessing import prepare
-from vitsearch.decoding.answers import Header
+from vitsearch.decoding.answers import Header, Prepared
 from vitsearch.decoding.decoders import Decoders
 from vitsearch.decoding.process import Limits
 from vitsearch.decoding.thumbnails import GRID_BOX
@@ -112,6 +112,7 @@ def test_a_thumbnail_in_passing_changes_nothing_and_is_whole_or_large_enough(tmp
                 whole = opened.pixels()
             assert perceptual == plain[0]
             np.testing.assert_array_equal(pixels, plain[1])
+            assert small is not None
             assert small.size == size
             same = np.asarray(whole.resize(size, Image.Resampling.BOX), float)
             assert np.abs(same - np.asarray(small, float)).mean() < 4
@@ -144,7 +145,9 @@ def test_photos_of_a_block_are_the_same_as_alone(tmp_path):
             boxes = [GRID_BOX if place % 2 else None for place in readable]
             found = block.prepared(SQUARE, readable, boxes=boxes)
         for place in sorted(set(range(len(paths))) - set(readable)):
-            assert block.headers[place].reason == refused(decoders, paths[place])
+            header = block.headers[place]
+            assert isinstance(header, UnreadablePhoto)
+            assert header.reason == refused(decoders, paths[place])
         for place, box, prepared in zip(readable, boxes, found, strict=True):
             if isinstance(prepared, UnreadablePhoto):
                 assert prepared.reason == refused(decoders, paths[place])
@@ -152,10 +155,14 @@ def test_photos_of_a_block_are_the_same_as_alone(tmp_path):
             with decoders.open(paths[place]) as alone:
                 assert block.headers[place] == alone.header
                 perceptual, pixels, small = alone.prepared_with_thumbnail(SQUARE, box)
+            assert isinstance(prepared, Prepared)
             assert prepared.perceptual == perceptual
             np.testing.assert_array_equal(prepared.pixels, pixels)
-            assert (prepared.thumbnail is None) == (small is None)
-            assert small is None or prepared.thumbnail.tobytes() == small.tobytes()
+            if small is None:
+                assert prepared.thumbnail is None
+            else:
+                assert prepared.thumbnail is not None
+                assert prepared.thumbnail.tobytes() == small.tobytes()
     assert sum(isinstance(each, UnreadablePhoto) for each in found) == 1
     assert len(paths) - len(readable) == 2
 
@@ -359,6 +366,7 @@ def hung_run(tmp_path, *, seconds):
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         try:
+            assert process.stdout is not None
             assert process.stdout.readline() == "embed\n"
             time.sleep(1)
             yield process

@@ -11,6 +11,7 @@ import time
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -148,12 +149,12 @@ def test_a_note_that_unpacks_without_end_costs_neither_the_picture_nor_time_nor_
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
 def test_a_picture_within_the_limit_on_pixels_that_needs_more_than_the_limit_on_memory_says_so(kind):
-    options = {
+    options: dict[str, dict[str, Any]] = {
         "TIFF": {"compression": "tiff_adobe_deflate"},
         "PNG": {"compress_level": 1},
         "WEBP": {"method": 0},
-    }[kind]
-    data = encoded(Image.new("RGB", (11_000, 11_000)), kind, **options)
+    }
+    data = encoded(Image.new("RGB", (11_000, 11_000)), kind, **options[kind])
     with (
         Decoders(1, limits=Limits(memory=LIMIT)) as decoders,
         pytest.raises(UnreadablePhoto) as caught,

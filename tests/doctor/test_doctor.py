@@ -189,11 +189,13 @@ def test_rows_that_refer_to_nothing_are_found_and_dropped_and_the_file_before_is
         "wrong", "3 rows refer to what is not there, in files, head_examples, vectors"
     )  # fmt: skip
     report = repair(folder).salvage
+    assert report is not None
     assert {table.name: table.dropped for table in report.tables if table.dropped} == {
         "files": 1,
         "vectors": 1,
         "head_examples": 1,
     }
+    assert report.kept is not None
     assert report.kept.name == "library.db.damaged-1"
     with Library.open(folder, backbone=MeanColour()) as library:
         assert figures(library.index()) == {"photos": 40, "files": 40, "embedded": 1, "unchanged": 39}
@@ -282,6 +284,7 @@ def test_leftovers_of_killed_runs_and_of_photos_that_are_gone_are_found_and_remo
     (space,) = (own / "neighbours").iterdir()
     with Library.open(folder) as library:
         photo_hash = Listing(library.catalog).photo_hash(40)
+    assert photo_hash is not None
     leftovers = [
         space / "rows-0badcafe.f16",
         space / "ids-0badcafe.i64",
@@ -370,6 +373,8 @@ def test_no_decision_goes_into_the_damaged_file_while_a_repair_puts_another_in_i
     overwrite(folder, pages_of(folder, "files_photo")[0])
     page = Database.open(folder / "library.db", timeout=0.1)
     (photo,) = page.rows("SELECT id FROM photos LIMIT 1")[0]
+    assert isinstance(photo, int)
+    acknowledged: list[int] = []
     set_aside = salvage.set_aside
 
     def beside_the_page(layout):
@@ -379,7 +384,6 @@ def test_no_decision_goes_into_the_damaged_file_while_a_repair_puts_another_in_i
             acknowledged.append(photo)
         return kept
 
-    acknowledged = []
     monkeypatch.setattr(salvage, "set_aside", beside_the_page)
     repair(folder)
     page.close()
@@ -393,7 +397,9 @@ def test_an_index_that_does_not_fit_its_table_costs_nothing(folder):
     assert wrong(folder)["database"][0] == "wrong"
     damaged = (folder / "library.db").read_bytes()
     report = repair(folder).salvage
+    assert report is not None
     assert contents(folder) == before
+    assert report.kept is not None
     assert report.kept.read_bytes() == damaged
     assert wrong(folder) == {
         "leftovers": ("note", "earlier states of the database are kept: library.db.damaged-1")
@@ -410,6 +416,7 @@ def test_a_page_of_vectors_that_cannot_be_read_costs_the_vectors_on_it_and_no_ot
     assert len(pages) > 3
     overwrite(folder, pages[2])
     report = repair(folder).salvage
+    assert report is not None
     after = contents(folder)
     lost = set(before.pop("vectors")) - set(after["vectors"])
     assert set(after.pop("vectors")) < set(contents(folder)["vectors"]) | lost

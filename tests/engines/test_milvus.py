@@ -42,7 +42,7 @@ class TestExport:
 
     def test_photos_outside_of_the_folders_that_are_exported_stay(self, indexed, photos, address):
         export(indexed, address)
-        assert did(export(indexed, address, folders=[photos / "warm"])) == (5, 0, 0)
+        assert did(export(indexed, address, folders=(photos / "warm",))) == (5, 0, 0)
         assert len(held(address)) == 10
 
     def test_a_new_label_is_a_change(self, indexed, photos, address):
@@ -180,9 +180,11 @@ class TestAddresses:
         with subprocess.Popen(
             [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         ) as other:
+            assert other.stdout is not None
             assert other.stdout.readline() == b"open\n"
             with pytest.raises(StoreError) as caught:
                 export(indexed, address)
+            assert other.stdin is not None
             other.stdin.close()
         assert "\n" not in str(caught.value)
         assert "another process" in str(caught.value)
@@ -286,6 +288,7 @@ with Library.open({str(library)!r}) as library, MilvusCollection(Address.parse({
         for puts in (1, 4):
             with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
                 for _ in range(puts):
+                    assert process.stdout is not None
                     assert process.stdout.readline() == b"put\n"
                 time.sleep(float(random.uniform(0, 0.02)))
                 process.send_signal(signal.SIGKILL)

@@ -82,6 +82,7 @@ def random_filter(root, random):
         return text[: random.choice([4, 7, 10, 19])]
 
     camera = CAMERAS[random.integers(1, len(CAMERAS))]
+    assert camera is not None
     start = random.integers(len(camera))
     part = camera[start : start + random.integers(1, 6)]
     spelled = (str.upper, str.lower, str)[random.integers(3)](part)

@@ -32,6 +32,7 @@ _names = (f"photos{number}" for number in count())
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
+    assert PYTHON is not None
     server = Server(PYTHON, tmp_path_factory.mktemp("milvus"))
     server.start()
     yield server

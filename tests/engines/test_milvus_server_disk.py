@@ -29,6 +29,7 @@ def drive(tmp_path):
 
 
 def test_a_server_without_room_is_one_line_and_with_room_the_next_export_has_all(indexed, photos, run, drive):
+    assert PYTHON is not None
     server = Server(PYTHON, drive / "milvus")
     server.folder.mkdir()
     server.start()

@@ -111,7 +111,7 @@ class TestExport:
 
     def test_duckdb_finds_neighbours_in_a_file(self, indexed, photos, tmp_path):
         exported(indexed, tmp_path / "out.parquet")
-        found = duckdb.sql(
+        found = duckdb.execute(
             f"SELECT b.path FROM '{tmp_path}/out.parquet' a, '{tmp_path}/out.parquet' b "
             f"WHERE a.path = '{photos}/orange.png' AND b.photo <> a.photo "
             "ORDER BY list_cosine_similarity(a.vector, b.vector) DESC LIMIT 2"
@@ -137,7 +137,7 @@ class TestExport:
     def test_in_takes_only_photos_below_a_folder(self, library, photos, picture, tmp_path):
         picture(photos / "inner/pink.png", "pink")
         library.index([photos])
-        assert exported(library, tmp_path / "out.parquet", folders=[photos / "inner"]).photos == 1
+        assert exported(library, tmp_path / "out.parquet", folders=(photos / "inner",)).photos == 1
 
     def test_an_export_that_fails_leaves_the_old_file_and_nothing_else(self, indexed, tmp_path, monkeypatch):
         exported(indexed, tmp_path / "out.parquet")
@@ -162,8 +162,8 @@ class TestExport:
         odd = os.fsencode(photos / "caf") + b"\xe9.png"
         shutil.copy(picture(tmp_path / "one.png", "navy"), odd)
         library.index([photos])
-        exported(library, tmp_path / "out.parquet", folders=[photos])
-        named = duckdb.sql(f"SELECT path FROM '{tmp_path}/out.parquet'").fetchall()
+        exported(library, tmp_path / "out.parquet", folders=(photos,))
+        named = duckdb.execute(f"SELECT path FROM '{tmp_path}/out.parquet'").fetchall()
         assert (f"{photos}/caf\\xe9.png",) in named
         import_parquet(other, [tmp_path / "out.parquet"])
         assert Path(os.fsdecode(odd)) in places(other, tmp_path / "one.png")
@@ -372,7 +372,9 @@ with Library.open({str(tmp_path / "killed")!r}) as library:
             [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         for _ in range(3):
+            assert process.stdout is not None
             assert process.stdout.readline() == "batch\n"
+            assert process.stdin is not None
             process.stdin.write("\n")
             process.stdin.flush()
         process.send_signal(signal.SIGKILL)

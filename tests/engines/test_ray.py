@@ -120,7 +120,8 @@ def test_the_command_line_says_what_it_says_without_ray_and_nothing_of_rays_own(
         "1 file could not be read:",
         f"  {photos / 'bad.jpg'}: it is not an image in a format that is read here",
     ]
-    assert re.fullmatch(r"clip-vit-base-patch16-int8 finds photos like one that you have: .*", *reasons[2:])
+    (hint,) = reasons[2:]
+    assert re.fullmatch(r"clip-vit-base-patch16-int8 finds photos like one that you have: .*", hint)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -178,7 +179,7 @@ def test_of_three_nodes_one_is_killed_and_another_joins_and_nothing_is_lost(
 ):
     cluster, workers = start(3)
     want(notes, 3)
-    changed = []
+    changed: list[int] = []
 
     def lose_one_and_take_another(progress):
         if progress.done and not changed:
@@ -204,11 +205,11 @@ def test_two_nodes_are_nearly_twice_as_fast_as_one(tmp_path, photos, plain, note
         cluster, _ = start(nodes)
         want(notes, nodes)
         with Library.open(tmp_path / f"library{nodes}", backbone=Watched(notes, seconds=1.0)) as library:
-            ended = []
+            ended: list[float] = []
             library.index(
                 [photos],
                 engine=RayEngine(cluster.address, files_a_block=10),
-                on_progress=lambda progress, ended=ended: ended.append(time.time()),
+                on_progress=partial(note_time, ended),
             )
             assert vectors(library) == plain
         ray.shutdown()
@@ -300,11 +301,15 @@ def test_the_head_is_killed_and_the_same_command_goes_on_with_another(tmp_path, 
     cluster, _ = start(2)
     again = subprocess.run(command(cluster.address), capture_output=True, text=True, check=False, timeout=240)
     assert again.returncode == 0, again.stderr
-    said = re.fullmatch(r"320 photos in 320 files: (\d+) new, (\d+) unchanged\n", again.stdout)
-    assert said, again.stdout
-    new, unchanged = map(int, said.groups())
+    counted = re.fullmatch(r"320 photos in 320 files: (\d+) new, (\d+) unchanged\n", again.stdout)
+    assert counted, again.stdout
+    new, unchanged = map(int, counted.groups())
     assert new + unchanged == 320
     assert unchanged >= kept  # and shards that were written, and not merged yet
+
+
+def note_time(times, progress):
+    times.append(time.time())
 
 
 def count(folder):

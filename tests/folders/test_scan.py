@@ -33,7 +33,7 @@ def test_files_come_sorted_by_path_with_their_size_and_time(tmp_path):
     for name in ("b.jpg", "a/z.png", "a/B.PNG", "a.jpg", "c/d/e.webp"):
         touch(tmp_path / name, b"123")
     os.utime(tmp_path / "b.jpg", ns=(1, 1_700_000_000_123_456_789))
-    items = list(walk(tmp_path))
+    items = [item for item in walk(tmp_path) if isinstance(item, FoundFile)]
     assert [item.relative for item in items] == ["a/B.PNG", "a/z.png", "a.jpg", "b.jpg", "c/d/e.webp"]
     assert [item.path for item in items] == sorted(item.path for item in items)
     assert items[3] == FoundFile(tmp_path, "b.jpg", 3, 1_700_000_000_123_456_789)
@@ -274,6 +274,7 @@ def test_pipes_sockets_and_devices_are_never_opened(tmp_path):
 def test_any_name_that_the_file_system_allows_leads_back_to_its_file(tmp_path, name):
     touch(tmp_path / os.fsdecode(name), b"xyz")
     (item,) = walk(tmp_path)
+    assert isinstance(item, FoundFile)
     assert os.fsencode(item.relative) == name
     assert item.path.read_bytes() == b"xyz"
 
@@ -380,7 +381,11 @@ def test_a_folder_that_vanishes_during_the_walk_is_reported_and_the_rest_is_foun
     for name in ("a/1.jpg", "b/2.jpg", "c/3.jpg"):
         touch(tmp_path / name)
     items = walk(tmp_path)
-    assert next(items).relative == "a/1.jpg"
+    first = next(items)
+    assert isinstance(first, FoundFile)
+    assert first.relative == "a/1.jpg"
     shutil.rmtree(tmp_path / "b")
     assert next(items) == Skipped(tmp_path / "b", "No such file or directory")
-    assert [item.relative for item in items] == ["c/3.jpg"]
+    (last,) = items
+    assert isinstance(last, FoundFile)
+    assert last.relative == "c/3.jpg"

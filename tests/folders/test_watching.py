@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.support.mean_colour import MeanColour
-from tests.support.web_client import web_client
+from tests.support.web_client import server_of, web_client
 from vitsearch.errors import LibraryBusy, LibraryDamaged
 from vitsearch.folders.watching import folders_to_index, watch_folders
 from vitsearch.library import Library
@@ -141,9 +141,10 @@ def test_watching_goes_on_after_the_library_could_not_be_read_for_a_while(
     with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
         library.index([tmp_path / "photos"])
     with web_client(tmp_path / "library", MeanColour()) as client:
-        server = client.app.state.server
+        server = server_of(client)
         lend, broken = server.readers.library, threading.Event()
-        failures, begun = [], []
+        failures: list[int] = []
+        begun: list[object] = []
         monkeypatch.setattr(server.index_runs, "start", begun.append)
 
         @contextmanager
@@ -179,6 +180,7 @@ def test_index_watch_takes_in_new_photos_until_ctrl_c(tmp_path, picture):
         [*program, *options], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         env={**os.environ, "HF_HUB_OFFLINE": "1"},
     ) as running:  # fmt: skip
+        assert running.stdout is not None
         assert running.stdout.readline().startswith("1 photo in 1 file: 1 new")
         time.sleep(1)
         shutil.copy(picture(tmp_path / "elsewhere/blue.png", "blue", size=(300, 200)), photos / "blue.png")

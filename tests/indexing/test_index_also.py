@@ -52,10 +52,13 @@ def textured(path, seed):
 
 
 @pytest.fixture
-def opened(tmp_path, cache):
-    said = []
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def opened(tmp_path, cache, said):
     with Library.open(tmp_path / "library", cache=cache, device="cpu", notice=said.append) as library:
-        library.said = said
         yield library
 
 
@@ -148,16 +151,16 @@ def test_a_photo_that_is_there_twice_is_embedded_once_in_each(opened, photos, mo
     assert found(opened.search(text="a hat", k=100)) == every(photos)
 
 
-def test_an_offline_folder_is_completed_when_it_is_back(opened, photos, models, tmp_path):
+def test_an_offline_folder_is_completed_when_it_is_back(opened, said, photos, models, tmp_path):
     opened.index([photos], model=models["vit"])
     photos.rename(tmp_path / "away")
     textured(tmp_path / "others" / "here.png", 70)
     report = opened.index([tmp_path / "others"], also=models["clip"])
     assert [(one.embedded, one.left) for one in report.also] == [(1, PHOTOS)]
     assert left(opened) == {"clip": PHOTOS}
-    opened.said.clear()
+    said.clear()
     assert found(opened.search(text="a hat", k=100)) == ["here.png"]
-    (line,) = opened.said
+    (line,) = said
     assert line.startswith(
         f"{PHOTOS} photos are not embedded with {models['clip']} yet, so that words do not find them"
     )
@@ -230,7 +233,7 @@ def test_a_change_of_the_main_model_leaves_words_as_they_are(opened, photos, mod
 
 
 def test_a_second_model_that_is_not_here_any_more_does_not_keep_the_first_from_going_on(
-    opened, photos, models, tmp_path
+    said, opened, photos, models, tmp_path
 ):
     own = Path(models["clip"]).rename(tmp_path / "clip")
     try:
@@ -239,13 +242,11 @@ def test_a_second_model_that_is_not_here_any_more_does_not_keep_the_first_from_g
         own.rename(models["clip"])
     opened.close()
     textured(photos / "more.png", 81)
-    with Library.open(
-        opened.folder, cache=tmp_path / "empty", device="cpu", notice=opened.said.append
-    ) as again:
+    with Library.open(opened.folder, cache=tmp_path / "empty", device="cpu", notice=said.append) as again:
         report = again.index()
         assert (report.embedded, report.also) == (1, ())
         assert again.search(photos / "more.png", k=1).model == models["vit"]
-    assert opened.said[-1].startswith("searches by words lack new photos: ")
+    assert said[-1].startswith("searches by words lack new photos: ")
 
 
 def test_each_search_keeps_its_own_cache_current(opened, photos, models):

@@ -135,6 +135,7 @@ def test_the_space_is_remembered_as_it_is(tmp_path, photos):
     with Library.open(tmp_path / "library", backbone=cutting()) as library:
         library.index([photos], framing="whole")
         space = library.existing_space()
+    assert space is not None
     assert space.preprocessing.fit == "crop+squeeze"
     assert Space.from_json(space.to_json()) == space != cutting().space
     assert space.preprocessing.shape == (16, 8, 3)

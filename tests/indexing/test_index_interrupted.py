@@ -301,7 +301,7 @@ def test_a_search_during_a_later_run_answers_from_what_was_there_before(tmp_path
 def test_a_process_searches_while_another_one_indexes(tmp_path, photos):
     process = start(tmp_path / "library", photos, pause=0.05)
     wait_for_commits(process, 8)
-    counts = []
+    counts: list[int] = []
     while process.poll() is None and len(counts) < 20:
         with Library.open(tmp_path / "library") as library:
             counts.append(len(places(library, photos / "00.png")))

@@ -1,6 +1,7 @@
 """A drive that is not mounted changes nothing, is said, and is as before when it comes back."""
 
 import os
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -10,6 +11,9 @@ from vitsearch.errors import LibraryError
 from vitsearch.library import Library
 from vitsearch.records import UnreadableFile
 from vitsearch.storage.filters import Filter
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 COLOURS = ["red", "lime", "blue"]
 
@@ -73,7 +77,7 @@ def test_photos_of_a_drive_are_not_offered_from_the_moment_it_is_unmounted(index
     unmount(drive, how)
     assert places(indexed, home / "white.png") == sorted(home.iterdir())
     assert len(indexed.search(home / "white.png", k=1, include_self=True).results) == 1
-    assert indexed.search(home / "white.png", where=Filter(folders=[drive])).results == ()
+    assert indexed.search(home / "white.png", where=Filter(folders=(drive,))).results == ()
 
 
 @pytest.mark.parametrize("how", ["absent", "empty"])
@@ -122,7 +126,7 @@ def test_a_photo_with_a_copy_on_a_mounted_root_is_offered_from_there(indexed, dr
     (home / "copy of red.png").write_bytes((drive / "red.png").read_bytes())
     indexed.index()
     unmount(drive, "empty")
-    assert places(indexed, home / "white.png", where=Filter(folders=[home])) == sorted(home.iterdir())
+    assert places(indexed, home / "white.png", where=Filter(folders=(home,))) == sorted(home.iterdir())
     (match,) = [m for m in indexed.search(home / "white.png").results if m.path.name == "copy of red.png"]
     assert match.other_paths == ()
 
@@ -236,7 +240,7 @@ def test_files_of_a_drive_that_was_in_the_place_of_another_one_for_a_while_are_n
     for colour, other in zip(COLOURS, ("white", "gray", "black"), strict=True):
         picture(tmp_path / "other" / f"{colour}.png", other)
     (tmp_path / "other" / "blue.png").write_bytes(b"\x89PNG\r\n\x1a\nno photo")
-    swapped = []
+    swapped: list[Path] = []
 
     def change_drives(step):
         if step.stage == "embed" and not swapped:

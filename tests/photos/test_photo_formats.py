@@ -5,6 +5,7 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -193,7 +194,7 @@ def wide_gamut_pixels(image, profile):
 def test_colours_stored_by_another_profile_come_back_and_are_reduced_first(kind):
     profile = ImageCms.ImageCmsProfile(str(DATA / "swapped-primaries.icc"))
     muted = Image.blend(scene(400, 300), Image.new("RGB", (400, 300), "grey"), 0.5)
-    options = {
+    options: dict[str, dict[str, Any]] = {
         "WEBP": {"lossless": True},
         "JPEG": {"quality": 98, "subsampling": 0},
         "AVIF": {"quality": 100},

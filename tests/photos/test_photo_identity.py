@@ -131,6 +131,7 @@ def test_what_the_version_before_had_indexed_follows_with_its_labels_when_the_li
         library.index([tmp_path / "photos"])
         heic = next(path for path in files if path.suffix == ".heic")
         earlier = read_photo(heic).earlier_hash
+        assert earlier is not None
         assert library.catalog.photo_id(earlier) is not None  # unmixed until then
         ids = {path: known(library, path) for path in files}
         label(library, ids.values())

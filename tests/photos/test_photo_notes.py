@@ -201,6 +201,7 @@ def test_a_heic_with_several_images_is_prepared_with_a_thumbnail_in_a_decoding_p
     with Decoders(1) as decoders, decoders.open(DATA / "two-images.heic") as photo:
         _, pixels, small = photo.prepared_with_thumbnail(square, (1920, 320))
     assert pixels.shape == (224, 224, 3)
+    assert small is not None
     assert small.size == (569, 320)
 
 

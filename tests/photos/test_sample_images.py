@@ -5,6 +5,7 @@ import runpy
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pi_heif
 import pytest
 from PIL import ExifTags, Image, ImageChops, ImageOps, ImageStat
@@ -66,7 +67,7 @@ def test_all_of_it_fits_into_six_megabytes():
 
 
 def test_subjects_come_in_several_photos_each():
-    subjects = Counter(re.fullmatch(r"\w+/(\w+)-\d\.jpg", name)[1] for name in ORIGINALS)
+    subjects = Counter(re.sub(r"^\w+/(\w+)-\d\.jpg$", r"\1", name) for name in ORIGINALS)
     assert subjects == {
         "bee": 3, "bird": 4, "bridge": 4, "castle": 4, "cat": 3, "coffee": 1, "dandelion": 3, "dog": 3, "fish": 4,
         "flower": 1, "fruit": 4, "mountain": 4, "pyramid": 4, "rocket": 1, "solar": 4, "windmill": 5,
@@ -155,7 +156,7 @@ def test_the_bordered_copy_is_the_photo_in_a_white_frame():
     copy, original = load("copies/bird-1-bordered.jpg"), original_of("copies/bird-1-bordered.jpg")
     assert copy.size == (original.width + 100, original.height + 100)
     assert difference(ImageOps.crop(copy, 50), original) < 3
-    assert min(copy.crop((0, 0, copy.width, 40)).convert("L").getextrema()) >= 250
+    assert np.asarray(copy.crop((0, 0, copy.width, 40)).convert("L")).min() >= 250
 
 
 def test_the_heic_copy_is_a_heic_with_camera_and_date():

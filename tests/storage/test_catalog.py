@@ -4,6 +4,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -255,14 +256,18 @@ def test_a_path_is_the_same_file_in_every_locale():
 
 @pytest.mark.parametrize("name", ["after", "before", "camera", "keyword"])
 def test_a_filter_that_is_not_given_asks_nothing(name):
-    (condition,), (value,) = Filter(**{name: "2024"}).about_photos()
+    given: dict[str, Any] = {name: "2024"}
+    empty: dict[str, Any] = {name: ""}
+    (condition,), (value,) = Filter(**given).about_photos()
     assert (condition.count("?"), value) == (1, "2024")
-    assert Filter(**{name: ""}).about_photos() == ([], [])
+    assert Filter(**empty).about_photos() == ([], [])
 
 
 def test_folders_of_a_filter_may_be_text_relative_or_one_alone(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert Filter("a").folders == Filter(["a"]).folders == Filter(tmp_path / "a").folders == (tmp_path / "a",)
+    given: list[Any] = ["a", ["a"], tmp_path / "a"]  # what is typed as paths is taken as people write it
+    for folders in given:
+        assert Filter(folders).folders == (tmp_path / "a",)
 
 
 def test_every_filter_is_an_option_of_the_command_line_and_of_the_page():

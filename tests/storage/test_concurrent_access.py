@@ -4,6 +4,7 @@ import multiprocessing
 import sqlite3
 import threading
 import time
+from functools import partial
 
 import pytest
 
@@ -125,7 +126,7 @@ def test_photos_of_a_large_library_are_forgotten_in_seconds(tmp_path):
 
 def _index(folder, photos, stop):
     catalog = Catalog(Database.open(folder / "library.db"))
-    space, root, start = catalog.active_space()[0], catalog.roots()[0].id, 20_000
+    space, root, start = catalog.require_space().id, catalog.roots()[0].id, 20_000
     while not stop.is_set():
         catalog.store(2, space, batch(root, photos, start, 64), [])
         start += 64
@@ -148,7 +149,7 @@ def test_nobody_waits_a_second_while_a_library_of_twenty_thousand_photos_is_inde
     while time.monotonic() < deadline:
         reads.time(lambda: catalog.photos(list(range(1, 11))))
         number = len(decisions.waits) + 1
-        decisions.time(lambda number=number: dismiss(catalog, [number, number + 1]))
+        decisions.time(partial(dismiss, catalog, [number, number + 1]))
     stop.set()
     writer.join()
     catalog.database.close()

@@ -404,7 +404,7 @@ def test_an_older_library_is_backed_up_and_upgraded_and_answers_the_same(folder,
 
 def open_overtaken(path):
     """Open a library that another process opens too, right after this one has looked which version it is."""
-    looked = []
+    looked: list[str] = []
 
     class Overtaken(sqlite3.Connection):
         def execute(self, sql, *parameters):
@@ -479,7 +479,7 @@ def open_files(folder):
 
 def test_vectors_are_read_back_as_they_were_stored(folder):
     with Library.open(folder) as library:
-        space_id, space = library.catalog.active_space()
+        space_id, space = library.catalog.require_space()
         ids = library.catalog.embedded_ids(space_id)
         given, rows = library.catalog.vectors(space_id, space.dimension, ids[::-1])
         batches = list(library.catalog.vector_batches(space_id, space.dimension, batch=4))

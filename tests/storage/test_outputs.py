@@ -373,6 +373,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next_and_what_a_living_one
     ]
     try:
         for process in running:
+            assert process.stdout is not None
             assert process.stdout.readline() == b"written\n"
         drafts = sorted(tmp_path.iterdir())
         assert len(drafts) == 2
@@ -391,8 +392,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next_and_what_a_living_one
     finally:
         for process in running:
             process.kill()
-            process.wait()
-            process.stdout.close()
+            process.communicate()
 
 
 def test_processes_that_write_one_file_leave_all_of_one_of_them(tmp_path):

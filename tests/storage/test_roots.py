@@ -75,7 +75,7 @@ def test_a_relocated_root_is_searched_and_indexed_at_its_new_place(library, back
     library.relocate_root(trips, new)
     assert known(library) == [(new, 3)]
     assert places(library, new / "map.png") == sorted(new.rglob("*.png"))
-    assert places(library, new / "map.png", where=Filter(folders=[new / "rome"])) == [new / "rome/red.png"]
+    assert places(library, new / "map.png", where=Filter(folders=(new / "rome",))) == [new / "rome/red.png"]
     assert figures(library.index()) == {"photos": 3, "files": 3, "unchanged": 3}
     assert backbone.embedded == 3
 
@@ -131,8 +131,8 @@ def test_only_a_root_can_be_forgotten(library, trips, tmp_path):
 def test_a_filter_by_a_folder_that_was_never_indexed_says_so(library, trips, tmp_path):
     library.index([trips])
     with pytest.raises(LibraryError, match="is in no folder that was indexed"):
-        library.search(trips / "map.png", where=Filter(folders=[tmp_path / "elsewhere"]))
-    assert places(library, trips / "map.png", where=Filter(folders=[tmp_path])) == sorted(
+        library.search(trips / "map.png", where=Filter(folders=(tmp_path / "elsewhere",)))
+    assert places(library, trips / "map.png", where=Filter(folders=(tmp_path,))) == sorted(
         trips.rglob("*.png")
     )
 

@@ -53,7 +53,9 @@ def test_names_are_swapped_in_one_step_and_none_is_replaced(tmp_path):
     second.write_bytes(b"2")
     assert exchange(first, second)
     assert (first.read_bytes(), second.read_bytes()) == (b"2", b"1")
-    assert exclusive_rename()(first, second)
+    rename = exclusive_rename()
+    assert rename is not None
+    assert rename(first, second)
     assert (first.read_bytes(), second.read_bytes()) == (b"2", b"1")
     with pytest.raises(FileNotFoundError):
         exchange(first, tmp_path / "third")

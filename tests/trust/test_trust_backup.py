@@ -234,9 +234,11 @@ def test_the_newest_backup_is_the_last_one_that_was_made_whatever_the_clock_said
     for year in range(2980, 3000):  # a clock that was ahead while the library kept as many as it keeps
         HeadTables(database).correct("warmth", photo_of(said, photos / "cyan.png"), (f"in {year}",))
         made = back_up(database, layout)
+        assert made is not None
         made.rename(made.with_name(f"decisions-{year}{made.name[14:]}"))
     HeadTables(database).correct("warmth", photo_of(said, photos / "yellow.png"), ("now",))
     now = back_up(database, layout)
+    assert now is not None
     assert now.exists()
     assert backups(layout)[-1] == now
 
@@ -397,6 +399,7 @@ def test_what_is_erased_is_nowhere_in_the_library_any_more(said, photos, tmp_pat
     said.index(thumbnails=True)
     back_up(said.catalog.database, said.layout)
     photo_hash = Listing(said.catalog).photo_hash(photo_of(said, photos / "one more red.png"))
+    assert photo_hash is not None
     shutil.copy(said.layout.database, said.layout.backups / "library.db.damaged-1")
     vector = said.catalog.vectors(1, 13, np.array([photo_of(said, photos / "red.png")]))[1].tobytes()
     assert bytes.fromhex(photo_hash) in everything_in(said)
@@ -438,7 +441,9 @@ def test_what_is_left_of_a_photo_when_erase_is_killed_can_be_erased_by_its_name(
     said.index(thumbnails=True)
     back_up(said.catalog.database, said.layout)
     photo = photo_of(said, photos / "red.png")
-    photo_hash = bytes.fromhex(Listing(said.catalog).photo_hash(photo))
+    named = Listing(said.catalog).photo_hash(photo)
+    assert named is not None
+    photo_hash = bytes.fromhex(named)
     vector = said.catalog.vectors(1, 13, np.array([photo]))[1].tobytes()
     Favourites(said.catalog.database).put([photo], favourite=True)
 

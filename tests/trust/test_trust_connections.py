@@ -141,7 +141,7 @@ def test_parallel_uploads_are_received_two_at_a_time(page, tmp_path, picture):
             httpx.post(f"http://{HOST}:{port}/api/uploads", content=image, headers=headers, timeout=60)
         )
 
-    answers = []
+    answers: list[httpx.Response] = []
     head = f"POST /api/uploads HTTP/1.1\r\nHost: {HOST}:{port}\r\nX-Vitsearch: 1\r\n"
     head += f"Content-Length: {MAX_UPLOAD}\r\n\r\n"
     with many(port, 30, head.encode() + bytes(200_000)) as waiting:

@@ -156,6 +156,7 @@ def test_a_heat_map_is_drawn_for_the_photo_that_was_asked_for_and_no_other(libra
 
     library.index([photos])
     photo_hash = Listing(library.catalog).photo_hash(photo_of(library, photos / "red.png"))
+    assert photo_hash is not None
     with Decoders(1) as decoders:
         maps = HeatMaps(decoders)
         maps._model = maps._space = (

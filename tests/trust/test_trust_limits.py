@@ -116,7 +116,8 @@ def holding_at_most(megabytes):
     """See to it that this process holds no more than so many bytes more within the block."""
 
     def held(name):
-        return int(re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
+        (kilobytes,) = re.findall(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+        return int(kilobytes) * 1024
 
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     before = held("VmRSS")
@@ -130,6 +131,7 @@ def test_a_decoder_that_is_stopped_is_ended_and_the_next_photo_gets_another(tmp_
         with decoders.open(photo) as opened:
             assert opened.pixels().size == (64, 48)
         process = decoders._processes[0]._process
+        assert process is not None
         os.kill(process.pid, signal.SIGSTOP)
         started = time.monotonic()
         with pytest.raises(UnreadablePhoto, match="longer than 1 seconds"), decoders.open(photo):

@@ -140,7 +140,9 @@ def test_a_file_is_read_by_a_process_with_limits_on_memory_and_time(library, tmp
     with pytest.raises(StoreError, match=r"sound\.parquet"):
         VectorFile(sound, limits=Limits(memory=128 << 20))
     with VectorFile(sound, limits=Limits(seconds=5)) as file:
-        os.kill(file._process._process.pid, signal.SIGSTOP)
+        process = file._process._process
+        assert process is not None
+        os.kill(process.pid, signal.SIGSTOP)
         started = time.monotonic()
         with pytest.raises(StoreError, match="longer than 5 seconds to read"):
             next(file.batches())
@@ -150,7 +152,9 @@ def test_a_file_is_read_by_a_process_with_limits_on_memory_and_time(library, tmp
 def test_a_process_that_is_killed_while_it_reads_is_one_line(library, tmp_path):
     sound = write(tmp_path / "sound.parquet", {"path": ["a.png"], "model": ["m"], "vector": vectors(1)})
     with VectorFile(sound) as file:
-        file._process._process.kill()
+        process = file._process._process
+        assert process is not None
+        process.kill()
         with pytest.raises(StoreError, match=r"cannot read .*sound\.parquet"):
             next(file.batches())
 

@@ -22,7 +22,8 @@ from vitsearch.cli.output import SafeFormatter, say
 from vitsearch.heads.csv_cells import from_cell, to_cell
 from vitsearch.heads.examples import read_label_csv
 from vitsearch.heads.export_labels import write_label_csv
-from vitsearch.heads.labelling import LabelledPhoto, LabelProbability
+from vitsearch.heads.head import LabelProbability
+from vitsearch.heads.labelling import LabelledPhoto
 from vitsearch.library import Library
 
 pytestmark = pytest.mark.trust
@@ -37,8 +38,8 @@ def program(tmp_path, monkeypatch, capfdbinary):
     hook, show = sys.excepthook, warnings.showwarning
 
     def run(*words):
-        words = ["vitsearch", "--library", tmp_path / "library", "--cache", tmp_path / "cache", *words]
-        monkeypatch.setattr(sys, "argv", list(map(str, words)))
+        given = ["vitsearch", "--library", tmp_path / "library", "--cache", tmp_path / "cache", *words]
+        monkeypatch.setattr(sys, "argv", list(map(str, given)))
         capfdbinary.readouterr()
         with pytest.raises(SystemExit) as ended:
             vitsearch.cli.main()

@@ -9,6 +9,7 @@ import struct
 import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote_to_bytes
 
 import pytest
@@ -20,6 +21,9 @@ from vitsearch.library import Library
 from vitsearch.web.app import create_app
 from vitsearch.web.guard import MAX_BODY, MAX_UPLOAD, Access
 from vitsearch.web.settings import LibrarySettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 EVIL_NAME = "<img src=x onerror=alert(1)>.png"
 EVIL_CAMERA = "<script>alert(2)</script>"
@@ -611,7 +615,7 @@ def test_a_rebound_name_is_refused_even_with_the_token(outside, host):
 
 
 def test_files_are_not_revealed_on_a_machine_that_one_does_not_sit_at(folder):
-    shown = []
+    shown: list[Path] = []
     access = Access.to("0.0.0.0", 8642)
     with web_client(folder / "library", MeanColour(), access=access, reveal=shown.append) as client:
         headers = {"authorization": f"Bearer {access.token}"}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -12,6 +13,9 @@ from tests.support.mean_colour import MeanColour
 from vitsearch.web.app import create_app
 from vitsearch.web.settings import LibrarySettings
 from vitsearch.web.store_app import create_store_app
+
+if TYPE_CHECKING:
+    from vitsearch.searching.store import SearchStore
 
 PAGE = (Path(__file__).parents[2] / "docs" / "web.md").read_text(encoding="utf-8")
 API = PAGE[PAGE.index("| address | what |") : PAGE.index("These requests name folders")]
@@ -28,7 +32,7 @@ def found(text: str) -> list[tuple[str, str]]:
     return re.findall(r"`(GET|POST|DELETE|PUT|PATCH) (/api/[^` ]+)`", text)
 
 
-def answered(schema: dict) -> dict[str, dict]:
+def answered(schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {
         f"{method.upper()} {re.sub(r'{[^}]+}', '*', address)}": request
         for address, requests in schema["paths"].items()
@@ -38,7 +42,7 @@ def answered(schema: dict) -> dict[str, dict]:
 
 
 @pytest.fixture(scope="module")
-def schema(tmp_path_factory) -> dict:
+def schema(tmp_path_factory) -> dict[str, Any]:
     settings = LibrarySettings(tmp_path_factory.mktemp("library"), backbone=MeanColour())
     return create_app(settings).openapi()
 
@@ -51,7 +55,8 @@ def test_the_table_has_every_request_once_and_nothing_else(schema):
 
 def test_the_page_over_an_engine_is_described_with_all_that_it_answers(tmp_path):
     settings = LibrarySettings(tmp_path, backbone=MeanColour())
-    app = create_store_app(settings, nullcontext(), address="milvus://cluster/photos")
+    store = cast("AbstractContextManager[SearchStore]", nullcontext())  # nobody asks it for anything
+    app = create_store_app(settings, store, address="milvus://cluster/photos")
     assert set(named(STORE)) == set(answered(app.openapi()))
 
 
@@ -73,7 +78,7 @@ def test_every_request_that_takes_a_path_is_in_the_list_of_those(schema):
     assert listed == taken - numbers
 
 
-def fields_of(request: dict, schema: dict) -> set[str]:
+def fields_of(request: dict[str, Any], schema: dict[str, Any]) -> set[str]:
     fields = {parameter["name"] for parameter in request.get("parameters", ())}
     for content in request.get("requestBody", {}).get("content", {}).values():
         parts = [content["schema"], *content["schema"].get("anyOf", ())]

@@ -40,8 +40,8 @@ def place(tmp_path_factory):
     folders = {name: place / "photos" / name for name in ("jpeg", "jxl", "with preview", "without")}
     for folder in folders.values():
         folder.mkdir(parents=True)
-    with Image.open(SAMPLES / "travel/castle-1.jpg") as image:
-        image = image.convert("RGB").resize((480, 320))
+    with Image.open(SAMPLES / "travel/castle-1.jpg") as opened:
+        image = opened.convert("RGB").resize((480, 320))
     image.save(folders["jpeg"] / "castle.jpg", quality=95)
     (folders["jxl"] / "castle.jxl").write_bytes(imagecodecs.jpegxl_encode(np.asarray(image), level=90))
     (folders["with preview"] / "castle.dng").write_bytes(dng(image, preview=True))

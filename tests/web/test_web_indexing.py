@@ -170,10 +170,10 @@ def serving(tmp_path, photos):
     ]
     with subprocess.Popen(program, stderr=subprocess.PIPE, text=True) as server:
         try:
-            yield (
-                server,
-                *re.search(r"(http://127.0.0.1:\d+/)\?token=(\S+)", server.stderr.readline()).groups(),
-            )
+            assert server.stderr is not None
+            link = re.search(r"(http://127.0.0.1:\d+/)\?token=(\S+)", server.stderr.readline())
+            assert link
+            yield server, link[1], link[2]
         finally:
             server.kill()
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.support.mean_colour import MeanColour
-from tests.support.web_client import web_client
+from tests.support.web_client import server_of, web_client
 from vitsearch.heads.store import HeadShelf
 from vitsearch.library import Library
 
@@ -188,7 +188,7 @@ def test_training_ends_when_the_server_is_stopped(place, tmp_path):
         end = time.monotonic() + 30
         while backbone.embedded < 2 and time.monotonic() < end:
             time.sleep(0.05)
-        client.app.state.server.close()
+        server_of(client).close()
         answer = training.result()
     assert (answer.status_code, answer.json()["error"]) == (409, "the server is being stopped")
     assert 2 <= backbone.embedded < 24

@@ -7,6 +7,7 @@ import re
 import shutil
 import time
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image
@@ -15,6 +16,9 @@ from tests.support.mean_colour import MeanColour
 from tests.support.web_client import web_client
 from vitsearch.heads.store import HeadShelf
 from vitsearch.library import Library
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def dated(path, colour, taken, size, camera=None):
@@ -217,7 +221,8 @@ def test_the_page_is_told_every_filter_with_what_there_is_to_choose_from(own, ow
 
 
 def test_the_page_reads_from_its_address_whatever_the_api_takes(client):
-    names = re.search(r'data-filters="([^"]*)"', client.get("/").text)[1].split()
+    (listed,) = re.findall(r'data-filters="([^"]*)"', client.get("/").text)
+    names = listed.split()
     grid = client.get("/openapi.json").json()["paths"]["/api/grid"]["get"]
     assert set(names) == {one["name"] for one in grid["parameters"]} - {"by"}
 
@@ -370,7 +375,7 @@ def test_a_head_is_made_in_the_library_that_is_there_now(own, own_client):
 
 
 def test_a_file_is_revealed_where_it_is(own):
-    shown = []
+    shown: list[Path] = []
     with web_client(own / "library", MeanColour(), reveal=shown.append) as client:
         photo = photo_id(client, "red.jpg")
         assert client.post(f"/api/photos/{photo}/reveal", json={}).status_code == 204

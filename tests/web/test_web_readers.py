@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
@@ -12,21 +13,25 @@ OTHER_LIBRARY = Stamp((1, 2), 1, (1,))
 
 
 def test_a_value_is_made_once_for_each_state():
-    made = []
+    made: list[object] = []
     remembered = Remembered()
     for stamp in (ONE, ONE, TWO, TWO, OTHER_LIBRARY):
-        remembered.get("grid", stamp, lambda stamp=stamp: made.append(stamp))
+        remembered.get("grid", stamp, partial(made.append, stamp))
     assert made == [ONE, TWO, OTHER_LIBRARY]
 
 
 def test_many_requests_at_once_make_it_once():
-    made = []
+    made: list[object] = []
     remembered = Remembered()
     start = threading.Barrier(8)
 
+    def make():
+        made.append(1)
+        return "value"
+
     def ask(_):
         start.wait()
-        return remembered.get("grid", ONE, lambda: made.append(1) or "value")
+        return remembered.get("grid", ONE, make)
 
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(ask, range(8))) == {"value"}
@@ -53,7 +58,7 @@ def test_while_a_new_value_is_made_others_take_the_old_one_and_do_not_wait():
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(remembered.get, "grid", TWO, make, patient=True)
         assert making.wait(10)
-        assert remembered.get("grid", TWO, lambda: pytest.fail("made twice"), patient=True) == "old"
+        assert remembered.get("grid", TWO, lambda: "made twice", patient=True) == "old"
         finish.set()
         assert slow.result() == "new"
 
@@ -69,6 +74,6 @@ def test_a_value_that_cannot_be_made_keeps_nobody_waiting():
 def test_only_so_many_values_are_kept():
     remembered = Remembered(size=2)
     for key in "abc":
-        remembered.get(key, ONE, lambda key=key: key)
+        remembered.get(key, ONE, partial(str, key))
     assert remembered.get("c", ONE, lambda: "again") == "c"
     assert remembered.get("a", ONE, lambda: "again") == "again"

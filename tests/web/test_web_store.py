@@ -85,6 +85,7 @@ def names(matches):
 
 def test_an_answer_is_the_librarys_own(client, library, photos):
     own = to_jsonable(library.search(photos / "warm/red.png"))
+    assert isinstance(own, dict)
     theirs = found(client, upload=upload(client, photos / "warm/red.png"))
     for one, other in zip(own["results"], theirs, strict=True):
         assert one.pop("score") == pytest.approx(other.pop("score"), abs=2e-6)
@@ -93,7 +94,7 @@ def test_an_answer_is_the_librarys_own(client, library, photos):
 
 def test_filters_narrow_and_one_that_the_store_does_not_hold_is_refused(client, library, photos):
     token = upload(client, photos / "warm/red.png")
-    warm = library.search(photos / "warm/red.png", where=Filter(folders=[photos / "warm"])).results
+    warm = library.search(photos / "warm/red.png", where=Filter(folders=(photos / "warm",))).results
     assert names(found(client, upload=token, folder=str(photos / "warm"))) == [
         each.path.stem for each in warm
     ]
@@ -136,7 +137,7 @@ def test_a_store_alone_gets_no_file_shown(stranger, photos):
 def test_a_folder_that_the_user_names_is_shown_and_a_link_out_of_it_is_not(tmp_path, photos, address):
     shutil.move(photos / "warm/darkred.png", tmp_path / "secret.png")
     (photos / "warm/darkred.png").symlink_to(tmp_path / "secret.png")
-    with serving(tmp_path / "nothing", address, folders=[photos / "warm"]) as client:
+    with serving(tmp_path / "nothing", address, folders=(photos / "warm",)) as client:
         matches = found(client, upload=upload(client, photos / "warm/red.png"))
         status = {
             match["path"].rsplit("/")[-1]: client.get(f"/api/photos/{match['photo']}/thumbnail").status_code
@@ -205,6 +206,7 @@ class TestCommand:
         command = [sys.executable, "-m", "vitsearch", "--library", library.folder, "serve", "--port", "0"]
         command += ["--no-token", "--store", address, "--in", photos]
         with subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
             link = process.stderr.readline().removeprefix("vitsearch is at ").strip()
             with urllib.request.urlopen(f"{link}api/store") as answer:
                 assert json.loads(answer.read())["model"] == "mean-colour"
