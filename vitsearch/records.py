@@ -118,6 +118,7 @@ class IndexReport:
     reread: int = 0
     newly_unreadable: tuple[UnreadableFile, ...] = ()
     pruned_files: int = 0
+    arrived: int = 0
 
 
 @dataclass(frozen=True, slots=True)

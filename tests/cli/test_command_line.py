@@ -234,6 +234,7 @@ def test_an_index_run_as_json_is_one_document_with_the_promised_fields(program, 
         "reread": 0,
         "newly_unreadable": [],
         "pruned_files": 0,
+        "arrived": 0,
     }
 
 
@@ -381,6 +382,24 @@ def test_copies_of_known_photos_and_files_that_were_tagged_are_counted(made, tmp
     assert capsys.readouterr().out.splitlines() == [
         "6 photos in 6 files: 0 new, 0 unchanged, 6 copies of known photos",
         "6 photos in 7 files: 0 new, 5 unchanged, 1 copy of a known photo, 1 read again",
+        "6 photos in 7 files: 0 new, 7 unchanged",
+    ]
+
+
+def test_photos_that_were_only_asked_about_are_new_when_their_folder_is_indexed(made, tmp_path, capsys):
+    card = Path(shutil.copytree(made / "photos", tmp_path / "card"))
+    with Library.open(tmp_path / "library", backbone=MeanColour()) as opened:
+        (tmp_path / "few").mkdir()
+        shutil.copy(card / "red.png", tmp_path / "few")
+        print_report(opened.index([tmp_path / "few"]))
+        assert len(opened.embed_files(sorted(card.iterdir())).photos) == 6
+        shutil.copy(card / "blue.png", card / "blue again.png")
+        print_report(report := opened.index([card]))
+        assert (report.embedded, report.arrived, report.copies) == (0, 5, 2)
+        print_report(opened.index([card]))
+    assert capsys.readouterr().out.splitlines() == [
+        "1 photo in 1 file: 1 new, 0 unchanged",
+        "6 photos in 7 files: 5 new, 0 unchanged, 2 copies of known photos",
         "6 photos in 7 files: 0 new, 7 unchanged",
     ]
 

@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tests.support.mean_colour import MeanColour
 from tests.support.summaries import figures, places
 from vitsearch.errors import LibraryBusy, LibraryError
 from vitsearch.library import Library
+from vitsearch.neighbours import cache
 from vitsearch.storage.catalog import Catalog
 
 # An index run in a process of its own, slow enough to be caught in the middle. It says what is committed.
@@ -280,12 +282,19 @@ def test_a_search_during_the_first_run_finds_what_is_committed_so_far(tmp_path, 
     assert backbone.answers == [sorted(photos.iterdir())[:12]]
 
 
-def test_a_search_during_a_later_run_answers_from_what_was_there_before(tmp_path, photos, picture):
+@pytest.fixture
+def grown(tmp_path, photos, picture):
+    """A library of 40 photos to which 12 have come; returns those of before."""
     with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
         library.index([photos])
     before = sorted(photos.iterdir())
     for number in range(12):
-        picture(photos / f"new {number}.png", (200, number * 20, 90))
+        picture(photos / f"new {number:02}.png", (200, number * 20, 90))
+    return before
+
+
+def test_a_search_during_a_later_run_finds_what_is_committed_so_far(tmp_path, photos, grown):
+    new = sorted(set(photos.iterdir()) - set(grown))
 
     def search():
         with Library.open(tmp_path / "library") as other:
@@ -295,7 +304,45 @@ def test_a_search_during_a_later_run_answers_from_what_was_there_before(tmp_path
     with Library.open(tmp_path / "library", backbone=backbone) as library:
         library.index()
         assert places(library, photos / "00.png") == sorted(photos.iterdir())
-    assert backbone.answers == [before]
+    assert backbone.answers == [sorted([*grown, *new[:8]])]
+
+
+def test_what_stays_open_during_a_run_follows_it_and_keeps_no_copy_afterwards(
+    tmp_path, photos, grown, monkeypatch
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    new = sorted(set(photos.iterdir()) - set(grown))
+    counts, copies = [], []
+    with Library.open(tmp_path / "library") as other:
+
+        class Asking(MeanColour):
+            def embed_batch(self, pixels):
+                counts.append(len(places(other, photos / "00.png")))
+                copies.append(list(tmp_path.glob("vitsearch-*/manifest.json")))
+                return super().embed_batch(pixels)
+
+        with Library.open(tmp_path / "library", backbone=Asking()) as library:
+            library.index()
+        assert counts[:3] == [40, 44, 48]
+        assert [len(kept) for kept in copies[:3]] == [0, 1, 1]
+        assert copies[1] == copies[2]
+        assert places(other, photos / "00.png") == sorted([*grown, *new])
+    assert not any(kept.exists() for kept in copies[1])
+
+
+def test_a_search_of_a_large_library_during_a_run_answers_from_what_was_there_before(
+    tmp_path, photos, grown, monkeypatch
+):
+    monkeypatch.setattr(cache, "_COPIED_BYTES", 40 * 13 * 2)
+
+    def search():
+        with Library.open(tmp_path / "library") as other:
+            return places(other, photos / "00.png")
+
+    backbone = Calling(search, at_batch=2)
+    with Library.open(tmp_path / "library", backbone=backbone) as library:
+        library.index()
+    assert backbone.answers == [grown]
 
 
 def test_a_process_searches_while_another_one_indexes(tmp_path, photos):

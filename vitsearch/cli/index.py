@@ -196,7 +196,13 @@ def _watch(library: Library, folders: list[Path], workers: int | None) -> None:
             except LibraryError as error:
                 say(f"vitsearch: {shown(str(error))}", err=True)
                 continue
-            news = (report.embedded, report.moved, report.copies, report.reread, report.missing)
+            news = (
+                report.embedded + report.arrived,
+                report.moved,
+                report.copies,
+                report.reread,
+                report.missing,
+            )
             if any(news) or report.newly_unreadable:
                 print_report(report)
             if report.interrupted:
@@ -240,7 +246,7 @@ def print_report(report: IndexReport, *, verbose: bool = False) -> None:
         )
         _say_what_is_away(report)
         return
-    parts = [f"{report.embedded:,} new", f"{report.unchanged:,} unchanged"]
+    parts = [f"{report.embedded + report.arrived:,} new", f"{report.unchanged:,} unchanged"]
     if report.moved:
         parts.append(f"{report.moved:,} moved")
     if report.copies:

@@ -58,6 +58,7 @@ class IndexRun:
         named = set() if self.retry else {*self._stored_unreadable(scopes)}
         run = self.catalog.begin_run()
         walked, moved, pruned, interrupted = [], 0, Pruned(0, 0), False
+        visitors: frozenset[int] = frozenset()
         try:
             # A first run that is killed is told from one that has ended; so is one with something to do.
             self.catalog.note_unfinished(
@@ -76,6 +77,8 @@ class IndexRun:
                     if result.todo and not result.scope.below
                 },
             )
+            if any(result.todo for result in walked):
+                visitors = frozenset(self.catalog.visitors().tolist())
             self.embedder.run(run, [(walk.scope.root.id, found) for walk in walked for found in walk.todo])
             self._read_raws_of_unreadable(run, walked)
             for result in walked:
@@ -93,17 +96,19 @@ class IndexRun:
         scopes = [scope for scope in scopes if scope.root.id not in away]
         counts = [self.catalog.counts(scope.root.id, scope.below) for scope in scopes]
         unreadable = self._unreadable(scopes, walked)
+        arrived = len(visitors.difference(self.catalog.visitors().tolist())) if visitors else 0
         return IndexReport(
             photos=self.catalog.count_photos([(scope.root.id, scope.below) for scope in scopes]),
             files=sum(count.files for count in counts),
             embedded=self.embedder.embedded,
             unchanged=sum(result.unchanged for result in walked),
             moved=moved,
-            copies=0 if interrupted else self._copies(run, walked, moved),
+            copies=0 if interrupted else self._copies(run, walked, moved + arrived),
             reread=self.catalog.count_same(run, [file for result in walked for file in result.read_again]),
             missing=sum(count.missing for count in counts),
             pruned=pruned.photos,
             pruned_files=pruned.files,
+            arrived=arrived,
             offline=sum(self.catalog.counts(root.id, "").files for root in offline)
             + sum(count.offline for count in counts),
             offline_roots=(
@@ -185,12 +190,12 @@ class IndexRun:
         if todo:
             self.embedder.run(run, todo)
 
-    def _copies(self, run: int, walked: Sequence[Walked], moved: int) -> int:
-        """How many files came in this run that hold photos which were known by then."""
+    def _copies(self, run: int, walked: Sequence[Walked], known: int) -> int:
+        """How many files came in this run beside the first of each photo; `known` of those were not embedded in it."""
         # Counting looks at all rows of a root.
         scopes = [result.scope for result in walked if result.todo or result.raws]
         came = self.catalog.count_added(run, [(scope.root.id, scope.below) for scope in scopes])
-        return max(0, came - moved - self.embedder.embedded)
+        return max(0, came - known - self.embedder.embedded)
 
     def _finish(self, run: int, walked: Walked) -> int:
         scope = walked.scope

@@ -35,6 +35,8 @@ _COMPARED_ROWS = 64
 _ROWS_AT_ONCE = 8192
 # FAISS and NumPy add up in another order; a score in an answer has six digits.
 _SAME_SCORE = 1e-5
+# Where the library may not be written to, as during a run, so many bytes of vectors are copied to see the newest ones.
+_COPIED_BYTES = 1 << 26
 
 
 class SearchCache:
@@ -115,9 +117,7 @@ class SearchCache:
             if neighbours is distrusted:
                 neighbours = self._build(self._folder)
             elif neighbours.generation != generation:
-                newest = self._newest()
-                self._catch_up(neighbours)
-                neighbours.save(generation=generation, newest=newest)
+                self._catch_up(neighbours, generation)
         except (StaleCache, ValueError, OSError):
             neighbours = self._build(self._folder)
         self._loaded = neighbours
@@ -141,9 +141,7 @@ class SearchCache:
         """Let go of the vectors and of what could not be kept in the library."""
         self._loaded = None
         self._sample = None
-        if self._scratch is not None:
-            self._scratch.cleanup()
-        self._scratch = None
+        self._drop_copy()
 
     def delete(self) -> None:
         """Delete the files of this space."""
@@ -174,12 +172,27 @@ class SearchCache:
         except LibraryDamaged:
             raise
         except LibraryError:
-            # An index run is under way, or the folder is read-only: what was saved last answers meanwhile.
-            if saved is None:
-                return self._build(self._scratch_folder())
-            return saved
+            # An index run is under way, or the folder is read-only.
+            bytes_a_row = np.dtype(np.float16).itemsize * self._space.dimension
+            if saved is None or self._catalog.count_vectors(self.space_id) * bytes_a_row <= _COPIED_BYTES:
+                return self._copied()
+            return saved  # of a large library, what was saved last answers meanwhile
         assert self._loaded is not None
+        self._drop_copy()
         return self._loaded
+
+    def _copied(self) -> Neighbours:
+        """Return neighbours as current as SQLite, kept outside of the library; a copy that is there already grows."""
+        if self._scratch is not None and self._loaded is not None and self._loaded.is_in(self._scratch.name):
+            with suppress(StaleCache, ValueError, OSError):
+                self._catch_up(self._loaded, self._catalog.generation(self.space_id))
+                return self._loaded
+        return self._build(self._scratch_folder())
+
+    def _drop_copy(self) -> None:
+        if self._scratch is not None:
+            self._scratch.cleanup()
+        self._scratch = None
 
     def _scratch_folder(self) -> Path:
         """An empty folder for a cache that cannot be kept in the library."""
@@ -219,7 +232,13 @@ class SearchCache:
                 "permissions"
             ) from error
 
-    def _catch_up(self, neighbours: Neighbours) -> None:
+    def _catch_up(self, neighbours: Neighbours, generation: int) -> None:
+        """Add what SQLite has and these neighbours have not, remove the rest, and save as of this generation."""
+        newest = self._newest()
+        self._add_and_remove(neighbours)
+        neighbours.save(generation=generation, newest=newest)
+
+    def _add_and_remove(self, neighbours: Neighbours) -> None:
         if self._has_only_grown(neighbours):
             new = self._catalog.vector_batches(
                 self.space_id, self._space.dimension, batch=_ROWS_AT_ONCE, after=neighbours.newest

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import secrets
 import zlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,8 +36,8 @@ from vitsearch.neighbours.row_files import BLOCK_ROWS, RowFiles, are_unit_rows
 from vitsearch.neighbours.slots import SlotTable
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable
-    from pathlib import Path
 
     import numpy.typing as npt
 
@@ -110,6 +111,10 @@ class Neighbours:
         if self._cells_record is None or len(self) < self._approximate_from:
             return 1.0
         return cheapest(self._cells_record.points, RECALL).recall
+
+    def is_in(self, folder: str | os.PathLike[str]) -> bool:
+        """Whether the files of this cache are in a folder."""
+        return self._files.folder == Path(folder)
 
     def __len__(self) -> int:
         return len(self._table)

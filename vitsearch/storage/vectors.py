@@ -217,6 +217,12 @@ class VectorTables:
         with_files = "SELECT count(DISTINCT photo) FROM files WHERE photo IS NOT NULL"
         return self.database.number(f"SELECT (SELECT count(*) FROM photos) - ({with_files})")
 
+    def visitors(self) -> Ids:
+        """Return the ids of the photos that `count_visitors` counts, (n,) int64, ascending."""
+        return self.database.ids(
+            "SELECT p.id FROM photos p WHERE NOT EXISTS (SELECT 1 FROM files f WHERE f.photo = p.id) ORDER BY p.id"
+        )
+
     def count_vectors_of_files(self, space: int) -> int:
         """Count the vectors of a space as a person does: without those of visitors."""
         count = self.count_vectors(space)

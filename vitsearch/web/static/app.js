@@ -156,7 +156,7 @@ listen({
     showRunning(null);
     forget();
     views.indexing?.onDone(report);
-    if (current !== views.indexing && report.embedded) toast(`${plural(report.embedded, "new photo")} can be found now`);
+    if (current !== views.indexing && report.embedded + report.arrived) toast(`${plural(report.embedded + report.arrived, "new photo")} can be found now`);
     current?.changed?.();
   },
   failed: ({ error }) => { showRunning(null); views.indexing?.onFailed(error); forget(); current?.changed?.(); toast(error, { bad: true }); },

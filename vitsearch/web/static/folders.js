@@ -118,7 +118,7 @@ export class FoldersView {
     this.bar = null;
     const { report } = this;
     const words = !report ? "New and changed photos are found when the folders are looked at again."
-      : `${report.interrupted ? "Paused" : "Done"}: ${plural(report.embedded, "new photo")}, ${plural(report.unchanged, "file")} unchanged${report.missing ? `, ${report.missing.toLocaleString("en")} gone` : ""}, in ${duration(report.seconds)}.`;
+      : `${report.interrupted ? "Paused" : "Done"}: ${plural(report.embedded + report.arrived, "new photo")}, ${plural(report.unchanged, "file")} unchanged${report.missing ? `, ${report.missing.toLocaleString("en")} gone` : ""}, in ${duration(report.seconds)}.`;
     this.progress.replaceChildren(
       h("div", { class: "row" }, h("h2", {}, report?.interrupted ? "Indexing is paused" : "Indexing"), h("span", { class: "grow" }),
         button([icon("play"), report?.interrupted ? "Continue" : "Look again at all folders"], () => this.#start(), { disabled: this.status && !this.status.roots?.length })),
