@@ -48,6 +48,18 @@ def state_of(status: os.stat_result) -> tuple[int, int]:
     return status.st_size, max(EARLIEST_NS, min(status.st_mtime_ns, LATEST_NS))
 
 
+def is_in_state(file: Path, size: int, mtime_ns: int) -> bool:
+    """Whether a file is there and in this state."""
+    try:
+        return state_of(file.stat()) == (size, mtime_ns)
+    except OSError:
+        return False
+
+
+REPLACED = "it is gone, or another one than when it was indexed: run `vitsearch index`"
+"""Why nothing is said or written of a file that is not in the state in which it was read."""
+
+
 def is_offline(folder: Path) -> bool:
     """Whether a folder is absent, empty or unreadable."""
     try:

@@ -634,3 +634,25 @@ def test_an_exported_head_is_replaced_by_itself_and_by_no_other(shelf, labelled,
     assert file.read_bytes() == before
     shelf.export("others", file, force=True)
     assert shelf.load(file, name="third").name == "third"
+
+
+@pytest.mark.trust
+def test_nothing_is_said_of_a_photo_that_has_the_name_of_an_indexed_one_by_now(
+    shelf, library, labelled, photos
+):
+    library.index([photos])
+    shelf.train("colours", folder=labelled)
+    one, other = photos / "red" / "100.png", photos / "blue" / "100.png"
+    one.rename(photos / "once red.png")
+    other.rename(one)
+    (photos / "once red.png").rename(other)
+    (photos / "green" / "100.png").unlink()
+    result = Labeller(shelf, "colours").label()
+    gone = {one, other, photos / "green" / "100.png"}
+    assert {item.path for item in result.unreadable} == gone
+    assert {item.path for item in result.labels} == {*photos.glob("*/*.png"), *gone} - gone
+    assert write_sidecars(result.labels, head="colours").changed == 12
+    assert not [path for path in gone if path.with_name(f"{path.name}.xmp").exists()]
+    library.index()
+    again = best(Labeller(shelf, "colours").label())
+    assert (again["red/100.png"], again["blue/100.png"]) == ("blue", "red")

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from vitsearch.cli import cli
 from vitsearch.doctor import upkeep
+from vitsearch.heads.export_favourites import export_favourites
 from vitsearch.heads.xmp import sidecar_path
 from vitsearch.photos.xmp import read_xmp
 from vitsearch.storage.favourites import Favourites
@@ -130,3 +131,20 @@ def test_counting_thousands_of_favourites_costs_no_more_than_counting_none(libra
     after, all_of_them = steps()
     assert (none, all_of_them) == (0, 2000)
     assert after < 2 * before
+
+
+@pytest.mark.trust
+def test_the_stars_of_a_favourite_do_not_go_to_a_photo_that_has_its_name_by_now(library, tmp_path, colours):
+    """Another program has exchanged the names of two photos; the library learns of that with the next run."""
+    favourites(library).put([colours["red"]], favourite=True)
+    photos = tmp_path / "photos"
+    (photos / "red.png").rename(photos / "once red.png")
+    (photos / "green.png").rename(photos / "red.png")
+    (photos / "once red.png").rename(photos / "green.png")
+    report = export_favourites(library)
+    assert [failed.path for failed in report.failed] == [photos / "red.png"]
+    assert (report.changed, sorted(photos.glob("*.xmp"))) == (0, [])
+    library.index()
+    report = export_favourites(library)
+    assert (report.changed, report.failed) == (1, ())
+    assert [path.name for path in photos.glob("*.xmp")] == ["green.png.xmp"]

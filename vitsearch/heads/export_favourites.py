@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from vitsearch.errors import HeadError
 from vitsearch.heads.xmp_rating import take_rating_back, write_rating
+from vitsearch.paths import REPLACED
 from vitsearch.photos.sidecars import SidecarFolders
 from vitsearch.records import UnreadableFile
 from vitsearch.storage.favourites import Favourites
@@ -43,9 +44,12 @@ def export_favourites(library: Library) -> RatedFiles:
     changed = unchanged = taken_back = 0
     failed: list[UnreadableFile] = []
     folders = SidecarFolders()
-    for path, is_favourite in _files(library):
+    for path, is_favourite, is_replaced in _files(library):
         try:
-            if is_favourite:
+            if is_replaced:
+                # The stars of a photo do not go to another one that has its name by now.
+                failed += [UnreadableFile(path, REPLACED)] if is_favourite else []
+            elif is_favourite:
                 new = write_rating(path, STARS, folders=folders)
                 changed += new
                 unchanged += not new
@@ -56,12 +60,14 @@ def export_favourites(library: Library) -> RatedFiles:
     return RatedFiles(changed, unchanged, tuple(failed), taken_back)
 
 
-def _files(library: Library) -> Iterator[tuple[Path, bool]]:
-    """The files of all photos, favourites first, and whether they are of one."""
+def _files(library: Library) -> Iterator[tuple[Path, bool, bool]]:
+    """The files of all photos, favourites first, whether they are of one, and whether they are others by now."""
     favourites = Favourites(library.catalog.database).ids().tolist()
     others = sorted(set(library.catalog.select(Filter()).tolist()).difference(favourites))
     for photos, is_favourite in ((favourites, True), (others, False)):
         for start in range(0, len(photos), _PHOTOS_AT_ONCE):
-            for row in library.catalog.photos(photos[start : start + _PHOTOS_AT_ONCE]).values():
+            part = photos[start : start + _PHOTOS_AT_ONCE]
+            replaced = library.catalog.replaced_files(part)
+            for row in library.catalog.photos(part).values():
                 for path in row.paths:
-                    yield path, is_favourite
+                    yield path, is_favourite, path in replaced

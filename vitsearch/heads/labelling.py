@@ -13,7 +13,7 @@ from vitsearch.heads.active_learning import next_to_label
 from vitsearch.heads.gathering import embed_present
 from vitsearch.heads.head import LabelProbability
 from vitsearch.heads.store import no_such_label
-from vitsearch.paths import real_path
+from vitsearch.paths import REPLACED, real_path
 from vitsearch.records import FoundFile, SearchResult, UnreadableFile
 from vitsearch.searching.matches import as_match, looked_at, placed
 from vitsearch.storage.filters import Filter
@@ -209,11 +209,16 @@ class Labeller:
         unreadable = embed_present(self._library, self.head.space, photos, self._on_progress)
         said = self._said_of(photos, k=k)
         told = self._told()
+        # What is said of a photo is not said of another one that has its name by now.
+        replaced = self._catalog.replaced_files(photos)
         labelled = [
             _labelled(path, labelling, k, told.get(photo))
             for photo, labelling in said
             for path in present[photo]
+            if path not in replaced
         ]
+        known = {item.path for item in unreadable}
+        unreadable += tuple(UnreadableFile(path, REPLACED) for path in sorted(replaced - known))
         return self._result(sorted(labelled, key=lambda each: each.path), unreadable, offline)
 
     def _told(self) -> dict[int, _Told]:

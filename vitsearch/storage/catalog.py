@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from vitsearch.paths import names_of, state_of
+from vitsearch.paths import is_in_state, names_of, state_of
 from vitsearch.records import FoundFile
 from vitsearch.storage.database import Value, path_to_value, value_to_path
 from vitsearch.storage.decisions import bring_decisions_back, decisions_are_kept
@@ -281,6 +281,19 @@ class Catalog(RootTables):
             online[root] / value_to_path(path): file_hash
             for root, path, file_hash in rows_in(self.database, sql, ids)
             if root in online
+        }
+
+    def replaced_files(self, ids: Sequence[int] | Ids) -> set[Path]:
+        """Return those of the files of photos that are gone, or not in the state in which they were read.
+
+        Another program has edited or replaced them, or exchanged their names: what they show is not known.
+        """
+        online = {root.id: root.path for root in self.roots() if not root.is_offline()}
+        sql = "SELECT root, path, size, mtime_ns FROM files WHERE missing = 0 AND photo IN (?*)"
+        return {
+            file
+            for root, path, *state in rows_in(self.database, sql, ids)
+            if root in online and not is_in_state(file := online[root] / value_to_path(path), *state)
         }
 
     def is_indexed(self, path: Path) -> bool:
