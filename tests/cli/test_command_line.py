@@ -386,6 +386,15 @@ def test_copies_of_known_photos_and_files_that_were_tagged_are_counted(made, tmp
     ]
 
 
+def test_a_current_folder_that_is_gone_is_named_as_what_is_wrong(program, tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    for words in (("index", "photos"), ("search", "red.png")):
+        said = program(*words).line
+        assert said == "vitsearch: the current folder is not there any more: change to another one"
+
+
 def test_photos_that_were_only_asked_about_are_new_when_their_folder_is_indexed(made, tmp_path, capsys):
     card = Path(shutil.copytree(made / "photos", tmp_path / "card"))
     with Library.open(tmp_path / "library", backbone=MeanColour()) as opened:

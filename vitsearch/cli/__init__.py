@@ -95,6 +95,7 @@ def cli(context: click.Context, library: str | None, cache: str | None, debug: b
 
 # What a command imports is never garbage: looking through it again and again takes a tenth of a short command's time.
 _OBJECTS_BEFORE_GC = 50_000
+_NO_CURRENT_FOLDER = "the current folder is not there any more: change to another one"
 
 
 def main() -> None:
@@ -139,9 +140,20 @@ def main() -> None:
             raise
         # Python puts a number before it.
         where = f"{error.filename}: " if error.filename else ""
-        say(f"vitsearch: {shown(where + (error.strerror or str(error)))}", err=True)
+        said = (
+            where + (error.strerror or str(error)) if where or _has_current_folder() else _NO_CURRENT_FOLDER
+        )
+        say(f"vitsearch: {shown(said)}", err=True)
         sys.exit(1)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _has_current_folder() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109 - it may be gone
+    except OSError:
+        return False
+    return True
 
 
 def program() -> None:
