@@ -248,3 +248,15 @@ def test_no_modules_import_each_other_in_a_circle():
 
 def test_the_root_of_the_package_holds_few_modules():
     assert len([module for module in MODULES if module.count("/") == 1]) <= 12
+
+
+def test_test_files_take_what_they_share_from_support_and_nothing_from_each_other():
+    tests = [path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("*.py")]
+    support = {path.stem for path in (ROOT / "tests/support").glob("*.py")} - {"__init__"}
+    taken = {(module, name) for module in tests for name, _ in imports(module)}
+    assert ("tests/conftest.py", "tests.support.programs") in taken
+    assert [
+        (module, name)
+        for module, name in sorted(taken)
+        if name in support or name.rpartition(".")[2].startswith(("conftest", "test_"))
+    ] == []
