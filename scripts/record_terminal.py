@@ -19,8 +19,8 @@ ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "terminal.md"
 INTRODUCTION = """# In the terminal
 
-What a terminal of 100 columns shows, recorded by `python -m scripts.record_terminal` on the sample photos. Paths are
-links that open the photo; colours are left out here. Where output is piped, lines hold whole paths and nothing else.
+A session in a terminal of 100 columns, recorded by `python -m scripts.record_terminal` on the sample photos. In a real
+terminal, paths are links that open the photo, and lines have colours. Piped results are whole paths without links.
 """
 COMMANDS = (
     "vitsearch index sample_images --model clip-vit-base-patch16-int8",
