@@ -174,8 +174,11 @@ def test_a_file_that_breaks_between_the_two_spaces_costs_itself_alone(opened, ph
     (photos / "03.png").write_bytes(b"no picture any more")
     (photos / "nothing").mkdir()
     report = opened.index([photos / "nothing"], also=models["clip"])
-    assert [(one.embedded, one.left) for one in report.also] == [(PHOTOS - 1, 0)]
-    assert [item.path.name for item in opened.index().unreadable] == ["03.png"]
+    # No walk has seen yet what became of the file: until then it is still to come.
+    assert [(one.embedded, one.left) for one in report.also] == [(PHOTOS - 1, 1)]
+    report = opened.index()
+    assert [item.path.name for item in report.unreadable] == ["03.png"]
+    assert [(one.embedded, one.left) for one in report.also] == [(0, 0)]
 
 
 def test_the_second_model_must_read_text_and_be_another_one(opened, photos, models):
