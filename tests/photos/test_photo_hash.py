@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
+from tests.support.photo_hash_parts import photo_hash_parts
 from vitsearch.photos.photo import parse_photo
-from vitsearch.photos.photo_hash import photo_hash_parts
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 LAB = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()

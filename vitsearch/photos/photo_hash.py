@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
-from vitsearch.photos.containers import take_apart
-from vitsearch.photos.formats import Container, format_of
+from vitsearch.photos.formats import Container
 
 if TYPE_CHECKING:
     from vitsearch.photos.containers import Parts
@@ -21,12 +20,6 @@ VERSION = 2
 _AS_BEFORE = (Container.JPEG, Container.PNG, Container.RIFF, Container.WHOLE)
 # What version 1 could read at all.
 _READ_BEFORE = ("HEIF", "AVIF", "TIFF", "GIF")
-
-
-def photo_hash_parts(data: bytes) -> list[memoryview]:
-    """Return the slices of `data` that make up the photo itself, in order; the whole of it where that is unclear."""
-    known = format_of(data[:256])
-    return take_apart(data, known.container if known else Container.WHOLE).image
 
 
 def hashes_of(data: bytes, parts: Parts, format_: Format, orientation: int) -> tuple[bytes, bytes | None]:
