@@ -177,28 +177,22 @@ def dismissed_for(catalog: Catalog, photo: int) -> tuple[int, ...]:
 
 
 def dismiss(catalog: Catalog, photos: Collection[int]) -> int:
-    """Remember that no two of these photos are duplicates; a single one: that its copies are wanted.
+    """Record that no two of these photos are duplicates, or that the copies of a single photo are wanted.
 
-    Returns how many pairs were not known yet.
+    Returns how many pairs were new.
 
     Raises:
         BadQuery: the library has no photo with such an id.
 
     """
-    pairs = _pairs_among(catalog, photos)
-    back_up_daily(catalog.database)
-    with catalog.database.write():
-        before = catalog.database.scalar("SELECT count(*) FROM not_duplicates")
-        catalog.database.run_many("INSERT OR IGNORE INTO not_duplicates VALUES (?, ?)", pairs)
-        after = catalog.database.scalar("SELECT count(*) FROM not_duplicates")
-    return cast("int", after) - cast("int", before)
+    return _change_of_pairs(catalog, photos, "INSERT OR IGNORE INTO not_duplicates VALUES (?, ?)")
 
 
 def check_dismissible(catalog: Catalog, photos: Collection[int]) -> None:
-    """See to it that there is something to tell apart: two photos, or one of which there are several files.
+    """Check that a dismissal is possible: of two photos or more, or of one photo with several files.
 
     Raises:
-        BadQuery: there is not.
+        BadQuery: it is one photo with one file.
 
     """
     chosen = set(photos)
@@ -209,19 +203,24 @@ def check_dismissible(catalog: Catalog, photos: Collection[int]) -> None:
 
 
 def restore(catalog: Catalog, photos: Collection[int]) -> int:
-    """Forget what `dismiss` was told of these photos; returns how many pairs that were.
+    """Undo `dismiss` for these photos. Returns how many pairs were dismissed.
 
     Raises:
         BadQuery: the library has no photo with such an id.
 
     """
+    return -_change_of_pairs(catalog, photos, "DELETE FROM not_duplicates WHERE first = ? AND second = ?")
+
+
+def _change_of_pairs(catalog: Catalog, photos: Collection[int], statement: str) -> int:
+    """Run a statement for each pair of these photos; return how many more dismissed pairs there are afterwards."""
     pairs = _pairs_among(catalog, photos)
     back_up_daily(catalog.database)
     with catalog.database.write():
         before = catalog.database.scalar("SELECT count(*) FROM not_duplicates")
-        catalog.database.run_many("DELETE FROM not_duplicates WHERE first = ? AND second = ?", pairs)
+        catalog.database.run_many(statement, pairs)
         after = catalog.database.scalar("SELECT count(*) FROM not_duplicates")
-    return cast("int", before) - cast("int", after)
+    return cast("int", after) - cast("int", before)
 
 
 def _pairs_among(catalog: Catalog, photos: Collection[int]) -> list[tuple[int, int]]:
