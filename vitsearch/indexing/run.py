@@ -54,13 +54,13 @@ class IndexRun:
         scopes, offline = self._scopes(folders)
         if prune:
             refuse_to_prune(offline, ())
-        # What is to be tried again is to be told again.
+        # A file that is tried again and still fails counts as newly unreadable.
         named = set() if self.retry else {*self._stored_unreadable(scopes)}
         run = self.catalog.begin_run()
         walked, moved, pruned, interrupted = [], 0, Pruned(0, 0), False
         visitors: frozenset[int] = frozenset()
         try:
-            # A first run that is killed is told from one that has ended; so is one with something to do.
+            # `status` tells a first run that was killed from one that ended by this note.
             self.catalog.note_unfinished(
                 run,
                 {scope.root.id: 0 for scope in scopes if not scope.below and not scope.root.last_run},
@@ -82,7 +82,7 @@ class IndexRun:
             self.embedder.run(run, [(walk.scope.root.id, found) for walk in walked for found in walk.todo])
             self._read_raws_of_unreadable(run, walked)
             for result in walked:
-                # A drive may have gone since the run began.
+                # A drive may have been unmounted since the run began.
                 if result.scope.root.is_offline() and self.catalog.has_files(result.scope.root.id):
                     offline.append(result.scope.root)
                 else:
