@@ -123,6 +123,55 @@ def test_a_copy_of_a_clean_page_is_a_copy_at_any_quality(folder, quality):
     assert checked.tier == "near", checked.reason
 
 
+def invoice(total, *, year=2019, size=20):
+    """A page as a program makes it: not a pixel that is not paper or ink."""
+    page = Image.new("RGB", (900, 1200), "white")
+    draw, font, rng = ImageDraw.Draw(page), ImageFont.load_default(size), Random(7)
+    lines = [f"Invoice of 12.08.{year}"]
+    lines += [
+        f"{place:02d}  {rng.choice(WORDS).title()} M{rng.randint(3, 16)}  {rng.randint(10, 99)},{rng.randint(10, 99)}"
+        for place in range(18)
+    ]
+    for place, line in enumerate([*lines, f"Total {total}"]):
+        draw.text((80, 80 + int(1.8 * size) * place), line, fill="black", font=font)
+    return page
+
+
+OTHERS = {"total": ("1.350,00", 2019), "cents": ("1.250,08", 2019), "year": ("1.250,00", 2018)}
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg"])
+@pytest.mark.parametrize("size", [16, 20, 24, 30])
+@pytest.mark.parametrize("other", OTHERS)
+def test_a_clean_page_with_another_digit_is_another_page(folder, size, other, kind):
+    one, two = folder / f"one.{kind}", folder / f"two.{kind}"
+    invoice("1.250,00", size=size).save(one, quality=92)
+    total, year = OTHERS[other]
+    invoice(total, year=year, size=size).save(two, quality=80)
+    for pair in ((one, two), (two, one)):
+        checked = check_files(*pair)
+        assert (checked.tier, checked.reason) == (None, "they are pages or drawings that differ in a detail")
+
+
+@pytest.mark.parametrize("size", [20, 30])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda page: page.resize((630, 840), Image.Resampling.LANCZOS),
+        lambda page: page.resize((450, 600), Image.Resampling.BICUBIC),
+        lambda page: page.filter(ImageFilter.UnsharpMask(2, 120, 2)),
+        lambda page: page.point(lambda value: value * 0.9),
+        ImageOps.grayscale,
+    ],
+)
+def test_a_copy_of_a_clean_page_is_a_copy(folder, size, change):
+    page = invoice("1.250,00", size=size)
+    page.save(folder / "page.png")
+    change(page).save(folder / "copy.jpg", quality=70)
+    checked = check_files(folder / "page.png", folder / "copy.jpg")
+    assert checked.tier == "near", checked.reason
+
+
 def test_pages_are_told_from_photos():
     def view(image):
         return View.of(image).grey

@@ -47,6 +47,8 @@ _MOST_SCALE = 2.2
 # In grey levels of a picture from black to white; and in pixels, for one spot and for all.
 _DIFFERS, _SPOT, _SPOTS = 56.0, 7, 40
 _CONTRAST = 255.0
+# Percent of the pixels that are darker than black, lighter than white. Ink may cover hardly one percent of a page.
+_ENDS, _PAGE_ENDS = (1.0, 99.0), (0.1, 99.9)
 _ECC_STEPS, _ECC_EPSILON = 40, 1e-5
 _SAME_SHAPE = 0.01
 # Where more of a frame lies outside of the other one, it is said to contain it.
@@ -153,12 +155,17 @@ def differ_in_detail(
         return differ_in_detail(second, first, whole, (views[1], views[0]), differ=differ)
     to_view = np.diag([views[0].shape[1] / first.shape[1], views[0].shape[0] / first.shape[0], 1.0])
     moving = np.diag([*step, 1.0]) @ np.vstack([matrix, [0, 0, 1]]) @ to_view
-    one, two, mask = _on_one_frame(first, second, moving, scale)
+    one, two, mask = _on_one_frame(first, second, moving, scale, ends=_PAGE_ENDS if differ else _ENDS)
     return (differ or _have_spots)(one, two, mask)
 
 
-def _on_one_frame(first: Grey, second: Grey, moving: Matrix, scale: float) -> tuple[Plane, Plane, Grey]:
-    """Draw the first picture on the pixels of the second one, with its tones."""
+def _on_one_frame(
+    first: Grey, second: Grey, moving: Matrix, scale: float, *, ends: tuple[float, float]
+) -> tuple[Plane, Plane, Grey]:
+    """Draw the first picture on the pixels of the second one, and bring the tones of both to 0 to 255.
+
+    `ends`: which percentiles become these.
+    """
     import cv2
 
     height, width = second.shape
@@ -179,8 +186,8 @@ def _on_one_frame(first: Grey, second: Grey, moving: Matrix, scale: float) -> tu
     left, right = one[mask > 0].astype(np.float32), second[mask > 0].astype(np.float32)
     if not left.size:
         return one.astype(np.float32), second.astype(np.float32), mask
-    low, high = np.percentile(left, (1, 99))
-    other_low, other_high = np.percentile(right, (1, 99))
+    low, high = np.percentile(left, ends)
+    other_low, other_high = np.percentile(right, ends)
     fitted = (one.astype(np.float32) - low) * _CONTRAST / max(1.0, high - low)
     other = (second.astype(np.float32) - other_low) * _CONTRAST / max(1.0, other_high - other_low)
     return fitted.astype(np.float32), other.astype(np.float32), np.asarray(mask, np.uint8)
