@@ -10,7 +10,12 @@ import numpy as np
 from vitsearch.duplicates.group.describe import described
 from vitsearch.duplicates.group.fits import what_is_lost
 from vitsearch.duplicates.group.keep import Candidate, why_better
-from vitsearch.duplicates.propose.candidates import learned_whitening, nearest_by_embedding
+from vitsearch.duplicates.propose.candidates import (
+    HASH_DISTANCE,
+    NEIGHBOURS,
+    learned_whitening,
+    nearest_by_embedding,
+)
 from vitsearch.duplicates.tables import files_of, hashes_of, present_photos
 from vitsearch.duplicates.verify.verifier import Verifier, verifying_threads
 from vitsearch.duplicates.verify.words import IDENTICAL
@@ -37,8 +42,6 @@ if TYPE_CHECKING:
 
     Ids = npt.NDArray[np.int64]
 
-# As in a search for duplicates.
-_HASH_DISTANCE, _NEIGHBOURS = 80, 8
 _EXAMPLES = 5
 _COPIES: tuple[Tier, ...] = ("pixels", "near")
 
@@ -311,8 +314,8 @@ def _candidates(library: Library, asked: Ids, ids: Ids) -> dict[int, list[int]]:
         if not len(hashed):
             break
         apart = np.min([np.bitwise_count(words ^ one).sum(axis=1) for one in turned], axis=0)
-        near = np.argsort(apart, kind="stable")[:_NEIGHBOURS]
-        found[photo].update(hashed[near[apart[near] <= _HASH_DISTANCE]].tolist())
+        near = np.argsort(apart, kind="stable")[:NEIGHBOURS]
+        found[photo].update(hashed[near[apart[near] <= HASH_DISTANCE]].tolist())
     return {photo: sorted(others - {photo}) for photo, others in found.items()}
 
 
