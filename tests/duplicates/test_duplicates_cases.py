@@ -122,6 +122,74 @@ def test_a_motion_photo_is_kept_and_its_still_is_not_the_same_file(library, phot
     assert tiers(found(library, photos)) == [("near", "motion.jpg", {"still.jpg"})]
 
 
+def box(kind, content):
+    return (8 + len(content)).to_bytes(4, "big") + kind + content
+
+
+def film(brand):
+    """The outline of a video under any brand."""
+    return box(b"ftyp", brand + bytes(4) + b"mp42") + box(b"moov", b"\1" * 40) + box(b"mdat", b"\2\3" * 3000)
+
+
+def unknown(seed=0):
+    return np.random.default_rng(seed).bytes(6000)
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        film(b"mp4v"),
+        film(b"hvc1"),
+        film(b"M4A "),
+        film(b"XAVC"),
+        film(b"zzzz"),
+        b"\0\0\x30\x0a\x10\0\0\0MotionPhoto_Data" + unknown() + b"SEFH\x6a\0\0\0SEFT",
+    ],
+)
+def test_a_video_behind_a_picture_stays_whatever_it_calls_itself(library, photos, behind):
+    scene().save(photos / "still.jpg", quality=90)
+    (photos / "motion.jpg").write_bytes((photos / "still.jpg").read_bytes() + behind)
+    older(photos / "still.jpg")
+    report = found(library, photos)
+    assert tiers(report) == [("near", "motion.jpg", {"still.jpg"})]
+    assert report.groups[0].reason == "holds the video of its moment"
+
+
+@pytest.mark.parametrize("kind", ["jpg", "png", "webp"])
+def test_data_of_an_unknown_kind_behind_a_picture_stays_and_padding_is_none(library, photos, kind):
+    scene().save(photos / f"still.{kind}", quality=90)
+    still = (photos / f"still.{kind}").read_bytes()
+    (photos / f"more.{kind}").write_bytes(still + unknown())
+    older(photos / f"still.{kind}")
+    report = found(library, photos)
+    assert tiers(report) == [("near", f"more.{kind}", {f"still.{kind}"})]
+    assert report.groups[0].reason == "holds data behind its picture"
+    (photos / f"still.{kind}").write_bytes(still + unknown(1))
+    report = found(library, photos)
+    assert report.groups == ()
+    assert [one.lost for one in report.contains] == ["it holds other data behind its picture"]
+
+
+@pytest.mark.parametrize("behind", [bytes(9000), b"\xe5" * 9000 + bytes(500), b"a maker's own notes " * 100])
+def test_padding_and_short_notes_behind_a_picture_are_nothing_that_it_holds(library, photos, behind):
+    scene().save(photos / "still.jpg", quality=90)
+    (photos / "padded.jpg").write_bytes((photos / "still.jpg").read_bytes() + behind)
+    assert [tier for tier, _, _ in tiers(found(library, photos))] == ["pixels"]
+
+
+@pytest.mark.parametrize("behind", [box(b"mpvd", film(b"hvc1")), box(b"mpvd", unknown())])
+def test_the_video_in_a_heic_stays(library, photos, behind):
+    still = (SAMPLES / "copies/bridge-1.heic").read_bytes()
+    (photos / "still.heic").write_bytes(still)
+    (photos / "motion.heic").write_bytes(still + behind)
+    older(photos / "still.heic")
+    report = found(library, photos)
+    assert [(keep, others) for _, keep, others in tiers(report)] == [("motion.heic", {"still.heic"})]
+    assert report.groups[0].reason == "holds the video of its moment"
+    (photos / "still.heic").write_bytes(still + box(b"mpvd", film(b"isom") + b"another"))
+    assert found(library, photos).groups == ()
+
+
 def test_two_motion_photos_with_other_videos_are_no_duplicates(library, photos):
     scene().save(photos / "still.jpg", quality=90)
     still = (photos / "still.jpg").read_bytes()

@@ -7,8 +7,10 @@ a 16-bit scan and its 8-bit copy, a drawing on transparency and its print on whi
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from vitsearch.photos.behind import behind_picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,24 +19,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from PIL.Image import Exif, Image
 
+    from vitsearch.photos.behind import Behind
     from vitsearch.photos.code_points import SignalledColours
 
-# ISO/IEC 14496-12: the brand of a video that a camera writes behind a picture, in its first box.
-_VIDEO_BRANDS = (
-    b"isom",
-    b"iso2",
-    b"iso4",
-    b"iso5",
-    b"iso6",
-    b"mp41",
-    b"mp42",
-    b"avc1",
-    b"qt  ",
-    b"MSNV",
-    b"3gp",
-    b"M4V",
-)
-_BOX_TYPE = b"ftyp"
 # Frames whose pixels are compared; of longer files the bytes are.
 _MOST_FRAMES = 64
 _MOST_PIXELS = 256_000_000
@@ -52,9 +39,11 @@ class FileDetails:
     """What a file holds.
 
     `frames`: pictures or pages. `depth`: bits a channel that are used. `alpha`: whether a pixel is transparent.
-    `profile`: digest or code points of colours other than sRGB, "" for none. `video_bytes`: of a video behind it.
-    `extras`: digest of the further frames and the video, "" where there are none. `lens`, `exposure`: whether the
-    camera noted them. `table`: a JPEG's 64 quantisation steps for luminance, row by row, () for other formats.
+    `profile`: digest or code points of colours other than sRGB, "" for none. `video_bytes`: of a video behind it;
+    `behind_bytes`: of something else behind it that is more than notes.
+    `extras`: digest of the further frames and of what lies behind, "" where there is nothing.
+    `lens`, `exposure`: whether the camera noted them.
+    `table`: a JPEG's 64 quantisation steps for luminance, row by row, () for other formats.
     `pixels`: digest of all that is shown (values, depth, transparency, profile, frames, video), where asked for.
     """
 
@@ -63,6 +52,7 @@ class FileDetails:
     alpha: bool = False
     profile: str = ""
     video_bytes: int = 0
+    behind_bytes: int = 0
     extras: str = ""
     lens: bool = False
     exposure: bool = False
@@ -95,8 +85,10 @@ def details_of(
         else ()
     )
     frames = int(getattr(image, "n_frames", 1))
-    video = _video(data)
-    extras = _extras(image, data, frames, video)
+    behind = behind_picture(data)
+    # The further pictures of a JPEG lie behind its first one.
+    behind = replace(behind, other=b"") if frames > 1 else behind
+    extras = _extras(image, data, frames, behind)
     deep = _deep_values(image, data)
     alpha = _is_transparent(image)
     return FileDetails(
@@ -104,7 +96,8 @@ def details_of(
         depth=_EIGHT if deep is None else 16,
         alpha=alpha,
         profile=profile,
-        video_bytes=len(video),
+        video_bytes=len(behind.video),
+        behind_bytes=len(behind.other),
         extras=extras,
         lens=lens,
         exposure=exposure,
@@ -156,23 +149,12 @@ def _profile(profile: object) -> str:
     return "" if "sRGB" in name else blake3(profile).hexdigest()
 
 
-def _video(data: bytes) -> bytes:
-    """The video that a motion photo carries behind its picture."""
-    position = data.find(_BOX_TYPE, 16)
-    while position >= 0:
-        brand = data[position + 4 : position + 8]
-        if brand.startswith(_VIDEO_BRANDS):
-            return data[position - 4 :]
-        position = data.find(_BOX_TYPE, position + 4)
-    return b""
-
-
-def _extras(image: Image, data: bytes, frames: int, video: bytes) -> str:
-    if frames <= 1 and not video:
+def _extras(image: Image, data: bytes, frames: int, behind: Behind) -> str:
+    if frames <= 1 and not behind.video and not behind.other:
         return ""
     from blake3 import blake3
 
-    digest = blake3(video)
+    digest = blake3(behind.video or behind.other)
     if frames > _MOST_FRAMES or frames * image.width * image.height > _MOST_PIXELS:
         digest.update(data)
     else:

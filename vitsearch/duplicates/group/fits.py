@@ -41,7 +41,13 @@ def what_is_lost(keep: Candidate, file: Candidate, seen: Evidence | None) -> str
     """
     mine, others = file.details, keep.details
     if mine.extras and mine.extras != others.extras:
-        return "it holds a video" if mine.video_bytes else "it holds other pictures or pages"
+        if mine.video_bytes:
+            return "it holds a video"
+        return (
+            "it holds other pictures or pages"
+            if mine.frames > 1
+            else "it holds other data behind its picture"
+        )
     if mine.depth > others.depth:
         return f"it has {mine.depth} bits a channel"
     if mine.alpha and not others.alpha:

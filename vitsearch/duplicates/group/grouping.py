@@ -211,8 +211,12 @@ class _Stars:
                 continue
             members.add(photo)
             for file in self.places[photo]:
-                if file.path != keep.path and not file.stays and not are_one_item(file.path, keep.path):
-                    grouped += self._confirmed(keep, file, link)
+                if file.path == keep.path or file.stays or are_one_item(file.path, keep.path):
+                    continue
+                if photo == keep.photo and (lost := what_is_lost(keep, file, None)) is not None:
+                    self.apart.append(KeptApart(file.path, keep.path, lost))
+                    continue
+                grouped += self._confirmed(keep, file, link)
         if len(grouped) < 2:
             return members, None
         by_path = {file.path: file for file in candidates}

@@ -173,6 +173,7 @@ def _holds_more(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
         (_has_video, "holds the video of its moment"),
         (lambda file: file.details.depth, "{0.details.depth} bits a channel"),
         (lambda file: file.details.alpha, "its background is transparent"),
+        (lambda file: file.details.behind_bytes > 0, "holds data behind its picture"),
     ):
         kept, first = _best(left, worth)
         if len(kept) < len(left):
