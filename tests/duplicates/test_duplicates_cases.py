@@ -12,6 +12,7 @@ from PIL import Image, ImageCms, ImageDraw, ImageEnhance, ImageFont, ImageOps
 from tests.support.samples import SAMPLES
 from vitsearch.duplicates.cleanup.planning import make_plan
 from vitsearch.duplicates.find import find_duplicates
+from vitsearch.duplicates.verify.check import check_files
 
 CASTLE = SAMPLES / "travel" / "castle-2.jpg"
 DAY = 24 * 3600
@@ -212,6 +213,59 @@ def test_pixels_under_another_colour_profile_are_not_the_same_and_srgb_is_no_oth
     (photos / "wide.png").unlink()
     scene().save(photos / "srgb.png", icc_profile=srgb)
     assert [tier for tier, _, _ in tiers(found(library, photos))] == ["pixels"]
+
+
+def shot_notes(*, rendered=None, subsecond=None, software=None) -> Image.Exif:
+    """What a phone notes in each of the pictures that it makes of one second."""
+    exif = camera_notes()
+    if software:
+        exif[0x0131] = software
+    notes = exif.get_ifd(0x8769)
+    notes[0x9003] = "2024:05:01 10:00:00"
+    if rendered is not None:
+        notes[0xA401] = rendered
+    if subsecond is not None:
+        notes[0x9291] = subsecond
+    return exif
+
+
+def brighter() -> Image.Image:
+    return ImageEnhance.Brightness(scene()).enhance(1.15)
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ({"rendered": 3, "subsecond": "550"}, {"rendered": 4, "subsecond": "016"}),
+        ({"rendered": 3}, {"rendered": 4}),
+        ({"rendered": 8}, {"rendered": 2}),
+        ({"subsecond": "12"}, {"subsecond": "48"}),
+    ],
+)
+def test_two_pictures_that_a_camera_made_of_one_second_are_never_planned(library, photos, one, two):
+    scene().save(photos / "hdr.jpg", quality=90, exif=shot_notes(**one))
+    brighter().save(photos / "plain.jpg", quality=90, exif=shot_notes(**two))
+    report = found(library, photos)
+    assert [tier for tier, _, _ in tiers(report)] == ["burst"]
+    assert planned(report, photos) == set()
+    said = check_files(photos / "hdr.jpg", photos / "plain.jpg")
+    assert (said.tier, "one second" in said.reason) == (None, True)
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ({"rendered": 3, "subsecond": "550"}, {"rendered": 3, "subsecond": "55"}),
+        ({"rendered": 3}, {}),
+        ({"subsecond": "12"}, {}),
+        ({"subsecond": "12"}, {"subsecond": "48", "software": "Adobe Photoshop Lightroom 7"}),
+    ],
+)
+def test_a_copy_of_one_of_them_is_planned(library, photos, one, two):
+    scene().save(photos / "hdr.jpg", quality=90, exif=shot_notes(**one))
+    brighter().save(photos / "edit.jpg", quality=90, exif=shot_notes(**two))
+    assert [tier for tier, _, _ in tiers(found(library, photos))] == ["near"]
+    assert check_files(photos / "hdr.jpg", photos / "edit.jpg").tier == "near"
 
 
 def test_a_16_bit_scan_is_kept_and_8_bits_stored_in_16_are_no_more(library, photos):

@@ -35,9 +35,11 @@ Answer = TypeVar("Answer")
 Fields = dict[str, Any]
 
 _DETAILS: dict[str, type] = {
-    **dict.fromkeys(("frames", "depth", "video_bytes"), int),
+    **dict.fromkeys(
+        ("frames", "depth", "video_bytes", "behind_bytes", "noted_width", "noted_height", "rendered"), int
+    ),
     **dict.fromkeys(("alpha", "lens", "exposure"), bool),
-    **dict.fromkeys(("profile", "extras", "pixels"), str),
+    **dict.fromkeys(("profile", "extras", "subsecond", "pixels"), str),
 }
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from vitsearch.photos.behind import behind_picture
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import numpy as np
     import numpy.typing as npt
@@ -28,6 +28,8 @@ _MOST_PIXELS = 256_000_000
 _MAKE, _MODEL, _EXIF_IFD = 0x010F, 0x0110, 0x8769
 # EXIF 2.32, 4.6.5: exposure time, f-number, ISO; lens make and model, lens specification.
 _EXPOSURE, _LENS = (0x829A, 0x829D, 0x8827), (0xA433, 0xA434, 0xA432)
+# The size; how it was rendered; fractions of the second of the shot.
+_WIDTH, _HEIGHT, _RENDERED, _SUBSECOND = 0xA002, 0xA003, 0xA401, 0x9291
 _BITS_PER_SAMPLE = 258
 _PNG_DEPTH_AT, _EIGHT = 24, 8
 # A drawing whose opaque pixels are lighter than this is seen on black, as viewers with a dark page show it.
@@ -43,6 +45,8 @@ class FileDetails:
     `behind_bytes`: of something else behind it that is more than notes.
     `extras`: digest of the further frames and of what lies behind, "" where there is nothing.
     `lens`, `exposure`: whether the camera noted them.
+    `noted_width`, `noted_height`: the size that its EXIF says, 0 where it says none. `rendered`: how the camera made
+    it (EXIF CustomRendered), 0 for the normal way; `subsecond`: the digits after the second it was taken at.
     `table`: a JPEG's 64 quantisation steps for luminance, row by row, () for other formats.
     `pixels`: digest of all that is shown (values, depth, transparency, profile, frames, video), where asked for.
     """
@@ -56,6 +60,10 @@ class FileDetails:
     extras: str = ""
     lens: bool = False
     exposure: bool = False
+    noted_width: int = 0
+    noted_height: int = 0
+    rendered: int = 0
+    subsecond: str = ""
     table: tuple[int, ...] = ()
     pixels: str = ""
 
@@ -74,8 +82,8 @@ def details_of(
 
     Raises whatever Pillow raises on damaged image data.
     """
-    exif = image.getexif()
-    lens, exposure = _noted(exif, _LENS), _noted(exif, _EXPOSURE)
+    notes = _notes(image.getexif())
+    lens, exposure = (any(notes.get(tag) for tag in tags) for tags in (_LENS, _EXPOSURE))
     profile = _profile(image.info.get("icc_profile"))
     if signalled is not None and not signalled.is_srgb:
         profile = f"code points {signalled.primaries} {signalled.transfer}"
@@ -101,6 +109,10 @@ def details_of(
         extras=extras,
         lens=lens,
         exposure=exposure,
+        noted_width=_number(notes.get(_WIDTH)),
+        noted_height=_number(notes.get(_HEIGHT)),
+        rendered=_number(notes.get(_RENDERED)),
+        subsecond=_digits(notes.get(_SUBSECOND)),
         table=table if len(table) == 64 else (),
         pixels=_digest(image, deep, alpha, profile, extras, upright) if with_pixels else "",
     )
@@ -127,12 +139,23 @@ def _is_transparent(image: Image) -> bool:
     return has_transparency(image) and any(image.convert("RGBA").getchannel("A").histogram()[:255])
 
 
-def _noted(exif: Exif, tags: tuple[int, ...]) -> bool:
+def _notes(exif: Exif) -> Mapping[int, object]:
+    """What the camera noted of the shot, by tag."""
     try:
-        notes = exif.get_ifd(_EXIF_IFD)
+        return dict(exif.get_ifd(_EXIF_IFD))
     except Exception:  # noqa: BLE001 - Pillow raises what it likes on a damaged EXIF block; the notes are optional
-        return False
-    return any(notes.get(tag) for tag in tags)
+        return {}
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) and value > 0 else 0
+
+
+def _digits(value: object) -> str:
+    """The digits of a fraction, without the zeros and blanks that some cameras add."""
+    text = value.decode("ascii", "replace") if isinstance(value, bytes) else str(value or "")
+    text = text.strip(" \0")
+    return text.rstrip("0") or "0" if text.isascii() and text.isdigit() else ""
 
 
 def _profile(profile: object) -> str:

@@ -223,8 +223,13 @@ def _unedited(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
 
 
 def _is_edited(file: Candidate) -> bool:
-    software = (file.software or "").casefold()
-    return any(editor in software for editor in _EDITORS)
+    return is_editor(file.software)
+
+
+def is_editor(software: str | None) -> bool:
+    """Whether the program that wrote a file edits photos, as far as its name is known."""
+    name = (software or "").casefold()
+    return any(editor in name for editor in _EDITORS)
 
 
 def _not_enlarged(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:

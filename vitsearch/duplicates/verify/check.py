@@ -10,6 +10,7 @@ from vitsearch.duplicates.group.grouping import BURST_SECONDS, moments_apart
 from vitsearch.duplicates.verify.evidence import Evidence, Thresholds
 from vitsearch.duplicates.verify.fine_detail import why_only_alike
 from vitsearch.duplicates.verify.geometric import look
+from vitsearch.duplicates.verify.outputs import Output, are_two_outputs
 from vitsearch.duplicates.verify.views import SHORT_SIDE, View
 from vitsearch.duplicates.verify.words import IDENTICAL, same_at_another_size, why_not
 from vitsearch.photos.perceptual_hash import perceptual_hash
@@ -73,6 +74,11 @@ def _same_pixels(one: ProtectedPhoto, two: ProtectedPhoto) -> bool:
     return digests[0] == digests[1]
 
 
+def _output(photo: ProtectedPhoto) -> Output:
+    details = photo.details()
+    return Output(details.rendered, details.subsecond, photo.facts.software)
+
+
 def _why_two_shots(
     one: ProtectedPhoto, two: ProtectedPhoto, views: tuple[View, View], seen: Evidence
 ) -> str | None:
@@ -84,4 +90,6 @@ def _why_two_shots(
     # Two capture times within a moment are two shots, however alike.
     if apart is not None and 0 < apart <= BURST_SECONDS:
         return f"one camera took them {apart:.0f} s apart: two shots of a burst"
+    if apart == 0 and are_two_outputs(_output(one), _output(two)):
+        return "one camera made both of one second: two exposures or shots, or a picture and its source"
     return why_only_alike(views, seen, lambda place: (one, two)[place].pixels(as_drawing=True))

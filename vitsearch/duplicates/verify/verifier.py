@@ -16,6 +16,7 @@ from vitsearch.duplicates.tiers import TIERS, Tier
 from vitsearch.duplicates.verify.evidence import Evidence, Thresholds
 from vitsearch.duplicates.verify.fine_detail import why_only_alike
 from vitsearch.duplicates.verify.geometric import GeometricVerifier
+from vitsearch.duplicates.verify.outputs import IN_WORDS, Output, are_two_outputs
 from vitsearch.duplicates.verify.views import SHORT_SIDE
 from vitsearch.errors import UnreadablePhoto
 from vitsearch.photos.formats import RAW_EXTENSIONS
@@ -114,7 +115,8 @@ class Verifier:
         """Say what two photos are to each other, `first` < `second`; None: nothing, or nobody can tell.
 
         Two capture times within `BURST_SECONDS` by one camera are two shots, however alike: never `near`. So are two at
-        any distance where both files hold what the sensor saw: nobody edits one into another.
+        any distance where both files hold what the sensor saw: nobody edits one into another. So are two pictures that
+        a camera notes to have made of one second.
         """
         if (first, second) in self._rejected or {first, second} & self._unreadable.keys():
             return None
@@ -132,6 +134,8 @@ class Verifier:
             may_be_burst = "burst" in self._tiers and at_one_moment
             if ("near" in self._tiers or may_be_burst) and not are_two_shots:
                 same_shot = self._same_shot(first, second, one, two)
+                if same_shot is not None and apart == 0 and self._are_two_outputs(first, second):
+                    return self._other_output(first, second, cosine, same_shot[0]) if may_be_burst else None
                 if same_shot is not None and "near" not in self._tiers:
                     return None
                 if same_shot is not None:
@@ -228,6 +232,30 @@ class Verifier:
                     self._answers.keep(question, digest)
             self._digests[photo] = digest
         return digest
+
+    def _are_two_outputs(self, first: int, second: int) -> bool:
+        return are_two_outputs(self._output(first), self._output(second))
+
+    def _output(self, photo: int) -> Output:
+        file_hash = self._shots[photo].file_hash
+        question = self._answers.question("output", file_hash)
+        kept = self._answers.get(question) if file_hash is not None else None
+        if kept is not None:
+            return Output(*cast("tuple[int, str, str | None]", kept[0]))
+
+        def read(opened: ProtectedPhoto) -> Output:
+            details = opened.details()
+            return Output(details.rendered, details.subsecond, opened.facts.software)
+
+        output = self._read(photo, read)
+        if file_hash is not None:
+            self._answers.keep(question, list(astuple(output)))
+        return output
+
+    def _other_output(self, first: int, second: int, cosine: float | None, seen: Evidence) -> Link:
+        """A link that is as sure as the two pictures are alike, by embeddings or by what was seen."""
+        score = seen.score if cosine is None else float(cosine)
+        return Link(first, second, "burst", score, Evidence(cosine, transform=IN_WORDS))
 
     def _why_only_alike(self, first: int, second: int, evidence: Evidence) -> str | None:
         photos = first, second
