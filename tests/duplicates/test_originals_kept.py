@@ -405,6 +405,48 @@ def test_a_page_is_no_enlargement_of_its_half():
             assert not was_enlarged(traits_of(page), traits_of(saved(page.resize(size, kernel), 92)), ())
 
 
+def noted(image, *, size=None):
+    """A camera's notes of a photo; of this size, if that is not its own."""
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0110] = "Canon", "Canon EOS R5"
+    notes = exif.get_ifd(0x8769)
+    notes[0xA002], notes[0xA003] = size or image.size
+    return exif
+
+
+@pytest.mark.parametrize("factor", [1.5, 3.0])
+def test_an_enlarged_and_sharpened_copy_goes_by_the_size_that_its_notes_say(tmp_path, factor):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    with Image.open(SAMPLES / "travel/castle-2.jpg") as opened:
+        image = opened.convert("RGB").resize((900, 600), Image.Resampling.LANCZOS)
+    image.save(folder / "z-original.jpg", quality=95, exif=noted(image))
+    larger = image.resize((round(900 * factor), round(600 * factor)), Image.Resampling.BICUBIC)
+    larger = larger.filter(ImageFilter.UnsharpMask(2, 80, 2))
+    rng = np.random.default_rng(0)
+    larger = Image.fromarray(
+        np.clip(np.asarray(larger) + rng.normal(0, 6, (*larger.size[::-1], 3)), 0, 255).astype(np.uint8)
+    )
+    larger.save(folder / "a.jpg", quality=95, exif=noted(image))
+    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+        library.index([folder])
+        (found,) = find_duplicates(library).groups
+    assert (found.keep.name, found.reason) == ("z-original.jpg", "not enlarged")
+
+
+def test_a_copy_that_was_shrunk_a_little_goes_by_the_size_that_its_notes_say(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    with Image.open(SAMPLES / "travel/castle-2.jpg") as opened:
+        image = opened.convert("RGB").resize((900, 600), Image.Resampling.LANCZOS)
+    image.save(folder / "z-original.jpg", quality=85, exif=noted(image))
+    image.resize((870, 580)).save(folder / "a.jpg", quality=95, exif=noted(image))
+    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+        library.index([folder])
+        (found,) = find_duplicates(library).groups
+    assert (found.keep.name, found.reason) == ("z-original.jpg", "of the size that the camera noted")
+
+
 def test_of_two_webps_that_tell_no_quality_the_one_without_loss_stays(tmp_path):
     folder = tmp_path / "photos"
     folder.mkdir()

@@ -192,6 +192,7 @@ def _measured(
         enlarged |= found.enlarged
         done += len(members)
         on_progress(done, total)
+    resized = _resized([file for file in files if file.photo in photos], sets)
     return [
         replace(
             file,
@@ -200,10 +201,45 @@ def _measured(
             blurred=file.photo in hazy,
             finer=file.photo in finer if file.photo in crops else None,
             saved_again=file.photo in saved_again,
-            enlarged_from=enlarged.get(file.photo),
+            **_size_before(file, enlarged.get(file.photo), resized),
         )
         for file in files
     ]
+
+
+def _resized(files: Sequence[Candidate], sets: Sets) -> frozenset[bytes]:
+    """The files whose notes say the size of another file that they are linked to, and not their own.
+
+    Whoever enlarges a photo copies its notes; programs that change its size seldom write the new one into them.
+    """
+    of_photo: dict[int, list[Candidate]] = defaultdict(list)
+    for file in files:
+        of_photo[file.photo].append(file)
+    resized: set[bytes] = set()
+    for members in sets.all():
+        linked = [file for photo in members for file in of_photo[photo]]
+        sizes = {_sides(file.width, file.height) for file in linked}
+        resized.update(file.file_hash for file in linked if _noted_size(file) in sizes)
+    return frozenset(resized)
+
+
+def _noted_size(file: Candidate) -> tuple[int, int] | None:
+    """The sides that a file's notes say, the shorter one first; None where they say none or its own."""
+    noted = _sides(file.details.noted_width, file.details.noted_height)
+    return None if not noted[0] or noted == _sides(file.width, file.height) else noted
+
+
+def _sides(width: int, height: int) -> tuple[int, int]:
+    return (width, height) if width < height else (height, width)
+
+
+def _size_before(file: Candidate, enlarged_from: int | None, resized: frozenset[bytes]) -> dict[str, Any]:
+    if file.file_hash not in resized:
+        return {"enlarged_from": enlarged_from, "resized": False}
+    before = file.details.noted_width * file.details.noted_height
+    if before < file.width * file.height:
+        enlarged_from = before if enlarged_from is None else min(before, enlarged_from)
+    return {"enlarged_from": enlarged_from, "resized": True}
 
 
 def _findings(

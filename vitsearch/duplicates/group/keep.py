@@ -44,7 +44,8 @@ class Candidate:
     are its own EXIF's; `mtime_ns` is the file's own time. `quality` is a JPEG's, 1 to 100. `share` of its frame holds
     something (the rest is a plain border); `part` says that another file of the group shows more of the same shot;
     `added` that something was drawn over it or set around it. `details`: what it holds. `grey`: without colours of
-    its own. `saved_again`: made from another JPEG of the group; `enlarged_from`: the pixels of what it was made from.
+    its own. `saved_again`: made from another JPEG of the group; `enlarged_from`: the pixels of what it was made from;
+    `resized`: its notes say the size of another file of the group, and not its own.
     `sidecars`: the files that belong to it. `stays`: a person named its folder as the one in which nothing goes.
     `burnt`: its highlights are gone, and another file of the group still has them; `blurred`: so is its fine detail.
     `finer`: whether a crop has
@@ -72,6 +73,7 @@ class Candidate:
     grey: bool = False
     saved_again: bool = False
     enlarged_from: int | None = None
+    resized: bool = False
     stays: bool = False
     burnt: bool = False
     blurred: bool = False
@@ -236,6 +238,11 @@ def _not_enlarged(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
     return [file for file in files if file.enlarged_from is None] or list(files), "not enlarged"
 
 
+def _of_noted_size(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
+    kept = [file for file in files if not file.resized]
+    return kept or list(files), "of the size that the camera noted"
+
+
 def _sharp(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
     return [file for file in files if not file.blurred] or list(files), "sharper"
 
@@ -330,6 +337,7 @@ _OF_WORTH: tuple[Rule, ...] = (
     _cameras_own,
     _unedited,
     _not_enlarged,
+    _of_noted_size,
     _sharp,
     _saved_first,
     _with_lights,
