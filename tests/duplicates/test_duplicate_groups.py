@@ -162,6 +162,22 @@ def test_a_raw_file_and_its_picture_are_one_item():
         ({"mtime_ns": 1}, {"mtime_ns": 2 + DAY}, "the oldest file"),
         ({"width": 380}, {"width": 500, "share": 0.75, "mtime_ns": 3 + DAY}, "the oldest file"),
         ({"part": False}, {"part": True, "width": 900}, "shows the whole frame"),
+        ({"taken": "2011-05-01T10:00:00"}, {"taken": "2012-05-01T10:00:00"}, "the earliest capture date"),
+        (
+            {"taken": "2011-05-01T10:00:00", "mtime_ns": 1},
+            {"taken": "1919-05-01T10:00:00", "mtime_ns": 2 + DAY},
+            "the oldest file",
+        ),
+        (
+            {"taken": "2998-05-01T10:00:00", "mtime_ns": 1},
+            {"taken": "2011-05-01T10:00:00", "mtime_ns": 2 + DAY},
+            "the oldest file",
+        ),
+        (
+            {"camera": "Pixel 7", "mtime_ns": 2 + DAY},
+            {"camera": "Pixel 7", "format": "WEBP", "mtime_ns": 1},
+            "in the format of a camera",
+        ),
     ],
 )
 def test_the_better_file_is_kept_for_a_stated_reason(better, worse, reason):

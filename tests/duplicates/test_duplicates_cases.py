@@ -268,6 +268,37 @@ def test_a_copy_of_one_of_them_is_planned(library, photos, one, two):
     assert check_files(photos / "hdr.jpg", photos / "edit.jpg").tier == "near"
 
 
+def test_a_cameras_file_and_a_deeper_one_without_its_notes_both_stay(library, photos):
+    grey = np.asarray(scene().convert("L"), np.uint16)
+    rng = np.random.default_rng(0)
+    deep = grey * 257 + rng.integers(0, 200, grey.shape, np.uint16)
+    Image.fromarray(grey.astype(np.uint8)).save(photos / "camera.jpg", quality=95, exif=camera_notes())
+    Image.fromarray(np.clip(deep, 0, 65535).astype(np.uint16)).save(photos / "scan.tif")
+    report = found(library, photos)
+    assert report.groups == ()
+    assert [(one.path.name, one.lost) for one in report.contains] == [
+        ("camera.jpg", "it has the camera's own data, which the other one lacks")
+    ]
+
+
+def test_a_small_file_with_a_cameras_notes_does_not_go_for_a_large_one_without_any(library, photos):
+    scene((2400, 1600)).save(photos / "large.jpg", quality=90)
+    scene().save(photos / "small.jpg", quality=90, exif=camera_notes())
+    report = found(library, photos)
+    assert report.groups == ()
+    assert [one.path.name for one in report.contains] == ["small.jpg"]
+
+
+@pytest.mark.parametrize("kind", ["webp", "png"])
+def test_a_cameras_jpeg_stays_for_what_was_made_from_it_with_its_notes(library, photos, kind):
+    scene().save(photos / "camera.jpg", quality=92, exif=camera_notes())
+    with Image.open(photos / "camera.jpg") as image:
+        image.save(photos / f"export.{kind}", quality=90, exif=camera_notes())
+    older(photos / f"export.{kind}")
+    report = found(library, photos)
+    assert [group.keep.name for group in report.groups] == ["camera.jpg"]
+
+
 def test_a_16_bit_scan_is_kept_and_8_bits_stored_in_16_are_no_more(library, photos):
     grey = np.asarray(scene().convert("L"), np.uint16)
     fine = grey * 257 + np.random.default_rng(0).integers(0, 200, grey.shape, np.uint16).clip(

@@ -52,6 +52,8 @@ def what_is_lost(keep: Candidate, file: Candidate, seen: Evidence | None) -> str
         return f"it has {mine.depth} bits a channel"
     if mine.alpha and not others.alpha:
         return "its background is transparent"
+    if file.camera is not None and keep.camera is None:
+        return "it has the camera's own data, which the other one lacks"
     if seen is None:
         return None
     if seen.each_shows_more:

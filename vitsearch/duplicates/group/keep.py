@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from vitsearch.duplicates.group.sidecars import VIDEO
@@ -31,6 +32,9 @@ _COPY_NAME = re.compile(
     r"[-_ ]thumb(nail)?\b|~\d+$|^copy of ",
     re.IGNORECASE,
 )
+_CAMERAS_FORMATS = frozenset(("JPEG", "MPO", "HEIF", "TIFF"))
+# Before the first digital cameras a capture date is a wrong clock, or what someone wrote of a print.
+_FIRST_YEAR = 1988
 _ALL_EQUAL = "all are equal: the shortest path"
 # One bulk copy sets the times of all its files: closer together, they say nothing.
 _ONE_RUN_NS = 3600 * 10**9
@@ -91,8 +95,8 @@ def choose(candidates: Sequence[Candidate], *, prefer: Sequence[Path] = ()) -> t
 
     What stays in any case comes first. It holds more (frames, pages, video, depth, transparency, far more pixels, a
     colour profile); it shows the whole frame; nothing was added; the camera's own data; not edited; detail of its own;
-    colour; raw, resolution, format and quality; the preferred folders in their order; its name; the capture date; at
-    last the file's time.
+    colour; raw, resolution, a camera's format, format and quality; the preferred folders in their order; its name; the
+    capture date; at last the file's time.
 
     Raises:
         ValueError: there is nothing to choose from.
@@ -274,6 +278,19 @@ def _largest(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
     return kept, f"highest resolution ({best.width} x {best.height})"
 
 
+def _cameras_format(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
+    """Of what has a camera's notes: cameras write no WebP or PNG; whoever made one of a photo copied its notes."""
+    if any(file.camera is None for file in files):
+        return list(files), ""
+    kept = [file for file in files if _is_cameras(file.format)]
+    return kept or list(files), "in the format of a camera"
+
+
+def _is_cameras(name: str) -> bool:
+    known = format_named(name)
+    return known is not None and (known.is_raw or known.name in _CAMERAS_FORMATS)
+
+
 def _best_format(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
     kept, best = _best(files, _format_rank)
     return kept, f"best format ({best.format})"
@@ -316,10 +333,17 @@ def _named(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
 
 
 def _taken_first(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
-    known = [file.taken for file in files if file.taken is not None]
+    known = [file.taken for file in files if file.taken is not None and _may_be_true(file.taken)]
     if len(known) < len(files):
         return list(files), ""
     return [file for file in files if file.taken == min(known)], "the earliest capture date"
+
+
+def _may_be_true(taken: str) -> bool:
+    """Whether a camera can have taken a photo then: a wrong clock decides nothing."""
+    # Clocks run ahead by a day at most where zones differ.
+    latest = (datetime.now(UTC) + timedelta(days=1)).date().isoformat()
+    return str(_FIRST_YEAR) <= taken[:10] <= latest
 
 
 def _oldest(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
@@ -344,6 +368,7 @@ _OF_WORTH: tuple[Rule, ...] = (
     _colour,
     _raw,
     _largest,
+    _cameras_format,
     _best_format,
     _best_quality,
 )
