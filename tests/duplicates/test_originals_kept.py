@@ -12,6 +12,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from tests.support.mean_colour import MeanColour
 from tests.support.samples import SAMPLES
 from vitsearch.duplicates.find import find_duplicates
+from vitsearch.duplicates.group.damage import damaged_one
 from vitsearch.duplicates.group.grouping import Link, group
 from vitsearch.duplicates.group.keep import Candidate
 from vitsearch.duplicates.group.origin import blurred, lost_highlights, traits_of, was_enlarged
@@ -445,6 +446,62 @@ def test_a_copy_that_was_shrunk_a_little_goes_by_the_size_that_its_notes_say(tmp
         library.index([folder])
         (found,) = find_duplicates(library).groups
     assert (found.keep.name, found.reason) == ("z-original.jpg", "of the size that the camera noted")
+
+
+def changed(data, share):
+    """A file two bytes of whose image data have changed, so that it is still read to its end."""
+    start = data.rfind(b"\xff\xda") + 14
+    for place in range(start + round(share * (len(data) - start)), len(data) - 8):
+        if 0xFF in data[place - 2 : place + 4]:
+            continue
+        found = bytearray(data)
+        found[place] ^= 0x55
+        found[place + 1] ^= 0x22
+        if 0xFF in found[place : place + 2]:
+            continue
+        with Image.open(io.BytesIO(data)) as whole, Image.open(io.BytesIO(bytes(found))) as opened:
+            differ = np.abs(np.asarray(whole.convert("L"), int) - np.asarray(opened.convert("L"), int))
+        # As a tone that is off: blocks that lie elsewhere are told as another shot, and stay for that.
+        if (
+            12 < differ[differ > 0].mean() < 30
+            and (differ > 0).mean() > 0.02
+            and (differ > 60).mean() < 0.001
+        ):
+            return bytes(found)
+    raise AssertionError("no change of two bytes shifts the tone")
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+@pytest.mark.parametrize("names", ["ab", "ba"])
+def test_of_two_copies_of_which_one_is_damaged_the_whole_one_stays(tmp_path, orientation, names):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    whole, rotten = (folder / f"{name}.jpg" for name in names)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    with Image.open(SAMPLES / "travel/castle-2.jpg") as opened:
+        opened.convert("RGB").resize((637, 421)).save(whole, quality=90, exif=exif)
+    rotten.write_bytes(changed(whole.read_bytes(), 0.3))
+    os.utime(rotten, (1_000_000, 1_000_000))
+    with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
+        library.index([folder])
+        (found,) = find_duplicates(library).groups
+    assert (found.keep.name, found.reason) == (whole.name, "the other one is damaged")
+
+
+def test_of_two_copies_of_which_one_is_damaged_both_stay_where_it_is_not_clear_which(tmp_path):
+    """As a picture all of which is off by a level: it breaks off nowhere."""
+    with Image.open(SAMPLES / "travel/castle-2.jpg") as opened:
+        grey = greys(opened).clip(0, 250)
+    assert damaged_one(grey, grey + 1) is None
+    values = {"size": 1000, "mtime_ns": 0, "format": "JPEG", "width": 400, "height": 300}
+    files = [
+        Candidate(tmp_path / name, photo, name.encode(), **values, perhaps_damaged=True)
+        for photo, name in enumerate(("a.jpg", "b.jpg"))
+    ]
+    found = group(files, [Link(0, 1, "near", 0.99, Evidence(share=1.0, closeness=0.99))])
+    assert found.groups == []
+    assert [one.lost for one in found.apart] == ["one of the two is damaged, and which one is not clear"]
 
 
 def test_of_two_webps_that_tell_no_quality_the_one_without_loss_stays(tmp_path):

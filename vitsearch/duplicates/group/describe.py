@@ -6,8 +6,10 @@ import math
 from collections import defaultdict
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 
+from vitsearch.duplicates.group.damage import COMPRESSED, are_one_file, damaged_one
 from vitsearch.duplicates.group.fits import FINER_CROP, crop_scale
 from vitsearch.duplicates.group.frames import with_frames
 from vitsearch.duplicates.group.grouping import seen_of
@@ -46,6 +48,8 @@ _MOST_SOURCES, _MOST_SAVED = 12, 24
 # And so many of the largest, whether they were enlarged.
 _MOST_ENLARGED = 24
 _SAME_ASPECT = 0.02
+# By how many bytes the notes in two copies of one file differ at most.
+_MOST_NOTES = 1 << 18
 
 
 def described(
@@ -150,14 +154,28 @@ def _with_notes(file: Candidate, notes: Mapping[str, Any]) -> Candidate:
 
 @dataclass(frozen=True, slots=True)
 class _Findings:
-    """What was measured of linked photos: which are grey, burnt out, blurred, finer, and made from others of them."""
+    """What was measured of linked photos: which are grey, burnt out, blurred, finer, made from others, and damaged."""
 
+    enlarged: Mapping[int, int]
     grey: frozenset[int]
     burnt: frozenset[int]
     blurred: frozenset[int]
     finer: frozenset[int]
     saved_again: frozenset[int]
-    enlarged: Mapping[int, int]
+    damaged: frozenset[int]
+    perhaps_damaged: frozenset[int]
+
+    def sets(self) -> tuple[frozenset[int], ...]:
+        """All but what was enlarged, in the order of the fields."""
+        return (
+            self.grey,
+            self.burnt,
+            self.blurred,
+            self.finer,
+            self.saved_again,
+            self.damaged,
+            self.perhaps_damaged,
+        )
 
 
 def _measured(
@@ -181,6 +199,8 @@ def _measured(
     hazy: set[int] = set()
     finer: set[int] = set()
     saved_again: set[int] = set()
+    damaged: set[int] = set()
+    perhaps_damaged: set[int] = set()
     enlarged: dict[int, int] = {}
     for members in sets.all():
         found = _findings([photos[photo] for photo in members], gains, crops, pixels, pool, answers)
@@ -189,6 +209,8 @@ def _measured(
         hazy |= found.blurred
         finer |= found.finer
         saved_again |= found.saved_again
+        damaged |= found.damaged
+        perhaps_damaged |= found.perhaps_damaged
         enlarged |= found.enlarged
         done += len(members)
         on_progress(done, total)
@@ -201,6 +223,8 @@ def _measured(
             blurred=file.photo in hazy,
             finer=file.photo in finer if file.photo in crops else None,
             saved_again=file.photo in saved_again,
+            damaged=file.photo in damaged,
+            perhaps_damaged=file.photo in perhaps_damaged,
             **_size_before(file, enlarged.get(file.photo), resized),
         )
         for file in files
@@ -267,28 +291,16 @@ def _findings(
     )
     kept = answers.get(question)
     if kept is not None:
-        grey, burnt, hazy, finer, again, enlarged = cast(
-            "tuple[list[int], list[int], list[int], list[int], list[int], list[list[int]]]", kept[0]
-        )
-        return _Findings(
-            frozenset(members[place].photo for place in grey),
-            frozenset(members[place].photo for place in burnt),
-            frozenset(members[place].photo for place in hazy),
-            frozenset(members[place].photo for place in finer),
-            frozenset(members[place].photo for place in again),
-            {members[place].photo: area for place, area in enlarged},
-        )
+        *told, enlarged = cast("tuple[list[Any], ...]", kept[0])
+        areas = {members[place].photo: area for place, area in enlarged}
+        return _Findings(areas, *(frozenset(members[place].photo for place in one) for one in told))
     found, is_complete = _measure_all(members, gains, crops, pixels, pool)
     if is_complete:
         places = {file.photo: place for place, file in enumerate(members)}
         answers.keep(
             question,
             [
-                sorted(places[photo] for photo in found.grey),
-                sorted(places[photo] for photo in found.burnt),
-                sorted(places[photo] for photo in found.blurred),
-                sorted(places[photo] for photo in found.finer),
-                sorted(places[photo] for photo in found.saved_again),
+                *(sorted(places[photo] for photo in one) for one in found.sets()),
                 [[places[photo], area] for photo, area in sorted(found.enlarged.items())],
             ],
         )
@@ -333,8 +345,42 @@ def _measure_all(
     grey = frozenset(photo for photo, one in traits.items() if one.colour < GREY)
     burnt = _burnt(traits, gains)
     finer = frozenset(photo for photo, one in traits.items() if one.finer)
-    measured = _Findings(grey, burnt, blurred(traits), finer, frozenset(saved_again), enlarged)
+    damaged, perhaps = _damaged(list(photos.values()), traits)
+    measured = _Findings(
+        enlarged, grey, burnt, blurred(traits), finer, frozenset(saved_again), damaged, perhaps
+    )
     return measured, len(traits) == len(photos)
+
+
+def _damaged(
+    files: Sequence[Candidate], traits: Mapping[int, Traits]
+) -> tuple[frozenset[int], frozenset[int]]:
+    """The photos that are another one of them with damaged image data, and those of which it is one or the other."""
+    alike: dict[object, list[Candidate]] = defaultdict(list)
+    for file in files:
+        if file.format in COMPRESSED:
+            alike[file.format, file.width, file.height, file.details.table].append(file)
+    damaged: set[int] = set()
+    perhaps: set[int] = set()
+    for members in alike.values():
+        members.sort(key=lambda file: file.size)
+        for one, two in pairwise(members):
+            if two.size - one.size > _MOST_NOTES or not _are_one_file(one.path, two.path):
+                continue
+            greys = [traits[file.photo].grey if file.photo in traits else None for file in (one, two)]
+            which = None if greys[0] is None or greys[1] is None else damaged_one(greys[0], greys[1])
+            if which is None:
+                perhaps |= {one.photo, two.photo}
+            else:
+                damaged.add((one, two)[which].photo)
+    return frozenset(damaged), frozenset(perhaps)
+
+
+def _are_one_file(one: Path, two: Path) -> bool:
+    try:
+        return are_one_file(one.read_bytes(), two.read_bytes())
+    except OSError:
+        return False
 
 
 def _burnt(traits: Mapping[int, Traits], gains: Mapping[int, float]) -> frozenset[int]:

@@ -18,6 +18,7 @@ FINER_CROP = 4.5
 """A crop with more than so many times the pixels of its part in a whole is no copy of the whole: it has detail of its
 own. A quarter of a photo, enlarged to the size of the whole, has four times: below this, its detail is measured."""
 _CROP, _MORE_PIXELS = 0.8, 2.25
+_SAME_FRAME = 0.97
 
 
 def crop_scale(part: Candidate, whole: Candidate, seen: Evidence) -> float | None:
@@ -39,8 +40,12 @@ def what_is_lost(keep: Candidate, file: Candidate, seen: Evidence | None) -> str
 
     `seen` is the evidence of the pair with `keep` as its first photo; None for files of one photo.
     """
+    if file.perhaps_damaged and keep.perhaps_damaged:
+        return "one of the two is damaged, and which one is not clear"
     mine, others = file.details, keep.details
-    if mine.extras and mine.extras != others.extras:
+    # Where damage ends a picture too early, the rest of it lies behind.
+    is_own_rest = file.damaged and mine.behind_bytes > 0
+    if mine.extras and not is_own_rest and mine.extras != others.extras:
         if mine.video_bytes:
             return "it holds a video"
         return (
@@ -52,7 +57,9 @@ def what_is_lost(keep: Candidate, file: Candidate, seen: Evidence | None) -> str
         return f"it has {mine.depth} bits a channel"
     if mine.alpha and not others.alpha:
         return "its background is transparent"
-    if file.camera is not None and keep.camera is None:
+    # Of a crop that says more of the camera than the whole, the picture is what counts.
+    is_whole = seen is None or seen.of_first >= _SAME_FRAME
+    if is_whole and file.camera is not None and keep.camera is None:
         return "it has the camera's own data, which the other one lacks"
     if seen is None:
         return None

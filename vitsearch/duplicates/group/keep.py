@@ -50,6 +50,7 @@ class Candidate:
     `added` that something was drawn over it or set around it. `details`: what it holds. `grey`: without colours of
     its own. `saved_again`: made from another JPEG of the group; `enlarged_from`: the pixels of what it was made from;
     `resized`: its notes say the size of another file of the group, and not its own.
+    `damaged`: it is another one of them, some bytes of which have changed; `perhaps_damaged`: it, or its copy.
     `sidecars`: the files that belong to it. `stays`: a person named its folder as the one in which nothing goes.
     `burnt`: its highlights are gone, and another file of the group still has them; `blurred`: so is its fine detail.
     `finer`: whether a crop has
@@ -78,6 +79,8 @@ class Candidate:
     saved_again: bool = False
     enlarged_from: int | None = None
     resized: bool = False
+    damaged: bool = False
+    perhaps_damaged: bool = False
     stays: bool = False
     burnt: bool = False
     blurred: bool = False
@@ -93,10 +96,10 @@ class Candidate:
 def choose(candidates: Sequence[Candidate], *, prefer: Sequence[Path] = ()) -> tuple[Candidate, str]:
     """Choose the file to keep: each rule in turn leaves only the best; return it with the rules that decided.
 
-    What stays in any case comes first. It holds more (frames, pages, video, depth, transparency, far more pixels, a
-    colour profile); it shows the whole frame; nothing was added; the camera's own data; not edited; detail of its own;
-    colour; raw, resolution, a camera's format, format and quality; the preferred folders in their order; its name; the
-    capture date; at last the file's time.
+    What stays in any case comes first. It is not damaged; it holds more (frames, pages, video, depth, transparency,
+    far more pixels, a colour profile); it shows the whole frame; nothing was added; the camera's own data; not edited;
+    detail of its own; colour; raw, resolution, a camera's format, format and quality; the preferred folders in their
+    order; its name; the capture date; at last the file's time.
 
     Raises:
         ValueError: there is nothing to choose from.
@@ -157,6 +160,10 @@ def _narrowed(candidates: Sequence[Candidate], rules: Iterable[Rule]) -> tuple[l
             reasons.append(reason)
         left = kept
     return left, reasons
+
+
+def _undamaged(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
+    return [file for file in files if not file.damaged] or list(files), "the other one is damaged"
 
 
 def _staying(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
@@ -355,6 +362,7 @@ def _oldest(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
 
 # By what a file holds and shows, apart from its name, its place and its time.
 _OF_WORTH: tuple[Rule, ...] = (
+    _undamaged,
     _holds_more,
     _whole,
     _nothing_added,
