@@ -13,7 +13,9 @@ from tests.support.samples import SAMPLES
 from vitsearch.duplicates.cleanup.planning import make_plan
 from vitsearch.duplicates.find import find_duplicates
 from vitsearch.duplicates.verify.check import check_files
+from vitsearch.photos.photo import read_photo
 
+DATA = Path(__file__).parents[1] / "data"
 CASTLE = SAMPLES / "travel" / "castle-2.jpg"
 DAY = 24 * 3600
 
@@ -169,6 +171,18 @@ def test_data_of_an_unknown_kind_behind_a_picture_stays_and_padding_is_none(libr
     report = found(library, photos)
     assert report.groups == ()
     assert [one.lost for one in report.contains] == ["it holds other data behind its picture"]
+
+
+@pytest.mark.parametrize("kind", ["heic", "jxl", "jp2", "avif", "png", "webp", "tif", "gif"])
+def test_a_picture_alone_holds_no_video_and_nothing_else(photos, kind):
+    path = photos / f"a.{kind}"
+    if kind in ("heic", "jxl"):
+        source = SAMPLES / "copies/bridge-1.heic" if kind == "heic" else DATA / "photo.jxl"
+        shutil.copyfile(source, path)
+    else:
+        scene().save(path)
+    details = read_photo(path).details()
+    assert (details.video_bytes, details.behind_bytes, details.extras) == (0, 0, "")
 
 
 @pytest.mark.parametrize("behind", [bytes(9000), b"\xe5" * 9000 + bytes(500), b"a maker's own notes " * 100])

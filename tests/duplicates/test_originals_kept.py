@@ -2,6 +2,7 @@
 
 import io
 import os
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from tests.support.mean_colour import MeanColour
 from tests.support.samples import SAMPLES
 from vitsearch.duplicates.find import find_duplicates
-from vitsearch.duplicates.group.damage import damaged_one
+from vitsearch.duplicates.group.damage import are_as_good, damaged_one
 from vitsearch.duplicates.group.grouping import Link, group
 from vitsearch.duplicates.group.keep import Candidate
 from vitsearch.duplicates.group.origin import blurred, lost_highlights, traits_of, was_enlarged
@@ -489,6 +490,17 @@ def test_of_two_copies_of_which_one_is_damaged_the_whole_one_stays(tmp_path, ori
     assert (found.keep.name, found.reason) == (whole.name, "the other one is damaged")
 
 
+def test_a_copy_that_differs_by_next_to_nothing_is_not_damaged():
+    with Image.open(SAMPLES / "travel/castle-2.jpg") as opened:
+        grey = greys(opened).clip(0, 250)
+    other = grey.copy()
+    other[100:104, 100:108] += 1
+    assert are_as_good(grey, other)
+    assert not are_as_good(grey, grey + 1)
+    other[0, 0] += 5
+    assert not are_as_good(grey, other)
+
+
 def test_of_two_copies_of_which_one_is_damaged_both_stay_where_it_is_not_clear_which(tmp_path):
     """As a picture all of which is off by a level: it breaks off nowhere."""
     with Image.open(SAMPLES / "travel/castle-2.jpg") as opened:
@@ -502,6 +514,8 @@ def test_of_two_copies_of_which_one_is_damaged_both_stay_where_it_is_not_clear_w
     found = group(files, [Link(0, 1, "near", 0.99, Evidence(share=1.0, closeness=0.99))])
     assert found.groups == []
     assert [one.lost for one in found.apart] == ["one of the two is damaged, and which one is not clear"]
+    again = group([files[0], replace(files[0], path=tmp_path / "c.jpg")], [])
+    assert [len(one.files) for one in again.groups] == [2]
 
 
 def test_of_two_webps_that_tell_no_quality_the_one_without_loss_stays(tmp_path):

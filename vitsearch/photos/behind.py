@@ -21,6 +21,8 @@ _VIDEO_BRANDS = (
     b"M4V",
 )
 _FIRST_BOX = b"ftyp"
+# A HEIC has this box of its own at its beginning, JPEG 2000 and JPEG XL after a signature of 12 bytes.
+_AFTER_OWN_BOX = 17
 _LEAST_FIRST, _MOST_FIRST = 16, 1024
 _BOX_TYPE = re.compile(rb"[A-Za-z0-9 \xa9]{4}")
 # The box in which a HEIC carries its video, and the name under which Samsung's phones write one behind a JPEG.
@@ -46,7 +48,7 @@ def behind_picture(data: bytes) -> Behind:
     """Find what the bytes of a file hold behind its picture."""
     end = _end_of_picture(data)
     rest = b"" if end is None else data[end:]
-    video = _video(data, 16 if end is None else end) or _samsung_video(rest) or _motion_box(data)
+    video = _video(data, _AFTER_OWN_BOX if end is None else end) or _samsung_video(rest) or _motion_box(data)
     if video:
         return Behind(video)
     return Behind(other=rest if _is_more_than_notes(rest) else b"")

@@ -24,6 +24,8 @@ _BLOCK = 8
 # and at so many blocks.
 _ERRORS, _EDGES = 4.0, 8
 _TINY = 1e-9
+# What is no damage: so small a share of the pixels, and so few grey levels.
+_FEW, _FAINT = 0.001, 4
 COMPRESSED = frozenset(("JPEG", "MPO", "HEIF", "AVIF", "WEBP"))
 """The formats in which another byte spoils what follows and is not noticed: a PNG has sums."""
 
@@ -40,6 +42,14 @@ def _image_data(data: bytes) -> bytes:
     """What follows the notes of a JPEG, all of another file."""
     # A preview among the notes ends before the picture's own scan begins, and both files have the same one or none.
     return data[max(0, data.find(_START_OF_SCAN)) :] if data[:2] == b"\xff\xd8" else data
+
+
+def are_as_good(one: Greys, two: Greys) -> bool:
+    """Whether greys, (h, w) uint8, differ by no more than what saving a JPEG again at its own quality changes."""
+    if one.shape != two.shape:
+        return False
+    off = np.abs(one.astype(np.int16) - two)
+    return bool(np.count_nonzero(off) <= _FEW * off.size and off.max(initial=0) <= _FAINT)
 
 
 def damaged_one(one: Greys, two: Greys) -> int | None:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 
-from vitsearch.duplicates.group.damage import COMPRESSED, are_one_file, damaged_one
+from vitsearch.duplicates.group.damage import COMPRESSED, are_as_good, are_one_file, damaged_one
 from vitsearch.duplicates.group.fits import FINER_CROP, crop_scale
 from vitsearch.duplicates.group.frames import with_frames
 from vitsearch.duplicates.group.grouping import seen_of
@@ -367,8 +367,10 @@ def _damaged(
         for one, two in pairwise(members):
             if two.size - one.size > _MOST_NOTES or not _are_one_file(one.path, two.path):
                 continue
-            greys = [traits[file.photo].grey if file.photo in traits else None for file in (one, two)]
-            which = None if greys[0] is None or greys[1] is None else damaged_one(greys[0], greys[1])
+            left, right = (traits[file.photo].grey if file.photo in traits else None for file in (one, two))
+            if left is not None and right is not None and are_as_good(left, right):
+                continue
+            which = None if left is None or right is None else damaged_one(left, right)
             if which is None:
                 perhaps |= {one.photo, two.photo}
             else:

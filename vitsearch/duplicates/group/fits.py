@@ -40,7 +40,7 @@ def what_is_lost(keep: Candidate, file: Candidate, seen: Evidence | None) -> str
 
     `seen` is the evidence of the pair with `keep` as its first photo; None for files of one photo.
     """
-    if file.perhaps_damaged and keep.perhaps_damaged:
+    if file.photo != keep.photo and file.perhaps_damaged and keep.perhaps_damaged:
         return "one of the two is damaged, and which one is not clear"
     mine, others = file.details, keep.details
     # Where damage ends a picture too early, the rest of it lies behind.
