@@ -506,9 +506,8 @@ def test_of_two_copies_of_which_one_is_damaged_both_stay_where_it_is_not_clear_w
     with Image.open(SAMPLES / "travel/castle-2.jpg") as opened:
         grey = greys(opened).clip(0, 250)
     assert damaged_one(grey, grey + 1) is None
-    values = {"size": 1000, "mtime_ns": 0, "format": "JPEG", "width": 400, "height": 300}
     files = [
-        Candidate(tmp_path / name, photo, name.encode(), **values, perhaps_damaged=True)
+        Candidate(tmp_path / name, photo, name.encode(), 1000, 0, "JPEG", 400, 300, perhaps_damaged=True)
         for photo, name in enumerate(("a.jpg", "b.jpg"))
     ]
     found = group(files, [Link(0, 1, "near", 0.99, Evidence(share=1.0, closeness=0.99))])
