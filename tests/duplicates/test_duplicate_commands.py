@@ -217,7 +217,8 @@ def test_sidecars_that_the_kept_file_lacks_are_put_beside_it(library, photos, ca
     before = state(photos)
     library.index([photos])
     plan = tmp_path / "plan.json"
-    call("duplicates", "find", "--plan", plan)
+    made = call("duplicates", "find", "--plan", plan)
+    assert f"plan: {plan} (trash 2 photos and 3 sidecars); read it" in made.stderr
     (group,) = json.loads(plan.read_text())["groups"]
     assert {Path(move["path"]).name: Path(move["to"]).name for move in group["sidecars_that_move"]} == {
         "cat.xmp": "cat.xmp",
@@ -227,7 +228,7 @@ def test_sidecars_that_the_kept_file_lacks_are_put_beside_it(library, photos, ca
     assert [Path(path).name for path in group["sidecars_that_stay"]] == ["small.jpg.xmp"]
     assert state(photos) == before
 
-    assert call("apply", plan).stderr.startswith("5 files moved, 0 left alone")
+    assert call("apply", plan).stderr.startswith("5 files moved, 0 left alone: 2 photos and 3 sidecars\n")
     left = {name: content for name, (content, _) in state(photos).items() if "vitsearch-trash" not in name}
     assert left == {
         "cat.jpg": CAT.read_bytes(),
@@ -574,7 +575,17 @@ def test_a_check_of_two_files_needs_no_library_and_answers_with_its_status(run, 
         edit = next(one for one in EDITS if one.name == "mirror")
         edit.apply(image.convert("RGB"), Random(0)).save(tmp_path / "mirrored.png")
     done = run("duplicates", "check", CAT, tmp_path / "mirrored.png")
-    assert (done.returncode, done.stdout) == (0, "the same shot: mirrored\n")
+    assert (done.returncode, done.stdout) == (
+        0,
+        f"the same shot: mirrored (mirrored.png beside {CAT.name})\n",
+    )
+    (tmp_path / "other").mkdir()
+    shutil.copy(tmp_path / "mirrored.png", tmp_path / "other" / CAT.with_suffix(".png").name)
+    shutil.copy(CAT, tmp_path / CAT.with_suffix(".png").name)
+    same_name = tmp_path / CAT.with_suffix(".png").name, tmp_path / "other" / CAT.with_suffix(".png").name
+    assert run("duplicates", "check", *same_name).stdout == (
+        f"the same shot: mirrored ({same_name[1]} beside {same_name[0]})\n"
+    )
     done = run("duplicates", "check", CAT, SAMPLES / "animals" / "cat-2.jpg")
     assert (done.returncode, done.stdout) == (
         3,
@@ -583,6 +594,21 @@ def test_a_check_of_two_files_needs_no_library_and_answers_with_its_status(run, 
     done = run("duplicates", "--check", CAT, tmp_path / "none.jpg")
     assert (done.returncode, done.stdout) == (1, "")
     assert not (tmp_path / "library").exists()
+
+
+def test_a_check_says_which_file_holds_a_video(run, tmp_path):
+    with Image.open(CAT) as image:
+        image.convert("RGB").save(tmp_path / "still.jpg")
+    video = b"\0\0\0\x18ftypmp4v\0\0\0\0mp42mp4v\0\0\0\x10moov" + bytes(5000)
+    (tmp_path / "motion.jpg").write_bytes((tmp_path / "still.jpg").read_bytes() + video)
+    files = tmp_path / "still.jpg", tmp_path / "motion.jpg"
+    assert run("duplicates", "check", *files).stdout == (
+        "the same shot: the same, saved again, with a video behind it (motion.jpg beside still.jpg)\n"
+    )
+    assert run("duplicates", "check", *reversed(files)).stdout == (
+        "the same shot: the same, saved again, without a video that the other one has behind it "
+        "(still.jpg beside motion.jpg)\n"
+    )
 
 
 def test_a_check_knows_the_same_bytes_and_the_same_pixels(call, tmp_path):

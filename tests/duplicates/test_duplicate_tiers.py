@@ -14,7 +14,7 @@ from vitsearch.duplicates.group.grouping import GroupedFile
 from vitsearch.duplicates.propose.candidates import PROPOSALS
 from vitsearch.duplicates.tiers import COPIES, RECORDS, TIERS
 from vitsearch.duplicates.verify.evidence import Evidence
-from vitsearch.duplicates.words import file_in_words
+from vitsearch.duplicates.words import counted_as_known, file_in_words
 
 
 def test_every_tier_has_a_record_in_its_order_and_is_proposed_unless_it_is_the_same_bytes():
@@ -42,6 +42,11 @@ def test_a_file_is_told_by_what_was_done_to_it_where_its_tier_tells_that(tmp_pat
         "near": "3 s apart",
         "burst": "another shot, 3 s apart",
     }.get(tier, file_in_words(file, kept))
+
+
+def test_copies_on_a_card_are_counted_in_the_plural():
+    assert [counted_as_known("near", count) for count in (1, 11)] == ["1 edited copy", "11 edited copies"]
+    assert [counted_as_known("exact", count) for count in (1, 1204)] == ["1 identical", "1,204 identical"]
 
 
 def test_the_page_is_told_all_of_them(tmp_path):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vitsearch.cli.output import plural, print_json, say, shown
+from vitsearch.cli.output import photos_and_sidecars, plural, print_json, say, shown
 from vitsearch.cli.progress import plain_lines
 from vitsearch.cli.session import Session, json_option, pass_session
 from vitsearch.duplicates.cleanup.trash import TRASH
@@ -123,7 +123,9 @@ def _finish(
             err=True,
         )
     if now or left or not earlier:
-        say(f"{plural(now, 'file')} {verb}, {left:,} left alone", err=True)
+        counted = photos_and_sidecars(file.path for file in outcomes if file.done and not file.before)
+        what = f": {counted}" if " and " in counted else ""
+        say(f"{plural(now, 'file')} {verb}, {left:,} left alone{what}", err=True)
     for trash in sorted({outcome.trash for outcome in outcomes if outcome.trash is not None}):
         how = "delete that folder" if trash.name == TRASH else "empty the trash of your desktop"
         say(f"they are in {shown(str(trash))}: {how} to free the space", err=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vitsearch.cli.output import print_json, say
+from vitsearch.cli.output import print_json, say, shown
 
 if TYPE_CHECKING:
     import click
@@ -34,6 +34,14 @@ def check_pair(context: click.Context, files: tuple[str, str], *, as_json: bool)
             }
         )
     else:
-        say(f"{'the same shot' if result.tier is not None else 'not the same shot'}: {result.reason}")
+        # What was done was done to the second one.
+        whose = f" ({_names(second, first)})" if result.tier == "near" else ""
+        say(f"{'the same shot' if result.tier is not None else 'not the same shot'}: {result.reason}{whose}")
     if result.tier is None:
         context.exit(_NOT_THE_SAME)
+
+
+def _names(file: Path, other: Path) -> str:
+    """Name a file beside the other one, in full where both have one name."""
+    names = (str(file), str(other)) if file.name == other.name else (file.name, other.name)
+    return " beside ".join(map(shown, names))

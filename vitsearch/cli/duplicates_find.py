@@ -11,7 +11,7 @@ import click
 
 from vitsearch.cli.duplicates_check import check_pair
 from vitsearch.cli.duplicates_summary import print_by_reason, print_summary, stated_sides
-from vitsearch.cli.output import plural, print_json, say, shown, size
+from vitsearch.cli.output import photos_and_sidecars, plural, print_json, say, shown, size
 from vitsearch.cli.progress import progress_bar
 from vitsearch.cli.session import Session, json_option, pass_session
 from vitsearch.duplicates.tiers import COPIES, TIERS, tiers_in_words
@@ -280,9 +280,9 @@ def _write_plan(
         notice=lambda file, reason: left_out.append(UnreadableFile(file, reason)),
     )
     write_plan(made, path)
-    files = sum(len(group.files) for group in made.groups)
+    counted = photos_and_sidecars(file.path for group in made.groups for file in (*group.files, *group.moves))
     say(
-        f"plan: {shown(str(path))} ({action} {plural(files, 'file')}); read it, then run `vitsearch apply` on it",
+        f"plan: {shown(str(path))} ({action} {counted}); read it, then run `vitsearch apply` on it",
         err=True,
     )
     return left_out

@@ -44,7 +44,7 @@ def have(
       vitsearch duplicates have /media/card -0 | xargs -0 cp -t ~/Pictures/new
     """
     from vitsearch.duplicates.have import compare_folder
-    from vitsearch.duplicates.words import KNOWN_WORDS
+    from vitsearch.duplicates.words import KNOWN_WORDS, counted_as_known
 
     if nul and with_known:
         raise click.UsageError("-0 prints bare paths: leave --all away")
@@ -88,7 +88,7 @@ def have(
             err=True,
         )
     counts = Counter(file.tier for file in found.files if not file.better)
-    told = ", ".join(f"{counts[tier]:,} {words}" for tier, words in KNOWN_WORDS.items() if counts[tier])
+    told = ", ".join(counted_as_known(tier, counts[tier]) for tier in KNOWN_WORDS if counts[tier])
     place = "in no other folder of the library" if is_indexed else "not in the library yet"
     say(
         f"{len(found.new):,} of {plural(len(found.files), 'photo')} {place}"

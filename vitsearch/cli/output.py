@@ -100,6 +100,16 @@ def plural(count: int, noun: str, many: str | None = None) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {many or noun + 's'}"
 
 
+def photos_and_sidecars(files: Iterable[Path]) -> str:
+    """Count files that a plan moves: "12 photos", "249 photos and 15 sidecars"."""
+    from vitsearch.photos.formats import EXTENSIONS
+
+    paths = list(files)
+    photos = sum(path.suffix.casefold() in EXTENSIONS for path in paths)
+    said = plural(photos, "photo")
+    return said if photos == len(paths) else f"{said} and {plural(len(paths) - photos, 'sidecar')}"
+
+
 def size(count: int) -> str:
     """Write a number of bytes as people do."""
     value = float(count)

@@ -16,6 +16,12 @@ KNOWN_WORDS: dict[Tier, str] = {tier: record.known for tier, record in RECORDS.i
 """What a file is to one that the library has."""
 
 
+def counted_as_known(tier: Tier, count: int) -> str:
+    """Say how many files the library has in this way: "1 edited copy", "1,204 edited copies"."""
+    words = RECORDS[tier].groups if tier == "near" and count != 1 else KNOWN_WORDS[tier]
+    return f"{count:,} {words}"
+
+
 def file_in_words(file: GroupedFile, kept: GroupedFile) -> str:
     """Say what a file is to the one that is kept."""
     record = RECORDS[file.tier]

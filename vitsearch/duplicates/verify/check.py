@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from vitsearch.decoding.decoders import ProtectedPhoto
     from vitsearch.duplicates.tiers import Tier
+    from vitsearch.photos.details import FileDetails
 
 _SAME = Evidence(None, 0, 0, 1.0, 1.0, 1.0, 1.0, transform="identical")
 
@@ -64,6 +65,7 @@ def check_files(first: Path, second: Path) -> FileCheck:
         if done == IDENTICAL:
             first_pixels, second_pixels = (photo.facts.width * photo.facts.height for photo in (one, two))
             done = same_at_another_size(second_pixels, first_pixels)
+        done += _behind(one.details(), two.details()) if reason is None else ""
     return FileCheck(first, second, "near" if reason is None else None, seen.score, seen, reason or done)
 
 
@@ -72,6 +74,19 @@ def _same_pixels(one: ProtectedPhoto, two: ProtectedPhoto) -> bool:
         return False
     digests = [photo.details(with_pixels=True).pixels for photo in (one, two)]
     return digests[0] == digests[1]
+
+
+def _behind(one: FileDetails, two: FileDetails) -> str:
+    """What lies behind the picture of one of two files alone, as said of the second one."""
+    for first, second, what in (
+        (one.video_bytes, two.video_bytes, "a video"),
+        (one.behind_bytes, two.behind_bytes, "data of another kind"),
+    ):
+        if bool(first) != bool(second):
+            return (
+                f", with {what} behind it" if second else f", without {what} that the other one has behind it"
+            )
+    return ""
 
 
 def _output(photo: ProtectedPhoto) -> Output:
