@@ -430,7 +430,7 @@ def test_what_is_erased_is_nowhere_in_the_library_any_more(said, photos, tmp_pat
     [
         "vitsearch.doctor.upkeep.erase_beside",
         "vitsearch.storage.catalog.Catalog._delete_photos",
-        "vitsearch.library.Library.drop_search_caches",
+        "vitsearch.neighbours.cache.SearchCache.bring_up_to_date",
     ],
 )
 def test_what_is_left_of_a_photo_when_erase_is_killed_can_be_erased_by_its_name(

@@ -92,7 +92,7 @@ def erase(library: Library, places: Iterable[str | os.PathLike[str]]) -> Erased:
         catalog.erase(going.photos, going.files)
         copies += erase_beside(library.layout, going, roots)
         # Rows that a cache only marks as removed would still be on the disk.
-        library.drop_search_caches(catalog.spaces())
+        library.delete_search_caches(catalog.spaces(), rebuild=True)
     return Erased(len(going.photos), len(going.files), copies, going.others)
 
 
@@ -117,5 +117,5 @@ def remove_model(library: Library, model: str) -> int:
         # One that is active is used in another way than by an earlier version.
         going = [stored for stored in spaces if not stored.active]
         removed = sum(catalog.remove_space(stored.id) for stored in going)
-        library.drop_search_caches(going)
+        library.delete_search_caches(going)
     return removed

@@ -154,17 +154,15 @@ class OpenedLibrary:
             return frozenset()
         return frozenset(root.path for root in self.catalog.roots() if root.is_offline())
 
-    def delete_search_caches(self, spaces: Iterable[SpaceContents]) -> None:
-        """Delete the search caches of these spaces; the next search makes them again from what is stored."""
-        for stored in spaces:
-            self._search_cache(stored.id, stored.space).delete()
+    def delete_search_caches(self, spaces: Iterable[SpaceContents], *, rebuild: bool = False) -> None:
+        """Delete the search caches of these spaces, which the next search makes again from what is stored.
 
-    def drop_search_caches(self, spaces: Iterable[SpaceContents]) -> None:
-        """Delete the search caches of these spaces; that of the main one is made again from what is stored."""
+        With `rebuild`, that of the main space is made again at once.
+        """
         for stored in spaces:
             cache = self._search_cache(stored.id, stored.space)
             cache.delete()
-            if stored.active:
+            if rebuild and stored.active:
                 cache.bring_up_to_date()
 
     def backbone(self, space: Space) -> Backbone:
