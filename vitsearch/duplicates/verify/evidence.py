@@ -10,6 +10,8 @@ from vitsearch.photos.perceptual_hash import inverse_orientation
 
 # Copies lie inside of each other to 0.995. A plain border is found to 1 % of the frame.
 _INSIDE, _PLAIN = 0.985, 1.03
+# Where far less of a frame is not plain, what lies around the shared part is the scene's own ground.
+_GROUND = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,8 @@ class Evidence:
     `beyond_first`, `seam_first` (and of the second): what lies around the shared part, as in `Surroundings`; `overlay`:
     see `Agreement`. `alignment`: the transform's six numbers between the views, the second one put into `orientation`.
     `light`, `contrast`: see `Agreement`. `around_first`, `around_second`: the grey level around the shared
-    part, 0 to 255, -1 if unknown. `unhidden`: see `Agreement`.
+    part, 0 to 255, -1 if unknown. `unhidden`: see `Agreement`. `even_first`, `even_second`: whether that grey level is
+    all that lies around it.
     """
 
     cosine: float | None = None
@@ -66,15 +69,17 @@ class Evidence:
     around_first: float = -1.0
     around_second: float = -1.0
     unhidden: float = 0.0
+    even_first: bool = True
+    even_second: bool = True
 
     @property
     def each_shows_more(self) -> bool:
         """Whether each photo shows some of the scene that the other one lacks, as two shots do and no edit."""
         framed = any(
-            seam or content <= _PLAIN * shared
-            for seam, content, shared in (
-                (self.seam_first, self.content_first, self.of_first),
-                (self.seam_second, self.content_second, self.of_second),
+            seam or (even and _GROUND * shared <= content <= _PLAIN * shared)
+            for seam, even, content, shared in (
+                (self.seam_first, self.even_first, self.content_first, self.of_first),
+                (self.seam_second, self.even_second, self.content_second, self.of_second),
             )
         )
         return 0 < max(self.of_first, self.of_second) < _INSIDE and not framed
@@ -92,6 +97,8 @@ class Evidence:
             seam_first=self.seam_second,
             seam_second=self.seam_first,
             overlay=3 - self.overlay if self.overlay else 0,
+            even_first=self.even_second,
+            even_second=self.even_first,
             around_first=self.around_second,
             around_second=self.around_first,
             orientation=inverse_orientation(self.orientation),

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vitsearch.duplicates.verify.drawn_over import is_drawn_over_each
+from vitsearch.duplicates.verify.geometric import seen_the_other_way
+from vitsearch.duplicates.verify.plain_ground import is_lit_otherwise
 from vitsearch.duplicates.verify.recoloured import was_recoloured
 from vitsearch.duplicates.verify.taken_again import (
     agrees_too_closely,
@@ -24,7 +26,7 @@ from vitsearch.duplicates.verify.views import Planes, View
 from vitsearch.duplicates.verify.written import LONGEST, say_something_else, shrunk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import numpy.typing as npt
     from PIL.Image import Image
@@ -78,25 +80,37 @@ def why_only_alike(views: tuple[View, View], seen: Evidence, in_full: Callable[[
     """
     if was_recoloured(*views, seen):
         return "a part of the picture has another colour"
-    if is_drawn_over_each(*views, seen):
+    directions = [(views, seen), seen_the_other_way(views, seen)]
+    # What an exposure burnt out is known from the darker one, and not the other way round.
+    if (seen.contrast, seen.light) < (1.0, 0.0):
+        directions.reverse()
+    if is_drawn_over_each(*directions[0][0], directions[0][1]):
         return "other words are drawn over each of them"
     if aligned_differ_in_detail(views, seen, in_full):
         return "they are pages or drawings that differ in a detail"
     if seen.each_shows_more and max(seen.beyond_first, seen.beyond_second) <= _MOSTLY:
         return "each shows a little of the scene that the other one lacks"
-    return _why_taken_again(views, seen, in_full)
+    if any(is_lit_otherwise(*pair, evidence) for pair, evidence in directions):
+        return "the ground behind what they show was lit in another way"
+    return _why_taken_again(directions, in_full)
 
 
-def _why_taken_again(views: tuple[View, View], seen: Evidence, in_full: Callable[[int], Image]) -> str | None:
-    """Say why two photos of one scene may be two shots; None: one was made from the other."""
-    if agrees_too_closely(seen):
+def _why_taken_again(
+    directions: Sequence[tuple[tuple[View, View], Evidence]], in_full: Callable[[int], Image]
+) -> str | None:
+    """Say why two photos of one scene may be two shots; None: one was made from the other.
+
+    `directions`: the pair from both sides, the darker one first where they were exposed otherwise.
+    """
+    if agrees_too_closely(directions[0][1]):
         return None
-    pair = aligned(*views, seen)
-    if pair is None:
-        return None
-    if taken_from_elsewhere(pair):
+    # Only one direction may tell it: the stricter answer counts.
+    pairs = [aligned(*views, seen) for views, seen in directions]
+    if any(pair is not None and taken_from_elsewhere(pair) for pair in pairs):
         return "they were taken from slightly different places"
-    hidden, is_drawn = hidden_share(pair)
+    if pairs[0] is None:
+        return None
+    hidden, is_drawn = hidden_share(pairs[0])
     if not is_drawn:
         return "something that was not drawn hides a part of one of them"
     if hidden and min(min(in_full(place).size) for place in (0, 1)) < _TELLING:

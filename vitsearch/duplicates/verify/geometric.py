@@ -134,8 +134,62 @@ def look(
     cosine: float | None = None,
     thresholds: Thresholds | None = None,
 ) -> Evidence:
-    """Compare two views: the whole frame as the hashes suggest, then local features, then those in the mirror."""
+    """Compare two views: the whole frame as the hashes suggest, then local features, then those in the mirror.
+
+    Whichever is named first, the same is found: what it is does not depend on the order.
+    """
     thresholds = thresholds or Thresholds()
+    if not _is_in_order(first, second, hashes):
+        seen = _look(second, first, hashes[::-1], cosine, thresholds)
+        return seen_the_other_way((second, first), seen)[1]
+    return _look(first, second, hashes, cosine, thresholds)
+
+
+def seen_the_other_way(views: tuple[View, View], seen: Evidence) -> tuple[tuple[View, View], Evidence]:
+    """Put the second one of two views first, with what was seen of them, its alignment in full."""
+    first, second = views
+    back = seen.turned_round()
+    if seen.alignment:
+        there = _turning(seen.orientation, second.grey.shape)
+        here = _turning(back.orientation, first.grey.shape)
+        whole = np.vstack([np.array(seen.alignment).reshape(2, 3), [0, 0, 1]])
+        alignment = (here @ np.linalg.inv(whole) @ there)[:2]
+        back = replace(back, alignment=tuple(map(float, alignment.ravel())))
+        back = replace(back, transform=what_was_done(back))
+    return (second, first), back
+
+
+def _turning(orientation: int, shape: tuple[int, ...]) -> Matrix:
+    """Where an orientation takes the pixels of a plane, (h, w): (3, 3), as `turned` does."""
+    height, width = shape
+    matrix = np.eye(3)
+    if orientation & 4:
+        height, width = width, height
+        matrix = np.array([[0.0, 1, 0], [1, 0, 0], [0, 0, 1]])
+    if orientation & 2:
+        matrix = np.array([[1.0, 0, 0], [0, -1, height - 1], [0, 0, 1]]) @ matrix
+    if orientation & 1:
+        matrix = np.array([[-1.0, 0, width - 1], [0, 1, 0], [0, 0, 1]]) @ matrix
+    return matrix
+
+
+def _is_in_order(first: View, second: View, hashes: tuple[bytes | None, bytes | None]) -> bool:
+    """Whether two views stand in the one order in which they are compared, which only what they show decides."""
+    one, two = hashes
+    if not one or not two:
+        one, two = (view.features.descriptors.tobytes() for view in (first, second))
+    elif one == two:
+        one, two = (view.grey.tobytes() for view in (first, second))
+    return one >= two
+
+
+def _look(
+    first: View,
+    second: View,
+    hashes: tuple[bytes | None, bytes | None],
+    cosine: float | None,
+    thresholds: Thresholds,
+) -> Evidence:
     distance, orientation = _hash_distance(hashes)
     best = Evidence(cosine=cosine, hash_distance=distance)
     for attempt in ("hash", "features", "mirror"):
@@ -151,9 +205,22 @@ def look(
             continue
         found = _evidence(agreement, hypothesis, best)
         if found.confirms(thresholds):
+            # A transform of one thing onto another that is built alike may hold in one direction alone.
+            back = compare(placed.grey, first.grey, _inverse(agreement.matrix))
+            if back is None:
+                continue
+            backwards = replace(found, share=back.share, closeness=back.closeness, moved=back.moved)
+            if not backwards.confirms(thresholds):
+                best = max(best, backwards, key=attrgetter("score"))
+                continue
             return _with_surroundings(found, first, second, placed, agreement.matrix)
         best = max(best, found, key=attrgetter("score"))
     return best
+
+
+def _inverse(matrix: Matrix) -> Matrix:
+    inverse: Matrix = np.linalg.inv(np.vstack([matrix, [0, 0, 1]]))[:2]
+    return inverse
 
 
 def _with_surroundings(found: Evidence, first: View, second: View, placed: View, matrix: Matrix) -> Evidence:
@@ -173,6 +240,8 @@ def _with_surroundings(found: Evidence, first: View, second: View, placed: View,
         seam_second=of_second.seam,
         around_first=of_first.tone,
         around_second=of_second.tone,
+        even_first=of_first.even,
+        even_second=of_second.even,
     )
     return replace(known, transform=what_was_done(known))
 

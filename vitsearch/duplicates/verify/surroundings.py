@@ -23,6 +23,8 @@ _PLAIN = 7.0
 # In pixels: how far to both sides of an edge it is looked for, and how far off the frame a side lies at least.
 _ACROSS, _INSIDE = 3, 5
 _SEAM, _SEAM_RATIO = 9.0, 1.9
+# In grey levels around its median: a border is as even as that, nearly all of it. Light on a plain wall is not.
+_EVEN, _EVEN_SHARE = 3.0, 0.8
 _SAMPLES = 64
 _MOST_SIDES = 0.5
 
@@ -32,11 +34,13 @@ class Surroundings:
     """`beyond`: the share of a frame, 0 to 1, with structure outside of the shared part.
 
     `seam`: whether that begins at an edge. `tone`: the median grey of all that is outside, 0 to 255, -1 if nothing is.
+    `even`: whether nearly all of that has this tone, as a border has and a wall has not.
     """
 
     beyond: float
     seam: bool
     tone: float
+    even: bool
 
 
 def surroundings(grey: Grey, corners: Points) -> Surroundings:
@@ -48,7 +52,7 @@ def surroundings(grey: Grey, corners: Points) -> Surroundings:
     cv2.fillConvexPoly(shared, np.round(corners).astype(np.int32), 1)
     shared = np.asarray(cv2.dilate(shared, np.ones((_INSIDE, _INSIDE), np.uint8)), np.uint8)
     if shared.all():
-        return Surroundings(0.0, seam=False, tone=-1.0)
+        return Surroundings(0.0, seam=False, tone=-1.0, even=True)
     rows, columns = height // _BLOCK, width // _BLOCK
     cut = (slice(rows * _BLOCK), slice(columns * _BLOCK))
     outside = shared[cut].reshape(rows, _BLOCK, columns, _BLOCK).mean(axis=(1, 3)) == 0
@@ -56,7 +60,8 @@ def surroundings(grey: Grey, corners: Points) -> Surroundings:
     beyond = float((outside & varies).sum() / max(1, rows * columns))
     around = grey[shared == 0]
     tone = float(np.median(around)) if around.size else -1.0
-    return Surroundings(beyond, _has_seam(grey.astype(np.float32), corners), tone)
+    even = not around.size or float((np.abs(around - tone) <= _EVEN).mean()) >= _EVEN_SHARE
+    return Surroundings(beyond, _has_seam(grey.astype(np.float32), corners), tone, even)
 
 
 def _has_seam(grey: npt.NDArray[np.float32], corners: Points) -> bool:
