@@ -19,9 +19,17 @@ DATA = Path(__file__).parents[1] / "data"
 needs_exiftool = pytest.mark.skipif(
     shutil.which("exiftool") is None, reason="exiftool is not here: apt install libimage-exiftool-perl"
 )
-needs_magick = pytest.mark.skipif(
-    shutil.which("convert") is None, reason="ImageMagick is not here: apt install imagemagick"
-)
+
+
+def has_magick() -> bool:
+    """Whether `convert` is ImageMagick's: other programs have that name."""
+    if shutil.which("convert") is None:
+        return False
+    told = subprocess.run(["convert", "-version"], capture_output=True, text=True, check=False)
+    return told.stdout.startswith("Version: ImageMagick")
+
+
+needs_magick = pytest.mark.skipif(not has_magick(), reason="ImageMagick is not here: apt install imagemagick")
 KINDS = ("jpg", "png", "webp", "tif", "avif", "heic", "dng", "jxl", "jp2", "gif")
 
 
