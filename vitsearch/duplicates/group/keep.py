@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from vitsearch.duplicates.group.sidecars import VIDEO
+from vitsearch.duplicates.verify.editors import is_editor
 from vitsearch.photos.details import FileDetails
 from vitsearch.photos.formats import RAW_EXTENSIONS, Fidelity, format_named
 
@@ -22,10 +23,6 @@ _SAME_SIZE = 0.9
 # A file with so many times the true pixels of another one holds clearly more.
 _CLEARLY_LARGER = 6.25
 _SAME_QUALITY, _SAME_BYTES = 3, 0.8
-_EDITORS = (
-    "photoshop", "lightroom", "gimp", "snapseed", "picasa", "affinity", "pixelmator", "darktable", "paint", "vsco",
-    "instagram", "canva", "imagemagick", "photoscape", "rawtherapee", "luminar",
-)  # fmt: skip
 # What programs and people add to the names of copies.
 _COPY_NAME = re.compile(
     r"\(\d+\)$|\bcop(y|ie)\b|\bkopie\b|\bcopia\b|[-_ ]edit(ed)?[-_ ]?\d*\b|\bbearbeitet\b|[-_ ]resized?\b|[-_ ]small\b|"
@@ -237,12 +234,6 @@ def _unedited(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
 
 def _is_edited(file: Candidate) -> bool:
     return is_editor(file.software)
-
-
-def is_editor(software: str | None) -> bool:
-    """Whether the program that wrote a file edits photos, as far as its name is known."""
-    name = (software or "").casefold()
-    return any(editor in name for editor in _EDITORS)
 
 
 def _not_enlarged(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:

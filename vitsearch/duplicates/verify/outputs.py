@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vitsearch.duplicates.group.keep import is_editor
+from vitsearch.duplicates.verify.editors import is_editor
 
 # EXIF CustomRendered as phones write it: 2 HDR alone, 3 HDR with 4 the exposure kept beside it, 6 panorama, 7 portrait
 # of an HDR, 8 portrait. 0 and 1, "normal" and "custom", are the standard's: editors leave the first one out.
