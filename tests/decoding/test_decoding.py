@@ -301,6 +301,19 @@ def test_a_bad_file_among_many_small_ones_costs_itself_and_no_other(tmp_path, pi
         assert len(places(library, tmp_path / "photos/00.png")) == 65
 
 
+def test_a_photo_is_refused_for_its_memory_only_by_a_process_that_has_read_no_other(tmp_path):
+    limit = "it needs more memory than the limit of 300 MB"
+    with Decoders(
+        1, limits=Limits(seconds=2, memory=300 << 20), program="tests.support.hostile_decoder"
+    ) as decoders:
+        for word in ("PIECES", "OTHER", "PIECES"):
+            with decoders.open(file_that_says(tmp_path / f"{word}.jpg", word)) as photo:
+                assert photo.prepared(SQUARE)[1].shape == (224, 224, 3)
+        assert refused(decoders, file_that_says(tmp_path / "large.jpg", "MEMORY")) == limit
+        with decoders.open(PHOTO) as photo:
+            assert photo.prepared(SQUARE)[1].shape == (224, 224, 3)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process")
 def test_large_photos_that_need_the_memory_one_at_a_time_are_read_though_they_lie_side_by_side(
     tmp_path, picture, monkeypatch

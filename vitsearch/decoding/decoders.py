@@ -142,6 +142,7 @@ class ProtectedPhoto:
         self._with_sidecars = with_sidecars
         self._process = process
         self._source = source
+        self._has_new_process = False
         self.header = self._twice(self._open)
         self._is_open = True
 
@@ -274,8 +275,8 @@ class ProtectedPhoto:
         except ProcessDied as died:
             if died.timed_out:
                 raise UnreadablePhoto(self.name, died.reason) from None
-        # Memory that an earlier photo damaged may show late, and is not this one's fault.
-        self._is_open = False
+        # Memory that an earlier photo damaged, or left in pieces, may show late, and is not this one's fault.
+        self._is_open, self._has_new_process = False, True
         try:
             return step()
         except ProcessDied as died:
@@ -311,6 +312,8 @@ class ProtectedPhoto:
         fields, answer = self._process.ask(request, data, most=most, more_seconds=more_seconds)
         refusal = refused(self.name, fields)
         if refusal is not None:
+            if fields.get("memory") is True and not self._has_new_process:
+                raise self._process.replaced(refusal.reason)
             raise refusal
         try:
             return understood(fields, answer)

@@ -130,8 +130,12 @@ class DecodingProcess:
 
     def distrusted(self) -> ProcessDied:
         """End a process whose answer makes no sense, and return what to raise."""
+        return self.replaced(_NONSENSE)
+
+    def replaced(self, reason: str) -> ProcessDied:
+        """End the process, so that the next request gets a new one, and return what to raise."""
         self._discard(patience=0)
-        return ProcessDied(0, seconds=0, limits=self._limits, reason=_NONSENSE)
+        return ProcessDied(0, seconds=0, limits=self._limits, reason=reason)
 
     def end(self) -> None:
         """Kill the process, whatever it does, and start no other one. Follow with `release`."""
