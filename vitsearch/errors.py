@@ -31,13 +31,13 @@ NOT_ALLOWED = frozenset((errno.EACCES, errno.EPERM, errno.EROFS))
 
 
 class VitsearchError(Exception):
-    """The root of all errors that a user can cause or mend."""
+    """The base class of all errors that vitsearch raises on purpose."""
 
 
 class UnreadablePhoto(VitsearchError):
-    """A file that cannot be decoded; `reason` says why, without the path.
+    """A file cannot be decoded; `reason` says why, without the path.
 
-    `passing`: the disk, the permissions or the memory of the moment were at fault and not what the file holds.
+    `passing`: the cause is temporary (disk, permissions, memory), not the file's content.
     """
 
     def __init__(self, path: object, reason: str, *, passing: bool = False) -> None:
@@ -60,7 +60,7 @@ class LibraryBusy(LibraryError):
 
 
 class LibraryDamaged(LibraryError):
-    """The database does not open or does not make sense."""
+    """The database cannot be opened, or its content is inconsistent."""
 
 
 class LibraryTooNew(LibraryError):
@@ -72,19 +72,19 @@ class ModelError(VitsearchError):
 
 
 class UnknownModel(ModelError):
-    """No registry name, hub id or folder is called this."""
+    """No registered model, Hugging Face id or folder has this name."""
 
 
 class WeightsUnavailable(ModelError):
-    """The weights are known but cannot be had, or are not what they should be."""
+    """The weights cannot be downloaded, or fail verification."""
 
 
 class DeviceUnavailable(ModelError):
-    """A device was asked for that this machine does not have."""
+    """The requested device is not available on this machine."""
 
 
 class NoTextTower(ModelError):
-    """A text query was put to a model that sees only images."""
+    """A text query was given to a model that has no text tower."""
 
 
 class SpaceMismatch(VitsearchError):
@@ -100,7 +100,7 @@ class HeadTooNew(HeadError):
 
 
 class HeadMissing(HeadError):
-    """No head of the library is called this."""
+    """The library has no head of this name."""
 
 
 class PlanError(VitsearchError):
@@ -108,23 +108,23 @@ class PlanError(VitsearchError):
 
 
 class FileDisturbed(PlanError):
-    """A file of a plan is not as it was, or another program is at work on it; the message is part of a sentence."""
+    """A file of a plan has changed, or another program is using it; the message is part of a sentence."""
 
 
 class StoreError(VitsearchError):
-    """Photos cannot be brought to, or fetched from, a file or another engine."""
+    """A Parquet file or another engine cannot be read or written."""
 
 
 class OutputError(VitsearchError):
-    """A file that a person asked for by name cannot be written, or would overwrite something."""
+    """An output file cannot be written, or would overwrite another file."""
 
 
 class BadQuery(VitsearchError):
-    """A search that cannot be answered as it was asked."""
+    """A search is not valid."""
 
 
 def in_words(error: Exception) -> str:
-    """Say for people why a text file could not be read, where Python says it for programmers."""
+    """Return a readable reason why a text file could not be read, in place of Python's message."""
     if isinstance(error, UnicodeDecodeError):
         return f"its byte {error.start + 1:,} is not UTF-8"
     if isinstance(error, OSError):

@@ -1,4 +1,4 @@
-"""The frozen values that travel between modules."""
+"""Frozen records that modules exchange."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far something long is. `stage` says what is being done; `total` is None while it is unknown."""
+    """The progress of a long operation. `stage` names the current step; `total` is None while it is unknown."""
 
     stage: str
     done: int
@@ -24,11 +24,11 @@ class Progress:
 
 
 class FoundFile(NamedTuple):
-    """A file that a walk came upon: where it is and what `stat` says of it.
+    """A file found by a walk, with its `stat` data.
 
-    `relative` is the path below `root`, as text that may hold surrogates where the name is not UTF-8. `sidecars` is
-    another number whenever the sidecars of a photo are others, and 0 where it has none. (A named
-    tuple because a walk makes a hundred thousand of them, in a third of a dataclass's time.)
+    `relative` is the path below `root`; it contains surrogates if the name is not UTF-8. `sidecars` is a fingerprint
+    that changes when the photo's sidecars change, 0 if it has none. (A named tuple, because a walk creates hundreds of
+    thousands of them and a dataclass takes three times as long.)
     """
 
     root: Path
@@ -45,7 +45,7 @@ class FoundFile(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class UnreadableFile:
-    """A file with an image's name or content that could not be read, and why."""
+    """A file with the name or content of an image that could not be read, and the reason."""
 
     path: Path
     reason: str
@@ -62,9 +62,9 @@ LeftOutKind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Files of one kind that a run came upon and did not take: how many, and some of them.
+    """Files of one kind that a run skipped: how many, and some examples.
 
-    `formats` are the endings of images that are not read, the most frequent first: "EPS", "PCX".
+    `formats` are the extensions of unsupported image formats, most frequent first: "EPS", "PCX".
     """
 
     kind: LeftOutKind
@@ -75,7 +75,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class AlsoReport:
-    """What an index run did for a space beside the main one: vectors that it added, photos that are still left."""
+    """What an index run did for an additional space: the embeddings it added, and how many photos are still missing."""
 
     model: str
     embedded: int
@@ -87,15 +87,27 @@ class AlsoReport:
 class IndexReport:
     """What an index run found and did.
 
-    `photos`: distinct readable photos now present under the folders; `files`: their files; `embedded`: vectors
-    computed in this run; `unchanged`: readable files skipped by size and time; `moved`: files recognised by content at
-    a new path; `copies`: further files of photos that were known by then; `reread`: files that changed and hold the
-    same photo, tagged for example; `missing`: files known but not there; `pruned_files`: those of them that were
-    forgotten in this run, and `pruned` the photos that were nowhere else; `offline`: files on roots, or on drives
-    inside of them, that are not there now, left as they are; `left_out`: files that are no photos; `remarks`: photos of
-    this run with notes that could not be read, or with a high dynamic range, which is not kept; `also`: what was done
-    for spaces beside the main one, which the other figures do not count; `newly_unreadable`: those of the `unreadable`
-    files that no earlier run has named for the same reason.
+    - `photos`: distinct readable photos now present in the folders.
+    - `files`: their files.
+    - `embedded`: embeddings computed in this run.
+    - `unchanged`: readable files skipped because size and time are the same.
+    - `moved`: files recognised by content at a new path.
+    - `copies`: new files of photos that were already known.
+    - `reread`: changed files that still hold the same photo, for example after tagging.
+    - `missing`: known files that no longer exist.
+    - `pruned_files`: missing files that this run removed from the library.
+    - `pruned`: photos removed because they had no other file.
+    - `offline`: files on drives or in folders that are not accessible now; they stay in the library.
+    - `offline_roots`: the indexed folders that are not accessible now.
+    - `unreadable`: files that could not be read, each with a reason.
+    - `newly_unreadable`: those that no earlier run reported for the same reason.
+    - `left_out`: files that are not photos.
+    - `remarks`: photos of this run with damaged metadata, or with a high dynamic range, which is not preserved.
+    - `model`: the model of the main space.
+    - `seconds`: how long the run took.
+    - `interrupted`: whether the run was stopped before it was complete.
+    - `also`: the work done for additional spaces, which the other counts leave out.
+    - `arrived`: photos embedded earlier, as examples of heads, that are now in an indexed folder.
     """
 
     photos: int
@@ -123,12 +135,17 @@ class IndexReport:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """One answer to a query.
+    """A photo that matches a query.
 
-    `score` is the cosine similarity, higher is better. `percentile` (0 to 100) is the share of the library's own
-    background that scores lower against the same query. `other_paths` are further copies of the same photo. `taken`
-    is ISO 8601 text, `latitude` and `longitude` are degrees; None where the photo does not say. `present`: whether the
-    file was there when the library answered; what a store says is not looked at.
+    - `path`: a file of the photo, and `other_paths`: its other files.
+    - `score`: the cosine similarity, or for searches by label the probability.
+    - `percentile`: the share of the library's reference sample (0 to 100) with a lower score for the same query.
+    - `photo`: the photo's id.
+    - `width`, `height`: the size of the upright image in pixels.
+    - `taken`: the capture date as ISO 8601 text, or None if the photo has none.
+    - `camera`: the camera, or None.
+    - `latitude`, `longitude`: the location in degrees, or None.
+    - `present`: whether the file existed when the query was answered; matches from a store are not checked.
     """
 
     path: Path
@@ -147,9 +164,9 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """A query and its matches, best first. `query` repeats what was asked, in words.
+    """The matches of a query, best first. `query` describes the query in words.
 
-    Where nothing but filters was asked, matches come newest first, and are not `scored`.
+    `scored` is False if the query had filters only; matches are then sorted by date, newest first.
     """
 
     query: tuple[str, ...]
@@ -161,7 +178,7 @@ class SearchResult:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedFiles:
-    """Files and the photos that they hold, all embedded in one space; what could not be read is listed apart."""
+    """Files and the ids of their photos, all embedded in one space, and the files that could not be read."""
 
     space: int
     photos: Mapping[Path, int]
@@ -170,11 +187,13 @@ class EmbeddedFiles:
 
 @dataclass(frozen=True, slots=True)
 class RootInfo:
-    """A folder that the library knows, with its counts.
+    """An indexed folder with its counts.
 
-    `offline`: files of a drive or network inside the folder that is not there now. A folder that is not `online` is
-    absent, or `empty`: so looks one whose drive is not mounted, too. `to_come`: how many files, at most, the last
-    index run has found there and not looked at, 0 if it did not get so far; None if it has ended.
+    - `online`: whether the folder is accessible. If not, it is absent or `empty`, as the mount point of an unmounted
+      drive is.
+    - `offline`: files on a drive or network inside the folder that is not mounted.
+    - `to_come`: None if the last index run finished; otherwise at most how many files it left unprocessed, 0 if that
+      is not known.
     """
 
     id: int
@@ -190,7 +209,7 @@ class RootInfo:
 
 @dataclass(frozen=True, slots=True)
 class UsedSpace:
-    """A space that is in use: the main one, or one beside it; `left` photos are not embedded in it yet."""
+    """An embedding space in use, the main one or an additional one; `left` photos are not embedded in it yet."""
 
     model: str
     dimension: int
@@ -202,10 +221,11 @@ class UsedSpace:
 
 @dataclass(frozen=True, slots=True)
 class WordsStep:
-    """What makes words work in a library that cannot answer them.
+    """What to do so that a library without a text model can answer text queries.
 
-    `command` is for a terminal; an index run that is given `model` as its `also` does the same. It embeds so many
-    `photos` in about so many `seconds`, which is None where nothing was measured on this machine.
+    - `command`: the command to run in a terminal; `Library.index` does the same with `also=model`.
+    - `photos`: how many photos it embeds.
+    - `seconds`: about how long that takes, or None if nothing was measured on this machine.
     """
 
     model: str
@@ -216,10 +236,10 @@ class WordsStep:
 
 @dataclass(frozen=True, slots=True)
 class LibraryStatus:
-    """The state of a library: what it holds, how large it is, and whether its caches are current.
+    """The state of a library: what it holds, its size, and whether its caches are current.
 
-    `model`, `dimension` and `vectors` are those of the main space; `spaces` are all that are in use. `words_step` is
-    there where none of them reads text. `thumbnails_bytes` is None where they were not counted.
+    `model`, `dimension` and `vectors` describe the main space; `spaces` lists all spaces in use. `words_step` is set
+    if none of them reads text. `thumbnails_bytes` is None if thumbnails were not counted.
     """
 
     folder: Path

@@ -1,4 +1,4 @@
-"""Heads at work on a library: label its photos, find them by label, and choose those worth a person's look."""
+"""Apply heads to a library: label its photos, find them by label, and choose the most useful ones to label next."""
 
 from __future__ import annotations
 
@@ -43,11 +43,12 @@ _SPARE_QUESTIONS = 5
 
 @dataclass(frozen=True, slots=True)
 class LabelledPhoto:
-    """A file and what a head says of it: the best labels, best first, and whether they are not to be believed.
+    """A file and its predicted labels, best first.
 
-    `abstained`: the head is too unsure of them, or the photo shows none of its labels; `none`: the latter.
-    `by_person`: a person said so, and the head is not asked; its labels may be new to the head; there are none where
-    the person said that none fits.
+    - `abstained`: the head is too unsure of its labels, or the photo shows none of them.
+    - `none`: the photo shows none of the labels.
+    - `by_person`: a person chose these labels, so the head was not used. They may be new to the head; empty means that
+      none applies.
     """
 
     path: Path
@@ -59,10 +60,11 @@ class LabelledPhoto:
 
 @dataclass(frozen=True, slots=True)
 class LabelResult:
-    """What a head says of many files.
+    """The predictions of a head for many files.
 
-    `unreadable`: files that could not be read; `offline`: photos of the library on drives that are not mounted;
-    `lacks`: what the head lacks to tell photos that show none of its labels, None if it can.
+    - `unreadable`: the files that could not be read, each with a reason.
+    - `offline`: how many photos of the library are on drives that are not mounted.
+    - `lacks`: what the head would need to recognise photos that show none of its labels, or None if it can.
     """
 
     head: str
@@ -76,7 +78,7 @@ class LabelResult:
 
 @dataclass(frozen=True, slots=True)
 class NextPhoto:
-    """A photo worth labelling, and what the head would have said, with its probability."""
+    """A photo worth labelling, with the head's best label and its probability."""
 
     path: Path
     label: str
@@ -85,7 +87,7 @@ class NextPhoto:
 
 
 class Labeller:
-    """One head of a library, applied to its photos. What it says is stored with the head's version."""
+    """Applies one head to the photos of a library. Predictions are stored with the head's version."""
 
     def __init__(
         self, shelf: HeadShelf, name: str, *, on_progress: Callable[[Progress], None] = lambda _: None
@@ -96,10 +98,14 @@ class Labeller:
         self._on_progress = on_progress
 
     def label(self, paths: Sequence[Path] = (), *, k: int = 5) -> LabelResult:
-        """Name the k best labels of these files, of those in these folders, or of the whole library.
+        """Predict the k best labels of these files, of the photos in these folders, or of the whole library.
 
-        Files that the head's model has not seen yet are embedded first. Raises `HeadError` when a path does not
-        exist, `LibraryMissing` when the whole library is asked for and is empty.
+        Files that the head's model has not embedded yet are embedded first.
+
+        Raises:
+            HeadError: a file or folder does not exist.
+            LibraryMissing: no paths are given and the library is empty.
+
         """
         if paths:
             return self._label_files(paths, k)
@@ -113,11 +119,15 @@ class Labeller:
         criteria: Filter | None = None,
         notice: Callable[[str], None] = lambda _: None,
     ) -> SearchResult:
-        """Find the photos of the library that have a label, most probable first; the score is the probability.
+        """Find the photos of the library that have a label, most probable first; `score` is the probability.
 
-        A photo has its best label and each that is at least as likely as not, unless the head abstains; what a
-        person corrected counts as certain. Photos that were not labelled since the head changed are labelled first.
-        Raises `HeadError` when the head has no such label.
+        Unless the head abstains, a photo has its best label and every label with a probability of at least 0.5.
+        Corrections by a person have the probability 1. Photos that this version of the head has not seen are labelled
+        first.
+
+        Raises:
+            HeadError: the head has no such label.
+
         """
         if k < 1:
             raise BadQuery(f"k is {k}: ask for at least one match")
@@ -134,7 +144,9 @@ class Labeller:
     ) -> list[tuple[int, float]]:
         """Return the ids and probabilities of the photos that have a label, as `search` finds them.
 
-        Raises `HeadError` when the head has no such label.
+        Raises:
+            HeadError: the head has no such label.
+
         """
         if label not in self.head.labels:
             raise no_such_label(self.head, label)
@@ -142,7 +154,7 @@ class Labeller:
         return self._tables.photos_with(self.head.name, self.head.version, label)
 
     def ask_about_new(self, *, notice: Callable[[str], None] = lambda _: None) -> None:
-        """Label the embedded photos that this version of the head was not asked about yet."""
+        """Label the embedded photos that this version of the head has not seen yet."""
         present = self._catalog.select(Filter())
         embedded = np.intersect1d(present, self._catalog.embedded_ids(self._space_id()))
         if len(embedded) < len(present):
@@ -155,7 +167,7 @@ class Labeller:
             pass
 
     def next(self, count: int = 20) -> tuple[NextPhoto, ...]:
-        """Name the photos of the library that the head would learn most from, least sure first, no two alike.
+        """Return the photos that would teach the head most, least certain first and no two alike.
 
         Photos that it was trained or corrected on are left out.
         """
@@ -222,7 +234,7 @@ class Labeller:
         return self._result(sorted(labelled, key=lambda each: each.path), unreadable, offline)
 
     def _told(self) -> dict[int, _Told]:
-        """Return what a person said of each photo id."""
+        """Return the labels that a person chose, by photo id."""
         alone, whole = self._tables.words_on_labels(self.head.name), self._tables.whole_words(self.head.name)
         told = {photo: _Told(dict(said)) for photo, said in alone.items()}
         return told | {
@@ -244,13 +256,13 @@ class Labeller:
         )
 
     def _present(self) -> tuple[Mapping[int, tuple[Path, ...]], int]:
-        """Return the places of the library's photos by id, and how many have none that is mounted."""
+        """Return the paths of the library's photos by id, and how many photos are offline."""
         ids = self._catalog.select(Filter()).tolist()
         places = {photo: row.paths for photo, row in self._catalog.photos(ids).items() if row.paths}
         return places, len(ids) - len(places)
 
     def _said_of(self, photos: Ids, *, k: int) -> Iterator[tuple[int, Labelling]]:
-        """Ask the head about embedded photos, store what it says, and yield it part by part."""
+        """Label embedded photos in batches, store the predictions, and yield them batch by batch."""
         for ids, rows, norms in self._embeddings(photos):
             top = self.head.top(rows, norms, k=max(k, _STORED_LABELS))
             said = list(zip(ids.tolist(), top, strict=True))
@@ -288,14 +300,14 @@ class Labeller:
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """What a person said of a photo: of each of these labels whether it has it, or that it has no others."""
+    """The labels that a person gave or denied a photo, and whether the list is complete."""
 
     labels: dict[str, bool]
     is_all: bool = False
 
 
 def _labelled(path: Path, labelling: Labelling, k: int, told: _Told | None) -> LabelledPhoto:
-    """Say what a photo shows: what a person said of it stands above what the head guesses."""
+    """Build the result for a photo; what a person said takes precedence over the head."""
     guessed = [LabelProbability(each.label, round(each.probability, 6)) for each in labelling.labels]
     if told is None:
         return LabelledPhoto(path, tuple(guessed[:k]), labelling.abstained, labelling.none)
@@ -313,7 +325,7 @@ def _labelled(path: Path, labelling: Labelling, k: int, told: _Told | None) -> L
 
 
 def _expanded(paths: Sequence[Path]) -> tuple[list[Path], list[UnreadableFile]]:
-    """Return the absolute files that these files and folders stand for, each once, and what cannot be entered."""
+    """Expand files and folders into unique absolute files, and the paths that cannot be entered."""
     files: list[Path] = []
     skipped: list[UnreadableFile] = []
     for path in (given.absolute() for given in paths):

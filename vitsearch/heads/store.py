@@ -1,4 +1,4 @@
-"""The heads of one library: made from its embeddings, kept as files beside them, and what they learn from."""
+"""The heads of a library: how they are trained, saved, corrected and deleted."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _SUFFIX = ".safetensors"
 
 @dataclass(frozen=True, slots=True)
 class ShelvedHead:
-    """A head as the library lists it: what it is, and how many photos it learnt from or was corrected on."""
+    """A head as `heads list` shows it, with the number of its examples and corrections."""
 
     name: str
     labels: tuple[str, ...]
@@ -52,7 +52,7 @@ class ShelvedHead:
 
 @dataclass(frozen=True, slots=True)
 class WaitingLabel:
-    """A label that corrections left with too few photos to be learnt, and those photos."""
+    """A label that was not trained because corrections left it with too few photos, and those photos."""
 
     label: str
     photos: tuple[Path, ...]
@@ -60,11 +60,14 @@ class WaitingLabel:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MadeHead:
-    """A head that was just made from photos.
+    """A head that was just trained, with how it was trained.
 
-    `photos`: how many it learnt from; `report`: what cross-validation says, where there was one; `unreadable`:
-    examples that could not be read; `left_out`: stored examples whose embedding cannot be had any more;
-    `embedding_seconds`: what came before the fit; `waiting`: what it has not learnt yet.
+    - `photos`: how many photos it was trained on.
+    - `report`: the cross-validation, or None if there was none.
+    - `unreadable`: examples that could not be read.
+    - `left_out`: how many stored examples have no embedding any more.
+    - `embedding_seconds`: the time before the fit.
+    - `waiting`: labels with too few photos, which were not trained.
     """
 
     head: Head
@@ -77,27 +80,39 @@ class MadeHead:
 
 
 class HeadShelf:
-    """The heads of a library, by name. Making one under a name that is taken gives it the next version."""
+    """The heads of a library by name. Creating a head under a name that exists makes a new version of it."""
 
     def __init__(self, library: Library) -> None:
         self.library = library
 
     @property
     def tables(self) -> HeadTables:
-        """What the library remembers of its heads."""
+        """The stored examples, corrections and predictions of the heads."""
         return HeadTables(self.library.catalog.database)
 
     def names(self) -> tuple[str, ...]:
-        """Return the names of all heads, sorted; none in a library that does not exist yet."""
+        """Return the names of all heads, sorted; empty if the library does not exist."""
         return tuple(sorted(path.name.removesuffix(_SUFFIX) for path in self._folder.glob(f"*{_SUFFIX}")))
 
     def get(self, name: str) -> Head:
-        """Return a head. Raises `HeadMissing` if there is none of this name, `HeadError` if its file is damaged."""
+        """Return a head.
+
+        Raises:
+            HeadMissing: no head has this name.
+            HeadError: its file is damaged.
+
+        """
         path = self._existing(name)
         return replace(load_head(path), name=name)
 
     def describe(self, name: str) -> ShelvedHead:
-        """Return what `heads list` says of a head. Raises `HeadError` as `get` does."""
+        """Return a summary of a head, as `heads list` shows it.
+
+        Raises:
+            HeadMissing: no head has this name.
+            HeadError: its file is damaged.
+
+        """
         head = self.get(name)
         examples, corrections = self.tables.examples(name), self.tables.examples(name, only_corrected=True)
         return ShelvedHead(
@@ -123,12 +138,19 @@ class HeadShelf:
         multi: bool = False,
         on_progress: OnProgress = lambda _: None,
     ) -> MadeHead:
-        """Fit a head on the photos of a folder (subfolders are labels), of a CSV file (path,label), or of the library.
+        """Train a head on labelled photos and cross-validate it.
 
-        `photos`: the labels of photos of the library by their ids; () says that none fits. Without any of these, on
-        the examples of last time. Corrections count in all cases. `multi`: labels do not exclude
-        each other, even if no example has two. A label that a correction leaves with too few photos waits for more.
-        Raises `HeadError` when there is too little to learn from.
+        Without `folder`, `csv` or `photos`, it is trained again on its stored examples. Corrections always count. A
+        label that corrections leave with too few photos is not trained yet; the result lists it as waiting.
+
+        - `folder`: a folder whose subfolders are the labels.
+        - `csv`: a CSV file with the columns path,label.
+        - `photos`: the labels of the library's photos by photo id; () means that no label applies.
+        - `multi`: a photo may have several labels, even if no example does.
+
+        Raises:
+            HeadError: there are too few examples.
+
         """
         from vitsearch.heads.training import train
 
@@ -155,7 +177,12 @@ class HeadShelf:
         csv: Path | None = None,
         on_progress: OnProgress = lambda _: None,
     ) -> MadeHead:
-        """Make a head of one or a few examples a label, given as for `train`. Raises `HeadError` likewise."""
+        """Create a head from one or a few example photos per label, given as for `train`.
+
+        Raises:
+            HeadError: there are too few examples.
+
+        """
         from vitsearch.heads.few_shot import from_examples
 
         gathered = self._gather(name, folder, csv, on_progress)
@@ -171,9 +198,14 @@ class HeadShelf:
         model: str | None = None,
         notice: Callable[[str], None] = lambda _: None,
     ) -> Head:
-        """Make a head of labels alone, with the text tower of `model` (the library's own by default).
+        """Create a head from label names alone, with the text tower of `model`, by default the library's own.
 
-        Raises `NoTextTower` when that model sees only images, `HeadError` when a label or template cannot be used.
+        `templates` are prompts such as "a photo of a {}.".
+
+        Raises:
+            NoTextTower: the model has no text tower.
+            HeadError: a label or template is not valid.
+
         """
         from vitsearch.backbones import pull
         from vitsearch.heads.zero_shot import TEMPLATES, head_from_text
@@ -190,16 +222,25 @@ class HeadShelf:
     def import_classifier(
         self, name: str, model: str, *, notice: Callable[[str], None] = lambda _: None
     ) -> Head:
-        """Make a head of the classifier that comes with a checkpoint. Raises as `import_head`."""
+        """Create a head from the classifier of a checkpoint.
+
+        Raises:
+            HeadError: the checkpoint has no classifier that can be imported.
+            UnknownModel: no model has this name.
+            WeightsUnavailable: the weights cannot be downloaded, or fail verification.
+
+        """
         from vitsearch.heads.from_checkpoint import import_head
 
         check_name(name)
         return self._put(import_head(name, model, cache=self.library.cache_folder, notice=notice))
 
     def load(self, file: Path, *, name: str | None = None) -> Head:
-        """Take in a head that `export` wrote, under its own name or another.
+        """Load a head that `export` wrote, under its own name or another.
 
-        Raises `HeadError` if the file is no head, or the name is taken.
+        Raises:
+            HeadError: the file is not a head, or the name is taken.
+
         """
         head = load_head(file)
         head = replace(head, name=name or head.name)
@@ -210,11 +251,15 @@ class HeadShelf:
         return self._put(head)
 
     def export(self, name: str, file: Path, *, examples: bool = True, force: bool = False) -> Head:
-        """Write a head to a safetensors file and return it as it is there.
+        """Write a head to a safetensors file and return the head as written.
 
-        Without `examples`, no vector of a photo that it learned from goes into the file. `force` overwrites what
-        another program wrote there, or another head. Raises `HeadError` for another extension or where another head is,
-        `OutputError` if it cannot be written.
+        With `examples=False`, the file holds no embeddings of the photos it was trained on. `force` overwrites a file
+        of another program, or another head.
+
+        Raises:
+            HeadError: the file has another extension, or holds another head.
+            OutputError: the file cannot be written.
+
         """
         if file.suffix != _SUFFIX:
             raise HeadError(f"{file} does not end in {_SUFFIX}: a head is exported to such a file only")
@@ -228,7 +273,12 @@ class HeadShelf:
         return head
 
     def delete(self, name: str) -> None:
-        """Delete a head, its examples and its labels. Raises `HeadError` if there is none of this name."""
+        """Delete a head with its examples, corrections and predictions.
+
+        Raises:
+            HeadMissing: no head has this name.
+
+        """
         self._existing(name)
         with heads_lease(self.library.folder):
             path = self._existing(name)
@@ -237,10 +287,14 @@ class HeadShelf:
             path.unlink()
 
     def correct(self, name: str, file: Path, labels: Sequence[str]) -> tuple[str, ...]:
-        """Say what a photo's labels under a head really are; `train` learns from it. Returns the labels that are new.
+        """Correct the labels of a photo; the next `train` learns from it. Returns labels that are new to the head.
 
-        No label says that none fits. A head whose labels exclude each other takes one at most. Raises `HeadError`
-        when a label cannot be one, `UnreadablePhoto` when the photo cannot be read.
+        No labels means that none applies. If the head's labels exclude each other, at most one may be given.
+
+        Raises:
+            HeadError: a label is not valid.
+            UnreadablePhoto: the photo cannot be read.
+
         """
         from vitsearch.errors import UnreadablePhoto
 
@@ -253,17 +307,26 @@ class HeadShelf:
         return self.correct_photos(name, [photo], labels)
 
     def correct_photos(self, name: str, photos: Sequence[int], labels: Sequence[str]) -> tuple[str, ...]:
-        """Do what `correct` does for photos of the library, by their ids. Raises `HeadError` likewise."""
+        """Correct the labels of photos in the library, given by id, as `correct` does.
+
+        Raises:
+            HeadError: a label is not valid.
+
+        """
         head = self._check_correction(name, labels)
         given = tuple(dict.fromkeys(labels))
         self.tables.correct_all(name, photos, given)
         return tuple(label for label in given if label not in head.labels)
 
     def say_of_label(self, name: str, photos: Sequence[int], label: str, *, has: bool) -> int:
-        """Say that photos of the library, by their ids, have a label under a head, or have it not.
+        """Add a label to photos given by id, or with `has=False` remove it. Returns how many photos changed.
 
-        Nothing is said of what else they show, unless a person has said all of it, or they are given examples. Returns
-        how many photos that has changed. Raises `HeadError` when the label cannot be one.
+        Other labels of a photo stay undecided, unless the person has labelled it completely or it is a training
+        example.
+
+        Raises:
+            HeadError: the label is not valid.
+
         """
         head = self.get(name)
         if has:
@@ -320,7 +383,7 @@ class HeadShelf:
         return self.tables.given_examples(name)
 
     def _check_keeps_labels(self, name: str, known: Collection[str]) -> None:
-        """Refuse to train a head that brought its labels along on corrections that know only a part of them."""
+        """Refuse to train a text or imported head on corrections that cover only some of its labels."""
         if name not in self.names() or (head := self.get(name)).origin not in ("text", "imported"):
             return
         lost = [label for label in head.labels if label not in known]
@@ -349,7 +412,7 @@ class HeadShelf:
         )
 
     def _put(self, head: Head) -> Head:
-        """Save a head, as the next version of one that is there; its space becomes one of the library's."""
+        """Save a head, as a new version if it exists, and add its space to the library."""
         self.library.ensure_space(head.space)
         with heads_lease(self.library.folder):
             return self._saved(head)
@@ -365,7 +428,7 @@ class HeadShelf:
         return head
 
     def _own_space(self) -> Space:
-        """The space that the library searches in; a library that does not exist yet is made, with the default model."""
+        """Return the space that the library searches; creates a library with the default model if there is none."""
         return self.library.ensure_space().space
 
     @property
@@ -386,7 +449,7 @@ class HeadShelf:
 
 
 def _head_in(file: Path) -> str | None:
-    """The name of the head in a file, None if there is none that can be read."""
+    """Return the name of the head in a file, or None if the file is not a readable head."""
     try:
         return load_head(file).name if file.is_file() else None
     except HeadError:
@@ -394,7 +457,7 @@ def _head_in(file: Path) -> str | None:
 
 
 def no_such_label(head: Head, label: str) -> HeadError:
-    """Say that a head does not have a label, and which it has."""
+    """Build the error for a label that a head does not have."""
     near = get_close_matches(label, head.labels, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"it has {listing(head.labels)}"
     return HeadError(f"the head {head.name!r} has no label {label[:40]!r}: {hint}")

@@ -1,6 +1,6 @@
-"""A library: photos that were indexed, and the questions they answer.
+"""A library of indexed photos, and the queries it answers.
 
-The only place where the catalog and the neighbours change together: SQLite first, then the FAISS cache.
+Only this package changes the catalog and the neighbours together: SQLite first, then the FAISS cache.
 """
 
 from vitsearch.library.library import Library

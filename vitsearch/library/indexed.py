@@ -1,4 +1,4 @@
-"""How photos and their vectors come into a library: from folders, from engines, from elsewhere."""
+"""How photos and their embeddings are added to a library: from folders, engines and imports."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NO_FOLDER = "no folder was indexed yet: name one, as in `vitsearch index ~/Pict
 
 
 class IndexedLibrary(OpenedLibrary):
-    """A library that is filled; all that writes vectors is here."""
+    """The part of a library that writes embeddings."""
 
     def index(
         self,
@@ -47,18 +47,24 @@ class IndexedLibrary(OpenedLibrary):
         engine: EmbeddingEngine | None = None,
         on_progress: Callable[[Progress], None] = lambda _: None,
     ) -> IndexReport:
-        """Bring the library up to date with these folders, or with all folders that it knows.
+        """Index the photos in these folders, or update all indexed folders.
 
-        `model` is used by the first run and checked by later ones. `also` names a model that reads text: every photo
-        is embedded with it too, beside the main space, in this run and all later ones, and searches by words use it.
-        `framing` says how much of a photo is seen: what the model's makers have it see, for most a square in the
-        middle, or "whole", that and the whole frame, at twice the time. With `change_model` every photo is embedded
-        again with `model` and `framing`, or the library's own where they are not given, beside the vectors that are
-        there; searches go on with the old model until all is done. `upgrade` does the same with the library's own
-        model, for one that was made before colour profiles were followed and photos of all formats known by their
-        image data alone. `prune` deletes what is missing; `retry` looks at unreadable files again; `thumbnails` keeps
-        small pictures of new photos for the web page. With an `engine`, others than this process embed. A run that is
-        interrupted reports so and is continued by the next one.
+        - `model`: the model of the first run; later runs check that it is the library's.
+        - `also`: an additional model that reads text. This run and all later ones embed every photo with it too, and
+          text searches use it.
+        - `framing`: "model" embeds what the model's preprocessing sees, for most models a centre crop; "whole" embeds
+          the whole frame as well, in twice the time.
+        - `change_model`: embed every photo again with `model` and `framing`, or the library's own where they are not
+          given. Searches use the old embeddings until all photos are done.
+        - `upgrade`: the same with the library's own model, for a library made before colour profiles were applied and
+          photos of all formats were identified by their image data alone.
+        - `prune`: delete the records of missing files.
+        - `retry`: try unreadable files again.
+        - `workers`: how many processes decode photos, by default one per core.
+        - `thumbnails`: keep thumbnails of new photos for the web page.
+        - `engine`: embed elsewhere, such as on a Ray cluster, instead of in this process.
+
+        The report says if the run was interrupted; the next run continues it.
 
         Raises:
             LibraryBusy: another run is indexing into this library.
@@ -135,10 +141,10 @@ class IndexedLibrary(OpenedLibrary):
         change_model: bool = False,
         on_progress: Callable[[Progress], None] = lambda _: None,
     ) -> Iterator[Target]:
-        """Hold the write lock while an engine embeds files that no folder here holds, as `index` does for folders.
+        """Hold the write lock while an engine embeds files that are in no local folder; `index` does this for folders.
 
         Raises:
-            LibraryBusy: another run is changing vectors.
+            LibraryBusy: another run is writing embeddings.
             SpaceMismatch: the library was indexed with another model.
 
         """
@@ -155,12 +161,13 @@ class IndexedLibrary(OpenedLibrary):
 
     @contextmanager
     def receiving(self, space: Space, *, use: bool = False) -> Iterator[tuple[Catalog, int]]:
-        """Hold the write lock while vectors of a space are stored that were made elsewhere.
+        """Hold the write lock while embeddings computed elsewhere are stored.
 
-        Yields the catalog and the space's id. Searches use the space afterwards if `use` says so or there was none.
+        Yields the catalog and the id of their space. Searches use the space afterwards if `use` is set, or if the
+        library had no other.
 
         Raises:
-            LibraryBusy: another run is changing vectors.
+            LibraryBusy: another run is writing embeddings.
 
         """
         with self.writing() as catalog:
@@ -171,7 +178,10 @@ class IndexedLibrary(OpenedLibrary):
             self._search_cache(space_id, space).bring_up_to_date()
 
     def ensure_space(self, space: Space | None = None) -> StoredSpace:
-        """Make sure that the library exists and knows this space, or else its own: the default model's in a new one."""
+        """Create the library and this embedding space if they do not exist; without a space, the library's own.
+
+        A new library gets the space of the default model.
+        """
         if space is None:
             self._load_first(None)
         self._make_folder()
@@ -187,14 +197,13 @@ class IndexedLibrary(OpenedLibrary):
         space: Space | None = None,
         on_progress: Callable[[Progress], None] = lambda _: None,
     ) -> EmbeddedFiles:
-        """Make sure that these files have a vector in a space (the library's own by default).
+        """Embed files, by default with the library's own model, without adding them to the indexed folders.
 
-        Photos that are stored are not embedded again, and not even read where the file is unchanged. Others are
-        embedded and kept without a place in the library: searches do not offer them, nothing counts them or puts scores
-        against them, and `prune` drops them.
+        Photos that the library has are not embedded again, and unchanged files are not even read. Other photos are
+        stored for heads only: searches, counts and the reference sample leave them out, and `prune` removes them.
 
         Raises:
-            LibraryBusy: another run is changing vectors, and there is something to embed.
+            LibraryBusy: there is something to embed, and another run is writing embeddings.
 
         """
         from vitsearch.indexing.embedding import Embedder
@@ -227,14 +236,14 @@ class IndexedLibrary(OpenedLibrary):
         self._backbones.note_rate(space, photos, seconds)
 
     def _use_also(self, catalog: Catalog, model: str, main: Space) -> None:
-        """Have this run and later ones embed every photo with another model too.
+        """Make this run and later ones embed every photo with an additional model.
 
-        For the model from the package index, named as the library's own, its text tower is fetched, and no photo is
-        embedded again.
+        If the model is the library's own, published without its text tower, only the text tower is fetched and no
+        photo is embedded again.
 
         Raises:
-            LibraryError: it is the library's own model.
-            ModelError: it is one that reads no text, or cannot be had.
+            LibraryError: the model is the library's own.
+            ModelError: the model reads no text, or is not available.
 
         """
         space = self._space_for_words(model, main)
@@ -258,7 +267,7 @@ class IndexedLibrary(OpenedLibrary):
         return space
 
     def _load_first(self, model: str | None, also: str | None = None, framing: Framing | None = None) -> None:
-        """Load the models of a library that is not there yet: one that cannot be had leaves no library behind."""
+        """Load the models before the library is created, so that an unavailable model leaves no library behind."""
         if self.layout.database.exists():
             return
         main = self._backbones.named(model, framing).space
@@ -274,7 +283,7 @@ class IndexedLibrary(OpenedLibrary):
         engine: EmbeddingEngine | None,
         on_progress: Callable[[Progress], None],
     ) -> IndexReport:
-        """Embed in the spaces beside the main one what they lack."""
+        """Embed the photos that the additional spaces lack."""
         from vitsearch.indexing.beside import beside, complete
         from vitsearch.indexing.embedding import Embedder
 
@@ -315,7 +324,7 @@ class IndexedLibrary(OpenedLibrary):
         return report
 
     def _also_spaces(self, catalog: Catalog) -> list[StoredSpace]:
-        """Return the spaces beside the main one, as that sees colours: photos are named by how they are seen."""
+        """Return the additional spaces, converted to the main space's colour handling, which photo hashes depend on."""
         main = catalog.active_space()
         if main is None:
             return []
@@ -362,7 +371,7 @@ class IndexedLibrary(OpenedLibrary):
     def _changed(
         self, catalog: Catalog, model: str | None, framing: Framing | None
     ) -> tuple[str | None, Framing | None]:
-        """The model and framing with which all is embedded again: the library's own where none is named."""
+        """Return the model and framing to embed all photos with again; the library's own where none is given."""
         active = catalog.active_space()
         if active is None:
             return model, framing
@@ -385,7 +394,7 @@ class IndexedLibrary(OpenedLibrary):
 
 
 def _check_first(folders: Sequence[str]) -> None:
-    """Look at the folders of a first run before the library is made, so that a slip of the pen leaves none behind."""
+    """Check the folders of a first run before the library is created, so that a typo leaves no library behind."""
     from vitsearch.indexing.refusals import check_folders
 
     if not folders:
@@ -394,7 +403,7 @@ def _check_first(folders: Sequence[str]) -> None:
 
 
 def _follows_colours(catalog: Catalog, space: Space) -> bool:
-    """Whether photos that were embedded in their stored colours are embedded now by their profiles."""
+    """Return whether photos that were embedded in their stored colours are now embedded by their profiles."""
     active = catalog.active_space()
     return (
         active is not None

@@ -1,4 +1,4 @@
-"""A library: photos that were indexed, and the questions they answer."""
+"""A library of indexed photos, and the queries it answers."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
 
 
 class Library(IndexedLibrary):
-    """One folder that holds a catalog of photos and their vectors. Use it as a context manager.
+    """A folder with a catalog of photos and their embeddings. Use it as a context manager.
 
-    Opening is lazy: a library that does not exist yet is created by the first `index`.
+    Opening is lazy: the first `index` creates a library that does not exist yet.
     """
 
     def search(
@@ -59,17 +59,27 @@ class Library(IndexedLibrary):
         exact: bool = False,
         store: SearchStore | None = None,
     ) -> SearchResult:
-        """Find the photos most like the examples (their mean direction), away from the negative examples.
+        """Find the photos most similar to the examples.
 
         An example is an image (a path, an https URL, bytes, an open binary file, a PIL image, or pixels (h, w, 3)
-        uint8), a vector (d,) float32 of the model that answers, or `Words`, as `text` is; `Weighted` says how much it
-        counts beside the others, which count 1. `crop` is x, y, width, height in pixels of the single upright example.
-        Only photos that `where` keeps are answers. A `store` answers in place of the library, which need not exist
-        then. With words the space that reads text answers, otherwise the main one.
+        uint8), an embedding (d,) float32 of the same model, or `Words`. Several examples are averaged; `Weighted`
+        gives one more or less weight than 1. With `Words` among them, the space that reads text is searched, otherwise
+        the main one.
+
+        - `text`: a text query, short for the example `Words(text)`.
+        - `negatives`: examples to move away from.
+        - `k`: how many matches to return.
+        - `crop`: search for a region of the single example image: x, y, width, height in pixels of the upright image.
+        - `where`: return only photos that match this filter.
+        - `include_self`: keep photos identical to an example.
+        - `distinct`: leave out near copies of better matches.
+        - `only_matches`: leave out photos that do not stand out from the rest of the library.
+        - `exact`: compare every photo, even in a very large library.
+        - `store`: search this store instead of the library, which then need not exist.
 
         Raises:
-            LibraryMissing: nothing was indexed here yet.
-            BadQuery: there is no example and no text, or an option does not fit.
+            LibraryMissing: nothing has been indexed yet.
+            BadQuery: there is no example and no text, or an option is not valid.
             UnreadablePhoto: an example cannot be read.
             NoTextTower: no space of the library reads text; the message says what to run.
 
@@ -130,15 +140,16 @@ class Library(IndexedLibrary):
         options: MatchOptions,
         searched: tuple[int, Space] | None = None,
     ) -> SearchResult:
-        """Find the photos nearest to the mean of unit vectors (d,) float32, away from the mean of `away`.
+        """Find the photos nearest to the mean of these embeddings (d,) float32, moved away from the mean of `away`.
 
-        A vector that is longer weighs more.
+        Embeddings are unit vectors; a longer one has more weight.
 
-        The vectors are of the space that is `searched`, by default the main one; `names` is what the answer repeats as
-        its query.
+        - `names`: what the result repeats as its `query`.
+        - `options`: how many matches to return, and which photos qualify.
+        - `searched`: the space of the embeddings and its id, by default the main space.
 
         Raises:
-            LibraryMissing: nothing was indexed here yet.
+            LibraryMissing: nothing has been indexed yet.
             BadQuery: the vectors cancel each other out.
 
         """
@@ -156,11 +167,11 @@ class Library(IndexedLibrary):
         return SearchResult(query=names, model=space.model, results=matches, matches_above=floor)
 
     def space_for(self, *, words: bool) -> tuple[int, Space]:
-        """Return the space, with its id, that answers a search: the main one, or with `words` the one that reads text.
+        """Return the id and space for a search: the main space, or with `words` the one that reads text.
 
         Raises:
-            LibraryMissing: nothing was indexed here yet.
-            NoTextTower: there are words, and no space in use reads text; the message says what to run.
+            LibraryMissing: nothing has been indexed yet.
+            NoTextTower: `words` is set and no space in use reads text; the message says what to run.
 
         """
         main = self.catalog.require_space()
@@ -177,7 +188,7 @@ class Library(IndexedLibrary):
         return found
 
     def _space_that_reads(self, main: tuple[int, Space]) -> tuple[int, Space] | None:
-        """Return the space for words: one that was made for them, or else the main one; the first that is complete."""
+        """Return the first complete space that reads text, or else the first one; the main space comes last."""
         spaces = [each for each in (*self.catalog.also_spaces(), main) if self._backbones.reads_text(each[1])]
         if len(spaces) < 2:
             return spaces[0] if spaces else None
@@ -196,17 +207,19 @@ class Library(IndexedLibrary):
             )
 
     def roots(self) -> list[RootInfo]:
-        """Return the folders that the library knows, with their counts."""
+        """Return the indexed folders with their counts."""
         return root_infos(self.catalog, library_counts(self.catalog))
 
     def relocate_root(
         self, old: str | os.PathLike[str], new: str | os.PathLike[str], *, force: bool = False
     ) -> None:
-        """Say that a known folder is now at another path; no photo is read again.
+        """Record that an indexed folder is now at another path. No photo is read again.
+
+        `force` skips the check that the new folder holds the same photos.
 
         Raises:
-            LibraryError: the new folder does not exist, overlaps another one, or does not hold these photos: fewer than
-                half of a sample have the same names and sizes there. `force` leaves the sample out.
+            LibraryError: the new folder does not exist, overlaps another indexed folder, or does not hold these photos:
+                fewer than half of a sample have the same names and sizes there.
 
         """
         folder = real_path(new)
@@ -223,15 +236,18 @@ class Library(IndexedLibrary):
             catalog.relocate_root(root, folder)
 
     def photos_only_in(self, folder: str | os.PathLike[str]) -> int:
-        """Return how many photos `forget_root` would drop: those in no other folder that no head learns from."""
+        """Return how many photos `forget_root` would remove: those in no other folder that no head learns from."""
         return self.catalog.count_only_in(self._known_root(folder))[0]
 
     def examples_only_in(self, folder: str | os.PathLike[str]) -> int:
-        """Return how many photos that heads learn from are in this folder alone: `forget_root` keeps them."""
+        """Return how many photos in this folder alone are examples of heads; `forget_root` keeps their embeddings."""
         return self.catalog.count_only_in(self._known_root(folder))[1]
 
     def forget_root(self, folder: str | os.PathLike[str]) -> int:
-        """Drop a folder from the library, and the photos that were nowhere else; return how many went."""
+        """Remove a folder from the library, with the photos that are in no other folder.
+
+        Returns how many photos were removed.
+        """
         catalog = self.catalog
         with write_lock(self.folder):
             active = catalog.active_space()
@@ -244,7 +260,7 @@ class Library(IndexedLibrary):
             return len(removed)
 
     def status(self, *, thumbnails: bool = False) -> LibraryStatus:
-        """Return what the library holds and how large it is; with `thumbnails`, their files are counted too."""
+        """Return what the library holds and its size on disk; `thumbnails` includes the size of the thumbnails."""
         active = self.catalog.active_space()
         counts = library_counts(self.catalog)
         spaces = self._used_spaces(counts)
@@ -266,7 +282,7 @@ class Library(IndexedLibrary):
         return words_step(self.catalog, main, photos, cache=self.cache_folder)
 
     def used_spaces(self) -> tuple[UsedSpace, ...]:
-        """Return the spaces that are in use, the main one first; none in a library that does not exist."""
+        """Return the embedding spaces in use, the main one first; empty if the library does not exist."""
         return self._used_spaces(library_counts(self.catalog)) if self.layout.database.exists() else ()
 
     def _used_spaces(self, counts: LibraryCounts) -> tuple[UsedSpace, ...]:
@@ -286,7 +302,7 @@ class Library(IndexedLibrary):
         )
 
     def forecast(self) -> tuple[Forecast, ...]:
-        """Return what the library will need when it has grown, by the formulas of `forecast.py`; () if it is empty."""
+        """Estimate the disk, memory and time that the library will need as it grows; empty if it has no photos."""
         from vitsearch.neighbours.forecast import forecasts
 
         catalog = self.catalog

@@ -1,4 +1,4 @@
-"""What a library holds open: its tables, its models and its search caches."""
+"""The resources of an open library: its tables, models and search caches."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class OpenedLibrary:
-    """One folder that holds a catalog of photos and their vectors. Use it as a context manager.
+    """A folder with a catalog of photos and their embeddings. Use it as a context manager.
 
     Opening is lazy: nothing is read before it is needed.
     """
@@ -73,10 +73,13 @@ class OpenedLibrary:
     ) -> Self:
         """Open the library in a folder.
 
-        `backbone` replaces the model that the library would load itself; `cache` is where weights are kept (the
-        user's cache folder by default); `notice` is told, in one line each, what a person may want to know.
-        Index runs decode in processes of their own. Examples of searches are decoded in this process, which is fastest
-        for a person's own photo; a server passes `decoders`, so that no upload can end or hang it.
+        - `backbone`: a loaded backbone, instead of the model that the library would load.
+        - `cache`: the folder of model weights, by default in the user cache folder.
+        - `device`, `batch_size`: where the model runs, and how many photos go through it at once.
+        - `decoders`: worker processes that decode the example images of searches. By default they are decoded in this
+          process, which is fastest; a server passes `decoders` so that no upload can crash or hang it. Index runs
+          always decode in worker processes.
+        - `notice`: called with one-line messages for the user.
         """
         return cls(
             Path(folder).absolute(),
@@ -97,7 +100,7 @@ class OpenedLibrary:
         self.close()
 
     def close(self) -> None:
-        """Release the database and the vectors."""
+        """Close the database and release the search caches."""
         if self._opened is not None:
             self._opened.database.close()
         self._opened = None
@@ -107,30 +110,30 @@ class OpenedLibrary:
 
     @property
     def layout(self) -> Layout:
-        """Where the library keeps what."""
+        """The paths of the library's files."""
         return Layout.of(self.folder)
 
     @property
     def catalog(self) -> Catalog:
-        """The tables of a library that exists.
+        """The tables of the library.
 
         Raises:
-            LibraryMissing: nothing was indexed here yet.
+            LibraryMissing: nothing has been indexed yet.
 
         """
         return self._catalog(create=False)
 
     @property
     def cache_folder(self) -> Path:
-        """Where weights are kept."""
+        """The folder of model weights."""
         return self._backbones.cache_folder
 
     @contextmanager
     def writing(self) -> Iterator[Catalog]:
-        """Hold the write lock of the library, which is made if it is not there yet; yields its tables.
+        """Hold the library's write lock and yield its tables; creates the library if it does not exist.
 
         Raises:
-            LibraryBusy: another process is changing it.
+            LibraryBusy: another process is changing the library.
 
         """
         self._make_folder()
@@ -138,26 +141,26 @@ class OpenedLibrary:
             yield self._catalog(create=True)
 
     def existing_space(self) -> Space | None:
-        """Return the space that searches use, or None in a library that is empty or does not exist."""
+        """Return the space that searches use, or None if the library is empty or does not exist."""
         if not self.layout.database.exists():
             return None
         active = self.catalog.active_space()
         return active.space if active else None
 
     def neighbours(self) -> Neighbours:
-        """Return the vectors of the active space, ready to be searched and as current as can be had at once."""
+        """Return the embeddings of the main space, ready to be searched, with every row checked."""
         return self._search_cache(*self.catalog.require_space()).whole()
 
     def offline_roots(self) -> frozenset[Path]:
-        """Return the known folders that are not there now; none in a library that does not exist."""
+        """Return the indexed folders that are not accessible now; empty if the library does not exist."""
         if not self.layout.database.exists():
             return frozenset()
         return frozenset(root.path for root in self.catalog.roots() if root.is_offline())
 
     def delete_search_caches(self, spaces: Iterable[SpaceContents], *, rebuild: bool = False) -> None:
-        """Delete the search caches of these spaces, which the next search makes again from what is stored.
+        """Delete the search caches of these spaces. The next search rebuilds them from the database.
 
-        With `rebuild`, that of the main space is made again at once.
+        With `rebuild`, the cache of the main space is rebuilt at once.
         """
         for stored in spaces:
             cache = self._search_cache(stored.id, stored.space)
@@ -166,19 +169,19 @@ class OpenedLibrary:
                 cache.bring_up_to_date()
 
     def backbone(self, space: Space) -> Backbone:
-        """Load the model of a stored space, and nothing that differs from it.
+        """Load the model of a stored space.
 
         Raises:
-            SpaceMismatch: the weights on this machine, or the backbone that was given, are of another space.
+            SpaceMismatch: the weights on this machine, or the backbone passed to `open`, belong to another space.
 
         """
         return self._backbones.of_space(space, main=not self._is_beside(space))
 
     def embed_words(self, space: Space, text: str) -> Vector:
-        """Return the unit row (d,) float32 of words in a space.
+        """Embed text in a space; returns a unit row (d,) float32.
 
         Raises:
-            NoTextTower: its model sees only images.
+            NoTextTower: the model of this space has no text tower.
 
         """
         row: Vector = self._backbones.embed_words(space, [text], main=not self._is_beside(space)).rows[0]

@@ -1,1 +1,1 @@
-"""vitsearch in Python: a library with everything on it, and answers that a notebook shows as pictures."""
+"""The public Python API: a library with everything on it, and results that notebooks render as pictures."""

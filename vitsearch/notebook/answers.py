@@ -1,4 +1,4 @@
-"""What `vitsearch.Library` answers with: the core's records, which a notebook shows and pandas takes."""
+"""Results of `vitsearch.Library`: the core's records, with HTML for notebooks and `to_pandas`."""
 
 from __future__ import annotations
 
@@ -24,16 +24,18 @@ def fields_of(record: Any) -> dict[str, Any]:  # noqa: ANN401 - any record
 
 @dataclass(frozen=True, slots=True)
 class SearchResult(records.SearchResult):
-    """A query and its matches, best first: a sequence of `Match`, and pictures in a notebook.
+    """The matches of a query, best first: a sequence of `Match` that a notebook renders as pictures.
 
-    `query`: what was asked, in words; `model`: whose vectors were compared; `results`: the matches;
-    `matches_above`: the cosine similarity above which a photo stands out from the library, None where that is not
-    known.
+    - `query`: the query, described in words.
+    - `model`: the model whose embeddings were compared.
+    - `results`: the matches.
+    - `matches_above`: the cosine similarity above which a match stands out from the library, or None if unknown.
+    - `scored`: False if the query had filters only; matches are then sorted by date, newest first.
     """
 
     @classmethod
     def of(cls, result: records.SearchResult) -> Self:
-        """Return the core's answer as one of these."""
+        """Convert a search result of the core."""
         return cls(**fields_of(result))
 
     def __len__(self) -> int:
@@ -46,9 +48,9 @@ class SearchResult(records.SearchResult):
         return self.results[place]
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return a DataFrame with a row for each match, best first, and the fields of `Match` as columns.
+        """Return a DataFrame with one row per match, best first, and the fields of `Match` as columns.
 
-        `path` and `other_paths` hold text.
+        `path` and `other_paths` are strings.
 
         Raises:
             VitsearchError: pandas is not installed.
@@ -79,10 +81,12 @@ class SearchResult(records.SearchResult):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StoredVectors:
-    """Vectors of a library's photos. Unpacks as `paths, vectors`.
+    """The embeddings of a library's photos. Unpacks as `paths, vectors`.
 
-    `paths`: where each photo is, one path a row; `vectors`: (n, d) float32, unit rows, exact to float16;
-    `photos`: (n,) int64, the ids that `Match.photo` has too; `model`: whose vectors they are.
+    - `paths`: one path per row.
+    - `vectors`: (n, d) float32 unit rows, stored with float16 precision.
+    - `photos`: (n,) int64 photo ids, the same as `Match.photo`.
+    - `model`: the model that computed the embeddings.
     """
 
     paths: tuple[Path, ...]
@@ -97,7 +101,7 @@ class StoredVectors:
         return iter((self.paths, self.vectors))
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return a DataFrame with a row for each photo: `path`, `photo`, and `vector`, each a (d,) float32 array.
+        """Return a DataFrame with one row per photo: `path`, `photo` and `vector`, a (d,) float32 array.
 
         Raises:
             VitsearchError: pandas is not installed.
@@ -110,10 +114,12 @@ class StoredVectors:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EmbeddedPhotos:
-    """Files and their vectors. Unpacks as `paths, vectors`.
+    """Files and their embeddings. Unpacks as `paths, vectors`.
 
-    `paths`: the files that could be read, in the order that was given; `vectors`: (n, d) float32, unit rows, as the
-    model computed them; `unreadable`: the other files, each with the reason; `model`: whose vectors they are.
+    - `paths`: the files that could be read, in the order given.
+    - `vectors`: (n, d) float32 unit rows, at the model's full precision.
+    - `unreadable`: the files that could not be read, each with a reason.
+    - `model`: the model that computed the embeddings.
     """
 
     paths: tuple[Path, ...]
@@ -128,7 +134,7 @@ class EmbeddedPhotos:
         return iter((self.paths, self.vectors))
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return a DataFrame with a row for each file: `path`, and `vector`, each a (d,) float32 array.
+        """Return a DataFrame with one row per file: `path` and `vector`, a (d,) float32 array.
 
         Raises:
             VitsearchError: pandas is not installed.

@@ -1,4 +1,4 @@
-"""Duplicates, as a notebook shows them and pandas takes them."""
+"""Duplicate reports, with HTML for notebooks and `to_pandas`."""
 
 from __future__ import annotations
 
@@ -19,17 +19,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DuplicateReport(find.DuplicateReport):
-    """The groups of duplicates that were found: a sequence of `DuplicateGroup`, and pictures in a notebook.
+    """The groups of duplicates in a library: a sequence of `DuplicateGroup` that a notebook renders as pictures.
 
-    `groups`: each begins with the file to keep; `alike` and `contains`: what is in no group, pages that differ in a
-    detail and files that show more than a copy; `calibrated`: the thresholds of the geometric verification, None
-    where there was none; `photos` and `pairs`: how many were compared and verified; `skipped`: files that have gone,
-    have changed or cannot be read.
+    - `groups`: the groups; each starts with the file to keep.
+    - `alike`: pairs of pages or drawings that differ in a detail, and are therefore in no group.
+    - `contains`: files that show more than a copy of another file, and are therefore in no group.
+    - `calibrated`: the thresholds of the geometric verification, or None if no requested tier uses it.
+    - `photos` and `pairs`: how many photos were compared, and how many pairs were verified.
+    - `skipped`: files that are gone, have changed or cannot be read.
     """
 
     @classmethod
     def of(cls, report: find.DuplicateReport) -> Self:
-        """Return the core's report as one of these."""
+        """Convert a report of the core."""
         return cls(**fields_of(report))
 
     def __len__(self) -> int:
@@ -42,10 +44,10 @@ class DuplicateReport(find.DuplicateReport):
         return self.groups[place]
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return a DataFrame with a row for each file of each group, the file to keep first.
+        """Return a DataFrame with one row per file of each group, the file to keep first.
 
-        Columns: `group` (its name, as the command line writes it), `tier` (how the file was confirmed), `score`
-        (0 to 1), `keep` (whether it is the one to keep), `path`, `photo` (its id).
+        Columns: `group` (its name on the command line), `tier` (how the file was confirmed), `score` (0 to 1), `keep`
+        (whether this is the file to keep), `path`, `photo` (the photo's id).
 
         Raises:
             VitsearchError: pandas is not installed.

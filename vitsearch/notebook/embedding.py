@@ -1,4 +1,4 @@
-"""Photos as vectors, without a library."""
+"""Embed photos without a library."""
 
 from __future__ import annotations
 
@@ -42,20 +42,23 @@ def embed(
     notice: Callable[[str], None] = lambda _: None,
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> EmbeddedPhotos:
-    """Embed the photos of a folder, or files and folders in order: `paths, vectors = vitsearch.embed("photos")`.
+    """Embed files, or the photos in folders: `paths, vectors = vitsearch.embed("photos")`.
 
-    Returns paths and (n, d) float32 unit rows, upright and in true colours as the model sees them. Folders are walked
-    as an index run walks them, subfolders included, sorted by path. A file that cannot be read costs its own row
-    only; `unreadable` of what is returned says why. Files that show the same picture share one forward pass.
-    `model` is a name of `vitsearch models list`, a Hugging Face id or a folder, by default what a first index run
-    would take (`notice` is told which and why); `backbone` is a loaded one instead. Photos are decoded in `workers`
-    processes, one a core by default; `cache` is where weights are kept, by default where the command line keeps them.
+    Returns paths and (n, d) float32 unit rows. Folders are walked recursively and sorted by path, as in an index run.
+    Photos are decoded upright and in true colours. A file that cannot be read does not stop the others: it is listed
+    in `unreadable`, with the reason. Files with identical image content share one forward pass.
+
+    - `model`: a name from `vitsearch models list`, a Hugging Face id or a folder. By default, the model that a first
+      index run would choose; `notice` receives the choice and the reason.
+    - `backbone`: a loaded backbone to use instead of `model`.
+    - `workers`: how many processes decode photos, by default one per core.
+    - `cache`: the folder of model weights, by default the same as on the command line.
 
     Raises:
         LibraryError: a file or folder does not exist.
-        UnknownModel: no model is called this.
-        WeightsUnavailable: the weights cannot be had.
-        DeviceUnavailable: the device was asked for and cannot be used.
+        UnknownModel: no model has this name.
+        WeightsUnavailable: the weights cannot be downloaded, or fail verification.
+        DeviceUnavailable: the requested device is not available.
 
     """
     sources = [files] if isinstance(files, (str, os.PathLike)) else list(files)
@@ -99,7 +102,7 @@ def _loaded(
 
 
 def _files(sources: Sequence[AnyPath]) -> tuple[list[FoundFile], list[UnreadableFile]]:
-    """Return the files that these files and folders stand for, each once, and what cannot be looked at."""
+    """Expand files and folders into a list of unique files, and the paths that cannot be accessed."""
     found: dict[Path, FoundFile] = {}
     unreadable: list[UnreadableFile] = []
     for source in (Path(each).absolute() for each in sources):
@@ -122,12 +125,12 @@ def _files(sources: Sequence[AnyPath]) -> tuple[list[FoundFile], list[Unreadable
 
 @dataclass
 class _Kept:
-    """Takes the place of a library's catalog: keeps one row for each photo."""
+    """Stands in for a library's catalog: keeps one row for each photo in memory."""
 
     rows: dict[bytes, npt.NDArray[np.floating]] = field(default_factory=dict)
 
     def with_vectors(self, hashes: Sequence[bytes], space: int) -> set[bytes]:
-        """Return those that have a row already."""
+        """Return the hashes that already have a row."""
         del space
         return self.rows.keys() & set(hashes)
 
@@ -141,5 +144,5 @@ class _Kept:
         return len(new)
 
     def row(self, photo_hash: bytes | None) -> npt.NDArray[np.floating] | None:
-        """Return the row (d,) of a photo, if it has one."""
+        """Return the row (d,) of a photo, or None."""
         return None if photo_hash is None else self.rows.get(photo_hash)

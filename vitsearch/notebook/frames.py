@@ -1,4 +1,4 @@
-"""Answers as pandas tables, where pandas is installed."""
+"""Results as pandas DataFrames, if pandas is installed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def frame(columns: Mapping[str, Sequence[object]]) -> pd.DataFrame:
-    """Return a table with these columns.
+    """Return a DataFrame with these columns.
 
     Raises:
         VitsearchError: pandas is not installed.

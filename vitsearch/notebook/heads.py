@@ -1,4 +1,4 @@
-"""The heads of a library, as Python has them."""
+"""The public Python API of a library's heads."""
 
 from __future__ import annotations
 
@@ -27,16 +27,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LabelResult(labelling.LabelResult):
-    """What a head says of many files: a sequence of `LabelledPhoto`, and pictures in a notebook.
+    """The predictions of a head: a sequence of `LabelledPhoto` that a notebook renders as pictures.
 
-    `labels`: a `LabelledPhoto` for each file; `unreadable`: files that could not be read; `offline`: how many photos
-    of the library are on drives that are not mounted; `lacks`: what the head lacks to tell photos that show none of
-    its labels, None if it can.
+    - `labels`: one `LabelledPhoto` per file.
+    - `unreadable`: the files that could not be read, each with a reason.
+    - `offline`: how many photos of the library are on drives that are not mounted.
+    - `lacks`: what the head would need to recognise photos that show none of its labels, or None if it can.
     """
 
     @classmethod
     def of(cls, result: labelling.LabelResult) -> Self:
-        """Return the core's answer as one of these."""
+        """Convert a label result of the core."""
         return cls(**fields_of(result))
 
     def __len__(self) -> int:
@@ -49,9 +50,9 @@ class LabelResult(labelling.LabelResult):
         return self.labels[place]
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return a DataFrame with a row for each file and label.
+        """Return a DataFrame with one row per file and label.
 
-        Columns: `path`, `label`, `probability` (0 to 1), `rank` (1 for the best), `abstained`.
+        Columns: `path`, `label`, `probability` (0 to 1), `rank` (1 is the best), `abstained`.
 
         Raises:
             VitsearchError: pandas is not installed.
@@ -87,7 +88,7 @@ class LabelResult(labelling.LabelResult):
 class Heads(HeadShelf):
     """The heads of a library by name: `"pets" in library.heads`, `library.heads.label("pets", "photos")`.
 
-    A head is a linear classifier on the vectors; making one under a name that is taken gives it the next version.
+    A head is a linear classifier on embeddings. Creating a head under a name that exists makes a new version of it.
     """
 
     def __iter__(self) -> Iterator[str]:
@@ -110,12 +111,12 @@ class Heads(HeadShelf):
         k: int = 5,
         on_progress: Callable[[Progress], None] = lambda _: None,
     ) -> LabelResult:
-        """Name the k best labels of files, of those in folders, or of the whole library where nothing is named.
+        """Predict the k best labels of files, of the photos in folders, or by default of the whole library.
 
-        Files that the head's model has not seen yet are embedded first.
+        Files that the head's model has not embedded yet are embedded first.
 
         Raises:
-            HeadMissing: no head is called this.
+            HeadMissing: no head has this name.
             HeadError: a file or folder does not exist.
 
         """
@@ -124,11 +125,11 @@ class Heads(HeadShelf):
         return LabelResult.of(labeller.label([Path(each).absolute() for each in sources], k=k))
 
     def search(self, name: str, label: str, *, k: int = 10, where: Filter = ALL_PHOTOS) -> SearchResult:
-        """Find the photos of the library that have a label, most probable first; the score is the probability.
+        """Find the photos of the library that have a label, most probable first; `score` is the probability.
 
         Raises:
-            HeadMissing: no head is called this.
-            HeadError: it has no such label.
+            HeadMissing: no head has this name.
+            HeadError: the head has no such label.
 
         """
         return SearchResult.of(Labeller(self, name).search(label, k=k, criteria=where))

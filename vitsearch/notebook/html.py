@@ -1,4 +1,4 @@
-"""Pictures for notebooks: fragments of HTML that hold small thumbnails and load nothing from elsewhere."""
+"""HTML fragments for notebooks, with embedded thumbnails and no external resources."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SIDE = 160
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One picture and the line below it; a `faint` one does not really match."""
+    """A picture and its caption; `faint` items are dimmed, because they do not stand out."""
 
     path: Path
     caption: str
@@ -30,7 +30,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Pictures that belong together, under a title."""
+    """A titled row of pictures."""
 
     title: str
     items: Sequence[Item]
@@ -43,7 +43,7 @@ class _Picture:
 
 
 def gallery(title: str, rows: Sequence[Row]) -> str:
-    """Return rows of pictures as HTML, 60 pictures at most; what is left out is counted in the last line."""
+    """Render rows as HTML with at most 60 pictures; the last line counts those left out."""
     left = MOST_PICTURES
     with Decoders(2) as decoders:
         shown = []

@@ -1,4 +1,4 @@
-"""`vitsearch.Library`: the core's library, with vectors, duplicates and heads on it."""
+"""`vitsearch.Library`: the core's library, with vectors, duplicates and heads."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Asked = ParamSpec("Asked")
 def _with_pictures(
     method: Callable[Concatenate[core.Library, Asked], records.SearchResult],
 ) -> Callable[Concatenate[core.Library, Asked], SearchResult]:
-    """Let a method of the core answer with what a notebook shows; its parameters stay as they are."""
+    """Wrap a search method of the core, with the same parameters, so that it returns the notebook's `SearchResult`."""
 
     @wraps(method)
     def asked(library: core.Library, /, *arguments: Asked.args, **options: Asked.kwargs) -> SearchResult:
@@ -47,9 +47,9 @@ def _with_pictures(
 
 
 class Library(core.Library):
-    """One folder that holds a catalog of photos and their vectors. Use it as a context manager, or `close` it.
+    """A folder with a catalog of photos and their embeddings. Use it as a context manager, or call `close`.
 
-    Opening is lazy: a library that does not exist yet is created by the first `index`.
+    Opening is lazy: the first `index` creates a library that does not exist yet.
     """
 
     @classmethod
@@ -64,12 +64,15 @@ class Library(core.Library):
         decoders: Decoders | None = None,
         notice: Callable[[str], None] = lambda _: None,
     ) -> Library:
-        """Open the library in a folder; without one, that of the command line (`VITSEARCH_LIBRARY`, or the user's).
+        """Open the library in a folder, by default the one that the command line uses.
 
-        `backbone` replaces the model that the library would load itself; `cache` is where weights are kept, by default
-        where the command line keeps them; `notice` is told, in one line each, what a person may want to know.
-        Index runs decode in processes of their own. Examples of searches are decoded in this process, which is fastest
-        for a person's own photo; a server passes `decoders`, so that no upload can end or hang it.
+        - `backbone`: a loaded backbone, instead of the model that the library would load.
+        - `cache`: the folder of model weights, by default the same as on the command line.
+        - `device`, `batch_size`: where the model runs, and how many photos go through it at once.
+        - `decoders`: worker processes that decode the example images of searches. By default they are decoded in this
+          process, which is fastest; a server passes `decoders` so that no upload can crash or hang it. Index runs
+          always decode in worker processes.
+        - `notice`: called with one-line messages for the user.
         """
         opened = super().open(
             library_folder() if folder is None else folder,
@@ -87,16 +90,16 @@ class Library(core.Library):
     search_by_vectors = _with_pictures(core.Library.search_by_vectors)
 
     def vectors(self, *, where: Filter = ALL_PHOTOS, model: str | None = None) -> StoredVectors:
-        """Return the vectors of the present photos that `where` keeps: `paths, x = library.vectors()`.
+        """Return the embeddings of the photos that match `where` and are present: `paths, x = library.vectors()`.
 
-        (n, d) float32 unit rows, ordered by photo id; a photo with several files has the path of the first. They are
-        those that searches use, or those of another `model` that the library holds. All of them are in memory at
-        once: 3 MB a thousand photos of 768 dimensions.
+        The rows, (n, d) float32 unit rows ordered by photo id, are those that searches use, or those of another
+        `model` in the library. A photo with several files has the path of the first one. All rows are loaded into
+        memory: 3 MB per thousand photos at 768 dimensions.
 
         Raises:
-            LibraryMissing: nothing was indexed here yet.
-            BadQuery: the library has no vectors of this model.
-            LibraryError: a folder of `where` is in no folder that was indexed.
+            LibraryMissing: nothing has been indexed yet.
+            BadQuery: the library has no embeddings of this model.
+            LibraryError: a folder in `where` is not part of an indexed folder.
 
         """
         catalog = self.catalog
@@ -132,15 +135,18 @@ class Library(core.Library):
         prefer: Sequence[AnyPath] = (),
         on_progress: Callable[[Progress], None] = lambda _: None,
     ) -> DuplicateReport:
-        """Find the photos that the library has more than once, with evidence. No file is changed.
+        """Find duplicate photos, with evidence for each pair. No file is changed.
 
-        `tiers`: some of `vitsearch.duplicates.tiers.RECORDS`, which say what each means.
-        `max_false_share` of the near pairs may be wrong. With `between`, groups
-        with files below both folders; with `folders`, only what is below them; `prefer`: where files to keep are.
+        - `tiers`: the kinds of duplicates to look for; `vitsearch.duplicates.tiers.RECORDS` describes them.
+        - `max_false_share`: the share of `near` pairs that may be wrong, used when dismissed pairs tighten the
+          thresholds.
+        - `between`: return only groups with files in both of these folders.
+        - `folders`: compare only the photos in these folders.
+        - `prefer`: keep files in these folders if they are as good as the others.
 
         Raises:
-            LibraryMissing: nothing was indexed here yet.
-            BadQuery: an option does not fit.
+            LibraryMissing: nothing has been indexed yet.
+            BadQuery: an option is not valid.
 
         """
         from vitsearch.duplicates.find import find_duplicates
@@ -160,13 +166,13 @@ class Library(core.Library):
 
     @property
     def heads(self) -> Heads:
-        """The heads of this library: make them, apply them, find photos by label."""
+        """The heads of this library: train them, apply them, find photos by label."""
         from vitsearch.notebook.heads import Heads
 
         return Heads(self)
 
 
 def _first(paths: tuple[Path, ...], places: tuple[Path, ...]) -> Path | None:
-    """Return the first path, of those below these folders where any are named."""
+    """Return the first path, or the first one in these folders if any are given."""
     inside = [path for path in paths if not places or any(map(path.is_relative_to, places))]
     return inside[0] if inside else None

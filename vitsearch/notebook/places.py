@@ -1,4 +1,4 @@
-"""Where the command line keeps the library and the weights, so that Python finds the same ones."""
+"""Where the command line keeps the library and the model weights, so that the Python API uses the same places."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def library_folder() -> Path:
-    """Return the folder of the library that the command line uses: `VITSEARCH_LIBRARY`, or in the user data folder."""
+    """Return the folder of the command line's library: `VITSEARCH_LIBRARY`, or a folder in the user data folder."""
     import platformdirs
 
     named = os.environ.get("VITSEARCH_LIBRARY")
@@ -15,7 +15,7 @@ def library_folder() -> Path:
 
 
 def cache_folder() -> Path:
-    """Return the folder of the weights that the command line uses: `VITSEARCH_CACHE`, or in the user cache folder."""
+    """Return the command line's folder of model weights: `VITSEARCH_CACHE`, or a folder in the user cache folder."""
     import platformdirs
 
     named = os.environ.get("VITSEARCH_CACHE")

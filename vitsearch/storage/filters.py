@@ -1,4 +1,4 @@
-"""Which photos a search is about: each filter is declared once, with the condition that SQLite checks."""
+"""Photo filters: each is declared once, with its SQL condition."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ Condition = tuple[str, list[Value]]
 
 @dataclass(frozen=True, slots=True)
 class Facet:
-    """What there is to choose from for a filter, as a list on a page needs it.
+    """The values that a page can offer for a filter.
 
-    `values`: SQL of what a photo `p` has, NULL where it has nothing; `joined`: a table in which it may have several.
-    The `most` frequent ones are offered, the most frequent first. Or `offered`: the values that are offered, in this
-    order, each with the number of photos that the filter's own condition keeps.
+    Either `values`, an SQL expression for the value of a photo `p` (NULL if it has none), with an optional table
+    `joined` for photos with several values; the `most` frequent values are offered, most frequent first. Or `offered`:
+    a fixed list of values, each shown with the number of photos that match.
     """
 
     values: str = ""
@@ -34,22 +34,26 @@ class Facet:
 
 
 def _about_photo(sql: str, *, in_stores: bool = False, facet: Facet | None = None) -> Any:  # noqa: ANN401 - as dataclasses.field
-    """A filter on the row `p` of a photo; it keeps everything where it is not given.
+    """Declare a filter on the row `p` of a photo; it matches everything if it is not set.
 
-    `in_stores`: engines hold what it asks for, so that the stores they make can answer it.
+    `in_stores`: external stores hold this field and can apply the filter.
     """
     return field(default=None, metadata={"sql": sql, "in_stores": in_stores, "facet": facet})
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which photos a search is about. Dates are ISO text, compared by prefix; `camera` is part of its name.
+    """Conditions on the photos of a search; a photo must meet all that are set.
 
-    `keyword` is one of the photo's keywords, in any case; `rating` the least one, 1 to 5; `place` a
-    latitude and longitude with one digit each, as "48.2,16.4"; `favourite` whether it is one.
-
-    `folders`: made absolute, as a person wrote them. Photos are below such a folder by the path that they were found
-    under, or by that which the folder has once its links are followed.
+    - `folders`: photos in or below one of these folders. Paths are made absolute, and match with or without their
+      symbolic links resolved.
+    - `after`: taken on this ISO date or later: "2024", "2024-05" or "2024-05-17".
+    - `before`: taken before this date.
+    - `camera`: a part of the camera's name.
+    - `keyword`: one of the photo's keywords; case does not matter.
+    - `rating`: the lowest rating, 1 to 5.
+    - `place`: latitude and longitude with one decimal each: "48.2,16.4".
+    - `favourite`: whether the photo is a favourite.
     """
 
     folders: tuple[Path, ...] = field(default=(), metadata={"in_stores": True})
@@ -74,22 +78,22 @@ class Filter:
     )
 
     def __post_init__(self) -> None:
-        """Take folders as people give them: text, relative, one alone."""
+        """Accept folders as callers pass them: as strings, relative, or a single one."""
         given = self.folders
         named = (given,) if isinstance(given, (str, os.PathLike)) else given
         object.__setattr__(self, "folders", tuple(map(absolute_path, named)))
 
     @property
     def places(self) -> tuple[Path, ...]:
-        """The folders by all of their names. Links are followed on disk each time: ask once for many photos."""
+        """The folders, also with symbolic links resolved. This accesses the disk: read it once for many photos."""
         return names_of(self.folders)
 
     def asked(self) -> list[str]:
-        """Return the names of the filters that are given."""
+        """Return the names of the conditions that are set."""
         return [one.name for one in fields(self) if getattr(self, one.name) not in (None, "", ())]
 
     def about_photos(self) -> tuple[list[str], list[Value]]:
-        """Return the SQL conditions for a photo's facts and their values."""
+        """Return the SQL conditions on the photo row, and their values."""
         asked = [name for name in self.asked() if name in CONDITIONS]
         return [CONDITIONS[name] for name in asked], [getattr(self, name) for name in asked]
 
@@ -112,7 +116,7 @@ ALL_PHOTOS = Filter()
 
 
 def inside(folders: Sequence[Path], roots: Iterable[tuple[int, Path]]) -> Condition:
-    """Return the condition for files `f` at or below one of these folders; roots are given by id and path.
+    """Return the SQL condition for files `f` in or below these folders; roots are (id, path) pairs.
 
     Raises:
         LibraryError: a folder is in no root.
@@ -141,10 +145,10 @@ def _any_of(conditions: Sequence[Condition]) -> Condition:
 
 
 def below(root: int, folder: str) -> Condition:
-    """Return the condition for the files below a subfolder of a root ("" for all of it).
+    """Return the SQL condition for the files below a subfolder of a root; "" is the whole root.
 
-    Ranges, so that SQLite's index on (root, path) is used: all that is below `a/b/` comes before `a/b0`. Names that
-    are not UTF-8 are stored as BLOBs, which never equal text.
+    The condition is a range so that SQLite can use the index on (root, path): everything below `a/b/` sorts before
+    `a/b0`. Names that are not UTF-8 are stored as BLOBs, which never equal text, so both types are compared.
     """
     if not folder:
         return "root = ?", [root]
