@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-DateSource = Literal["EXIF", "XMP", "IPTC", "name"]
+DateSource = Literal["EXIF", "XMP", "IPTC", "Takeout", "name"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,8 +13,8 @@ class PhotoFacts:
     """What a photo's header says, as seen upright.
 
     `taken` is local camera time in ISO 8601, `taken_from` says where that date was found ("name": in the file's
-    name), and `utc_offset` is that of the place, as "+02:00", where it is known. Positions are degrees, `altitude`
-    metres above the sea. `rating` is 1 to 5, or -1 for a rejected photo.
+    name; "Takeout": in Google Takeout's notes, in UTC), and `utc_offset` is that of the place, as "+02:00", where it is
+    known. Positions are degrees, `altitude` metres above the sea. `rating` is 1 to 5, or -1 for a rejected photo.
     """
 
     format: str

@@ -1,5 +1,6 @@
 """XMP beside photos, and a raw file that has got its JPEG: what a run makes of them."""
 
+import json
 import os
 
 import pytest
@@ -226,3 +227,37 @@ def test_a_sidecar_that_could_not_be_read_in_one_run_is_read_in_the_next(
         beside.write_text(packet("lake", "swans", xmp_Rating="5"), encoding="utf-8")
     library.index([])
     assert kept(library, rating=5) == 1
+
+
+def test_takeouts_notes_are_read_when_they_come_and_beside_a_sidecar(library, photo):
+    library.index([photo.parent])
+    note = photo.with_name("IMG_1.png.supplemental-metadata.json")
+    taken = {"photoTakenTime": {"timestamp": "1628944000"}, "people": [{"name": "Anna"}]}
+    note.write_text(json.dumps(taken))
+    report = library.index()
+    assert (figures(report), report.reread) == ({"photos": 1, "files": 1}, 1)
+    assert kept(library, keyword="Anna") == kept(library, after="2021-08", before="2021-09") == 1
+    note.with_name("metadata.json").write_text("{}")  # an album's: about no photo
+    assert [(each.kind, each.count) for each in library.index().left_out] == [("file that is no image", 1)]
+    photo.with_name("IMG_1.png.xmp").write_text(packet("lake", xmp_Rating="5"))
+    assert figures(library.index()) == {"photos": 1, "files": 1}
+    assert kept(library, keyword="Anna", rating=5, after="2021-08") == kept(library, keyword="lake") == 1
+    assert figures(library.index()) == {"photos": 1, "files": 1, "unchanged": 1}
+
+
+@pytest.mark.parametrize(
+    "order", [("exif", "takeout", "name"), ("name", "takeout", "exif"), ("takeout", "name")]
+)
+def test_of_one_photos_dates_the_cameras_counts_most_and_a_name_least(library, tmp_path, order):
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x9003] = "2019:08:14 13:26:40"
+    dates = {"exif": "2019", "takeout": "2021", "name": "2023"}
+    for kind in order:
+        path = tmp_path / "photos" / ("IMG_20230101_101010.jpg" if kind == "name" else f"{kind}.jpg")
+        path.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (40, 30), "blue").save(path, exif=exif if kind == "exif" else Image.Exif())
+        if kind == "takeout":
+            path.with_name("takeout.jpg.json").write_text('{"photoTakenTime": {"timestamp": "1628944000"}}')
+        library.index([path.parent])
+    best = dates["exif" if "exif" in order else "takeout"]
+    assert kept(library, after=best, before=str(int(best) + 1)) == kept(library) == 1

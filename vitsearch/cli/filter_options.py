@@ -53,7 +53,9 @@ _OPTIONS = {
     ),
     "before": click.option("--before", type=Day(), help="Only photos taken before this date."),
     "camera": click.option("--camera", help="Only photos of cameras with this in their name."),
-    "keyword": click.option("--keyword", help="Only photos with this keyword in their XMP or IPTC."),
+    "keyword": click.option(
+        "--keyword", help="Only photos with this keyword, or this person in Google Takeout."
+    ),
     "rating": click.option(
         "--rating", type=click.IntRange(1, 5), help="Only photos rated with so many stars or more."
     ),

@@ -25,6 +25,7 @@ from vitsearch.photos.formats import (
     looks_like_image,
 )
 from vitsearch.photos.sidecars import FolderNames, is_sidecar, sidecar_names
+from vitsearch.photos.takeout import TAKEOUT_ENDING, TakeoutNames
 from vitsearch.records import FoundFile
 from vitsearch.storage.layout import OWN_PICTURES
 
@@ -137,19 +138,19 @@ class PhotoFolder:
 
 @dataclass(frozen=True, slots=True)
 class _Sidecars:
-    """The sidecars of one folder: whose they are, and of each, by name, a number that changes when it does."""
+    """The notes in one folder: whose they are, and of each, by name, a number that changes when it does."""
 
     names: FolderNames
+    takeout: TakeoutNames
     numbers: Mapping[str, int]
 
     @classmethod
     def among(cls, entries: Sequence[os.DirEntry[str]], names: Sequence[str]) -> _Sidecars:
         numbers = {
-            entry.name: number
-            for entry in entries
-            if is_sidecar(entry.name) and (number := _number_of(entry))
+            entry.name: number for entry in entries if _is_note(entry.name) and (number := _number_of(entry))
         }
-        return cls(FolderNames(names), numbers)
+        has_takeout = not all(map(is_sidecar, numbers))
+        return cls(FolderNames(names), TakeoutNames(names if has_takeout else ()), numbers)
 
     def number_of(self, photo: str) -> int:
         """A number for what all sidecars of a photo hold, or 0 where there is none."""
@@ -157,6 +158,7 @@ class _Sidecars:
         total = sum((place + 1) * self.numbers.get(name, 0) for place, name in enumerate(usual))
         if not total:
             total = sum(self.numbers.get(name, 0) for name in self.names.sidecars_of(photo))
+        total += sum(7 * self.numbers.get(name, 0) for name in self.takeout.own_notes_on(photo))
         return total & LATEST_NS
 
 
@@ -239,7 +241,7 @@ def walk_folders(
             if known == _IMAGE:
                 noted = sidecars.number_of(name) if sidecars else 0
                 yield _found((root, relative, *state_of(info), noted))
-            elif known is not None:
+            elif known is not None and not (sidecars and sidecars.takeout.photos_of(name)):
                 yield _passed(entry, folder, known)
         else:
             stack.pop()
@@ -299,7 +301,7 @@ def _open_folder(
         if states is not None:
             photos = PhotoFolder(root, [relative + name for name in names], states)
             return _OpenFolder(iter(()), relative, ignores, file_system=system, photos=(photos,))
-    sidecars = _Sidecars.among(entries, names) if any(map(is_sidecar, endings)) else None
+    sidecars = _Sidecars.among(entries, names) if any(map(_is_note, endings)) else None
     return _OpenFolder(iter(entries), relative, ignores, shots, sidecars, system)
 
 
@@ -319,6 +321,11 @@ def _photo_states(names: Sequence[str], entries: Sequence[os.DirEntry[str]]) -> 
     if max(times, default=0) <= LATEST_NS and min(times, default=0) >= EARLIEST_NS:
         return states
     return [*map(state_of, infos)]
+
+
+def _is_note(name: str) -> bool:
+    """Whether a file may be notes on a photo by its name: XMP, or a JSON file of Google Takeout's."""
+    return is_sidecar(name) or name[-len(TAKEOUT_ENDING) :].casefold() == TAKEOUT_ENDING
 
 
 def _number_of(entry: os.DirEntry[str]) -> int:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import PurePath
 from typing import TYPE_CHECKING, NamedTuple
 
 from vitsearch.photo_facts import PhotoFacts
 from vitsearch.photos.exif import ExifTags, read_exif
+from vitsearch.photos.takeout import TakeoutNotes
 from vitsearch.photos.xmp import IptcValues, XmpValues, read_iptc, read_xmp
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ _LENS_MODEL, _LENS_MAKE, _RATING, _DNG_MODEL = 42036, 42035, 18246, 50708
 _DESCRIPTION = 270
 _XMP_DATES = ("exif:DateTimeOriginal", "photoshop:DateCreated", "exif:DateTimeDigitized", "xmp:CreateDate")
 _KEYWORDS = ("dc:subject", "MicrosoftPhoto:LastKeywordXMP")
+_MOST_OFFSET = timedelta(hours=14)
 # The year of the oldest photograph that has survived.
 _FIRST_YEAR = 1826
 _DATE = re.compile(
@@ -58,13 +60,14 @@ class _Taken(NamedTuple):
 
 
 class Told(NamedTuple):
-    """The notes of a file and those `beside` it, read; `remarks` say which of them could not be."""
+    """The notes of a file and those beside it, in XMP and from Google Takeout; `remarks` say what could not be read."""
 
     exif: ExifTags
     xmp: XmpValues
     iptc: IptcValues
     remarks: tuple[str, ...]
     beside: XmpValues = XmpValues({})
+    takeout: TakeoutNotes = TakeoutNotes()
 
 
 def read_notes(notes: Notes) -> Told:
@@ -97,7 +100,9 @@ def facts_of(told: Told, *, format_name: str, width: int, height: int, name: str
     taken = next(_dates(told, name), None)
     latitude, longitude, altitude = _position(told)
     # Of a sidecar too, which may hold the ones alone that its program has added.
-    keywords = dict.fromkeys([*xmp.all(*_KEYWORDS), *iptc.keywords, *beside.all(*_KEYWORDS)])
+    keywords = dict.fromkeys(
+        [*xmp.all(*_KEYWORDS), *iptc.keywords, *beside.all(*_KEYWORDS), *told.takeout.people]
+    )
     return PhotoFacts(
         format=format_name,
         width=width,
@@ -121,7 +126,7 @@ def _caption(told: Told) -> str | None:
     said = ("dc:description", "dc:title")
     text = told.beside.first(*said) or told.xmp.first(*said) or told.iptc.caption or told.iptc.title
     own = told.exif.text(_DESCRIPTION)
-    return text or (own if own and own.strip().upper() not in _BORING else None)
+    return text or (own if own and own.strip().upper() not in _BORING else None) or told.takeout.caption
 
 
 def _dates(told: Told, name: str) -> Iterator[_Taken]:
@@ -150,8 +155,18 @@ def _dates(told: Told, name: str) -> Iterator[_Taken]:
     yield from valid(told.iptc.taken, "IPTC")
     yield from valid(exif.text(_MODIFIED), "EXIF", exif.text(_OFFSETS[_MODIFIED]))
     named = date_in_name(name)
+    noted = told.takeout.taken if int((told.takeout.taken or "0")[:4]) >= _FIRST_YEAR else None
+    # A name tells the time of day at the place: it is the better one where both may mean the same moment.
+    if noted is not None and not (named is not None and _may_be_one_moment(named, noted)):
+        yield _Taken(noted, "+00:00", "Takeout")
     if named is not None:
         yield _Taken(named, None, "name")
+
+
+def _may_be_one_moment(local: str, utc: str) -> bool:
+    """Whether a local time can be this time in UTC at some place on earth; a date alone, at midnight, tells less."""
+    apart = datetime.fromisoformat(local) - datetime.fromisoformat(utc)
+    return not local.endswith("T00:00:00") and abs(apart) <= _MOST_OFFSET
 
 
 def parsed_date(text: str | None, *, needs_time: bool = False) -> tuple[str, str | None] | None:
@@ -260,7 +275,8 @@ def _position(told: Told) -> tuple[float | None, float | None, float | None]:
     longitude = _degrees(gps.get(4), gps.get(3), 180)
     if latitude is None or longitude is None or (latitude == 0 and longitude == 0):
         found = _xmp_position(xmp)
-        return (*found, _altitude(gps, xmp)) if found else (None, None, None)
+        noted = told.takeout
+        return (*found, _altitude(gps, xmp)) if found else (noted.latitude, noted.longitude, noted.altitude)
     return latitude, longitude, _altitude(gps, xmp)
 
 

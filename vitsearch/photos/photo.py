@@ -21,12 +21,11 @@ from vitsearch.photos.opening import open_picture, signalled_colours
 from vitsearch.photos.photo_hash import hashes_of
 from vitsearch.photos.pictures import NotDecodable
 from vitsearch.photos.regular_file import open_regular
-from vitsearch.photos.sidecars import read_sidecars
+from vitsearch.photos.sidecars import Beside, read_sidecars
 from vitsearch.photos.tiff import holds_picture, holds_sensor_data
 from vitsearch.photos.xmp import joined
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from PIL.Image import Image
@@ -124,7 +123,7 @@ class PhotoFile:
 
 
 def read_photo(path: Path, *, with_sidecars: bool = True) -> PhotoFile:
-    """Read a file once: hash it, parse its header and what lies beside it in XMP, and leave its pixels undecoded.
+    """Read a file once: hash it, parse its header and the notes beside it, and leave its pixels undecoded.
 
     Looking for sidecars takes a part of a millisecond: leave it out where there are none, or facts do not matter.
 
@@ -133,13 +132,12 @@ def read_photo(path: Path, *, with_sidecars: bool = True) -> PhotoFile:
 
     """
     data, state = _read_bytes(path)
-    sidecars, remarks = read_sidecars(path) if with_sidecars else ([], [])
-    photo = parse_photo(data, name=str(path), sidecars=sidecars)
-    return replace(photo, remarks=(*photo.remarks, *remarks), state=state)
+    beside = read_sidecars(path) if with_sidecars else Beside()
+    return replace(parse_photo(data, name=str(path), beside=beside), state=state)
 
 
-def parse_photo(data: bytes, *, name: str, sidecars: Sequence[bytes] = ()) -> PhotoFile:
-    """Do the same for bytes already in memory; `name` stands for the path in messages, `sidecars` are packets of XMP.
+def parse_photo(data: bytes, *, name: str, beside: Beside | None = None) -> PhotoFile:
+    """Do the same for bytes already in memory; `name` stands for the path in messages, `beside` for its sidecars.
 
     Raises:
         UnreadablePhoto: the bytes are not an image, or declare more pixels than the limit.
@@ -156,14 +154,17 @@ def parse_photo(data: bytes, *, name: str, sidecars: Sequence[bytes] = ()) -> Ph
             name, f"it declares {width} x {height} pixels, more than the limit of {MAX_PIXELS}"
         )
     parts = take_apart(data, format_.container)
-    told = _told(data, parts, format_, picture)._replace(beside=joined(sidecars))
+    beside = beside or Beside()
+    told = _told(data, parts, format_, picture)._replace(
+        beside=joined(beside.packets), takeout=beside.takeout
+    )
     orientation = picture.orientation or orientation_of(told)
     if orientation >= 5:
         width, height = height, width
     facts = facts_of(told, format_name=picture.format, width=width, height=height, name=name)
     photo_hash, earlier = hashes_of(data, parts, format_, orientation)
     signalled = signalled_colours(data, format_, picture)
-    remarks = told.remarks
+    remarks = (*told.remarks, *beside.remarks)
     if told.beside.is_cut:
         remarks = (*remarks, "the XMP beside it is damaged, and what stands behind the damage was left out")
     if signalled is not None and signalled.hdr:

@@ -1,4 +1,4 @@
-"""Notes in a file of their own beside a photo: `photo.jpg.xmp` (digiKam, darktable) and `photo.xmp` (Lightroom).
+"""Notes in a file of their own beside a photo: `photo.jpg.xmp` (digiKam, darktable), `photo.xmp` (Lightroom), Takeout.
 
 A copy from a drive that does not tell small letters from capitals brings both: `IMG_1.JPG` beside `img_1.xmp`.
 """
@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from vitsearch.errors import UnreadablePhoto
 from vitsearch.photos.formats import EXTENSIONS, RAW_EXTENSIONS
 from vitsearch.photos.regular_file import open_regular
+from vitsearch.photos.takeout import TakeoutNames, TakeoutNotes, read_takeout, usual_names
 from vitsearch.photos.xmp import LARGEST_PACKET
 
 if TYPE_CHECKING:
@@ -123,37 +124,55 @@ class SidecarFolders:
         return self._listed[photo.parent]
 
 
-def read_sidecars(path: Path) -> tuple[list[bytes], list[str]]:
-    """Read the XMP beside a photo, what is about it alone first, and say what was left out."""
-    packets, remarks = [], []
+class Beside(NamedTuple):
+    """What lies beside a photo: packets of XMP, Google Takeout's notes, and remarks on what was left out."""
+
+    packets: tuple[bytes, ...] = ()
+    takeout: TakeoutNotes = TakeoutNotes()
+    remarks: tuple[str, ...] = ()
+
+
+def read_sidecars(path: Path) -> Beside:
+    """Read the notes beside a photo, what is about it alone first, and say what was left out."""
+    packets: list[bytes] = []
+    takeout: TakeoutNotes | None = None
+    remarks: list[str] = []
     folder, own = os.path.split(path)
     for name in _present(folder, own):
         beside = os.path.join(folder, name)  # noqa: PTH118 - most photos have none: Path objects would take longer
         try:
             with open_regular(Path(beside)) as file:
-                packet = file.read(LARGEST_PACKET + 1)
+                data = file.read(LARGEST_PACKET + 1)
         except (OSError, UnreadablePhoto) as error:
             reason = getattr(error, "strerror", None) or getattr(error, "reason", None) or str(error)
             remarks.append(f"{name} beside it was left out: {reason}")
             continue
-        if len(packet) > LARGEST_PACKET:
+        if len(data) > LARGEST_PACKET:
             remarks.append(f"{name} beside it was left out: it has more than {LARGEST_PACKET >> 20} MB")
-        elif packet not in packets:  # one file by two names, where case does not count
-            packets.append(packet)
-    return packets, remarks
+        elif not is_sidecar(name):
+            takeout = takeout or read_takeout(data)
+        elif data not in packets:  # one file by two names, where case does not count
+            packets.append(data)
+    return Beside(tuple(packets), takeout or TakeoutNotes(), tuple(remarks))
 
 
 def _present(folder: str, photo: str) -> Iterable[str]:
-    """The sidecars that are there. The folder is only listed where none has one of the usual names."""
-    usual = [name for name in sidecar_names(photo) if os.access(os.path.join(folder, name), os.F_OK)]  # noqa: PTH118
-    if usual:
+    """The notes that are there. The folder is only listed where none has one of the usual names."""
+    takeout = usual_names(photo)
+    usual = [
+        name
+        for name in (*sidecar_names(photo), *takeout)
+        if os.access(os.path.join(folder, name), os.F_OK)  # noqa: PTH118
+    ]
+    if usual and takeout:
+        return usual
+    try:
+        names = os.listdir(folder)  # noqa: PTH208
+    except OSError:
         return usual
     start = _stem(photo).casefold()
-    try:
-        beside = [name for name in os.listdir(folder) if name.casefold().startswith(start)]  # noqa: PTH208
-    except OSError:
-        return ()
-    return FolderNames(beside).sidecars_of(photo)
+    beside = [name for name in names if name.casefold().startswith(start)]
+    return (*FolderNames(beside).sidecars_of(photo), *TakeoutNames(names).own_notes_on(photo))
 
 
 def _stem(name: str) -> str:

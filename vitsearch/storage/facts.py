@@ -45,9 +45,12 @@ def facts_values(facts: PhotoFacts) -> list[Value]:
 def newest_facts_sql() -> str:
     """Return the assignments of an upsert: what the new file says replaces, what it does not say leaves alone.
 
-    A date from a file's name gives way to one that a camera wrote, whichever was seen first.
+    A date from a file's name gives way to one from Google Takeout's notes, and both to one that a camera wrote,
+    whichever was seen first.
     """
-    keeps = "(excluded.taken IS NULL OR (excluded.taken_from = 'name' AND taken IS NOT NULL AND taken_from <> 'name'))"
+    rank = "CASE {} WHEN 'name' THEN 1 WHEN 'Takeout' THEN 2 ELSE 3 END"
+    weaker = f"{rank.format('excluded.taken_from')} < {rank.format('taken_from')}"
+    keeps = f"(excluded.taken IS NULL OR (taken IS NOT NULL AND {weaker}))"
     assignments = [f"{name} = CASE WHEN {keeps} THEN {name} ELSE excluded.{name} END" for name in _DATED]
     others = [name for name in EDITABLE_FACTS if name not in _DATED]
     assignments += [f"{name} = coalesce(excluded.{name}, {name})" for name in others]

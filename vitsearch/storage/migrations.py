@@ -156,7 +156,7 @@ def m006_more_facts(db: Database) -> None:
     """Where a date came from, and what people and lenses are called."""
     known = {column.name for column in db["photos"].columns}
     for column in (
-        "taken_from TEXT",  # EXIF, XMP, IPTC, or name: that of the file
+        "taken_from TEXT",  # EXIF, XMP, IPTC, Takeout, or name: that of the file
         "utc_offset TEXT",
         "altitude REAL",
         "lens TEXT",

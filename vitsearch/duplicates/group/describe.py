@@ -105,8 +105,8 @@ def _read(
         except UnreadablePhoto:
             return file
         notes: dict[str, Any] = {
-            # A date in a name is nothing that the camera noted.
-            "taken": None if facts.taken_from == "name" else facts.taken,
+            # A date in a name, or in Takeout's notes, is not the camera's.
+            "taken": None if facts.taken_from in ("name", "Takeout") else facts.taken,
             "camera": facts.camera,
             "software": facts.software,
             "located": facts.latitude is not None,

@@ -6,11 +6,11 @@ kept file has the very same one, are put beside the kept file where it has none,
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from vitsearch.photos.formats import EXTENSIONS, RAW_EXTENSIONS, SIDECAR_EXTENSIONS
+from vitsearch.photos.takeout import TAKEOUT_ENDING, TAKEOUT_MARK, TakeoutNames, parsed_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -19,13 +19,7 @@ if TYPE_CHECKING:
 VIDEO = frozenset((".mov", ".mp4"))
 # Of Lightroom, darktable and digiKam (photo.xmp, photo.jpg.xmp), of RawTherapee and DxO (photo.jpg.pp3,
 # photo.jpg.dop), of Apple's edits, of Google Takeout (photo.jpg.json).
-NOTES = SIDECAR_EXTENSIONS | {".json"}
-
-# Takeout calls the notes on photo(1).jpg photo.jpg(1).json or photo.jpg.supplemental-metadata(1).json, and cuts what
-# stands before the number and ".json" to 46 characters: ".supplemental-metadata" or the photo's name may end early.
-_TAKEOUT = re.compile(r"(?P<start>.+?)(?P<number>\(\d+\))?\.json", re.IGNORECASE | re.DOTALL)
-_TAKEOUT_MARK = "supplemental-metadata"
-_TAKEOUT_CUT = 46
+NOTES = SIDECAR_EXTENSIONS | {TAKEOUT_ENDING}
 
 
 class Sidecars:
@@ -96,35 +90,24 @@ class Sidecars:
 
     def _add_takeout(self, known: dict[str, list[Path]], pictures: dict[str, list[Path]]) -> None:
         """Add notes whose own name is not that of their photo with an ending."""
-        notes = [file for files in known.values() for file in files if file.suffix.casefold() == ".json"]
-        photos = {photo.name.casefold(): photo for beside in pictures.values() for photo in beside}
+        notes = [
+            file for files in known.values() for file in files if file.suffix.casefold() == TAKEOUT_ENDING
+        ]
+        names = TakeoutNames(file.name for files in (notes, *pictures.values()) for file in files)
         for note in notes:
-            if note.stem.casefold() in photos or note.stem.casefold() in pictures:
-                continue
-            start, _, number = _takeout_name(note.name)
-            head, dot, ending = start.rpartition(".")
-            named = photos.get(f"{head}{number}{dot}{ending}")
-            owners = [named] if named else []
-            if not named and not number and len(note.stem) >= _TAKEOUT_CUT:
-                owners = [photo for name, photo in photos.items() if name.startswith(start)]
+            owners = [
+                note.with_name(photo)
+                for photo in names.photos_of(note.name)
+                if note.stem.casefold() not in (photo.casefold(), photo.casefold().rpartition(".")[0])
+            ]
             for owner in owners:
                 known[owner.name.casefold()].append(note)
             self._owners[note] = owners
 
 
-def _takeout_name(name: str) -> tuple[str, str, str]:
-    """What notes of Google Takeout are called after, what is left of their mark, and their number; in small letters."""
-    match = _TAKEOUT.fullmatch(name.casefold())
-    if match is None:
-        return name.casefold(), "", ""
-    start, number = match["start"], match["number"] or ""
-    head, dot, mark = start.rpartition(".")
-    return (head, dot + mark, number) if head and _TAKEOUT_MARK.startswith(mark) else (start, "", number)
-
-
 def _ending(sidecar: Path) -> str:
     """What stands after the photo's name in the name of a sidecar."""
-    return (f".{_TAKEOUT_MARK}" if _takeout_name(sidecar.name)[1] else "") + sidecar.suffix
+    return (f".{TAKEOUT_MARK}" if parsed_name(sidecar.name.casefold())[1] else "") + sidecar.suffix
 
 
 def goes_with_a_photo(path: Path) -> bool:
