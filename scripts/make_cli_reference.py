@@ -11,11 +11,11 @@ from vitsearch.cli import cli
 PAGE = Path(__file__).parent.parent / "docs" / "cli.md"
 INTRODUCTION = """# The command line
 
-Made from each command's `--help` by `scripts/make_cli_reference.py`.
+Generated from each command's `--help` by `scripts/make_cli_reference.py`.
 
-The library's folder comes from `--library`, else `VITSEARCH_LIBRARY`, else your user data folder. Results go to
-stdout, progress and messages to stderr. With `--json`, stdout holds one JSON document and nothing else; paths in it
-are absolute. Exit status: 0 done, 1 an error that is explained in one line, 2 wrong usage, 130 stopped with Ctrl-C.
+The library's folder is `--library`, or else `VITSEARCH_LIBRARY`, or else a folder in your user data folder. Results go
+to stdout, progress and messages to stderr. With `--json`, stdout holds one JSON document and nothing else; its paths
+are absolute. Exit status: 0 for success, 1 for an error (explained in one line), 2 for wrong usage, 130 after Ctrl-C.
 """
 
 

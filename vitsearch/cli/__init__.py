@@ -1,4 +1,7 @@
-"""The command line: parse, one call into the library, print. Heavy imports happen inside the commands."""
+"""The command line: each command parses its options, makes one call into the library, and prints the result.
+
+Heavy imports happen inside the commands.
+"""
 
 from __future__ import annotations
 
@@ -23,38 +26,38 @@ if TYPE_CHECKING:
 
 _SECTIONS = {
     "Find": {
-        "index": ("vitsearch.cli.index:index", "Look at every photo in these folders once."),
-        "search": ("vitsearch.cli.search:search", "Find photos by examples and words."),
+        "index": ("vitsearch.cli.index:index", "Embed the photos in these folders."),
+        "search": ("vitsearch.cli.search:search", "Find photos by example images and words."),
         "serve": ("vitsearch.cli.serve:serve", "Open the library as a web page on this machine."),
     },
     "Clean up": {
-        "duplicates": ("vitsearch.cli.duplicates:duplicates", "Find photos that are there more than once."),
-        "apply": ("vitsearch.cli.apply:apply", "Carry out a plan that `duplicates --plan` wrote."),
-        "undo": ("vitsearch.cli.apply:undo", "Put back everything that a plan moved."),
+        "duplicates": ("vitsearch.cli.duplicates:duplicates", "Find duplicate photos."),
+        "apply": ("vitsearch.cli.apply:apply", "Carry out a clean-up plan."),
+        "undo": ("vitsearch.cli.apply:undo", "Undo a clean-up plan."),
     },
     "Label": {
-        "heads": ("vitsearch.cli.heads:heads", "Make labels of your own from examples."),
-        "label": ("vitsearch.cli.label:label", "Name the most probable labels of photos."),
+        "heads": ("vitsearch.cli.heads:heads", "Train and manage your own labels."),
+        "label": ("vitsearch.cli.label:label", "Predict the labels of photos."),
         "favourites": (
             "vitsearch.cli.favourites:favourites",
-            "Choose and list favourites, or write them as ratings.",
+            "Add, remove, list and export favourites.",
         ),
     },
     "Look after the library": {
-        "status": ("vitsearch.cli.status:status", "Say what the library holds."),
-        "roots": ("vitsearch.cli.roots:roots", "Show, relocate or forget indexed folders."),
-        "doctor": ("vitsearch.cli.doctor:doctor", "Check the library, and repair it."),
-        "backup": ("vitsearch.cli.backup:backup", "Save labels, decisions and heads in a file."),
-        "restore": ("vitsearch.cli.backup:restore", "Bring back what `backup` saved."),
-        "erase": ("vitsearch.cli.backup:erase", "Remove all that is known of a photo or folder."),
+        "status": ("vitsearch.cli.status:status", "Show what the library holds."),
+        "roots": ("vitsearch.cli.roots:roots", "List, relocate or forget indexed folders."),
+        "doctor": ("vitsearch.cli.doctor:doctor", "Check and repair the library."),
+        "backup": ("vitsearch.cli.backup:backup", "Save labels, decisions and heads to a file."),
+        "restore": ("vitsearch.cli.backup:restore", "Restore a backup."),
+        "erase": ("vitsearch.cli.backup:erase", "Erase all data about photos or folders."),
     },
     "Models and other programs": {
-        "models": ("vitsearch.cli.models:models", "Show the models, fetch or compare them."),
-        "eval": ("vitsearch.cli.evaluate:evaluate", "Measure how well the model serves your photos."),
-        "explain": ("vitsearch.cli.explain:explain", "Draw what the model looked at in a photo."),
-        "export": ("vitsearch.cli.export:export", "Write photos and vectors for other programs."),
-        "import": ("vitsearch.cli.importing:import_", "Take in photos and vectors from Parquet files."),
-        "completion": ("vitsearch.cli.completion:completion", "Complete commands with the Tab key."),
+        "models": ("vitsearch.cli.models:models", "List, download, remove and compare models."),
+        "eval": ("vitsearch.cli.evaluate:evaluate", "Measure search quality on your photos."),
+        "explain": ("vitsearch.cli.explain:explain", "Draw a heat map of what the model used."),
+        "export": ("vitsearch.cli.export:export", "Export photos and embeddings."),
+        "import": ("vitsearch.cli.importing:import_", "Import photos and embeddings."),
+        "completion": ("vitsearch.cli.completion:completion", "Set up completion with the Tab key."),
     },
 }
 
@@ -70,24 +73,24 @@ _SECTIONS = {
     type=click.Path(file_okay=False),
     envvar="VITSEARCH_LIBRARY",
     show_envvar=True,
-    help="Where the library is kept. Default: your user data folder.",
+    help="The library's folder. Default: in your user data folder.",
 )
 @click.option(
     "--cache",
     type=click.Path(file_okay=False),
     envvar="VITSEARCH_CACHE",
     show_envvar=True,
-    help="Where model weights are kept. Default: your user cache folder.",
+    help="The folder of model weights. Default: in your user cache folder.",
 )
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option("--debug", is_flag=True, help="Show tracebacks of errors.")
 @click.pass_context
 def cli(context: click.Context, library: str | None, cache: str | None, debug: bool) -> None:
-    """Search your own photos by what is in them. Everything stays on this machine.
+    """Search your own photos by their content. Everything stays on this machine.
 
     \b
     Start with:
-      vitsearch index ~/Pictures          look at every photo once
-      vitsearch search holiday.jpg        find photos like this one
+      vitsearch index ~/Pictures          index all photos in a folder
+      vitsearch search holiday.jpg        find similar photos
       vitsearch search holiday.jpg --sheet found.png
     """
     context.obj = Session.create(library=library, cache=cache, debug=debug)
@@ -99,7 +102,7 @@ _NO_CURRENT_FOLDER = "the current folder is not there any more: change to anothe
 
 
 def main() -> None:
-    """Run the command line: the one place where errors become a line and an exit status."""
+    """Run the command line. This is the only place that turns errors into a message and an exit status."""
     gc.set_threshold(_OBJECTS_BEFORE_GC)
     # NumPy's threads for linear algebra, while they have nothing to do, keep processors busy for so many powers of two
     # of cycles (26 unless told otherwise, longer than a search): others, and those who load a model, need them.
@@ -157,7 +160,7 @@ def _has_current_folder() -> bool:
 
 
 def program() -> None:
-    """Be the program: run the command line in a process that ends with it."""
+    """Run the command line in a process that ends with it."""
     ended: list[int] = []
     # Registered first, called last: by then threads have ended, and what others registered is done.
     atexit.register(_leave_at_once, ended)
@@ -170,7 +173,7 @@ def program() -> None:
 
 
 def _leave_at_once(ended: Sequence[int]) -> None:
-    """End this process as it is: taking apart what it has loaded, one by one, is a tenth of a short command."""
+    """Exit without tearing down imported modules, which takes a tenth of a short command's time."""
     try:
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:

@@ -1,4 +1,4 @@
-"""What becomes of a search's answer: lines, a document, pictures, pages, copies, a viewer."""
+"""Output of a search: lines, JSON, pictures, pages, copied files, a viewer."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _OUT_OF_REACH = (
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the options of `search` ask to be done with its answer."""
+    """The output options of `search`."""
 
     sheet: str | None
     page: str | None
@@ -44,11 +44,11 @@ class Answer:
     as_json: bool
 
     def check(self, session: Session, inputs: Sequence[str]) -> None:
-        """See to it that all of it can be done, which is better known before the search than after it.
+        """Check before the search that all requested outputs are possible.
 
         Raises:
             UsageError: two options contradict each other.
-            VitsearchError: something cannot be written or shown.
+            VitsearchError: an output cannot be written or shown.
 
         """
         session.check_outputs((self.sheet, "sheet"), (self.page, "page"), inputs=inputs, force=self.force)
@@ -60,7 +60,7 @@ class Answer:
             check_preview(plain=self.as_json or self.only_paths)
 
     def print(self, result: SearchResult, library: Library) -> None:
-        """Print the matches as a document, as bare paths, or for a person."""
+        """Print the matches as JSON, as bare paths, or for people."""
         if self.as_json:
             print_json(_document(result))
         elif self.only_paths:
@@ -81,9 +81,9 @@ class Answer:
     def deliver(
         self, result: SearchResult, queries: Sequence[Path], *, reach: Sequence[Path] | None = None
     ) -> None:
-        """Write, copy and open what was asked for; the exit status is 1 where a photo could not be copied.
+        """Write, copy and open the requested outputs; exits with status 1 if a photo could not be copied.
 
-        `reach`: the folders that a store's answer may take files from; None where the library itself has answered.
+        `reach`: the folders from which files may be taken if a store answered; None if the library did.
         """
         if self.sheet:
             from vitsearch.pages.contact_sheet import write_contact_sheet
@@ -110,7 +110,7 @@ class Answer:
 
 
 def _document(result: SearchResult) -> dict[str, object]:
-    """Return an answer as JSON's values; what is only listed has no scores."""
+    """Return a search result as JSON values; a listing without a query has no scores."""
     document = cast("dict[str, Any]", to_jsonable(result))
     if not document.pop("scored"):
         for match in document["results"]:
@@ -119,24 +119,24 @@ def _document(result: SearchResult) -> dict[str, object]:
 
 
 def _roots(library: Library) -> list[Path]:
-    """Return the indexed folders; none where a store answered and there is no library."""
+    """Return the indexed folders; empty if a store answered and there is no library."""
     if not library.layout.database.exists():
         return []
     return [root.path for root in library.catalog.roots()]
 
 
 def reach_of_store(library: Library, where: Filter) -> list[Path]:
-    """Return the folders from which the answer of a store may take files: the library's, and those of `--in`."""
+    """Return the folders from which a store's matches may be taken: the library's folders and those of `--in`."""
     return [*_roots(library), *where.places]
 
 
 def _may_take(path: Path, reach: Sequence[Path] | None) -> bool:
-    """Whether a file may be copied or opened: a store, which may be anybody's, can name every file of this machine."""
+    """Return whether a file may be copied or opened. A store is not trusted: it could name any file on this machine."""
     return reach is None or is_within(path, reach)
 
 
 def _collect(result: SearchResult, folder: Path, reach: Sequence[Path] | None, *, link: bool) -> bool:
-    """Bring the matches into a folder; say what became of them, and whether all are there."""
+    """Copy or link the matches into a folder; report the result and return whether all of them are there."""
     from vitsearch.storage.collecting import collect
 
     paths = [match.path for match in result.results]

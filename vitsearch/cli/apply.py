@@ -1,4 +1,4 @@
-"""`vitsearch apply` and `vitsearch undo`: carry a clean-up plan out, and put everything back."""
+"""`vitsearch apply` and `vitsearch undo`: carry out a clean-up plan, and undo it."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 @pass_session
 @click.pass_context
 def apply(context: click.Context, session: Session, plan: str, as_json: bool) -> None:
-    """Carry out PLAN, which `duplicates --plan` wrote and you may have edited.
+    """Carry out PLAN, written by `duplicates --plan` and possibly edited by you.
 
-    First every file is compared with the plan; if one has changed, nothing is done and the list is shown. Kept files
-    are never touched and nothing is deleted: `trash` moves files to the trash of your desktop on Linux, and to the
-    hidden folder .vitsearch-trash at the top of their indexed folder elsewhere, or where that trash is on another
-    drive. The last line says where they are; you empty it yourself. A run that was interrupted is finished by the next
-    one. Run `vitsearch index` afterwards.
+    Every file is first compared with the plan; if one has changed, nothing is done and the changed files are listed.
+    Files to keep are never touched, and nothing is deleted. `trash` moves files to the desktop's trash on Linux. On
+    other systems, or if that trash is on another drive, it moves them to the hidden folder .vitsearch-trash at the top
+    of their indexed folder. The last line of output says where they are. An interrupted run is completed by running it
+    again. Afterwards, run `vitsearch index`.
 
-    The exit status is 1 if a file was left alone.
+    The exit status is 1 if a file was skipped.
     """
     from vitsearch.duplicates.cleanup.applying import ChangedFiles, apply_plan
     from vitsearch.duplicates.cleanup.journal import last_changed
@@ -65,11 +65,11 @@ def apply(context: click.Context, session: Session, plan: str, as_json: bool) ->
 @pass_session
 @click.pass_context
 def undo(context: click.Context, session: Session, plan: str, as_json: bool) -> None:
-    """Put back everything that `vitsearch apply` has done for PLAN, also after an interrupted run.
+    """Undo `vitsearch apply` for PLAN: move every file back. This works after an interrupted run, too.
 
-    The journal beside PLAN says where the files are: the library need not be there any more, nor know their folders.
+    The journal next to PLAN records where the files are, so the library is not needed.
 
-    The exit status is 1 if a file could not be put back; the line on it says where it is.
+    The exit status is 1 if a file could not be moved back; the output says where that file is.
     """
     from vitsearch.duplicates.cleanup.applying import undo_plan
     from vitsearch.duplicates.cleanup.journal import never_begun
@@ -110,7 +110,7 @@ def _finish(
     plan: str = "",
     before: datetime | None = None,
 ) -> None:
-    """Say what became of the files; `before` is when an earlier run of the plan did what this one found done."""
+    """Report what happened to the files; `before` is when an earlier run of the plan did what this one found done."""
     if as_json:
         print_json({"files": outcomes})
     left = sum(not outcome.done for outcome in outcomes)

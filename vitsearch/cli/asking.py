@@ -1,4 +1,4 @@
-"""Asking a person before what cannot be taken back, and saying what to do where nobody can be asked."""
+"""Confirmation before irreversible operations, with advice for scripts."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from vitsearch.errors import LibraryError
 
 
 def ask(what: str, question: str, *, command: str) -> None:
-    """Say what a command would do, and go on only if a person at a terminal says so; `command` does it unasked.
+    """Say what a command is about to do and ask for confirmation; `command` is the command that does not ask.
 
     Raises:
         LibraryError: there is no terminal to ask on.
-        Abort: the answer was no.
+        Abort: the user declined.
 
     """
     if sys.stdin is None or not sys.stdin.isatty():

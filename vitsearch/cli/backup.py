@@ -1,4 +1,4 @@
-"""`vitsearch backup`, `restore` and `erase`: what cannot be computed again, carried elsewhere or removed."""
+"""`vitsearch backup`, `restore` and `erase`: save, restore or remove what cannot be computed from the photos."""
 
 from __future__ import annotations
 
@@ -17,15 +17,17 @@ _SHOWN = 5
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False))
 @click.option(
-    "--force", is_flag=True, help="Overwrite FILE, whatever program wrote it, and what is in no other backup."
+    "--force",
+    is_flag=True,
+    help="Overwrite FILE even if another program wrote it, or if it holds data that is in no other backup.",
 )
 @pass_session
 def backup(session: Session, file: str, force: bool) -> None:
-    """Write labels, corrections, decisions and heads into FILE: all that cannot be computed again from the photos.
+    """Save labels, corrections, decisions and heads to FILE: everything that cannot be computed again from the photos.
 
-    Photos are named in it by what they show, so that `vitsearch restore` finds them on another machine, under other
-    names. A backup that is there is replaced, unless most of what it holds is not in this library. The library keeps
-    such backups of its own, and writes one before it forgets or mends anything.
+    Photos are identified by their content, so `vitsearch restore` recognises them on another machine and under other
+    names. An existing backup is replaced, unless most of its content is not in this library. The library also keeps
+    backups of its own, and writes one before every operation that removes or repairs something.
     """
     from vitsearch.doctor import upkeep
     from vitsearch.storage.outputs import Output
@@ -40,10 +42,10 @@ def backup(session: Session, file: str, force: bool) -> None:
 @json_option
 @pass_session
 def restore(session: Session, file: str, as_json: bool) -> None:
-    """Bring in the labels, corrections, decisions and heads that `vitsearch backup` wrote into FILE.
+    """Restore the labels, corrections, decisions and heads that `vitsearch backup` saved to FILE.
 
-    What people said here stays as it is, and so does a head of the same name. Labels and decisions of photos that the
-    library does not hold yet wait for them.
+    Existing labels and decisions stay as they are, and so do existing heads of the same name. Labels and decisions for
+    photos that are not in the library yet apply as soon as the photos are indexed.
     """
     from vitsearch.doctor import upkeep
     from vitsearch.heads.restoring import restore_heads
@@ -75,15 +77,15 @@ def restore(session: Session, file: str, as_json: bool) -> None:
 
 @click.command()
 @click.argument("places", metavar="PHOTO|FOLDER...", nargs=-1, required=True, type=click.Path())
-@click.option("--yes", is_flag=True, help="Do so without asking.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @pass_session
 def erase(session: Session, places: tuple[str, ...], yes: bool) -> None:
-    """Remove all that the library knows of a PHOTO, or of the photos that were in a FOLDER.
+    """Erase everything that the library knows about a PHOTO, or about all photos that were in a FOLDER.
 
-    Places, vectors, labels, decisions, thumbnails and uploads go, in the library's own backups too; whole copies of the
-    database that upgrades and repairs have kept are deleted. The photos themselves are not touched: one that is still
-    in an indexed folder is found again by the next run, unless .vitsearchignore names it. Heads that learnt from a
-    photo, plans that name it and files that you wrote yourself (backups, exports) stay.
+    This removes paths, embeddings, labels, decisions, thumbnails and uploads, also from the library's own backups, and
+    deletes the database copies that upgrades and repairs have left. The photo files are not touched: a photo that is
+    still in an indexed folder is indexed again by the next run, unless .vitsearchignore excludes it. Heads trained on
+    a photo, plans that contain it, and files that you saved yourself (backups, exports) are kept.
     """
     from vitsearch.doctor import upkeep
 

@@ -1,4 +1,4 @@
-"""The commands by name, each imported when it is asked for: a search has no use for the other twenty."""
+"""The table of commands. Each is imported only when it is used, which keeps start-up fast."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Commands(MutableMapping[str, click.Command]):
-    """Takes the place of a group's dictionary of commands. `places` are given as "module:name"."""
+    """A lazy replacement for a group's dictionary of commands. `places` maps names to "module:attribute"."""
 
     def __init__(self, places: Mapping[str, str]) -> None:
         self._places = dict(places)
@@ -47,7 +47,7 @@ class Commands(MutableMapping[str, click.Command]):
 
 
 class Program(click.Group):
-    """A group that lists its commands by what people want to do, and completes them, without importing any."""
+    """A group that lists its commands by purpose, and completes their names, without importing them."""
 
     def __init__(self, *, sections: Sections, **attributes: Any) -> None:  # noqa: ANN401 - click's own
         listed = {name: place for section in sections.values() for name, (place, _) in section.items()}
@@ -55,7 +55,7 @@ class Program(click.Group):
         self.sections = sections
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Take the program's own options wherever they stand: people write them after the command too."""
+        """Accept the global options anywhere on the command line, even after the command."""
         return super().parse_args(ctx, self._own_first(ctx, args))
 
     def _own_first(self, ctx: click.Context, args: Sequence[str]) -> list[str]:
@@ -90,7 +90,7 @@ class Program(click.Group):
                 formatter.write_dl([(name, summary) for name, (_, summary) in section.items()])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Complete the name of a command, or an option."""
+        """Complete the name of a command or an option."""
         commands = [
             CompletionItem(name, help=summary)
             for section in self.sections.values()

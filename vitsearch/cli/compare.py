@@ -25,18 +25,27 @@ _SHOWN_REASONS = 20
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
 @click.option(
-    "--on", "folder", required=True, type=click.Path(path_type=Path), metavar="FOLDER", help="The photos."
+    "--on",
+    "folder",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="The folder of photos to compare on.",
 )
-@click.option("--no-labels", is_flag=True, help="The names of FOLDER's subfolders are no labels.")
+@click.option("--no-labels", is_flag=True, help="Do not use the names of FOLDER's subfolders as labels.")
 @click.option(
     "--sample",
     type=click.IntRange(3, 5000),
     default=1000,
     show_default=True,
-    help="At most so many photos, chosen by chance.",
+    help="Use at most this many photos, chosen at random.",
 )
 @click.option(
-    "--html", "page", type=click.Path(dir_okay=False), metavar="FILE", help="Write a self-contained page."
+    "--html",
+    "page",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Write a self-contained HTML page.",
 )
 @force_option
 @device_option
@@ -54,11 +63,12 @@ def compare(
     device: Device,
     as_json: bool,
 ) -> None:
-    """Put the models A and B to the same photos, and say which one suits them.
+    """Compare two models, A and B, on your photos.
 
-    Where all photos lie in subfolders, these are taken as labels: the better model is the one that ranks photos of the
-    same label first. Without labels, photos are edited as people do, and the better model is the one that finds the
-    originals. The library is not touched. The page shows what both find, the queries on which they differ most first.
+    If all photos are in subfolders, the subfolders are used as labels, and the better model is the one that ranks
+    photos of the same label first. Without labels, edited copies of the photos are made, and the better model is the
+    one that finds the originals. The library is not touched. --html writes a page with the results of both models,
+    starting with the queries on which they differ most.
 
     \b
     Examples:

@@ -12,16 +12,16 @@ _SHELLS = ("bash", "zsh", "fish")
 @click.argument("shell", type=click.Choice(_SHELLS))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print what lets SHELL complete commands, options and files of vitsearch with the Tab key.
+    """Print the script that makes SHELL complete vitsearch's commands, options and files with the Tab key.
 
-    Put the line for your shell where it reads its settings:
+    Add the line for your shell to its configuration file:
 
     \b
       bash, in ~/.bashrc:                      eval "$(vitsearch completion bash)"
       zsh, in ~/.zshrc after compinit:         eval "$(vitsearch completion zsh)"
       fish, in ~/.config/fish/config.fish:     vitsearch completion fish | source
 
-    A new shell knows it then.
+    Then start a new shell.
     """
     kind = get_completion_class(shell)
     assert kind is not None, shell

@@ -1,4 +1,4 @@
-"""What `vitsearch duplicates` remembers: photos that a person has told apart, listed, added and taken back."""
+"""The decisions that `vitsearch duplicates` remembers: dismiss pairs, restore and list them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def remember(library: Library, groups: Sequence[str]) -> None:
-    """Tell the photos of these groups apart: names of groups, or two or more paths."""
+    """Dismiss these groups, given by name or as two or more paths."""
     from vitsearch.duplicates.tables import check_dismissible, dismiss
 
     chosen = _photos_of(library, groups)
@@ -43,7 +43,7 @@ def _is_measured_next(library: Library) -> bool:
 
 
 def restore(library: Library, groups: Sequence[str]) -> None:
-    """Let the photos of these groups be duplicates again."""
+    """Restore dismissed groups."""
     from vitsearch.duplicates.tables import restore
 
     taken = sum(restore(library.catalog, photos) for photos in _photos_of(library, groups))
@@ -51,7 +51,7 @@ def restore(library: Library, groups: Sequence[str]) -> None:
 
 
 def show(library: Library, *, as_json: bool) -> None:
-    """List the pairs that were told apart, each with a name that `restore` understands."""
+    """List the dismissed pairs, each with a name that `restore` accepts."""
     from vitsearch.duplicates.tables import dismissed_pairs, files_of
 
     pairs = sorted(dismissed_pairs(library.catalog))

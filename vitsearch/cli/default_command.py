@@ -1,4 +1,4 @@
-"""A group of commands one of which runs where none is named."""
+"""A command group with a default command."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 
 class DefaultCommandGroup(click.Group):
-    """`vitsearch duplicates --plan FILE` means `vitsearch duplicates find --plan FILE`."""
+    """Runs a default command: `vitsearch duplicates --plan FILE` means `vitsearch duplicates find --plan FILE`."""
 
     default = "find"
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Name the default command where the first word is none."""
+        """Insert the default command if the first word is not a command."""
         return super().parse_args(ctx, self._named(ctx, args))
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Offer the commands, and the options of the default one."""
+        """Complete the commands, and the options of the default command."""
         offered = super().shell_complete(ctx, incomplete)
         if incomplete.startswith("-"):
             offered += self.commands[self.default].shell_complete(ctx, incomplete)
@@ -31,7 +31,7 @@ class DefaultCommandGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Take the first word for a command, or else the default one."""
+        """Resolve the first word as a command, or else use the default."""
         return super().resolve_command(ctx, self._named(ctx, args))
 
     def _named(self, ctx: click.Context, args: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""`vitsearch doctor`: is the library sound, and what can be mended."""
+"""`vitsearch doctor`: check and repair a library."""
 
 from __future__ import annotations
 
@@ -19,17 +19,16 @@ _ITEMISED = ("unreadable photos", "heads", "folders")
 
 
 @click.command()
-@click.option("--repair", is_flag=True, help="Mend what can be mended, then look again.")
+@click.option("--repair", is_flag=True, help="Repair what can be repaired, then check again.")
 @json_option
 @pass_session
 @click.pass_context
 def doctor(context: click.Context, session: Session, repair: bool, as_json: bool) -> None:
-    """Check the library, one line a check: what is well, what is not, and what to do about it.
+    """Check the library. Each check prints one line: its result, and what to do about a problem.
 
-    All of the database is read, every vector, and every file of the caches. With --repair, caches are made anew from
-    the database, leftovers of interrupted runs are removed, and a damaged database is salvaged: every row that can
-    be read goes into a new one, and the damaged file is kept beside it under another name. Your photos are not
-    touched.
+    This reads the whole database, all embeddings and every cache file. With --repair, caches are rebuilt from the
+    database, leftovers of interrupted runs are removed, and a damaged database is salvaged: every readable row is
+    copied into a new one, and the damaged file is kept next to it under another name. Your photos are not touched.
 
     The exit status is 1 if something is wrong.
     """

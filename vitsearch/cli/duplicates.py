@@ -1,4 +1,4 @@
-"""`vitsearch duplicates`: find what the library has more than once, and remember what a person says of it."""
+"""`vitsearch duplicates`: find duplicates, and remember which pairs were dismissed."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _GROUPS = click.argument("groups", nargs=-1, required=True, metavar="GROUP...")
 
 @click.group(cls=DefaultCommandGroup)
 def duplicates() -> None:
-    """Find the photos that the library has more than once, with evidence. No file is changed.
+    """Find duplicate photos, with evidence for each pair. No file is changed.
 
-    Without a command this is `vitsearch duplicates find`.
+    Without a command, this runs `vitsearch duplicates find`.
 
     \b
     Examples:
@@ -41,9 +41,9 @@ duplicates.add_command(have)
 @json_option
 @click.pass_context
 def check(context: click.Context, first: str, second: str, as_json: bool) -> None:
-    """Say whether two files show the same shot, and why. Exit status 0 if they do, 3 if they do not.
+    """Check whether two files show the same shot, and why. Exit status: 0 if they do, 3 if they do not.
 
-    The answer is the same whatever library is there: the files need not be in one.
+    The files need not be in a library, and the answer does not depend on one.
     """
     check_pair(context, (first, second), as_json=as_json)
 
@@ -53,9 +53,9 @@ def check(context: click.Context, first: str, second: str, as_json: bool) -> Non
 @json_option
 @pass_session
 def dismiss(session: Session, groups: tuple[str, ...], as_json: bool) -> None:
-    """Say that these are no duplicates: they are not shown again, until `restore`.
+    """Mark a group as not duplicates. It is no longer shown, until you `restore` it.
 
-    GROUP is a group's name, as in 12-57, or two or more paths.
+    GROUP is the name of a group, such as 12-57, or two or more paths.
     """
     with session.open() as library:
         decisions.remember(library, groups)
@@ -68,9 +68,9 @@ def dismiss(session: Session, groups: tuple[str, ...], as_json: bool) -> None:
 @json_option
 @pass_session
 def restore(session: Session, groups: tuple[str, ...], as_json: bool) -> None:
-    """Let dismissed photos be duplicates again.
+    """Restore a dismissed group, so that it counts as duplicates again.
 
-    GROUP is a group's name, as in 12-57, or two or more paths.
+    GROUP is the name of a group, such as 12-57, or two or more paths.
     """
     with session.open() as library:
         decisions.restore(library, groups)
@@ -82,6 +82,6 @@ def restore(session: Session, groups: tuple[str, ...], as_json: bool) -> None:
 @json_option
 @pass_session
 def dismissed(session: Session, as_json: bool) -> None:
-    """List the pairs of photos that were dismissed, with the names that `restore` understands."""
+    """List the dismissed pairs of photos, with the names that `restore` accepts."""
     with session.open() as library:
         decisions.show(library, as_json=as_json)

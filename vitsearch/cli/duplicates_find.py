@@ -59,34 +59,39 @@ class Moment(click.ParamType[datetime]):
     default=0.001,
     show_default=True,
     metavar="S",
-    help="How many of the edited copies may be wrong, where photos that you dismissed show the usual thresholds to be "
-    "too loose.",
+    help="The share of edited copies that may be wrong, used if pairs that you dismissed show that the default "
+    "thresholds are too loose.",
 )
 @click.option(
     "--since",
     type=Moment(),
     metavar="DATE",
-    help="Only groups with a file that was indexed since then, as in 2026-11, 2026-11-01 or 2026-11-01T18:00.",
+    help="Only groups with a file indexed since then, such as 2026-11, 2026-11-01 or 2026-11-01T18:00.",
 )
 @click.option(
     "--between",
     nargs=2,
     type=click.Path(),
     metavar="A B",
-    help="What is in both of these folders? What is in A stays; with --prefer B, what is in B.",
+    help="Only groups with files in both folders. Files in A are kept; with --prefer B, those in B.",
 )
 @click.option(
-    "--in", "folders", multiple=True, type=click.Path(), metavar="FOLDER", help="Only below FOLDER."
+    "--in",
+    "folders",
+    multiple=True,
+    type=click.Path(),
+    metavar="FOLDER",
+    help="Only photos in or below FOLDER.",
 )
 @click.option(
     "--prefer",
     multiple=True,
     type=click.Path(),
     metavar="FOLDER",
-    help="Keep files below FOLDER, where they are as good as the others; the first one counts most.",
+    help="Keep files in FOLDER if they are as good as the others. If given several times, the first has priority.",
 )
 @click.option(
-    "--plan", type=click.Path(dir_okay=False), metavar="FILE", help="Write what would be done to FILE."
+    "--plan", type=click.Path(dir_okay=False), metavar="FILE", help="Write a clean-up plan to FILE."
 )
 @click.option(
     "--action",
@@ -94,20 +99,24 @@ class Moment(click.ParamType[datetime]):
     help="What the plan does with the files that are not kept.  [default: trash]",
 )
 @click.option(
-    "--to", "destination", type=click.Path(file_okay=False), metavar="FOLDER", help="Where `move` moves them."
+    "--to",
+    "destination",
+    type=click.Path(file_okay=False),
+    metavar="FOLDER",
+    help="The destination of --action move.",
 )
 @click.option(
     "--html",
     "page",
     type=click.Path(dir_okay=False),
     metavar="FILE",
-    help="Write a page with both photos of each pair.",
+    help="Write an HTML page with both photos of each pair.",
 )
 @click.option(
     "--force",
     is_flag=True,
-    help="Overwrite a page that vitsearch did not write. A plan is never overwritten, as it may be needed to undo: "
-    "give the new one another name.",
+    help="Overwrite a page that vitsearch did not write. A plan is never overwritten, because it may be needed to "
+    "undo: choose another name.",
 )
 @click.option(
     "--not-duplicates",
@@ -134,7 +143,7 @@ class Moment(click.ParamType[datetime]):
     hidden=True,
     help="What `duplicates check` does.",
 )
-@click.option("--lines", is_flag=True, help="Print one JSON object a line for each group.")
+@click.option("--lines", is_flag=True, help="Print one JSON object per group and line.")
 @json_option
 @pass_session
 @click.pass_context
@@ -159,12 +168,12 @@ def find(
     lines: bool,
     as_json: bool,
 ) -> None:
-    """Find the photos that the library has more than once, with evidence. No file is changed.
+    """Find duplicate photos, with evidence for each pair. No file is changed.
 
-    Groups are of a tier (`--tier` says which there are), and each file is confirmed against the one to keep.
+    Each group belongs to a tier (see --tier), and each of its files is verified against the file to keep.
 
-    A group's name, as in 12-57, is made of the ids of its photos: it stays the same until a photo joins or goes,
-    through moves, renames and changes of model. So does what `dismiss` was told of it.
+    The name of a group, such as 12-57, consists of the ids of its photos. It stays the same until a photo joins or
+    leaves the group, even if files are moved or renamed or the model changes, and so do your `dismiss` decisions.
 
     \b
     Examples:

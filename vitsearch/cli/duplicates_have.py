@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("folder", type=click.Path(file_okay=False))
 @click.option(
-    "--all", "with_known", is_flag=True, help="Name the files that the library has, too, and where."
+    "--all", "with_known", is_flag=True, help="Also list the known files, and where the library has them."
 )
 @print0_option
 @json_option
@@ -29,13 +29,12 @@ if TYPE_CHECKING:
 def have(
     context: click.Context, session: Session, folder: str, with_known: bool, nul: bool, as_json: bool
 ) -> None:
-    """List the photos in FOLDER, such as a card or a phone, that are not yet in the library.
+    """List the photos in FOLDER, such as a memory card or a phone, that the library does not have yet.
 
-    A photo counts as there if an identical file, the same picture or an edited copy of it is in the library outside
-    of FOLDER, as it was when the library saw it. What is new is printed one a line, for other programs to take up; so
-    is a photo of which the library has only copies that are worth less: smaller, cropped, written over, without colour.
-    Videos and whatever else is no photo are counted, and not compared. The exit status is 1 if photos could not be
-    read: nobody knows whether the library has them.
+    A photo is known if an identical file, the same picture or an edited copy of it was indexed outside of FOLDER. New
+    photos are printed one per line, for use by other programs, and so are photos of which the library only has worse
+    copies: smaller, cropped, captioned, without colour. Videos and other files are only counted. The exit status is 1
+    if a photo could not be read, because it might be new.
 
     \b
     Examples:

@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     "source",
     type=click.Path(path_type=Path),
     metavar="FOLDER|CSV",
-    help="Labelled photos: a folder whose subfolders are the labels, or a CSV file with path,label.",
+    help="Labelled photos: a folder whose subfolders are the labels, or a CSV file with the columns path,label.",
 )
 @click.option(
     "--sample",
     type=click.IntRange(1, 10_000),
-    help="How many photos are copied and looked for (default 50), or seen in two framings (default 200).",
+    help="How many photos to edit and search for (default 50), or to compare framings on (default 200).",
 )
 @click.option(
     "--framing",
     is_flag=True,
-    help="Measure what `index --framing whole` would gain or lose: photos cut to their centre, or seen whole as well.",
+    help="Measure what `index --framing whole` would gain or lose compared with the centre crop.",
 )
 @device_option
 @json_option
@@ -47,20 +47,19 @@ def evaluate(
     device: Device,
     as_json: bool,
 ) -> None:
-    """Measure how well the library's model and index serve your photos.
+    """Measure how well the library's model and search index work on your photos.
 
-    With --labels: how often the nearest photos name the right label, each photo in turn being the query among all
-    others (DINO's weighted k-NN), how early photos of the same label come (mean average precision), and how well a
-    linear head tells the labels apart. Photos that the library knows are not embedded again.
+    With --labels: k-NN accuracy (each photo in turn is the query, DINO's weighted k-NN), mean average precision, and
+    the accuracy of a linear head. Photos that are already indexed are not embedded again.
 
-    Without: some of the library's photos are edited as people do (cropped, captioned, turned ...), and the originals
-    looked for.
+    Without --labels: edited copies of some photos are made (cropped, captioned, rotated ...), and the originals
+    searched.
 
-    With --framing: parts of photos are looked for, and with --labels labels told apart, where the model sees only the
-    centre of each photo, and where it sees the whole frame as well.
+    With --framing: compares embeddings of the centre crop with embeddings that include the whole frame, by searching
+    for parts of photos and, with --labels, by k-NN accuracy.
 
-    The first two measure how many of the exact ten nearest photos a search finds. All figures come with their 95 %
-    confidence intervals. To compare models, see `vitsearch models compare`.
+    Without --framing, recall@10 of the search index is measured as well. All figures have 95 % confidence intervals.
+    To compare models, see `vitsearch models compare`.
 
     \b
     Examples:
@@ -89,7 +88,7 @@ def evaluate(
 
 
 def interval(estimate: Estimate | None) -> str:
-    """Write a figure with its confidence interval."""
+    """Format an estimate with its confidence interval."""
     if estimate is None:
         return "-"
     return f"{estimate.value:.3f}  ({estimate.low:.3f} to {estimate.high:.3f})"

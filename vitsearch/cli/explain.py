@@ -28,23 +28,23 @@ if TYPE_CHECKING:
     required=True,
     type=click.Path(dir_okay=False),
     metavar="FILE",
-    help="The picture (.png or .jpg).",
+    help="The heat map to write (.png or .jpg).",
 )
 @click.option(
     "--layer",
     type=click.Choice(["rollout", "last"]),
-    help="Attention alone: all layers together, or the last one head by head.",
+    help="Show attention only: over all layers, or each head of the last layer.",
 )
 @click.option(
-    "--head", "head_name", metavar="NAME", help="With --label: what speaks for a label of this head."
+    "--head", "head_name", metavar="NAME", help="With --label: show what speaks for a label of this head."
 )
-@click.option("--label", help="The label that --head is asked about.")
+@click.option("--label", help="The label to explain, with --head.")
 @click.option(
     "--apart",
     is_flag=True,
-    help="What sets the photo apart from the rest of the library: the default where there is one.",
+    help="Show what sets the photo apart from the rest of the library. The default if there is a library.",
 )
-@click.option("--model", help="Another model than the library's. See `vitsearch models list`.")
+@click.option("--model", help="The model to use instead of the library's. See `vitsearch models list`.")
 @force_option
 @json_option
 @pass_session
@@ -60,11 +60,11 @@ def explain(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Draw what the model looked at in IMAGE, as a heat map over the photo.
+    """Draw a heat map of what the model used in IMAGE.
 
-    Bright is what sets the photo apart from the rest of the library. Without a library, or with --layer rollout, it
-    is what the embedding was gathered from over all layers; models of the CLIP kind gather also from a few patches
-    that show nothing in particular. What the model did not see, because it lay outside of its crop, is grey and dark.
+    By default, bright areas set the photo apart from the rest of the library. Without a library, or with --layer
+    rollout, bright areas contributed most to the embedding over all layers; with CLIP models, these include a few
+    patches that show nothing in particular. Areas outside the model's crop are dark grey.
 
     \b
     Examples:
@@ -125,7 +125,7 @@ def _draw(
     force: bool,
     on_progress: Callable[[Progress], None],
 ) -> tuple[Space, tuple[int, int]]:
-    """Draw the picture; return the space of the model that was asked, and the rows and columns of its patches."""
+    """Draw the picture; return the model's space, and the number of patch rows and columns."""
     on_progress(Progress("load", 0, None))
     from vitsearch.decoding.decoders import Decoders
     from vitsearch.explain.attention import AttentionModel

@@ -21,24 +21,29 @@ if TYPE_CHECKING:
     "target",
     required=True,
     metavar="TARGET",
-    help="A .parquet file, or milvus://… or the address of another engine.",
+    help="A .parquet file, milvus://… or the address of another engine.",
 )
 @click.option(
-    "--in", "folders", multiple=True, type=click.Path(), metavar="FOLDER", help="Only photos below FOLDER."
+    "--in",
+    "folders",
+    multiple=True,
+    type=click.Path(),
+    metavar="FOLDER",
+    help="Only photos in or below FOLDER.",
 )
 @click.option(
     "--shards",
     type=click.IntRange(1, 99_999),
     default=1,
     show_default=True,
-    help="Write this many files of equal size: photos-00000-of-00008.parquet and so on.",
+    help="Split the export into this many files of equal size: photos-00000-of-00008.parquet and so on.",
 )
 @click.option(
     "--precision",
     type=click.Choice(["float16", "float32"]),
     default="float16",
     show_default=True,
-    help="How vectors are written. The library holds float16: float32 is for programs that need it.",
+    help="The data type of the embeddings. The library stores float16; float32 is for programs that need it.",
 )
 @force_option
 @store_token_option
@@ -54,11 +59,11 @@ def export(
     token: str | None,
     as_json: bool,
 ) -> None:
-    """Write photos, what is known of them, and their vectors, for other programs, libraries and engines.
+    """Export photos, their metadata and their embeddings to Parquet files or another engine.
 
-    A .parquet file is what DuckDB, pandas, Hugging Face datasets, numpy and `vitsearch import` read; its columns are
-    described in docs/formats.md. A Milvus collection gets what is new or changed, labels too, and loses what has
-    gone; after an interruption, run the same again. Photos on drives that are not mounted are written too.
+    Parquet files can be read by DuckDB, pandas, Hugging Face datasets and `vitsearch import`; docs/formats.md
+    describes the columns. A Milvus collection is updated: new and changed photos and labels are written, removed ones
+    deleted. If the export is interrupted, run it again. Photos on drives that are not mounted are exported too.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""`vitsearch favourites`: the photos that a person likes best, as on the page."""
+"""`vitsearch favourites`: the photos marked as favourites, here or on the page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def favourites() -> None:
-    """Choose favourites, as on the page, list them, or write them as ratings for other programs."""
+    """Add, remove, list and export favourites. The web page shows the same ones."""
 
 
 _PHOTOS = click.argument("photos", nargs=-1, required=True, type=click.Path(), metavar="PHOTO...")
@@ -28,7 +28,7 @@ _PHOTOS = click.argument("photos", nargs=-1, required=True, type=click.Path(), m
 @json_option
 @pass_session
 def add(session: Session, photos: tuple[str, ...], as_json: bool) -> None:
-    """Make each PHOTO a favourite. It stays one wherever its file goes; `search --favourite` finds it."""
+    """Mark each PHOTO as a favourite. It stays one when the file is moved. `search --favourite` finds it."""
     _put(session, photos, favourite=True, as_json=as_json)
 
 
@@ -37,7 +37,7 @@ def add(session: Session, photos: tuple[str, ...], as_json: bool) -> None:
 @json_option
 @pass_session
 def remove(session: Session, photos: tuple[str, ...], as_json: bool) -> None:
-    """Let each PHOTO be a favourite no more. The file is not touched."""
+    """Remove each PHOTO from the favourites. The file is not touched."""
     _put(session, photos, favourite=False, as_json=as_json)
 
 
@@ -83,11 +83,11 @@ def list_favourites(session: Session, nul: bool, as_json: bool) -> None:
 @pass_session
 @click.pass_context
 def export(context: click.Context, session: Session, as_json: bool) -> None:
-    """Write five stars into an XMP sidecar beside each favourite.
+    """Write a five-star rating into an XMP sidecar next to each favourite.
 
-    digiKam, darktable, Lightroom and others read them. The photos themselves are not touched, and whatever else a
-    sidecar holds stays. What is no favourite any more gets the rating back that it had before, unless you have changed
-    it since. The exit status is 1 if a sidecar could not be written.
+    digiKam, darktable, Lightroom and others read these. The photos themselves are not touched, and other content of a
+    sidecar is kept. A photo that is no longer a favourite gets its previous rating back, unless you have changed it
+    since. The exit status is 1 if a sidecar could not be written.
     """
     from vitsearch.heads.export_favourites import export_favourites
 

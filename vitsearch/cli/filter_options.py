@@ -1,4 +1,4 @@
-"""The options of `vitsearch.storage.filters.Filter`, declared once for every command that takes them."""
+"""The command-line options for `vitsearch.storage.filters.Filter`, shared by all commands that filter photos."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Place(click.ParamType[str]):
     name = "lat,lon"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Check the form, and leave one digit of each."""
+        """Validate the value and round it to one decimal."""
         try:
             latitude, longitude = map(float, str(value).split(","))
         except ValueError:
@@ -32,7 +32,7 @@ class Day(click.ParamType[str]):
     name = "date"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Check the form; ISO dates compare as text."""
+        """Validate the value; ISO dates compare as text."""
         if not re.fullmatch(r"\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?", str(value)):
             self.fail(f"{value!r} is not a date: write 2024, 2024-05 or 2024-05-17", param, ctx)
         return str(value)
@@ -46,30 +46,30 @@ _OPTIONS = {
         multiple=True,
         type=click.Path(),
         metavar="FOLDER",
-        help="Only photos below FOLDER.",
+        help="Only photos in or below FOLDER.",
     ),
     "after": click.option(
         "--after", type=Day(), help="Only photos taken on this date or later (2024, 2024-05, 2024-05-17)."
     ),
     "before": click.option("--before", type=Day(), help="Only photos taken before this date."),
-    "camera": click.option("--camera", help="Only photos of cameras with this in their name."),
+    "camera": click.option("--camera", help="Only photos from cameras whose name contains this text."),
     "keyword": click.option(
-        "--keyword", help="Only photos with this keyword, or this person in Google Takeout."
+        "--keyword", help="Only photos with this keyword, or with this person in Google Takeout."
     ),
     "rating": click.option(
-        "--rating", type=click.IntRange(1, 5), help="Only photos rated with so many stars or more."
+        "--rating", type=click.IntRange(1, 5), help="Only photos with at least this many stars."
     ),
     "place": click.option(
         "--place",
         type=Place(),
-        help="Only photos taken at this latitude and longitude, to a tenth of a degree.",
+        help="Only photos taken at this latitude and longitude, rounded to a tenth of a degree.",
     ),
     "favourite": click.option("--favourite", is_flag=True, default=None, help="Only favourites."),
 }
 
 
 def filter_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options to a command, which is called with one `where`, a `Filter`."""
+    """Add the filter options to a command, which receives them as one `Filter` named `where`."""
 
     @wraps(command)
     def call(*arguments: object, **options: Any) -> None:  # noqa: ANN401 - whatever the command takes

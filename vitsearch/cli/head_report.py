@@ -1,4 +1,4 @@
-"""What `vitsearch heads` says of a head: how it came to be, how good it is, what it confuses."""
+"""What `vitsearch heads` prints about a head: how it was made, its accuracy, what it confuses."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LONGEST_LABEL = 40
 
 
 def head_as_json(head: Head) -> dict[str, object]:
-    """Return the facts of a head."""
+    """Return a head as JSON values."""
     return {
         "name": head.name,
         "labels": head.labels,
@@ -33,7 +33,7 @@ def head_as_json(head: Head) -> dict[str, object]:
 
 
 def made_as_json(made: MadeHead) -> dict[str, object]:
-    """Return the facts of a new head and of the photos that it was made of."""
+    """Return a new head and its training photos as JSON values."""
     return {
         **head_as_json(made.head),
         "photos": made.photos,
@@ -45,7 +45,7 @@ def made_as_json(made: MadeHead) -> dict[str, object]:
 
 
 def report_as_json(report: Report) -> dict[str, object]:
-    """Return the figures of a report, those of each label among them."""
+    """Return a cross-validation report as JSON values, including each label."""
     figures = {
         name: value for name, value in record_as_json(report).items() if name not in ("labels", "photos")
     }
@@ -53,12 +53,12 @@ def report_as_json(report: Report) -> dict[str, object]:
 
 
 def record_as_json(record: Report | ShelvedHead) -> dict[str, object]:
-    """Return the fields of a record by their names."""
+    """Return the fields of a record by name."""
     return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
 def show_head(head: Head, *, as_json: bool) -> None:
-    """Say that a head is there, as one JSON document or in words."""
+    """Print a new head, as JSON or as text."""
     if as_json:
         print_json(head_as_json(head))
     else:
@@ -66,13 +66,13 @@ def show_head(head: Head, *, as_json: bool) -> None:
 
 
 def print_made(head: Head, origin: str) -> None:
-    """Say what a new head knows and how to use it."""
+    """Print the labels of a new head and how to use it."""
     say(f"{shown(head.name)}: {plural(len(head.labels), 'label')} {origin}, version {head.version}")
     say(f"use it with `vitsearch label --head {shown(head.name)}`", err=True)
 
 
 def print_in_words(name: str, report: Report) -> None:
-    """Say in two sentences how good a trained head is, and what it gets wrong and what to do next."""
+    """Summarise a cross-validation in two sentences: the accuracy, then the main weakness and what to do about it."""
     low, high = (round(100 * end) for end in report.interval)
     right = round(100 * report.accuracy)
     told = f"({low} to {high}, as far as {plural(report.photos, 'photo')} can tell)"
@@ -107,7 +107,7 @@ def print_in_words(name: str, report: Report) -> None:
 
 
 def _weakness(report: Report) -> str:
-    """What a head gets wrong most often, or nothing where it made no mistake."""
+    """Return a sentence about a head's most frequent error; empty if it made none."""
     mistakes = _mistakes(report)
     if mistakes:
         worst = mistakes[0]
@@ -125,7 +125,7 @@ def _weakness(report: Report) -> str:
 
 
 def print_report(report: Report) -> None:
-    """Print the figures of a report, its weakest labels and what is confused most often."""
+    """Print the figures of a report, the weakest labels and the most frequent confusions."""
     low, high = report.interval
     error = f"calibration error {report.calibration_error:.3f}"
     say(f"accuracy {report.accuracy:.3f} ({low:.3f} to {high:.3f}), macro-F1 {report.macro_f1:.3f}, {error}")
@@ -145,7 +145,7 @@ def print_report(report: Report) -> None:
 
 
 def _print_gate(gate: GateReport) -> None:
-    """Print how well "none of these" is told."""
+    """Print how well the head recognises photos with none of its labels."""
     right = f"; of those, {_share(gate.accuracy)} are right" if gate.accuracy else ""
     say(f"photos with one of these labels: {_share(gate.passed)} get one{right}")
     if gate.library:
@@ -177,7 +177,7 @@ class _Mistake:
 
 
 def _mistakes(report: Report) -> list[_Mistake]:
-    """Return the pairs of labels that were confused, the most frequent first."""
+    """Return the confused pairs of labels, most frequent first."""
     labels = report.labels
     pairs = [
         _Mistake(count, labels[row].label, labels[column].label, labels[row].photos)
@@ -193,7 +193,7 @@ def _label(label: str) -> str:
 
 
 def print_left_out(made: MadeHead) -> None:
-    """Name photos that could not be read and labels that wait for more photos, and count examples that are gone."""
+    """Print unreadable photos, labels with too few photos, and how many examples are gone."""
     print_unreadable(made.unreadable)
     for each in made.waiting:
         where = f", {shown(str(each.photos[0]))}" if each.photos else ""

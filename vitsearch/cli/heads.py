@@ -1,4 +1,4 @@
-"""`vitsearch heads`: make heads that put labels on photos, look at them, and make them better."""
+"""`vitsearch heads`: train, inspect and improve heads, which put labels on photos."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ _Command = TypeVar("_Command", bound="Callable[..., object]")
 
 @click.group()
 def heads() -> None:
-    """Make labels of your own, or take those that a model brings, and look after them.
+    """Train and manage heads, which put your own labels on photos.
 
-    A head is a set of labels with weights for the vectors that a library stores: training takes seconds, and
-    labelling a large library hardly more. `vitsearch label` puts it to work.
+    A head is a linear classifier on the embeddings in a library. Training takes seconds, and labelling a large library
+    takes hardly longer. `vitsearch label` applies a head.
 
     \b
-    Four ways to get one:
+    There are four ways to create one:
       vitsearch heads train pets --from labelled/           subfolders are the labels
-      vitsearch heads from-examples pets --from few/        one photo a label is enough
-      vitsearch heads from-text places --labels places.txt  with a model that reads text
+      vitsearch heads from-examples pets --from few/        one photo per label is enough
+      vitsearch heads from-text places --labels places.txt  needs a model that reads text
       vitsearch heads import imagenet --model google/vit-base-patch16-224
     """
 
@@ -66,7 +66,7 @@ def _source_options(command: _Command) -> _Command:
         "folder",
         type=click.Path(),
         metavar="FOLDER",
-        help="Labelled photos: subfolders are labels.",
+        help="Labelled photos: the subfolders of FOLDER are the labels.",
     )
     return folder(csv(command))
 
@@ -74,7 +74,7 @@ def _source_options(command: _Command) -> _Command:
 @heads.command()
 @click.argument("name")
 @_source_options
-@click.option("--multi", is_flag=True, help="Labels do not exclude each other: a photo may have several.")
+@click.option("--multi", is_flag=True, help="Allow several labels per photo.")
 @device_option
 @json_option
 @pass_session
@@ -87,20 +87,20 @@ def train(
     device: Device,
     as_json: bool,
 ) -> None:
-    """Train the head NAME on labelled photos, and say how good it is.
+    """Train the head NAME on labelled photos and report its accuracy.
 
-    The figures are cross-validated: each photo is judged by a head that has seen neither it nor a near copy of it. A
-    CSV file may give a photo several labels, one a line: each label is then a question of its own, as with --multi. An
-    empty label says that none fits; from such photos, and from the library's other photos, the head learns what shows
-    none of its labels. Index the library first: the more of it there is, the better "none of these" is told.
-    Without --from and --csv the head is trained again on what it knows, corrections included. Photos that the
-    library knows are not embedded again.
+    The figures are cross-validated: each photo is predicted by a head that was trained without it and its near copies.
+    In a CSV file, a photo may have several labels, one per line; each label is then an independent yes-or-no question,
+    as with --multi. An empty label means that no label applies. From such photos, and from the other photos in the
+    library, the head learns to recognise photos with none of its labels; this works better the more photos are
+    indexed. Without --from and --csv, the head is trained again on its examples and all corrections. Photos that are
+    already indexed are not embedded again.
 
     \b
     Examples:
       vitsearch heads train pets --from ~/labelled/pets
       vitsearch heads train pets --csv pets.csv
-      vitsearch heads train pets           again, after `vitsearch heads correct`
+      vitsearch heads train pets           train again, after `vitsearch heads correct`
     """
     made = _make("train", session, name, folder, csv, multi=multi, device=device, quiet=as_json)
     report = made.report
@@ -128,9 +128,9 @@ def train(
 def from_examples(
     session: Session, name: str, folder: str | None, csv: str | None, device: Device, as_json: bool
 ) -> None:
-    """Make the head NAME of one or a few example photos a label, at once.
+    """Create the head NAME from one or a few example photos per label.
 
-    From about ten photos a label on, `vitsearch heads train` is better and says how good it is.
+    With ten or more photos per label, `vitsearch heads train` is more accurate and reports its accuracy.
     """
     made = _make("from_examples", session, name, folder, csv, device=device, quiet=as_json)
     if as_json:
@@ -148,16 +148,16 @@ def from_examples(
     required=True,
     type=click.Path(),
     metavar="FILE",
-    help="A text file, one label a line.",
+    help="A text file with one label per line.",
 )
 @click.option(
     "--template",
     "templates",
     multiple=True,
     metavar="TEXT",
-    help='What to say about a label, as in "a photo of a {}."; repeat it for several.',
+    help='A prompt for the labels, such as "a photo of a {}."; may be given several times.',
 )
-@click.option("--model", help="Another model than the library's, one that reads text.")
+@click.option("--model", help="A model that reads text, to use instead of the library's.")
 @device_option
 @json_option
 @pass_session
@@ -170,7 +170,7 @@ def from_text(
     device: Device,
     as_json: bool,
 ) -> None:
-    """Make the head NAME of words alone, with a model that reads text (CLIP, SigLIP)."""
+    """Create the head NAME from label names alone, with a model that reads text (CLIP, SigLIP)."""
     from vitsearch.heads.store import HeadShelf
     from vitsearch.heads.zero_shot import read_label_list
 
@@ -185,12 +185,12 @@ def from_text(
 @click.option(
     "--model",
     required=True,
-    help="A classifier: a Hugging Face id, a local folder or file, or a registered model.",
+    help="The classifier: a Hugging Face id, a local folder or file, or a registered model.",
 )
 @json_option
 @pass_session
 def import_(session: Session, name: str, model: str, as_json: bool) -> None:
-    """Take the labels that a ViT, DeiT, BEiT, DINOv2, Swin or CvT classifier was trained on as the head NAME."""
+    """Import the classifier of a ViT, DeiT, BEiT, DINOv2, Swin or CvT checkpoint as the head NAME."""
     from vitsearch.heads.store import HeadShelf
 
     with session.open() as library:
@@ -226,7 +226,7 @@ def list_heads(session: Session, as_json: bool) -> None:
 @json_option
 @pass_session
 def show(session: Session, name: str, as_json: bool) -> None:
-    """Say what the head NAME is, what it knows and how good it was when it was trained."""
+    """Show the head NAME: its labels, its model and its accuracy when it was trained."""
     from vitsearch.heads.store import HeadShelf
 
     with session.open() as library:
@@ -267,14 +267,14 @@ def show(session: Session, name: str, as_json: bool) -> None:
 @click.option(
     "--xmp",
     is_flag=True,
-    help="Take the keywords that it wrote out of the sidecars of the library's photos as well.",
+    help="Also remove the keywords that this head wrote to sidecars.",
 )
 @pass_session
 def delete(session: Session, name: str, xmp: bool) -> None:
     """Delete the head NAME with its examples, corrections and labels. No photo is touched.
 
-    Keywords that `label --xmp` wrote stay in the sidecars, unless --xmp is given: then those are taken out that this
-    head wrote, and yours and those of other heads stay. With --xmp the head may have been deleted before.
+    Keywords written by `label --xmp` stay in the sidecars. With --xmp, the keywords that this head wrote are removed;
+    your own and those of other heads stay. --xmp also works after the head has been deleted.
     """
     from vitsearch.heads.export_labels import take_back_keywords
     from vitsearch.heads.store import HeadShelf
@@ -299,15 +299,15 @@ def delete(session: Session, name: str, xmp: bool) -> None:
 @click.option(
     "--without-examples",
     is_flag=True,
-    help="Leave out the vectors of photos that it learned from, which it compares others with.",
+    help="Leave out the embeddings of its examples.",
 )
 @force_option
 @pass_session
 def export(session: Session, name: str, file: str, without_examples: bool, force: bool) -> None:
-    """Write the head NAME to FILE (.safetensors), for another library or another program.
+    """Export the head NAME to FILE (.safetensors), for another library or another program.
 
-    A head that was made from photos compares others with some of them: the file holds their vectors, though not the
-    photos. With --without-examples it holds none, and a few more photos of other things may get a label.
+    A head trained on photos compares new photos with some of its examples; the file contains their embeddings, but no
+    photos. With --without-examples it contains none, and the head may label a few more photos of unrelated things.
     """
     from vitsearch.heads.store import HeadShelf
 
@@ -320,11 +320,11 @@ def export(session: Session, name: str, file: str, without_examples: bool, force
 
 @heads.command()
 @click.argument("file", type=click.Path())
-@click.option("--name", help="Call it something else than it was called.")
+@click.option("--name", help="A new name for the head.")
 @json_option
 @pass_session
 def load(session: Session, file: str, name: str | None, as_json: bool) -> None:
-    """Take in a head that `vitsearch heads export` wrote to FILE."""
+    """Load a head that `vitsearch heads export` wrote to FILE."""
     from vitsearch.heads.store import HeadShelf
 
     with session.open() as library:
@@ -335,13 +335,13 @@ def load(session: Session, file: str, name: str | None, as_json: bool) -> None:
 @heads.command("next")
 @click.argument("name")
 @click.option(
-    "-n", "count", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many photos."
+    "-n", "count", type=click.IntRange(1, 10_000), default=20, show_default=True, help="The number of photos."
 )
 @device_option
 @json_option
 @pass_session
 def next_photos(session: Session, name: str, count: int, device: Device, as_json: bool) -> None:
-    """Name the photos from which the head NAME would learn most: least sure first, no two alike."""
+    """List the photos that would improve the head NAME most: least certain first, no two alike."""
     from vitsearch.heads.labelling import Labeller
     from vitsearch.heads.store import HeadShelf
 
@@ -360,14 +360,14 @@ def next_photos(session: Session, name: str, count: int, device: Device, as_json
 @click.argument("name")
 @click.argument("image", type=click.Path())
 @click.argument("labels", nargs=-1, metavar="[LABEL]...")
-@click.option("--none", "nothing", is_flag=True, help="None of the labels fits.")
+@click.option("--none", "nothing", is_flag=True, help="No label applies.")
 @click.option(
     "--with",
     "others",
     multiple=True,
     type=click.Path(),
     metavar="IMAGE",
-    help="Another photo of which the same is said; repeat it.",
+    help="Another photo to correct in the same way; may be given several times.",
 )
 @device_option
 @json_option
@@ -382,7 +382,7 @@ def correct(
     device: Device,
     as_json: bool,
 ) -> None:
-    """Say what the label of IMAGE really is under the head NAME. A label may be a new one.
+    """Correct the labels of IMAGE for the head NAME. LABEL may be a new label.
 
     \b
     Examples:
@@ -437,7 +437,7 @@ def correct(
 
 
 def _none_of_these(head: Head) -> str:
-    """Say in one line whether a head can tell photos that show none of its labels, and by what."""
+    """Describe in one line whether and how a head recognises photos with none of its labels."""
     if head.gate is None:
         return head.lacks or ""
     held = len(head.gate.examples)

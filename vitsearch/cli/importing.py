@@ -34,20 +34,20 @@ class Relocation(click.ParamType[tuple[str, str]]):
 
 @click.command("import")
 @click.argument("files", nargs=-1, required=True, type=click.Path(dir_okay=False), metavar="FILE...")
-@click.option("--model", help="The model of vectors that do not say it: yours, with a name of your own.")
+@click.option("--model", help="The model's name, for files that do not contain one.")
 @click.option(
     "--root",
     type=click.Path(file_okay=False),
-    help="The folder of the photos, for files that only have paths.",
+    help="The folder that contains the photos, for files with only `path` and `vector`.",
 )
 @click.option(
     "--relocate",
     "relocations",
     multiple=True,
     type=Relocation(),
-    help="A folder of the other machine, and the name that it gets here.",
+    help="Replace the folder OLD of the other machine with NEW.",
 )
-@click.option("--change-model", is_flag=True, help="Searches use the imported vectors from now on.")
+@click.option("--change-model", is_flag=True, help="Use the imported embeddings for searches from now on.")
 @json_option
 @pass_session
 @click.pass_context
@@ -61,12 +61,12 @@ def import_(
     change_model: bool,
     as_json: bool,
 ) -> None:
-    """Merge photos and vectors from Parquet files: of other libraries, or computed by programs of your own.
+    """Import photos and embeddings from Parquet files, written by other libraries or by your own programs.
 
-    Photos are known by content: what was embedded elsewhere is not embedded again here. Folders of another machine
-    stay offline until `vitsearch roots relocate` says where they are mounted. A file of your own needs the columns
-    `path` and `vector` (see docs/formats.md). Importing twice changes nothing; after an interruption, import again.
-    The exit status is 1 if rows were left out.
+    Photos are identified by content: known photos are not embedded again. Folders of another machine stay offline
+    until `vitsearch roots relocate` says where they are mounted. Files of your own need the columns `path` and
+    `vector` (see docs/formats.md). Importing a file twice changes nothing; after an interruption, import it again. The
+    exit status is 1 if rows were skipped.
 
     \b
     Examples:

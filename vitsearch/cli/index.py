@@ -37,57 +37,57 @@ _SHOWN_FORMATS = 5
 
 @click.command()
 @click.argument("folders", nargs=-1, type=click.Path(), metavar="[FOLDER]...")
-@click.option("--model", help="The model to embed with, on the first run: a name, hub id, folder or file.")
+@click.option("--model", help="The model of the first run: a name, Hugging Face id, folder or file.")
 @click.option(
     "--also",
     metavar="MODEL",
-    help="Embed every photo with this model too, now and in later runs: one that reads text, for searches by words.",
+    help="Also embed every photo with this model, now and in later runs. Use a model that reads text, for text "
+    "searches.",
 )
 @click.option(
     "--framing",
     type=click.Choice(["model", "whole"]),
-    help="On the first run, see what the model's makers have it see, for most a square in the middle, or that and the "
-    "whole photo: edges are found, in twice the time. `vitsearch eval --framing` measures both. Default: model.",
+    help="On the first run: `model` embeds what the model was made for, usually a centre crop; `whole` embeds the "
+    "whole photo as well, in twice the time. `vitsearch eval --framing` compares them. Default: model.",
 )
 @click.option(
     "--change-model",
     is_flag=True,
-    help="Embed every photo again with --model or --framing; searches go on meanwhile.",
+    help="Embed all photos again with --model or --framing. Searches keep working meanwhile.",
 )
 @click.option(
     "--upgrade",
     is_flag=True,
-    help="Embed every photo again as this version sees it, with its colour profile; searches go on meanwhile.",
+    help="Embed all photos again with the current preprocessing, which applies colour profiles. Searches keep "
+    "working meanwhile.",
 )
-@click.option("--prune", is_flag=True, help="Delete what the library knows of files that are gone.")
-@click.option("--retry", is_flag=True, help="Look again at files that could not be read.")
-@click.option("--watch", is_flag=True, help="Go on, and index what comes, changes or goes, until Ctrl-C.")
+@click.option("--prune", is_flag=True, help="Delete the records of files that no longer exist.")
+@click.option("--retry", is_flag=True, help="Try unreadable files again.")
+@click.option("--watch", is_flag=True, help="Keep running and index changes, until Ctrl-C.")
 @device_option
 @click.option(
     "--batch-size",
     type=click.IntRange(1, 1024),
-    help="Photos a forward pass. Default: chosen for the device.",
+    help="Photos per forward pass. Default: depends on the device.",
 )
 @click.option(
-    "--workers", type=click.IntRange(1, 256), help="Processes that read and decode. Default: one a core."
+    "--workers", type=click.IntRange(1, 256), help="The number of decoding processes. Default: one per core."
 )
 @click.option(
     "--engine",
     type=click.Choice(["threads", "ray"]),
     default="threads",
     show_default=True,
-    help="Who embeds: threads of this process, or workers of Ray, here or on a cluster.",
+    help="Embed in this process, or with Ray on this machine or a cluster.",
 )
-@click.option("--ray-address", help="The cluster's address, as in head:6379 or auto.")
+@click.option("--ray-address", help="The cluster's address, such as head:6379 or auto.")
 @click.option(
     "--shards",
     type=click.Path(file_okay=False),
     metavar="FOLDER",
-    help="Where workers put what they made; all of them must see it. Default: in the library.",
+    help="A folder for the workers' results that all of them can access. Default: in the library.",
 )
-@click.option(
-    "-v", "--verbose", is_flag=True, help="Name photos whose notes are damaged, and show what Ray has to say."
-)
+@click.option("-v", "--verbose", is_flag=True, help="List photos with damaged metadata, and show Ray's log.")
 @json_option
 @pass_session
 def index(
@@ -110,20 +110,20 @@ def index(
     verbose: bool,
     as_json: bool,
 ) -> None:
-    """Look at every photo in these folders once, and remember what is in it.
+    """Embed the photos in these folders, so that they can be searched.
 
-    Without a folder, all folders that are known are looked at again. Photos that were seen before are skipped,
-    also when they were moved, renamed, copied or tagged. Files that have gone are kept in mind and marked missing;
-    a drive that is not mounted changes nothing. Stop with Ctrl-C whenever you like: the next run goes on.
-    Where the web page is installed, its thumbnails are made in passing.
+    Without a FOLDER, all indexed folders are updated. Known photos are skipped, even if they were moved, renamed,
+    copied or tagged. Files that no longer exist are marked as missing; photos on drives that are not mounted stay in
+    the library. Stop with Ctrl-C at any time: the next run continues. If the web page is installed, thumbnails are
+    made as well.
 
     \b
     Examples:
       vitsearch index ~/Pictures
-      vitsearch index                     look at all known folders again
-      vitsearch index --prune             forget photos that are gone
-      vitsearch index --also siglip2-base  search by words too, from now on
-      vitsearch index --watch             go on, and take in new photos within seconds
+      vitsearch index                     update all indexed folders
+      vitsearch index --prune             remove photos that no longer exist
+      vitsearch index --also siglip2-base  enable text search
+      vitsearch index --watch             keep running, and index new photos within seconds
       vitsearch index --engine ray ~/Pictures
       vitsearch index --engine ray --ray-address auto --shards /mnt/shared/shards s3://bucket/photos
     """
@@ -182,7 +182,7 @@ def index(
 
 
 def _watch(library: Library, folders: list[Path], workers: int | None) -> None:
-    """Index each burst of changes in these folders, or in all that are known, until Ctrl-C."""
+    """Index changes in these folders, or in all indexed ones, until Ctrl-C."""
     from vitsearch.folders.watching import watch_folders
 
     def watched() -> list[Path]:
@@ -239,7 +239,7 @@ def _ray(address: str | None, shards: str | None, *, verbose: bool) -> RayEngine
 
 
 def print_report(report: IndexReport, *, verbose: bool = False) -> None:
-    """Say in words what a run did."""
+    """Print the report of a run as text."""
     if report.offline_roots and not report.files and not report.embedded:
         say(
             f"nothing to look at now: {plural(report.offline, 'file')} {_stay(report.offline)} in the library"
@@ -295,7 +295,7 @@ def _say_what_is_away(report: IndexReport) -> None:
 
 
 def _print_unreadable(report: IndexReport) -> None:
-    """Name the files that this run found to be unreadable; those that an earlier one has named are counted."""
+    """List files that are unreadable since this run; only count those that an earlier run has listed."""
     print_unreadable(report.newly_unreadable, all_with="`vitsearch status --unreadable`")
     before = len(report.unreadable) - len(report.newly_unreadable)
     if before:
@@ -307,7 +307,7 @@ def _print_unreadable(report: IndexReport) -> None:
 
 
 def _say_what_it_can(library: Library) -> None:
-    """After the first run: what the chosen model is good for, and the one command for words."""
+    """After the first run, print what the chosen model can do, and the command that enables text search."""
     state = library.status()
     finds = f"{shown(state.model or '')} finds photos like one that you have: `vitsearch search PHOTO`"
     step = state.words_step
@@ -319,7 +319,7 @@ def _say_what_it_can(library: Library) -> None:
 
 
 def counted(item: LeftOut) -> str:
-    """Return "1 video", "12 images of kinds that are not read (EPS, PCX)" and their like."""
+    """Format counts of skipped files: "1 video", "12 images in unsupported formats (EPS, PCX)"."""
     many = {
         "sound": "sounds",
         "file that is no image": "files that are no images",

@@ -21,15 +21,18 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("paths", nargs=-1, type=click.Path(), metavar="[PATH]...")
-@click.option("--head", "name", required=True, help="The head to ask. See `vitsearch heads list`.")
+@click.option("--head", "name", required=True, help="The head to use. See `vitsearch heads list`.")
 @click.option(
-    "-k", "k", type=click.IntRange(1, 1000), default=5, show_default=True, help="How many labels a photo."
+    "-k",
+    "k",
+    type=click.IntRange(1, 1000),
+    default=5,
+    show_default=True,
+    help="The number of labels per photo.",
 )
+@click.option("--xmp", is_flag=True, help="Write the labels as keywords to XMP sidecars next to the photos.")
 @click.option(
-    "--xmp", is_flag=True, help="Write the labels as keywords into sidecar files beside the photos."
-)
-@click.option(
-    "--csv", "table", type=click.Path(dir_okay=False), metavar="FILE", help="Write them to a CSV file."
+    "--csv", "table", type=click.Path(dir_okay=False), metavar="FILE", help="Write the labels to a CSV file."
 )
 @force_option
 @device_option
@@ -48,17 +51,17 @@ def label(
     device: Device,
     as_json: bool,
 ) -> None:
-    """Name the most probable labels of photos: of files, of those in folders, or of the whole library.
+    """Predict the labels of photos: of files, of the photos in folders, or by default of the whole library.
 
-    A photo of which the head is too unsure is marked "?": its labels are guesses, and no keyword is written. One that
-    shows none of the labels is marked "-", if the head can tell: trained heads can, and those from examples. What you
-    said of a photo with `heads correct` stands above what the head guesses, also before the head has learnt it.
-    Photos themselves are never written to, and a table that you have corrected only with --force. `vitsearch search
-    --label LABEL --head HEAD` finds what was labelled.
+    A photo that the head is unsure about is marked "?": its labels are guesses. A photo with none of the labels is
+    marked "-", if the head can recognise such photos: heads trained on photos or made from examples can. Your
+    corrections (`heads correct`) take precedence over predictions, even before the head is trained again. `vitsearch
+    search --label LABEL --head HEAD` finds labelled photos.
 
-    With --xmp, keywords are the best label and each that is at least as likely as not, of the -k best. Sidecars keep
-    all else that is in them. A keyword that this head wrote there before and does not say any more, after a correction
-    for example, is taken out again; those of yours and of other heads stay.
+    With --xmp, the best label and every other of the -k best with a probability of at least 0.5 are written as
+    keywords; photos marked "?" or "-" get none. Photo files are never changed, and other content of sidecars is kept.
+    Keywords that this head wrote earlier and no longer predicts are removed; your own and those of other heads stay. A
+    CSV file that you have edited is only overwritten with --force.
 
     The exit status is 1 if a sidecar could not be written, or a file that you named could not be read.
 

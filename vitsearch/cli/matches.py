@@ -1,4 +1,4 @@
-"""The answers of a search as lines: plain for a pipe; for a person short paths, links, dates, and where matches end."""
+"""Search results as lines: plain paths for pipes; short paths, links and dates for people."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _LEAST_FOR_A_PATH = 20
 def print_matches(
     result: SearchResult, *, roots: Iterable[Path], preview: bool = False, terminal: Terminal | None = None
 ) -> None:
-    """Print one line a match, best first: a pipe gets whole paths and nothing that only a person needs.
+    """Print one line per match, best first. A pipe gets full paths and no decoration.
 
-    With `preview`, its picture stands above each line.
+    With `preview`, each match is printed below its picture.
     """
     terminal = terminal or Terminal.of()
     if not terminal.is_terminal:
@@ -62,9 +62,9 @@ def print_matches(
 
 
 def short_paths(paths: Sequence[Path], roots: Iterable[Path]) -> list[str]:
-    """Return paths as people name them: below the working directory, or from an indexed folder's own name on.
+    """Shorten paths: relative to the working directory, or from the name of the indexed folder on.
 
-    A folder whose name another one has too is written in full.
+    If two indexed folders have the same name, their paths are printed in full.
     """
     known = list(roots)
     here = Path.cwd()
@@ -82,21 +82,21 @@ def _short(path: Path, here: Path, roots: Sequence[Path]) -> str:
 
 
 def _lead(match: Match, *, scored: bool) -> str:
-    """What a line begins with: how good a match is, or when a photo was taken that is not compared with anything."""
+    """Return the start of a line: the score and percentage, or the date if photos are only listed."""
     if scored:
         return f"{match.score:6.3f}  {match.percentile:5.1f} %"
     return f"{(match.taken or 'no date')[:16].replace('T', ' '):{_DATE - _GAP}}"
 
 
 def _copies(match: Match) -> str:
-    """What stands behind a path: further copies, or that none of them is there."""
+    """Return the note after a path: the number of other copies, or that no copy is present."""
     if not match.present:
         return "  (not there now)"
     return f"  (+{len(match.other_paths)} more)" if match.other_paths else ""
 
 
 def _facts_with_room(matches: Sequence[Match], names: Sequence[str], room: int, *, dated: bool) -> list[str]:
-    """Return what stands at the end of each line: date and place, or the date, or nothing, the same for all lines.
+    """Return the end of each line: date and place, only the date, or nothing, the same for all lines.
 
     Lines that begin with the date are not `dated` again.
     """

@@ -1,4 +1,4 @@
-"""`vitsearch models`: which backbones exist, what they are, and whether they are here."""
+"""`vitsearch models`: list, describe, download and remove models."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ class _Row:
 
 @click.group(commands=Commands({"compare": "vitsearch.cli.compare:compare"}))
 def models() -> None:
-    """Show the models that can embed photos, or fetch their weights."""
+    """List, describe, download, remove and compare models."""
 
 
 @models.command("list")
 @json_option
 @pass_session
 def list_models(session: Session, as_json: bool) -> None:
-    """List the models that have a name here, and those that the library uses.
+    """List the registered models, and those that the library uses.
 
-    Any Hugging Face id or local folder of a ViT, DeiT, DINO, DINOv2, DINOv3, BEiT, CLIP or SigLIP checkpoint can be
-    used in place of a name, and so can a checkpoint file of torchvision, DINO, DINOv2, timm or OpenCLIP.
+    Instead of a name, you can use any Hugging Face id or local folder of a ViT, DeiT, DINO, DINOv2, DINOv3, BEiT, CLIP
+    or SigLIP checkpoint, or a checkpoint file of torchvision, DINO, DINOv2, timm or OpenCLIP.
     """
     from vitsearch.backbones import list_models
     from vitsearch.backbones.weights import is_cached
@@ -92,7 +92,7 @@ def list_models(session: Session, as_json: bool) -> None:
 
 
 def _used(session: Session) -> dict[str, tuple[str, UsedSpace]]:
-    """Return what the library uses each of its models for; nothing where there is no library."""
+    """Return what the library uses each of its models for; empty if there is no library."""
     try:
         with session.open() as library:
             spaces = library.used_spaces()
@@ -107,7 +107,7 @@ def _used(session: Session) -> dict[str, tuple[str, UsedSpace]]:
 @json_option
 @pass_session
 def show(session: Session, model: str, as_json: bool) -> None:
-    """Say what MODEL is: its patches, tokens, width, layers, preprocessing, licence and source."""
+    """Show the details of MODEL: patches, tokens, width, layers, preprocessing, licence and source."""
     from vitsearch.backbones import describe
 
     _print_description(session, describe(model, cache=session.cache_folder), as_json=as_json)
@@ -118,7 +118,7 @@ def show(session: Session, model: str, as_json: bool) -> None:
 @json_option
 @pass_session
 def pull(session: Session, model: str, as_json: bool) -> None:
-    """Fetch the weights of MODEL, so that later runs need no network."""
+    """Download the weights of MODEL, so that later runs need no network."""
     from vitsearch.backbones import pull as fetch
 
     described = fetch(model, cache=session.cache_folder, notice=lambda line: say(line, err=True))
@@ -129,7 +129,7 @@ def pull(session: Session, model: str, as_json: bool) -> None:
 @click.argument("model")
 @pass_session
 def remove(session: Session, model: str) -> None:
-    """Delete the library's vectors of MODEL: the one for words, or one that was changed for another."""
+    """Delete the library's embeddings of MODEL: its text model, or a model that it no longer uses."""
     from vitsearch.doctor.upkeep import remove_model
 
     with session.open() as library:
@@ -138,7 +138,7 @@ def remove(session: Session, model: str) -> None:
 
 
 def _borrowed(session: Session, spec: BackboneSpec) -> str:
-    """Say where the text tower of a model comes from that has none of its own."""
+    """Describe where a model without a text tower of its own gets one from."""
     from vitsearch.backbones.borrowed_text import borrows_text, locally
 
     return locally(session.cache_folder) if borrows_text(spec.space) else ""

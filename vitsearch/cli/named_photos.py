@@ -1,4 +1,4 @@
-"""Photos of the library that commands name by their files."""
+"""Find the photos of the library that a command names by file."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def photos_at(library: Library, paths: Sequence[Path]) -> list[int]:
-    """Return the ids of the photos that these files hold, by what they show: a copy will do.
+    """Return the ids of the photos in these files. Photos are matched by content, so copies work too.
 
     Raises:
-        BadQuery: the library does not hold one of them.
+        BadQuery: the library does not have one of the photos.
         UnreadablePhoto: a file cannot be read.
 
     """

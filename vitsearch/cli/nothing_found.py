@@ -20,7 +20,7 @@ _NEAR = 3
 def why_nothing(
     library: Library, where: Filter, *, label: str | None = None, only_matches: bool, include_self: bool
 ) -> str:
-    """Return why a search of this library had no answer, and what to do about it."""
+    """Return why a search found nothing, and what to do about it."""
     state = library.status()
     offline = [shown(str(root.path)) for root in state.roots if not root.online]
     if not state.photos:
@@ -66,7 +66,7 @@ def why_nothing(
 
 
 def _no_such_keyword(library: Library, keyword: str) -> str:
-    """Say that no photo has a keyword, and which ones like it there are, or the most frequent."""
+    """Say that no photo has this keyword, and suggest similar or frequent ones."""
     known = {each.casefold(): each for each in reversed(Listing(library.catalog).values_of("keyword"))}
     if not known:
         return "no photo in the library has keywords: leave --keyword out"
@@ -80,7 +80,7 @@ def _no_such_keyword(library: Library, keyword: str) -> str:
 
 
 def _asked(where: Filter) -> list[str]:
-    """The options that narrow a search down, as they were given."""
+    """Return the filter options as they were given."""
     asked = [f"--in {shown(str(folder))}" for folder in where.folders]
     for name in (name for name in where.asked() if name != "folders"):
         value, option = getattr(where, name), f"--{name.replace('_', '-')}"

@@ -1,4 +1,4 @@
-"""How values are shown: one JSON document, and names that can never act on a terminal."""
+"""Output of values: JSON documents, and text that cannot control the terminal."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _SHOWN_EXAMPLES = 2
 
 
 def say(text: str, *, err: bool = False) -> None:
-    """Print one line; whatever in it could act on a terminal, or pass for another line, becomes visible escapes.
+    """Print one line. Control characters and line breaks inside the text are escaped.
 
-    Line ends around the text are the command's own, and stay.
+    Line breaks around the text are the command's own, and kept.
     """
     line = text.strip("\n")
     before, after = text[: len(text) - len(text.lstrip("\n"))], text[len(text.rstrip("\n")) :] if line else ""
@@ -38,9 +38,9 @@ def say(text: str, *, err: bool = False) -> None:
 
 
 def print_paths(paths: Iterable[Path], *, nul: bool = False) -> None:
-    """Print bare paths, one a line: a program gets the bytes of a name, a terminal nothing that it would act on.
+    """Print bare paths, one per line: as raw bytes to a pipe, escaped to a terminal.
 
-    With `nul` a NUL stands behind each, in place of the line end that a name may hold itself.
+    With `nul`, each path ends with a NUL byte, because a file name may contain line breaks.
     """
     for path in paths:
         if nul:
@@ -52,7 +52,7 @@ def print_paths(paths: Iterable[Path], *, nul: bool = False) -> None:
 
 
 def say_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Print a traceback as Python does, with nothing in it that a terminal would act on: it quotes names too."""
+    """Print a traceback as Python does, with control characters escaped: it may quote file names."""
     for part in traceback.format_exception(kind, error, trace):
         for line in part.splitlines():
             say(line, err=True)
@@ -66,12 +66,12 @@ def say_warning(
     file: TextIO | None = None,  # noqa: ARG001 - Python's own function has these too
     line: str | None = None,  # noqa: ARG001
 ) -> None:
-    """Print what a library warns of, in one line."""
+    """Print a library's warning as one line."""
     say(f"{filename}:{lineno}: {category.__name__}: {message}", err=True)
 
 
 class SafeFormatter(logging.Formatter):
-    """Writes log records with nothing in them that a terminal would act on."""
+    """A log formatter that escapes control characters."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the lines of a record."""
@@ -79,12 +79,12 @@ class SafeFormatter(logging.Formatter):
 
 
 def print_json(value: object) -> None:
-    """Print one JSON document; names that are not UTF-8 come out as escapes."""
+    """Print one JSON document; file names that are not UTF-8 are escaped."""
     click.echo(json.dumps(to_jsonable(value), indent=2))
 
 
 def shown(text: str) -> str:
-    """Make a name harmless: control characters and bytes that are not UTF-8 become visible escapes."""
+    """Escape control characters, and bytes that are not UTF-8, so that a name is safe to print."""
     if text.isprintable():
         return text
     return "".join(
@@ -96,12 +96,12 @@ def shown(text: str) -> str:
 
 
 def plural(count: int, noun: str, many: str | None = None) -> str:
-    """Write a count with its noun: "1 photo", "1,204 photos"; `many` is for nouns that take no "s"."""
+    """Format a count with its noun: "1 photo", "1,204 photos". `many` is the plural if it is irregular."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {many or noun + 's'}"
 
 
 def photos_and_sidecars(files: Iterable[Path]) -> str:
-    """Count files that a plan moves: "12 photos", "249 photos and 15 sidecars"."""
+    """Count the files that a plan moves: "12 photos", "249 photos and 15 sidecars"."""
     from vitsearch.photos.formats import EXTENSIONS
 
     paths = list(files)
@@ -111,7 +111,7 @@ def photos_and_sidecars(files: Iterable[Path]) -> str:
 
 
 def size(count: int) -> str:
-    """Write a number of bytes as people do."""
+    """Format a number of bytes: "75.2 MB"."""
     value = float(count)
     for unit in ("B", "kB", "MB", "GB"):
         if value < 1000:
@@ -121,7 +121,7 @@ def size(count: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Write a time as people do: "1 s", "12 min", "3.4 h", "2.5 days"."""
+    """Format a duration: "1 s", "12 min", "3.4 h", "2.5 days"."""
     if seconds < 100:
         return f"{max(1, round(seconds))} s"
     if seconds < 100 * 60:
@@ -132,16 +132,16 @@ def duration(seconds: float) -> str:
 
 
 def print_unreadable(unreadable: Sequence[UnreadableFile], *, all_with: str = "--json") -> None:
-    """List files that could not be read, with reasons, on stderr; where they are many, some of each kind.
+    """List unreadable files with reasons on stderr; if there are many, some of each kind.
 
-    `all_with` names what lists all of them then.
+    `all_with` names the option that lists all of them.
     """
     if unreadable:
         print_failed(f"{plural(len(unreadable), 'file')} could not be read", unreadable, all_with=all_with)
 
 
 def print_failed(said: str, failed: Sequence[UnreadableFile], *, all_with: str = "--json") -> None:
-    """Say on stderr what could not be done, and list the files with the reasons as `print_unreadable` does."""
+    """Print a message on stderr and list files with reasons, as `print_unreadable` does."""
     say(f"{said}:", err=True)
     if len(failed) <= _SHOWN_REASONS:
         for item in failed:
@@ -159,9 +159,9 @@ def print_failed(said: str, failed: Sequence[UnreadableFile], *, all_with: str =
 
 @contextmanager
 def hidden_native_messages() -> Iterator[None]:
-    """Let Python go on writing to stderr, while what libraries in C++ write there goes nowhere.
+    """Suppress what native libraries write to stderr; Python can still write to it.
 
-    They write to the descriptor itself, and so do the processes that they start.
+    Native code, and the processes it starts, write to the file descriptor itself.
     """
     before = sys.stderr
     before.flush()

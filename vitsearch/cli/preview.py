@@ -1,4 +1,4 @@
-"""Pictures in the terminal, through `textual-image`: kitty's protocol, sixel (iTerm2 too), or half blocks of colour."""
+"""Pictures in the terminal, through `textual-image`: kitty's protocol, sixel (iTerm2 too), or coloured half blocks."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _MOST_COLUMNS = 40
 
 
 def check_preview(*, plain: bool) -> None:
-    """See to it that pictures can be shown, which is better known before the search than after it.
+    """Check before the search that pictures can be shown.
 
     Raises:
-        UsageError: the output is for another program.
+        UsageError: the output is not for people.
         VitsearchError: textual-image is not installed, or there is no terminal.
 
     """
@@ -48,7 +48,7 @@ def check_preview(*, plain: bool) -> None:
 
 
 def shown_pictures(paths: Sequence[Path]) -> Iterator[Callable[[], None]]:
-    """Yield, for each photo, what prints its picture; a photo that cannot be read is said to be one."""
+    """Yield for each photo a function that prints its picture, or a note if it cannot be read."""
     from rich.console import Console
 
     from vitsearch.decoding.decoders import Decoders

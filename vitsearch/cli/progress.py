@@ -1,4 +1,4 @@
-"""How far a long command is, on stderr: a bar where a person watches, a line now and then elsewhere."""
+"""Progress of long commands on stderr: a bar on a terminal, an occasional line elsewhere."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _LABELS = {
 
 @contextmanager
 def progress_bar(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
-    """Show how far a long command is, with its rate and the time left."""
+    """Show the progress of a long command, with its rate and the time left."""
     if quiet:
         yield lambda _: None
         return
@@ -55,7 +55,7 @@ def progress_bar(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
     from rich.text import Text
 
     class Rate(ProgressColumn):
-        """Steps a second, over the recent past."""
+        """Steps per second, over the recent past."""
 
         def render(self, task: Task) -> Text:
             return Text("" if task.speed is None else f"{task.speed:.1f}/s")
@@ -84,14 +84,14 @@ def progress_bar(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
 
 @contextmanager
 def counting_bar(stage: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """Show how far something with one stage is."""
+    """Show the progress of an operation with a single stage."""
     with progress_bar(quiet=quiet) as show:
         yield lambda done, total: show(Progress(stage, done, total))
 
 
 @contextmanager
 def plain_lines(doing: str, *, quiet: bool) -> Iterator[Callable[[Progress], None]]:
-    """Say in a line now and then how far a command is that takes long; `doing` is said until it tells more itself."""
+    """Print an occasional line with the progress of a long command; `doing` is printed until a stage is reported."""
     if quiet:
         yield lambda _: None
         return
@@ -113,7 +113,7 @@ def plain_lines(doing: str, *, quiet: bool) -> Iterator[Callable[[Progress], Non
 
 
 class _Lines:
-    """Knows how far a command is, and says so: at the end of each period, and after the first at each new stage."""
+    """Prints the progress at the end of each period, and from the second period on at each new stage."""
 
     def __init__(self, doing: str, period: float) -> None:
         self._lock = Lock()

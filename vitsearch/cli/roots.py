@@ -1,4 +1,4 @@
-"""`vitsearch roots`: the folders that a library knows."""
+"""`vitsearch roots`: the indexed folders of a library."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 @click.group()
 def roots() -> None:
-    """Show, relocate or forget the folders that were indexed."""
+    """List, relocate or forget indexed folders."""
 
 
 @roots.command("list")
 @json_option
 @pass_session
 def list_roots(session: Session, as_json: bool) -> None:
-    """List the known folders with what is in them."""
+    """List the indexed folders with their counts."""
     with session.open() as library:
         infos = library.roots()
     if as_json:
@@ -43,7 +43,7 @@ def list_roots(session: Session, as_json: bool) -> None:
 
 
 def why_away(root: RootInfo) -> str:
-    """Say why the photos of a folder are not there now."""
+    """Say why the photos of a folder are not accessible."""
     if root.empty:
         return "empty, as if its drive were not mounted"
     return "offline: its drive is not mounted, or it was moved"
@@ -52,12 +52,12 @@ def why_away(root: RootInfo) -> str:
 @roots.command()
 @click.argument("old", type=click.Path())
 @click.argument("new", type=click.Path())
-@click.option("--force", is_flag=True, help="Do so although NEW does not hold these photos.")
+@click.option("--force", is_flag=True, help="Skip the check that NEW holds the same photos.")
 @pass_session
 def relocate(session: Session, old: str, new: str, force: bool) -> None:
-    """Say that the folder OLD is now at NEW, for example on a drive that is mounted elsewhere.
+    """Record that the indexed folder OLD is now at NEW, for example on a drive that is mounted elsewhere.
 
-    No photo is read again. NEW is refused if it does not hold these photos, by the names and sizes of some of them.
+    No photo is read again. NEW must hold the same photos; the names and sizes of a sample are checked.
     """
     with session.open() as library:
         library.relocate_root(old, new, force=force)
@@ -66,13 +66,13 @@ def relocate(session: Session, old: str, new: str, force: bool) -> None:
 
 @roots.command()
 @click.argument("folder", type=click.Path())
-@click.option("--yes", is_flag=True, help="Do not ask, also where photos leave the library.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @pass_session
 def forget(session: Session, folder: str, yes: bool) -> None:
-    """Drop FOLDER from the library, with all that is known of the photos that were only there.
+    """Remove FOLDER from the library, with the photos that are in no other indexed folder.
 
-    Those that a head learns from stay known. The photos themselves are not touched. Labels and decisions of a person
-    are kept, and count again when the photos come back; what the model saw in them would be computed anew.
+    The photo files are not touched. Your labels and decisions are kept, and apply again when the photos are indexed
+    again, which embeds them anew. Photos that a head learns from keep their embeddings.
     """
     with session.open() as library:
         lost, examples = library.photos_only_in(folder), library.examples_only_in(folder)

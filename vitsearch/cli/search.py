@@ -57,9 +57,9 @@ class CropBox(click.ParamType[tuple[int, int, int, int]]):
 
 @click.command()
 @click.argument("queries", nargs=-1, metavar="[QUERY]...")
-@click.option("--text", help="Words that could be taken for a file.")
+@click.option("--text", help="A text query, even if a file has this name.")
 @click.option("--label", help="Only photos that have this label under --head, most probable first.")
-@click.option("--head", "head", help="The head whose label it is. See `vitsearch heads list`.")
+@click.option("--head", "head", help="The head that --label belongs to. See `vitsearch heads list`.")
 @click.option(
     "-k",
     "--limit",
@@ -67,41 +67,55 @@ class CropBox(click.ParamType[tuple[int, int, int, int]]):
     type=click.IntRange(1, _MOST),
     default=10,
     show_default=True,
-    help="How many matches.",
+    help="The number of matches.",
 )
-@click.option("--not", "negatives", multiple=True, metavar="QUERY", help="Away from this one.")
-@click.option("--crop", type=CropBox(), help="Search for this region of the image, in pixels, seen whole.")
+@click.option(
+    "--not",
+    "negatives",
+    multiple=True,
+    metavar="QUERY",
+    help="Find photos unlike this one; may be given several times.",
+)
+@click.option("--crop", type=CropBox(), help="Search for this region of the image, in pixels.")
 @filter_options
-@click.option("--include-self", is_flag=True, help="Keep the query itself among the matches.")
+@click.option("--include-self", is_flag=True, help="Include photos identical to the query.")
 @click.option("--distinct", is_flag=True, help="Leave out near copies of better matches.")
 @click.option(
-    "--only-matches", is_flag=True, help="Leave out what does not stand out from the rest of the library."
+    "--only-matches",
+    is_flag=True,
+    help="Leave out photos that do not stand out from the rest of the library.",
 )
-@click.option("--exact", is_flag=True, help="Compare with every photo, also in a very large library.")
-@click.option("--store", metavar="ADDRESS", help="Ask an engine, as `export --to milvus://…` fills it.")
+@click.option("--exact", is_flag=True, help="Compare with every photo, even in a very large library.")
+@click.option(
+    "--store", metavar="ADDRESS", help="Search an external engine, filled by `export --to milvus://…`."
+)
 @store_token_option
 @click.option(
-    "--sheet", type=click.Path(dir_okay=False), metavar="FILE", help="Draw a contact sheet (.png or .jpg)."
+    "--sheet", type=click.Path(dir_okay=False), metavar="FILE", help="Write a contact sheet (.png or .jpg)."
 )
 @click.option(
-    "--html", "page", type=click.Path(dir_okay=False), metavar="FILE", help="Write a self-contained page."
+    "--html",
+    "page",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Write a self-contained HTML page.",
 )
 @force_option
 @click.option(
     "--copy-to",
     type=click.Path(file_okay=False),
     metavar="FOLDER",
-    help="Copy the matches into FOLDER; nothing there is replaced.",
+    help="Copy the matches to FOLDER. Existing files are never replaced.",
 )
 @click.option(
     "--link-to",
     type=click.Path(file_okay=False),
     metavar="FOLDER",
-    help="Make links to the matches in FOLDER; nothing there is replaced.",
+    help="Create links to the matches in FOLDER. Existing files are never replaced.",
 )
 @click.option("--preview", is_flag=True, help="Show the matches as pictures in the terminal.")
-@click.option("--open", "open_best", is_flag=True, help="Show the best match in the system's viewer.")
-@click.option("--paths", "only_paths", is_flag=True, help="Print bare paths, one a line.")
+@click.option("--open", "open_best", is_flag=True, help="Open the best match in the system's viewer.")
+@click.option("--paths", "only_paths", is_flag=True, help="Print bare paths, one per line.")
 @print0_option
 @device_option
 @json_option
@@ -134,15 +148,15 @@ def search(
     device: Device,
     as_json: bool,
 ) -> None:
-    """Find photos by examples and words. Each QUERY is an image file, an https URL, or words.
+    """Find photos by example images and words. Each QUERY is an image file, an https URL, or words.
 
-    Without a QUERY, the photos that --camera, --after and the other filters keep are listed, newest first.
+    Without a QUERY, all photos that match the filters (--camera, --after ...) are listed, newest first.
 
-    "-" reads an image from standard input. "2:" before a query weighs it twice. Words need a model that reads text:
-    `vitsearch index --also siglip2-base` adds one.
+    "-" reads an image from standard input. "2:" before a query doubles its weight. Text queries need a model that
+    reads text: `vitsearch index --also siglip2-base` adds one.
 
-    The score is the cosine similarity, 1 for the same picture. The percentage says how much of the library scores
-    lower. Photos identical to the query are left out.
+    The score is the cosine similarity, 1 for identical pictures. The percentage is the share of the library that
+    scores lower. Photos identical to the query are left out.
 
     \b
     Examples:
@@ -221,7 +235,7 @@ def search(
 
 
 def _check_listing(where: Filter, *, compared: bool) -> None:
-    """Check that there is something to search for where there is neither an image nor words."""
+    """Check the options of a search without an image or words."""
     if compared:
         raise click.UsageError(
             "--not, --crop, --include-self, --distinct, --only-matches and --exact go with an image or words: give one"
@@ -231,7 +245,7 @@ def _check_listing(where: Filter, *, compared: bool) -> None:
 
 
 def _list_newest(library: Library, where: Filter, k: int) -> tuple[SearchResult, str]:
-    """List what filters alone keep; return that and, in words, of how many it is a part."""
+    """List the photos that match the filters; return them, and a phrase for how many there are in all."""
     from vitsearch.searching.newest import newest_photos
 
     result, total = newest_photos(library.catalog, where, k=k)
@@ -264,7 +278,7 @@ def _files(terms: Sequence[Weighted]) -> list[str]:
 
 
 def _opened(term: Weighted) -> Weighted:
-    """Return a term that reads standard input where it said so."""
+    """Return a term; "-" is replaced by standard input."""
     if term.example != "-":
         return term
     if sys.stdin is None:

@@ -30,34 +30,37 @@ _NEEDED = ("fastapi", "uvicorn", "jinja2")
 
 @click.command()
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8642, show_default=True, help="0 takes a free one."
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8642,
+    show_default=True,
+    help="The port; 0 chooses a free one.",
 )
 @click.option(
     "--host",
     default="127.0.0.1",
     show_default=True,
-    help="Another address lets other machines in; they need the token in the link that is printed.",
+    help="The address to listen on. Another address gives other machines access; they need the token in the "
+    "printed link.",
 )
 @click.option(
     "--token/--no-token",
     default=True,
     show_default=True,
-    help="Ask for the token in the link that is printed. Without it, every account of this machine is let in.",
+    help="Require the token in the printed link. Without it, every user of this machine has access.",
 )
 @click.option("--open", "open_page", is_flag=True, help="Open the page in the browser.")
-@click.option(
-    "--watch", is_flag=True, help="Look at photos that come, change or go in the known folders at once."
-)
+@click.option("--watch", is_flag=True, help="Watch the indexed folders, and index changes at once.")
 @click.option(
     "--store",
     metavar="ADDRESS",
-    help="Serve a page that searches an engine, as `export --to milvus://…` fills it, in place of the library's.",
+    help="Serve a page that searches an external engine, filled by `export --to milvus://…`, instead of the library.",
 )
 @click.option(
     "--store-token",
     envvar="VITSEARCH_STORE_TOKEN",
     show_envvar=True,
-    help="USER:PASSWORD or key of a Milvus server. Better in the variable than on the command line.",
+    help="USER:PASSWORD or API key of a Milvus server. The variable is safer than the command line.",
 )
 @click.option(
     "--in",
@@ -65,7 +68,7 @@ _NEEDED = ("fastapi", "uvicorn", "jinja2")
     multiple=True,
     type=click.Path(exists=True, file_okay=False),
     metavar="FOLDER",
-    help="With --store: a folder besides the library's whose photos may be shown.",
+    help="With --store: another folder whose photos may be shown.",
 )
 @device_option
 @pass_session
@@ -81,18 +84,18 @@ def serve(
     folders: tuple[str, ...],
     device: Device,
 ) -> None:
-    """Show the library as a web page on this machine: look, search, clean up, label.
+    """Open the library as a web page: browse, search, clean up and label photos.
 
-    Only this machine can reach the page unless you say otherwise with --host. Stop it with Ctrl-C. With --store it is a
-    page that searches an engine; its pictures are the library's thumbnails, and photos in folders of the library or of
-    --in: a store alone gets no file shown.
+    The page is accessible from this machine only, unless you choose another --host. Stop with Ctrl-C. With --store,
+    the page searches an external engine. It then shows thumbnails from the library, and photos in folders of the
+    library or --in; no other file is served, whatever the store names.
 
     \b
     Examples:
       vitsearch serve --open
       vitsearch serve --watch
       vitsearch serve --host 0.0.0.0      for your other devices
-      vitsearch serve --no-token          on a machine that nobody else has an account on
+      vitsearch serve --no-token          if nobody else has an account on this machine
       vitsearch serve --store milvus://cluster:19530/photos --in /mnt/photos
     """
     missing = missing_packages()
@@ -140,7 +143,7 @@ def _opened(store: str, token: str | None) -> AbstractContextManager[SearchStore
 
 
 def missing_packages() -> list[str]:
-    """Return what the web page needs and this installation lacks."""
+    """Return the packages that the web page needs and that are not installed."""
     return [package for package in _NEEDED if find_spec(package) is None]
 
 
@@ -151,9 +154,9 @@ def _open(address: str) -> None:
 
 @contextmanager
 def _way_to(link: str) -> Iterator[Path]:
-    """Write a file that leads to the page and that nobody else can read.
+    """Write a file that redirects to the page and that no other user can read.
 
-    Other accounts can see what a browser is started with: the link must not be part of that.
+    Other users can see a browser's command line, which must therefore not contain the link with the token.
     """
     with tempfile.TemporaryDirectory(prefix="vitsearch-") as private:  # of mode 0700
         path = Path(private) / "vitsearch.html"

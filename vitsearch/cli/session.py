@@ -1,4 +1,4 @@
-"""What every command shares: where the library and the weights are, and how to speak to the person."""
+"""What all commands share: the folders of the library and the weights, and common options."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """The options that stand before the command."""
+    """The global options."""
 
     library_folder: Path
     cache_folder: Path
@@ -29,7 +29,7 @@ class Session:
 
     @classmethod
     def create(cls, *, library: str | None, cache: str | None, debug: bool) -> Session:
-        """Fill in the user's own folders where nothing was said."""
+        """Create a session; folders that are not given default to the user's own."""
         import platformdirs
 
         return cls(
@@ -39,7 +39,7 @@ class Session:
         )
 
     def command(self, *words: str) -> str:
-        """Return a command on this library as a shell takes it, whatever its names hold."""
+        """Return a shell command on this library, with all names quoted."""
         import platformdirs
 
         is_usual = self.library_folder == platformdirs.user_data_path("vitsearch", appauthor=False)
@@ -47,7 +47,7 @@ class Session:
         return shlex.join(("vitsearch", *which, *words))
 
     def is_indexed(self, path: Path) -> bool:
-        """Whether the library knows the file at this path."""
+        """Return whether the library knows the file at this path."""
         from vitsearch.errors import LibraryError
 
         try:
@@ -59,10 +59,10 @@ class Session:
     def check_outputs(
         self, *named: tuple[str | None, Kind], inputs: Iterable[str] = (), force: bool = False
     ) -> None:
-        """Check before any work that the files which options name can be written; `inputs` are those that are read.
+        """Check before any work that the output files can be written; `inputs` are the files that the command reads.
 
         Raises:
-            OutputError: one cannot, or what is there may not be overwritten.
+            OutputError: a file cannot be written, or must not be overwritten.
 
         """
         from vitsearch.storage.outputs import Output, check_outputs
@@ -77,7 +77,7 @@ class Session:
         )
 
     def open(self, *, device: Device = "auto", batch_size: int | None = None) -> Library:
-        """Open the library with notices going to stderr."""
+        """Open the library, with notices printed to stderr."""
         from vitsearch.library import Library
 
         return Library.open(
@@ -94,7 +94,11 @@ json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document and nothing else."
 )
 print0_option = click.option(
-    "-0", "--print0", "nul", is_flag=True, help="Print bare paths, each with a NUL behind it, for `xargs -0`."
+    "-0",
+    "--print0",
+    "nul",
+    is_flag=True,
+    help="Print bare paths, each followed by a NUL byte, for `xargs -0`.",
 )
 device_option = click.option(
     "--device",
@@ -106,11 +110,11 @@ device_option = click.option(
 force_option = click.option(
     "--force",
     is_flag=True,
-    help="Overwrite a file that vitsearch did not write. What it wrote itself is overwritten without --force.",
+    help="Overwrite a file that vitsearch did not write. Its own files are overwritten without --force.",
 )
 store_token_option = click.option(
     "--token",
     envvar="VITSEARCH_STORE_TOKEN",
     show_envvar=True,
-    help="USER:PASSWORD or key of a Milvus server. Better in the variable than on the command line.",
+    help="USER:PASSWORD or API key of a Milvus server. The variable is safer than the command line.",
 )

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--forecast", is_flag=True, help="Say too what the library will need when it has grown.")
+@click.option("--forecast", is_flag=True, help="Also forecast what the library will need as it grows.")
 @click.option(
-    "--unreadable", is_flag=True, help="List the files that could not be read instead, with the reasons."
+    "--unreadable", is_flag=True, help="Instead, list the files that could not be read, with the reasons."
 )
 @json_option
 @pass_session
 def status(session: Session, forecast: bool, unreadable: bool, as_json: bool) -> None:
-    """Say what the library holds, and whether its caches are current."""
+    """Show what the library holds, and whether its caches are current."""
     if unreadable:
         if forecast:
             raise click.UsageError("--unreadable lists files and nothing else: leave --forecast away")

@@ -21,24 +21,29 @@ _DOUBTFUL = "Single photos of which the head is least sure, no two alike"
 @click.command()
 @click.argument("name")
 @click.option(
-    "-n", "count", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many single photos."
+    "-n",
+    "count",
+    type=click.IntRange(1, 1000),
+    default=20,
+    show_default=True,
+    help="The number of single photos.",
 )
 @click.option(
     "--groups",
     type=click.IntRange(0, 100),
     default=5,
     show_default=True,
-    help="How many groups of alike photos.",
+    help="The number of groups of similar photos.",
 )
 @device_option
 @json_option
 @pass_session
 def suggest(session: Session, name: str, count: int, groups: int, device: Device, as_json: bool) -> None:
-    """Say what to label for the head NAME, which need not exist yet: the fastest way to a good one.
+    """Suggest which photos to label for the head NAME, which need not exist yet.
 
-    First come groups of alike photos, to name at once: put them into a folder of that name, or say it with
-    `vitsearch heads correct`. Then come single photos: typical ones while there are few examples; later those that
-    the head is least sure of, no two alike. What has a label from you is left out.
+    First come groups of similar photos to label together: copy a group into a folder named after the label, or use
+    `vitsearch heads correct`. Then come single photos: typical ones while there are few examples, and later those that
+    the head is least certain of, no two alike. Photos that you have labelled are left out.
 
     \b
     Examples:

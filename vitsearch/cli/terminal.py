@@ -1,4 +1,4 @@
-"""What the terminal that a person looks at can show: colours, links, and how wide it is. A pipe gets plain text."""
+"""What the terminal can show: colours, links, its width. Pipes get plain text."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _STYLES = {"bold": "1", "faint": "2"}
 
 @dataclass(frozen=True, slots=True)
 class Terminal:
-    """Where a command prints. `columns` counts cells; wide characters take two."""
+    """The output of a command. `columns` counts cells; wide characters take two."""
 
     is_terminal: bool
     colours: bool
@@ -29,7 +29,7 @@ class Terminal:
 
     @classmethod
     def of(cls, stream: TextIO | None = None) -> Terminal:
-        """Ask a stream (standard output by default) and the environment: `NO_COLOR` and `TERM` are respected."""
+        """Examine a stream, by default standard output, and the environment: `NO_COLOR` and `TERM` are respected."""
         stream = stream or sys.stdout
         kind = os.environ.get("TERM", "")
         is_terminal = stream is not None and stream.isatty()
@@ -41,11 +41,11 @@ class Terminal:
         )
 
     def styled(self, text: str, style: str) -> str:
-        """Return a text that is shown "bold" or "faint", where the terminal has colours."""
+        """Return the text as "bold" or "faint", if the terminal has colours."""
         return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if self.colours and text else text
 
     def link(self, text: str, path: Path) -> str:
-        """Return a text that opens a file when it is clicked (OSC 8), where the terminal makes links."""
+        """Return the text as a link to a file (OSC 8), if the terminal supports links."""
         if not self.links:
             return text
         import socket  # most answers are short of links, or go into a pipe
@@ -56,7 +56,7 @@ class Terminal:
 
 
 def cells(text: str) -> int:
-    """Return how many columns of a terminal a text takes."""
+    """Return how many terminal columns a text takes."""
     if text.isascii():
         return len(text)
     return sum(_width(character) for character in text)
@@ -69,7 +69,7 @@ def _width(character: str) -> int:
 
 
 def fitted(text: str, room: int) -> str:
-    """Shorten a text in its middle until it takes at most `room` columns: both ends of a path matter."""
+    """Shorten a text in the middle to at most `room` columns, so that both ends of a path stay visible."""
     if cells(text) <= room:
         return text
     keep = len(text)

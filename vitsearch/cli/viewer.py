@@ -1,4 +1,4 @@
-"""The system's own viewer for a file."""
+"""The system's file viewer."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _SECONDS = 3.0
 
 
 def show_file(path: Path) -> None:
-    """Open a file in the viewer that the system has for it.
+    """Open a file with the system's default viewer.
 
     Raises:
-        VitsearchError: there is none.
+        VitsearchError: no viewer was found.
 
     """
     refusal = VitsearchError(
