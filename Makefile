@@ -80,6 +80,7 @@ check: .venv/installed node_modules/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy benchmarks/*.py
 	$(BIN)/lint-imports --no-logo --no-cache
 	node_modules/.bin/tsc --project jsconfig.json
 

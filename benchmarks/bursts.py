@@ -49,7 +49,7 @@ def saved(image: Image.Image, *, quality: int = 90) -> Image.Image:
 def frames(film: Path) -> list[Image.Image]:
     """All frames of a film."""
     capture = cv2.VideoCapture(str(film))
-    found = []
+    found: list[Image.Image] = []
     while True:
         there, frame = capture.read()
         if not there:

@@ -67,7 +67,7 @@ def photos_below(folders: list[Path], count: int) -> list[Path]:
     for number, folder in enumerate(folders):
         found = [one.path for one in walk(folder.resolve()) if isinstance(one, FoundFile)]
         wanted = (count - len(chosen)) // (len(folders) - number)
-        fit = []
+        fit: list[Path] = []
         for path in Random(0).sample(found, len(found)):
             if len(fit) == wanted:
                 break

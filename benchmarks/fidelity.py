@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vitsearch.backbones.backbone import Backbone
+    from vitsearch.backbones.opening import Runtime
+
+    Decode = Callable[[Path, Backbone], Image.Image]
 
 
 def reduced(path: Path, backbone: Backbone) -> Image.Image:
@@ -47,9 +50,15 @@ def rounded(path: Path, backbone: Backbone) -> Image.Image:
     return image.resize((image.width // 2, image.height // 2), Image.Resampling.LANCZOS)
 
 
-def embed(
-    backbone: Backbone, photos: list[Path], decode: Callable[[Path, Backbone], Image.Image]
-) -> np.ndarray:
+WAYS: tuple[tuple[str, Runtime, Decode], ...] = (
+    ("careful path", "torch", full),
+    ("fast path", "openvino", reduced),
+    ("precision alone", "openvino", full),
+    ("rounding alone", "torch", rounded),
+)
+
+
+def embed(backbone: Backbone, photos: list[Path], decode: Decode) -> np.ndarray:
     """Embed photos in batches: (n, d) float32, unit rows."""
     rows = []
     for start in range(0, len(photos), backbone.batch_size):
@@ -86,12 +95,7 @@ def main() -> None:
         made = make_photos(arguments.photos, folder, count=len(labels), megapixels=arguments.megapixels)
         photos, labels = made[:: arguments.every], labels[:: arguments.every]
         rows = {}
-        for name, runtime, decode in (
-            ("careful path", "torch", full),
-            ("fast path", "openvino", reduced),
-            ("precision alone", "openvino", full),
-            ("rounding alone", "torch", rounded),
-        ):
+        for name, runtime, decode in WAYS:
             kept = folder / f"{runtime}-{decode.__name__}-{arguments.every}.npy"
             if not kept.exists():
                 backbone = load_backbone(arguments.model, cache=cache, runtime=runtime)

@@ -47,7 +47,9 @@ def rank(result: SearchResult, path: Path) -> int:
 def asked(library: Library, path: Path, generator: np.random.Generator) -> Iterator[tuple[str, int, int]]:
     """Yield the name of each query of a photo, and its rank before and now."""
     upright = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
-    backbone = library.backbone(library.existing_space())
+    space = library.existing_space()
+    assert space is not None
+    backbone = library.backbone(space)
     options = MatchOptions(k=K, criteria=ALL_PHOTOS)
 
     def before(image: Image.Image) -> int:

@@ -25,7 +25,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -53,7 +53,7 @@ MODELS = {
     "ViT-B/16": (768, 12, 12, 16, "vit"),
     "ViT-L/14": (1024, 24, 16, 14, "dinov2"),
 }
-DEVICE = "cuda"
+DEVICE: Literal["cuda"] = "cuda"
 EDGE = 224
 # (megapixels, photos): each run takes a few seconds on sixteen cores.
 SIZES = ((0.2, 16000), (2.0, 4000), (12.0, 1536))
@@ -381,7 +381,8 @@ def try_variants(
     backbone: AcceleratorBackbone, recipes: dict[str, Recipe], peak: float, until: float
 ) -> dict[str, Any]:
     """Measure each variant while there is time."""
-    chosen, work, results = backbone.recipe, gigaflops(backbone.spec), {}
+    chosen, work = backbone.recipe, gigaflops(backbone.spec)
+    results: dict[str, Any] = {}
     for name, recipe in recipes.items():
         if time.monotonic() > until:
             results[name] = "no time"

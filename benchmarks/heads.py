@@ -195,7 +195,7 @@ def load_splits(data: Path, model: str, vectors: Path | None) -> tuple[Space, Sp
         arrays |= {f"{name}_rows": rows, f"{name}_norms": norms, f"{name}_labels": labels}
         splits.append(Split(LabelledRows(rows, _tuples(labels)), norms))
     if vectors is not None:
-        np.savez(vectors, **arrays)
+        np.savez(vectors, allow_pickle=False, **arrays)
     return backbone.space, splits[0], splits[1]
 
 

@@ -12,6 +12,7 @@ inside a control group with a memory limit to bound the page cache as well.
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import secrets
 import statistics
@@ -21,7 +22,7 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from machine import print_machine
@@ -37,6 +38,7 @@ from vitsearch.neighbours.files import cheapest
 from vitsearch.neighbours.flat import import_faiss
 from vitsearch.neighbours.neighbours import RECALL
 from vitsearch.records import PhotoFacts
+from vitsearch.storage.filters import Filter
 from vitsearch.storage.layout import LIBRARY_FILE
 
 if TYPE_CHECKING:
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
     from vitsearch.neighbours.neighbours import Neighbours
 
 faiss = import_faiss()
+
+Answer = TypeVar("Answer")
 
 K = 10
 MERGED = 10_000
@@ -140,7 +144,7 @@ def search(library: Library, queries: np.ndarray) -> None:
     ids = [library.catalog.photo_id(library_photo_hash(path)) for path in files]
     rows = library.catalog.vectors(space_id, space.dimension, np.array(ids))
     order = np.argsort(rows[0])
-    vectors = rows[1][order][np.searchsorted(rows[0][order], ids)].astype(np.float32)
+    vectors = rows[1][order][np.searchsorted(rows[0][order], np.array(ids))].astype(np.float32)
     point = cheapest(neighbours._cells_record.points, RECALL) if neighbours._cells_record else None  # noqa: SLF001
     print(f"operating point {point}")
     runs: dict[str, Callable[[int], object]] = {
@@ -151,7 +155,9 @@ def search(library: Library, queries: np.ndarray) -> None:
         ),
     }
     if point is not None:
-        refined = neighbours._index._refined  # noqa: SLF001
+        index = neighbours._index  # noqa: SLF001
+        assert index is not None
+        refined = index._refined  # noqa: SLF001
         parameters = faiss.IndexRefineSearchParameters(
             k_factor=point.factor * max(1, 10 / (K + 9)),
             base_index_params=faiss.SearchParametersPreTransform(
@@ -180,20 +186,18 @@ def search(library: Library, queries: np.ndarray) -> None:
     for target in (0.9, 0.95, RECALL):
         found = neighbours.search(queries, K, recall=target)[1]
         share = np.mean([len(np.intersect1d(*pair)) / K for pair in zip(found, truth, strict=True)])
-        speed = in_turns(
-            {"": lambda index, target=target: neighbours.search(queries[index][None], K, recall=target)}, 100
-        )[""]
+        speed = in_turns({"": functools.partial(one_query, neighbours, queries, recall=target)}, 100)[""]
         print(f"recall={target}: recall@10 {share:.4f}, {spread(speed)}")
     filters = {
-        "a year": {"after": "2015", "before": "2016"},
-        "an hour": {"after": "2015-06-01T12", "before": "2015-06-01T13"},
-        "a folder of 1,000": {"folders": [library.folder / "photos" / "00005"]},
-        "a camera": {"camera": "nikon"},
-        "a camera and a day": {"camera": "nikon", "after": "2015-06-01", "before": "2015-06-02"},
+        "a year": Filter(after="2015", before="2016"),
+        "an hour": Filter(after="2015-06-01T12", before="2015-06-01T13"),
+        "a folder of 1,000": Filter(folders=(library.folder / "photos" / "00005",)),
+        "a camera": Filter(camera="nikon"),
+        "a camera and a day": Filter(camera="nikon", after="2015-06-01", before="2015-06-02"),
     }
     with watched("filters"):
-        for name, options in filters.items():
-            seconds, result = timed(lambda options=options: library.search(files[1], k=K, **options), 5)
+        for name, where in filters.items():
+            seconds, result = timed(functools.partial(library.search, files[1], k=K, where=where), 5)
             print(f"only {name}: {spread(seconds)}, {len(result.results)} results")
     exact, _ = timed(lambda: library.search(files[1], k=K, exact=True), 2)
     print(f"exact: {spread(exact)}")
@@ -280,7 +284,9 @@ def merge_and_forget(library: Library) -> None:
         for start in range(0, MERGED, 1000):
             merge.by_content(photos[start : start + 1000])
     neighbours = current(library)
-    added = library.catalog.photo_id(photos[7].photo_hash)
+    merged = photos[7].photo_hash
+    assert merged is not None
+    added = library.catalog.photo_id(merged)
     assert neighbours.search(rows[7:8], 1)[1][0, 0] == added
     seconds = in_turns({"": lambda index: neighbours.search(rows[index][None], K)}, 100)[""]
     print(f"Neighbours.search with {MERGED:,} rows in no cell yet: {spread(seconds)}")
@@ -320,14 +326,20 @@ def in_turns(runs: dict[str, Callable[[int], object]], count: int) -> dict[str, 
     return seconds
 
 
-def timed(run: Callable[[], object], repeats: int) -> tuple[list[float], object]:
+def timed(run: Callable[[], Answer], repeats: int) -> tuple[list[float], Answer]:
     """Time something several times; return the seconds, and what it returned last."""
-    seconds, result = [], None
+    seconds: list[float] = []
+    results: list[Answer] = []
     for _ in range(repeats):
         start = time.perf_counter()
-        result = run()
+        results[:] = [run()]
         seconds.append(time.perf_counter() - start)
-    return seconds, result
+    return seconds, results[0]
+
+
+def one_query(neighbours: Neighbours, queries: np.ndarray, index: int, *, recall: float) -> object:
+    """Search for one of the queries."""
+    return neighbours.search(queries[index][None], K, recall=recall)
 
 
 def spread(seconds: list[float]) -> str:

@@ -17,6 +17,7 @@ and in seconds.
 from __future__ import annotations
 
 import argparse
+import functools
 import gc
 import importlib.util
 import json
@@ -35,7 +36,7 @@ from machine import print_machine
 from widening import Widening, read_base
 
 from vitsearch.neighbours.flat import import_faiss
-from vitsearch.neighbours.neighbours import Neighbours
+from vitsearch.neighbours.neighbours import RECALL, Neighbours
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -124,7 +125,8 @@ def written_rows(path: Path, widening: Widening, size: int) -> np.ndarray:
             rows[start : start + len(block)] = block
         rows.flush()
         partial.replace(path)
-    return np.load(path, mmap_mode="r")
+    written: np.ndarray = np.load(path, mmap_mode="r")
+    return written
 
 
 def prepare(folder: Path, rows: np.ndarray, against: list[str]) -> None:
@@ -153,7 +155,7 @@ def measure(folder: Path, rows: np.ndarray, widening: Widening, against: list[st
     candidates += [
         Candidate(
             f"vitsearch, recall={target}",
-            lambda some, target=target: neighbours.search(some, K, recall=target)[1],
+            functools.partial(ours, neighbours, recall=target),
             memory,
             mapped,
             build,
@@ -161,9 +163,7 @@ def measure(folder: Path, rows: np.ndarray, widening: Widening, against: list[st
         for target in TARGETS
     ]
     candidates.append(
-        Candidate(
-            "vitsearch, exact", lambda some: neighbours.search(some, K, exact=True)[1], memory, mapped, build
-        )
+        Candidate("vitsearch, exact", functools.partial(ours, neighbours, exact=True), memory, mapped, build)
     )
     candidates += [
         Candidate(f"the same in FAISS, {target}", raw, math.nan, math.nan, Build())
@@ -174,9 +174,9 @@ def measure(folder: Path, rows: np.ndarray, widening: Widening, against: list[st
             print(f"{name} is not installed")
             continue
         open_it, build = GRAPHS[name][1], noted(folder / f"{name}.json")
-        graph, memory = held(lambda name=name, open_it=open_it: open_it(rows.shape[1], folder / name))
+        graph, memory = held(functools.partial(open_it, rows.shape[1], folder / name))
         candidates += [
-            Candidate(f"{name}, ef={ef}", lambda some, graph=graph, ef=ef: graph(some, ef), memory, 0, build)
+            Candidate(f"{name}, ef={ef}", functools.partial(graph, ef=ef), memory, 0, build)
             for ef in least_efforts(graph, queries, truth, EFFORTS[:1] if name == "turbovec" else EFFORTS)
         ]
     for candidate in candidates:
@@ -184,6 +184,13 @@ def measure(folder: Path, rows: np.ndarray, widening: Widening, against: list[st
     take_turns(candidates, queries)
     print_table(candidates)
     print_changes(folder / "vitsearch", widening, len(rows))
+
+
+def ours(
+    neighbours: Neighbours, some: np.ndarray, *, recall: float = RECALL, exact: bool = False
+) -> np.ndarray:
+    """Ask vitsearch for ids."""
+    return neighbours.search(some, K, recall=recall, exact=exact)[1]
 
 
 def noted(path: Path) -> Build:
@@ -295,7 +302,12 @@ def raw_cells(folder: Path, rows: np.ndarray) -> Iterator[tuple[float, Search]]:
         parameters = faiss.IndexRefineSearchParameters(
             k_factor=point["factor"], base_index_params=faiss.SearchParametersPreTransform(index_params=cells)
         )
-        yield target, lambda some, parameters=parameters: refined.search(some, K, params=parameters)[1]
+        yield target, functools.partial(search_with, refined, parameters)
+
+
+def search_with(index: Any, parameters: Any, some: np.ndarray) -> np.ndarray:  # noqa: ANN401 - FAISS has no types
+    """Search a FAISS index."""
+    return np.asarray(index.search(some, K, params=parameters)[1])
 
 
 def make_faiss_hnsw(rows: np.ndarray, path: Path) -> None:
@@ -308,7 +320,7 @@ def make_faiss_hnsw(rows: np.ndarray, path: Path) -> None:
 def open_faiss_hnsw(dimension: int, path: Path) -> Graph:  # noqa: ARG001
     """Open FAISS's own graph index."""
     index = faiss.read_index(str(path))
-    return lambda some, ef: index.search(some, K, params=faiss.SearchParametersHNSW(efSearch=ef))[1]
+    return lambda some, ef: search_with(index, faiss.SearchParametersHNSW(efSearch=ef), some)
 
 
 def make_hnswlib(rows: np.ndarray, path: Path) -> None:
@@ -331,7 +343,7 @@ def open_hnswlib(dimension: int, path: Path) -> Graph:
 
     def search(some: np.ndarray, ef: int) -> np.ndarray:
         index.set_ef(ef)
-        return index.knn_query(some, K, num_threads=1 if len(some) == 1 else -1)[0]
+        return np.asarray(index.knn_query(some, K, num_threads=1 if len(some) == 1 else -1)[0])
 
     return search
 
@@ -390,7 +402,7 @@ def open_svs(dimension: int, path: Path) -> Graph:
             index.num_threads = wanted
         if index.search_window_size != max(ef, K):
             index.search_window_size = max(ef, K)
-        return index.search(some, K)[0].astype(np.int64)
+        return np.asarray(index.search(some, K)[0], np.int64)
 
     return search
 
@@ -443,7 +455,7 @@ def recall(found: np.ndarray, truth: np.ndarray) -> float:
     return float(np.mean([len(np.intersect1d(*pair)) / K for pair in zip(found, truth, strict=True)]))
 
 
-def fill(index: faiss.Index, rows: np.ndarray) -> faiss.Index:
+def fill(index: Any, rows: np.ndarray) -> Any:  # noqa: ANN401 - FAISS has no types
     """Add all rows to a FAISS index."""
     for _, block in parts(rows):
         index.add(block.astype(np.float32))

@@ -13,6 +13,7 @@ Every method earns its cut on held-out photos of the labels, of which 95 % are t
 from __future__ import annotations
 
 import argparse
+import functools
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,7 @@ from vitsearch.records import FoundFile
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vitsearch.heads.head import Head
+    from vitsearch.heads.head import Head, TopLabels
 
     Score = Callable[[np.ndarray], np.ndarray]
 
@@ -342,12 +343,17 @@ def methods(space: Space, case: Case) -> dict[str, Score]:
             out = folds == fold
             held_out[out] = fit(rows[~out], truth[~out])(rows[out])
         score, cut = fit(rows, truth), np.quantile(held_out, 1 - _KEPT)
-        accepted[name] = lambda asked, score=score, cut=cut: score(asked) >= cut
+        accepted[name] = functools.partial(is_above, score, cut)
     plain = made(space, case.examples, None)
     accepted["confidence alone (before the gate)"] = lambda asked: ~top(plain, asked).abstained
     gated = made(space, case.examples, case.library)
     accepted["vitsearch"] = lambda asked: ~top(gated, asked).none
     return accepted
+
+
+def is_above(score: Score, cut: float, asked: np.ndarray) -> np.ndarray:
+    """Return which rows score as high as the photos of the labels mostly do."""
+    return score(asked) >= cut
 
 
 def max_softmax(rows: np.ndarray, truth: np.ndarray) -> Score:
@@ -376,7 +382,9 @@ def mahalanobis(rows: np.ndarray, truth: np.ndarray) -> Score:
     inverse = np.linalg.inv(covariance)
 
     def score(asked: np.ndarray) -> np.ndarray:
-        return np.max([-np.einsum("nd,de,ne->n", d, inverse, d) for d in (asked - m for m in means)], axis=0)
+        return np.asarray(
+            np.max([-np.einsum("nd,de,ne->n", d, inverse, d) for d in (asked - m for m in means)], axis=0)
+        )
 
     return score
 
@@ -391,7 +399,7 @@ def fitted(rows: np.ndarray, truth: np.ndarray) -> LogisticRegression:
 def scaled(of: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Centre and scale rows as those `of` which a head is fitted."""
     centre = of.mean(axis=0)
-    return (rows - centre) / np.sqrt(((of - centre) ** 2).sum(axis=1).mean())
+    return np.asarray((rows - centre) / np.sqrt(((of - centre) ** 2).sum(axis=1).mean()))
 
 
 def made(space: Space, examples: LabelledRows, background: np.ndarray | None) -> Head:
@@ -401,7 +409,7 @@ def made(space: Space, examples: LabelledRows, background: np.ndarray | None) ->
     return train("benchmark", examples, space=space, background=background).head
 
 
-def top(head: Head, rows: np.ndarray):  # noqa: ANN201
+def top(head: Head, rows: np.ndarray) -> TopLabels:
     """Ask a head for its best label."""
     return head.top(rows, np.ones(len(rows), np.float32), k=1)
 
@@ -414,7 +422,7 @@ def through(head: Head, rows: np.ndarray) -> float:
 def correct(head: Head, known: LabelledRows) -> np.ndarray:
     """Return which known photos' best label is right."""
     members = known.membership(head.labels)
-    return members[np.arange(len(members)), top(head, known.rows).indices[:, 0]]
+    return np.asarray(members[np.arange(len(members)), top(head, known.rows).indices[:, 0]])
 
 
 def judged(head: Head, known: LabelledRows) -> tuple[float, float]:

@@ -2,68 +2,52 @@
 
     python benchmarks/protection.py --photos FOLDER [--model NAME] [--megapixels 12] [--count 96]
 
-The unprotected candidate is the same pipeline with `photos.read_photo` called in its threads. Both take turns in one
+The unprotected candidate is the same pipeline, whose threads do what its processes do otherwise. Both take turns in one
 run and see the same photos; the file cache is warm for both. The processes' start is part of the protected run.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import tempfile
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
+from unittest.mock import patch
 
 import platformdirs
 from machine import medians, print_machine
 from photo_sets import make_photos
 
-import vitsearch.indexing.embedding
 from vitsearch.backbones import load_backbone
-from vitsearch.backbones.preprocessing import prepare
-from vitsearch.decoding.decoders import Decoders
+from vitsearch.decoding import worker
+from vitsearch.decoding.process import DecodingProcess
 from vitsearch.library import Library
-from vitsearch.photos.perceptual_hash import perceptual_hash
-from vitsearch.photos.photo import read_photo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import numpy as np
-    import numpy.typing as npt
-
-    from vitsearch.space import Preprocessing
+    from vitsearch.decoding.process import Limits
 
 
-class _UnprotectedPhoto:
-    """What `ProtectedPhoto` does, in the calling thread."""
+class InThisThread(DecodingProcess):
+    """Answers in the thread that asks, without a process."""
 
-    def __init__(self, path: Path) -> None:
-        self._photo = read_photo(path)
-        self.file_hash, self.photo_hash, self.facts = (
-            self._photo.file_hash,
-            self._photo.photo_hash,
-            self._photo.facts,
-        )
+    def __init__(self, limits: Limits, *, program: str) -> None:
+        super().__init__(limits, program=program)
+        # Its watchdog ends a process: this one is not to be ended.
+        self._worker = worker._Worker(1e6, limits.memory)  # noqa: SLF001
 
-    def prepared(self, preprocessing: Preprocessing) -> tuple[bytes, npt.NDArray[np.uint8]]:
-        image = self._photo.pixels(min_side=preprocessing.decode_side)
-        return perceptual_hash(image), prepare(image, preprocessing)
+    def start(self) -> NoReturn:
+        """Start nothing: there is nobody who asks for it."""
+        raise NotImplementedError
 
-
-class _NoProtection(Decoders):
-    """Opens photos in the calling thread."""
-
-    def start(self) -> None:
-        """Start nothing."""
-
-    @contextmanager
-    def open(self, source: Path | bytes, *, name: str | None = None) -> Iterator[_UnprotectedPhoto]:
-        """Open a file without protection."""
-        del name
-        assert isinstance(source, Path)
-        yield _UnprotectedPhoto(source)
+    def ask(
+        self, request: dict[str, Any], data: bytes = b"", *, most: int, more_seconds: float = 0.0
+    ) -> tuple[dict[str, Any], bytes]:
+        """Answer as the program of a process does, through the same words."""
+        del most, more_seconds
+        fields, parts = self._worker.answer(json.loads(json.dumps(request)), data)
+        return json.loads(json.dumps(fields)), b"".join(parts)
 
 
 def main() -> None:
@@ -90,16 +74,18 @@ def main() -> None:
         made = arguments.made or Path(scratch) / "photos"
         photos = make_photos(arguments.photos, made, count=arguments.count, megapixels=arguments.megapixels)
 
-        def index(decoders: type[Decoders]) -> None:
-            vitsearch.indexing.embedding.Decoders = decoders
+        def index(process: type[DecodingProcess]) -> None:
             shutil.rmtree(Path(scratch) / "library", ignore_errors=True)
-            with Library.open(Path(scratch) / "library", backbone=backbone) as library:
+            with (
+                patch("vitsearch.decoding.decoders.DecodingProcess", process),
+                Library.open(Path(scratch) / "library", backbone=backbone) as library,
+            ):
                 report = library.index([made])
             assert report.embedded == len(photos), report
 
-        index(Decoders)
+        index(DecodingProcess)
         seconds = medians(
-            {"in threads": lambda: index(_NoProtection), "in processes": lambda: index(Decoders)},
+            {"in threads": lambda: index(InThisThread), "in processes": lambda: index(DecodingProcess)},
             repeats=arguments.repeats,
         )
     print(

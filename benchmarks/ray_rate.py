@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from machine import print_machine
@@ -160,10 +161,10 @@ def contents(folder: Path) -> dict[bytes, tuple[object, np.ndarray]]:
             "FROM (SELECT * FROM files ORDER BY path) f WHERE f.photo = p.id), v.vector "
             "FROM photos p JOIN vectors v ON v.photo = p.id"
         )
-    found = {}
+    found: dict[bytes, tuple[object, np.ndarray]] = {}
     for photo_hash, *facts, blob in rows:
-        row = np.frombuffer(blob, "<f2").astype(np.float32)
-        found[photo_hash] = tuple(facts), row / np.linalg.norm(row)
+        row = np.frombuffer(cast("bytes", blob), "<f2").astype(np.float32)
+        found[cast("bytes", photo_hash)] = tuple(facts), row / np.linalg.norm(row)
     return found
 
 

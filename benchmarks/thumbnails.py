@@ -29,23 +29,23 @@ def main() -> None:
     print_machine("vitsearch", "openvino", "pillow")
     backbone = load_backbone(options.model, cache=platformdirs.user_cache_path("vitsearch", appauthor=False))
 
-    def index(*, thumbnails: bool) -> tuple[float, float, list[int]]:
+    def index(*, with_thumbnails: bool) -> tuple[float, float, list[int]]:
         with tempfile.TemporaryDirectory() as folder:
             clock, processor = time.perf_counter(), sum(os.times()[:4])
             with Library.open(folder, backbone=backbone) as library:
-                library.index([options.folder], thumbnails=thumbnails)
+                library.index([options.folder], thumbnails=with_thumbnails)
             spent = time.perf_counter() - clock, sum(os.times()[:4]) - processor
-            return *spent, [
-                path.stat().st_size for path in Path(folder, ".vitsearch", "thumbnails").rglob("*.jpg")
-            ]
+            thumbnails = Path(folder, ".vitsearch", "thumbnails").rglob("*.jpg")
+            return *spent, [path.stat().st_size for path in thumbnails]
 
-    index(thumbnails=False)
+    index(with_thumbnails=False)
     taken: dict[bool, list[tuple[float, float, list[int]]]] = {False: [], True: []}
     for turn in range(options.repeats):
-        for thumbnails in (False, True) if turn % 2 == 0 else (True, False):
-            taken[thumbnails].append(index(thumbnails=thumbnails))
-    for at, name in enumerate(("by the clock", "processor time")):
-        without, with_them = (median(run[at] for run in taken[which]) for which in (False, True))
+        for with_thumbnails in (False, True) if turn % 2 == 0 else (True, False):
+            taken[with_thumbnails].append(index(with_thumbnails=with_thumbnails))
+    clock = [median(run[0] for run in taken[which]) for which in (False, True)]
+    processor = [median(run[1] for run in taken[which]) for which in (False, True)]
+    for name, (without, with_them) in (("by the clock", clock), ("processor time", processor)):
         print(f"{name:<15} {without:6.2f} s without, {with_them:6.2f} s with: {with_them / without - 1:+.1%}")
     sizes = taken[True][0][2]
     print(f"{len(sizes)} thumbnails of {mean(sizes) / 1000:.1f} kB")

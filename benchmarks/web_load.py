@@ -175,7 +175,9 @@ def main() -> None:
         [*program, "serve", "--no-token", "--port", "0"], stderr=subprocess.PIPE, text=True
     ) as server:
         assert server.stderr is not None
-        port = int(re.search(r":(\d+)/", server.stderr.readline())[1])
+        said = re.search(r":(\d+)/", server.stderr.readline())
+        assert said is not None
+        port = int(said[1])
         try:
             time.sleep(2)
             ids, images = asyncio.run(alone(port))

@@ -1,8 +1,8 @@
 """A library of many photos in Milvus: how long an export takes, what kills do to it, and whether searches agree.
 
-    python benchmarks/milvus.py FOLDER [--photos 100000] [--base FILE.npy] [--kills 6] [--step STEP…]
-    python benchmarks/milvus.py FOLDER --server PYTHON [--server-kills 2] [--index HNSW]
-    python benchmarks/milvus.py FOLDER --server PYTHON --photos 1000000 --step rate index
+    python benchmarks/milvus_engine.py FOLDER [--photos 100000] [--base FILE.npy] [--kills 6] [--step STEP…]
+    python benchmarks/milvus_engine.py FOLDER --server PYTHON [--server-kills 2] [--index HNSW]
+    python benchmarks/milvus_engine.py FOLDER --server PYTHON --photos 1000000 --step rate index
 
 FOLDER keeps the library and the collections, so that steps can be runs of their own. FILE.npy holds embeddings of real
 photos, (m, d); they are widened with noise (`widening.py`). PYTHON is a Python that has the package `milvus`: a server
