@@ -27,8 +27,8 @@ from vitsearch.storage import answers
 from vitsearch.storage.layout import Layout
 from vitsearch.web import server
 from vitsearch.web.services import upload_store
-from vitsearch.web.services.library_pool import Readers, Remembered, Stamp
-from vitsearch.web.services.query_vectors import KnownVectors
+from vitsearch.web.services.library_pool import LibraryPool, Stamp, StateCache
+from vitsearch.web.services.query_vectors import QueryVectorCache
 
 ONE, TWO = Stamp((1, 1), 1, (1,)), Stamp((1, 1), 2, (1,))
 COLOURS = ("red", "darkred", "blue", "navy", "green", "white", "teal", "olive")
@@ -51,9 +51,9 @@ def indexed(tmp_path, photos):
 @pytest.fixture
 def smallest_server(monkeypatch):
     """One reader, one decoder, one picture at a time, one remembered value, one known vector."""
-    monkeypatch.setattr(server, "Readers", partial(Readers, count=1))
-    monkeypatch.setattr(server, "Remembered", partial(Remembered, size=1))
-    monkeypatch.setattr(server, "KnownVectors", partial(KnownVectors, 1))
+    monkeypatch.setattr(server, "LibraryPool", partial(LibraryPool, count=1))
+    monkeypatch.setattr(server, "StateCache", partial(StateCache, size=1))
+    monkeypatch.setattr(server, "QueryVectorCache", partial(QueryVectorCache, 1))
     monkeypatch.setattr(server, "Decoders", lambda _: Decoders(1))
     monkeypatch.setattr(server, "CapacityLimiter", lambda _: CapacityLimiter(1))
 
@@ -111,21 +111,21 @@ def test_the_smallest_server_answers_many_pages_at_once_as_an_ordinary_one_does(
 
 
 def test_one_value_is_remembered_and_never_that_of_another_key_or_state():
-    remembered = Remembered(size=1)
+    remembered = StateCache(size=1)
     for stamp in (ONE, TWO):
         for key in "abab":
             assert remembered.get(key, stamp, partial(tuple, [key, stamp])) == (key, stamp)
 
 
 def test_a_value_may_ask_for_another_one_while_it_is_made():
-    remembered = Remembered(size=1)
+    remembered = StateCache(size=1)
     inner = partial(remembered.get, "inner", ONE, lambda: 1)
     assert remembered.get("outer", ONE, lambda: inner() + 1) == 2
     assert inner() == 1
 
 
 def test_one_known_vector_is_never_that_of_another_query():
-    known, embedded = KnownVectors(1), []
+    known, embedded = QueryVectorCache(1), []
 
     def embed(number: int) -> np.ndarray:
         embedded.append(number)
@@ -137,7 +137,7 @@ def test_one_known_vector_is_never_that_of_another_query():
 
 
 def test_threads_that_share_one_known_vector_get_their_own():
-    known, start = KnownVectors(1), threading.Barrier(8)
+    known, start = QueryVectorCache(1), threading.Barrier(8)
 
     def ask(number: int) -> bool:
         start.wait()

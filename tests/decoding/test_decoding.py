@@ -238,7 +238,7 @@ def test_closing_ends_everything_at_once_and_leaves_neither_processes_nor_descri
     for thread in threads:
         thread.join(10)
     assert time.monotonic() - started < 5
-    assert outcomes == ["Ended", "Ended"]
+    assert outcomes == ["ProcessStopped", "ProcessStopped"]
     assert children() == before
     # What tests before this one had open may have been closed meanwhile.
     assert set(Path("/dev/fd").iterdir()) <= descriptors

@@ -20,7 +20,7 @@ from vitsearch.doctor.examine import examine
 from vitsearch.doctor.repair import repair
 from vitsearch.duplicates.tables import dismiss
 from vitsearch.errors import HeadTooNew, LibraryBusy, LibraryDamaged, LibraryMissing, LibraryTooNew
-from vitsearch.heads.store import HeadShelf
+from vitsearch.heads.store import HeadStore
 from vitsearch.library import Library
 from vitsearch.storage.database import Database
 from vitsearch.storage.favourites import Favourites
@@ -45,9 +45,9 @@ def folder(tmp_path, photos):
     """A closed library of forty photos with a head, a correction, and two photos that a person told apart."""
     with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
         library.index([photos])
-        shelf = HeadShelf(library)
-        shelf.from_examples("shade", folder=photos)
-        shelf.correct("shade", photos / "dark" / "00.png", ["light"])
+        head_store = HeadStore(library)
+        head_store.from_examples("shade", folder=photos)
+        head_store.correct("shade", photos / "dark" / "00.png", ["light"])
         dismiss(library.catalog, [3, 7])
     return tmp_path / "library"
 
@@ -251,8 +251,8 @@ def test_a_head_that_cannot_be_used_is_found_and_put_aside_with_its_examples_kep
     assert wrong(folder) == {}
     assert (folder / "heads" / "shade.safetensors.damaged-1").exists()
     with Library.open(folder, backbone=MeanColour()) as library:
-        assert HeadShelf(library).names() == ()
-        assert HeadShelf(library).tables.examples("shade")[1] == ("light",)
+        assert HeadStore(library).names() == ()
+        assert HeadStore(library).tables.examples("shade")[1] == ("light",)
 
 
 def test_a_head_of_a_later_version_is_mentioned_and_left_alone(folder, photos):
@@ -270,7 +270,7 @@ def test_a_head_of_a_later_version_is_mentioned_and_left_alone(folder, photos):
         Library.open(folder, backbone=MeanColour()) as library,
         pytest.raises(HeadTooNew, match=r"shade\.safetensors was saved by a later version"),
     ):
-        HeadShelf(library).get("shade")
+        HeadStore(library).get("shade")
 
 
 def test_a_head_of_another_model_is_mentioned(folder, photos):
@@ -473,7 +473,7 @@ def test_a_lost_description_of_the_model_costs_the_vectors_only(folder, photos):
     repair(folder)
     with Library.open(folder, backbone=MeanColour()) as library:
         assert library.index().embedded == 40
-        assert HeadShelf(library).tables.examples("shade")[1] == ("light",)
+        assert HeadStore(library).tables.examples("shade")[1] == ("light",)
 
 
 def test_an_id_is_not_given_again_after_a_salvage(folder, photos, picture):

@@ -21,7 +21,7 @@ from vitsearch.duplicates.cleanup.applying import apply_plan
 from vitsearch.duplicates.cleanup.plan_files import read_plan
 from vitsearch.duplicates.have import compare_folder
 from vitsearch.errors import BadQuery, OutputError, UnreadablePhoto
-from vitsearch.storage.write_lock import photos_lease
+from vitsearch.storage.write_lock import photos_lock
 
 CAT = SAMPLES / "animals" / "cat-1.jpg"
 
@@ -393,7 +393,7 @@ def test_a_plan_is_refused_in_one_line_while_another_is_at_work_on_the_same_phot
     plan = tmp_path / "plan.json"
     assert run("duplicates", "--plan", plan).returncode == 0
     before = state(photos)
-    with photos_lease(library.folder):
+    with photos_lock(library.folder):
         done = run(command, plan)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "another plan is being applied or undone" in done.stderr

@@ -17,7 +17,7 @@ from tests.support.mean_colour import MeanColour
 from tests.support.mounts import Mounts
 from vitsearch.errors import SpaceMismatch, StoreError
 from vitsearch.heads.labelling import Labeller
-from vitsearch.heads.store import HeadShelf
+from vitsearch.heads.store import HeadStore
 from vitsearch.library import Library
 
 pytest.importorskip("milvus_lite", reason="Milvus Lite has no build for this system")
@@ -47,10 +47,10 @@ class TestExport:
 
     def test_a_new_label_is_a_change(self, indexed, photos, address):
         export(indexed, address)
-        HeadShelf(indexed).train("tone", folder=photos)
-        Labeller(HeadShelf(indexed), "tone").label()
+        HeadStore(indexed).train("tone", folder=photos)
+        Labeller(HeadStore(indexed), "tone").label()
         assert did(export(indexed, address)) == (10, 10, 0)
-        HeadShelf(indexed).correct("tone", photos / "cold/red.jpg", ("warm",))
+        HeadStore(indexed).correct("tone", photos / "cold/red.jpg", ("warm",))
         assert did(export(indexed, address))[:2] == (10, 1)
 
     def test_a_photo_whose_drive_is_not_mounted_stays(self, indexed, photos, address):

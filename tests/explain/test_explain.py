@@ -24,7 +24,7 @@ from vitsearch.explain.picture import draw_heads, draw_heat, seen_box
 from vitsearch.explain.rollout import attention_rollout, weighted_rollout
 from vitsearch.heads.files import save_head
 from vitsearch.heads.head import Head
-from vitsearch.heads.store import HeadShelf
+from vitsearch.heads.store import HeadStore
 from vitsearch.library import Library
 
 if TYPE_CHECKING:
@@ -400,7 +400,7 @@ def test_a_head_of_the_library_says_which_model_and_what_label(command, checkpoi
     space = describe(str(checkpoints("vit")), cache=tmp_path / "cache").spec.space
     save_head(make_head(space), tmp_path / "pets.safetensors")
     with Library.open(tmp_path / "library", cache=tmp_path / "cache") as library:
-        HeadShelf(library).load(tmp_path / "pets.safetensors")
+        HeadStore(library).load(tmp_path / "pets.safetensors")
     noise.save(tmp_path / "query.png")
     arguments = (tmp_path / "query.png", "--out", tmp_path / "why.png", "--head")
     assert command(*arguments, "pets", "--label", "cat").exit_code == 0

@@ -142,7 +142,7 @@ def test_watching_goes_on_after_the_library_could_not_be_read_for_a_while(
         library.index([tmp_path / "photos"])
     with web_client(tmp_path / "library", MeanColour()) as client:
         server = server_of(client)
-        lend, broken = server.readers.library, threading.Event()
+        lend, broken = server.libraries.library, threading.Event()
         failures: list[int] = []
         begun: list[object] = []
         monkeypatch.setattr(server.index_runs, "start", begun.append)
@@ -155,7 +155,7 @@ def test_watching_goes_on_after_the_library_could_not_be_read_for_a_while(
             with lend() as library:
                 yield library
 
-        monkeypatch.setattr(server.readers, "library", borrowed)
+        monkeypatch.setattr(server.libraries, "library", borrowed)
         broken.set()
         server.watch()
         end = time.monotonic() + PATIENCE

@@ -319,6 +319,8 @@ def test_heads_are_listed_shown_exported_loaded_and_deleted(call, labelled, tmp_
         "version": 1,
         "examples": 24,
         "corrections": 0,
+        "accuracy": 1.0,
+        "interval": pytest.approx([0.74116, 1.0], abs=1e-5),
         "path": str(tmp_path / "library" / "heads" / "colours.safetensors"),
     }
     assert call("heads", "list") == "colours  trained   3 labels, version 1, mean-colour\n"

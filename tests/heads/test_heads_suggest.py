@@ -17,7 +17,7 @@ from vitsearch.cli.session import Session
 from vitsearch.errors import LibraryMissing
 from vitsearch.heads.active_learning import alike_groups, typical_photos, typicality
 from vitsearch.heads.labelling import Labeller
-from vitsearch.heads.store import HeadShelf
+from vitsearch.heads.store import HeadStore
 from vitsearch.heads.suggesting import suggest
 from vitsearch.library import Library
 
@@ -60,38 +60,38 @@ def test_a_photo_with_many_like_it_is_more_typical_than_one_apart():
 
 
 @pytest.fixture
-def shelf(library):
-    return HeadShelf(library)
+def head_store(library):
+    return HeadStore(library)
 
 
-def test_a_library_without_heads_is_told_what_to_label(shelf, library, tmp_path):
+def test_a_library_without_heads_is_told_what_to_label(head_store, library, tmp_path):
     library.index([paint_labels(tmp_path / "photos", count=10)])
-    found = suggest(shelf, "colours", count=3, groups=3)
+    found = suggest(head_store, "colours", count=3, groups=3)
     assert {photo.path.parent.name for photo in found.photos} == set(COLOURS)
     assert {(photo.label, photo.probability) for photo in found.photos} == {(None, None)}
     for group in found.groups:
         assert len({photo.path.parent.name for photo in group.photos}) == 1
 
 
-def test_what_has_a_label_is_not_suggested_and_the_heads_guess_is_named(shelf, library, tmp_path):
+def test_what_has_a_label_is_not_suggested_and_the_heads_guess_is_named(head_store, library, tmp_path):
     photos = paint_labels(tmp_path / "photos", count=10, start=100)
     library.index([photos])
-    shelf.train("colours", folder=paint_labels(tmp_path / "labelled"))
+    head_store.train("colours", folder=paint_labels(tmp_path / "labelled"))
     asked = photos / "red" / "103.png"
-    shelf.correct("colours", asked, [])
-    found = suggest(shelf, "colours", count=100)
+    head_store.correct("colours", asked, [])
+    found = suggest(head_store, "colours", count=100)
     paths = {photo.path for photo in found.photos}
     assert asked not in paths
     assert paths <= set(photos.glob("*/*.png"))
-    labelled = Labeller(shelf, "colours").label([photos]).labels
+    labelled = Labeller(head_store, "colours").label([photos]).labels
     assert [item.path for item in labelled if not item.labels] == [asked]
     said = {item.path: item.labels[0].label for item in labelled if item.labels}
     assert {photo.path: photo.label for photo in found.photos} == {path: said[path] for path in paths}
 
 
-def test_an_empty_library_has_nothing_to_suggest(shelf):
+def test_an_empty_library_has_nothing_to_suggest(head_store):
     with pytest.raises(LibraryMissing, match="make one with `vitsearch index"):
-        suggest(shelf, "colours")
+        suggest(head_store, "colours")
 
 
 def test_the_command_names_groups_and_photos_and_a_group_is_named_at_once(tmp_path, monkeypatch):

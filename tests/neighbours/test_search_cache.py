@@ -126,7 +126,7 @@ def test_the_background_is_read_from_sqlite_once_and_again_when_the_library_has_
     library.index()
     assert len(reads) == 2
     assert library.search(photos / "03.png", k=4).results[0].path == photos / "new.png"
-    assert len(library._search_cache(*library.catalog.active_space()).background().ids) == 21
+    assert len(library._search_cache(*library.catalog.active_space()).reference_sample().ids) == 21
 
 
 @pytest.mark.parametrize(

@@ -352,7 +352,7 @@ def test_the_background_is_a_fixed_sample_whatever_the_order_of_indexing(tmp_pat
                 shutil.copy(photos / f"{colour}.png", path)
                 library.index([path.parent])
             catalog, (space, _) = library.catalog, library.catalog.require_space()
-            found = catalog.photos([int(photo) for photo in catalog.background_ids(space, 4)])
+            found = catalog.photos([int(photo) for photo in catalog.reference_ids(space, 4)])
             samples.append({row.paths[0].name for row in found.values()})
             assert len(samples[-1]) == 4
             sample = ReferenceSample.of(catalog, space, 13)

@@ -12,7 +12,7 @@ from benchmarks.concurrent_access import Clock, batch, make
 from tests.support.mean_colour import MeanColour
 from tests.support.summaries import figures, places
 from vitsearch.duplicates.tables import dismiss, dismissed_pairs
-from vitsearch.heads.store import HeadShelf
+from vitsearch.heads.store import HeadStore
 from vitsearch.library import Library
 from vitsearch.storage import removal, walks
 from vitsearch.storage.catalog import Catalog
@@ -31,7 +31,7 @@ def photos(tmp_path, picture):
 def folder(tmp_path, photos):
     with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
         library.index([photos])
-        HeadShelf(library).from_examples("shade", folder=photos)
+        HeadStore(library).from_examples("shade", folder=photos)
     return tmp_path / "library"
 
 
@@ -57,7 +57,7 @@ def test_decisions_corrections_and_searches_go_on_while_photos_are_indexed(folde
     def at_work():
         with Library.open(folder, backbone=MeanColour()) as other:
             dismiss(other.catalog, [3, 7])
-            HeadShelf(other).correct("shade", first, ["light"])
+            HeadStore(other).correct("shade", first, ["light"])
             return len(places(other, first))
 
     backbone = Calling(at_work)
@@ -65,7 +65,7 @@ def test_decisions_corrections_and_searches_go_on_while_photos_are_indexed(folde
         assert library.index().embedded == 12
         assert backbone.answers == [44]  # those of the first batch too
         assert dismissed_pairs(library.catalog) == {(3, 7)}
-        assert HeadShelf(library).tables.examples("shade", only_corrected=True) == {1: ("light",)}
+        assert HeadStore(library).tables.examples("shade", only_corrected=True) == {1: ("light",)}
 
 
 def test_a_reader_that_takes_its_time_delays_a_run_and_does_not_end_it(folder, photos, picture):
@@ -101,7 +101,7 @@ def test_what_is_forgotten_goes_in_short_transactions_and_leaves_no_row_behind(f
         dismiss(library.catalog, [2, 31])
         for path in (photos / "light").iterdir():
             path.unlink()
-        HeadShelf(library).delete("shade")
+        HeadStore(library).delete("shade")
         assert library.index(prune=True).pruned == 20
         database = library.catalog.database
         assert database.rows("PRAGMA foreign_key_check") == []

@@ -49,12 +49,12 @@ def made(tmp_path_factory):
     (photos / "clip.mov").write_bytes(b"\x00\x00\x00\x14ftypqt  " + bytes(4000))
     (photos / "red.png.xmp").write_text("<x:xmpmeta>a person's keywords</x:xmpmeta>")
     (folder / "labels.csv").write_text("path,label\nphotos/red.png,warm\n")
-    from vitsearch.heads.store import HeadShelf
+    from vitsearch.heads.store import HeadStore
 
     with Library.open(folder / "library", backbone=MeanColour()) as library:
         library.index([photos])
-        HeadShelf(library).from_examples("mood", folder=folder / "labelled")
-        HeadShelf(library).from_examples("other", folder=folder / "labelled")
+        HeadStore(library).from_examples("mood", folder=folder / "labelled")
+        HeadStore(library).from_examples("other", folder=folder / "labelled")
     return folder
 
 

@@ -11,7 +11,7 @@ from vitsearch.engines.milvus.address import Address
 from vitsearch.engines.milvus.search import MilvusSearch
 from vitsearch.errors import BadQuery
 from vitsearch.heads.labelling import Labeller
-from vitsearch.heads.store import HeadShelf
+from vitsearch.heads.store import HeadStore
 from vitsearch.library import Library
 from vitsearch.records import Match
 from vitsearch.storage.filters import Filter
@@ -34,10 +34,10 @@ class Searches:
     @pytest.fixture
     def both(self, indexed, photos, address):
         """Ask the library and the collection the same, demand the same answer, and return it."""
-        HeadShelf(indexed).train("tone", folder=photos)
-        Labeller(HeadShelf(indexed), "tone").label()
-        HeadShelf(indexed).correct("tone", photos / "cold/red.jpg", ("warm",))
-        HeadShelf(indexed).correct("tone", photos / "cold/blue.jpg", ("cold",))
+        HeadStore(indexed).train("tone", folder=photos)
+        Labeller(HeadStore(indexed), "tone").label()
+        HeadStore(indexed).correct("tone", photos / "cold/red.jpg", ("warm",))
+        HeadStore(indexed).correct("tone", photos / "cold/blue.jpg", ("cold",))
         export(indexed, address)
         with MilvusSearch(Address.parse(address)) as store:
 
@@ -88,7 +88,7 @@ class Searches:
     def test_a_label_finds_what_it_finds_in_the_library(self, both, indexed, photos):
         for label in ("warm", "cold"):
             for criteria in (Filter(), Filter((photos / "warm",)), Filter(after="2018", camera="pixel")):
-                own = Labeller(HeadShelf(indexed), "tone").search(label, criteria=criteria)
+                own = Labeller(HeadStore(indexed), "tone").search(label, criteria=criteria)
                 assert own.results or criteria
                 assert both.store.find_label("tone", label, k=10, criteria=criteria) == own
 

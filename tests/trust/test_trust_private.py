@@ -14,7 +14,7 @@ from tests.support.samples import SAMPLES
 from tests.support.web_client import wait, web_client
 from vitsearch.doctor.repair import repair
 from vitsearch.duplicates.cleanup.applying import apply_plan, undo_plan
-from vitsearch.heads.store import HeadShelf
+from vitsearch.heads.store import HeadStore
 from vitsearch.library import Library
 from vitsearch.neighbours.cells import Cells
 from vitsearch.storage import atomic
@@ -61,7 +61,7 @@ def use(folder, photos):
     with Library.open(folder, backbone=MeanColour()) as library:
         library.index([photos], thumbnails=True)
         library.search(photos / "cat-1.jpg")
-        HeadShelf(library).from_examples("pets", folder=photos.parent / "labelled")
+        HeadStore(library).from_examples("pets", folder=photos.parent / "labelled")
         os.utime(library.catalog.database.path, (1, 1))
         library_counts(library.catalog, worth_keeping=0)
         roots = [root.path for root in library.catalog.roots()]
@@ -112,7 +112,7 @@ def test_a_folder_that_was_there_and_a_library_of_an_earlier_version_are_closed_
     folder.mkdir(mode=0o755)
     with Library.open(folder, backbone=MeanColour()) as library:
         library.index([photos])
-        HeadShelf(library).from_examples("pets", folder=photos.parent / "labelled")
+        HeadStore(library).from_examples("pets", folder=photos.parent / "labelled")
     assert open_to_others(folder) == {}
     # As an earlier version left it.
     shutil.rmtree(folder / ".vitsearch")

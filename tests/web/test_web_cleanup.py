@@ -19,7 +19,7 @@ from vitsearch.duplicates.find import find_duplicates, group_name
 from vitsearch.jsonable import to_jsonable
 from vitsearch.library import Library
 from vitsearch.storage.filters import Filter
-from vitsearch.storage.write_lock import photos_lease
+from vitsearch.storage.write_lock import photos_lock
 
 CHOSEN = ("animals/cat-1.jpg", "animals/bird-1.jpg", "nature/bee-1.jpg")
 
@@ -273,7 +273,7 @@ def test_a_plan_shows_what_becomes_of_sidecars_and_where_they_go(client, place):
 @pytest.mark.trust
 def test_a_plan_waits_for_one_that_is_at_work_on_the_same_photos(client, place):
     plan = plan_for(client, groups(client)[CATS]).json()
-    with photos_lease(place / "library"):
+    with photos_lock(place / "library"):
         for verb in ("apply", "undo"):
             answer = client.post(f"/api/plans/{plan['id']}/{verb}")
             assert (answer.status_code, "another plan is being applied" in answer.text) == (409, True)

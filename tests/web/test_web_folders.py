@@ -9,7 +9,7 @@ import pytest
 from tests.support.mean_colour import MeanColour
 from tests.support.samples import SAMPLES
 from tests.support.web_client import wait, web_client
-from vitsearch.heads.store import HeadShelf
+from vitsearch.heads.store import HeadStore
 from vitsearch.library import Library
 from vitsearch.web.services.work import index_folders
 from vitsearch.web.settings import LibrarySettings
@@ -50,7 +50,7 @@ def test_labels_given_in_a_forgotten_folder_count_again_when_it_returns(place):
         (cat, *_) = client.get("/api/grid").json()["ids"]
         with Library.open(place / "library", backbone=MeanColour()) as library:
             before = library.catalog.photos([cat])[cat].paths[0]
-            HeadShelf(library).from_examples("pets", folder=_labelled(place))
+            HeadStore(library).from_examples("pets", folder=_labelled(place))
         client.post("/api/heads/pets/corrections", json={"photo": cat, "labels": ["cat"]})
         folder = before.parent
         client.post("/api/roots/forget", json={"folder": str(folder)})

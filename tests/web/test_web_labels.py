@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests.support.mean_colour import MeanColour
 from tests.support.web_client import server_of, web_client
-from vitsearch.heads.store import HeadShelf
+from vitsearch.heads.store import HeadStore
 from vitsearch.library import Library
 
 
@@ -37,7 +37,7 @@ def place(tmp_path_factory):
         shade(place / f"photos/cold-{index}.png", 0.62 + 0.02 * index, 20 + index)
     with Library.open(place / "library", backbone=MeanColour()) as library:
         library.index([place / "photos"])
-        HeadShelf(library).train("warmth", folder=place / "labelled")
+        HeadStore(library).train("warmth", folder=place / "labelled")
     return place
 
 
@@ -147,7 +147,7 @@ def test_a_photo_of_several_labels_is_found_by_each_and_they_come_as_a_list(clie
         for number, path in enumerate(sorted((place / "labelled").glob("*/*.png"))):
             lines += [f"{path},{path.parent.name}", *([f"{path},even"] if number % 2 else [])]
         (place / "several.csv").write_text("\n".join(lines))
-        assert HeadShelf(library).train("several", csv=place / "several.csv").head.kind == "sigmoid"
+        assert HeadStore(library).train("several", csv=place / "several.csv").head.kind == "sigmoid"
     heads = "/api/heads/several"
     photo = client.get(f"{heads}/predictions").json()["predictions"][0]["photo"]
     correction = {"photo": photo, "labels": ["warm", "cold"]}

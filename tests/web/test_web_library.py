@@ -14,7 +14,7 @@ from PIL import Image
 
 from tests.support.mean_colour import MeanColour
 from tests.support.web_client import web_client
-from vitsearch.heads.store import HeadShelf
+from vitsearch.heads.store import HeadStore
 from vitsearch.library import Library
 
 if TYPE_CHECKING:
@@ -343,7 +343,7 @@ def test_what_a_page_says_of_one_library_is_not_stored_in_another(own, own_clien
 
 
 def test_one_replacement_of_a_library_is_noticed_once_whoever_looks(own, own_client):
-    readers = own_client.app.state.server.readers
+    readers = own_client.app.state.server.libraries
 
     def looked():
         with ExitStack() as borrowed:
@@ -371,7 +371,7 @@ def test_a_head_is_made_in_the_library_that_is_there_now(own, own_client):
     answer = heads("second")
     assert answer.status_code == 201, answer.text
     with Library.open(own / "library", backbone=MeanColour()) as library:
-        assert len(HeadShelf(library).tables.examples("second")) == answer.json()["head"]["examples"] > 3
+        assert len(HeadStore(library).tables.examples("second")) == answer.json()["head"]["examples"] > 3
 
 
 def test_a_file_is_revealed_where_it_is(own):

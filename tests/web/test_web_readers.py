@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from vitsearch.web.services.library_pool import Remembered, Stamp
+from vitsearch.web.services.library_pool import Stamp, StateCache
 
 ONE, TWO = Stamp((1, 1), 1, (1,)), Stamp((1, 1), 2, (1,))
 OTHER_LIBRARY = Stamp((1, 2), 1, (1,))
@@ -14,7 +14,7 @@ OTHER_LIBRARY = Stamp((1, 2), 1, (1,))
 
 def test_a_value_is_made_once_for_each_state():
     made: list[object] = []
-    remembered = Remembered()
+    remembered = StateCache()
     for stamp in (ONE, ONE, TWO, TWO, OTHER_LIBRARY):
         remembered.get("grid", stamp, partial(made.append, stamp))
     assert made == [ONE, TWO, OTHER_LIBRARY]
@@ -22,7 +22,7 @@ def test_a_value_is_made_once_for_each_state():
 
 def test_many_requests_at_once_make_it_once():
     made: list[object] = []
-    remembered = Remembered()
+    remembered = StateCache()
     start = threading.Barrier(8)
 
     def make():
@@ -39,14 +39,14 @@ def test_many_requests_at_once_make_it_once():
 
 
 def test_during_an_index_run_a_value_may_be_a_little_old_but_never_of_another_library():
-    remembered = Remembered(patience=60)
+    remembered = StateCache(patience=60)
     assert remembered.get("grid", ONE, lambda: "old") == "old"
     assert remembered.get("grid", TWO, lambda: "new", patient=True) == "old"
     assert remembered.get("grid", OTHER_LIBRARY, lambda: "other", patient=True) == "other"
 
 
 def test_while_a_new_value_is_made_others_take_the_old_one_and_do_not_wait():
-    remembered = Remembered(patience=0)
+    remembered = StateCache(patience=0)
     remembered.get("grid", ONE, lambda: "old")
     making, finish = threading.Event(), threading.Event()
 
@@ -64,7 +64,7 @@ def test_while_a_new_value_is_made_others_take_the_old_one_and_do_not_wait():
 
 
 def test_a_value_that_cannot_be_made_keeps_nobody_waiting():
-    remembered = Remembered()
+    remembered = StateCache()
     for _ in range(2):
         with pytest.raises(ValueError, match="broken"):
             remembered.get("grid", ONE, lambda: (_ for _ in ()).throw(ValueError("broken")))
@@ -72,7 +72,7 @@ def test_a_value_that_cannot_be_made_keeps_nobody_waiting():
 
 
 def test_only_so_many_values_are_kept():
-    remembered = Remembered(size=2)
+    remembered = StateCache(size=2)
     for key in "abc":
         remembered.get(key, ONE, partial(str, key))
     assert remembered.get("c", ONE, lambda: "again") == "c"

@@ -17,7 +17,7 @@ from tests.support.web_client import web_client
 from vitsearch.duplicates.cleanup.planning import plan_for
 from vitsearch.duplicates.cleanup.plans import PlannedFile, PlannedGroup, content_hash
 from vitsearch.heads.head import Labelling, LabelProbability
-from vitsearch.heads.store import HeadShelf
+from vitsearch.heads.store import HeadStore
 from vitsearch.library import Library
 from vitsearch.storage.backup import backups, write_backup
 from vitsearch.storage.layout import Layout
@@ -40,7 +40,7 @@ def made(tmp_path):
     shutil.copy(photos / "animals/cat-1.jpg", photos / "other/cat-1.jpg")
     with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
         library.index([photos])
-        HeadShelf(library).train("kinds", folder=photos_by_label(tmp_path))
+        HeadStore(library).train("kinds", folder=photos_by_label(tmp_path))
     return tmp_path
 
 
@@ -141,18 +141,18 @@ def test_a_label_is_added_to_some_photos_and_taken_from_others(client):
 
 def test_a_label_more_takes_none_away_that_a_photo_was_given_as_an_example(client, place):
     with Library.open(place / "library", backbone=MeanColour()) as library:
-        shelf = HeadShelf(library)
-        photos = sorted(shelf.tables.examples("kinds"))
+        head_store = HeadStore(library)
+        photos = sorted(head_store.tables.examples("kinds"))
         labels = [("beach", "sunset"), ("beach",), ("sunset",), ()]
         given = {photo: labels[at % 4] for at, photo in enumerate(photos)}
-        shelf.train("places", photos=given, multi=True)
+        head_store.train("places", photos=given, multi=True)
     both, neither = photos[0], photos[2]
     order = {"head": "places", "label": "dog", "has": True}
     assert post(client, "labels", photos=[both], **order) == {"changed": 1}
     order = {"head": "places", "label": "sunset", "has": False}
     assert post(client, "labels", photos=[neither], **order) == {"changed": 1}
     with Library.open(place / "library", backbone=MeanColour()) as library:
-        learnt = HeadShelf(library).tables.examples("places")
+        learnt = HeadStore(library).tables.examples("places")
     assert set(learnt[both]) == {"beach", "sunset", "dog"}
     assert learnt[neither] == ()
 
@@ -160,10 +160,12 @@ def test_a_label_more_takes_none_away_that_a_photo_was_given_as_an_example(clien
 @pytest.mark.trust
 def test_two_labels_that_two_clients_say_at_once_are_both_kept(client, place):
     with Library.open(place / "library", backbone=MeanColour()) as library:
-        shelf = HeadShelf(library)
-        photos = sorted(shelf.tables.examples("kinds"))
+        head_store = HeadStore(library)
+        photos = sorted(head_store.tables.examples("kinds"))
         labels = [("beach", "sunset"), ("beach",), ("sunset",), ()]
-        shelf.train("crowds", photos={photo: labels[at % 4] for at, photo in enumerate(photos)}, multi=True)
+        head_store.train(
+            "crowds", photos={photo: labels[at % 4] for at, photo in enumerate(photos)}, multi=True
+        )
     said = [f"label {number}" for number in range(16)]
 
     def say(label):
@@ -172,72 +174,72 @@ def test_two_labels_that_two_clients_say_at_once_are_both_kept(client, place):
     with ThreadPoolExecutor(4) as clients:
         assert [answer["changed"] for answer in clients.map(say, said)] == [len(photos)] * len(said)
     with Library.open(place / "library", backbone=MeanColour()) as library:
-        known = HeadShelf(library).tables.examples("crowds")
+        known = HeadStore(library).tables.examples("crowds")
     assert {photo: set(said) - set(known[photo]) for photo in photos} == {photo: set() for photo in photos}
 
 
 @pytest.mark.trust
 def test_a_label_more_says_nothing_of_the_labels_that_the_head_guesses(client, place):
     with Library.open(place / "library", backbone=MeanColour()) as library:
-        shelf = HeadShelf(library)
-        learnt = sorted(shelf.tables.examples("kinds"))
+        head_store = HeadStore(library)
+        learnt = sorted(head_store.tables.examples("kinds"))
         labels = [("beach", "sunset"), ("beach",), ("sunset",), ()]
-        shelf.train("sights", photos={one: labels[at % 4] for at, one in enumerate(learnt)}, multi=True)
-        shelf.tables.replace_examples("sights", {})
+        head_store.train("sights", photos={one: labels[at % 4] for at, one in enumerate(learnt)}, multi=True)
+        head_store.tables.replace_examples("sights", {})
         photo, other = ids(client)["bee-1.jpg"], ids(client)["castle-1.jpg"]
 
         def guess(*names):
             likely = Labelling(tuple(LabelProbability(name, 0.9) for name in names), abstained=False)
-            version = shelf.get("sights").version
-            shelf.tables.put_labels("sights", version, [(one, likely) for one in (photo, other)])
+            version = head_store.get("sights").version
+            head_store.tables.put_labels("sights", version, [(one, likely) for one in (photo, other)])
 
         guess("beach", "sunset")
         for one, label, has in ((photo, "dog", True), (other, "beach", False)):
             order = {"photos": [one], "head": "sights", "label": label, "has": has}
             assert post(client, "labels", **order) == {"changed": 1}
             assert post(client, "labels", **order) == {"changed": 0}
-        assert shelf.tables.whole_words("sights") == {}
-        assert shelf.tables.words_on_labels("sights") == {photo: {"dog": True}, other: {"beach": False}}
-        assert shelf.tables.examples("sights") == {photo: ("beach", "dog", "sunset"), other: ("sunset",)}
+        assert head_store.tables.whole_words("sights") == {}
+        assert head_store.tables.words_on_labels("sights") == {photo: {"dog": True}, other: {"beach": False}}
+        assert head_store.tables.examples("sights") == {photo: ("beach", "dog", "sunset"), other: ("sunset",)}
         told = {
             each["label"]: each["corrected"] for each in client.get(f"/api/photos/{photo}").json()["labels"]
         }
         assert {label: told[label] for label in ("beach", "dog", "sunset")} == {
             "beach": False, "dog": True, "sunset": False,
         }  # fmt: skip
-        version = shelf.get("sights").version
-        assert shelf.tables.photos_with("sights", version, "dog") == [(photo, 1.0)]
-        assert shelf.tables.photos_with("sights", version, "beach") == [(photo, 0.9)]
+        version = head_store.get("sights").version
+        assert head_store.tables.photos_with("sights", version, "dog") == [(photo, 1.0)]
+        assert head_store.tables.photos_with("sights", version, "beach") == [(photo, 0.9)]
         # The head thinks better of it, and the person's word stays what it was.
         guess("sunset")
-        assert shelf.tables.examples("sights") == {photo: ("dog", "sunset"), other: ("sunset",)}
-        given = shelf.tables.given("sights", version)
+        assert head_store.tables.examples("sights") == {photo: ("dog", "sunset"), other: ("sunset",)}
+        given = head_store.tables.given("sights", version)
         assert (given["dog"], sorted(given["sunset"])) == ([photo], sorted([photo, other]))
         # Examples that are given later are no reason to forget it, and it can be taken back.
-        shelf.tables.replace_examples("sights", {photo: ("beach",), other: ("beach",)})
-        assert shelf.tables.examples("sights") == {photo: ("beach", "dog"), other: ()}
-        shelf.tables.replace_examples("sights", {photo: ("dog",)})
-        assert shelf.tables.examples("sights") == {photo: ("dog",), other: ("sunset",)}
-        assert shelf.tables.take_back("sights", photo)
-        assert shelf.tables.take_back("sights", other)
-        assert shelf.tables.examples("sights") == {photo: ("dog",)}
+        head_store.tables.replace_examples("sights", {photo: ("beach",), other: ("beach",)})
+        assert head_store.tables.examples("sights") == {photo: ("beach", "dog"), other: ()}
+        head_store.tables.replace_examples("sights", {photo: ("dog",)})
+        assert head_store.tables.examples("sights") == {photo: ("dog",), other: ("sunset",)}
+        assert head_store.tables.take_back("sights", photo)
+        assert head_store.tables.take_back("sights", other)
+        assert head_store.tables.examples("sights") == {photo: ("dog",)}
 
 
 def test_a_guess_that_a_person_confirms_is_a_persons_word(client, place):
     with Library.open(place / "library", backbone=MeanColour()) as library:
-        shelf = HeadShelf(library)
+        head_store = HeadStore(library)
         label, photo = "nature", ids(client)["bee-1.jpg"]
-        shelf.tables.replace_examples("kinds", {})  # as if the head had not learnt from that photo
+        head_store.tables.replace_examples("kinds", {})  # as if the head had not learnt from that photo
         guess = Labelling((LabelProbability(label, 0.6),), abstained=False)
-        shelf.tables.put_labels("kinds", shelf.get("kinds").version, [(photo, guess)])
+        head_store.tables.put_labels("kinds", head_store.get("kinds").version, [(photo, guess)])
     assert post(client, "labels", photos=[photo], head="kinds", label=label, has=True) == {"changed": 1}
     with Library.open(place / "library", backbone=MeanColour()) as library:
-        assert HeadShelf(library).tables.examples("kinds", only_corrected=True)[photo] == (label,)
+        assert HeadStore(library).tables.examples("kinds", only_corrected=True)[photo] == (label,)
 
 
 def test_a_guess_of_an_example_is_confirmed_too(client, place):
     with Library.open(place / "library", backbone=MeanColour()) as library:
-        examples = HeadShelf(library).tables.given_examples("kinds")
+        examples = HeadStore(library).tables.given_examples("kinds")
         photo, (label,) = next((photo, given) for photo, given in examples.items() if given)
     order = {"head": "kinds", "label": label, "has": True}
     assert post(client, "labels", photos=[photo], **order) == {"changed": 1}

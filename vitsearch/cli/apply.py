@@ -12,7 +12,7 @@ from vitsearch.cli.output import photos_and_sidecars, plural, print_json, say, s
 from vitsearch.cli.progress import plain_lines
 from vitsearch.cli.session import Session, json_option, pass_session
 from vitsearch.duplicates.cleanup.trash import TRASH
-from vitsearch.storage.write_lock import photos_lease
+from vitsearch.storage.write_lock import photos_lock
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -43,7 +43,7 @@ def apply(context: click.Context, session: Session, plan: str, as_json: bool) ->
     try:
         with session.open() as library:
             roots = [root.path for root in library.catalog.roots()]
-            with photos_lease(library.folder), plain_lines("starting", quiet=as_json) as on_progress:
+            with photos_lock(library.folder), plain_lines("starting", quiet=as_json) as on_progress:
                 outcomes = apply_plan(
                     Path(plan).absolute(),
                     roots=roots,
@@ -76,7 +76,7 @@ def undo(context: click.Context, session: Session, plan: str, as_json: bool) -> 
 
     with session.open() as library:
         is_there = library.layout.database.exists()
-        lease = photos_lease(library.folder) if is_there else nullcontext()
+        lease = photos_lock(library.folder) if is_there else nullcontext()
         with lease, plain_lines("starting", quiet=as_json) as on_progress:
             outcomes = undo_plan(
                 Path(plan).absolute(),

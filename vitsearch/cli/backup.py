@@ -90,10 +90,10 @@ def erase(session: Session, places: tuple[str, ...], yes: bool) -> None:
     from vitsearch.doctor import upkeep
 
     with session.open() as library:
-        doomed = upkeep.doomed(library, places)
+        scope = upkeep.erasure_scope(library, places)
         if not yes:
             ask(
-                f"all that is known of {plural(len(doomed.photos), 'photo')} ({plural(len(doomed.files), 'file')}) "
+                f"all that is known of {plural(len(scope.photos), 'photo')} ({plural(len(scope.files), 'file')}) "
                 "would be erased, which cannot be undone",
                 "Erase it?",
                 command=session.command("erase", *places, "--yes"),

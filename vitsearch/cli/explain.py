@@ -143,9 +143,9 @@ def _draw(
     gradient: Gradient | None = None
     with session.open() as library:
         if head_name is not None and label is not None:
-            from vitsearch.heads.store import HeadShelf
+            from vitsearch.heads.store import HeadStore
 
-            head = HeadShelf(library).get(head_name)
+            head = HeadStore(library).get(head_name)
             space, gradient = head.space, label_gradient(head, label)
         elif apart:
             space, gradient = library.catalog.require_space().space, apart_gradient(library.catalog)

@@ -49,9 +49,9 @@ def _put(session: Session, photos: Sequence[str], *, favourite: bool, as_json: b
         # All of them are known before one is changed.
         ids = photos_at(library, [Path(photo).absolute() for photo in photos])
         back_up_daily(library.catalog.database)
-        shelf = Favourites(library.catalog.database)
-        changed = shelf.put(ids, favourite=favourite)
-        count = len(shelf.ids())
+        head_store = Favourites(library.catalog.database)
+        changed = head_store.put(ids, favourite=favourite)
+        count = len(head_store.ids())
     if as_json:
         print_json({"changed": changed, "favourites": count})
         return

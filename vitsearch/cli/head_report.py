@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from vitsearch.estimates import Estimate
     from vitsearch.heads.evaluation import GateReport, Report
     from vitsearch.heads.head import Head
-    from vitsearch.heads.store import MadeHead, ShelvedHead
+    from vitsearch.heads.store import HeadSummary, TrainedHead
 
 SHOWN_LABELS = 20
 _SHOWN_MISTAKES = 5
@@ -32,7 +32,7 @@ def head_as_json(head: Head) -> dict[str, object]:
     }
 
 
-def made_as_json(made: MadeHead) -> dict[str, object]:
+def made_as_json(made: TrainedHead) -> dict[str, object]:
     """Return a new head and its training photos as JSON values."""
     return {
         **head_as_json(made.head),
@@ -52,7 +52,7 @@ def report_as_json(report: Report) -> dict[str, object]:
     return {**figures, "per_label": report.labels, "seconds": round(report.seconds, 3)}
 
 
-def record_as_json(record: Report | ShelvedHead) -> dict[str, object]:
+def record_as_json(record: Report | HeadSummary) -> dict[str, object]:
     """Return the fields of a record by name."""
     return {field.name: getattr(record, field.name) for field in fields(record)}
 
@@ -192,7 +192,7 @@ def _label(label: str) -> str:
     return shown(label if len(label) <= _LONGEST_LABEL else f"{label[: _LONGEST_LABEL - 1]}…")
 
 
-def print_left_out(made: MadeHead) -> None:
+def print_left_out(made: TrainedHead) -> None:
     """Print unreadable photos, labels with too few photos, and how many examples are gone."""
     print_unreadable(made.unreadable)
     for each in made.waiting:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from vitsearch.backbones.devices import Device
     from vitsearch.heads.head import Head
-    from vitsearch.heads.store import MadeHead
+    from vitsearch.heads.store import TrainedHead
 
 _Command = TypeVar("_Command", bound="Callable[..., object]")
 
@@ -171,12 +171,12 @@ def from_text(
     as_json: bool,
 ) -> None:
     """Create the head NAME from label names alone, with a model that reads text (CLIP, SigLIP)."""
-    from vitsearch.heads.store import HeadShelf
+    from vitsearch.heads.store import HeadStore
     from vitsearch.heads.zero_shot import read_label_list
 
     labels = read_label_list(Path(file))
     with session.open(device=device) as library:
-        head = HeadShelf(library).from_text(name, labels, templates=templates, model=model, notice=_notice)
+        head = HeadStore(library).from_text(name, labels, templates=templates, model=model, notice=_notice)
     show_head(head, as_json=as_json)
 
 
@@ -191,10 +191,10 @@ def from_text(
 @pass_session
 def import_(session: Session, name: str, model: str, as_json: bool) -> None:
     """Import the classifier of a ViT, DeiT, BEiT, DINOv2, Swin or CvT checkpoint as the head NAME."""
-    from vitsearch.heads.store import HeadShelf
+    from vitsearch.heads.store import HeadStore
 
     with session.open() as library:
-        head = HeadShelf(library).import_classifier(name, model, notice=_notice)
+        head = HeadStore(library).import_classifier(name, model, notice=_notice)
     show_head(head, as_json=as_json)
 
 
@@ -203,11 +203,11 @@ def import_(session: Session, name: str, model: str, as_json: bool) -> None:
 @pass_session
 def list_heads(session: Session, as_json: bool) -> None:
     """List the heads of the library."""
-    from vitsearch.heads.store import HeadShelf
+    from vitsearch.heads.store import HeadStore
 
     with session.open() as library:
-        shelf = HeadShelf(library)
-        found = [shelf.describe(name) for name in shelf.names()]
+        head_store = HeadStore(library)
+        found = [head_store.describe(name) for name in head_store.names()]
     if as_json:
         print_json({"heads": found})
         return
@@ -227,11 +227,11 @@ def list_heads(session: Session, as_json: bool) -> None:
 @pass_session
 def show(session: Session, name: str, as_json: bool) -> None:
     """Show the head NAME: its labels, its model and its accuracy when it was trained."""
-    from vitsearch.heads.store import HeadShelf
+    from vitsearch.heads.store import HeadStore
 
     with session.open() as library:
-        shelf = HeadShelf(library)
-        head, described = shelf.get(name), shelf.describe(name)
+        head_store = HeadStore(library)
+        head, described = head_store.get(name), head_store.describe(name)
     facts: dict[str, object] = {
         **record_as_json(described),
         "readout": head.space.readout,
@@ -249,7 +249,7 @@ def show(session: Session, name: str, as_json: bool) -> None:
         facts["labels"] = f"{facts['labels']} and {len(described.labels) - SHOWN_LABELS:,} more"
     del facts["details"]
     for fact, value in facts.items():
-        if isinstance(value, dict):
+        if value is None or isinstance(value, dict):
             continue
         if (
             isinstance(value, (list, tuple))
@@ -277,16 +277,16 @@ def delete(session: Session, name: str, xmp: bool) -> None:
     your own and those of other heads stay. --xmp also works after the head has been deleted.
     """
     from vitsearch.heads.export_labels import take_back_keywords
-    from vitsearch.heads.store import HeadShelf
+    from vitsearch.heads.store import HeadStore
 
     with session.open() as library, progress_bar(quiet=not xmp) as on_progress:
-        shelf = HeadShelf(library)
+        head_store = HeadStore(library)
         taken = take_back_keywords(library, name, on_progress=on_progress) if xmp else None
         if taken and taken.failed:
             print_failed(f"{plural(len(taken.failed), 'sidecar')} could not be written", taken.failed)
             raise HeadError(f"{name!r} was not deleted: mend that and run this again, or leave out --xmp")
-        if not taken or not taken.changed or name in shelf.names():
-            shelf.delete(name)
+        if not taken or not taken.changed or name in head_store.names():
+            head_store.delete(name)
             say(f"deleted {shown(name)}")
     if taken:
         where = plural(taken.changed, "sidecar")
@@ -309,11 +309,11 @@ def export(session: Session, name: str, file: str, without_examples: bool, force
     A head trained on photos compares new photos with some of its examples; the file contains their embeddings, but no
     photos. With --without-examples it contains none, and the head may label a few more photos of unrelated things.
     """
-    from vitsearch.heads.store import HeadShelf
+    from vitsearch.heads.store import HeadStore
 
     session.check_outputs((file, "head"), force=force)
     with session.open() as library:
-        head = HeadShelf(library).export(name, Path(file), examples=not without_examples, force=force)
+        head = HeadStore(library).export(name, Path(file), examples=not without_examples, force=force)
     say(f"{shown(name)}: {shown(str(Path(file).absolute()))}")
     say(f"none of these: {_none_of_these(head)}", err=True)
 
@@ -325,10 +325,10 @@ def export(session: Session, name: str, file: str, without_examples: bool, force
 @pass_session
 def load(session: Session, file: str, name: str | None, as_json: bool) -> None:
     """Load a head that `vitsearch heads export` wrote to FILE."""
-    from vitsearch.heads.store import HeadShelf
+    from vitsearch.heads.store import HeadStore
 
     with session.open() as library:
-        head = HeadShelf(library).load(Path(file), name=name)
+        head = HeadStore(library).load(Path(file), name=name)
     show_head(head, as_json=as_json)
 
 
@@ -343,10 +343,10 @@ def load(session: Session, file: str, name: str | None, as_json: bool) -> None:
 def next_photos(session: Session, name: str, count: int, device: Device, as_json: bool) -> None:
     """List the photos that would improve the head NAME most: least certain first, no two alike."""
     from vitsearch.heads.labelling import Labeller
-    from vitsearch.heads.store import HeadShelf
+    from vitsearch.heads.store import HeadStore
 
     with session.open(device=device) as library, progress_bar(quiet=as_json) as on_progress:
-        photos = Labeller(HeadShelf(library), name, on_progress=on_progress).next(count)
+        photos = Labeller(HeadStore(library), name, on_progress=on_progress).next(count)
     if as_json:
         print_json({"head": name, "photos": photos})
         return
@@ -390,7 +390,7 @@ def correct(
       vitsearch heads correct pets sofa.jpg --none --with table.jpg --with lamp.jpg
       vitsearch heads train pets           learn from all corrections
     """
-    from vitsearch.heads.store import HeadShelf
+    from vitsearch.heads.store import HeadStore
 
     if nothing and labels:
         raise click.UsageError("--none says that no label is right: leave the label away, or --none")
@@ -400,9 +400,9 @@ def correct(
     if absent is not None:
         raise HeadError(f"there is no file {absent}: check its name; nothing was stored")
     with session.open(device=device) as library:
-        shelf = HeadShelf(library)
-        new = [each for path in (image, *others) for each in shelf.correct(name, Path(path), labels)]
-        described = shelf.describe(name)
+        head_store = HeadStore(library)
+        new = [each for path in (image, *others) for each in head_store.correct(name, Path(path), labels)]
+        described = head_store.describe(name)
         corrections = described.corrections
     if as_json:
         print_json(
@@ -456,18 +456,18 @@ def _make(
     multi: bool = False,
     device: Device,
     quiet: bool,
-) -> MadeHead:
-    from vitsearch.heads.store import HeadShelf
+) -> TrainedHead:
+    from vitsearch.heads.store import HeadStore
 
     if folder is not None and csv is not None:
         raise click.UsageError("give --from or --csv, not both")
     with session.open(device=device) as library, progress_bar(quiet=quiet) as on_progress:
-        shelf = HeadShelf(library)
+        head_store = HeadStore(library)
         source = Path(folder).absolute() if folder is not None else None
         table = Path(csv).absolute() if csv is not None else None
         if way == "train":
-            return shelf.train(name, folder=source, csv=table, multi=multi, on_progress=on_progress)
-        return shelf.from_examples(name, folder=source, csv=table, on_progress=on_progress)
+            return head_store.train(name, folder=source, csv=table, multi=multi, on_progress=on_progress)
+        return head_store.from_examples(name, folder=source, csv=table, on_progress=on_progress)
 
 
 def _notice(line: str) -> None:

@@ -78,13 +78,13 @@ def label(
         write_sidecars,
     )
     from vitsearch.heads.labelling import Labeller
-    from vitsearch.heads.store import HeadShelf
+    from vitsearch.heads.store import HeadStore
 
     session.check_outputs((table, "table"), inputs=paths, force=force)
     with session.open(device=device) as library, progress_bar(quiet=as_json) as on_progress:
         if table and not force:
             check_label_csv(library.catalog, Path(table))
-        labeller = Labeller(HeadShelf(library), name, on_progress=on_progress)
+        labeller = Labeller(HeadStore(library), name, on_progress=on_progress)
         result = labeller.label([Path(path) for path in paths], k=k)
         if table:
             if not force:  # a person may have saved the table meanwhile

@@ -296,9 +296,9 @@ def _search_label(
             raise StoreError("this store does not answer labels: ask the library, without --store")
         return store.find_label(head, label, k=k, criteria=criteria, offline=library.offline_roots())
     from vitsearch.heads.labelling import Labeller
-    from vitsearch.heads.store import HeadShelf
+    from vitsearch.heads.store import HeadStore
 
-    labeller = Labeller(HeadShelf(library), head)
+    labeller = Labeller(HeadStore(library), head)
     return labeller.search(label, k=k, criteria=criteria, notice=lambda line: say(line, err=True))
 
 

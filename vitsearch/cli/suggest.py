@@ -51,11 +51,11 @@ def suggest(session: Session, name: str, count: int, groups: int, device: Device
       vitsearch heads suggest pets -n 10 --groups 0 --json
     """
     from vitsearch.heads import suggesting
-    from vitsearch.heads.store import HeadShelf
+    from vitsearch.heads.store import HeadStore
 
     with session.open(device=device) as library, progress_bar(quiet=as_json) as on_progress:
         found = suggesting.suggest(
-            HeadShelf(library), name, count=count, groups=groups, on_progress=on_progress
+            HeadStore(library), name, count=count, groups=groups, on_progress=on_progress
         )
     if as_json:
         print_json(found)

@@ -29,7 +29,7 @@ MOST_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Alone:
+class RetryAlone:
     """A photo of a block that has to be opened alone: among others there was too little memory for it."""
 
 
@@ -50,7 +50,7 @@ class ProtectedBlock:
         request = {"open_block": self._names, "with_sidecars": noted}
         fields, _ = process.ask(request, most=0, more_seconds=more)
         try:
-            self.headers: list[Header | UnreadablePhoto | Alone] = [
+            self.headers: list[Header | UnreadablePhoto | RetryAlone] = [
                 _refusal(name, answer) or understood_header(answer)
                 for name, answer in zip(self._names, fields["photos"], strict=True)
             ]
@@ -59,7 +59,7 @@ class ProtectedBlock:
 
     def prepared(
         self, preprocessing: Preprocessing, wanted: Sequence[int], *, boxes: Sequence[tuple[int, int] | None]
-    ) -> list[Prepared | UnreadablePhoto | Alone]:
+    ) -> list[Prepared | UnreadablePhoto | RetryAlone]:
         """Decode the photos at these places for a model, each once; `boxes` as in `prepared_with_thumbnail`."""
         shape = preprocessing.shape
         room = GRID * GRID + math.prod(shape)
@@ -82,7 +82,7 @@ class ProtectedBlock:
         shape: tuple[int, int, int],
         wanted: Sequence[int],
         boxes: Sequence[tuple[int, int] | None],
-    ) -> list[Prepared | UnreadablePhoto | Alone]:
+    ) -> list[Prepared | UnreadablePhoto | RetryAlone]:
         refusals = [
             _refusal(self._names[place], answer) for place, answer in zip(wanted, answers, strict=True)
         ]
@@ -92,7 +92,7 @@ class ProtectedBlock:
         hashes = iter(hashes_of_grids(grids.reshape(count, GRID, GRID)))
         images = iter(pixels.reshape(count, *shape))
         at = grids.size + pixels.size
-        found: list[Prepared | UnreadablePhoto | Alone] = []
+        found: list[Prepared | UnreadablePhoto | RetryAlone] = []
         for refusal, answer, box in zip(refusals, answers, boxes, strict=True):
             if refusal is not None:
                 found.append(refusal)
@@ -108,5 +108,5 @@ class ProtectedBlock:
         return found
 
 
-def _refusal(name: str, answer: Fields) -> UnreadablePhoto | Alone | None:
-    return Alone() if answer.get("memory") is True else refused(name, answer)
+def _refusal(name: str, answer: Fields) -> UnreadablePhoto | RetryAlone | None:
+    return RetryAlone() if answer.get("memory") is True else refused(name, answer)

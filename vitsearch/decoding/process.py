@@ -63,7 +63,7 @@ class ProcessDied(Exception):
         super().__init__(self.reason)
 
 
-class Ended(Exception):
+class ProcessStopped(Exception):
     """The process was ended by its owner."""
 
 
@@ -85,7 +85,7 @@ class DecodingProcess:
         """Start the process without waiting for it."""
         with self._lock:
             if self._ended:
-                raise Ended
+                raise ProcessStopped
             if self._process is None:
                 self._ready = False
                 try:
@@ -106,7 +106,7 @@ class DecodingProcess:
 
         Raises:
             ProcessDied: the process ended instead of answering, or did not make sense.
-            Ended: `end` was called.
+            ProcessStopped: `end` was called.
 
         """
         begun = time.monotonic()
@@ -118,7 +118,7 @@ class DecodingProcess:
         except (EOFError, OSError):
             status = self._discard(patience=0.5)
             if self._ended:
-                raise Ended from None
+                raise ProcessStopped from None
             status = _TIMED_OUT if ran_out.is_set() else status
             raise ProcessDied(status, seconds=time.monotonic() - begun, limits=self._limits) from None
         except ValueError:
@@ -158,7 +158,7 @@ class DecodingProcess:
             except (EOFError, OSError, ValueError):
                 status = self._discard(patience=0.5)
                 if self._ended:
-                    raise Ended from None
+                    raise ProcessStopped from None
                 raise VitsearchError(
                     f"the process that decodes photos does not start (status {status}): try `{sys.executable} -c "
                     f"'import {self._program}'` to see why"

@@ -10,7 +10,7 @@ from vitsearch.paths import absolute_path
 from vitsearch.storage.backup import check_backup, lost_by_replacing, write_backup
 from vitsearch.storage.backup import restore as restore_rows
 from vitsearch.storage.database import path_to_value
-from vitsearch.storage.erasing import Erased, doomed_at, erase_beside
+from vitsearch.storage.erasing import Erased, erase_beside, erasure_scope_of
 from vitsearch.storage.write_lock import write_lock
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from vitsearch.library import Library
     from vitsearch.storage.backup import Restored
-    from vitsearch.storage.erasing import Doomed
+    from vitsearch.storage.erasing import ErasureScope
     from vitsearch.storage.outputs import Output
 
 
@@ -67,24 +67,24 @@ def restore(library: Library, backup: Path) -> Restored:
         return restore_rows(catalog.database, backup)
 
 
-def doomed(library: Library, places: Iterable[str | os.PathLike[str]]) -> Doomed:
+def erasure_scope(library: Library, places: Iterable[str | os.PathLike[str]]) -> ErasureScope:
     """Return what `erase` would remove for these files and folders, which need not exist any more.
 
     Raises:
         LibraryError: nothing is known of one of them.
 
     """
-    return doomed_at(library.catalog, [absolute_path(place) for place in places])
+    return erasure_scope_of(library.catalog, [absolute_path(place) for place in places])
 
 
 def erase(library: Library, places: Iterable[str | os.PathLike[str]]) -> Erased:
     """Remove all that is known of photos: places, vectors, labels, decisions, pictures; backups included.
 
-    The photos themselves are not touched. Raises `LibraryError` as `doomed`.
+    The photos themselves are not touched. Raises `LibraryError` as `erasure_scope`.
     """
     catalog = library.catalog
     with write_lock(library.folder):
-        going = doomed(library, places)
+        going = erasure_scope(library, places)
         roots = [path_to_value(str(root.path)) for root in catalog.roots()]
         # The rows last, by which all of it can be named again after a kill; and once more what others wrote meanwhile.
         copies = erase_beside(library.layout, going, roots)

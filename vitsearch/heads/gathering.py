@@ -90,7 +90,7 @@ def gather(library: Library, head: str, labels: PhotoLabels, *, on_progress: OnP
     ids, rows, _ = catalog.embeddings(space_id, space.dimension, wanted)
     if not len(ids):
         raise HeadError(f"no example of {head!r} is there any more: train it anew, with --from or --csv")
-    others = np.setdiff1d(catalog.background_ids(space_id, REFERENCE_SAMPLE), wanted)
+    others = np.setdiff1d(catalog.reference_ids(space_id, REFERENCE_SAMPLE), wanted)
     return Gathered(
         labels,
         tuple(ids.tolist()),

@@ -73,6 +73,14 @@ class TopLabels:
             yield Labelling(tuple(LabelProbability(self.labels[i], p) for i, p in named), abstained, none)
 
 
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """The cross-validated share of photos with the right labels, and its 95 % confidence interval."""
+
+    accuracy: float
+    interval: tuple[float, float]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Head:
     """Labels, a weight matrix and a bias, for the embeddings of one space.
@@ -124,6 +132,14 @@ class Head:
                 f"the head {self.name!r} is for {width} dimensions and its gate for {self.gate.weight.shape[1]}; "
                 "make it anew"
             )
+
+    @property
+    def accuracy(self) -> Accuracy | None:
+        """The accuracy that was measured when the head was trained, or None."""
+        accuracy, interval = self.details.get("accuracy"), self.details.get("interval")
+        if not isinstance(accuracy, float) or not isinstance(interval, (list, tuple)) or len(interval) != 2:
+            return None
+        return Accuracy(accuracy, (float(interval[0]), float(interval[1])))
 
     @property
     def lacks(self) -> str | None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from vitsearch.errors import HeadError
 from vitsearch.heads.labelling import Labeller
-from vitsearch.heads.store import HeadShelf
+from vitsearch.heads.store import HeadStore
 from vitsearch.heads.tables import HeadTables
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _WORTH_SAYING = 0.2
 
 
-class Opinion(NamedTuple):
+class KnownLabels(NamedTuple):
     """What is known of a photo under one head: its labels, how probable they are, and whether a person has said so."""
 
     photo: int
@@ -50,18 +50,18 @@ def label_sections(library: Library, only: str | None = None) -> list[tuple[str,
 
     `only` names one head, which is asked about new photos first. Raises `HeadError` if there is none of this name.
     """
-    shelf = HeadShelf(library)
+    head_store = HeadStore(library)
     found = []
-    for name in shelf.names() if only is None else (only,):
+    for name in head_store.names() if only is None else (only,):
         try:
-            head = shelf.get(name)
+            head = head_store.get(name)
         except HeadError:
             if only is not None:
                 raise
             continue  # a damaged file is reported where heads are listed
         if only is not None:
-            Labeller(shelf, name).ask_about_new()
-        given = shelf.tables.given(name, head.version)
+            Labeller(head_store, name).ask_about_new()
+        given = head_store.tables.given(name, head.version)
         order = [*head.labels, *(label for label in given if label not in head.labels)]
         found.append((name, [(label, np.array(given[label], np.int64)) for label in order if label in given]))
     return found
@@ -69,12 +69,12 @@ def label_sections(library: Library, only: str | None = None) -> list[tuple[str,
 
 def labels_of(library: Library, photo: int) -> tuple[PhotoLabel, ...]:
     """Return what a person said of a photo, and then what heads say of it now, surest first."""
-    shelf = HeadShelf(library)
+    head_store = HeadStore(library)
     versions: dict[str, int] = {}
-    for name in shelf.names():
+    for name in head_store.names():
         with suppress(HeadError):  # a damaged file is reported where heads are listed
-            versions[name] = shelf.get(name).version
-    said = shelf.tables.labels_of(np.array([photo], np.int64), versions).get(photo, [])
+            versions[name] = head_store.get(name).version
+    said = head_store.tables.labels_of(np.array([photo], np.int64), versions).get(photo, [])
     said.sort(key=lambda one: (not one.by_person, one.head, -one.probability))
     return tuple(
         PhotoLabel(one.head, one.label, round(one.probability, 4), one.by_person)
@@ -83,7 +83,7 @@ def labels_of(library: Library, photo: int) -> tuple[PhotoLabel, ...]:
     )
 
 
-def opinions_of_library(library: Library, head: Head, label: str | None) -> list[Opinion]:
+def known_labels_of_library(library: Library, head: Head, label: str | None) -> list[KnownLabels]:
     """Return what is known of each photo that a head was asked about or a person spoke of, or of those with a label."""
     tables = HeadTables(library.catalog.database)
     alone = tables.words_on_labels(head.name)
@@ -91,11 +91,11 @@ def opinions_of_library(library: Library, head: Head, label: str | None) -> list
     corrected = {photo: labels for photo, labels in named.items() if labels} | tables.whole_words(head.name)
     if label is not None:
         return [
-            Opinion(photo, corrected.get(photo, (label,)), probability, photo in corrected)
+            KnownLabels(photo, corrected.get(photo, (label,)), probability, photo in corrected)
             for photo, probability in tables.photos_with(head.name, head.version, label)
         ]
     said = [
-        Opinion(
+        KnownLabels(
             photo,
             (best,) if not none and alone.get(photo, {}).get(best, True) else (),
             probability,
@@ -104,4 +104,4 @@ def opinions_of_library(library: Library, head: Head, label: str | None) -> list
         for photo, best, probability, none in tables.best(head.name, head.version)
         if photo not in corrected
     ]
-    return said + [Opinion(photo, labels, 1.0, corrected=True) for photo, labels in corrected.items()]
+    return said + [KnownLabels(photo, labels, 1.0, corrected=True) for photo, labels in corrected.items()]

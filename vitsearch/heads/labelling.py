@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from vitsearch.heads.active_learning import Question
     from vitsearch.heads.head import Head, Labelling
-    from vitsearch.heads.store import HeadShelf
+    from vitsearch.heads.store import HeadStore
     from vitsearch.records import EmbeddedFiles, Match, Progress
     from vitsearch.storage.catalog import Catalog
 
@@ -90,11 +90,11 @@ class Labeller:
     """Applies one head to the photos of a library. Predictions are stored with the head's version."""
 
     def __init__(
-        self, shelf: HeadShelf, name: str, *, on_progress: Callable[[Progress], None] = lambda _: None
+        self, head_store: HeadStore, name: str, *, on_progress: Callable[[Progress], None] = lambda _: None
     ) -> None:
-        self.head: Head = shelf.get(name)
-        self._library = shelf.library
-        self._tables = shelf.tables
+        self.head: Head = head_store.get(name)
+        self._library = head_store.library
+        self._tables = head_store.tables
         self._on_progress = on_progress
 
     def label(self, paths: Sequence[Path] = (), *, k: int = 5) -> LabelResult:

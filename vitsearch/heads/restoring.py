@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from vitsearch.errors import HeadError
 from vitsearch.heads.files import load_head
 from vitsearch.heads.head import check_name
-from vitsearch.heads.store import HeadShelf
+from vitsearch.heads.store import HeadStore
 from vitsearch.storage import atomic
 from vitsearch.storage.backup import heads_in
 
@@ -35,10 +35,10 @@ def restore_heads(library: Library, backup: Path) -> RestoredHeads:
         HeadError: a head cannot be saved, as on a full disk.
 
     """
-    shelf = HeadShelf(library)
+    head_store = HeadStore(library)
     restored, kept, refused = [], [], []
     for name, content in heads_in(backup):
-        if name in shelf.names():
+        if name in head_store.names():
             kept.append(name)
             continue
         new = library.layout.temporary("head")
@@ -46,7 +46,7 @@ def restore_heads(library: Library, backup: Path) -> RestoredHeads:
             atomic.write(new, content, durable=False, private=True)
             if _can_be_used(name, new):
                 # That one cannot be saved here says nothing of the head.
-                shelf.load(new, name=name)
+                head_store.load(new, name=name)
                 restored.append(name)
             else:
                 refused.append(name)

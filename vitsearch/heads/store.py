@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from pathlib import Path  # noqa: TC003 - the HTTP API describes HeadSummary from its annotations
 from typing import TYPE_CHECKING
 
 from vitsearch.errors import HeadError, HeadMissing
@@ -17,11 +18,10 @@ from vitsearch.storage.backup import back_up, back_up_daily
 from vitsearch.storage.layout import Layout
 from vitsearch.storage.outputs import Output
 from vitsearch.storage.private import make_folder
-from vitsearch.storage.write_lock import heads_lease
+from vitsearch.storage.write_lock import heads_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
-    from pathlib import Path
 
     from vitsearch.heads.evaluation import Report
     from vitsearch.heads.head import Head
@@ -35,8 +35,13 @@ _SUFFIX = ".safetensors"
 
 
 @dataclass(frozen=True, slots=True)
-class ShelvedHead:
-    """A head as `heads list` shows it, with the number of its examples and corrections."""
+class HeadSummary:
+    """A head as `heads list` shows it.
+
+    - `examples`, `corrections`: how many photos it was trained on, and how many a person has corrected.
+    - `accuracy`: the cross-validated share of photos with the right labels, or None if it was not measured.
+    - `interval`: the 95 % confidence interval of `accuracy`.
+    """
 
     name: str
     labels: tuple[str, ...]
@@ -47,6 +52,8 @@ class ShelvedHead:
     created: str
     examples: int
     corrections: int
+    accuracy: float | None
+    interval: tuple[float, float] | None
     path: Path
 
 
@@ -59,7 +66,7 @@ class WaitingLabel:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class MadeHead:
+class TrainedHead:
     """A head that was just trained, with how it was trained.
 
     - `photos`: how many photos it was trained on.
@@ -79,7 +86,7 @@ class MadeHead:
     waiting: tuple[WaitingLabel, ...] = ()
 
 
-class HeadShelf:
+class HeadStore:
     """The heads of a library by name. Creating a head under a name that exists makes a new version of it."""
 
     def __init__(self, library: Library) -> None:
@@ -105,7 +112,7 @@ class HeadShelf:
         path = self._existing(name)
         return replace(load_head(path), name=name)
 
-    def describe(self, name: str) -> ShelvedHead:
+    def describe(self, name: str) -> HeadSummary:
         """Return a summary of a head, as `heads list` shows it.
 
         Raises:
@@ -115,7 +122,8 @@ class HeadShelf:
         """
         head = self.get(name)
         examples, corrections = self.tables.examples(name), self.tables.examples(name, only_corrected=True)
-        return ShelvedHead(
+        measured = head.accuracy
+        return HeadSummary(
             name,
             head.labels,
             head.origin,
@@ -125,6 +133,8 @@ class HeadShelf:
             head.created,
             len(examples),
             len(corrections),
+            measured.accuracy if measured else None,
+            measured.interval if measured else None,
             self._path(name),
         )
 
@@ -137,7 +147,7 @@ class HeadShelf:
         photos: Mapping[int, tuple[str, ...]] | None = None,
         multi: bool = False,
         on_progress: OnProgress = lambda _: None,
-    ) -> MadeHead:
+    ) -> TrainedHead:
         """Train a head on labelled photos and cross-validate it.
 
         Without `folder`, `csv` or `photos`, it is trained again on its stored examples. Corrections always count. A
@@ -176,7 +186,7 @@ class HeadShelf:
         folder: Path | None = None,
         csv: Path | None = None,
         on_progress: OnProgress = lambda _: None,
-    ) -> MadeHead:
+    ) -> TrainedHead:
         """Create a head from one or a few example photos per label, given as for `train`.
 
         Raises:
@@ -280,7 +290,7 @@ class HeadShelf:
 
         """
         self._existing(name)
-        with heads_lease(self.library.folder):
+        with heads_lock(self.library.folder):
             path = self._existing(name)
             back_up(self.library.catalog.database, self.library.layout)
             self.tables.forget(name)
@@ -318,7 +328,7 @@ class HeadShelf:
         self.tables.correct_all(name, photos, given)
         return tuple(label for label in given if label not in head.labels)
 
-    def say_of_label(self, name: str, photos: Sequence[int], label: str, *, has: bool) -> int:
+    def set_label(self, name: str, photos: Sequence[int], label: str, *, has: bool) -> int:
         """Add a label to photos given by id, or with `has=False` remove it. Returns how many photos changed.
 
         Other labels of a photo stay undecided, unless the person has labelled it completely or it is a training
@@ -331,7 +341,7 @@ class HeadShelf:
         head = self.get(name)
         if has:
             check_labels([label])
-        return self.tables.say_of_label(
+        return self.tables.set_label(
             name, head.version, photos, label, has=has, exclusive=head.kind == "softmax"
         )
 
@@ -393,8 +403,8 @@ class HeadShelf:
                 f"{listing(lost)}: correct several photos of each first, or train another head"
             )
 
-    def _made(self, head: Head, gathered: Gathered, report: Report | None) -> MadeHead:
-        with heads_lease(self.library.folder):
+    def _made(self, head: Head, gathered: Gathered, report: Report | None) -> TrainedHead:
+        with heads_lock(self.library.folder):
             given = self.tables.given_examples(head.name)
             if any(set(gathered.labels.get(photo, ())) != set(labels) for photo, labels in given.items()):
                 # Examples that somebody chose are about to go.
@@ -402,7 +412,7 @@ class HeadShelf:
             # The head first: where it cannot be saved, nothing has changed.
             saved = self._saved(head)
             self.tables.replace_examples(head.name, gathered.labels)
-        return MadeHead(
+        return TrainedHead(
             saved,
             len(gathered.examples.labels),
             report,
@@ -414,7 +424,7 @@ class HeadShelf:
     def _put(self, head: Head) -> Head:
         """Save a head, as a new version if it exists, and add its space to the library."""
         self.library.ensure_space(head.space)
-        with heads_lease(self.library.folder):
+        with heads_lock(self.library.folder):
             return self._saved(head)
 
     def _saved(self, head: Head) -> Head:

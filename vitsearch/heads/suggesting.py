@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from vitsearch.heads.head import Head
-    from vitsearch.heads.store import HeadShelf
+    from vitsearch.heads.store import HeadStore
     from vitsearch.records import Progress
 
     Ids = npt.NDArray[np.int64]
@@ -64,7 +64,7 @@ class Suggestions:
 
 
 def suggest(
-    shelf: HeadShelf,
+    head_store: HeadStore,
     name: str,
     *,
     count: int = 20,
@@ -78,14 +78,14 @@ def suggest(
     """
     if count < 1:
         raise HeadError(f"cannot name {count} photos: ask for one or more")
-    library, catalog = shelf.library, shelf.library.catalog
-    head = shelf.get(name) if name in shelf.names() else None
+    library, catalog = head_store.library, head_store.library.catalog
+    head = head_store.get(name) if name in head_store.names() else None
     active = catalog.active_space()
     space = head.space if head is not None else (active.space if active else None)
     ids = catalog.select(Filter()).tolist()
     if space is None or not ids:
         raise holds_no_photos(library.folder)
-    examples = shelf.tables.examples(name)
+    examples = head_store.tables.examples(name)
     unlabelled = np.setdiff1d(np.array(sorted(ids), np.int64), np.array(sorted(examples), np.int64))
     if len(unlabelled) > _COMPARED:
         unlabelled = np.sort(np.random.default_rng(0).permutation(unlabelled)[:_COMPARED])

@@ -27,7 +27,7 @@ _GIVEN = (
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class StoredLabel:
     """A label of a photo under a head: with the head's probability, or certain because a person said so.
 
     `stands`: whether the head is sure of itself there, and no person has said otherwise. `given`: whether searches for
@@ -147,7 +147,7 @@ class HeadTables:
                 given.setdefault(photo, []).append(name)
         return {photo: said.get(photo, tuple(given.get(photo, ()))) for photo in photos}
 
-    def say_of_label(
+    def set_label(
         self, head: str, version: int, photos: Sequence[int], label: str, *, has: bool, exclusive: bool
     ) -> int:
         """Store a person's word on one label of photos; return how many of them that has changed.
@@ -296,10 +296,10 @@ class HeadTables:
         with self._database.write():
             return self._forget_correction(head, photo)
 
-    def labels_of(self, photos: Ids, versions: Mapping[str, int]) -> dict[int, list[Said]]:
+    def labels_of(self, photos: Ids, versions: Mapping[str, int]) -> dict[int, list[StoredLabel]]:
         """Return all labels of these photos under heads of these versions, by photo, sorted by head and label."""
         corrected: dict[tuple[int, str], set[str]] = {}
-        said: dict[int, list[Said]] = {}
+        said: dict[int, list[StoredLabel]] = {}
         for part in in_parts(photos):
             marks = ",".join("?" * len(part))
             for photo, head, label in self._database.rows(
@@ -318,12 +318,12 @@ class HeadTables:
             ):
                 if versions.get(head) == version:
                     said.setdefault(photo, []).append(
-                        Said(head, label, probability, bool(stands), bool(given), by_person=False)
+                        StoredLabel(head, label, probability, bool(stands), bool(given), by_person=False)
                     )
         for (photo, head), labels in corrected.items():
             if head in versions:
                 said.setdefault(photo, []).extend(
-                    Said(head, label, 1.0, stands=True, given=True, by_person=True)
+                    StoredLabel(head, label, 1.0, stands=True, given=True, by_person=True)
                     for label in labels
                     if label
                 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from vitsearch.paths import state_of
 from vitsearch.records import FoundFile, LeftOut
-from vitsearch.storage.rows import HAS_NO_PHOTO, HAS_NO_VECTOR, IS_MISSING, RejectedFile, Seen
+from vitsearch.storage.rows import HAS_NO_PHOTO, HAS_NO_VECTOR, IS_MISSING, RejectedFile, SeenFiles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -65,7 +65,7 @@ class Walked:
     skipped: list[Skipped] = field(default_factory=list)
     closed: list[RejectedFile] = field(default_factory=list)
     again: tuple[str, ...] = ()
-    on: dict[str, Seen] = field(default_factory=lambda: defaultdict(Seen))
+    on: dict[str, SeenFiles] = field(default_factory=lambda: defaultdict(SeenFiles))
     gone: list[UnseenFile] = field(default_factory=list)
     offline: list[UnseenFile] = field(default_factory=list)
     away: list[Path] = field(default_factory=list)

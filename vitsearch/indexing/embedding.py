@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from vitsearch.decoding.answers import Header
-from vitsearch.decoding.blocks import MOST_BYTES, MOST_FILES, Alone
+from vitsearch.decoding.blocks import MOST_BYTES, MOST_FILES, RetryAlone
 from vitsearch.decoding.decoders import Decoders
 from vitsearch.decoding.process import ProcessDied
 from vitsearch.decoding.thumbnails import GRID_BOX
@@ -217,7 +217,7 @@ class Embedder:
         read: dict[int, _Read | RejectedFile] = {}
         for place, (header, (root, found)) in enumerate(zip(opened.headers, block, strict=True)):
             result = decoded.get(place)
-            if isinstance(header, Alone) or isinstance(result, Alone):
+            if isinstance(header, RetryAlone) or isinstance(result, RetryAlone):
                 continue
             refusal = header if isinstance(header, UnreadablePhoto) else result
             if isinstance(refusal, UnreadablePhoto):

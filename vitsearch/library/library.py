@@ -158,7 +158,7 @@ class Library(IndexedLibrary):
         cache = self._search_cache(space_id, space)
 
         def found() -> tuple[tuple[Match, ...], float | None]:
-            return find_matches(direction, self.catalog, cache.current(), cache.background(), options)
+            return find_matches(direction, self.catalog, cache.current(), cache.reference_sample(), options)
 
         matches, floor = found()
         if not cache.agrees(direction, matches):
@@ -328,7 +328,7 @@ class Library(IndexedLibrary):
     def _prepare_search(self, space_id: int, space: Space) -> None:
         cache = self._search_cache(space_id, space)
         cache.current().prepare()
-        cache.background()
+        cache.reference_sample()
 
     def _known_root(self, folder: str | os.PathLike[str]) -> Root:
         path = real_path(folder)

@@ -92,11 +92,11 @@ class SearchCache:
         """Build the cache that is in use again, because it is not what SQLite says."""
         self._loaded = self._brought_up_to_date(None, distrusted=self._loaded)
 
-    def background(self) -> ReferenceSample:
+    def reference_sample(self) -> ReferenceSample:
         """Return the sample of the library that scores are put against, of the same age as the neighbours."""
         generation = self.current().generation if self._loaded is None else self._loaded.generation
         if self._sample is None or self._sample[0] != generation:
-            self._sample = generation, self._read_background(generation)
+            self._sample = generation, self._read_reference_sample(generation)
         return self._sample[1]
 
     def is_stale(self) -> bool:
@@ -121,7 +121,7 @@ class SearchCache:
         except (StaleCache, ValueError, OSError):
             neighbours = self._build(self._folder)
         self._loaded = neighbours
-        self.background()
+        self.reference_sample()
 
     def follow_removal(self, photos: Ids, *, since: int) -> None:
         """Remove photos (n,) that have just gone from SQLite, and save. Needs the write lock.
@@ -202,7 +202,7 @@ class SearchCache:
         self._scratch = TemporaryDirectory(prefix="vitsearch-", ignore_cleanup_errors=True)
         return Path(self._scratch.name)
 
-    def _read_background(self, generation: int) -> ReferenceSample:
+    def _read_reference_sample(self, generation: int) -> ReferenceSample:
         path = self._folder / BACKGROUND
         sample = ReferenceSample.load(path, generation=generation, dimension=self._space.dimension)
         if sample is None:

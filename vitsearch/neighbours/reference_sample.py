@@ -29,7 +29,7 @@ _SMALLEST_BACKGROUND = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Background:
+class ReferenceScores:
     """How a fixed random sample of the library scores against one query: (m,) float32, ascending."""
 
     scores: Vector
@@ -71,7 +71,7 @@ class ReferenceSample:
     @classmethod
     def of(cls, catalog: Catalog, space: int, dimension: int) -> ReferenceSample:
         """Read the sample from SQLite."""
-        ids, rows = catalog.vectors(space, dimension, catalog.background_ids(space, REFERENCE_SAMPLE))
+        ids, rows = catalog.vectors(space, dimension, catalog.reference_ids(space, REFERENCE_SAMPLE))
         return cls(ids, rows.astype(np.float32))
 
     @classmethod
@@ -94,7 +94,7 @@ class ReferenceSample:
         with atomic.replacing(path, durable=False, private=True) as file:
             np.savez(file, generation=generation, ids=self.ids, rows=self.rows.astype(np.float16))
 
-    def against(self, query: Vector, *, leave_out: Sequence[int] = ()) -> Background:
+    def against(self, query: Vector, *, leave_out: Sequence[int] = ()) -> ReferenceScores:
         """Score the sample against a unit query (d,); photos of the query itself are left out."""
         scores = np.vecdot(self.rows, query)  # BLAS would wait for its threads longer than this takes
         for photo in leave_out:
@@ -102,4 +102,4 @@ class ReferenceSample:
             if not keep.all():
                 scores = np.where(keep, scores, np.float32(np.nan))
         scores.sort()  # NaN comes last
-        return Background(scores[: len(scores) - int(np.isnan(scores).sum())])
+        return ReferenceScores(scores[: len(scores) - int(np.isnan(scores).sum())])

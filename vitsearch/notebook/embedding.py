@@ -73,7 +73,7 @@ def embed(
         notice=notice,
     )
     backbone = load()
-    kept = _Kept()
+    kept = _MemoryCatalog()
     embedder = Embedder(kept, 0, lambda: backbone, workers=workers, dtype=np.float32, on_progress=on_progress)
     embedder.run(0, [(None, file) for file in found])
     rows = [(file.path, kept.row(embedder.photo_hashes.get(file.path))) for file in found]
@@ -124,7 +124,7 @@ def _files(sources: Sequence[AnyPath]) -> tuple[list[FoundFile], list[Unreadable
 
 
 @dataclass
-class _Kept:
+class _MemoryCatalog:
     """Stands in for a library's catalog: keeps one row for each photo in memory."""
 
     rows: dict[bytes, npt.NDArray[np.floating]] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from vitsearch.heads import labelling
 from vitsearch.heads.labelling import Labeller
-from vitsearch.heads.store import HeadShelf
+from vitsearch.heads.store import HeadStore
 from vitsearch.notebook.answers import SearchResult, fields_of
 from vitsearch.notebook.frames import frame
 from vitsearch.storage.filters import ALL_PHOTOS
@@ -85,7 +85,7 @@ class LabelResult(labelling.LabelResult):
         return gallery(f"{len(items)} files by the head {self.head}", [Row("", items)])
 
 
-class Heads(HeadShelf):
+class Heads(HeadStore):
     """The heads of a library by name: `"pets" in library.heads`, `library.heads.label("pets", "photos")`.
 
     A head is a linear classifier on embeddings. Creating a head under a name that exists makes a new version of it.

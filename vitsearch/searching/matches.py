@@ -1,4 +1,4 @@
-"""From a query vector to matches: nearest photos, where they are, and how they stand out from the background."""
+"""From a query vector to matches: nearest photos, where they are, and how they stand out from the reference."""
 
 from __future__ import annotations
 
@@ -72,13 +72,13 @@ def find_matches(
 
     Photos that are missing, or only on roots that are offline, are never among them.
     """
-    background = sample.against(query, leave_out=options.leave_out)
-    floor = background.outlier_threshold
+    reference = sample.against(query, leave_out=options.leave_out)
+    floor = reference.outlier_threshold
     matches: list[Match] = []
     for photo, score in _nearest_kept(query, catalog, neighbours, options):
         if options.only_matches and floor is not None and score < floor:
             break
-        matches.append(looked_at(as_match(photo, score, background.percentile(score))))
+        matches.append(looked_at(as_match(photo, score, reference.percentile(score))))
     return tuple(matches), floor
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vitsearch.searching.ahead import Ahead
+from vitsearch.searching.eager_task import EagerTask
 from vitsearch.searching.matches import query_direction
 from vitsearch.searching.queries import EmbeddedQuery, QueryImage, vector_query
 from vitsearch.searching.terms import Words
@@ -72,7 +72,7 @@ class QueryEmbedder:
             if self.import_runtime is not None:
                 self.import_runtime()
             # The model is loaded, nearly all of it in C++, while the photo is decoded and the search is prepared.
-            with Ahead(self.backbone) as loading:
+            with EagerTask(self.backbone) as loading:
                 views = query.views(self.space.preprocessing, crop)
                 if self.prepare_search is not None:
                     self.prepare_search()

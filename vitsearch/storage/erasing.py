@@ -24,7 +24,7 @@ _COPIES = re.compile(rf"{re.escape(LIBRARY_FILE)}\.(format-\d+(\.backup)?|damage
 
 
 @dataclass(frozen=True, slots=True)
-class Doomed:
+class ErasureScope:
     """What is to be erased: photos by id with their hashes, all of their files, and the unreadable files among them."""
 
     photos: dict[int, bytes]
@@ -46,7 +46,7 @@ class Erased:
     others: tuple[Path, ...]
 
 
-def doomed_at(catalog: Catalog, places: Sequence[Path]) -> Doomed:
+def erasure_scope_of(catalog: Catalog, places: Sequence[Path]) -> ErasureScope:
     """Return what is known of files and folders, present or not, and of all copies of the same photos.
 
     Raises:
@@ -69,17 +69,17 @@ def doomed_at(catalog: Catalog, places: Sequence[Path]) -> Doomed:
         if file not in named:
             others.append(roots[root] / value_to_path(path))
         files.add(file)
-    return Doomed(photos, tuple(sorted(files)), frozenset(hashes - {None}), tuple(sorted(others)))
+    return ErasureScope(photos, tuple(sorted(files)), frozenset(hashes - {None}), tuple(sorted(others)))
 
 
-def erase_beside(layout: Layout, doomed: Doomed, roots: list[str | bytes]) -> int:
+def erase_beside(layout: Layout, scope: ErasureScope, roots: list[str | bytes]) -> int:
     """Delete thumbnails, uploads, backups, themes and answers; return how many whole databases went with them."""
-    known = {photo.hex() for photo in doomed.photos.values()}
+    known = {photo.hex() for photo in scope.photos.values()}
     for part in {photo_hash[:2] for photo_hash in known}:
         for path in made_files(layout.thumbnails / part, THUMBNAIL_FILES):
             if part + path.name[:62] in known:
                 path.unlink(missing_ok=True)
-    uploads = {content.hex()[:32] for content in doomed.file_hashes}
+    uploads = {content.hex()[:32] for content in scope.file_hashes}
     for path in made_files(layout.uploads, UPLOAD_FILES):
         if path.name[:32] in uploads:
             path.unlink(missing_ok=True)
@@ -87,7 +87,7 @@ def erase_beside(layout: Layout, doomed: Doomed, roots: list[str | bytes]) -> in
     layout.themes.unlink(missing_ok=True)
     # What was seen of photos is kept under digests that do not say which ones.
     layout.answers.unlink(missing_ok=True)
-    erase_from_backups(layout, list(doomed.photos.values()), roots)
+    erase_from_backups(layout, list(scope.photos.values()), roots)
     copies = [*made_files(layout.home, _COPIES), *made_files(layout.backups, _COPIES)]
     for path in copies:
         path.unlink(missing_ok=True)

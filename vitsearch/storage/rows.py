@@ -44,7 +44,7 @@ HAS_NO_VECTOR = 8
 
 
 @dataclass
-class Seen:
+class SeenFiles:
     """Files that were seen on one file system: known ones by their ids, new ones by their paths below the root."""
 
     files: list[int] = field(default_factory=list)

@@ -301,7 +301,7 @@ class VectorTables:
         norms = np.fromiter((row[2] for row in found), np.float32, len(found))
         return ids, rows.astype(np.float32), norms
 
-    def background_ids(self, space: int, limit: int) -> Ids:
+    def reference_ids(self, space: int, limit: int) -> Ids:
         """Return a fixed random sample of embedded photos that have files: those with the smallest photo hashes."""
         rows = self.database.rows(
             "SELECT p.id FROM photos p CROSS JOIN vectors v ON v.space = ? AND v.photo = p.id "

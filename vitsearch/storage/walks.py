@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from vitsearch.storage.database import Value
-    from vitsearch.storage.rows import KnownFile, Root, Seen
+    from vitsearch.storage.rows import KnownFile, Root, SeenFiles
 
 
 class WalkTables(RemovalTables):
@@ -83,7 +83,7 @@ class WalkTables(RemovalTables):
             cast("list[tuple[int | None, str]]", self.database.rows("SELECT id, name FROM file_systems"))
         )
 
-    def note_file_systems(self, root: Root, seen: Mapping[str, Seen]) -> None:
+    def note_file_systems(self, root: Root, seen: Mapping[str, SeenFiles]) -> None:
         """Store on which file systems files were seen, by the names of these; some a transaction."""
         for name, files in seen.items():
             with self.database.write():

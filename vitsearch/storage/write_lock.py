@@ -42,7 +42,7 @@ def write_lock(folder: Path, *, prepare: bool = True) -> Iterator[None]:
 
 
 @contextmanager
-def photos_lease(folder: Path) -> Iterator[None]:
+def photos_lock(folder: Path) -> Iterator[None]:
     """Hold the right to move photos of a library; the operating system frees it when the process dies.
 
     Two plans at once, one of which keeps what the other moves, would leave no photo where it was.
@@ -60,7 +60,7 @@ def photos_lease(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def heads_lease(folder: Path) -> Iterator[None]:
+def heads_lock(folder: Path) -> Iterator[None]:
     """Hold the right to make and delete heads of a library: a head's file and what it learnt from change together.
 
     It is held for a moment, and so is waited for.

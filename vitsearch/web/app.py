@@ -87,7 +87,7 @@ def create_app(
             await asyncio.to_thread(server.close)
 
     # FastAPI's own documentation pages load scripts from elsewhere.
-    app = Guarded(
+    app = GuardedApp(
         access,
         title="vitsearch",
         version=VERSION,
@@ -104,7 +104,7 @@ def create_app(
     return app
 
 
-class Guarded(FastAPI):
+class GuardedApp(FastAPI):
     """Behind the guard, with all that FastAPI puts around an application, its answer to an error inside included."""
 
     def __init__(self, access: Access, **options: Any) -> None:  # noqa: ANN401 - FastAPI's own
@@ -125,7 +125,7 @@ async def _tell_of_changes(server: Server) -> None:
             known = None
             continue
         try:
-            stamp = await asyncio.to_thread(server.readers.stamp)
+            stamp = await asyncio.to_thread(server.libraries.stamp)
         except VitsearchError:
             continue
         if known is not None and stamp != known:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Narrowing:
+class PhotoFilter:
     """Which photos a request is about. Equal ones compare equal, so that answers can be remembered by them."""
 
     criteria: Filter = ALL_PHOTOS
@@ -44,9 +44,9 @@ class Narrowing:
         if self.head is None or self.label is None:
             return None
         from vitsearch.heads.labelling import Labeller
-        from vitsearch.heads.store import HeadShelf
+        from vitsearch.heads.store import HeadStore
 
-        found = Labeller(HeadShelf(library), self.head).photos_with(self.label)
+        found = Labeller(HeadStore(library), self.head).photos_with(self.label)
         return np.array([photo for photo, _ in found], np.int64)
 
     def among(self, library: Library) -> Ids | None:
@@ -117,10 +117,10 @@ async def _narrowing(
     criteria: Annotated[Filter, Depends(_criteria)],
     head: Annotated[str | None, Query(max_length=200)] = None,
     label: Annotated[str | None, Query(max_length=500)] = None,
-) -> Narrowing:
+) -> PhotoFilter:
     if label and not head:
         raise BadQuery("a label belongs to a head: name it with head=")
-    return Narrowing(criteria, head or None, label or None)
+    return PhotoFilter(criteria, head or None, label or None)
 
 
-Narrowed = Annotated[Narrowing, Depends(_narrowing)]
+Narrowed = Annotated[PhotoFilter, Depends(_narrowing)]

@@ -22,9 +22,9 @@ from vitsearch.web.services.events import Events
 from vitsearch.web.services.folder_size import FolderSize
 from vitsearch.web.services.heatmaps import HeatMaps
 from vitsearch.web.services.index_runs import IndexRuns
-from vitsearch.web.services.library_pool import Readers, Remembered
+from vitsearch.web.services.library_pool import LibraryPool, StateCache
 from vitsearch.web.services.plan_store import PlanStore
-from vitsearch.web.services.query_vectors import KnownVectors
+from vitsearch.web.services.query_vectors import QueryVectorCache
 from vitsearch.web.services.theme_search import ThemeSearch
 from vitsearch.web.services.upload_store import UploadStore
 
@@ -53,9 +53,9 @@ class Server:
     def __init__(self, settings: LibrarySettings, *, reveal: Callable[[Path], None] | None = None) -> None:
         self.settings = settings
         self.reveal = reveal
-        self.readers = Readers(settings)
-        self.remembered = Remembered()
-        self.vectors = KnownVectors()
+        self.libraries = LibraryPool(settings)
+        self.state_cache = StateCache()
+        self.vectors = QueryVectorCache()
         self.events = Events()
         self.index_runs = IndexRuns(settings, self.events)
         makers = max(2, min(_MOST_MAKERS, os.cpu_count() or 1))
@@ -94,7 +94,7 @@ class Server:
         try:
             self.go_on()
             with suppress(LibraryMissing):  # it may make one
-                self.readers.open_again(self._with_model)
+                self.libraries.open_again(self._with_model)
             yield self._with_model
         finally:
             self._model_turn.release()
@@ -130,7 +130,7 @@ class Server:
     def is_to_watch(self) -> bool:
         """Whether somebody has asked for that on the page."""
         try:
-            with self.readers.library() as library:
+            with self.libraries.library() as library:
                 return library.catalog.is_watched()
         except VitsearchError:
             return False
@@ -154,7 +154,7 @@ class Server:
     def _roots_to_watch(self) -> list[Path]:
         """The library's folders; those of before while somebody else has the database locked."""
         try:
-            with self.readers.library() as library:
+            with self.libraries.library() as library:
                 self._watched = [root.path for root in library.catalog.roots()]
         except LibraryMissing:
             self._watched = []
@@ -175,7 +175,7 @@ class Server:
         self.duplicates.close()
         self.themes.close()
         self.decoders.close()
-        self.readers.close()
+        self.libraries.close()
         # Whoever has the model leaves it at the next step; one long step is not waited for.
         if self._model_turn.acquire(timeout=_LAST_WORDS):
             self._with_model.close()
@@ -186,7 +186,7 @@ async def _server(request: Request) -> Server:
     server: Server = request.app.state.server
     # Photos are numbers, which name other photos in another library.
     meant = request.headers.get(LIBRARY_HEADER)
-    if meant is not None and meant != server.readers.images:
+    if meant is not None and meant != server.libraries.images:
         raise Conflict("another library is in the place of the one that this page shows: load the page again")
     return server
 

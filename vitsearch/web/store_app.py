@@ -7,7 +7,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from vitsearch.version import VERSION
-from vitsearch.web.app import Guarded
+from vitsearch.web.app import GuardedApp
 from vitsearch.web.guard import Access
 from vitsearch.web.responses import handle_errors
 from vitsearch.web.routes import pages
@@ -47,7 +47,7 @@ def create_store_app(
         finally:
             await asyncio.to_thread(server.close)
 
-    app = Guarded(
+    app = GuardedApp(
         access,
         title="vitsearch over a store",
         version=VERSION,

@@ -142,7 +142,7 @@ def _measured(
     neighbours = library.neighbours()
     ids = np.intersect1d(ids, neighbours.ids(), assume_unique=True)
     space, _ = _active(library)
-    background = library.catalog.background_ids(space, _BACKGROUND)
+    background = library.catalog.reference_ids(space, _BACKGROUND)
     sample = background[np.isin(background, ids)][:SAMPLE]
     verifier = Verifier(library.catalog)
     apart = dismissed_pairs(library.catalog)

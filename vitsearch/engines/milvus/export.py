@@ -18,7 +18,7 @@ from vitsearch.engines.engine import StoreReport
 from vitsearch.engines.milvus.collection import MOST_ROWS
 from vitsearch.engines.milvus.rows import checksum, row_of
 from vitsearch.errors import StoreError
-from vitsearch.heads.store import HeadShelf
+from vitsearch.heads.store import HeadStore
 from vitsearch.storage.sql import contained
 
 if TYPE_CHECKING:
@@ -120,9 +120,9 @@ class _Run:
         self._writing: Future[None] | None = None
         self._whole = whole
         self._was_empty = is_empty
-        shelf = HeadShelf(library)
-        self._tables = shelf.tables
-        self._versions = {name: shelf.get(name).version for name in shelf.names()}
+        head_store = HeadStore(library)
+        self._tables = head_store.tables
+        self._versions = {name: head_store.get(name).version for name in head_store.names()}
 
     def bring(self, part: _Range) -> None:
         """Make the collection hold this range of the selection."""

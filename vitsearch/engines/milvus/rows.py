@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vitsearch.engines.portable import PortablePhoto
-    from vitsearch.heads.tables import Said
+    from vitsearch.heads.tables import StoredLabel
 
     Row = dict[str, Any]
 
@@ -29,7 +29,7 @@ NO_DEGREES = 999.0
 _DEGREES = ("latitude", "longitude")
 
 
-def row_of(photo: PortablePhoto, said: Sequence[Said]) -> Row:
+def row_of(photo: PortablePhoto, said: Sequence[StoredLabel]) -> Row:
     """Return a photo as a row of a collection."""
     facts = photo.facts
     row: Row = {

@@ -12,7 +12,7 @@ import numpy as np
 from vitsearch.engines.milvus.collection import MOST_ROWS, MilvusCollection
 from vitsearch.engines.milvus.filters import expression, fits
 from vitsearch.engines.milvus.rows import FIELDS, facts_of, quoted
-from vitsearch.neighbours.reference_sample import REFERENCE_SAMPLE, Background
+from vitsearch.neighbours.reference_sample import REFERENCE_SAMPLE, ReferenceScores
 from vitsearch.records import Match, PhotoFacts, SearchResult
 from vitsearch.searching.matches import as_match, distinct, placed
 from vitsearch.searching.store import check_held
@@ -60,12 +60,12 @@ class MilvusSearch(MilvusCollection):
 
         `own`: hashes of photos that are the query itself. Places below `offline` roots are left out.
         """
-        background = self._background(query, own)
-        floor = background.outlier_threshold
+        reference = self._reference_scores(query, own)
+        floor = reference.outlier_threshold
         found = self._nearest_present(query, own, options, offline)
         if options.only_matches and floor is not None:
             found = [(photo, score) for photo, score in found if score >= floor]
-        return tuple(as_match(photo, score, background.percentile(score)) for photo, score in found), floor
+        return tuple(as_match(photo, score, reference.percentile(score)) for photo, score in found), floor
 
     def find_label(
         self, head: str, label: str, *, k: int, criteria: Filter, offline: Collection[Path] = ()
@@ -106,7 +106,7 @@ class MilvusSearch(MilvusCollection):
             if len(rows) < MOST_ROWS:
                 return known
 
-    def _background(self, query: Vector, own: Sequence[bytes]) -> Background:
+    def _reference_scores(self, query: Vector, own: Sequence[bytes]) -> ReferenceScores:
         """How the library's fixed random sample, the photos with the smallest hashes, scores against a query."""
         count = max(1, self.count())
         share = min(1.0, (REFERENCE_SAMPLE + _SPARE) / count)
@@ -115,7 +115,7 @@ class MilvusSearch(MilvusCollection):
         sample = sorted((row["photo"], score) for row, score in hits)[:REFERENCE_SAMPLE]
         left_out = {photo_hash.hex() for photo_hash in own}
         scores = [score for photo, score in sample if photo not in left_out]
-        return Background(np.sort(np.array(scores, np.float32)))
+        return ReferenceScores(np.sort(np.array(scores, np.float32)))
 
     def _nearest_present(
         self, query: Vector, own: Sequence[bytes], options: MatchOptions, offline: Collection[Path]

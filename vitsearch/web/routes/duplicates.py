@@ -127,7 +127,7 @@ def duplicates(
 ) -> Response:
     """Return what the latest search found and is still to be decided on; at once, whatever its state is."""
     search = server.duplicates
-    with server.readers.library() as library:
+    with server.libraries.library() as library:
         groups = search.groups(library)
         counts = Counter(group.tier for group in groups)
         chosen = [group for group in groups if not tier or group.tier in tier]
@@ -160,7 +160,7 @@ def beside(server: Served, offset: Offset = 0, limit: Limit = 200) -> Response:
         return Answer(BesidesAnswer((), ()))
     contains = [(one.path, one.other, one.lost) for one in found.report.contains]
     alike = [(pair.first, pair.second, f"alike, but {pair.reason}") for pair in found.report.alike]
-    with server.readers.library() as library:
+    with server.libraries.library() as library:
         return Answer(
             BesidesAnswer(
                 _beside(library, contains[offset : offset + limit]),
@@ -172,7 +172,7 @@ def beside(server: Served, offset: Offset = 0, limit: Limit = 200) -> Response:
 @router.post("/find", status_code=202)
 def find(server: Served) -> Response:
     """Look for duplicates, in a process of its own."""
-    with server.readers.library() as library:
+    with server.libraries.library() as library:
         server.duplicates.start(library)
     return Answer({"state": server.duplicates.state}, status_code=202)
 
@@ -180,7 +180,7 @@ def find(server: Served) -> Response:
 @router.post("/not-duplicates", response_model=ToldApart)
 def not_duplicates(server: Served, told: Annotated[Photos, Body()]) -> Response:
     """Remember that no two of these photos are duplicates; no search shows them as such again."""
-    with server.readers.library() as library:
+    with server.libraries.library() as library:
         check_dismissible(library.catalog, told.photos)
         return Answer(ToldApart(dismiss(library.catalog, told.photos)))
 
@@ -188,7 +188,7 @@ def not_duplicates(server: Served, told: Annotated[Photos, Body()]) -> Response:
 @router.post("/not-duplicates/undo", response_model=ToldApart)
 def undo(server: Served, told: Annotated[Photos, Body()]) -> Response:
     """Take that back."""
-    with server.readers.library() as library:
+    with server.libraries.library() as library:
         return Answer(ToldApart(restore(library.catalog, told.photos)))
 
 

@@ -64,7 +64,7 @@ def forget(server: Served, root: Annotated[KnownRoot, Body()]) -> Response:
     """Drop a folder from the library. Its photos are not touched, and what was said of them is kept."""
     if server.index_runs.running:
         raise Conflict("an index run is at work: pause it first")
-    with server.readers.library() as library:
+    with server.libraries.library() as library:
         if root.folder not in {str(one.path) for one in library.catalog.roots()}:
             raise NotFound("the library knows no such folder")
         return Answer(Forgotten(library.forget_root(root.folder)))
@@ -79,7 +79,7 @@ def watching(server: Served) -> Response:
 @router.post("/watch", response_model=Watching)
 def watch(server: Served, wanted: Annotated[Watch, Body()]) -> Response:
     """Begin or stop to index at once what changes in the folders, and remember that."""
-    with server.readers.library() as library:
+    with server.libraries.library() as library:
         library.catalog.set_watched(wanted.on)
     if wanted.on:
         server.watch()

@@ -154,8 +154,8 @@ def status(server: Served) -> Response:
     """Say what the library holds and whether it is being indexed. A library that is still empty answers too."""
     indexing = server.index_runs.progress()
     try:
-        stamp = server.readers.stamp()
-        known = server.remembered.get(
+        stamp = server.libraries.stamp()
+        known = server.state_cache.get(
             "status", stamp, lambda: _library_status(server), patient=indexing is not None
         )
     except LibraryMissing:
@@ -168,7 +168,7 @@ def status(server: Served) -> Response:
         "indexing": indexing,
         "version": VERSION,
         "generation": known.generation,
-        "images": server.readers.images,
+        "images": server.libraries.images,
         "can_reveal": server.reveal is not None,
     }
     return Answer(answer)
@@ -181,7 +181,7 @@ class _Known:
 
 
 def _library_status(server: Server) -> _Known:
-    with server.readers.library() as library:
+    with server.libraries.library() as library:
         known = library.status()
         active = library.catalog.active_space()
         generation = library.catalog.generation(active.id) if active else 0
@@ -203,13 +203,15 @@ def _text_models() -> tuple[str, ...]:
 @router.get("/facets", response_model=PageFacets)
 def facets(server: Served) -> Response:
     """Count the present photos by folder, month, label, and whatever filters can choose from."""
-    stamp = server.readers.stamp()
-    found = server.remembered.get("facets", stamp, lambda: _facets(server), patient=server.index_runs.running)
+    stamp = server.libraries.stamp()
+    found = server.state_cache.get(
+        "facets", stamp, lambda: _facets(server), patient=server.index_runs.running
+    )
     return Answer(found)
 
 
 def _facets(server: Server) -> PageFacets:
-    with server.readers.library() as library:
+    with server.libraries.library() as library:
         known = Listing(library.catalog).facets()
         heads = tuple(
             HeadFacet(name, tuple(LabelCount(label, len(ids)) for label, ids in labels))
@@ -246,7 +248,7 @@ def _choices(control: Control, known: tuple[Count, ...]) -> tuple[Choice, ...]:
 @router.get("/favourites", response_model=FavouriteIds)
 def favourites(server: Served) -> Response:
     """List the favourites."""
-    with server.readers.library() as library:
+    with server.libraries.library() as library:
         return Answer(FavouriteIds(tuple(Favourites(library.catalog.database).ids().tolist())))
 
 
@@ -258,8 +260,8 @@ def grid(
     by: Annotated[Literal["date", "folder", "label"], Query()] = "date",
 ) -> Response:
     """Return all photos in columns, for a page that lays the whole grid out at once."""
-    stamp = server.readers.stamp()
-    columns = server.remembered.get(
+    stamp = server.libraries.stamp()
+    columns = server.state_cache.get(
         ("grid", by, narrowing),
         stamp,
         lambda: _columns(server, narrowing, by),
@@ -284,7 +286,7 @@ class _Columns:
 
 
 def _columns(server: Server, narrowing: Narrowed, by: Literal["date", "folder", "label"]) -> _Columns:
-    with server.readers.library() as library:
+    with server.libraries.library() as library:
         active = library.catalog.active_space()
         if active is None:
             return _packed(server, Grid.empty(), 0)
@@ -298,7 +300,7 @@ def _columns(server: Server, narrowing: Narrowed, by: Literal["date", "folder", 
 def _packed(server: Server, found: Grid, generation: int) -> _Columns:
     columns = {
         "generation": generation,
-        "images": server.readers.images,
+        "images": server.libraries.images,
         "sections": to_jsonable(found.sections),
         "ids": found.ids.tolist(),
         "ratios": found.ratios.tolist(),

@@ -44,7 +44,7 @@ async def heatmap(
 
 
 def _kept(server: Server, photo: int) -> bytes | None:
-    with server.readers.library() as library:
+    with server.libraries.library() as library:
         details = Listing(library.catalog).details(photo)
         active = library.catalog.active_space()
     if details is None or active is None:
@@ -54,14 +54,14 @@ def _kept(server: Server, photo: int) -> bytes | None:
 
 def _drawn(server: Server, photo: int, head: str | None, label: str | None, *, apart: bool) -> bytes:
     from vitsearch.explain.explanation import apart_gradient, label_gradient
-    from vitsearch.heads.store import HeadShelf
+    from vitsearch.heads.store import HeadStore
 
     gradient = None
-    with server.readers.library() as library:
+    with server.libraries.library() as library:
         details = Listing(library.catalog).details(photo)
         space = library.catalog.require_space().space
         if head is not None and label is not None:
-            known = HeadShelf(library).get(head)
+            known = HeadStore(library).get(head)
             space, gradient = known.space, label_gradient(known, label)
         elif apart:
             gradient = apart_gradient(library.catalog)

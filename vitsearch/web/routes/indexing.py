@@ -97,7 +97,7 @@ class UnreadableAnswer:
 def roots(server: Served) -> Response:
     """List the folders that the library knows."""
     try:
-        with server.readers.library() as library:
+        with server.libraries.library() as library:
             return Answer(RootsAnswer(tuple(library.roots())))
     except LibraryMissing:
         return Answer(RootsAnswer(()))
@@ -109,7 +109,7 @@ def add_root(server: Served, new: Annotated[NewRoot, Body()]) -> Response:
     folder = chosen_folder(new.folder)
     _check_model(new.model)
     try:
-        with server.readers.library() as library:
+        with server.libraries.library() as library:
             is_new = library.existing_space() is None
     except LibraryMissing:
         is_new = True
@@ -200,7 +200,7 @@ def unreadable(
     limit: Limit = 200,
 ) -> Response:
     """List the files that could not be read, all or those of one reason."""
-    with server.readers.library() as library:
+    with server.libraries.library() as library:
         found = unreadable_files(library.catalog)
     reasons = Counter(_kind(file.reason) for file in found)
     chosen = [file for file in found if reason is None or _kind(file.reason) == reason]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,9 +13,10 @@ from starlette.responses import Response
 
 from vitsearch.errors import BadQuery, HeadError
 from vitsearch.heads.evaluation import LabelReport
-from vitsearch.heads.known_labels import Opinion, opinions_of_library
+from vitsearch.heads.head import Accuracy
+from vitsearch.heads.known_labels import KnownLabels, known_labels_of_library
 from vitsearch.heads.labelling import Labeller
-from vitsearch.heads.store import HeadShelf
+from vitsearch.heads.store import HeadStore, HeadSummary
 from vitsearch.heads.tables import HeadTables
 from vitsearch.storage.backup import back_up_daily
 from vitsearch.storage.listing import Listing
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from vitsearch.heads.evaluation import Report
-    from vitsearch.heads.head import Head
     from vitsearch.heads.suggesting import SuggestedPhoto
     from vitsearch.library import Library
 
@@ -39,31 +39,6 @@ router = APIRouter(prefix="/api/heads", tags=["labels"])
 
 
 Labels = Annotated[list[Annotated[str, Field(max_length=500)]], Field(max_length=1000)]
-
-
-@dataclass(frozen=True, slots=True)
-class Accuracy:
-    """The cross-validated share of photos whose labels were right, with its 95 % confidence interval."""
-
-    accuracy: float
-    interval: tuple[float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class HeadAnswer:
-    """A head: what it is, how many photos it learnt from or was corrected on, and how good it was then."""
-
-    name: str
-    labels: tuple[str, ...]
-    origin: str
-    kind: str
-    model: str
-    version: int
-    created: str
-    examples: int
-    corrections: int
-    accuracy: float | None
-    interval: tuple[float, float] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +53,7 @@ class DamagedHead:
 class HeadsAnswer:
     """All heads of the library; apart from them those whose files are damaged."""
 
-    heads: tuple[HeadAnswer, ...]
+    heads: tuple[HeadSummary, ...]
     damaged: tuple[DamagedHead, ...]
 
 
@@ -123,7 +98,7 @@ class NextPhotos:
 
 
 @dataclass(frozen=True, slots=True)
-class WorthAsking:
+class SuggestionAnswer:
     """A photo that is worth labelling; what the head would have said, if there is one."""
 
     photo: int
@@ -138,8 +113,8 @@ class WorthAsking:
 class SuggestionsAnswer:
     """Groups of photos that are alike, the most typical photo of each first, and single photos."""
 
-    groups: tuple[tuple[WorthAsking, ...], ...]
-    photos: tuple[WorthAsking, ...]
+    groups: tuple[tuple[SuggestionAnswer, ...], ...]
+    photos: tuple[SuggestionAnswer, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +150,7 @@ class Trained:
 class MadeAnswer:
     """A new head, and the accuracy of one that was trained."""
 
-    head: HeadAnswer
+    head: HeadSummary
     after: TrainedAccuracy | None
 
 
@@ -209,13 +184,13 @@ class NewHead(BaseModel):
 @router.get("", response_model=HeadsAnswer)
 def heads(server: Served) -> Response:
     """List the heads of the library."""
-    with server.readers.library() as library:
-        shelf = HeadShelf(library)
-        found: list[HeadAnswer] = []
+    with server.libraries.library() as library:
+        head_store = HeadStore(library)
+        found: list[HeadSummary] = []
         damaged: list[DamagedHead] = []
-        for name in shelf.names():
+        for name in head_store.names():
             try:
-                found.append(_described(shelf, name))
+                found.append(head_store.describe(name))
             except HeadError as error:
                 damaged.append(DamagedHead(name, str(error)))
         return Answer(HeadsAnswer(tuple(found), tuple(damaged)))
@@ -231,19 +206,19 @@ def make(server: Served, new: Annotated[NewHead, Body()]) -> Response:
     after = None
     folder = None if new.folder is None else chosen_folder(new.folder)
     with server.model() as library:
-        shelf = HeadShelf(library)
-        if new.photos is not None and new.name in shelf.names():
+        head_store = HeadStore(library)
+        if new.photos is not None and new.name in head_store.names():
             raise Conflict(f"there is a head {new.name!r} already: choose another name, or correct that one")
         if new.labels is None:
             examples = None if new.photos is None else _examples(library, new.photos)
-            made = shelf.train(
+            made = head_store.train(
                 new.name, folder=folder, photos=examples, multi=new.multi, on_progress=server.go_on
             )
             assert made.report is not None
             after = _trained(made.report)
         else:
-            shelf.from_text(new.name, new.labels or [])
-        return Answer(MadeAnswer(_described(shelf, new.name), after), status_code=201)
+            head_store.from_text(new.name, new.labels or [])
+        return Answer(MadeAnswer(head_store.describe(new.name), after), status_code=201)
 
 
 @router.get("/{name}/predictions", response_model=Predictions)
@@ -256,10 +231,10 @@ def predictions(
     limit: Limit = 100,
 ) -> Response:
     """Say what the head thinks of the library's photos, surest or least sure first."""
-    with server.readers.library() as library:
-        labeller = Labeller(HeadShelf(library), name)
+    with server.libraries.library() as library:
+        labeller = Labeller(HeadStore(library), name)
         labeller.ask_about_new()
-        found = opinions_of_library(library, labeller.head, label)
+        found = known_labels_of_library(library, labeller.head, label)
         found.sort(key=lambda each: (each.probability, each.photo), reverse=order == "confidence")
         counts = HeadTables(library.catalog.database).given(name, labeller.head.version)
         return Answer(
@@ -275,8 +250,8 @@ def predictions(
 def next_photos(server: Served, name: Name, n: Annotated[int, Query(ge=1, le=500)] = 20) -> Response:
     """Name the photos that the head would learn most from, least sure first, no two alike."""
     with server.model() as library:
-        asked = Labeller(HeadShelf(library), name, on_progress=server.go_on).next(n)
-        found = [Opinion(each.photo, (each.label,), each.probability, corrected=False) for each in asked]
+        asked = Labeller(HeadStore(library), name, on_progress=server.go_on).next(n)
+        found = [KnownLabels(each.photo, (each.label,), each.probability, corrected=False) for each in asked]
         return Answer(NextPhotos(_placed(library, found)))
 
 
@@ -291,7 +266,7 @@ def suggestions(
     from vitsearch.heads.suggesting import suggest
 
     with server.model() as library:
-        found = suggest(HeadShelf(library), name, count=n, groups=groups, on_progress=server.go_on)
+        found = suggest(HeadStore(library), name, count=n, groups=groups, on_progress=server.go_on)
         return Answer(
             SuggestionsAnswer(
                 tuple(tuple(_worth_asking(library, group.photos)) for group in found.groups),
@@ -303,45 +278,45 @@ def suggestions(
 @router.post("/{name}/corrections/all", response_model=Corrected)
 def correct_all(server: Served, name: Name, several: Annotated[Corrections, Body()]) -> Response:
     """Say the same of several photos at once."""
-    with server.readers.library() as library:
-        shelf = HeadShelf(library)
+    with server.libraries.library() as library:
+        head_store = HeadStore(library)
         _check_there(library, several.photos)
         back_up_daily(library.catalog.database)
-        new = shelf.correct_photos(name, several.photos, several.labels)
-        return Answer(Corrected(new, shelf.describe(name).corrections))
+        new = head_store.correct_photos(name, several.photos, several.labels)
+        return Answer(Corrected(new, head_store.describe(name).corrections))
 
 
 @router.post("/{name}/corrections", response_model=Corrected)
 def correct(server: Served, name: Name, correction: Annotated[Correction, Body()]) -> Response:
     """Say what the labels of a photo really are. Training learns from it."""
-    with server.readers.library() as library:
+    with server.libraries.library() as library:
         if Listing(library.catalog).photo_hash(correction.photo) is None:
             raise NotFound(f"the library has no photo {correction.photo}")
-        shelf = HeadShelf(library)
+        head_store = HeadStore(library)
         back_up_daily(library.catalog.database)
-        new = shelf.correct_photos(name, [correction.photo], correction.labels)
-        return Answer(Corrected(new, shelf.describe(name).corrections))
+        new = head_store.correct_photos(name, [correction.photo], correction.labels)
+        return Answer(Corrected(new, head_store.describe(name).corrections))
 
 
 @router.delete("/{name}/corrections/{photo}", response_model=Corrected)
 def take_back(server: Served, name: Name, photo: PhotoId) -> Response:
     """Forget what was said of a photo."""
-    with server.readers.library() as library:
-        shelf = HeadShelf(library)
-        shelf.get(name)
+    with server.libraries.library() as library:
+        head_store = HeadStore(library)
+        head_store.get(name)
         back_up_daily(library.catalog.database)
-        if not shelf.tables.take_back(name, photo):
+        if not head_store.tables.take_back(name, photo):
             raise NotFound(f"nothing was said of photo {photo} under {name!r}")
-        return Answer(Corrected((), shelf.describe(name).corrections))
+        return Answer(Corrected((), head_store.describe(name).corrections))
 
 
 @router.post("/{name}/train", response_model=Trained)
 def train(server: Served, name: Name) -> Response:
     """Train the head again on what it knows, corrections included, and say whether it has got better."""
     with server.model() as library:
-        shelf = HeadShelf(library)
-        before = _accuracy(shelf.get(name))
-        made = shelf.train(name, on_progress=server.go_on)
+        head_store = HeadStore(library)
+        before = head_store.get(name).accuracy
+        made = head_store.train(name, on_progress=server.go_on)
         assert made.report is not None
         waiting = tuple(each.label for each in made.waiting)
         return Answer(Trained(made.head.version, made.photos, before, _trained(made.report), waiting))
@@ -359,14 +334,14 @@ def _check_there(library: Library, photos: list[int]) -> None:
             raise NotFound(f"the library has no photo {photo}")
 
 
-def _worth_asking(library: Library, found: Sequence[SuggestedPhoto]) -> Iterator[WorthAsking]:
+def _worth_asking(library: Library, found: Sequence[SuggestedPhoto]) -> Iterator[SuggestionAnswer]:
     rows = library.catalog.photos([each.photo for each in found])
     for each in found:
         facts = rows[each.photo].facts
-        yield WorthAsking(each.photo, each.path, facts.width, facts.height, each.label, each.probability)
+        yield SuggestionAnswer(each.photo, each.path, facts.width, facts.height, each.label, each.probability)
 
 
-def _placed(library: Library, found: list[Opinion]) -> tuple[Prediction, ...]:
+def _placed(library: Library, found: list[KnownLabels]) -> tuple[Prediction, ...]:
     rows = library.catalog.photos([photo for photo, *_ in found])
     return tuple(
         Prediction(
@@ -381,24 +356,6 @@ def _placed(library: Library, found: list[Opinion]) -> tuple[Prediction, ...]:
         for photo, labels, probability, corrected in found
         if photo in rows and rows[photo].paths
     )
-
-
-def _described(shelf: HeadShelf, name: str) -> HeadAnswer:
-    known = shelf.describe(name)
-    accuracy = _accuracy(shelf.get(name))
-    values = {field.name: getattr(known, field.name) for field in fields(known) if field.name != "path"}
-    return HeadAnswer(
-        **values,
-        accuracy=accuracy.accuracy if accuracy else None,
-        interval=accuracy.interval if accuracy else None,
-    )
-
-
-def _accuracy(head: Head) -> Accuracy | None:
-    accuracy, interval = head.details.get("accuracy"), head.details.get("interval")
-    if not isinstance(accuracy, float) or not isinstance(interval, (list, tuple)) or len(interval) != 2:
-        return None
-    return Accuracy(accuracy, (float(interval[0]), float(interval[1])))
 
 
 def _trained(report: Report) -> TrainedAccuracy:

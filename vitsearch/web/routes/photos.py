@@ -93,7 +93,7 @@ def captions(server: Served, ids: Annotated[str, Query(pattern=r"^[0-9]{1,18}(,[
     wanted = [int(number) for number in ids.split(",")]
     if len(wanted) > _MOST_CAPTIONS:
         raise BadQuery(f"ask for at most {_MOST_CAPTIONS} captions at once")
-    with server.readers.library() as library:
+    with server.libraries.library() as library:
         found = library.catalog.photos(wanted)
     known = {
         str(photo): Caption(row.paths[0].name, row.facts.taken) for photo, row in found.items() if row.paths
@@ -106,7 +106,7 @@ def facts(server: Served, photo: PhotoId) -> Response:
     """Say everything that is known of a photo."""
     from vitsearch.duplicates.tables import dismissed_for
 
-    with server.readers.library() as library:
+    with server.libraries.library() as library:
         details = _details(Listing(library.catalog), photo)
         known = details.facts
         answer = PhotoAnswer(
@@ -175,7 +175,7 @@ def reveal(server: Served, photo: PhotoId, which: Reveal) -> Response:
     """Show a file of the photo in the file manager of the machine that the server runs on."""
     if server.reveal is None:
         raise Conflict("the files are on another machine than this browser")
-    with server.readers.library() as library:
+    with server.libraries.library() as library:
         details = _details(Listing(library.catalog), photo)
     files = details.files if which.file is None else details.files[which.file : which.file + 1]
     path = next((file.path for file in files if file.state == "present"), None)
@@ -198,7 +198,7 @@ def _kept(server: Server, photo: int, height: int) -> tuple[str, bytes | None]:
 
 
 def _photo_hash(server: Server, photo: int) -> str:
-    with server.readers.library() as library:
+    with server.libraries.library() as library:
         photo_hash = Listing(library.catalog).photo_hash(photo)
     if photo_hash is None:
         raise NotFound(f"the library has no photo {photo}")
@@ -206,7 +206,7 @@ def _photo_hash(server: Server, photo: int) -> str:
 
 
 def _present(server: Server, photo: int) -> Path:
-    with server.readers.library() as library:
+    with server.libraries.library() as library:
         path = _details(Listing(library.catalog), photo).present
     if path is None:
         raise NotFound(f"no file of photo {photo} is there now: mount its drive, or run `vitsearch index`")
@@ -215,7 +215,7 @@ def _present(server: Server, photo: int) -> Path:
 
 def _caching(server: Server, etag: str, version: str) -> dict[str, str]:
     # Ids never come back within one library; `images` changes with the library and with each start of the server.
-    same = version == server.readers.images
+    same = version == server.libraries.images
     kept = "private, max-age=31536000, immutable" if same else "private, no-cache"
     return {"etag": etag, "cache-control": kept}
 

@@ -17,7 +17,7 @@ from vitsearch.duplicates.cleanup.plans import PlannedFile, PlannedGroup
 from vitsearch.duplicates.cleanup.putting_back import Outcome
 from vitsearch.errors import PlanError
 from vitsearch.paths import is_offline
-from vitsearch.storage.write_lock import photos_lease
+from vitsearch.storage.write_lock import photos_lock
 from vitsearch.web.responses import Answer, Conflict, Name, NotFound
 from vitsearch.web.server import Served, Server
 from vitsearch.web.services.duplicate_search import group_version
@@ -107,7 +107,7 @@ def _planned_anew(server: Server, new: NewPlan) -> Plan:
     roots = tuple(filterfalse(is_offline, _roots(server)))
     if new.destination is not None and "\0" in new.destination:
         raise PlanError("no folder has such a name")
-    with server.readers.library() as library:
+    with server.libraries.library() as library:
         groups = tuple(_group(server, library, decision) for decision in new.groups)
     destination = Path(new.destination) if new.destination else None
     return plan_for(groups, new.action, roots=roots, destination=destination)
@@ -130,7 +130,7 @@ def photos(server: Served, name: Name) -> Response:
     """Return the photos of a plan's files, as far as the library knows them."""
     described = server.plans.describe(name)
     paths = [file.path for group in described.groups for file in (group.keep, *group.files) if file]
-    with server.readers.library() as library:
+    with server.libraries.library() as library:
         return Answer(PlanPhotos(tuple(placed_files(library, paths).values())))
 
 
@@ -158,7 +158,7 @@ def apply(server: Served, name: Name) -> Response:
     """Carry a plan out. Nothing is deleted; a file that has changed since stops it before it begins (409)."""
     path = server.plans.path(name)
     try:
-        with photos_lease(server.settings.folder):
+        with photos_lock(server.settings.folder):
             outcomes = apply_plan(path, roots=_roots(server))
     except ChangedFiles as error:
         return Answer({"error": str(error), "changed": error.changed}, status_code=409)
@@ -169,7 +169,7 @@ def apply(server: Served, name: Name) -> Response:
 def undo(server: Served, name: Name) -> Response:
     """Put back everything that the plan has moved."""
     path = server.plans.path(name)
-    with photos_lease(server.settings.folder):
+    with photos_lock(server.settings.folder):
         outcomes = undo_plan(path)
     return _done(server, name, outcomes)
 
@@ -180,7 +180,7 @@ def _done(server: Server, name: str, outcomes: list[Outcome]) -> Response:
 
 
 def _roots(server: Server) -> list[Path]:
-    with server.readers.library() as library:
+    with server.libraries.library() as library:
         return [root.path for root in library.catalog.roots()]
 
 

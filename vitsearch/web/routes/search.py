@@ -89,7 +89,7 @@ def search(
             asked.photo(int(name[6:]), None) if name.startswith("photo:") else asked.upload(name[7:], None)
             for name in negatives
         ]
-        with server.readers.library() as library:
+        with server.libraries.library() as library:
             if library.space_for(words=bool(text)) != asked.searched:
                 raise Conflict("the library's model has just been changed: search again")
             options = MatchOptions(
@@ -113,12 +113,12 @@ def search(
 
 def _by_label(server: Server, narrowing: Narrowed, k: int) -> SearchResult:
     from vitsearch.heads.labelling import Labeller
-    from vitsearch.heads.store import HeadShelf
+    from vitsearch.heads.store import HeadStore
 
     assert narrowing.head is not None
     assert narrowing.label is not None
-    with server.readers.library() as library:
-        labeller = Labeller(HeadShelf(library), narrowing.head)
+    with server.libraries.library() as library:
+        labeller = Labeller(HeadStore(library), narrowing.head)
         return labeller.search(narrowing.label, k=k, criteria=narrowing.criteria or None)
 
 
@@ -143,14 +143,14 @@ class _Asked:
     """
 
     def __init__(self, server: Server, *, words: bool) -> None:
-        with server.readers.library() as library:
+        with server.libraries.library() as library:
             self.searched = library.space_for(words=words)
         self._server = server
         self._space_id, self._space = self.searched
 
     def photo(self, photo: int, crop: Crop | None) -> _Example:
         """A photo of the library, or a region of it."""
-        with self._server.readers.library() as library:
+        with self._server.libraries.library() as library:
             details = Listing(library.catalog).details(photo)
             stored = self._stored(library, photo) if crop is None else None
         if details is None:
@@ -168,7 +168,7 @@ class _Asked:
     def upload(self, token: str, crop: Crop | None) -> _Example:
         """An upload, or a region of it."""
         hashes, _ = self._server.uploads.header(token)
-        with self._server.readers.library() as library:
+        with self._server.libraries.library() as library:
             known = library.catalog.photo_id(*hashes, present=True)
             stored = self._stored(library, known) if known is not None and crop is None else None
         if stored is None:

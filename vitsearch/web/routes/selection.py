@@ -16,7 +16,7 @@ from starlette.responses import Response, StreamingResponse
 from vitsearch.duplicates.cleanup.planning import plan_to_remove
 from vitsearch.errors import BadQuery, HeadError
 from vitsearch.heads.export_favourites import RatedFiles, export_favourites
-from vitsearch.heads.store import HeadShelf
+from vitsearch.heads.store import HeadStore
 from vitsearch.library import Library
 from vitsearch.paths import is_offline
 from vitsearch.storage.backup import back_up_daily
@@ -103,7 +103,7 @@ class ArchiveAnswer:
 @router.post("/favourites", response_model=ChangedPhotos)
 def favourites(server: Served, order: Annotated[FavouriteOrder, Body()]) -> Response:
     """Make photos favourites, or none any more."""
-    with server.readers.library() as library:
+    with server.libraries.library() as library:
         back_up_daily(library.catalog.database)
         changed = Favourites(library.catalog.database).put(order.photos, favourite=order.favourite)
     return Answer(ChangedPhotos(changed))
@@ -112,7 +112,7 @@ def favourites(server: Served, order: Annotated[FavouriteOrder, Body()]) -> Resp
 @router.post("/favourites/ratings", response_model=RatedFiles)
 def rate_favourites(server: Served) -> Response:
     """Write five stars into an XMP sidecar beside each favourite, for other programs."""
-    with server.readers.library() as library:
+    with server.libraries.library() as library:
         return Answer(export_favourites(library))
 
 
@@ -120,8 +120,8 @@ def rate_favourites(server: Served) -> Response:
 def labels_of_some(server: Served, chosen: Annotated[Chosen, Body()]) -> Response:
     """Count the labels that these photos have."""
     counts: Counter[tuple[str, str]] = Counter()
-    with server.readers.library() as library:
-        tables = HeadShelf(library).tables
+    with server.libraries.library() as library:
+        tables = HeadStore(library).tables
         for head, version in _heads(library):
             for labels in tables.known_labels(head, version, chosen.photos).values():
                 counts.update((head, label) for label in labels)
@@ -135,12 +135,12 @@ def label(server: Served, order: Annotated[LabelOrder, Body()]) -> Response:
     name = order.label.strip()
     if not name:
         raise BadQuery("a label has to be said in words")
-    with server.readers.library() as library:
-        shelf = HeadShelf(library)
+    with server.libraries.library() as library:
+        head_store = HeadStore(library)
         back_up_daily(library.catalog.database)
         rows = library.catalog.photos(order.photos)
         here = [photo for photo in dict.fromkeys(order.photos) if photo in rows]
-        changed = shelf.say_of_label(order.head, here, name, has=order.has)
+        changed = head_store.set_label(order.head, here, name, has=order.has)
     return Answer(ChangedPhotos(changed))
 
 
@@ -173,7 +173,7 @@ def download(server: Served, token: Token) -> Response:
 @router.post("/plan", response_model=PlanAnswer, status_code=201)
 def plan(server: Served, order: Annotated[RemovalOrder, Body()]) -> Response:
     """Plan to move all files of these photos away. No file is touched before the plan is carried out."""
-    with server.readers.library() as library:
+    with server.libraries.library() as library:
         roots = tuple(filterfalse(is_offline, (root.path for root in library.catalog.roots())))
         hashes = library.catalog.file_hashes(order.photos)
     destination = Path(order.destination) if order.destination and "\0" not in order.destination else None
@@ -185,17 +185,17 @@ def plan(server: Served, order: Annotated[RemovalOrder, Body()]) -> Response:
 
 def _heads(library: Library) -> list[tuple[str, int]]:
     """The names and versions of the heads whose files can be read."""
-    shelf = HeadShelf(library)
+    head_store = HeadStore(library)
     found = []
-    for name in shelf.names():
+    for name in head_store.names():
         with suppress(HeadError):
-            found.append((name, shelf.get(name).version))
+            found.append((name, head_store.get(name).version))
     return found
 
 
 def _files(server: Server, photos: list[int] | tuple[int, ...], *, every_place: bool = False) -> list[Path]:
     """The first file of each photo that is there, or all of them, in the order of the photos."""
-    with server.readers.library() as library:
+    with server.libraries.library() as library:
         rows = library.catalog.photos(list(photos))
     found: dict[Path, None] = {}
     for photo in photos:

@@ -17,7 +17,7 @@ from vitsearch.records import SearchResult
 from vitsearch.searching.matches import MatchOptions, query_direction
 from vitsearch.searching.store import check_held
 from vitsearch.searching.terms import Words
-from vitsearch.web.filters import Narrowed, Narrowing
+from vitsearch.web.filters import Narrowed, PhotoFilter
 from vitsearch.web.responses import Answer, PhotoId, PhotoIds
 from vitsearch.web.store_server import ServedStore, StoreServer
 
@@ -109,7 +109,7 @@ def search(
     return Answer({**answer, "seconds": round(time.perf_counter() - started, 4)})
 
 
-def _by_label(server: StoreServer, narrowing: Narrowing, k: int) -> SearchResult:
+def _by_label(server: StoreServer, narrowing: PhotoFilter, k: int) -> SearchResult:
     if narrowing.head is None or narrowing.label is None:
         raise BadQuery(
             "there is nothing to search for: choose a photo, drop an image, or say what to look for"

@@ -63,7 +63,7 @@ class WholeTheme:
 @router.get("", response_model=ThemesAnswer)
 def themes(server: Served) -> Response:
     """Return the themes that were found last; at once, whatever the search does."""
-    with server.readers.library() as library:
+    with server.libraries.library() as library:
         found, stale = server.themes.known(library)
         shown = () if found is None else found.themes
         typical = _shown(library, [int(one) for theme in shown for one in theme.photos[:_TYPICAL]])
@@ -89,7 +89,7 @@ def themes(server: Served) -> Response:
 @router.post("/find", status_code=202)
 def find(server: Served) -> Response:
     """Look for themes, in a process of its own."""
-    with server.readers.library():  # none without a library
+    with server.libraries.library():  # none without a library
         server.themes.start()
     return Answer({"state": "running"}, status_code=202)
 
@@ -97,7 +97,7 @@ def find(server: Served) -> Response:
 @router.get("/{theme}", response_model=WholeTheme)
 def whole(server: Served, theme: Annotated[int, PathParameter(ge=1, lt=2**31)]) -> Response:
     """Return all photos of a theme."""
-    with server.readers.library() as library:
+    with server.libraries.library() as library:
         found, _ = server.themes.known(library)
         chosen = next((one for one in (() if found is None else found.themes) if one.id == theme), None)
         if chosen is None:

@@ -44,6 +44,6 @@ def _described(server: Server, token: str) -> Upload:
     hashes, facts = server.uploads.header(token)
     known = None
     if Layout.of(server.settings.folder).database.exists():
-        with server.readers.library() as library:
+        with server.libraries.library() as library:
             known = library.catalog.photo_id(*hashes, present=True)
     return Upload(token, facts.width, facts.height, known)

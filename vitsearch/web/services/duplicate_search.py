@@ -34,7 +34,7 @@ State = Literal["none", "running", "done", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FinishedSearch:
     """A finished search, and what the library held when it began."""
 
     report: DuplicateReport
@@ -50,13 +50,13 @@ class DuplicateSearch:
         self._lock = threading.Lock()
         self._job: Job[DuplicateReport] | None = None
         self._begun: Contents = ()
-        self._before: Found | None = None
+        self._before: FinishedSearch | None = None
 
     @property
-    def found(self) -> Found | None:
+    def found(self) -> FinishedSearch | None:
         """What the latest finished search found."""
         job = self._job
-        return self._before if job is None or job.result is None else Found(job.result, self._begun)
+        return self._before if job is None or job.result is None else FinishedSearch(job.result, self._begun)
 
     @property
     def state(self) -> State:

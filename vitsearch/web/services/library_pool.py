@@ -30,7 +30,7 @@ class Stamp(NamedTuple):
     online: tuple[int, ...]
 
 
-class Readers:
+class LibraryPool:
     """A few opened libraries that requests borrow in turn: SQLite and FAISS are for one thread at a time."""
 
     def __init__(self, settings: LibrarySettings, *, count: int = 6) -> None:
@@ -135,7 +135,7 @@ def _identity(settings: LibrarySettings) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-class Remembered:
+class StateCache:
     """Values that are the same as long as the library is: made once for each state, by one thread.
 
     While an index run commits batch after batch, a value may be up to `patience` seconds old.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     Vector = npt.NDArray[np.float32]
 
 
-class KnownVectors:
+class QueryVectorCache:
     """The newest query vectors, (d,) float32 each: going back and forth in a browser embeds nothing again."""
 
     def __init__(self, size: int = 512) -> None:

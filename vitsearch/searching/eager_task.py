@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
-class Ahead(Generic[Result]):
+class EagerTask(Generic[Result]):
     """Does something in a thread of its own, beginning now: what waits for disk or computes in C++ costs no time then.
 
     Whoever makes one asks for its result, or ends with its block: no thread outlives a `with`.
@@ -21,10 +21,10 @@ class Ahead(Generic[Result]):
         self._work = work
         self._results: list[Result] = []
         self._error: BaseException | None = None
-        self._thread = Thread(target=self._run, name="vitsearch-ahead", daemon=True)
+        self._thread = Thread(target=self._run, name="vitsearch-eager", daemon=True)
         self._thread.start()
 
-    def __enter__(self) -> Ahead[Result]:
+    def __enter__(self) -> EagerTask[Result]:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from vitsearch.searching.ahead import Ahead
+from vitsearch.searching.eager_task import EagerTask
 
 
 def test_work_goes_on_beside_the_caller_and_its_result_is_waited_for():
@@ -15,7 +15,7 @@ def test_work_goes_on_beside_the_caller_and_its_result_is_waited_for():
         assert go_on.wait(10)
         return 7
 
-    with Ahead(work) as ahead:
+    with EagerTask(work) as ahead:
         assert begun.wait(10)  # while this one has not asked for anything
         go_on.set()
         assert ahead.result() == 7
@@ -25,7 +25,7 @@ def test_an_error_is_raised_where_the_result_is_asked_for():
     def work():
         raise ValueError("no such model")
 
-    with Ahead(work) as ahead, pytest.raises(ValueError, match="no such model"):
+    with EagerTask(work) as ahead, pytest.raises(ValueError, match="no such model"):
         ahead.result()
 
 
@@ -34,7 +34,7 @@ def test_the_callers_own_error_comes_first_and_no_thread_outlives_it():
         raise ValueError("no such model")
 
     def search():
-        with Ahead(work):
+        with EagerTask(work):
             raise KeyError("the photo is damaged")
 
     with pytest.raises(KeyError):
