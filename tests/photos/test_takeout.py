@@ -84,6 +84,24 @@ def test_notes_that_two_photos_may_share_are_read_for_neither():
     assert [names.own_notes_on(photo) for photo in photos] == [(), ()]
 
 
+@pytest.mark.parametrize(
+    ("name", "note"),
+    [
+        (f"{LONG}_of_a_cat.jpg", f"{LONG}_of.json"),
+        (f"{LONG}-edited.jpg", f"{LONG}.jp.json"),
+        ("b(2).jpg", "b.jpg.supp(2).json"),
+    ],
+)
+def test_notes_under_an_unusual_name_are_read_among_others(photo, name, note):
+    for other in (
+        "IMG_20190704_120000.jpg",
+        "b.jpg",
+        *([name.replace("-edited", "")] if "-edited" in name else []),
+    ):
+        photo(other, "{}")
+    assert photo(name, notes(), note=note).taken_from == "Takeout"
+
+
 @pytest.mark.parametrize("note", ["a.jpg.json", "a.jpg.supplemental-metadata.json", "A.JPG.supp.json"])
 def test_a_photo_without_notes_of_its_own_has_those_of_takeout(photo, note):
     facts = photo("a.jpg", notes(), note=note)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from vitsearch.errors import UnreadablePhoto
 from vitsearch.photos.formats import EXTENSIONS, RAW_EXTENSIONS
 from vitsearch.photos.regular_file import open_regular
-from vitsearch.photos.takeout import TakeoutNames, TakeoutNotes, read_takeout, usual_names
+from vitsearch.photos.takeout import TakeoutNames, TakeoutNotes, read_takeout, shared_start, usual_names
 from vitsearch.photos.xmp import LARGEST_PACKET
 
 if TYPE_CHECKING:
@@ -170,9 +170,10 @@ def _present(folder: str, photo: str) -> Iterable[str]:
         names = os.listdir(folder)  # noqa: PTH208
     except OSError:
         return usual
-    start = _stem(photo).casefold()
+    start, takeout_start = _stem(photo).casefold(), shared_start(photo)
     beside = [name for name in names if name.casefold().startswith(start)]
-    return (*FolderNames(beside).sidecars_of(photo), *TakeoutNames(names).own_notes_on(photo))
+    notes = TakeoutNames(name for name in names if name.casefold().startswith(takeout_start))
+    return (*FolderNames(beside).sidecars_of(photo), *notes.own_notes_on(photo))
 
 
 def _stem(name: str) -> str:

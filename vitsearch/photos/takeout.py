@@ -9,21 +9,25 @@ from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_left
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
 from vitsearch.photos.exif import printable
 from vitsearch.photos.formats import EXTENSIONS, RAW_EXTENSIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 TAKEOUT_ENDING = ".json"
 _NAME = re.compile(r"(?P<start>.+?)(?P<number>\(\d+\))?\.json", re.IGNORECASE | re.DOTALL)
 TAKEOUT_MARK = "supplemental-metadata"
 # What stands before the number and ".json" has at most 46 characters; some archives count the ending, too.
 _LONGEST, _CUT = 46, 41
+# Even of a name that is cut, so much is left.
+_SHARED = 16
 _LONGEST_TEXT, _MOST_PEOPLE = 2000, 200
 _NUMBERED = re.compile(r"(?P<start>.+)(?P<number>\(\d+\))(?P<ending>\.[^.]+)", re.DOTALL)
 # What Google Photos calls an edited photo, in the languages in which its archives are described.
@@ -61,6 +65,7 @@ class TakeoutNames:
             elif f".{ending}" in EXTENSIONS or f".{ending}" in RAW_EXTENSIONS:
                 self._photos.setdefault(name.casefold(), []).append(name)
                 self._stems.setdefault(stem, []).append(name)
+        self._sorted = sorted(self._photos)
         self._photos_of = {note: self._owners(note.casefold()) for note in notes}
         self._notes_of: dict[str, list[str]] = {}
         for note, photos in self._photos_of.items():
@@ -93,10 +98,12 @@ class TakeoutNames:
         if named in self._photos:
             return self._photos[named]
         if not number and len(stem) >= _CUT:
-            return [
-                name for photo, names in self._photos.items() if photo.startswith(start) for name in names
-            ]
+            return [name for photo in self._beginning_with(start) for name in self._photos[photo]]
         return self._stems.get(stem, [])
+
+    def _beginning_with(self, start: str) -> Iterator[str]:
+        first = bisect_left(self._sorted, start)
+        return takewhile(lambda photo: photo.startswith(start), islice(self._sorted, first, None))
 
     def _add_edited(self) -> None:
         for names in self._photos.values():
@@ -112,14 +119,24 @@ class TakeoutNames:
 
 def usual_names(photo: str) -> tuple[str, ...]:
     """Return the names that the notes on a photo mostly have, its own first; none where they may be cut."""
-    own = unedited(photo) or photo
-    match = _NUMBERED.fullmatch(own)
-    start, number = (match["start"] + match["ending"], match["number"]) if match else (own, "")
     if len(photo) >= _CUT:
         return ()
+    own = unedited(photo) or photo
+    start, number = _without_number(own)
     marked = f"{start}.{TAKEOUT_MARK}"[:_LONGEST]
     names = (photo, own, f"{marked}{number}", f"{start}{number}")
     return tuple(dict.fromkeys(name + TAKEOUT_ENDING for name in names))
+
+
+def shared_start(photo: str) -> str:
+    """Return how the names of a photo, of its notes and of what these may also be about begin, in small letters."""
+    start, _ = _without_number(unedited(photo) or photo)
+    return start.rpartition(".")[0][:_SHARED].casefold()
+
+
+def _without_number(photo: str) -> tuple[str, str]:
+    match = _NUMBERED.fullmatch(photo)
+    return (match["start"] + match["ending"], match["number"]) if match else (photo, "")
 
 
 def parsed_name(note: str) -> tuple[str, str, str]:
