@@ -828,7 +828,7 @@ def test_a_single_bit_anywhere_in_a_cache_makes_it_unusable(tmp_path, ids, rows,
 
 
 def test_a_single_bit_of_a_large_cache_is_found_when_all_rows_are_read(tmp_path, large, monkeypatch):
-    monkeypatch.setattr("vitsearch.neighbours.neighbours.READ_WHOLE_BYTES", 0)
+    monkeypatch.setattr("vitsearch.neighbours.committing.READ_WHOLE_BYTES", 0)
     large.add(MANY_IDS[-1:] + 3, MANY_ROWS[:1])
     large.save(generation=2)
     load = partial(Neighbours.load, tmp_path, dimension=DIMENSION, approximate_from=2000)

@@ -210,9 +210,9 @@ def test_a_build_that_is_killed_leaves_the_old_cache_in_use(tmp_path, step):
     folder = tmp_path / "cache"
     assert build_in_a_process(folder, 1).returncode == 0
     name, _, method = step.rpartition(".")
-    owner = f"vitsearch.neighbours.neighbours.{name}" if name else "vitsearch.neighbours.neighbours"
+    owner = f"vitsearch.neighbours.committing.{name}" if name else "vitsearch.neighbours.committing"
     kill = f"""
-import os, signal, vitsearch.neighbours.neighbours
+import os, signal, vitsearch.neighbours.committing
 setattr({owner}, {method!r}, lambda *a, **o: os.kill(os.getpid(), signal.SIGKILL))
 """
     assert build_in_a_process(folder, 2, kill).returncode == -signal.SIGKILL
@@ -262,7 +262,7 @@ def test_a_cache_that_cannot_be_written_is_one_line_that_says_what_to_do(library
 @pytest.fixture
 def large(tmp_path, photos, monkeypatch):
     """A library whose cache counts as a large one: its rows are not read before a search."""
-    monkeypatch.setattr("vitsearch.neighbours.neighbours.READ_WHOLE_BYTES", 0)
+    monkeypatch.setattr("vitsearch.neighbours.committing.READ_WHOLE_BYTES", 0)
     for method in (Neighbours.build, Neighbours.load):
         monkeypatch.setitem(inspect.unwrap(method).__kwdefaults__, "approximate_from", 1000)
     (tmp_path / "large").mkdir()

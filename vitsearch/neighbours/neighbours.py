@@ -1,15 +1,13 @@
-"""The vectors of one space, searchable: FAISS over memory-mapped float16 rows, keyed by photo id.
+"""The embeddings of one space as a search index: FAISS over memory-mapped float16 rows, keyed by photo id.
 
-Exact search is a FAISS flat index over the rows as they lie on disk. SQLite stores them as float16 too, so that it is
-exact with respect to the truth. From `APPROXIMATE_FROM` photos on, an IVF-PQ index finds candidates among the same
-rows. Inside FAISS a row is known by its slot, its place in the append-only file; a table of photo ids lies beside it,
-and nothing but photo ids goes in or out.
+An exact search is a FAISS flat index over the rows on disk. SQLite stores float16 as well, so it is exact with respect
+to the database. From `APPROXIMATE_FROM` photos on, an IVF-PQ index proposes candidates, which are ranked by the same
+rows. Inside FAISS, a row is known by its slot, its position in the append-only file; a table maps slots to photo ids,
+and callers only see photo ids.
 """
 
 from __future__ import annotations
 
-import secrets
-import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,23 +15,13 @@ import numpy as np
 
 from vitsearch.errors import SpaceMismatch
 from vitsearch.neighbours.cells import Cells
+from vitsearch.neighbours.committing import commit, manifest_or_none, open_rows, read_cells, write_cells
 from vitsearch.neighbours.faiss_index import RowIndex, Subset
-from vitsearch.neighbours.files import (
-    CellsRecord,
-    Manifest,
-    StaleCache,
-    cheapest,
-    checked_bytes,
-    digest,
-    read_manifest,
-    sweep,
-    sync_file,
-    write_file,
-    write_manifest,
-)
+from vitsearch.neighbours.files import Manifest, StaleCache, cheapest, read_manifest
 from vitsearch.neighbours.flat import import_faiss, needs_faiss
 from vitsearch.neighbours.row_files import BLOCK_ROWS, RowFiles, are_unit_rows
 from vitsearch.neighbours.slots import SlotTable
+from vitsearch.neighbours.subsets import subset, without
 
 if TYPE_CHECKING:
     import os
@@ -49,28 +37,26 @@ __all__ = ["Neighbours", "StaleCache"]
 
 # An exact search of this many rows of 512 dimensions takes about ten milliseconds.
 APPROXIMATE_FROM = 100_000
-# Product quantisation has 16 centroids to place in every direction.
+# Product quantisation trains 16 centroids per subspace, which needs this many rows.
 LEAST_FOR_CELLS = 1000
 RECALL = 0.99
-# Rows that no cell covers yet are searched exactly; so many cost a few milliseconds a query.
+# Rows that are not in a cell yet are searched exactly; this many cost a few milliseconds per query.
 TAIL_ROWS = 32_768
 TAIL_SHARE = 0.01
-# Cells were chosen for so many rows; with twice as many they are too full.
+# Cells are trained again when the number of rows has grown by this factor, because they are too full then.
 GROWTH = 2
-# A quarter of dead rows costs a quarter of the time and the disk; rewriting then costs each removal four row copies.
+# Dead rows cost time and disk in proportion; compacting at a quarter copies three live rows per removed one.
 COMPACT_SHARE = 0.25
-# Reading so much once costs a search a few hundredths of a second. Without cells an exact search reads all rows anyway.
-READ_WHOLE_BYTES = 1 << 26
-# So many photos that are left out are asked for and dropped.
+# Up to this many excluded photos are searched for as well and dropped from the results.
 FEW = 32
 
 
 class Neighbours:
-    """The vectors of one space, searchable by inner product of unit rows; ids are photo ids (int64).
+    """The embeddings of one space, searchable by inner product of unit rows; ids are photo ids (int64).
 
-    One process may change a cache at a time (the library's lease sees to that); any number may read it meanwhile,
-    and each goes on seeing what it loaded. Build and load give one; `approximate_from` is the number of photos from
-    which searches are approximate unless asked to be exact.
+    One process at a time may change a cache, which the library's write lock ensures. Any number of processes may read
+    it, and each keeps seeing what it loaded. Use `build` or `load` to create one. Searches are approximate from
+    `approximate_from` photos on, unless they ask for exact results.
     """
 
     def __init__(
@@ -87,17 +73,17 @@ class Neighbours:
 
     @property
     def manifest(self) -> Manifest:
-        """What was last saved, or loaded."""
+        """The manifest that was last saved or loaded."""
         return self._committed
 
     @property
     def generation(self) -> int:
-        """The generation of the library that was last saved here."""
+        """The library's generation at the last save."""
         return self._committed.generation
 
     @property
     def newest(self) -> int:
-        """The row of SQLite's table of vectors up to which all were here when this was saved; 0 if not known."""
+        """The row id in SQLite's table of vectors up to which all rows were included at the last save; 0 if unknown."""
         return self._committed.newest
 
     @property
@@ -107,13 +93,13 @@ class Neighbours:
 
     @property
     def recall(self) -> float:
-        """The share of the exact ten nearest that a search finds, as measured on these vectors; 1.0 if exact."""
+        """The recall@10 of a search, as measured on these embeddings; 1.0 if searches are exact."""
         if self._cells_record is None or len(self) < self._approximate_from:
             return 1.0
         return cheapest(self._cells_record.points, RECALL).recall
 
     def is_in(self, folder: str | os.PathLike[str]) -> bool:
-        """Whether the files of this cache are in a folder."""
+        """Return whether the files of this cache are in a folder."""
         return self._files.folder == Path(folder)
 
     def __len__(self) -> int:
@@ -130,10 +116,10 @@ class Neighbours:
         newest: int = 0,
         approximate_from: int = APPROXIMATE_FROM,
     ) -> Neighbours:
-        """Write and save a new cache, in bounded memory.
+        """Build and save a new cache in bounded memory.
 
-        Each batch is ids (n,) and unit rows (n, d); fastest in ascending order of ids. A cache that is in the folder
-        already stays in use until this one is complete.
+        Each batch is ids (n,) and unit rows (n, d); ascending ids are fastest. A cache that is already in the folder
+        stays in use until the new one is complete.
         """
         files = RowFiles.create(folder, dimension=dimension)
         table = SlotTable(files.ids, removed=np.zeros(0, dtype=bool), ascending=True)
@@ -146,10 +132,10 @@ class Neighbours:
             for photos, vectors in batches:
                 neighbours.add(photos, vectors)
             neighbours._tidy()
-            neighbours._commit(generation, newest, replaced=_manifest_or_none(folder, dimension))
+            neighbours._commit(generation, newest, replaced=manifest_or_none(folder, dimension))
         except BaseException:
             # The manifest may name the files already: that its folder is on disk is waited for last.
-            named = _manifest_or_none(folder, dimension)
+            named = manifest_or_none(folder, dimension)
             if named is None or (named.rows, named.ids) != neighbours._files.names:
                 neighbours._files.discard()
             raise
@@ -165,13 +151,13 @@ class Neighbours:
         thorough: bool = False,
         approximate_from: int = APPROXIMATE_FROM,
     ) -> Neighbours:
-        """Map a saved cache into memory; `known`, which was loaded before, is returned where it is still what is saved.
+        """Map a saved cache into memory. `known`, an earlier result, is returned if it is still current.
 
-        All is checked against its sums, but the rows of a large cache only with `thorough`: then this takes
-        milliseconds whatever its size.
+        All checksums are verified, but those of a large cache's rows only with `thorough`: without it, loading takes
+        milliseconds whatever the size.
 
         Raises:
-            StaleCache: there is none, or it is damaged, or of another format or dimension.
+            StaleCache: there is no cache, or it is damaged, or of another format or dimension.
 
         """
         manifest = read_manifest(folder, dimension=dimension)
@@ -193,31 +179,7 @@ class Neighbours:
     def _loaded(
         cls, folder: Path, manifest: Manifest, *, thorough: bool, approximate_from: int
     ) -> Neighbours:
-        files = RowFiles(
-            folder,
-            manifest.rows,
-            manifest.ids,
-            dimension=manifest.dimension,
-            count=manifest.count,
-            sums=(manifest.rows_sum, manifest.ids_sum),
-        )
-        files.check_ids()
-        if thorough or manifest.cells is None or manifest.files[manifest.rows] <= READ_WHOLE_BYTES:
-            files.check_rows()
-        else:
-            files.look_at_rows()
-        removed = np.zeros(manifest.count, dtype=bool)
-        if manifest.removed is not None:
-            bits = checked_bytes(
-                folder,
-                manifest.removed,
-                size=manifest.files[manifest.removed],
-                expected=manifest.removed_sum,
-            )
-            removed = np.unpackbits(
-                np.frombuffer(bits, np.uint8), count=manifest.count, bitorder="little"
-            ).astype(bool)
-        table = SlotTable(files.ids, removed=removed, ascending=manifest.ascending)
+        files, table = open_rows(folder, manifest, thorough=thorough)
         neighbours = cls(files, table, manifest, approximate_from=approximate_from)
         if thorough and manifest.cells is not None and neighbours._usable_cells() is None:
             raise StaleCache(folder, f"{manifest.cells.file} is damaged")
@@ -225,14 +187,14 @@ class Neighbours:
 
     @property
     def rows_checked(self) -> bool:
-        """Whether this process has read all rows, or wrote them itself."""
+        """Whether this process has verified all rows, or wrote them itself."""
         return self._files.rows_checked
 
     def check_rows(self) -> None:
-        """Read all rows once, unless that was done: what `load` leaves out for a large cache.
+        """Verify all rows, unless that was done before; `load` leaves this out for a large cache.
 
         Raises:
-            StaleCache: they are not what was written.
+            StaleCache: the rows are damaged.
 
         """
         self._files.check_rows()
@@ -243,14 +205,14 @@ class Neighbours:
             import_faiss()
 
     def ids(self) -> Ids:
-        """Return the photo ids that are here: (n,) int64, in ascending order."""
+        """Return all photo ids: (n,) int64, ascending."""
         return np.sort(self._files.ids[~self._table.removed])
 
     def rows(self, ids: Ids) -> Scores:
-        """Return the vectors of these photos: (m, d) float32, unit rows as float16 holds them.
+        """Return the embeddings of these photos: (m, d) float32 unit rows with float16 precision.
 
         Raises:
-            StaleCache: a photo is not here.
+            StaleCache: a photo is missing from the cache.
 
         """
         photos = np.asarray(ids, dtype=np.int64)
@@ -261,11 +223,11 @@ class Neighbours:
         return self._files.rows[slots].astype(np.float32)
 
     def add(self, ids: Ids, rows: Rows) -> None:
-        """Add photos, ids (n,) and unit rows (n, d); a photo that is here already gets the new row.
+        """Add photos, ids (n,) and unit rows (n, d); the row of a known photo is replaced.
 
         Raises:
             SpaceMismatch: the rows have another dimension.
-            ValueError: an id comes twice or is negative, or a row is not a unit row.
+            ValueError: an id is repeated or negative, or a row does not have unit length.
 
         """
         photos = np.asarray(ids, dtype=np.int64)
@@ -288,7 +250,7 @@ class Neighbours:
         self._changed()
 
     def remove(self, ids: Ids) -> None:
-        """Remove photos; ids that are not here are ignored."""
+        """Remove photos; unknown ids are ignored."""
         self._table.remove(self._table.find_known(np.unique(np.asarray(ids, dtype=np.int64))))
         self._changed()
 
@@ -304,10 +266,13 @@ class Neighbours:
     ) -> tuple[Scores, Ids]:
         """Find the k photos nearest to each query: scores (q, k) float32 and ids (q, k) int64, best first.
 
-        Scores are inner products with the stored rows, whichever way the photos were found. Equal scores come in
-        ascending order of id. Where there are fewer than k photos, scores are -inf and ids -1. `within` keeps only
-        these photos, `exclude` leaves these out. Large libraries are searched as hard as was measured to give
-        `recall`; few photos, and all with `exact`, are searched exactly.
+        Scores are exact inner products with the stored rows; equal scores are sorted by id. If there are fewer than k
+        photos, the remaining scores are -inf and ids -1.
+
+        - `exact`: compare every row. Small libraries and small subsets are always searched exactly.
+        - `recall`: the recall@10 to aim for in an approximate search, as measured on these embeddings.
+        - `within`: only find these photos.
+        - `exclude`: do not find these photos.
 
         Raises:
             SpaceMismatch: the queries have another dimension.
@@ -327,8 +292,8 @@ class Neighbours:
         if within is None and len(left_out) <= FEW:
             # A mask over all rows would cost more than a few results too many.
             scores, ids = self._search(queries, k + len(left_out), self._living(), exact=exact, recall=recall)
-            return _without(scores, ids, self._files.ids[left_out], k) if len(left_out) else (scores, ids)
-        kept = self._kept(within, left_out)
+            return without(scores, ids, self._files.ids[left_out], k) if len(left_out) else (scores, ids)
+        kept = subset(self._table, within, left_out)
         return self._search(queries, k, kept, exact=exact, recall=recall)
 
     def _search(
@@ -352,52 +317,34 @@ class Neighbours:
         return scores, ids
 
     def save(self, *, generation: int, newest: int = 0) -> None:
-        """Commit what was added and removed, so that `load` finds it. A kill at any point leaves the last commit.
+        """Commit additions and removals to disk. A kill at any point leaves the previous commit.
 
-        From time to time this rewrites files that have grown out of shape.
+        Occasionally this also compacts the rows or trains the cells again.
 
         Raises:
             StaleCache: another process has replaced the cache since it was loaded.
 
         """
-        current = _manifest_or_none(self._files.folder, self.dimension)
+        current = manifest_or_none(self._files.folder, self.dimension)
         if current != self._committed:
             raise StaleCache(self._files.folder, "another process has replaced it")
         self._tidy()
         self._commit(generation, newest, replaced=current)
 
     def _commit(self, generation: int, newest: int, *, replaced: Manifest | None) -> None:
-        folder = self._files.folder
-        self._files.sync()
-        removed, removed_sum = None, 0
-        if self._table.removed_count:
-            removed = f"removed-{secrets.token_hex(4)}.bits"
-            bits = np.packbits(self._table.removed, bitorder="little").tobytes()
-            write_file(folder / removed, bits)
-            removed_sum = zlib.crc32(bits)
         if self._cells is not None and self._cells_record is None:
-            self._cells_record = _written(folder, self._cells)
-        rows, ids = self._files.names
-        rows_sum, ids_sum = self._files.sums
-        self._committed = Manifest(
-            dimension=self.dimension,
+            self._cells_record = write_cells(self._files.folder, self._cells)
+        self._committed = commit(
+            self._files,
+            self._table,
+            self._cells_record,
             generation=generation,
-            count=self._files.count,
-            ascending=self._table.ascending,
             newest=newest,
-            rows=rows,
-            ids=ids,
-            rows_sum=rows_sum,
-            ids_sum=ids_sum,
-            removed=removed,
-            removed_sum=removed_sum,
-            cells=self._cells_record,
+            replaced=replaced,
         )
-        write_manifest(folder, self._committed)
-        sweep(folder, keep=self._committed, replaced=replaced)
 
     def _tidy(self) -> None:
-        """Drop dead rows where they are many, and see to it that the cells cover what they should."""
+        """Compact the files if many rows are dead, and train or extend the cells if they do not cover enough rows."""
         compacted = self._table.removed_count > COMPACT_SHARE * self._files.count
         if compacted:
             self._compact()
@@ -417,7 +364,7 @@ class Neighbours:
         self._changed()
 
     def _compact(self) -> None:
-        """Copy the rows that count to new files, in ascending order of id; damage must not get a sum that fits it."""
+        """Copy the live rows to new files, sorted by id; verify them first, or damage would get a valid checksum."""
         self._files.check_rows()
         slots = np.flatnonzero(~self._table.removed)
         slots = slots[np.argsort(self._files.ids[slots])]
@@ -434,68 +381,15 @@ class Neighbours:
         self._alive = None
 
     def _usable_cells(self) -> Cells | None:
-        """Return the cells, read when they are first asked for, or None if there are none or their file is damaged.
-
-        The digest is checked because FAISS trusts what it reads: a slot number with a flipped bit would make it read
-        outside of the rows.
-        """
-        record = self._cells_record
-        if self._cells is None and record is not None:
-            path = self._files.folder / record.file
-            try:
-                sound = digest(path) == record.digest
-            except OSError:  # a writer has replaced the file since this cache was loaded
-                sound = False
-            if sound:
-                self._cells = Cells.read(path, trained=record.trained, points=record.points)
-            else:
+        """Return the cells, read when they are first needed, or None if there are none or their file is damaged."""
+        if self._cells is None and self._cells_record is not None:
+            self._cells = read_cells(self._files.folder, self._cells_record)
+            if self._cells is None:
                 self._cells_record = None
         return self._cells
 
-    def _kept(self, within: Ids | None, left_out: Ids) -> Subset:
-        """Return which slots may answer: those of the photos `within`, or all, but not the slots `left_out`."""
-        total = self._files.count
-        if within is None:
-            mask = ~self._table.removed
-            mask[left_out] = False
-            return Subset(total, mask=mask)
-        slots = self._table.find_known(np.asarray(within, dtype=np.int64))
-        if (np.diff(slots) <= 0).any():
-            slots = np.unique(slots)
-        return Subset(total, slots=np.setdiff1d(slots, left_out) if len(left_out) else slots)
-
     def _living(self) -> Subset | None:
-        """Return which slots count, or None where all do."""
+        """Return the live slots, or None if all are."""
         if self._alive is None and self._table.removed_count:
             self._alive = Subset(self._files.count, mask=~self._table.removed)
         return self._alive
-
-
-def _without(scores: Scores, ids: Ids, left_out: Ids, k: int) -> tuple[Scores, Ids]:
-    """Return the first k results of each query that are none of the photos `left_out`."""
-    last = np.isin(ids, left_out)
-    order = np.argsort(last, axis=1, kind="stable")[:, :k]
-    scores, ids = np.take_along_axis(scores, order, axis=1), np.take_along_axis(ids, order, axis=1)
-    dropped = np.take_along_axis(last, order, axis=1)
-    scores[dropped], ids[dropped] = -np.inf, -1
-    return scores, ids
-
-
-def _written(folder: Path, cells: Cells) -> CellsRecord:
-    path = folder / f"cells-{secrets.token_hex(4)}.faiss"
-    cells.write(path)
-    sync_file(path)
-    return CellsRecord(
-        file=path.name,
-        size=path.stat().st_size,
-        digest=digest(path),
-        trained=cells.trained,
-        points=cells.points,
-    )
-
-
-def _manifest_or_none(folder: Path, dimension: int) -> Manifest | None:
-    try:
-        return read_manifest(folder, dimension=dimension)
-    except StaleCache:
-        return None
