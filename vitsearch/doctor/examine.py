@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -105,19 +105,21 @@ def bad_vectors(catalog: Catalog, spaces: list[SpaceContents]) -> list[int]:
     bad: list[int] = []
     last = -(2**63)
     while rows := catalog.database.rows(
-        "SELECT id, space, norm, vector FROM vectors WHERE id > ? ORDER BY id LIMIT ?", [last, _ROWS_AT_ONCE]
+        "SELECT id, space, norm, vector FROM vectors WHERE id > ? ORDER BY id LIMIT ?",
+        [last, _ROWS_AT_ONCE],
+        row=tuple[int, int, object, bytes],
     ):
-        last = cast("int", rows[-1][0])
+        last = rows[-1][0]
         for dimension in set(dimensions.values()):
-            group = [row for row in rows if dimensions.get(cast("int", row[1])) == dimension]
+            group = [row for row in rows if dimensions.get(row[1]) == dimension]
             whole = [row for row in group if _has_length(row[3], 2 * dimension)]
-            wide = np.frombuffer(b"".join(cast("bytes", row[3]) for row in whole), "<f2").astype(np.float32)
+            wide = np.frombuffer(b"".join(row[3] for row in whole), "<f2").astype(np.float32)
             wide = wide.reshape(len(whole), dimension)
             # As strict as the search cache, which would refuse the row.
             unit = np.abs(np.vecdot(wide, wide) - 1) < 0.02
             fine = {row[0] for row, is_unit in zip(whole, unit, strict=True) if is_unit and _is_norm(row[2])}
-            bad += [cast("int", row[0]) for row in group if row[0] not in fine]
-        bad += [cast("int", row[0]) for row in rows if row[1] not in dimensions]
+            bad += [row[0] for row in group if row[0] not in fine]
+        bad += [row[0] for row in rows if row[1] not in dimensions]
     return sorted(bad)
 
 
@@ -275,11 +277,12 @@ def _folders(catalog: Catalog) -> Finding:
 def _unreadable(catalog: Catalog) -> Finding:
     roots = {root.id: root.path for root in catalog.roots()}
     rows = catalog.database.rows(
-        "SELECT root, path, reason FROM files WHERE photo IS NULL AND missing = 0 ORDER BY root, path"
+        "SELECT root, path, reason FROM files WHERE photo IS NULL AND missing = 0 ORDER BY root, path",
+        row=tuple[int, str | bytes, str],
     )
     if not rows:
         return Finding("unreadable photos", "ok", "none")
-    items = [f"{roots[cast('int', root)] / value_to_path(path)}: {reason!s}" for root, path, reason in rows]
+    items = [f"{roots[root] / value_to_path(path)}: {reason!s}" for root, path, reason in rows]
     return Finding(
         "unreadable photos", "note", f"{len(items):,}", "mend or delete them, then `vitsearch index --retry`",
         tuple(items),

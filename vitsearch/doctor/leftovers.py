@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from vitsearch.neighbours.files import BACKGROUND, MANIFEST, StaleCache, read_manifest
 from vitsearch.storage import atomic
@@ -68,7 +68,8 @@ def _thumbnails(layout: Layout, catalog: Catalog) -> Iterator[Path]:
     folder = layout.thumbnails
     if not folder.is_dir() or folder.is_symlink():
         return
-    pictured = {cast("bytes", row[0]).hex() for row in catalog.database.rows("SELECT photo_hash FROM photos")}
+    hashes = catalog.database.rows("SELECT photo_hash FROM photos", row=tuple[bytes])
+    pictured = {photo_hash.hex() for (photo_hash,) in hashes}
     for part in folder.iterdir():
         for path in made_files(part, THUMBNAIL_FILES):
             named = THUMBNAIL_FILES.fullmatch(path.name)

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -231,8 +231,9 @@ class Merge:
             "SELECT f.path, p.photo_hash FROM files f JOIN photos p ON p.id = f.photo "
             f"WHERE f.root = ? AND f.path IN ({','.join('?' * len(values))})",
             [root, *values],
+            row=tuple[str | bytes, bytes],
         )
-        at = cast("dict[str | bytes, bytes]", dict(rows))  # type: ignore[arg-type]
+        at = dict(rows)
         return [at.get(value) for value in values]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -96,13 +96,11 @@ class HeadTables:
     def words_on_labels(self, head: str) -> dict[int, dict[str, bool]]:
         """Return what a person said of single labels, by photo id: whether it has the label."""
         said: dict[int, dict[str, bool]] = {}
-        for photo, label, corrected in cast(
-            "list[tuple[int, str, int]]",
-            self._database.rows(
-                "SELECT photo, label, corrected FROM head_examples WHERE head = ? AND corrected > 2 "
-                "ORDER BY photo, label",
-                [head],
-            ),
+        for photo, label, corrected in self._database.rows(
+            "SELECT photo, label, corrected FROM head_examples WHERE head = ? AND corrected > 2 "
+            "ORDER BY photo, label",
+            [head],
+            row=tuple[int, str, int],
         ):
             said.setdefault(photo, {})[label] = corrected in (3, 5)
         return said
@@ -208,9 +206,11 @@ class HeadTables:
         """
         setting = f"version of {head}"
         with self._database.write():
-            had = self._database.scalar("SELECT value FROM settings WHERE name = ?", [setting])
-            said = self._database.scalar("SELECT max(version) FROM photo_labels WHERE head = ?", [head])
-            version = max((least, *(1 + cast("int", last) for last in (had, said) if last is not None)))
+            had = self._database.scalar("SELECT value FROM settings WHERE name = ?", [setting], kind=int)
+            said = self._database.scalar(
+                "SELECT max(version) FROM photo_labels WHERE head = ?", [head], kind=int
+            )
+            version = max((least, *(1 + last for last in (had, said) if last is not None)))
             self._database.run(
                 "INSERT OR REPLACE INTO settings (name, value) VALUES (?, ?)", [setting, version]
             )
@@ -253,14 +253,14 @@ class HeadTables:
 
         A person's word wins over the head's, and counts as certain.
         """
-        rows = self._database.rows(
+        return self._database.rows(
             "SELECT photo, 1.0 AS sure FROM head_examples WHERE head = ? AND label = ? "
             "AND corrected IN (1, 2, 3, 5) UNION ALL "
             "SELECT l.photo, l.probability FROM photo_labels l WHERE l.head = ? AND l.version = ? AND l.label = ? "
             f"AND {_GIVEN} AND {_UNSAID} ORDER BY sure DESC, photo",
             [head, label, head, version, label],
+            row=tuple[int, float],
         )
-        return cast("list[tuple[int, float]]", rows)
 
     def given(self, head: str, version: int) -> dict[str, list[int]]:
         """Return the ids of the photos that have each label, as `photos_with` says; a label that none has is absent."""
@@ -269,9 +269,10 @@ class HeadTables:
             "UNION ALL SELECT l.label, l.photo FROM photo_labels l WHERE l.head = ? AND l.version = ? "
             f"AND {_GIVEN} AND {_UNSAID}",
             [head, head, version],
+            row=tuple[str, int],
         )
         given: dict[str, list[int]] = {}
-        for label, photo in cast("list[tuple[str, int]]", rows):
+        for label, photo in rows:
             given.setdefault(label, []).append(photo)
         return given
 
@@ -285,11 +286,9 @@ class HeadTables:
             "SELECT photo, label, max(probability), abstained FROM photo_labels WHERE head = ? AND version = ? "
             "GROUP BY photo ORDER BY 3 DESC, photo",
             [head, version],
+            row=tuple[int, str, float, int],
         )
-        return [
-            (photo, label, probability, belief == _NONE)
-            for photo, label, probability, belief in cast("list[tuple[int, str, float, int]]", rows)
-        ]
+        return [(photo, label, probability, belief == _NONE) for photo, label, probability, belief in rows]
 
     def take_back(self, head: str, photo: int) -> bool:
         """Forget what a person said of a photo, which is again what it was given as; whether there was anything."""
@@ -306,16 +305,16 @@ class HeadTables:
                 "SELECT photo, head, label FROM head_examples "
                 f"WHERE corrected IN (1, 2, 3, 5) AND photo IN ({marks})",
                 part,
+                row=tuple[int, str, str],
             ):
-                corrected.setdefault((cast("int", photo), str(head)), set()).add(str(label))
+                corrected.setdefault((photo, head), set()).add(label)
             rows = self._database.rows(
                 f"SELECT photo, head, label, probability, version, stands, stands AND {_GIVEN} FROM (SELECT *, "
                 f"l.abstained = 0 AND {_UNSAID} AS stands FROM photo_labels l WHERE l.photo IN ({marks})) l",
                 part,
+                row=tuple[int, str, str, float, int, int, int],
             )
-            for photo, head, label, probability, version, stands, given in cast(
-                "list[tuple[int, str, str, float, int, int, int]]", rows
-            ):
+            for photo, head, label, probability, version, stands, given in rows:
                 if versions.get(head) == version:
                     said.setdefault(photo, []).append(
                         StoredLabel(head, label, probability, bool(stands), bool(given), by_person=False)
@@ -342,9 +341,10 @@ class HeadTables:
         rows = self._database.rows(
             f"SELECT photo, label FROM head_examples WHERE head = ? AND {condition} ORDER BY photo, label",
             [head],
+            row=tuple[int, str],
         )
         labels: dict[int, tuple[str, ...]] = {}
-        for photo, label in cast("list[tuple[int, str]]", rows):
+        for photo, label in rows:
             labels[photo] = (*labels.get(photo, ()), *([label] if label else []))
         return labels
 
@@ -356,8 +356,9 @@ class HeadTables:
             rows = self._database.rows(
                 f"SELECT l.photo, l.label FROM photo_labels l WHERE l.head = ? AND l.photo IN ({marks}) AND {_GIVEN}",
                 [head, *part],
+                row=tuple[int, str],
             )
-            for photo, label in cast("list[tuple[int, str]]", rows):
+            for photo, label in rows:
                 labels.setdefault(photo, []).append(label)
         return labels
 

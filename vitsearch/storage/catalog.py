@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from vitsearch.paths import is_in_state, names_of, state_of
 from vitsearch.records import FoundFile
@@ -63,10 +63,7 @@ class Catalog(RootTables):
 
     def table_written(self, table: str) -> int | None:
         """Return the digest that was noted of a table of labels, by the name it is noted under."""
-        return cast(
-            "int | None",
-            self.database.scalar("SELECT value FROM settings WHERE name = ?", [f"table {table}"]),
-        )
+        return self.database.scalar("SELECT value FROM settings WHERE name = ?", [f"table {table}"], kind=int)
 
     def note_table(self, table: str, digest: int) -> None:
         """Remember the digest of a table of labels that was written: another one is a person's work."""
@@ -84,27 +81,27 @@ class Catalog(RootTables):
             "AND NOT EXISTS (SELECT 1 FROM vectors v WHERE v.space = ? AND v.photo = f.photo) "
             "GROUP BY photo ORDER BY root, path",
             [space],
+            row=tuple[int, str | bytes, int, int, int, int],
         )
         return [
             (root, FoundFile(online[root], value_to_path(path), size, mtime_ns, sidecars))
-            for root, path, size, mtime_ns, sidecars, _ in cast(
-                "list[tuple[int, Value, int, int, int, int]]", rows
-            )
+            for root, path, size, mtime_ns, sidecars, _ in rows
         ]
 
     def files_at(self, root: int, relative: str) -> list[int]:
         """Return the id of the file row at a path below a root, if there is one."""
         rows = self.database.rows(
-            "SELECT id FROM files WHERE root = ? AND path = ?", [root, path_to_value(relative)]
+            "SELECT id FROM files WHERE root = ? AND path = ?",
+            [root, path_to_value(relative)],
+            row=tuple[int],
         )
-        return [cast("int", row[0]) for row in rows]
+        return [file for (file,) in rows]
 
     def files_below(self, root: int, below: str) -> list[int]:
         """Return the ids of the file rows below a subfolder of a root ("" for all of it)."""
         place, values = below_root(root, below)
-        return [
-            cast("int", row[0]) for row in self.database.rows(f"SELECT id FROM files WHERE {place}", values)
-        ]
+        rows = self.database.rows(f"SELECT id FROM files WHERE {place}", values, row=tuple[int])
+        return [file for (file,) in rows]
 
     def photo_id(self, *hashes: bytes, present: bool = False) -> int | None:
         """Return the id of the photo with the first of these hashes that is known, or None if there is none.
@@ -116,10 +113,10 @@ class Catalog(RootTables):
         )
         for photo_hash in hashes:
             found = self.database.scalar(
-                f"SELECT p.id FROM photos p WHERE p.photo_hash = ?{has_file}", [photo_hash]
+                f"SELECT p.id FROM photos p WHERE p.photo_hash = ?{has_file}", [photo_hash], kind=int
             )
             if found is not None:
-                return cast("int", found)
+                return found
         return None
 
     def with_vectors(self, photo_hashes: Sequence[bytes], space: int) -> set[bytes]:
@@ -239,8 +236,9 @@ class Catalog(RootTables):
             f"count(*) FILTER (WHERE photo IS NULL AND NOT missing), count(*) FILTER (WHERE missing = {OFFLINE}) "
             f"FROM files WHERE {place}",
             values,
+            row=tuple[int, int, int, int],
         )
-        return Counts(*cast("tuple[int, int, int, int]", rows[0]))
+        return Counts(*rows[0])
 
     def count_photos(self, places: Sequence[tuple[int, str]]) -> int:
         """Count the distinct photos present below these (root id, subfolder) places."""
@@ -317,13 +315,11 @@ class Catalog(RootTables):
         for root in self.roots():
             if path.is_relative_to(root.path):
                 relative = path_to_value(path.relative_to(root.path).as_posix())
-                return cast(
-                    "int | None",
-                    self.database.scalar(
-                        "SELECT f.photo FROM files f JOIN vectors v ON v.space = ? AND v.photo = f.photo "
-                        "WHERE f.root = ? AND f.path = ? AND f.size = ? AND f.mtime_ns = ?",
-                        [space, root.id, relative, *state_of(info)],
-                    ),
+                return self.database.scalar(
+                    "SELECT f.photo FROM files f JOIN vectors v ON v.space = ? AND v.photo = f.photo "
+                    "WHERE f.root = ? AND f.path = ? AND f.size = ? AND f.mtime_ns = ?",
+                    [space, root.id, relative, *state_of(info)],
+                    kind=int,
                 )
         return None
 

@@ -6,7 +6,7 @@ import os
 import sqlite3
 import sys
 from contextlib import closing, contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from vitsearch.errors import LibraryBusy, LibraryDamaged, LibraryError, LibraryMissing, LibraryTooNew
 from vitsearch.storage.layout import Layout
@@ -25,6 +25,9 @@ _APPLICATION_ID = 0x76697473  # "vits"
 _BACKUP_ID = 0x76697462  # "vitb"
 
 Value = str | bytes | int | float | None
+
+Row = TypeVar("Row", bound=tuple[Any, ...])
+Kind = TypeVar("Kind", bound=str | bytes | int | float)
 
 
 class Database:
@@ -106,26 +109,62 @@ class Database:
         """Close the connection."""
         self.connection.close()
 
-    def rows(self, sql: str, parameters: Sequence[Value] = ()) -> list[tuple[Value, ...]]:
-        """Run a query and return all of its rows."""
+    @overload
+    def rows(self, sql: str, parameters: Sequence[Value] = ()) -> list[tuple[Value, ...]]: ...
+    @overload
+    def rows(self, sql: str, parameters: Sequence[Value] = (), *, row: type[Row]) -> list[Row]: ...
+    def rows(
+        self,
+        sql: str,
+        parameters: Sequence[Value] = (),
+        *,
+        row: type[Row] | None = None,  # noqa: ARG002 - declared for the type checker
+    ) -> list[tuple[Value, ...]] | list[Row]:
+        """Run a query and return all of its rows.
+
+        `row` is the type of a row, such as `tuple[int, str]`, as the schema declares the columns. It is for the type
+        checker and not verified.
+        """
         with _plain_errors(self.path):
             return self.connection.execute(sql, parameters).fetchall()
 
-    def scalar(self, sql: str, parameters: Sequence[Value] = ()) -> Value:
-        """Run a query and return the first column of its first row, or None."""
+    @overload
+    def scalar(self, sql: str, parameters: Sequence[Value] = ()) -> Value: ...
+    @overload
+    def scalar(self, sql: str, parameters: Sequence[Value] = (), *, kind: type[Kind]) -> Kind | None: ...
+    def scalar(
+        self, sql: str, parameters: Sequence[Value] = (), *, kind: type[Kind] | None = None
+    ) -> Value | Kind:
+        """Run a query and return the first column of its first row, or None.
+
+        Raises:
+            LibraryDamaged: the value is not of this `kind`.
+
+        """
         with _plain_errors(self.path):
             row = self.connection.execute(sql, parameters).fetchone()
-        return row[0] if row else None
-
-    def number(self, sql: str, parameters: Sequence[Value] = ()) -> int:
-        """Run a query whose first column is a whole number, and return that of its first row."""
-        value = self.scalar(sql, parameters)
-        if not isinstance(value, int):
-            raise LibraryDamaged(f"{self.path} is damaged: run `vitsearch doctor`")
+        value: Value = row[0] if row else None
+        if kind is not None and value is not None and not isinstance(value, kind):
+            raise self._damaged()
         return value
 
+    def number(self, sql: str, parameters: Sequence[Value] = ()) -> int:
+        """Run a query and return the integer in the first column of its first row.
+
+        Raises:
+            LibraryDamaged: there is none.
+
+        """
+        value = self.scalar(sql, parameters, kind=int)
+        if value is None:
+            raise self._damaged()
+        return value
+
+    def _damaged(self) -> LibraryDamaged:
+        return LibraryDamaged(f"{self.path} is damaged: run `vitsearch doctor`")
+
     def ids(self, sql: str, parameters: Sequence[Value] = ()) -> npt.NDArray[np.int64]:
-        """Run a query and return its first column, whole numbers, without a Python object for each of them."""
+        """Run a query and return its first column, integers, without creating a Python object for each."""
         import numpy as np
 
         with _plain_errors(self.path):

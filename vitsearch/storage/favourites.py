@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -43,4 +43,4 @@ class Favourites:
         return abs(self._count() - before)
 
     def _count(self) -> int:
-        return cast("int", self._database.scalar("SELECT count(*) FROM favourites"))
+        return self._database.number("SELECT count(*) FROM favourites")

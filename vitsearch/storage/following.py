@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from vitsearch.storage.database import path_to_value
 from vitsearch.storage.vectors import NEW_GENERATION
@@ -24,11 +24,11 @@ _KEPT_BY_HASH = (
 
 def referring_to_photos(database: Database) -> list[tuple[str, str]]:
     """Return the tables and columns whose rows go with the photo that they refer to."""
-    rows = database.rows(
+    return database.rows(
         'SELECT t.name, k."from" FROM sqlite_schema t JOIN pragma_foreign_key_list(t.name) k '
-        "WHERE t.type = 'table' AND k.\"table\" = 'photos' AND k.on_delete = 'CASCADE'"
+        "WHERE t.type = 'table' AND k.\"table\" = 'photos' AND k.on_delete = 'CASCADE'",
+        row=tuple[str, str],
     )
-    return cast("list[tuple[str, str]]", rows)
 
 
 def follow_hash(database: Database, earlier: bytes, present: bytes) -> None:
@@ -38,12 +38,12 @@ def follow_hash(database: Database, earlier: bytes, present: bytes) -> None:
     """
     for table, column in _KEPT_BY_HASH:
         database.run(f"UPDATE OR IGNORE {table} SET {column} = ? WHERE {column} = ?", [present, earlier])
-    old = database.scalar("SELECT id FROM photos WHERE photo_hash = ?", [earlier])
+    old = database.scalar("SELECT id FROM photos WHERE photo_hash = ?", [earlier], kind=int)
     if old is None:
         return
-    new = database.scalar("SELECT id FROM photos WHERE photo_hash = ?", [present])
+    new = database.scalar("SELECT id FROM photos WHERE photo_hash = ?", [present], kind=int)
     if new is not None:
-        _merge(database, into=cast("int", old), source=cast("int", new))
+        _merge(database, into=old, source=new)
     database.run("UPDATE photos SET photo_hash = ? WHERE id = ?", [present, old])
 
 
@@ -52,23 +52,25 @@ def join_shot(database: Database, file: int, root: int, paths: Sequence[str]) ->
 
     Its own photo, if it is nowhere else, gives that one the labels and decisions that were made of it.
     """
-    source = database.scalar("SELECT photo FROM files WHERE id = ?", [file])
+    source = database.scalar("SELECT photo FROM files WHERE id = ?", [file], kind=int)
     sql = (
         "SELECT photo, p.photo_hash FROM files f JOIN photos p ON p.id = f.photo WHERE root = ? AND path = ?"
     )
     found = [
-        row for path in paths for row in database.rows(f"{sql} AND missing = 0", [root, path_to_value(path)])
+        row
+        for path in paths
+        for row in database.rows(f"{sql} AND missing = 0", [root, path_to_value(path)], row=tuple[int, bytes])
     ]
     if not found:
         return
     into, photo_hash = found[0]
     database.run("DELETE FROM files WHERE id = ?", [file])
-    if source in (None, into) or database.scalar("SELECT 1 FROM files WHERE photo = ?", [source]):
+    if source is None or source == into or database.scalar("SELECT 1 FROM files WHERE photo = ?", [source]):
         return
     own_hash = database.scalar("SELECT photo_hash FROM photos WHERE id = ?", [source])
     for table, column in _KEPT_BY_HASH:
         database.run(f"UPDATE OR IGNORE {table} SET {column} = ? WHERE {column} = ?", [photo_hash, own_hash])
-    _merge(database, into=cast("int", into), source=cast("int", source), with_vectors=False)
+    _merge(database, into=into, source=source, with_vectors=False)
 
 
 def _merge(database: Database, *, into: int, source: int, with_vectors: bool = True) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003 - the HTTP API describes these records from their annotations
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -172,9 +172,11 @@ class Listing:
     def _offered(self, facet: Facet, condition: str, roots: list[int]) -> tuple[Count, ...]:
         sums = ", ".join(f"total({condition})" for _ in facet.offered)
         (row,) = self._database.rows(
-            f"SELECT {sums} FROM photos p WHERE {self._present_sql(roots)}", [*facet.offered, *roots]
+            f"SELECT {sums} FROM photos p WHERE {self._present_sql(roots)}",
+            [*facet.offered, *roots],
+            row=tuple[float, ...],
         )
-        counts = zip(facet.offered, map(int, cast("tuple[float, ...]", row)), strict=True)
+        counts = zip(facet.offered, map(int, row), strict=True)
         return tuple(
             Count("true" if value is True else str(value), count) for value, count in counts if count
         )
@@ -184,20 +186,22 @@ class Listing:
         rows = self._database.rows(
             f"SELECT photo_hash, {FACTS_SQL} FROM photos WHERE id = ?",
             [photo],
+            row=tuple[bytes, *tuple[Any, ...]],
         )
         files = self._files(photo)
         if not rows or not files:
             return None
         photo_hash, *facts = rows[0]
-        return PhotoDetails(photo, cast("bytes", photo_hash).hex(), facts_from(facts), tuple(files))
+        return PhotoDetails(photo, photo_hash.hex(), facts_from(facts), tuple(files))
 
     def photo_hash(self, photo: int) -> str | None:
         """Return the photo hash of a photo that has a place in the library, in hex, or None."""
         found = self._database.scalar(
             "SELECT photo_hash FROM photos p WHERE id = ? AND EXISTS (SELECT 1 FROM files f WHERE f.photo = p.id)",
             [photo],
+            kind=bytes,
         )
-        return cast("bytes", found).hex() if found is not None else None
+        return found.hex() if found is not None else None
 
     def photo_hash_at(self, path: Path) -> str | None:
         """Return the photo hash, in hex, of what the library saw at a place, whether or not it is there now."""
@@ -206,22 +210,25 @@ class Listing:
                 found = self._database.scalar(
                     "SELECT p.photo_hash FROM files f JOIN photos p ON p.id = f.photo WHERE f.root = ? AND f.path = ?",
                     [root.id, path_to_value(path.relative_to(root.path).as_posix())],
+                    kind=bytes,
                 )
-                return cast("bytes", found).hex() if found is not None else None
+                return found.hex() if found is not None else None
         return None
 
     def _files(self, photo: int) -> Iterable[PlacedFile]:
         offline = {root.id: (root.path, root.is_offline()) for root in self._catalog.roots()}
         found = []
         for root, path, size, mtime_ns, missing in self._database.rows(
-            "SELECT root, path, size, mtime_ns, missing FROM files WHERE photo = ? ORDER BY id", [photo]
+            "SELECT root, path, size, mtime_ns, missing FROM files WHERE photo = ? ORDER BY id",
+            [photo],
+            row=tuple[int, str | bytes, int, int, int],
         ):
-            base, away = offline[cast("int", root)]
+            base, away = offline[root]
             state: Literal["present", "missing", "offline"] = (
                 "offline" if away or missing == OFFLINE else "missing" if missing else "present"
             )
             place = base / value_to_path(path)
-            found.append(PlacedFile(place, cast("int", size), cast("int", mtime_ns), state))
+            found.append(PlacedFile(place, size, mtime_ns, state))
         return found
 
     def _present(self, among: Ids | None) -> tuple[Ids, list[str | None], npt.NDArray[np.float64]]:
@@ -233,12 +240,13 @@ class Listing:
             "ORDER BY taken DESC, CASE WHEN taken IS NULL THEN "
             "(SELECT max(mtime_ns) FROM files f WHERE f.photo = p.id) END DESC, id DESC",
             list(roots),
+            row=tuple[int, str | None, int, int],
         )
-        ids = np.fromiter((cast("int", row[0]) for row in rows), np.int64, len(rows))
-        width = np.fromiter((cast("int", row[2]) for row in rows), np.float64, len(rows))
-        height = np.fromiter((cast("int", row[3]) for row in rows), np.float64, len(rows))
+        ids = np.fromiter((row[0] for row in rows), np.int64, len(rows))
+        width = np.fromiter((row[2] for row in rows), np.float64, len(rows))
+        height = np.fromiter((row[3] for row in rows), np.float64, len(rows))
         ratios = np.clip(width / np.maximum(height, 1), 1 / _WIDEST, _WIDEST).round(3)
-        taken = cast("list[str | None]", [row[1] for row in rows])
+        taken = [row[1] for row in rows]
         if among is None:
             return ids, taken, ratios
         keep = np.isin(ids, among)
@@ -252,12 +260,13 @@ class Listing:
             f"SELECT photo, root, path FROM files WHERE missing = 0 AND photo IS NOT NULL AND root IN "
             f"({marks(roots)}) ORDER BY id DESC",
             list(roots),
+            row=tuple[int, int, str | bytes],
         ):
             base = value_to_path(path).rpartition("/")[0]
-            place = (cast("int", root), base)
+            place = (root, base)
             if place not in known:
                 known[place] = roots[place[0]] / base
-            folder_of[cast("int", photo)] = known[place]
+            folder_of[photo] = known[place]
         folders = sorted(set(known.values()))
         number = {folder: index for index, folder in enumerate(folders)}
         # A photo that came or went since its row was read goes last.
@@ -272,8 +281,9 @@ class Listing:
         for root, path in self._database.rows(
             f"SELECT root, path FROM files WHERE missing = 0 AND photo IS NOT NULL AND root IN ({marks(roots)})",
             roots,
+            row=tuple[int, str | bytes],
         ):
-            counts[cast("int", root), value_to_path(path).rpartition("/")[0]] += 1
+            counts[root, value_to_path(path).rpartition("/")[0]] += 1
         for (root_id, base), count in counts.items():
             yield root_id, base, count
 
@@ -282,12 +292,12 @@ class Listing:
         rows, counted = (
             ("photos p", "*") if not facet.joined else (f"photos p, {facet.joined}", "DISTINCT p.id")
         )
-        found = self._database.rows(
+        return self._database.rows(
             f"SELECT {facet.values} AS chosen, count({counted}) FROM {rows} WHERE {self._present_sql(roots)} "
             f"GROUP BY 1 {which}",
             roots,
+            row=tuple[str | None, int],
         )
-        return cast("list[tuple[str | None, int]]", found)
 
     def _present_sql(self, roots: Sequence[int]) -> str:
         return f"p.id IN (SELECT photo FROM files WHERE missing = 0 AND root IN ({marks(roots)}))"

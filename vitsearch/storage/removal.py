@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 from vitsearch.storage.decisions import keep_decisions
 from vitsearch.storage.following import referring_to_photos
@@ -75,12 +75,12 @@ class RemovalTables(VectorTables):
         while True:
             with self.database.write(check_references=False):
                 rows = self.database.rows(
-                    f"SELECT id, photo FROM files WHERE {condition} LIMIT {ROWS_AT_ONCE}", values
+                    f"SELECT id, photo FROM files WHERE {condition} LIMIT {ROWS_AT_ONCE}",
+                    values,
+                    row=tuple[int, int | None],
                 )
                 self.database.run(f"DELETE FROM files WHERE id IN ({','.join(str(row[0]) for row in rows)})")
-                removed += self._delete_if_placeless(
-                    {cast("int", photo) for _, photo in rows if photo is not None}
-                )
+                removed += self._delete_if_placeless({photo for _, photo in rows if photo is not None})
             if len(rows) < ROWS_AT_ONCE:
                 return removed
 
@@ -107,9 +107,10 @@ class RemovalTables(VectorTables):
             f"SELECT id FROM photos p WHERE id IN ({','.join(map(str, photos))}) "
             "AND NOT EXISTS (SELECT 1 FROM files f WHERE f.photo = p.id) "
             # What a head was trained on is kept: a person chose it.
-            "AND p.id NOT IN (SELECT photo FROM head_examples)"
+            "AND p.id NOT IN (SELECT photo FROM head_examples)",
+            row=tuple[int],
         )
-        doomed = [cast("int", row[0]) for row in rows]
+        doomed = [photo for (photo,) in rows]
         keep_decisions(self.database, doomed)
         self._delete_photos(doomed)
         return doomed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,9 +26,9 @@ class RootTables(WalkTables):
 
     def roots(self) -> list[Root]:
         """Return all roots, sorted by path."""
-        rows = self.database.rows("SELECT id, path, last_run FROM roots")
+        rows = self.database.rows("SELECT id, path, last_run FROM roots", row=tuple[int, str | bytes, int])
         return sorted(
-            (Root(cast("int", i), Path(value_to_path(path)), cast("int", run)) for i, path, run in rows),
+            (Root(i, Path(value_to_path(path)), run) for i, path, run in rows),
             key=lambda root: root.path,
         )
 
@@ -84,8 +84,9 @@ class RootTables(WalkTables):
             f"SELECT path, size FROM (SELECT path, size, row_number() OVER (ORDER BY id) AS number {among}) "
             f"WHERE number % {max(1, count // _SAMPLED_FILES)} = 0 LIMIT {_SAMPLED_FILES}",
             [root.id],
+            row=tuple[str | bytes, int],
         )
-        return [(value_to_path(path), cast("int", size)) for path, size in rows]
+        return [(value_to_path(path), size) for path, size in rows]
 
     def check_sample(self, root: Root, folder: Path) -> None:
         """Raise `LibraryError` unless at least half of a sample of a root's files are in a folder, with their sizes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -114,14 +114,15 @@ class VectorTables:
         """Return all spaces of the library with the number of their vectors, the oldest first."""
         rows = self.database.rows(
             "SELECT id, description, revision, active, (SELECT count(*) FROM vectors v WHERE v.space = s.id) "
-            "FROM spaces s ORDER BY id"
+            "FROM spaces s ORDER BY id",
+            row=tuple[int, str, str | None, int, int],
         )
         return [
             SpaceContents(
-                cast("int", i),
+                i,
                 self._space(text, revision),
                 active == _MAIN,
-                cast("int", count),
+                count,
                 also=active == _ALSO,
             )
             for i, text, revision, active, count in rows
@@ -177,7 +178,7 @@ class VectorTables:
         None where they were fewer than `at_least`.
         """
         photos, milliseconds = (
-            cast("int | None", self.database.scalar("SELECT value FROM settings WHERE name = ?", [name]))
+            self.database.scalar("SELECT value FROM settings WHERE name = ?", [name], kind=int)
             for name in _settings(space)
         )
         return 1000 * photos / milliseconds if photos and milliseconds and photos >= at_least else None
@@ -202,8 +203,8 @@ class VectorTables:
         return self.database.number(sql, [space])
 
     def generation(self, space: int) -> int:
-        """Return the number that changes whenever the space's set of vectors does."""
-        return cast("int", self.database.scalar("SELECT generation FROM spaces WHERE id = ?", [space]))
+        """Return the number that changes whenever the set of vectors of a space does; 0 if there is no such space."""
+        return self.database.scalar("SELECT generation FROM spaces WHERE id = ?", [space], kind=int) or 0
 
     def count_vectors(self, space: int, *, after: int = 0) -> int:
         """Count the vectors of a space, all or those that were stored after the row with this id."""
@@ -265,10 +266,11 @@ class VectorTables:
             rows = self.database.rows(
                 "SELECT id, photo, vector FROM vectors NOT INDEXED WHERE id > ? AND space = ? ORDER BY id LIMIT ?",
                 [last, space, batch],
+                row=tuple[int, int, bytes],
             )
             if not rows:
                 return
-            last = cast("int", rows[-1][0])
+            last = rows[-1][0]
             yield _unpacked([row[1:] for row in rows], dimension)
 
     def newest_vectors(
@@ -282,8 +284,9 @@ class VectorTables:
         rows = self.database.rows(
             f"SELECT id, photo, vector FROM vectors NOT INDEXED WHERE space = ? {bound} ORDER BY id DESC LIMIT ?",
             [space, *([] if through is None else [through]), limit],
+            row=tuple[int, int, bytes],
         )
-        newest = cast("int", rows[0][0]) if rows else 0
+        newest = rows[0][0] if rows else 0
         return newest, *_unpacked([row[1:] for row in rows], dimension)
 
     def vectors(self, space: int, dimension: int, photos: Ids) -> tuple[Ids, npt.NDArray[np.float16]]:
@@ -328,10 +331,10 @@ def _parsed_space(text: str) -> Space:
     return Space.from_json(text)
 
 
-def _unpacked(rows: Sequence[tuple[Value, ...]], dimension: int) -> tuple[Ids, npt.NDArray[np.float16]]:
-    ids = np.fromiter((cast("int", row[0]) for row in rows), np.int64, len(rows))
+def _unpacked(rows: Sequence[tuple[int, bytes]], dimension: int) -> tuple[Ids, npt.NDArray[np.float16]]:
+    ids = np.fromiter((row[0] for row in rows), np.int64, len(rows))
     try:
-        blob = b"".join(cast("bytes", row[1]) for row in rows)
+        blob = b"".join(row[1] for row in rows)
     except TypeError:
         blob = b""
     if len(blob) != len(rows) * dimension * 2:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from vitsearch.storage.database import path_to_value, values_to_paths
 from vitsearch.storage.filters import below as below_root
@@ -67,21 +67,19 @@ class WalkTables(RemovalTables):
             if embedded
             else f"EXISTS (SELECT 1 FROM vectors v WHERE v.space = {space:d} AND v.photo = f.photo)"
         )
-        rows = self.database.rows(
+        files: list[KnownFile] = self.database.rows(
             "SELECT f.path, f.id, f.file_system, f.size, f.mtime_ns, f.sidecars, "
             f"f.missing + {HAS_NO_PHOTO} * (f.photo IS NULL) + {HAS_NO_VECTOR} * (NOT {has_vector}) "
             "FROM files f WHERE f.root = ?",
             [root],
+            row=tuple[str | bytes, int, int | None, int, int, int, int],
         )
-        files = cast("list[KnownFile]", rows)
         known = dict(zip(values_to_paths([file[0] for file in files]), files, strict=True))
         return {path: file for path, file in known.items() if path.startswith(below)} if below else known
 
     def file_systems(self) -> dict[int | None, str]:
         """Return the names of the file systems that files were seen on, by their ids."""
-        return dict(
-            cast("list[tuple[int | None, str]]", self.database.rows("SELECT id, name FROM file_systems"))
-        )
+        return dict(self.database.rows("SELECT id, name FROM file_systems", row=tuple[int | None, str]))
 
     def note_file_systems(self, root: Root, seen: Mapping[str, SeenFiles]) -> None:
         """Store on which file systems files were seen, by the names of these; some a transaction."""

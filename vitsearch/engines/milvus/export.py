@@ -10,7 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -189,8 +189,7 @@ class _Run:
         sql, values = "SELECT id FROM photos WHERE photo_hash >= ?", [part.low.to_bytes(4, "big")]
         if part.high < _ALL:
             sql, values = f"{sql} AND photo_hash < ?", [*values, part.high.to_bytes(4, "big")]
-        found = self._selection.catalog.database.rows(sql, values)
-        ids = np.sort(np.fromiter((cast("int", row[0]) for row in found), np.int64, len(found)))
+        ids = np.sort(self._selection.catalog.database.ids(sql, values))
         return ids[contained(ids, self._selection.ids)]
 
     def _rows(self, ids: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Iterator[Row]:

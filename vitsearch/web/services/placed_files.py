@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from vitsearch.storage.database import path_to_value
 
@@ -36,6 +36,7 @@ def placed_files(library: Library, paths: Iterable[Path]) -> dict[Path, PlacedFi
             "SELECT p.id, p.width, p.height FROM files f JOIN photos p ON p.id = f.photo "
             "WHERE f.root = ? AND f.path = ?",
             [root.id, path_to_value(str(path.relative_to(root.path)))],
+            row=tuple[int, int, int],
         ):
-            found[path] = PlacedFile(path, *cast("tuple[int, int, int]", tuple(row)))
+            found[path] = PlacedFile(path, *row)
     return found
