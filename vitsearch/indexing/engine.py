@@ -39,7 +39,11 @@ class FileEmbedder(Protocol):
 
     @property
     def unread(self) -> Mapping[Path, str]:
-        """The files that could not be read for no fault of theirs, each with the reason."""
+        """The files that could not be read for a passing cause, such as permissions, each with the reason."""
+
+    @property
+    def remarks(self) -> Mapping[Path, str]:
+        """What is worth knowing of files that were read, such as damaged metadata."""
 
     def run(self, run: int, todo: Sequence[tuple[int | None, FoundFile]]) -> None:
         """Embed and commit files, given with the ids of their roots."""

@@ -122,8 +122,7 @@ class IndexRun:
             interrupted=interrupted,
             left_out=left_out(walked),
             remarks=tuple(
-                UnreadableFile(path, remark)
-                for path, remark in sorted(getattr(self.embedder, "remarks", {}).items())
+                UnreadableFile(path, remark) for path, remark in sorted(self.embedder.remarks.items())
             ),
         )
 

@@ -73,6 +73,7 @@ class RayEmbedder:
     ) -> None:
         self.embedded = 0
         self.unread: dict[Path, str] = {}
+        self.remarks: dict[Path, str] = {}  # workers report none
         self._target = target
         # In a folder that others share, a private one of this library's: shards are deleted once they are merged.
         self._layout = (
