@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from vitsearch.backbones.backbone import Backbone, Embeddings
+from vitsearch.backbones.backbone import Embeddings
+from vitsearch.backbones.checkpoint_backbone import CheckpointBackbone
 from vitsearch.backbones.lanes import Lane, smaller, wider
 from vitsearch.backbones.tuning import FIRST, choose_recipe, note_of, remembered
 from vitsearch.errors import ModelError
@@ -32,7 +33,7 @@ _IN_FLIGHT = 2
 _MANY = 256
 
 
-class AcceleratorBackbone(Backbone):
+class AcceleratorBackbone(CheckpointBackbone):
     """A backbone in half precision on one or more devices of a kind. Not for several threads at a time.
 
     float16 rounds eight times finer than bfloat16, and where a model overflows it, which shows in its rows, bfloat16
@@ -57,7 +58,6 @@ class AcceleratorBackbone(Backbone):
         self._asked = batch_size
         self._folder = folder
         self._notice = notice
-        self._texts: TextTower | None = None
         self._lanes = [self._lane(tower, devices[0], FIRST)]
         self._note = note_of(self.space, self._lanes[0].device, cache=cache)
         self._tuned = False
@@ -112,27 +112,10 @@ class AcceleratorBackbone(Backbone):
         """
         return self.start(list(pixels))()
 
-    @property
-    def reads_text(self) -> bool:
-        """Whether the checkpoint has a text tower."""
-        return self.spec.has_text
+    def _load_texts(self) -> TextTower:
+        from vitsearch.backbones.text_tower import TextTower
 
-    def embed_texts(self, texts: Sequence[str]) -> Embeddings:
-        """Embed texts into the same space.
-
-        Raises:
-            NoTextTower: the model sees only images.
-
-        """
-        if not self.spec.has_text:
-            return super().embed_texts(texts)
-        if not texts:
-            return self._fetched([], [])
-        if self._texts is None:
-            from vitsearch.backbones.text_tower import TextTower
-
-            self._texts = TextTower(self._folder, device=self.device)
-        return Embeddings.from_raw(self._texts.embed(texts))
+        return TextTower(self._folder, device=self.device)
 
     def _lane(self, tower: VisionTower, device: str, recipe: Recipe) -> Lane:
         shape = (self.space.preprocessing.height, self.space.preprocessing.width)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vitsearch.backbones.backbone import Backbone, Embeddings
+from vitsearch.backbones.backbone import Embeddings
 from vitsearch.backbones.calibration import Calibration
+from vitsearch.backbones.checkpoint_backbone import CheckpointBackbone
 from vitsearch.backbones.graphs import find_graph, remove_graph
 from vitsearch.backbones.light_graph import LightGraph
 from vitsearch.backbones.openvino_import import import_openvino
@@ -36,7 +37,7 @@ _FEW = 8
 _WAIT_MS = 50
 
 
-class OpenVINOBackbone(Backbone):
+class OpenVINOBackbone(CheckpointBackbone):
     """A backbone that runs an exported graph on the CPU."""
 
     device = "cpu"
@@ -50,7 +51,6 @@ class OpenVINOBackbone(Backbone):
         self._cache = cache
         self._notice = notice
         self._lock = threading.Lock()
-        self._texts: TextTower | None = None
         self._processor = _Processor(graph)
         self.precision = self._processor.precision
         # An asked-for batch size is the size of one request.
@@ -66,7 +66,7 @@ class OpenVINOBackbone(Backbone):
     def embed_batch(self, pixels: npt.NDArray[np.uint8]) -> Embeddings:
         """Embed prepared pixels, (n, height, width, 3) uint8."""
         if not len(pixels):
-            return Embeddings.from_raw(np.zeros((0, self.space.dimension), dtype=np.float32))
+            return self._no_embeddings()
         pixels = np.ascontiguousarray(pixels)
         with self._lock:
             if len(pixels) <= _FEW or self._calibration is None:
@@ -95,27 +95,10 @@ class OpenVINOBackbone(Backbone):
     def _say_preparing(self) -> None:
         self._notice(f"preparing {self.space.model} for quick searches on this CPU (once)")
 
-    @property
-    def reads_text(self) -> bool:
-        """Whether the checkpoint has a text tower."""
-        return self.spec.has_text
-
     def embed_texts(self, texts: Sequence[str]) -> Embeddings:
-        """Embed texts into the same space, in torch.
-
-        Raises:
-            NoTextTower: the model sees only images.
-            SpaceMismatch: the weights on this machine are not those of the space any more.
-
-        """
-        if not self.spec.has_text:
-            return super().embed_texts(texts)
-        if not texts:
-            return Embeddings.from_raw(np.zeros((0, self.space.dimension), dtype=np.float32))
+        """Embed texts into the same space, as `CheckpointBackbone` does; one thread at a time."""
         with self._lock:
-            if self._texts is None:
-                self._texts = self._load_texts()
-            return Embeddings.from_raw(self._texts.embed(texts))
+            return super().embed_texts(texts)
 
     def _load_texts(self) -> TextTower:
         from vitsearch.backbones.checkpoint import fingerprint

@@ -9,17 +9,19 @@ import numpy as np
 import torch
 
 from vitsearch.backbones.accelerator import AcceleratorBackbone, is_out_of_memory
-from vitsearch.backbones.backbone import Backbone, Embeddings
+from vitsearch.backbones.backbone import Embeddings
+from vitsearch.backbones.checkpoint_backbone import CheckpointBackbone
 from vitsearch.backbones.vision_tower import load_tower
 from vitsearch.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     import numpy.typing as npt
 
+    from vitsearch.backbones.backbone import Backbone
     from vitsearch.backbones.text_tower import TextTower
     from vitsearch.backbones.vision_tower import VisionTower
     from vitsearch.space import BackboneSpec
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 _BATCH_SIZES = {"cpu": 8, "mps": 32}
 
 
-class TorchBackbone(Backbone):
+class TorchBackbone(CheckpointBackbone):
     """A backbone that runs in torch: float32 on the CPU, autocast to half precision on MPS."""
 
     def __init__(
@@ -47,7 +49,6 @@ class TorchBackbone(Backbone):
         self._tower = tower.to(device)
         self._folder = folder
         self._notice = notice
-        self._texts: TextTower | None = None
 
     def embed_batch(self, pixels: npt.NDArray[np.uint8]) -> Embeddings:
         """Embed prepared pixels, (n, height, width, 3) uint8; a batch that does not fit in memory is halved.
@@ -57,7 +58,7 @@ class TorchBackbone(Backbone):
 
         """
         if not len(pixels):
-            return self._nothing()
+            return self._no_embeddings()
         rows: list[torch.Tensor] = []
         start = 0
         while start < len(pixels):
@@ -73,30 +74,10 @@ class TorchBackbone(Backbone):
         # Results are fetched only here, so that copying and preparing a chunk overlap with computing the one before.
         return Embeddings.from_raw(torch.cat(rows).cpu().numpy())
 
-    @property
-    def reads_text(self) -> bool:
-        """Whether the checkpoint has a text tower."""
-        return self.spec.has_text
+    def _load_texts(self) -> TextTower:
+        from vitsearch.backbones.text_tower import TextTower
 
-    def embed_texts(self, texts: Sequence[str]) -> Embeddings:
-        """Embed texts into the same space.
-
-        Raises:
-            NoTextTower: the model sees only images.
-
-        """
-        if not self.spec.has_text:
-            return super().embed_texts(texts)
-        if not texts:
-            return self._nothing()
-        if self._texts is None:
-            from vitsearch.backbones.text_tower import TextTower
-
-            self._texts = TextTower(self._folder, device=self.device)
-        return Embeddings.from_raw(self._texts.embed(texts))
-
-    def _nothing(self) -> Embeddings:
-        return Embeddings.from_raw(np.zeros((0, self.space.dimension), dtype=np.float32))
+        return TextTower(self._folder, device=self.device)
 
     def _forward(self, pixels: npt.NDArray[np.uint8]) -> torch.Tensor:
         batch = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))
