@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any
-
-from fastapi import FastAPI
+from typing import TYPE_CHECKING
 
 from vitsearch.errors import VitsearchError
-from vitsearch.version import VERSION
-from vitsearch.web.guard import Access, Guard
-from vitsearch.web.responses import handle_errors
+from vitsearch.web.guard import Access
+from vitsearch.web.guarded_app import guarded_app
 from vitsearch.web.routes import (
     duplicates,
     folders,
@@ -33,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from starlette.types import ASGIApp
+    from fastapi import FastAPI
 
     from vitsearch.web.settings import LibrarySettings
 
@@ -86,34 +83,15 @@ def create_app(
             looking.cancel()
             await asyncio.to_thread(server.close)
 
-    # FastAPI's own documentation pages load scripts from elsewhere.
-    app = GuardedApp(
+    return guarded_app(
         access,
+        server,
+        pages.Assets(),
         title="vitsearch",
-        version=VERSION,
         description="Search your own photos by what is in them. The JSON is that of the command line.",
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,
         lifespan=lifespan,
         routes=_ROUTES,
     )
-    app.state.server = server
-    app.state.assets = pages.Assets()
-    handle_errors(app)
-    return app
-
-
-class GuardedApp(FastAPI):
-    """Behind the guard, with all that FastAPI puts around an application, its answer to an error inside included."""
-
-    def __init__(self, access: Access, **options: Any) -> None:  # noqa: ANN401 - FastAPI's own
-        self._access = access
-        super().__init__(**options)
-
-    def build_middleware_stack(self) -> ASGIApp:
-        """Put the guard in front."""
-        return Guard(super().build_middleware_stack(), self._access)
 
 
 async def _tell_of_changes(server: Server) -> None:

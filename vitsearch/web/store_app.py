@@ -6,10 +6,8 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
-from vitsearch.version import VERSION
-from vitsearch.web.app import GuardedApp
 from vitsearch.web.guard import Access
-from vitsearch.web.responses import handle_errors
+from vitsearch.web.guarded_app import guarded_app
 from vitsearch.web.routes import pages
 from vitsearch.web.routes import store as routes
 from vitsearch.web.store_server import StoreServer
@@ -47,18 +45,12 @@ def create_store_app(
         finally:
             await asyncio.to_thread(server.close)
 
-    app = GuardedApp(
+    return guarded_app(
         access,
+        server,
+        pages.Assets(page="store.html"),
         title="vitsearch over a store",
-        version=VERSION,
         description="Search a store of photos by what is in them. The JSON is that of the command line.",
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,
         lifespan=lifespan,
         routes=[*routes.router.routes, *routes.page_router.routes, *pages.static_router.routes],
     )
-    app.state.server = server
-    app.state.assets = pages.Assets(page="store.html")
-    handle_errors(app)
-    return app
