@@ -106,6 +106,11 @@ class Moment(click.ParamType[datetime]):
     help="The destination of --action move.",
 )
 @click.option(
+    "--include-edits",
+    is_flag=True,
+    help="Plan what you made in a photo editor, too. Without it, an edit that shows the photo visibly changed stays.",
+)
+@click.option(
     "--html",
     "page",
     type=click.Path(dir_okay=False),
@@ -159,6 +164,7 @@ def find(
     plan: str | None,
     action: Action | None,
     destination: str | None,
+    include_edits: bool,
     page: str | None,
     force: bool,
     apart: tuple[str, ...],
@@ -184,8 +190,8 @@ def find(
     """
     if (action == "move") != (destination is not None):
         raise click.UsageError("--action move and --to FOLDER go together")
-    if action is not None and plan is None:
-        raise click.UsageError("--action goes with --plan FILE")
+    if plan is None and (action is not None or include_edits):
+        raise click.UsageError(f"{'--include-edits' if include_edits else '--action'} goes with --plan FILE")
     if lines and as_json:
         raise click.UsageError("choose one of --json and --lines")
     finding = bool(tiers or since or between or folders or prefer or plan or page or lines)
@@ -226,7 +232,14 @@ def find(
         ]
         unplanned: list[UnreadableFile] | None = None
         if plan is not None:
-            unplanned = _write_plan(library, report, Path(plan).absolute(), action or "trash", destination)
+            unplanned = _write_plan(
+                library,
+                report,
+                Path(plan).absolute(),
+                action or "trash",
+                destination,
+                include_edits=include_edits,
+            )
     if page is not None:
         from vitsearch.pages.duplicates import write_page
 
@@ -274,7 +287,13 @@ def _print(
 
 
 def _write_plan(
-    library: Library, report: DuplicateReport, path: Path, action: Action, destination: str | None
+    library: Library,
+    report: DuplicateReport,
+    path: Path,
+    action: Action,
+    destination: str | None,
+    *,
+    include_edits: bool,
 ) -> list[UnreadableFile]:
     """Write the plan; return the files that it leaves out, with the reason."""
     from vitsearch.duplicates.cleanup.plan_files import write_plan
@@ -286,6 +305,7 @@ def _write_plan(
         action,
         roots=[root.path for root in library.catalog.roots() if not root.is_offline()],
         destination=Path(destination).absolute() if destination else None,
+        include_edits=include_edits,
         notice=lambda file, reason: left_out.append(UnreadableFile(file, reason)),
     )
     write_plan(made, path)
@@ -304,7 +324,7 @@ def _print_group(found: DuplicateGroup) -> None:
     keep, *others = found.files
     say(f"  keep   {_described(keep)}: {shown(found.reason)}")
     for file in others:
-        word = "copy" if file.tier in COPIES else "also"
+        word = "also" if file.tier not in COPIES else "edit" if file.edit else "copy"
         say(f"  {word}   {_described(file)}: {shown(file_in_words(file, keep))}")
 
 

@@ -261,9 +261,12 @@ class ProtectedPhoto:
 
         def understood(fields: Fields, _: bytes) -> FileDetails:
             known = fields["details"]
-            found = FileDetails(**{**known, "table": tuple(map(int, known["table"]))})
+            table, programs = tuple(map(int, known["table"])), tuple(known["programs"])
+            found = FileDetails(**{**known, "table": table, "programs": programs})
             if any(type(getattr(found, name)) is not kind for name, kind in _DETAILS.items()):
                 raise TypeError("details of other types")
+            if any(not isinstance(name, str) or not name.isprintable() for name in programs):
+                raise TypeError("names of another type")
             return found
 
         return self._twice(lambda: self._decoded({"details": with_pixels}, understood, most=0))

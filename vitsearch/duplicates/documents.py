@@ -81,6 +81,10 @@ def _file(file: GroupedFile) -> dict[str, object]:
         "tier": file.tier,
         "score": round(file.score, 4),
     }
+    if file.edit:
+        known["edit"] = file.edit
+    if file.copy_of is not None:
+        known["copy_of"] = file.copy_of
     return known if file.evidence is None else known | evidence_document(file.evidence)
 
 

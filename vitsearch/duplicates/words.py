@@ -24,6 +24,13 @@ def counted_as_known(tier: Tier, count: int) -> str:
 
 def file_in_words(file: GroupedFile, kept: GroupedFile) -> str:
     """Say what a file is to the one that is kept."""
+    words = _done_to(file, kept)
+    if file.edit:
+        return f"{words}; an edit: kept ({file.edit})"
+    return words if file.copy_of is None else f"{words}; a copy of {file.copy_of.name}"
+
+
+def _done_to(file: GroupedFile, kept: GroupedFile) -> str:
     record = RECORDS[file.tier]
     if not record.tells_what_was_done:
         return record.file

@@ -44,7 +44,8 @@ class FileDetails:
     `profile`: digest or code points of colours other than sRGB, "" for none. `video_bytes`: of a video behind it;
     `behind_bytes`: of something else behind it that is more than notes.
     `extras`: digest of the further frames and of what lies behind, "" where there is nothing.
-    `lens`, `exposure`: whether the camera noted them.
+    `lens`, `exposure`: whether the camera noted them. `programs`: those that its XMP says to have made or saved it;
+    `developed`: whether it holds the settings of a raw converter that the picture was made with.
     `noted_width`, `noted_height`: the size that its EXIF says, 0 where it says none. `rendered`: how the camera made
     it (EXIF CustomRendered), 0 for the normal way; `subsecond`: the digits after the second it was taken at.
     `table`: a JPEG's 64 quantisation steps for luminance, row by row, () for other formats.
@@ -64,6 +65,8 @@ class FileDetails:
     noted_height: int = 0
     rendered: int = 0
     subsecond: str = ""
+    programs: tuple[str, ...] = ()
+    developed: bool = False
     table: tuple[int, ...] = ()
     pixels: str = ""
 

@@ -31,6 +31,9 @@ _OFFSETS = {_MODIFIED: 36880, _ORIGINAL: 36881, _DIGITIZED: 36882}
 _LENS_MODEL, _LENS_MAKE, _RATING, _DNG_MODEL = 42036, 42035, 18246, 50708
 _DESCRIPTION = 270
 _XMP_DATES = ("exif:DateTimeOriginal", "photoshop:DateCreated", "exif:DateTimeDigitized", "xmp:CreateDate")
+_MOST_PROGRAMS = 20
+# Settings that a converter only keeps in the camera's own file have changed none of its pixels.
+_NOT_APPLIED = ("False", "false", "0")
 _KEYWORDS = ("dc:subject", "MicrosoftPhoto:LastKeywordXMP")
 _MOST_OFFSET = timedelta(hours=14)
 # The year of the oldest photograph that has survived.
@@ -120,6 +123,17 @@ def facts_of(told: Told, *, format_name: str, width: int, height: int, name: str
         keywords=tuple(keywords),
         caption=_caption(told),
     )
+
+
+def programs_of(told: Told) -> tuple[str, ...]:
+    """Return the programs that the XMP in a file names: what made it, and what its history says to have saved it."""
+    return tuple(told.xmp.all("xmp:CreatorTool", "stEvt:softwareAgent")[:_MOST_PROGRAMS])
+
+
+def was_developed(told: Told) -> bool:
+    """Whether the XMP in a file holds the settings of a raw converter that its pixels were made with."""
+    settings = any(name.startswith("crs:") for name in told.xmp.values)
+    return settings and told.xmp.first("crs:AlreadyApplied") not in _NOT_APPLIED
 
 
 def _caption(told: Told) -> str | None:

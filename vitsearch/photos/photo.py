@@ -14,7 +14,7 @@ from vitsearch.photos.colours import to_rgb
 from vitsearch.photos.containers import take_apart
 from vitsearch.photos.details import FileDetails, details_of, has_transparency, on_contrast
 from vitsearch.photos.exif import read_exif
-from vitsearch.photos.facts import facts_of, orientation_of, read_notes
+from vitsearch.photos.facts import facts_of, orientation_of, programs_of, read_notes, was_developed
 from vitsearch.photos.formats import SIGNATURE_BYTES, Container, Decoder, format_named, format_of
 from vitsearch.photos.iso_media import unusual_coding
 from vitsearch.photos.opening import open_picture, signalled_colours
@@ -74,6 +74,8 @@ class PhotoFile:
     remarks: tuple[str, ...] = ()
     _signalled: SignalledColours | None = None
     state: tuple[int, int] | None = None
+    _programs: tuple[str, ...] = ()
+    _developed: bool = False
 
     @property
     def hashes(self) -> tuple[bytes, ...]:
@@ -111,7 +113,7 @@ class PhotoFile:
 
         """
         try:
-            return details_of(
+            found = details_of(
                 self._picture.undecoded(),
                 self._data,
                 with_pixels=with_pixels,
@@ -120,6 +122,7 @@ class PhotoFile:
             )
         except Exception as error:
             raise UnreadablePhoto(self.name, _reason(error)) from error
+        return replace(found, programs=self._programs, developed=self._developed)
 
 
 def read_photo(path: Path, *, with_sidecars: bool = True) -> PhotoFile:
@@ -180,6 +183,8 @@ def parse_photo(data: bytes, *, name: str, beside: Beside | None = None) -> Phot
         earlier,
         remarks,
         signalled,
+        _programs=programs_of(told),
+        _developed=was_developed(told),
     )
 
 

@@ -53,6 +53,7 @@ def write_plan(plan: Plan, path: Path, *, private: bool = False) -> None:
                     else {}
                 ),
                 **({"sidecars_that_stay": [str(path) for path in group.sidecars]} if group.sidecars else {}),
+                **({"edits_that_stay": [str(path) for path in group.edits]} if group.edits else {}),
             }
             for group in plan.groups
         ],
@@ -115,6 +116,7 @@ def _parsed(document: Any) -> Plan:  # noqa: ANN401 - whatever JSON holds
                 score=_finite(group.get("score", 0)),
                 reason=str(group.get("reason", "")),
                 sidecars=tuple(parsed_path(path) for path in group.get("sidecars_that_stay", ())),
+                edits=tuple(parsed_path(path) for path in group.get("edits_that_stay", ())),
                 moves=tuple(
                     replace(_file(file), to=parsed_path(file["to"]))
                     for file in group.get("sidecars_that_move", ())

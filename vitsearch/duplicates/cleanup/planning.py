@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from vitsearch.duplicates.cleanup.plans import Plan, PlannedFile, PlannedGroup, check_plan, content_hash
 from vitsearch.duplicates.group.sidecars import NOTES, Sidecars, lacking_sidecars, same_sidecars
-from vitsearch.duplicates.tiers import COPIES, RECORDS
+from vitsearch.duplicates.tiers import COPIES, RECORDS, TIERS
 from vitsearch.errors import PlanError
 
 if TYPE_CHECKING:
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vitsearch.duplicates.cleanup.plans import Action
-    from vitsearch.duplicates.group.grouping import DuplicateGroup
+    from vitsearch.duplicates.group.grouping import DuplicateGroup, GroupedFile
+
+EDIT_STAYS = "an edit: kept (--include-edits plans such files, too)"
 
 
 def make_plan(
@@ -25,9 +27,13 @@ def make_plan(
     *,
     roots: Sequence[Path],
     destination: Path | None = None,
+    include_edits: bool = False,
     notice: Callable[[Path, str], None] = lambda _file, _reason: None,
 ) -> Plan:
-    """Plan to keep one file of each group; bursts are no duplicates and are left out.
+    """Plan to keep one file of each group, and its edits; bursts are no duplicates and are left out.
+
+    What a person made of the kept file in an editor stays, and its copies go for it: with `include_edits` all go for
+    the kept file. `notice` is told of each edit that stays.
 
     A raw file or a video that belongs to a copy goes with it, as a group of its own, where the same bytes belong to
     the kept file, and is moved to the kept file's name where it has none of that kind; links leave something in the
@@ -42,10 +48,43 @@ def make_plan(
     planned = []
     for group in groups:
         files = _within_reach(group, reach, notice) if group.tier in COPIES else []
-        if len(files) > 1 and files[0].path == group.keep:
-            keep, *others = files
-            planned.append(PlannedGroup(keep, tuple(others), group.tier, round(group.score, 4), group.reason))
+        if files and files[0].path == group.keep:
+            edits = [] if include_edits else [file for file in files if file.edit]
+            for file in edits:
+                notice(file.path, EDIT_STAYS)
+            reached = replace(group, files=tuple(files))
+            planned += planned_parts(reached, [file for file in files[1:] if file not in edits])
     return plan_for(planned, action, roots=roots, destination=destination)
+
+
+def planned_parts(group: DuplicateGroup, going: Sequence[GroupedFile]) -> list[PlannedGroup]:
+    """Plan that these files of a group go: for the kept file, or for the edit that they are copies of if that stays."""
+    keep = group.files[0]
+    staying = {file.path: file for file in group.files if file not in going}
+    parts: dict[Path, list[GroupedFile]] = {}
+    for file in going:
+        stays = staying.get(file.copy_of or keep.path, keep)
+        parts.setdefault(stays.path, []).append(file)
+    edits = tuple(sorted(path for path, file in staying.items() if file.edit))
+    planned = []
+    for path, files in parts.items():
+        is_edit = path != keep.path
+        planned.append(
+            PlannedGroup(
+                planned_file(staying[path]),
+                tuple(map(planned_file, files)),
+                max((file.tier for file in files), key=TIERS.index) if is_edit else group.tier,
+                round(min(file.score for file in files) if is_edit else group.score, 4),
+                f"an edit of {keep.path.name} ({staying[path].edit})" if is_edit else group.reason,
+                edits=tuple(one for one in edits if one != path),
+            )
+        )
+    return planned
+
+
+def planned_file(file: GroupedFile) -> PlannedFile:
+    """Return a file of a group as plans name it."""
+    return PlannedFile(file.path, file.file_hash.hex())
 
 
 def plan_for(
@@ -118,7 +157,7 @@ def plan_to_remove(
 
 def _within_reach(
     group: DuplicateGroup, reach: Plan, notice: Callable[[Path, str], None]
-) -> list[PlannedFile]:
+) -> list[GroupedFile]:
     files = []
     for file in group.files:
         try:
@@ -126,7 +165,7 @@ def _within_reach(
         except PlanError:
             notice(file.path, "it lies outside of the indexed folders, behind a link")
         else:
-            files.append(PlannedFile(file.path, file.file_hash.hex()))
+            files.append(file)
     return files
 
 

@@ -42,6 +42,7 @@ class PlannedGroup:
 
     `sidecars` belong to files that go, and stay where they are, because the kept file has another one of their kind.
     `moves` are sidecars of files that go which the kept file lacks: they are put beside it, under its name.
+    `edits` are files that a person made of the kept one: they stay, too.
     """
 
     keep: PlannedFile | None
@@ -51,6 +52,7 @@ class PlannedGroup:
     reason: str = ""
     sidecars: tuple[Path, ...] = ()
     moves: tuple[PlannedFile, ...] = ()
+    edits: tuple[Path, ...] = ()
 
     @property
     def leaving(self) -> tuple[PlannedFile, ...]:

@@ -110,7 +110,7 @@ def _read(
             "camera": facts.camera,
             "software": facts.software,
             "located": facts.latitude is not None,
-            "details": {**asdict(details), "table": list(details.table)},
+            "details": {**asdict(details), "table": list(details.table), "programs": list(details.programs)},
         }
         answers.keep(question, notes)
         return _with_notes(file, notes)
@@ -147,8 +147,8 @@ def _states(photo: Path, sidecars: Sidecars) -> Iterator[tuple[str, int, int]]:
 
 
 def _with_notes(file: Candidate, notes: Mapping[str, Any]) -> Candidate:
-    table = tuple(notes["details"]["table"])
-    details = FileDetails(**{**notes["details"], "table": table})
+    table, programs = (tuple(notes["details"][name]) for name in ("table", "programs"))
+    details = FileDetails(**{**notes["details"], "table": table, "programs": programs})
     return replace(file, **{**notes, "details": details}, quality=quality_of(table))
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from vitsearch.duplicates.group.edits import why_made_by_hand
 from vitsearch.duplicates.group.fits import what_is_lost
 from vitsearch.duplicates.group.frames import larger_frames, with_frames
 from vitsearch.duplicates.group.keep import Candidate, choose, why_better, why_kept
 from vitsearch.duplicates.group.sidecars import are_one_item
 from vitsearch.duplicates.tiers import COPIES, TIERS, Tier
+from vitsearch.duplicates.verify.altered import is_visibly_changed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -47,7 +49,8 @@ class Link:
 class GroupedFile:
     """A file of a group and its link to the kept one: `tier` and `score` say how it was confirmed.
 
-    `width`, `height`: upright, in pixels.
+    `width`, `height`: upright, in pixels. `edit`: what tells that a person edited the kept one into it, so that plans
+    leave it where it is; "" for copies. `copy_of`: the edit of the group that it is a copy of, None for the kept file.
     """
 
     path: Path
@@ -59,6 +62,8 @@ class GroupedFile:
     width: int = 0
     height: int = 0
     bytes: int = 0
+    edit: str = ""
+    copy_of: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +226,61 @@ class _Stars:
             return members, None
         by_path = {file.path: file for file in candidates}
         others = [by_path[file.path] for file in grouped[1:]]
+        edits = self._edits(keep, others, asked, budget)
+        grouped = [replace(file, **edits.get(file.path, {})) for file in grouped]
         return members, _finished(grouped, why_kept(keep, others, prefer=self.prefer, chosen=reason))
+
+    def _edits(
+        self, keep: Candidate, others: Sequence[Candidate], asked: dict[Pair, Link | None], budget: _Budget
+    ) -> dict[Path, dict[str, Any]]:
+        """Find the edits among the files of a group, and their copies: what their entries say of that."""
+        left = [file for file in others if _is_changed(keep, file, asked)]
+        made = {file.path: why for file in left if (why := why_made_by_hand(file))}
+        found: dict[Path, dict[str, Any]] = {}
+        while waiting := [file for file in left if file.path in made]:
+            edit = self._best_edit(waiting)
+            why = made[edit.path]
+            same = self._same_as(edit, left, asked, budget)
+            # A copy of the edit may be the better one of them: it may be larger, and have lost its notes.
+            best = self._best_edit([edit, *same])
+            if best.path != edit.path:
+                edit, same = best, self._same_as(best, left, asked, budget)
+            found[edit.path] = {"edit": why}
+            found.update((file.path, {"copy_of": edit.path}) for file in same)
+            left = [file for file in left if file.path not in found]
+        return found
+
+    def _best_edit(self, files: Sequence[Candidate]) -> Candidate:
+        """Of an edit and its copies, the one that stays: what was done to all of them counts against none."""
+        alike = [
+            replace(
+                file,
+                software=None,
+                details=replace(file.details, programs=()),
+                part=False,
+                added=False,
+                grey=False,
+                burnt=False,
+                blurred=False,
+                saved_again=False,
+            )
+            for file in files
+        ]
+        best, _ = choose(alike, prefer=self.prefer)
+        return next(file for file in files if file.path == best.path)
+
+    def _same_as(
+        self, edit: Candidate, files: Sequence[Candidate], asked: dict[Pair, Link | None], budget: _Budget
+    ) -> list[Candidate]:
+        """The files that show what an edit shows, and no more."""
+        self._ask(edit.photo, {file.photo for file in files}, asked, budget)
+        return [
+            file
+            for file in files
+            if file.path != edit.path
+            and not _is_changed(edit, file, asked)
+            and what_is_lost(edit, file, _seen_from(edit, file, asked)) is None
+        ]
 
     def _seen_anew(
         self, candidates: Sequence[Candidate], keep: int, links: Sequence[Link]
@@ -275,6 +334,22 @@ class _Stars:
         for pair, link in zip(unknown, self.each(self.confirm, budget.take(unknown)), strict=False):
             is_copy = link is not None and link.tier in COPIES and link.tier in self.tiers
             asked[pair] = link if is_copy else None
+
+
+def _is_changed(keep: Candidate, file: Candidate, asked: Mapping[Pair, Link | None]) -> bool:
+    """Whether a file shows another one visibly changed, or was not found to be a copy of it at all."""
+    if file.photo == keep.photo:
+        return False
+    link = asked.get(_pair(keep.photo, file.photo))
+    return link is None or (link.evidence is not None and is_visibly_changed(link.evidence))
+
+
+def _seen_from(keep: Candidate, file: Candidate, asked: Mapping[Pair, Link | None]) -> Evidence | None:
+    """What was seen of a pair with `keep` as its first photo; None for files of one photo."""
+    link = asked.get(_pair(keep.photo, file.photo))
+    if link is None or link.evidence is None:
+        return None
+    return link.evidence if link.first == keep.photo else link.evidence.turned_round()
 
 
 def seen_of(links: Iterable[Link]) -> list[tuple[int, int, Evidence]]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from vitsearch.duplicates.group.sidecars import VIDEO
-from vitsearch.duplicates.verify.editors import is_editor
+from vitsearch.duplicates.verify.editors import first_editor
 from vitsearch.photos.details import FileDetails
 from vitsearch.photos.formats import RAW_EXTENSIONS, Fidelity, format_named
 
@@ -31,7 +31,7 @@ _COPY_NAME = re.compile(
 )
 _CAMERAS_FORMATS = frozenset(("JPEG", "MPO", "HEIF", "TIFF"))
 # Before the first digital cameras a capture date is a wrong clock, or what someone wrote of a print.
-_FIRST_YEAR = 1988
+_FIRST_YEAR = 1990
 _ALL_EQUAL = "all are equal: the shortest path"
 # One bulk copy sets the times of all its files: closer together, they say nothing.
 _ONE_RUN_NS = 3600 * 10**9
@@ -233,7 +233,7 @@ def _unedited(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
 
 
 def _is_edited(file: Candidate) -> bool:
-    return is_editor(file.software)
+    return first_editor(file.software, *file.details.programs) is not None
 
 
 def _not_enlarged(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from vitsearch.decoding.decoders import Decoders
 from vitsearch.duplicates.group.grouping import BURST_SECONDS, moments_apart
+from vitsearch.duplicates.verify.altered import with_altered
 from vitsearch.duplicates.verify.evidence import Evidence, Thresholds
 from vitsearch.duplicates.verify.fine_detail import why_only_alike
 from vitsearch.duplicates.verify.geometric import look
@@ -61,6 +62,8 @@ def check_files(first: Path, second: Path) -> FileCheck:
         views = (View.of(left), View.of(right))
         seen = look(*views, hashes=hashes)
         reason = _why_two_shots(one, two, views, seen)
+        if reason is None:
+            seen = with_altered(*views, seen)
         done = seen.transform
         if done == IDENTICAL:
             first_pixels, second_pixels = (photo.facts.width * photo.facts.height for photo in (one, two))

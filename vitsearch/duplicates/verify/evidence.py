@@ -43,7 +43,8 @@ class Evidence:
     see `Agreement`. `alignment`: the transform's six numbers between the views, the second one put into `orientation`.
     `light`, `contrast`: see `Agreement`. `around_first`, `around_second`: the grey level around the shared
     part, 0 to 255, -1 if unknown. `unhidden`: see `Agreement`. `even_first`, `even_second`: whether that grey level is
-    all that lies around it.
+    all that lies around it. `altered`: what differs visibly where both show the same, as in `what_was_altered`; "" for
+    nothing, and where that was not looked at.
     """
 
     cosine: float | None = None
@@ -71,6 +72,7 @@ class Evidence:
     unhidden: float = 0.0
     even_first: bool = True
     even_second: bool = True
+    altered: str = ""
 
     @property
     def each_shows_more(self) -> bool:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from vitsearch.duplicates.verify.views import View
 
     Floats = npt.NDArray[np.float32]
+    Colours = npt.NDArray[np.uint8]
 
 # In steps of Cb and Cr from grey: what has less has no hue to speak of.
 _SATURATED = 16.0
@@ -29,11 +30,30 @@ _FEWEST = 200
 
 def was_recoloured(first: View, second: View, seen: Evidence) -> bool:
     """Whether a part of a picture has another colour in the other one, which no edit of the whole picture explains."""
+    shared = shared_colours(first, second, seen)
+    if shared is None:
+        return False
+    one, two = (picture[shared[2]].astype(np.float32) for picture in shared[:2])
+    if _is_toned(one) or _is_toned(two):
+        return False
+    here, other = _chroma(one), _chroma(two)
+    saturated = (np.abs(here) > _SATURATED) & (np.abs(other) > _SATURATED)
+    turned = np.abs(np.angle(other[saturated] * here[saturated].conj(), deg=True))
+    return float((turned > _OTHER_HUE).sum()) >= _SHARE * len(one)
+
+
+def shared_colours(
+    first: View, second: View, seen: Evidence
+) -> tuple[Colours, Colours, npt.NDArray[np.bool_]] | None:
+    """Draw the small colours of the second of two views on those of the first one; None where too few overlap.
+
+    Returns both, (h, w, 3) uint8 Y, Cb and Cr, and where they overlap, (h, w) bool.
+    """
     import cv2
 
     placed = second.turned(seen.orientation)
     if first.colours is None or placed.colours is None or not seen.alignment:
-        return False
+        return None
     height, width = first.colours.shape[:2]
     there = _scaling(placed)
     moving = (
@@ -45,15 +65,7 @@ def was_recoloured(first: View, second: View, seen: Evidence) -> bool:
     colours = cv2.warpAffine(placed.colours, moving[:2], (width, height), flags=flags)
     full = np.full(placed.colours.shape[:2], 255, np.uint8)
     overlap = np.asarray(cv2.warpAffine(full, moving[:2], (width, height), flags=flags)) == 255
-    if overlap.sum() < _FEWEST:
-        return False
-    one, two = first.colours[overlap].astype(np.float32), np.asarray(colours)[overlap].astype(np.float32)
-    if _is_toned(one) or _is_toned(two):
-        return False
-    here, other = _chroma(one), _chroma(two)
-    saturated = (np.abs(here) > _SATURATED) & (np.abs(other) > _SATURATED)
-    turned = np.abs(np.angle(other[saturated] * here[saturated].conj(), deg=True))
-    return float((turned > _OTHER_HUE).sum()) >= _SHARE * len(one)
+    return None if overlap.sum() < _FEWEST else (first.colours, np.asarray(colours, np.uint8), overlap)
 
 
 def _scaling(view: View) -> npt.NDArray[np.float64]:

@@ -13,6 +13,7 @@ from vitsearch.decoding.decoders import Decoders
 from vitsearch.duplicates.group.grouping import BURST_SECONDS, Link, moments_apart
 from vitsearch.duplicates.tables import shots_of
 from vitsearch.duplicates.tiers import TIERS, Tier
+from vitsearch.duplicates.verify.altered import with_altered
 from vitsearch.duplicates.verify.evidence import Evidence, Thresholds
 from vitsearch.duplicates.verify.fine_detail import why_only_alike
 from vitsearch.duplicates.verify.geometric import GeometricVerifier
@@ -201,9 +202,9 @@ class Verifier:
         evidence = self.look.compare(first, second)
         found = None
         if evidence.confirms(self.look.thresholds):
-            found = evidence, self._why_only_alike(first, second, evidence)
+            found = self._altered(first, second, evidence), self._why_only_alike(first, second, evidence)
         if is_lasting:
-            self._answers.keep(question, None if found is None else [list(astuple(evidence)), found[1]])
+            self._answers.keep(question, None if found is None else [list(astuple(found[0])), found[1]])
         return found
 
     def _same_pixels(self, first: int, second: int, one: Shot, two: Shot) -> bool:
@@ -261,6 +262,9 @@ class Verifier:
         photos = first, second
         views = self.look.view(first), self.look.view(second)
         return why_only_alike(views, evidence, lambda place: self.pixels(photos[place], None))
+
+    def _altered(self, first: int, second: int, seen: Evidence) -> Evidence:
+        return with_altered(self.look.view(first), self.look.view(second), seen)
 
     def _small(self, photo: int) -> Image:
         return self.pixels(photo, SHORT_SIDE)

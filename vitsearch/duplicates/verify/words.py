@@ -44,7 +44,7 @@ def what_was_done(seen: Evidence) -> str:
         words.append(
             "with something drawn over it" if seen.overlay == 2 else "without what is drawn over the other"
         )
-    words += _relit(seen)
+    words += _relit(seen) or ([seen.altered] if seen.altered else [])
     if not words:
         return IDENTICAL
     return (

@@ -32,7 +32,8 @@ router = APIRouter(prefix="/api/duplicates", tags=["duplicates"])
 class FileInGroup:
     """A file of a group: what the command line says of it, and its photo's facts.
 
-    The last six say what was seen when it was compared with the kept file, which has none.
+    `edit`: what tells that a person edited the kept one into it, so that it stays; `copy_of`: the edit that it is a
+    copy of. The last six say what was seen when it was compared with the kept file, which has none.
     """
 
     path: Path
@@ -45,6 +46,8 @@ class FileInGroup:
     bytes: int | None = None
     format: str | None = None
     taken: str | None = None
+    edit: str | None = None
+    copy_of: Path | None = None
     transform: str | None = None
     cosine: float | None = None
     hash_distance: int | None = None

@@ -12,8 +12,8 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from vitsearch.duplicates.cleanup.applying import ChangedFiles, apply_plan, undo_plan
-from vitsearch.duplicates.cleanup.planning import plan_for
-from vitsearch.duplicates.cleanup.plans import PlannedFile, PlannedGroup
+from vitsearch.duplicates.cleanup.planning import plan_for, planned_file, planned_parts
+from vitsearch.duplicates.cleanup.plans import PlannedGroup
 from vitsearch.duplicates.cleanup.putting_back import Outcome
 from vitsearch.errors import PlanError
 from vitsearch.paths import is_offline
@@ -26,7 +26,6 @@ from vitsearch.web.services.plan_store import DamagedPlan, PlanAnswer, PlanPlace
 
 if TYPE_CHECKING:
     from vitsearch.duplicates.cleanup.plans import Plan
-    from vitsearch.duplicates.group.grouping import GroupedFile
     from vitsearch.library import Library
 
 router = APIRouter(prefix="/api/plans", tags=["duplicates"])
@@ -108,7 +107,7 @@ def _planned_anew(server: Server, new: NewPlan) -> Plan:
     if new.destination is not None and "\0" in new.destination:
         raise PlanError("no folder has such a name")
     with server.libraries.library() as library:
-        groups = tuple(_group(server, library, decision) for decision in new.groups)
+        groups = [part for decision in new.groups for part in _parts(server, library, decision)]
     destination = Path(new.destination) if new.destination else None
     return plan_for(groups, new.action, roots=roots, destination=destination)
 
@@ -184,7 +183,7 @@ def _roots(server: Server) -> list[Path]:
         return [root.path for root in library.catalog.roots()]
 
 
-def _group(server: Server, library: Library, decision: Decision) -> PlannedGroup:
+def _parts(server: Server, library: Library, decision: Decision) -> list[PlannedGroup]:
     found = server.duplicates.group(library, decision.group)
     if decision.version not in (None, group_version(found)):
         raise Conflict(
@@ -193,10 +192,8 @@ def _group(server: Server, library: Library, decision: Decision) -> PlannedGroup
     chosen = [decision.keep, *decision.files]
     if len(set(chosen)) < len(chosen) or max(chosen) >= len(found.files):
         raise PlanError(f"the group {decision.group[:100]} has no such files, or one of them twice")
-    keep, *files = (_planned(found.files[position]) for position in chosen)
-    reason = found.reason if decision.keep == 0 else "chosen by hand"
-    return PlannedGroup(keep, tuple(files), found.tier, round(found.score, 4), reason)
-
-
-def _planned(file: GroupedFile) -> PlannedFile:
-    return PlannedFile(file.path, file.file_hash.hex())
+    keep, *files = (found.files[position] for position in chosen)
+    if decision.keep == 0:
+        return planned_parts(found, files)
+    going = tuple(map(planned_file, files))
+    return [PlannedGroup(planned_file(keep), going, found.tier, round(found.score, 4), "chosen by hand")]

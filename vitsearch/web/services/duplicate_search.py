@@ -166,10 +166,15 @@ def _regrouped(files: list[GroupedFile], reason: str) -> DuplicateGroup:
         file
         if file.photo != keep.photo
         else replace(
-            file, tier="exact" if file.file_hash == keep.file_hash else "pixels", score=1.0, evidence=None
+            file,
+            tier="exact" if file.file_hash == keep.file_hash else "pixels",
+            score=1.0,
+            evidence=None,
+            edit="",
+            copy_of=None,
         )
         for file in files[1:]
     ]
     tier = max((file.tier for file in others), key=TIERS.index)
-    first = replace(keep, tier="exact", score=1.0, evidence=None)
+    first = replace(keep, tier="exact", score=1.0, evidence=None, edit="", copy_of=None)
     return DuplicateGroup(tier, min(file.score for file in others), keep.path, reason, (first, *others))

@@ -27,6 +27,12 @@ export const tellsWhatWasDone = (tier) => kinds[tier].file.includes("{}");
  * @param {any} [kept]
  */
 export function whatItIs(file, kept) {
+  const done = whatWasDone(file, kept);
+  if (file.edit) return `${done}; an edit: ${file.edit}`;
+  return file.copy_of ? `${done}; a copy of ${fileName(file.copy_of)}` : done;
+}
+
+function whatWasDone(file, kept) {
   const record = kinds[file.tier];
   if (!tellsWhatWasDone(file.tier)) return record.file;
   if (file.transform && !["none found", "identical", "same frame"].includes(file.transform)) return record.file.replace("{}", file.transform);

@@ -8,6 +8,9 @@ const KEY = "vitsearch-decisions";
  *   and are taken back, together. `version`: that of the group when it was decided on.
  */
 
+/** Whether a file of a group goes: what somebody edited stays beside the photo that it was made from. */
+export const goes = (group, at, kept) => at !== kept && !(kept === 0 && group.files[at].edit);
+
 export class Decisions {
   /** @param {string} library its folder */
   constructor(library) {
@@ -67,7 +70,8 @@ export class Decisions {
     return groups.flatMap((group) => {
       const decision = this.get(group);
       if (decision?.kind !== "keep" || decision.keep >= group.files.length) return [];
-      return [{ group: group.group, version: group.version, keep: decision.keep, files: group.files.map((_, at) => at).filter((at) => at !== decision.keep) }];
+      const files = [...group.files.keys()].filter((at) => goes(group, at, decision.keep));
+      return files.length ? [{ group: group.group, version: group.version, keep: decision.keep, files }] : [];
     });
   }
 
