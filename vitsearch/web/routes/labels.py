@@ -1,4 +1,4 @@
-"""Labels: heads and their predictions, corrections, what to label next, and training."""
+"""Labels: the predictions of heads, corrections, and what to label next."""
 
 from __future__ import annotations
 
@@ -11,25 +11,20 @@ from fastapi import APIRouter, Body, Query
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from vitsearch.errors import BadQuery, HeadError
-from vitsearch.heads.evaluation import LabelReport
-from vitsearch.heads.head import Accuracy
 from vitsearch.heads.known_labels import KnownLabels, known_labels_of_library
 from vitsearch.heads.labelling import Labeller
-from vitsearch.heads.store import HeadStore, HeadSummary
+from vitsearch.heads.store import HeadStore
 from vitsearch.heads.tables import HeadTables
 from vitsearch.storage.backup import back_up_daily
 from vitsearch.storage.listing import Listing
-from vitsearch.web.responses import Answer, Conflict, Limit, Name, NotFound, Offset, PhotoId
+from vitsearch.web.responses import Answer, Limit, Name, NotFound, Offset, PhotoId
 from vitsearch.web.server import Served
-from vitsearch.web.services.chosen_folder import chosen_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import numpy.typing as npt
 
-    from vitsearch.heads.evaluation import Report
     from vitsearch.heads.suggesting import SuggestedPhoto
     from vitsearch.library import Library
 
@@ -39,22 +34,6 @@ router = APIRouter(prefix="/api/heads", tags=["labels"])
 
 
 Labels = Annotated[list[Annotated[str, Field(max_length=500)]], Field(max_length=1000)]
-
-
-@dataclass(frozen=True, slots=True)
-class DamagedHead:
-    """A head whose file cannot be read, and why."""
-
-    name: str
-    error: str
-
-
-@dataclass(frozen=True, slots=True)
-class HeadsAnswer:
-    """All heads of the library; apart from them those whose files are damaged."""
-
-    heads: tuple[HeadSummary, ...]
-    damaged: tuple[DamagedHead, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,35 +104,6 @@ class Corrected:
     corrections: int
 
 
-@dataclass(frozen=True, slots=True)
-class TrainedAccuracy(Accuracy):
-    """The accuracy of a head, and that of each of its labels."""
-
-    labels: tuple[LabelReport, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """A head that was trained (again): how good it was before, and how good it is now.
-
-    `waiting`: labels that corrections left with too few photos to be learnt.
-    """
-
-    version: int
-    photos: int
-    before: Accuracy | None
-    after: TrainedAccuracy
-    waiting: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class MadeAnswer:
-    """A new head, and the accuracy of one that was trained."""
-
-    head: HeadSummary
-    after: TrainedAccuracy | None
-
-
 class Correction(BaseModel):
     """What the labels of a photo really are; none says that none of the head's fits."""
 
@@ -166,59 +116,6 @@ class Corrections(BaseModel):
 
     photos: Annotated[list[Annotated[int, Field(ge=1, lt=2**63)]], Field(min_length=1, max_length=100_000)]
     labels: Labels
-
-
-class NewHead(BaseModel):
-    """A head to be made: from a folder whose subfolders are labels, from photos of the library, or from words alone.
-
-    `multi`: a photo may have several of the labels.
-    """
-
-    name: Annotated[str, Field(max_length=200)]
-    folder: Annotated[str | None, Field(max_length=4096)] = None
-    photos: Annotated[list[Correction] | None, Field(min_length=1, max_length=100_000)] = None
-    labels: Labels | None = None
-    multi: bool = False
-
-
-@router.get("", response_model=HeadsAnswer)
-def heads(server: Served) -> Response:
-    """List the heads of the library."""
-    with server.libraries.library() as library:
-        head_store = HeadStore(library)
-        found: list[HeadSummary] = []
-        damaged: list[DamagedHead] = []
-        for name in head_store.names():
-            try:
-                found.append(head_store.describe(name))
-            except HeadError as error:
-                damaged.append(DamagedHead(name, str(error)))
-        return Answer(HeadsAnswer(tuple(found), tuple(damaged)))
-
-
-@router.post("", response_model=MadeAnswer, status_code=201)
-def make(server: Served, new: Annotated[NewHead, Body()]) -> Response:
-    """Make a head from labelled photos (subfolders of a folder, or photos of the library), or from words."""
-    if sum(given is not None for given in (new.folder, new.photos, new.labels)) != 1:
-        raise BadQuery(
-            "give a folder whose subfolders are labels, or labelled photos, or the labels themselves"
-        )
-    after = None
-    folder = None if new.folder is None else chosen_folder(new.folder)
-    with server.model() as library:
-        head_store = HeadStore(library)
-        if new.photos is not None and new.name in head_store.names():
-            raise Conflict(f"there is a head {new.name!r} already: choose another name, or correct that one")
-        if new.labels is None:
-            examples = None if new.photos is None else _examples(library, new.photos)
-            made = head_store.train(
-                new.name, folder=folder, photos=examples, multi=new.multi, on_progress=server.go_on
-            )
-            assert made.report is not None
-            after = _trained(made.report)
-        else:
-            head_store.from_text(new.name, new.labels or [])
-        return Answer(MadeAnswer(head_store.describe(new.name), after), status_code=201)
 
 
 @router.get("/{name}/predictions", response_model=Predictions)
@@ -280,7 +177,7 @@ def correct_all(server: Served, name: Name, several: Annotated[Corrections, Body
     """Say the same of several photos at once."""
     with server.libraries.library() as library:
         head_store = HeadStore(library)
-        _check_there(library, several.photos)
+        check_photos(library, several.photos)
         back_up_daily(library.catalog.database)
         new = head_store.correct_photos(name, several.photos, several.labels)
         return Answer(Corrected(new, head_store.describe(name).corrections))
@@ -310,24 +207,8 @@ def take_back(server: Served, name: Name, photo: PhotoId) -> Response:
         return Answer(Corrected((), head_store.describe(name).corrections))
 
 
-@router.post("/{name}/train", response_model=Trained)
-def train(server: Served, name: Name) -> Response:
-    """Train the head again on what it knows, corrections included, and say whether it has got better."""
-    with server.model() as library:
-        head_store = HeadStore(library)
-        before = head_store.get(name).accuracy
-        made = head_store.train(name, on_progress=server.go_on)
-        assert made.report is not None
-        waiting = tuple(each.label for each in made.waiting)
-        return Answer(Trained(made.head.version, made.photos, before, _trained(made.report), waiting))
-
-
-def _examples(library: Library, given: list[Correction]) -> dict[int, tuple[str, ...]]:
-    _check_there(library, [one.photo for one in given])
-    return {one.photo: tuple(dict.fromkeys(one.labels)) for one in given}
-
-
-def _check_there(library: Library, photos: list[int]) -> None:
+def check_photos(library: Library, photos: list[int]) -> None:
+    """Raise `NotFound` unless the library has all of these photos."""
     known = library.catalog.photos(photos)
     for photo in photos:
         if photo not in known:
@@ -356,7 +237,3 @@ def _placed(library: Library, found: list[KnownLabels]) -> tuple[Prediction, ...
         for photo, labels, probability, corrected in found
         if photo in rows and rows[photo].paths
     )
-
-
-def _trained(report: Report) -> TrainedAccuracy:
-    return TrainedAccuracy(report.accuracy, report.interval, report.labels)
