@@ -36,7 +36,7 @@ class DamagedHead:
 
 @dataclass(frozen=True, slots=True)
 class HeadsAnswer:
-    """All heads of the library; apart from them those whose files are damaged."""
+    """All heads of the library, and separately those whose files are damaged."""
 
     heads: tuple[HeadSummary, ...]
     damaged: tuple[DamagedHead, ...]
@@ -44,16 +44,16 @@ class HeadsAnswer:
 
 @dataclass(frozen=True, slots=True)
 class TrainedAccuracy(Accuracy):
-    """The accuracy of a head, and that of each of its labels."""
+    """The accuracy of a head and of each of its labels."""
 
     labels: tuple[LabelReport, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A head that was trained (again): how good it was before, and how good it is now.
+    """A head that was trained again, with its accuracy before and after.
 
-    `waiting`: labels that corrections left with too few photos to be learnt.
+    `waiting`: labels that were not trained because corrections left them with too few photos.
     """
 
     version: int
@@ -65,16 +65,16 @@ class Trained:
 
 @dataclass(frozen=True, slots=True)
 class MadeAnswer:
-    """A new head, and the accuracy of one that was trained."""
+    """A new head, with its accuracy if it was trained."""
 
     head: HeadSummary
     after: TrainedAccuracy | None
 
 
 class NewHead(BaseModel):
-    """A head to be made: from a folder whose subfolders are labels, from photos of the library, or from words alone.
+    """A head to create: from a folder whose subfolders are labels, from photos of the library, or from label names.
 
-    `multi`: a photo may have several of the labels.
+    `multi`: a photo may have several labels.
     """
 
     name: Annotated[str, Field(max_length=200)]
@@ -101,7 +101,7 @@ def heads(server: Served) -> Response:
 
 @router.post("", response_model=MadeAnswer, status_code=201)
 def make(server: Served, new: Annotated[NewHead, Body()]) -> Response:
-    """Make a head from labelled photos (subfolders of a folder, or photos of the library), or from words."""
+    """Create a head from labelled photos (subfolders of a folder, or photos of the library), or from label names."""
     if sum(given is not None for given in (new.folder, new.photos, new.labels)) != 1:
         raise BadQuery(
             "give a folder whose subfolders are labels, or labelled photos, or the labels themselves"
@@ -126,7 +126,7 @@ def make(server: Served, new: Annotated[NewHead, Body()]) -> Response:
 
 @router.post("/{name}/train", response_model=Trained)
 def train(server: Served, name: Name) -> Response:
-    """Train the head again on what it knows, corrections included, and say whether it has got better."""
+    """Train the head again on its examples and all corrections, and return its accuracy before and after."""
     with server.model() as library:
         head_store = HeadStore(library)
         before = head_store.get(name).accuracy

@@ -38,7 +38,7 @@ Labels = Annotated[list[Annotated[str, Field(max_length=500)]], Field(max_length
 
 @dataclass(frozen=True, slots=True)
 class LabelCount:
-    """A label and how many photos have it."""
+    """A label and its number of photos."""
 
     label: str
     count: int
@@ -46,9 +46,10 @@ class LabelCount:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """A photo and its best label, or the label that was asked for; `corrected` ones are a person's word.
+    """A photo with its best label, or with the requested one. `corrected`: a person chose the labels.
 
-    `labels` holds several only where a person named several, and none where a person or the head says that none fits.
+    `labels` has several entries only if a person chose several. It is empty if a person or the head says that none
+    applies.
     """
 
     photo: int
@@ -62,7 +63,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """A part of what a head says of the library. `total` counts all of them, `labels` all that are given."""
+    """A page of predictions. `total` is the number of all predictions, `labels` counts them by label."""
 
     total: int
     labels: tuple[LabelCount, ...]
@@ -71,14 +72,14 @@ class Predictions:
 
 @dataclass(frozen=True, slots=True)
 class NextPhotos:
-    """The photos that a head would learn most from, least sure first."""
+    """The photos that would improve the head most, least certain first."""
 
     photos: tuple[Prediction, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class SuggestionAnswer:
-    """A photo that is worth labelling; what the head would have said, if there is one."""
+    """A photo worth labelling, with the head's best label if there is a head."""
 
     photo: int
     path: Path
@@ -90,7 +91,7 @@ class SuggestionAnswer:
 
 @dataclass(frozen=True, slots=True)
 class SuggestionsAnswer:
-    """Groups of photos that are alike, the most typical photo of each first, and single photos."""
+    """Groups of similar photos, the most typical photo of each first, and single photos."""
 
     groups: tuple[tuple[SuggestionAnswer, ...], ...]
     photos: tuple[SuggestionAnswer, ...]
@@ -98,21 +99,21 @@ class SuggestionsAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Corrected:
-    """Labels that the head does not have yet, and how many photos a person corrected so far."""
+    """Labels that are new to the head, and the total number of corrected photos."""
 
     new_labels: tuple[str, ...]
     corrections: int
 
 
 class Correction(BaseModel):
-    """What the labels of a photo really are; none says that none of the head's fits."""
+    """The correct labels of a photo; an empty list means that none applies."""
 
     photo: Annotated[int, Field(ge=1, lt=2**63)]
     labels: Labels
 
 
 class Corrections(BaseModel):
-    """What the labels of several photos really are, the same for all; none says that none of the head's fits."""
+    """The correct labels of several photos, the same for all; an empty list means that none applies."""
 
     photos: Annotated[list[Annotated[int, Field(ge=1, lt=2**63)]], Field(min_length=1, max_length=100_000)]
     labels: Labels
@@ -127,7 +128,7 @@ def predictions(
     offset: Offset = 0,
     limit: Limit = 100,
 ) -> Response:
-    """Say what the head thinks of the library's photos, surest or least sure first."""
+    """Return the head's predictions for the library's photos, most or least certain first."""
     with server.libraries.library() as library:
         labeller = Labeller(HeadStore(library), name)
         labeller.ask_about_new()
@@ -145,7 +146,7 @@ def predictions(
 
 @router.get("/{name}/next", response_model=NextPhotos)
 def next_photos(server: Served, name: Name, n: Annotated[int, Query(ge=1, le=500)] = 20) -> Response:
-    """Name the photos that the head would learn most from, least sure first, no two alike."""
+    """Return the photos that would improve the head most, least certain first and no two alike."""
     with server.model() as library:
         asked = Labeller(HeadStore(library), name, on_progress=server.go_on).next(n)
         found = [KnownLabels(each.photo, (each.label,), each.probability, corrected=False) for each in asked]
@@ -159,7 +160,7 @@ def suggestions(
     n: Annotated[int, Query(ge=1, le=500)] = 20,
     groups: Annotated[int, Query(ge=0, le=100)] = 12,
 ) -> Response:
-    """Name what is worth labelling for a head, which need not exist yet: groups of alike photos, then single ones."""
+    """Suggest which photos to label for a head, which need not exist yet: groups of similar photos, and single ones."""
     from vitsearch.heads.suggesting import suggest
 
     with server.model() as library:
@@ -174,7 +175,7 @@ def suggestions(
 
 @router.post("/{name}/corrections/all", response_model=Corrected)
 def correct_all(server: Served, name: Name, several: Annotated[Corrections, Body()]) -> Response:
-    """Say the same of several photos at once."""
+    """Correct several photos in the same way."""
     with server.libraries.library() as library:
         head_store = HeadStore(library)
         check_photos(library, several.photos)
@@ -185,7 +186,7 @@ def correct_all(server: Served, name: Name, several: Annotated[Corrections, Body
 
 @router.post("/{name}/corrections", response_model=Corrected)
 def correct(server: Served, name: Name, correction: Annotated[Correction, Body()]) -> Response:
-    """Say what the labels of a photo really are. Training learns from it."""
+    """Correct the labels of a photo. The next training learns from it."""
     with server.libraries.library() as library:
         if Listing(library.catalog).photo_hash(correction.photo) is None:
             raise NotFound(f"the library has no photo {correction.photo}")
@@ -197,7 +198,7 @@ def correct(server: Served, name: Name, correction: Annotated[Correction, Body()
 
 @router.delete("/{name}/corrections/{photo}", response_model=Corrected)
 def take_back(server: Served, name: Name, photo: PhotoId) -> Response:
-    """Forget what was said of a photo."""
+    """Remove the corrections of a photo."""
     with server.libraries.library() as library:
         head_store = HeadStore(library)
         head_store.get(name)
