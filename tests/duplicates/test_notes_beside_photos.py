@@ -1,9 +1,10 @@
-"""Notes in XMP beside a photo have a say in what is kept, as its own have, and are asked again when they change."""
+"""Notes in XMP beside a photo have no say in what is kept: they move to the file that stays."""
 
 from PIL import Image
 
 from tests.support.mean_colour import MeanColour
 from tests.support.samples import SAMPLES
+from vitsearch.duplicates.cleanup.planning import make_plan
 from vitsearch.duplicates.find import find_duplicates
 from vitsearch.library import Library
 from vitsearch.storage.layout import Layout
@@ -37,10 +38,17 @@ def test_notes_behind_a_link_are_part_of_the_question(tmp_path):
         assert known == find_duplicates(library)
 
 
-def test_a_photo_whose_notes_lie_beside_it_is_kept(tmp_path):
+def test_notes_beside_the_poorer_copy_move_to_the_better_one(tmp_path):
     photos = twins(tmp_path, "finer.jpg", "noted.jpg")
     (photos / "noted.jpg.xmp").write_text(NOTES)
     with Library.open(tmp_path / "library", backbone=MeanColour()) as library:
         library.index([photos])
-        (group,) = find_duplicates(library).groups
-    assert group.keep.name == "noted.jpg"
+        found = find_duplicates(library)
+        plan = make_plan(found.groups, "trash", roots=[photos])
+    (group,) = plan.groups
+    assert group.keep is not None
+    assert group.keep.path.name == "finer.jpg"
+    assert [file.path.name for file in group.leaving] == ["noted.jpg", "noted.jpg.xmp"]
+    assert [(move.path.name, move.to) for move in group.moves] == [
+        ("noted.jpg.xmp", photos / "finer.jpg.xmp")
+    ]

@@ -1,4 +1,4 @@
-"""The CUDA runtime: one lane per GPU, with batches in flight on all of them."""
+"""The runtime for CUDA: one lane a graphics processor, batches in flight on all of them."""
 
 from __future__ import annotations
 
@@ -34,11 +34,10 @@ _MANY = 256
 
 
 class AcceleratorBackbone(CheckpointBackbone):
-    """A backbone in half precision on one or more devices of the same kind. Not thread-safe.
+    """A backbone in half precision on one or more devices of a kind. Not for several threads at a time.
 
-    float16 rounds eight times finer than bfloat16; if a model overflows float16, which shows as non-finite rows,
-    bfloat16 is used from then on. `devices` are torch device names. Without `batch_size`, one is measured when many
-    images are expected.
+    float16 rounds eight times finer than bfloat16, and where a model overflows it, which shows in its rows, bfloat16
+    takes over. `devices` are torch's names. Without `batch_size` a size is measured when many images are expected.
     """
 
     def __init__(
@@ -72,16 +71,16 @@ class AcceleratorBackbone(CheckpointBackbone):
 
     @property
     def recipe(self) -> Recipe:
-        """The settings of all lanes."""
+        """How the lanes run."""
         return self._lanes[0].recipe
 
     @property
     def busy_seconds(self) -> float:
-        """The total time that the devices spent on fetched results."""
+        """How long the devices have computed what was fetched, added up."""
         return sum(lane.busy_seconds for lane in self._lanes)
 
     def expect(self, count: int) -> None:
-        """Measure the best settings if none are stored, and use all devices, if enough images are expected."""
+        """Choose a recipe by measuring, if none is remembered, and take all devices into use, where that pays."""
         if count < _MANY:
             return
         if not self._tuned and self._asked is None and remembered(self._note) is None:
@@ -95,10 +94,10 @@ class AcceleratorBackbone(CheckpointBackbone):
             self.in_flight = _IN_FLIGHT * len(self._lanes)
 
     def start(self, images: Sequence[npt.NDArray[np.uint8]]) -> Callable[[], Embeddings]:
-        """Start embedding prepared images on the next device; batches that do not fit in memory are halved.
+        """Start to embed prepared images on the next device; batches that do not fit in memory are halved.
 
         Raises:
-            ModelError: not even one image fits; or, when the result is fetched, a value is not finite.
+            ModelError: not even one image fits; when the result is fetched, also that its values are not finite.
 
         """
         tickets = self._submitted(images)
@@ -174,7 +173,7 @@ def _joined(tickets: Sequence[Ticket], dimension: int) -> npt.NDArray[np.float32
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
-    """Return whether an error of torch means that memory ran out."""
+    """Whether an error of torch says that memory ran out."""
     # MPS and the CPU allocator raise a bare RuntimeError.
     said = str(error)
     return (

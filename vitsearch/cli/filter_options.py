@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from functools import wraps
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from vitsearch.cli.option_groups import option_group
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Place(click.ParamType[str]):
@@ -66,11 +68,16 @@ _OPTIONS = {
 }
 
 
-def _filter(**conditions: Any) -> object:  # noqa: ANN401 - each field of `Filter` has a type of its own
-    from vitsearch.storage.filters import Filter
+def filter_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the filter options to a command, which receives them as one `Filter` named `where`."""
 
-    return Filter(**conditions)
+    @wraps(command)
+    def call(*arguments: object, **options: Any) -> None:  # noqa: ANN401 - whatever the command takes
+        from vitsearch.storage.filters import Filter
 
+        where = Filter(**{name: options.pop(name) for name in _OPTIONS})
+        command(*arguments, where=where, **options)
 
-filter_options = option_group("where", _filter, _OPTIONS)
-"""Adds the filter options to a command, which receives them as one `Filter` named `where`."""
+    for option in reversed(_OPTIONS.values()):
+        call = option(call)
+    return call

@@ -1,4 +1,4 @@
-"""The number of cells of an approximate index, the shape of its codes, and its size."""
+"""How many cells an approximate index gets, how its codes look, and what it weighs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHORTLIST_FROM = 1024
 
 @dataclass(frozen=True, slots=True)
 class CellShape:
-    """The shape of an index: its number of cells, and the dimensions per 4-bit code."""
+    """The form of an index: its cells, and the dimensions that each 4-bit code stands for."""
 
     cells: int
     width: int
@@ -27,18 +27,18 @@ class CellShape:
 
     @classmethod
     def of(cls, count: int, dimension: int) -> CellShape:
-        """Return the shape for this number of rows.
+        """Return the form for so many rows.
 
-        About 1.5 times the square root of n cells, with enough rows in each to train its centroid.
+        About 1.5 times the square root of n cells, with enough rows in each to place its centroid.
         """
         cells = max(1, min(2 ** round(np.log2(1.5 * count**0.5)), count // 39))
         width = next(width for width in (4, 3, 2, 1) if dimension % width == 0)
         return cls(cells, width, dimension, min(count, cells * ROWS_PER_CELL))
 
     def bytes_for(self, count: int) -> int:
-        """Return the size of FAISS's file: codes, padded to whole blocks in each cell, ids, centroids and a rotation.
+        """Return the bytes of FAISS's file: codes, padded to whole blocks in each cell, ids, centroids and a rotation.
 
-        Assumes half a block of padding per cell, the average for random sizes.
+        Half a block of padding a cell, as if their sizes were random.
         """
         codes = -(-self.dimension // self.width)
         code_bytes = (codes + codes % 2) / 2

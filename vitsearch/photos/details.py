@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from vitsearch.photos.behind import behind_picture
 
@@ -34,13 +34,15 @@ _BITS_PER_SAMPLE = 258
 _PNG_DEPTH_AT, _EIGHT = 24, 8
 # A drawing whose opaque pixels are lighter than this is seen on black, as viewers with a dark page show it.
 _LIGHT = 140
+_WITHOUT_LOSS, _PALETTE = frozenset(("GIF", "PNG", "BMP", "TIFF", "TGA", "PPM")), 256
 
 
 @dataclass(frozen=True, slots=True)
 class FileDetails:
     """What a file holds.
 
-    `frames`: pictures or pages. `depth`: bits a channel that are used. `alpha`: whether a pixel is transparent.
+    `frames`: pictures or pages. `depth`: bits a channel that are used. `hdr`: whether it has a high dynamic range.
+    `alpha`: whether a pixel is transparent. `few_colours`: whether it has 256 colours at most, as a GIF has.
     `profile`: digest or code points of colours other than sRGB, "" for none. `video_bytes`: of a video behind it;
     `behind_bytes`: of something else behind it that is more than notes.
     `extras`: digest of the further frames and of what lies behind, "" where there is nothing.
@@ -54,7 +56,9 @@ class FileDetails:
 
     frames: int = 1
     depth: int = 8
+    hdr: bool = False
     alpha: bool = False
+    few_colours: bool = False
     profile: str = ""
     video_bytes: int = 0
     behind_bytes: int = 0
@@ -105,7 +109,9 @@ def details_of(
     return FileDetails(
         frames=frames,
         depth=_EIGHT if deep is None else 16,
+        hdr=signalled is not None and bool(signalled.hdr),
         alpha=alpha,
+        few_colours=_has_few_colours(image),
         profile=profile,
         video_bytes=len(behind.video),
         behind_bytes=len(behind.other),
@@ -227,6 +233,14 @@ def _declares_more_than_8_bits(image: Image, data: bytes) -> bool:
         bits = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, (8,))
         return bool(max(bits if isinstance(bits, tuple) else (bits,)) == 2 * _EIGHT)
     return False
+
+
+def _has_few_colours(image: Image) -> bool:
+    """Whether a picture in colour that is stored without loss has no more colours than a palette."""
+    if image.format not in _WITHOUT_LOSS or image.mode not in ("P", "RGB", "RGBA"):
+        return False
+    colours = image.convert("RGB").getcolors(_PALETTE)
+    return colours is not None and any(len(set(cast("tuple[int, ...]", colour))) > 1 for _, colour in colours)
 
 
 def _digest(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from vitsearch.photo_facts import PhotoFacts
 from vitsearch.photos.exif import ExifTags, read_exif
 from vitsearch.photos.takeout import TakeoutNotes
-from vitsearch.photos.xmp import IptcValues, XmpValues, read_iptc, read_xmp
+from vitsearch.photos.xmp import PEOPLE, IptcValues, XmpValues, read_iptc, read_xmp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,7 +34,7 @@ _XMP_DATES = ("exif:DateTimeOriginal", "photoshop:DateCreated", "exif:DateTimeDi
 _MOST_PROGRAMS = 20
 # Settings that a converter only keeps in the camera's own file have changed none of its pixels.
 _NOT_APPLIED = ("False", "false", "0")
-_KEYWORDS = ("dc:subject", "MicrosoftPhoto:LastKeywordXMP")
+_KEYWORDS = ("dc:subject", "MicrosoftPhoto:LastKeywordXMP", *PEOPLE)
 _MOST_OFFSET = timedelta(hours=14)
 # The year of the oldest photograph that has survived.
 _FIRST_YEAR = 1826

@@ -26,8 +26,15 @@ _NAMES = {
     "http://www.digikam.org/ns/1.0/": "digiKam",
     "http://ns.adobe.com/lightroom/1.0/": "lr",
     "http://ns.adobe.com/camera-raw-settings/1.0/": "crs",
+    "http://iptc.org/std/Iptc4xmpExt/2008-02-29/": "Iptc4xmpExt",
+    "http://www.metadataworkinggroup.com/schemas/regions/": "mwg-rs",
+    "http://ns.microsoft.com/photo/1.2/t/Region#": "MPReg",
     "http://ns.adobe.com/xap/1.0/sType/ResourceEvent#": "stEvt",
 }
+# Who is in a marked part of the picture: these lie deep in other properties.
+_NESTED = ("mwg-rs:Name", "MPReg:PersonDisplayName")
+PEOPLE = ("Iptc4xmpExt:PersonInImage", *_NESTED)
+"""The properties that name people in a picture."""
 _BEHIND_IT = expat.errors.codes[expat.errors.XML_ERROR_JUNK_AFTER_DOC_ELEMENT]
 LARGEST_PACKET = 4 << 20
 _MOST_KEYWORDS, _LONGEST_CAPTION = 200, 2000
@@ -137,17 +144,20 @@ class _Reader:
         self._depth += 1
         self._text.clear()
         known = _known(name)
-        if self._property is None:
-            for attribute, value in attributes.items():
-                self._add(_known(attribute), value)
-            if known is not None:
-                self._property, self._inside = known, self._depth
+        for attribute, value in attributes.items():
+            said = _known(attribute)
+            if self._property is None or said in _NESTED:
+                self._add(said, value)
+        if self._property is None and known is not None:
+            self._property, self._inside = known, self._depth
 
     def text(self, text: str) -> None:
         if self._property is not None:
             self._text.append(text)
 
     def end(self, name: str) -> None:
+        if (nested := _known(name)) in _NESTED and self._depth != self._inside:
+            self._add(nested, "".join(self._text))
         if self._property is not None and (self._depth == self._inside or name == f"{_RDF} li"):
             self._add(self._property, "".join(self._text))
         self._text.clear()

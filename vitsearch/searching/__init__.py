@@ -1,1 +1,1 @@
-"""Turn a query into matches."""
+"""A query becomes matches."""

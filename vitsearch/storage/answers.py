@@ -1,7 +1,7 @@
-"""A cache of slow computations, stored with a library, keyed by a digest of everything that a result depends on.
+"""Answers that took long, kept beside a library under a digest of all that they depend on.
 
-Nothing needs invalidating: other files or other code give another digest, and old entries are deleted when the cache
-is full. Losing the file only costs time.
+There is nothing to invalidate: a question that is asked of other files or by other rules has another digest, and what
+is not asked any more makes room. Losing the file costs time and nothing else.
 """
 
 from __future__ import annotations
@@ -35,16 +35,17 @@ _VERSION = 1
 Json = Mapping[str, "Json"] | Sequence["Json"] | str | int | float | bool | None
 
 
-class AnswerCache:
-    """A persistent cache of JSON values. A thread-safe context manager.
+class KeptAnswers:
+    """Answers by key. Use it as a context manager; threads may share it.
 
-    If it cannot be stored (read-only library, full disk), nothing is cached, and no error is raised.
+    Where nothing can be kept (a read-only library, a full disk), questions are just never known, and nothing is said:
+    everything works as without it.
     """
 
     def __init__(self, path: Path | None, *, rules: bytes = b"", most_bytes: int = MOST_BYTES) -> None:
-        """Open the cache in a file, which is created if necessary; None caches nothing.
+        """`path`: the file, which is made if it is not there; None keeps nothing.
 
-        `rules`: a digest of the code and settings that the values depend on.
+        `rules`: a digest of how questions are answered.
         """
         self._path = path
         self._rules = rules
@@ -54,14 +55,14 @@ class AnswerCache:
         self._connection: sqlite3.Connection | None = None
 
     @classmethod
-    def beside(cls, layout: Layout, *, rules: bytes) -> AnswerCache:
-        """Return the cache of a library."""
+    def beside(cls, layout: Layout, *, rules: bytes) -> KeptAnswers:
+        """The answers of one library."""
         with suppress(LibraryError):
             layout.make_private()
             return cls(layout.answers, rules=rules)
         return cls(None)
 
-    def __enter__(self) -> AnswerCache:
+    def __enter__(self) -> KeptAnswers:
         if self._path is not None:
             self._connection = _opened(self._path)
         return self
@@ -77,11 +78,11 @@ class AnswerCache:
                 self._connection = None
 
     def question(self, kind: str, *parts: object) -> bytes:
-        """Return the key of a computation of this kind; `parts` are all its inputs besides the rules."""
+        """Return the key of a question of this kind; `parts` are all that its answer depends on, beside the rules."""
         return blake2b(repr((kind, parts)).encode(), digest_size=16, key=self._rules).digest()
 
     def get(self, key: bytes) -> tuple[Json] | None:
-        """Return the cached value in a tuple, because the value may be None; or None if there is none."""
+        """Return the answer that is kept under a key, in a tuple of its own: None may be one. None if none is kept."""
         with self._lock:
             stored = self._waiting.get(key) or self._stored(key)
         if stored is None or not _fits(key, stored):
@@ -89,7 +90,7 @@ class AnswerCache:
         return (json.loads(stored[_SUM_BYTES:]),)
 
     def keep(self, key: bytes, answer: Json) -> None:
-        """Cache a value. It is written to disk a few hundred values later, or at the end."""
+        """Keep an answer, which is on the disk a few hundred answers later, or at the end."""
         if self._path is None:
             return
         with self._lock:
@@ -111,7 +112,7 @@ class AnswerCache:
         return bytes(row[0]) if row else None
 
     def _give_up(self) -> None:
-        """Delete a file that turns out to be damaged; the next run creates a new one."""
+        """Delete a file that turns out to be damaged: the next run makes it anew."""
         assert self._connection is not None
         assert self._path is not None
         with suppress(sqlite3.Error):
@@ -121,7 +122,7 @@ class AnswerCache:
             self._path.unlink(missing_ok=True)
 
     def _write(self) -> None:
-        """Write pending values; drop them if another process is writing or the disk is full."""
+        """Write what waits; where that fails, another process is writing or the disk is full, and it is asked again."""
         if self._connection is not None and self._waiting:
             try:
                 with self._connection:
@@ -135,7 +136,7 @@ class AnswerCache:
         self._waiting.clear()
 
     def _make_room(self) -> None:
-        """Delete the older half of the values if the file has grown beyond its limit."""
+        """Let go of the older half of a file that has grown beyond what it may take."""
         assert self._connection is not None
         pages = self._connection.execute("PRAGMA page_count").fetchone()[0]
         if pages * self._connection.execute("PRAGMA page_size").fetchone()[0] <= self._most_bytes:
@@ -157,7 +158,7 @@ def _fits(key: bytes, stored: bytes) -> bool:
 
 
 def _opened(path: Path) -> sqlite3.Connection | None:
-    """Open or create the file. A damaged one is replaced; returns None if that does not help."""
+    """Open or make the file; a damaged one is made anew, and None is returned where that does not help."""
     for attempt in range(2):
         connection: sqlite3.Connection | None = None
         try:

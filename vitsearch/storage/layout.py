@@ -1,7 +1,7 @@
-"""The paths of a library's files. Only this module knows the names of files and folders in a library's folder.
+"""Where a library keeps what. Only this module knows the names of files and folders in a library's folder.
 
-`home` holds what the user would miss (`library.db`, heads, plans). `private`, a folder that vitsearch created and
-marked, holds everything that it may delete or rebuild (caches, thumbnails, uploads, temporary files).
+What people would miss (`library.db`, heads, plans) lies in `home`. Everything that vitsearch itself may delete or make
+again (caches, thumbnails, uploads, temporary files) lies in `private`, a folder that vitsearch made and marked.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ WRITABLE_LIBRARY = (
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The paths of one library. `folder` is the path the user names; `home` and `private` are at or below it.
+    """The places of one library: `folder` is what a person names, `home` and `private` lie at or below it.
 
-    `home` is the same as `private` if the folder also contains other files.
+    `home` is `private` where the library shares its folder with files of other kinds.
     """
 
     folder: Path
@@ -66,7 +66,7 @@ class Layout:
 
     @classmethod
     def of(cls, folder: Path) -> Layout:
-        """Return the paths of the existing or future library in a folder. Nothing is created or changed."""
+        """Return where the library of this folder is, or would be made; nothing is made or changed."""
         if (folder / MARK).is_file():  # the private folder itself was named
             return cls(folder, folder)
         private = folder / PRIVATE_FOLDER
@@ -78,7 +78,7 @@ class Layout:
 
     @property
     def private(self) -> Path:
-        """The private folder; `make_private` creates it."""
+        """The folder that vitsearch made for itself. `make_private` makes it."""
         if self.home != self.folder or (self.home / MARK).is_file():
             return self.home
         return self.folder / PRIVATE_FOLDER
@@ -90,17 +90,17 @@ class Layout:
 
     @property
     def lock(self) -> Path:
-        """The lock file for changing embeddings."""
+        """What a process locks that changes the library's vectors."""
         return self.home / _LOCK
 
     @property
     def photos_lock(self) -> Path:
-        """The lock file for moving photos."""
+        """What a process locks that moves photos."""
         return self.private / "photos.lock"
 
     @property
     def heads_lock(self) -> Path:
-        """The lock file for creating and deleting heads."""
+        """What a process locks that makes or deletes a head."""
         return self.private / "heads.lock"
 
     @property
@@ -110,12 +110,12 @@ class Layout:
 
     @property
     def plans(self) -> Path:
-        """The folder of clean-up plans made on the page."""
+        """The folder of clean-up plans that were made on the page."""
         return self.home / _PLANS
 
     @property
     def search_caches(self) -> Path:
-        """The folder of search caches, with a subfolder for each space."""
+        """The folder of search caches, one subfolder a space."""
         return self.private / "neighbours"
 
     def search_cache(self, space_id: int) -> Path:
@@ -124,37 +124,37 @@ class Layout:
 
     @property
     def thumbnails(self) -> Path:
-        """The folder of thumbnails."""
+        """The folder of small pictures."""
         return self.private / "thumbnails"
 
     @property
     def uploads(self) -> Path:
-        """The folder of images uploaded to the page."""
+        """The folder of images that were dropped on the page."""
         return self.private / "uploads"
 
     @property
     def shards(self) -> Path:
-        """The folder for the results of Ray workers."""
+        """The folder in which workers of Ray leave what they made."""
         return self.private / "shards"
 
     @property
     def counts(self) -> Path:
-        """The file of cached counts."""
+        """The file of counts that took long."""
         return self.private / "counts.json"
 
     @property
     def cutoffs(self) -> Path:
-        """The file of calibrated thresholds for duplicates."""
+        """The file of thresholds that were measured on the library's own photos."""
         return self.private / "duplicate-cutoffs.json"
 
     @property
     def answers(self) -> Path:
-        """The file of cached evidence about pairs of photos."""
+        """The file of what was seen of pairs of photos, so that it is not looked for again."""
         return self.private / "seen.db"
 
     @property
     def themes(self) -> Path:
-        """The file of the latest themes, from which the next computation starts."""
+        """The file of groups of alike photos, from which the next search for them begins."""
         return self.private / "themes.npz"
 
     @property
@@ -197,7 +197,7 @@ class Layout:
         return private
 
     def _close_to_others(self) -> None:
-        """Restrict the permissions of a library of an earlier version, once; later changes by its owner stay."""
+        """Take what an earlier version made from other accounts, once: who opens it again afterwards means it."""
         for path in (self.home, self.heads, self.plans):
             close_to_others(path)
             with suppress(OSError), os.scandir(path) as entries:
@@ -206,9 +206,9 @@ class Layout:
                         close_to_others(path / entry.name)
 
     def new_backup(self) -> Path:
-        """Return a file name for a new backup that sorts after all existing ones.
+        """Return a name for a backup that is made now, which sorts behind all that are there.
 
-        The names therefore sort by time of creation, even if the clock was ahead at some point.
+        Their order is that of time, also where the clock was ahead when the last one was made.
         """
         now = datetime.now(UTC)
         for path in made_files(self.backups, BACKUP_FILES)[-1:]:
@@ -218,10 +218,10 @@ class Layout:
         return self.backups / f"decisions-{now:{_BACKUP_TIME}}-{secrets.token_hex(4)}.db"
 
     def temporary(self, name: str) -> Path:
-        """Return a new path in the private folder for a file that will be renamed to `name` when it is complete.
+        """Return a new path in the private folder for a file that is to be renamed to `name` once it is whole.
 
         Raises:
-            LibraryError: the private folder cannot be created.
+            LibraryError: the private folder cannot be made.
 
         """
         self.make_private()
@@ -235,9 +235,9 @@ class Layout:
 
 
 def made_files(folder: Path, pattern: re.Pattern[str]) -> list[Path]:
-    """Return the regular files in a folder whose full name matches a pattern of vitsearch, sorted.
+    """Return the regular files in a folder whose whole name fits what vitsearch makes there, sorted.
 
-    Symbolic links, and the contents of linked folders, are never considered vitsearch's own.
+    A link is nothing that vitsearch made, nor is what lies in a folder that is one.
     """
     if folder.is_symlink():
         return []
@@ -254,7 +254,7 @@ def made_files(folder: Path, pattern: re.Pattern[str]) -> list[Path]:
 
 
 def remove_made(folder: Path, pattern: re.Pattern[str]) -> None:
-    """Delete vitsearch's files in a folder, and the folder if it is empty afterwards. Raises `OSError`."""
+    """Delete the files that vitsearch made in a folder, and the folder if it is empty then. Raises `OSError`."""
     for path in made_files(folder, pattern):
         path.unlink(missing_ok=True)
     with suppress(OSError):  # a file of somebody else keeps it
@@ -273,7 +273,7 @@ def _mark(private: Path) -> None:
 
 
 def _holds_other_files(folder: Path) -> bool:
-    """Return whether a folder contains something that no library would have created."""
+    """Whether there is something in a folder that no library would have made."""
     try:
         names = set(os.listdir(folder))  # noqa: PTH208 - names are all that is needed
     except OSError:

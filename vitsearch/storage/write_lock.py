@@ -1,4 +1,4 @@
-"""Locks: one process at a time may change the embeddings of a library, and one may move its photos."""
+"""One process at a time may change the vectors of a library, and one may move its photos."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ _PATIENCE = 30.0
 
 @contextmanager
 def write_lock(folder: Path, *, prepare: bool = True) -> Iterator[None]:
-    """Hold the lock for changing embeddings; the operating system releases it when the process dies.
+    """Hold the right to change vectors; the operating system frees it when the process dies.
 
-    Creates the private folder, with the files that an earlier version kept elsewhere, unless `prepare` is false.
+    Then the private folder is there, with the files in it that an earlier version kept elsewhere, unless `prepare` is
+    false.
 
     Raises:
         LibraryBusy: another process holds it.
@@ -42,9 +43,9 @@ def write_lock(folder: Path, *, prepare: bool = True) -> Iterator[None]:
 
 @contextmanager
 def photos_lock(folder: Path) -> Iterator[None]:
-    """Hold the lock for moving photos of a library; the operating system releases it when the process dies.
+    """Hold the right to move photos of a library; the operating system frees it when the process dies.
 
-    Without it, two plans at once, one of which keeps what the other moves, would leave no photo in place.
+    Two plans at once, one of which keeps what the other moves, would leave no photo where it was.
 
     Raises:
         LibraryBusy: another process holds it.
@@ -60,12 +61,12 @@ def photos_lock(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def heads_lock(folder: Path) -> Iterator[None]:
-    """Hold the lock for creating and deleting heads, so that a head's file and its examples change together.
+    """Hold the right to make and delete heads of a library: a head's file and what it learnt from change together.
 
-    It is only held for a moment, so this waits for it.
+    It is held for a moment, and so is waited for.
 
     Raises:
-        LibraryBusy: another process still holds it.
+        LibraryBusy: another process holds it all the same.
         LibraryError: the library's folder cannot be written to.
 
     """

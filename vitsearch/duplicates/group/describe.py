@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
@@ -28,11 +27,10 @@ from vitsearch.duplicates.group.sidecars import Sidecars
 from vitsearch.duplicates.tiers import COPIES
 from vitsearch.errors import UnreadablePhoto
 from vitsearch.photos.details import FileDetails
-from vitsearch.photos.sidecars import is_sidecar, sidecar_names
-from vitsearch.storage.answers import AnswerCache
+from vitsearch.storage.answers import KeptAnswers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from concurrent.futures import Executor
     from pathlib import Path
 
@@ -59,7 +57,7 @@ def described(
     decoders: Decoders,
     pixels: Callable[[int], Image],
     pool: Executor,
-    answers: AnswerCache | None = None,
+    answers: KeptAnswers | None = None,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> list[Candidate]:
     """Add what decides: what is read from each file, and what is measured on photos that are linked to others.
@@ -69,7 +67,7 @@ def described(
     """
     linked = [link for link in links if link.tier in COPIES]
     photos = {photo for link in linked for photo in (link.first, link.second)}
-    known = answers or AnswerCache(None)
+    known = answers or KeptAnswers(None)
     described = _read(files, photos, decoders, pool, known, on_progress)
     measured = _measured(described, linked, pixels, pool, known, on_progress)
     return with_frames(measured, seen_of(linked))
@@ -80,7 +78,7 @@ def _read(
     linked: set[int],
     decoders: Decoders,
     pool: Executor,
-    answers: AnswerCache,
+    answers: KeptAnswers,
     on_progress: Callable[[int, int], None],
 ) -> list[Candidate]:
     contents: dict[int, set[bytes]] = defaultdict(set)
@@ -92,24 +90,26 @@ def _read(
     sidecars = Sidecars()
 
     def read(file: Candidate) -> Candidate:
-        beside = tuple(_states(file.path, sidecars))
-        question = answers.question("file", file.file_hash, *beside)
+        question = answers.question("file", file.file_hash)
         kept = answers.get(question)
         if kept is not None:
             return _with_notes(file, cast("dict[str, Any]", kept[0]))
         try:
-            with decoders.open(file.path, with_sidecars=bool(beside)) as opened:
+            with decoders.open(file.path) as opened:
                 if opened.file_hash != file.file_hash:  # it has changed at this moment
                     return file
                 facts, details = opened.facts, opened.details()
         except UnreadablePhoto:
             return file
         notes: dict[str, Any] = {
-            # A date in a name, or in Takeout's notes, is not the camera's.
-            "taken": None if facts.taken_from in ("name", "Takeout") else facts.taken,
+            # A date in a name is nothing that the camera noted.
+            "taken": None if facts.taken_from == "name" else facts.taken,
             "camera": facts.camera,
             "software": facts.software,
             "located": facts.latitude is not None,
+            "caption": facts.caption,
+            "keywords": list(facts.keywords),
+            "rating": facts.rating,
             "details": {**asdict(details), "table": list(details.table), "programs": list(details.programs)},
         }
         answers.keep(question, notes)
@@ -129,6 +129,9 @@ def _read(
                 camera=source.camera,
                 software=source.software,
                 located=source.located,
+                caption=source.caption,
+                keywords=source.keywords,
+                rating=source.rating,
                 details=source.details,
                 quality=source.quality,
                 sidecars=sidecars.of(file.path),
@@ -137,19 +140,11 @@ def _read(
     return found
 
 
-def _states(photo: Path, sidecars: Sidecars) -> Iterator[tuple[str, int, int]]:
-    """The notes beside a photo, links to notes too, and their state: what they say is read as the photo's own."""
-    spelt_otherwise = (file.name for file in sidecars.all_of(photo) if is_sidecar(file.name))
-    for name in dict.fromkeys((*sidecar_names(photo.name), *spelt_otherwise)):
-        with suppress(OSError):
-            status = photo.with_name(name).stat()
-            yield name, status.st_size, status.st_mtime_ns
-
-
 def _with_notes(file: Candidate, notes: Mapping[str, Any]) -> Candidate:
     table, programs = (tuple(notes["details"][name]) for name in ("table", "programs"))
     details = FileDetails(**{**notes["details"], "table": table, "programs": programs})
-    return replace(file, **{**notes, "details": details}, quality=quality_of(table))
+    keywords = tuple(notes["keywords"])
+    return replace(file, **{**notes, "details": details, "keywords": keywords}, quality=quality_of(table))
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +178,7 @@ def _measured(
     links: Sequence[Link],
     pixels: Callable[[int], Image],
     pool: Executor,
-    answers: AnswerCache,
+    answers: KeptAnswers,
     on_progress: Callable[[int, int], None],
 ) -> list[Candidate]:
     photos = {file.photo: file for file in files}
@@ -272,7 +267,7 @@ def _findings(
     crops: Mapping[int, float],
     pixels: Callable[[int], Image],
     pool: Executor,
-    answers: AnswerCache,
+    answers: KeptAnswers,
 ) -> _Findings:
     """Measure photos that are linked to each other, or take up what was measured of the very same ones."""
     question = answers.question(

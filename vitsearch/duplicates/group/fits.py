@@ -12,8 +12,10 @@ if TYPE_CHECKING:
 # The share of a frame with structure that the other photo may lack: around a crop hardly anything, beyond a seam what
 # a screen or a card sets around a photo.
 _BEYOND, _BEYOND_SEAM = 0.03, 0.12
-# How many times the true pixels of what stays, in the part that both show, are clearly more.
-_CLEARLY_FINER = 6.25
+# How many times the true pixels of what stays, in the part that both show, are clearly more: 1.12 times the side.
+_CLEARLY_FINER, _FAR_FINER = 1.25, 6.25
+# By how many steps of a JPEG's quality a file is clearly the better one, if it was not saved again after the other.
+_CLEARLY_BETTER = 10
 FINER_CROP = 4.5
 """A crop with more than so many times the pixels of its part in a whole is no copy of the whole: it has detail of its
 own. A quarter of a photo, enlarged to the size of the whole, has four times: below this, its detail is measured."""
@@ -42,6 +44,35 @@ def what_is_lost(keep: Candidate, file: Candidate, seen: Evidence | None) -> str
     """
     if file.photo != keep.photo and file.perhaps_damaged and keep.perhaps_damaged:
         return "one of the two is damaged, and which one is not clear"
+    held = _contents_lost(keep, file)
+    if held is not None:
+        return held
+    # Of a crop that says more of the camera than the whole, the picture is what counts.
+    is_whole = seen is None or seen.of_first >= _SAME_FRAME
+    noted = _notes_lost(keep, file, with_cameras=is_whole)
+    if noted is not None or seen is None:
+        return noted
+    shown = _better_shown(keep, file)
+    if shown is not None:
+        return shown
+    if seen.each_shows_more:
+        return "it shows more of the scene"
+    if seen.beyond_second > (_BEYOND_SEAM if seen.seam_second else _BEYOND):
+        return "it contains the other one" if seen.seam_second else "it shows more of the scene"
+    is_crop = seen.of_first < _CROP
+    pixels, theirs = file.true_pixels * seen.of_second, keep.true_pixels * seen.of_first
+    if pixels > (FINER_CROP if is_crop else _CLEARLY_FINER) * theirs and not file.resized:
+        return "it has far more detail" if pixels > _FAR_FINER * theirs else "it has more detail"
+    if _was_saved_better(keep, file):
+        return "it was saved at a higher quality"
+    if is_crop and file.finer is not False and pixels > _MORE_PIXELS * theirs:
+        has = "has" if file.finer else "may have"
+        return f"it {has} more detail than that part of the other one"
+    return None
+
+
+def _contents_lost(keep: Candidate, file: Candidate) -> str | None:
+    """Say what a file holds beside its picture, or in finer steps, that the one that stays does not."""
     mine, others = file.details, keep.details
     # Where damage ends a picture too early, the rest of it lies behind.
     is_own_rest = file.damaged and mine.behind_bytes > 0
@@ -55,23 +86,47 @@ def what_is_lost(keep: Candidate, file: Candidate, seen: Evidence | None) -> str
         )
     if mine.depth > others.depth:
         return f"it has {mine.depth} bits a channel"
-    if mine.alpha and not others.alpha:
-        return "its background is transparent"
-    # Of a crop that says more of the camera than the whole, the picture is what counts.
-    is_whole = seen is None or seen.of_first >= _SAME_FRAME
-    if is_whole and file.camera is not None and keep.camera is None:
+    if mine.hdr and not others.hdr:
+        return "it has a high dynamic range"
+    if mine.alpha != others.alpha and keep.photo != file.photo:
+        return "its background is transparent" if mine.alpha else "no part of it is transparent"
+    return None
+
+
+def _better_shown(keep: Candidate, file: Candidate) -> str | None:
+    """Say what a file shows as it was taken, and the one that stays does not."""
+    for lacks, has, words in (
+        (keep.grey, not file.grey, "it is in colour"),
+        (keep.details.few_colours, not file.details.few_colours, "it has more colours"),
+        (keep.burnt, not file.burnt, "its highlights are not burnt out"),
+        (keep.blurred, not file.blurred, "it is sharper"),
+        (keep.added, not file.added, "nothing is drawn over it or around it"),
+    ):
+        if lacks and has:
+            return words
+    return None
+
+
+def _was_saved_better(keep: Candidate, file: Candidate) -> bool:
+    """Whether a file was saved at a higher quality, and not after the other one, with something done to it."""
+    if file.saved_again or file.blurred or file.added or keep.quality is None or file.quality is None:
+        return False
+    is_as_large = (file.width, file.height) == (keep.width, keep.height)
+    return is_as_large and file.quality > keep.quality + _CLEARLY_BETTER
+
+
+def _notes_lost(keep: Candidate, file: Candidate, *, with_cameras: bool) -> str | None:
+    """Say what a file notes, by itself, that the one that stays does not."""
+    if with_cameras and file.camera is not None and keep.camera is None:
         return "it has the camera's own data, which the other one lacks"
-    if seen is None:
-        return None
-    if seen.each_shows_more:
-        return "it shows more of the scene"
-    if seen.beyond_second > (_BEYOND_SEAM if seen.seam_second else _BEYOND):
-        return "it contains the other one" if seen.seam_second else "it shows more of the scene"
-    is_crop = seen.of_first < _CROP
-    pixels, theirs = file.true_pixels * seen.of_second, keep.true_pixels * seen.of_first
-    if pixels > (FINER_CROP if is_crop else _CLEARLY_FINER) * theirs:
-        return "it has far more detail"
-    if is_crop and file.finer is not False and pixels > _MORE_PIXELS * theirs:
-        has = "has" if file.finer else "may have"
-        return f"it {has} more detail than that part of the other one"
+    if with_cameras and file.taken is not None and keep.taken is None:
+        return "it has a capture date, which the other one lacks"
+    if with_cameras and file.located and not keep.located:
+        return "it says where it was taken, which the other one does not"
+    if file.caption is not None and file.caption != keep.caption:
+        return "it has a caption of its own"
+    if file.rating is not None and file.rating != keep.rating:
+        return "it has a rating of its own"
+    if not {*file.keywords} <= {*keep.keywords}:
+        return "it has keywords of its own"
     return None

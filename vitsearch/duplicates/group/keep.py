@@ -42,7 +42,8 @@ class Candidate:
     """A file that might be kept.
 
     `file_hash` is the hash of the whole file; `photo` the id of what it shows. `taken`, `camera`, `software`, `located`
-    are its own EXIF's; `mtime_ns` is the file's own time. `quality` is a JPEG's, 1 to 100. `share` of its frame holds
+    (whether it says where), `caption`, `keywords` and `rating` are noted in the file itself, and not in a sidecar,
+    which stays or moves. `mtime_ns` is the file's own time. `quality` is a JPEG's, 1 to 100. `share` of its frame holds
     something (the rest is a plain border); `part` says that another file of the group shows more of the same shot;
     `added` that something was drawn over it or set around it. `details`: what it holds. `grey`: without colours of
     its own. `saved_again`: made from another JPEG of the group; `enlarged_from`: the pixels of what it was made from;
@@ -70,6 +71,9 @@ class Candidate:
     part: bool = False
     sidecars: tuple[Path, ...] = ()
     located: bool = False
+    caption: str | None = None
+    keywords: tuple[str, ...] = ()
+    rating: int | None = None
     details: FileDetails = FileDetails()  # noqa: RUF009 - frozen
     added: bool = False
     grey: bool = False
@@ -95,8 +99,8 @@ def choose(candidates: Sequence[Candidate], *, prefer: Sequence[Path] = ()) -> t
 
     What stays in any case comes first. It is not damaged; it holds more (frames, pages, video, depth, transparency,
     far more pixels, a colour profile); it shows the whole frame; nothing was added; the camera's own data; not edited;
-    detail of its own; colour; raw, resolution, a camera's format, format and quality; the preferred folders in their
-    order; its name; the capture date; at last the file's time.
+    detail of its own; colour; raw, resolution, a camera's format, format and quality; notes; the preferred folders in
+    their order; its name; the capture date; at last the file's time.
 
     Raises:
         ValueError: there is nothing to choose from.
@@ -221,11 +225,20 @@ def _nothing_added(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
 
 
 def _cameras_own(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
-    def notes(file: Candidate) -> int:
-        known = (file.taken is not None, file.details.lens, file.details.exposure, file.located)
-        return 2 * (file.camera is not None) + sum(known)
+    """Whether a camera's notes are there at all: programs add a place or a lens to a copy, and leave out others."""
+    kept = [file for file in files if file.camera is not None or file.details.exposure]
+    return kept or list(files), "has the camera's own data"
 
-    return _best(files, notes)[0], "has the camera's own data"
+
+def _annotated(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
+    """Of equally good files, the one that says most: what people wrote counts before the camera's notes."""
+
+    def notes(file: Candidate) -> tuple[int, int]:
+        peoples = (file.caption is not None, file.rating is not None, bool(file.keywords))
+        cameras = (file.taken is not None, file.located, file.details.lens, file.details.exposure)
+        return sum(peoples), sum(cameras)
+
+    return _best(files, notes)[0], "says more of the photo"
 
 
 def _unedited(files: Sequence[Candidate]) -> tuple[list[Candidate], str]:
@@ -370,4 +383,5 @@ _OF_WORTH: tuple[Rule, ...] = (
     _cameras_format,
     _best_format,
     _best_quality,
+    _annotated,
 )

@@ -1,4 +1,4 @@
-"""Heat maps of what the model used in a photo."""
+"""What the model looked at in a photo, drawn over it."""
 
 from __future__ import annotations
 
