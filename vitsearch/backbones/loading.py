@@ -1,4 +1,4 @@
-"""From a model's name, or the space that a library stores, to a backbone that runs."""
+"""From a model's name, or a library's space, to a running backbone."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ModelDescription:
-    """What `models show` prints; the space's fingerprint is empty until the weights are on this machine."""
+    """What `models show` prints. The space's fingerprint is empty until the weights are on this machine."""
 
     spec: BackboneSpec
     cached: bool
@@ -47,13 +47,13 @@ def load_backbone(
     readout: Readout | None = None,
     notice: Callable[[str], None] = silent,
 ) -> Backbone:
-    """Load a model by registry name, hub id, folder or file; None chooses the default and says which and why.
+    """Load a model by registered name, Hugging Face id, folder or file; None chooses the default and reports it.
 
     Raises:
-        UnknownModel: no registry name, hub id or folder is called this.
-        WeightsUnavailable: the weights cannot be had or do not make sense.
-        DeviceUnavailable: the device was asked for and cannot be used.
-        ModelError: the architecture is not supported or has no such readout.
+        UnknownModel: no model has this name.
+        WeightsUnavailable: the weights cannot be downloaded, or are damaged.
+        DeviceUnavailable: the requested device is not available.
+        ModelError: the architecture is not supported, or has no such readout.
 
     """
     if model is None:
@@ -77,10 +77,10 @@ def load_for_space(
     runtime: Runtime = "auto",
     notice: Callable[[str], None] = silent,
 ) -> Backbone:
-    """Load the backbone whose vectors live in exactly this space.
+    """Load the backbone of exactly this space.
 
     Raises:
-        SpaceMismatch: the weights or settings on this machine are not those of the space.
+        SpaceMismatch: the weights or settings on this machine differ from those of the space.
         WeightsUnavailable, DeviceUnavailable, ModelError: as `load_backbone`.
 
     """
@@ -103,7 +103,7 @@ def load_checkpoint(space: Space, options: Options) -> Backbone:
 
 
 def space_of(model: str, *, cache: Path, notice: Callable[[str], None] = silent) -> Space:
-    """Return the space of a model by registry name, hub id or folder, once its weights are here; nothing is loaded.
+    """Return the space of a model by registered name, Hugging Face id or folder; downloads the weights only.
 
     Raises:
         UnknownModel, WeightsUnavailable, ModelError: as `load_backbone`.
@@ -131,16 +131,16 @@ def load_vision_model(space: Space, *, cache: Path) -> tuple[torch.nn.Module, Ba
 
 
 def list_models() -> tuple[RegisteredModel, ...]:
-    """Return every backbone that has a name of its own."""
+    """Return all registered models."""
     return MODELS
 
 
 def describe(model: str, *, cache: Path) -> ModelDescription:
-    """Describe a model without loading it; a registered model also before its weights are on this machine.
+    """Describe a model without loading it; a registered model even before its weights are on this machine.
 
     Raises:
-        UnknownModel: no registry name, hub id or folder is called this.
-        WeightsUnavailable: an unregistered model that is not on this machine, or damaged weights.
+        UnknownModel: no model has this name.
+        WeightsUnavailable: an unregistered model is not on this machine, or the weights are damaged.
 
     """
     known = find_model(model)
@@ -160,7 +160,7 @@ def describe(model: str, *, cache: Path) -> ModelDescription:
 
 
 def pull(model: str, *, cache: Path, notice: Callable[[str], None] = silent) -> ModelDescription:
-    """Make sure that a model's weights are on this machine, and describe it.
+    """Download a model's weights if they are not on this machine, and describe it.
 
     Raises:
         UnknownModel, WeightsUnavailable: as `load_backbone`.
@@ -171,12 +171,12 @@ def pull(model: str, *, cache: Path, notice: Callable[[str], None] = silent) -> 
 
 
 def remove(model: str, *, cache: Path) -> tuple[Path, ...]:
-    """Remove what vitsearch itself keeps of a model, weights and exported graphs, and return the removed folders.
+    """Remove vitsearch's own files of a model, weights and exported graphs, and return the removed folders.
 
-    A local folder and the Hugging Face cache belong to others: a checkpoint there stays, only its graphs go.
+    A checkpoint in a local folder or in the Hugging Face cache stays; only its exported graphs are removed.
 
     Raises:
-        UnknownModel: no registry name, hub id or folder is called this.
+        UnknownModel: no model has this name.
         WeightsUnavailable: the model is not on this machine.
 
     """
@@ -215,7 +215,7 @@ def _open(spec: BackboneSpec, folder: Path, options: Options) -> Backbone:
 
 
 def _export_graph(spec: BackboneSpec, folder: Path, options: Options) -> Backbone | None:
-    """Export a checkpoint to a graph and open it; None where that is not wanted or does not work."""
+    """Export a checkpoint to a graph and open it; returns None if that is not wanted or fails."""
     if not options.wants_graph:
         return None
     try:

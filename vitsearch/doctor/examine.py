@@ -1,4 +1,4 @@
-"""Look at all of a library and change nothing."""
+"""Check a whole library without changing anything."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ _REBUILD = f"{_REPAIR}, which makes it anew from the database"
 
 
 def examine(folder: Path) -> Examination:
-    """Check a library: its database, vectors, caches, heads and what lies beside them.
+    """Check a library: its database, embeddings, caches, heads and other files.
 
-    Memory stays bounded whatever the library's size; the time is that of reading all of it once.
+    Memory use is bounded whatever the library's size; the time is that of reading everything once.
 
     Raises:
         LibraryMissing: there is no library in this folder.
-        LibraryTooNew: a later version of vitsearch wrote it.
+        LibraryTooNew: it was written by a later version of vitsearch.
 
     """
     path = Layout.of(folder).database
@@ -100,7 +100,7 @@ def _references(catalog: Catalog) -> Finding:
 
 
 def bad_vectors(catalog: Catalog, spaces: list[SpaceContents]) -> list[int]:
-    """Return the row ids of vectors of the wrong length, not finite, or not of unit length, in one pass."""
+    """Return the row ids of embeddings of the wrong size, not finite, or not of unit length, in one pass."""
     dimensions = {stored.id: stored.space.dimension for stored in spaces}
     bad: list[int] = []
     last = -(2**63)
@@ -176,7 +176,7 @@ def _caches(folder: Path, catalog: Catalog, spaces: list[SpaceContents]) -> list
 
 
 def damaged_heads(folder: Path) -> dict[Path, str]:
-    """Return the head files that cannot be used, each with the reason, but for those of later versions."""
+    """Return the unusable head files, each with the reason; those of later versions are not included."""
     return {
         path: str(error) for path, error in _unusable(folder).items() if not isinstance(error, HeadTooNew)
     }
@@ -221,7 +221,7 @@ def _heads(folder: Path, spaces: list[SpaceContents]) -> Finding:
 
 
 def _plans(folder: Path, catalog: Catalog) -> Finding:
-    """Look at the plans that are kept in the library; others may lie anywhere, each with its journal beside it."""
+    """Check the plans in the library's folder; plans elsewhere are not known to the library."""
     journals = sorted(Layout.of(folder).plans.glob("*.journal"))
     unfinished = [str(plan) for plan in (path.with_suffix("") for path in journals) if _is_unfinished(plan)]
     trashes = [str(root.path / TRASH) for root in catalog.roots() if (root.path / TRASH).is_dir()]

@@ -1,4 +1,4 @@
-"""What a look at a library has found, one finding a check."""
+"""The results of checking a library, one finding per check."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ State = Literal["ok", "note", "wrong"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The outcome of one check: what was found, what to do about it, and the single things that it is about."""
+    """The result of one check: what was found, what to do about it, and the items it is about."""
 
     check: str
     state: State
@@ -27,7 +27,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """All findings about one library."""
+    """All findings about a library."""
 
     folder: Path
     findings: tuple[Finding, ...]
@@ -40,7 +40,7 @@ class Examination:
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """What a repair has done, in words, and what it saved if the database had to be salvaged."""
+    """What a repair has done, in words, and the salvage report if the database was damaged."""
 
     done: tuple[str, ...]
     salvage: SalvageReport | None

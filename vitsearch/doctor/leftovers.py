@@ -1,4 +1,4 @@
-"""Files in a library's folder that nobody needs any more: what killed runs left, and caches of what is gone."""
+"""Files in a library's folder that are not needed any more: leftovers of killed runs, and outdated caches."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _YOUNG_SECONDS = 60.0
 
 
 def abandoned(folder: Path, catalog: Catalog) -> list[Path]:
-    """Return the files that can go, sorted. Holding the write lock makes sure that no run still needs one.
+    """Return the files that can be deleted, sorted. Hold the write lock, so that no run still needs one.
 
-    Only what vitsearch itself made is ever named, all of it in the library's private folder.
+    Only vitsearch's own files in the library's private folder are included.
     """
     layout = Layout.of(folder)
     now = time.time()
@@ -43,7 +43,7 @@ def abandoned(folder: Path, catalog: Catalog) -> list[Path]:
 
 
 def kept_copies(folder: Path) -> list[Path]:
-    """Return the databases that upgrades and repairs have kept, sorted; they are a person's to delete."""
+    """Return the database copies left by upgrades and repairs, sorted; the user may delete them."""
     layout = Layout.of(folder)
     earlier = [f"{LIBRARY_FILE}.format-*.backup", f"{LIBRARY_FILE}.damaged-*"]
     copies = [path for pattern in earlier for path in layout.home.glob(pattern)]

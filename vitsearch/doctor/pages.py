@@ -1,7 +1,7 @@
-"""The pages of an SQLite file, read one by one and without SQLite, which gives up on a table at its first bad page.
+"""Read the pages of an SQLite file one by one, without SQLite, which gives up on a table at its first bad page.
 
-The format is documented at https://www.sqlite.org/fileformat2.html; section numbers below are of that page. Nothing
-that is read is trusted: a page or a row that does not fit together is left out.
+The format is documented at https://www.sqlite.org/fileformat2.html; section numbers below refer to that page. The file
+is not trusted: inconsistent pages and rows are skipped.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _FIXED_SIZES = {0: 0, 1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8, 7: 8, 8: 0, 9: 0}
 
 
 class BadPage(Exception):  # noqa: N818, RUF100 - internal: it never leaves this package
-    """A page, or something on it, that makes no sense."""
+    """A page, or a part of it, is malformed."""
 
 
 class Row(NamedTuple):
-    """One row as it lies in the file; `rowid` is None in an index and in a table without rowids."""
+    """A row as stored; `rowid` is None in an index and in a table without rowids."""
 
     rowid: int | None
     values: tuple[Value, ...]
@@ -38,7 +38,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """A b-tree page: its bytes, its kind, where its cells begin, and the right-most child (0 for a leaf)."""
+    """A b-tree page: its bytes, its kind, the positions of its cells, and the right-most child (0 for a leaf)."""
 
     content: bytes
     kind: int
@@ -47,7 +47,7 @@ class _Page:
 
 
 class PageFile:
-    """The pages of one file, numbered from 1. Reading a page that the disk refuses raises `BadPage`."""
+    """The pages of a file, numbered from 1. Raises `BadPage` for pages that the disk cannot read."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -73,14 +73,14 @@ class PageFile:
             return 0
 
     def children(self, number: int) -> list[int]:
-        """Return the pages below an interior page (section 1.6); none below a leaf."""
+        """Return the child pages of an interior page (section 1.6); empty for a leaf."""
         page = self._page(number)
         if page.kind not in _INTERIOR:
             return []
         return [*(int.from_bytes(page.content[at : at + 4], "big") for at in page.cells), page.right]
 
     def rows(self, number: int) -> Iterator[Row]:
-        """Yield the rows on a page; those that do not fit together are left out."""
+        """Yield the rows on a page; malformed ones are skipped."""
         page = self._page(number)
         if page.kind == TABLE_INTERIOR:
             return
@@ -91,7 +91,7 @@ class PageFile:
                 continue
 
     def free_pages(self) -> set[int]:
-        """Return the pages that hold nothing any more, as far as their list can be followed (section 1.5)."""
+        """Return the unused pages, as far as their list can be followed (section 1.5)."""
         free: set[int] = set()
         trunk = self._first_free
         while 0 < trunk <= self.count and trunk not in free:
@@ -142,7 +142,7 @@ class PageFile:
         return Row(rowid, _record(self._payload(page, at, length)))
 
     def _payload(self, page: _Page, at: int, length: int) -> bytes:
-        """Return a cell's record, put together from its overflow pages (section 1.6)."""
+        """Return a cell's record, assembled from its overflow pages (section 1.6)."""
         if length > self.size:
             raise BadPage(at)
         usable = self._usable
@@ -164,7 +164,7 @@ class PageFile:
 
 
 def _varint(content: bytes, at: int) -> tuple[int, int]:
-    """Return a variable-length integer and where the next thing begins."""
+    """Return a variable-length integer and the position after it."""
     value = 0
     for index in range(8):
         byte = content[at + index]
@@ -175,7 +175,7 @@ def _varint(content: bytes, at: int) -> tuple[int, int]:
 
 
 def _record(payload: bytes) -> tuple[Value, ...]:
-    """Return the values of a record (section 2.1); all of it must be used up."""
+    """Return the values of a record (section 2.1), which must be consumed completely."""
     header, at = _varint(payload, 0)
     kinds = []
     while at < header:

@@ -1,4 +1,4 @@
-"""Mend a library: the truth is SQLite, and everything else is made from it again."""
+"""Repair a library: SQLite is the source of truth, and everything else is rebuilt from it."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 
 
 def repair(folder: Path) -> Repair:
-    """Salvage a damaged database, drop vectors that are none, rebuild caches that differ, remove what is left over.
+    """Salvage a damaged database, delete invalid embeddings, rebuild caches that do not match, remove leftovers.
 
-    No file of a person is touched, and a damaged database or head is kept under another name. Repairing a sound
+    No file of the user is touched, and a damaged database or head is kept under another name. Repairing a sound
     library changes nothing.
 
     Raises:
         LibraryMissing: there is no library in this folder.
         LibraryBusy: another run is changing it.
-        LibraryDamaged: nothing of a library can be read from its database.
+        LibraryDamaged: nothing can be read from its database.
         LibraryError: the disk is full, or the folder cannot be written to.
 
     """
@@ -80,10 +80,10 @@ def _needs_salvage(folder: Path) -> bool:
 
 
 def _salvaged(layout: Layout) -> tuple[SalvageReport | None, list[str]]:
-    """Mend a damaged database; what people said and is lost in it comes back from the newest backup.
+    """Salvage a damaged database; lost labels and decisions are restored from the newest backup.
 
     Raises:
-        LibraryDamaged: nothing of a library can be read from it, and there is no backup.
+        LibraryDamaged: nothing can be read from it, and there is no backup.
 
     """
     known = backups(layout)
@@ -107,7 +107,7 @@ def _salvaged(layout: Layout) -> tuple[SalvageReport | None, list[str]]:
 
 
 def _begun_anew(layout: Layout, backup: Path) -> str:
-    """Put a database of which nothing can be read aside, and begin a new one with what a backup holds."""
+    """Move an unreadable database aside, and create a new one from a backup."""
     roots, space = folders_in(backup)
     new = layout.temporary(LIBRARY_FILE)
     database = Database.open(new, create=True)
@@ -164,7 +164,7 @@ def _put_heads_aside(folder: Path) -> Iterator[str]:
 
 
 def _head_from_backup(layout: Layout, path: Path) -> bool:
-    """Write the newest sound file of a head that a backup has to its place; whether there is one."""
+    """Restore the newest intact file of a head from the backups; return whether there is one."""
     for backup in reversed(backups(layout)):
         with suppress(LibraryError):
             for name, content in heads_in(backup):

@@ -1,4 +1,4 @@
-"""A damaged `library.db` becomes a new one with every row that can still be read; the damaged file is kept."""
+"""Salvage a damaged `library.db`: copy every readable row to a new file, and keep the damaged one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ROWS_AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class SalvagedTable:
-    """How many rows of a table were saved, and how many were read but belong to something that is lost."""
+    """How many rows of a table were saved, and how many were dropped because they refer to lost rows."""
 
     name: str
     saved: int
@@ -37,7 +37,7 @@ class SalvagedTable:
 
 @dataclass(frozen=True, slots=True)
 class SalvageReport:
-    """What became of a damaged database: `kept` is where it lies now; of `pages`, `unreadable` made no sense."""
+    """The result of a salvage: `kept` is where the damaged file is now; `unreadable` of its `pages` were malformed."""
 
     kept: Path
     tables: tuple[SalvagedTable, ...]
@@ -47,7 +47,7 @@ class SalvageReport:
 
 @dataclass
 class _Table:
-    """A table of the schema: its columns in the order in which they are stored, and its pages in the old file."""
+    """A table of the schema: its columns in storage order, and its pages in the old file."""
 
     name: str
     root: int
@@ -60,7 +60,7 @@ class _Table:
     pages: list[int] = field(default_factory=list)
 
     def fits(self, row: Row, *, exactly: bool) -> bool:
-        """Whether a row can be one of this table's; an older one may lack the columns that were added since."""
+        """Return whether a row can belong to this table; older rows may lack columns that were added later."""
         count = len(row.values)
         if count > len(self.columns) or (exactly and count < len(self.columns)):
             return False
@@ -74,7 +74,7 @@ class _Table:
         )
 
     def stored(self, row: Row) -> tuple[Value, ...]:
-        """The row's values, with its id where the file has it as the rowid."""
+        """Return the row's values, including its id if the file stores it as the rowid."""
         if self.rowid_column is None:
             return row.values
         values = list(row.values)
@@ -83,17 +83,17 @@ class _Table:
 
 
 def salvage(folder: Path, *, complete: Callable[[Database], None] = lambda _: None) -> SalvageReport:
-    """Replace a library's damaged database by a new one that holds what can be read. Needs the write lock.
+    """Replace a library's damaged database by a new one with all readable rows. Needs the write lock.
 
-    The new file is complete and on disk before it takes the old one's name; the damaged file gets another name
-    before that. A kill at any point leaves one of the two in place. Where something is lost, `complete` is given the
-    new database before it takes that name: what it brings back is there as soon as the library is.
+    The damaged file gets another name, and then the complete new file, already on disk, takes its place; a kill at any
+    point leaves one of the two in place. If something was lost, `complete` is called with the new database before it
+    is moved into place, so that what it restores is there from the start.
 
     Raises:
-        LibraryDamaged: nothing of a library can be read from it; it was left as it is.
-        LibraryTooNew: a later version of vitsearch wrote it.
-        LibraryBusy: another process is at work on it.
-        LibraryError: there is no room for the new file.
+        LibraryDamaged: nothing can be read from it; it was left as it is.
+        LibraryTooNew: it was written by a later version of vitsearch.
+        LibraryBusy: another process is using it.
+        LibraryError: there is no space for the new file.
 
     """
     layout = Layout.of(folder)
@@ -126,7 +126,7 @@ def salvage(folder: Path, *, complete: Callable[[Database], None] = lambda _: No
 def _saved(
     path: Path, file: BinaryIO, partial: Path, complete: Callable[[Database], None]
 ) -> tuple[tuple[SalvagedTable, ...], int, int]:
-    """Write the rows of the old file, which is open, into a new database."""
+    """Write the rows of the old file, which is open, to a new database."""
     _check_version(path, file.read(100))
     file.seek(0)
     pages = PageFile(file)
@@ -150,7 +150,7 @@ def _check_version(path: Path, header: bytes) -> None:
 
 
 def _refill(database: Database, pages: PageFile) -> tuple[tuple[SalvagedTable, ...], int]:
-    """Copy the rows of the old file's pages into a new database; return what was saved and how many pages were not."""
+    """Copy the rows of the old file's pages to a new database; return what was saved, and how many pages were not."""
     tables = _tables(database)
     fresh = {
         table.name: database.rows(f"SELECT {', '.join(table.columns)} FROM {table.name}") for table in tables
@@ -226,7 +226,7 @@ _RENAMED = {"negatives": "settings"}
 
 
 def _old_schema(pages: PageFile) -> tuple[dict[str, int], list[int]]:
-    """Where each table and each index begins in the old file, as its schema says; empty where that is lost."""
+    """Return the root page of each table and index in the old file's schema; empty if the schema is lost."""
     tables: dict[str, int] = {}
     indexes = []
     for number in _tree(pages, 1, set()):
@@ -241,7 +241,7 @@ def _old_schema(pages: PageFile) -> tuple[dict[str, int], list[int]]:
 
 
 def _highest_photo(pages: PageFile) -> int:
-    """The highest photo id that was ever given, which must not be given again."""
+    """Return the highest photo id ever used; ids must never be reused."""
     root = _old_schema(pages)[0].get("sqlite_sequence", 0)
     rows = [row.values for number in _tree(pages, root, set()) for row in _readable_rows(pages, number)]
     known = [values[1] for values in rows if len(values) == 2 and values[0] == "photos"]
@@ -249,7 +249,7 @@ def _highest_photo(pages: PageFile) -> int:
 
 
 def _assign(pages: PageFile, tables: list[_Table]) -> tuple[list[int], int]:
-    """Give each table its pages; return those of no known table, and how many of the tables' make no sense."""
+    """Assign pages to tables; return those of no known table, and how many of the tables' pages are malformed."""
     roots, indexes = _old_schema(pages)
     seen = pages.free_pages() | {1}
     bad = 0
@@ -266,7 +266,7 @@ def _assign(pages: PageFile, tables: list[_Table]) -> tuple[list[int], int]:
 
 
 def _tree(pages: PageFile, root: int, seen: set[int]) -> Iterator[int]:
-    """Yield the pages of one b-tree, in order as far as they can be followed; each page once."""
+    """Yield the pages of a b-tree, as far as they can be followed, each page once."""
     waiting = [root]
     while waiting:
         number = waiting.pop()
@@ -289,10 +289,10 @@ def _rows_of(pages: PageFile, table: _Table) -> Iterator[Row]:
 
 
 def _guessed(pages: PageFile, stray: list[int], tables: list[_Table]) -> Iterator[tuple[_Table, Row]]:
-    """Rows of pages whose table is not known: they go where their columns fit, if that is one place only.
+    """Assign rows of unassigned pages to the only table whose columns they fit, if there is exactly one.
 
-    A page of an index looks like one of a table without rowids. The indexes of a library hold whole numbers and
-    photo_hashes only, so that a row with a text in it is not taken for one of theirs.
+    A page of an index looks like one of a table without rowids. The library's indexes only hold integers and photo
+    hashes, so a row with text is not mistaken for theirs.
     """
     names = {table.name for table in tables}
     for number in stray:
@@ -328,7 +328,7 @@ def _put(database: Database, table: _Table, rows: list[tuple[Value, ...]]) -> No
 
 
 def _drop_orphans(database: Database, tables: list[_Table]) -> dict[str, int]:
-    """Delete rows that refer to what is lost, and return how many rows of each table are left."""
+    """Delete rows that refer to lost rows; return how many rows of each table remain."""
     for space, description in database.rows("SELECT id, description FROM spaces"):
         try:
             Space.from_json(str(description))
@@ -356,7 +356,7 @@ def _drop_orphans(database: Database, tables: list[_Table]) -> dict[str, int]:
 
 
 def _make_consistent(database: Database, highest: int) -> None:
-    """Restore what holds between rows: run numbers go up, ids are not given twice, one space is searched, if any."""
+    """Restore invariants between rows: run numbers increase, ids are not reused, at most one space is the main one."""
     database.run(
         "UPDATE settings SET value = max(value, (SELECT coalesce(max(added_run), 0) FROM files), "
         "(SELECT coalesce(max(last_run), 0) FROM roots)) WHERE name = 'run'"
@@ -371,7 +371,7 @@ def _make_consistent(database: Database, highest: int) -> None:
 
 
 def set_aside(layout: Layout) -> Path:
-    """Give a damaged database a second name, and its journal, which belongs to no other file, only that one."""
+    """Give a damaged database a second name, and move its journal, which belongs to no other file, there."""
     path, number = layout.database, 1
     layout.backups.mkdir(mode=0o700, exist_ok=True)
     while os.path.lexists(kept := layout.backups / f"{path.name}.damaged-{number}"):
@@ -387,7 +387,7 @@ def set_aside(layout: Layout) -> Path:
 
 
 def second_name(path: Path, other: Path) -> None:
-    """Give a file a second name, or where that cannot be a copy. Raises `OSError`."""
+    """Give a file a second name with a hard link, or else a copy. Raises `OSError`."""
     try:
         os.link(path, other)
     except OSError:  # a file system without hard links

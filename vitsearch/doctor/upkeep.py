@@ -1,4 +1,4 @@
-"""What people ask of a library now and then: a backup, and what they want removed from it."""
+"""Occasional maintenance: back up a library, and erase photos or models from it."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 
 def back_up(library: Library, output: Output) -> int:
-    """Write labels, corrections, decisions and heads into one file; return how many of them there are.
+    """Save labels, corrections, decisions and heads to one file; return how many there are.
 
     Raises:
-        LibraryError: the library's folder cannot be written to, or a later version of vitsearch wrote a backup that is
-            there.
-        OutputError: the file cannot be written, or must not be overwritten: most of a backup that is there is nowhere
-            in this library, as if it were another one's, or this one had lost it.
+        LibraryError: the library's folder cannot be written to, or the existing backup was written by a later version
+            of vitsearch.
+        OutputError: the file cannot be written, or must not be overwritten because most of the existing backup is
+            missing from this library.
 
     """
     output.check()
@@ -54,12 +54,12 @@ def back_up(library: Library, output: Output) -> int:
 
 
 def restore(library: Library, backup: Path) -> Restored:
-    """Bring in the labels, corrections and decisions of a backup; what people said here stays as it is.
+    """Restore the labels, corrections and decisions of a backup; existing ones stay as they are.
 
-    Those of photos that are not here yet wait for them. Heads are brought in by `heads.restoring`.
+    Those of photos that are not in the library wait for them. Heads are restored by `heads.restoring`.
 
     Raises:
-        LibraryError: the file is no backup, or a damaged one; nothing was changed.
+        LibraryError: the file is not a backup, or is damaged; nothing was changed.
 
     """
     check_backup(backup)  # before a library is made for it
@@ -71,16 +71,20 @@ def erasure_scope(library: Library, places: Iterable[str | os.PathLike[str]]) ->
     """Return what `erase` would remove for these files and folders, which need not exist any more.
 
     Raises:
-        LibraryError: nothing is known of one of them.
+        LibraryError: nothing is known about one of them.
 
     """
     return erasure_scope_of(library.catalog, [absolute_path(place) for place in places])
 
 
 def erase(library: Library, places: Iterable[str | os.PathLike[str]]) -> Erased:
-    """Remove all that is known of photos: places, vectors, labels, decisions, pictures; backups included.
+    """Erase everything about photos: paths, embeddings, labels, decisions, pictures; also from backups.
 
-    The photos themselves are not touched. Raises `LibraryError` as `erasure_scope`.
+    The photos themselves are not touched.
+
+    Raises:
+        LibraryError: nothing is known about one of the files or folders.
+
     """
     catalog = library.catalog
     with write_lock(library.folder):
@@ -97,10 +101,10 @@ def erase(library: Library, places: Iterable[str | os.PathLike[str]]) -> Erased:
 
 
 def remove_model(library: Library, model: str) -> int:
-    """Delete the vectors of a model that is not the main one, and keep no more of them; return how many there were.
+    """Delete the embeddings of a model that is not the main one, and stop computing them; return how many there were.
 
     Raises:
-        LibraryError: it is the main one, or the library has no vectors of it.
+        LibraryError: it is the main model, or the library has no embeddings of it.
 
     """
     catalog = library.catalog

@@ -1,4 +1,4 @@
-"""Favourites for other programs: five stars in the sidecar files beside the photos."""
+"""Export favourites for other programs: five-star ratings in sidecars."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _PHOTOS_AT_ONCE = 4096
 
 @dataclass(frozen=True, slots=True)
 class RatedFiles:
-    """How many sidecars got their stars, how many had them already, and those that could not be written.
+    """How many sidecars were changed, how many had five stars already, and those that could not be written.
 
-    `taken_back`: how many got their former rating back, as what is no favourite any more.
+    `taken_back`: how many former favourites got their previous rating back.
     """
 
     changed: int
@@ -37,9 +37,9 @@ class RatedFiles:
 
 
 def export_favourites(library: Library) -> RatedFiles:
-    """Write five stars (xmp:Rating) into the sidecar of each file of each favourite; the photos are not touched.
+    """Write five stars (xmp:Rating) to the sidecars of all files of all favourites; the photos are not touched.
 
-    Stars that were written so for photos which are no favourites any more are taken out again.
+    Stars of photos that are no longer favourites are removed again.
     """
     changed = unchanged = taken_back = 0
     failed: list[UnreadableFile] = []

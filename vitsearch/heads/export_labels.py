@@ -1,4 +1,4 @@
-"""Labels for other programs: a CSV file, or keywords in sidecar files beside the photos."""
+"""Export labels for other programs: as a CSV file, or as keywords in sidecars."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _PHOTOS_AT_ONCE = 1000
 
 @dataclass(frozen=True, slots=True)
 class SidecarReport:
-    """How many sidecars were changed, how many keywords were taken back, and the photos whose sidecar could not be."""
+    """How many sidecars changed, how many keywords were removed, and the photos whose sidecar could not be written."""
 
     changed: int
     taken_back: int
@@ -41,12 +41,12 @@ class SidecarReport:
 
 
 def check_label_csv(catalog: Catalog, file: Path) -> None:
-    """See to it that a table is as this library wrote it, before another one takes its place.
+    """Check that a CSV file is as this library wrote it, before it is overwritten.
 
-    Tables of labels are corrected by hand, and heads learn from them: nothing in the file itself says so.
+    People correct such files by hand, and train heads on them; the file itself does not show it.
 
     Raises:
-        OutputError: the file has been changed since, or another library wrote it.
+        OutputError: the file has been edited, or was written by another library.
 
     """
     try:
@@ -61,7 +61,7 @@ def check_label_csv(catalog: Catalog, file: Path) -> None:
 
 
 def note_label_csv(catalog: Catalog, file: Path, content: bytes) -> None:
-    """Remember a table as it was written. Raises `LibraryError` where the library cannot be written to."""
+    """Record a CSV file as it was written. Raises `LibraryError` if the library cannot be written to."""
     catalog.note_table(_named(file), _digest(content))
 
 
@@ -74,13 +74,14 @@ def _digest(content: bytes) -> int:
 
 
 def write_label_csv(labelled: Sequence[LabelledPhoto], file: Path, *, force: bool = False) -> bytes:
-    """Write one line a photo and label: path, label, probability, rank (1 is the best), abstained (0 or 1).
+    """Write one line per photo and label: path, label, probability, rank (1 is the best), abstained (0 or 1).
 
-    Returns what was written.
+    Returns what was written. A photo with none of the labels has one line with empty label, probability and rank. No
+    cell is evaluated by spreadsheets.
 
-    A photo that shows none of the labels has one line, whose label, probability and rank are empty. No cell is one
-    that a spreadsheet evaluates. Raises `OutputError` if the file cannot be written, or vitsearch did not write what
-    is there and `force` is not set.
+    Raises:
+        OutputError: the file cannot be written, or another program wrote the existing one and `force` is not set.
+
     """
     text = io.StringIO(newline="")
     lines = csv.writer(text)
@@ -106,10 +107,10 @@ def write_label_csv(labelled: Sequence[LabelledPhoto], file: Path, *, force: boo
 
 
 def write_sidecars(labelled: Sequence[LabelledPhoto], *, head: str) -> SidecarReport:
-    """Make each photo's labels the head's keywords in its sidecar: the best one, and each at least as likely as not.
+    """Write each photo's labels as the head's keywords to its sidecar: the best one, and others of at least 0.5.
 
-    A photo that the head abstained from, or that shows none of the labels, gets none. What the head wrote before and
-    does not say any more is taken out; keywords that others wrote stay.
+    A photo that the head abstained from, or that shows none of the labels, gets none. Keywords that the head wrote
+    earlier and no longer predicts are removed; keywords of others stay.
     """
     changed = taken_back = 0
     failed: list[UnreadableFile] = []
@@ -130,7 +131,7 @@ def write_sidecars(labelled: Sequence[LabelledPhoto], *, head: str) -> SidecarRe
 def take_back_keywords(
     library: Library, head: str, *, on_progress: Callable[[Progress], None] = lambda _: None
 ) -> SidecarReport:
-    """Take all keywords that a head of this name wrote out of the sidecars of the library's photos.
+    """Remove all keywords that a head of this name wrote from the sidecars of the library's photos.
 
     The head need not exist any more. Photos on drives that are not mounted are left out.
     """

@@ -1,4 +1,4 @@
-"""What a head learns from: labelled photos with their embeddings, corrections applied, and a sample of all others."""
+"""Training data of a head: labelled photos with their embeddings after corrections, and a sample of other photos."""
 
 from __future__ import annotations
 
@@ -29,11 +29,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gathered:
-    """Labelled photos with their embeddings; `labels` are those of the source, corrections not yet applied.
+    """Labelled photos with their embeddings; `labels` are those of the source, before corrections.
 
-    `photos`: the ids (n) of the examples' rows; `corrected`: the labels that corrections have given or taken.
-
-    `background`: (m, d) float32, a random sample of the library's other photos. `again`: the source is the last one.
+    - `photos`: the photo ids (n) of the examples' rows.
+    - `corrected`: the labels that corrections added or removed.
+    - `background`: (m, d) float32, a random sample of the library's other photos.
+    - `again`: the head is trained again on its stored examples.
     """
 
     labels: PhotoLabels
@@ -48,7 +49,7 @@ class Gathered:
     seconds: float = 0.0
 
     def having(self, label: str) -> list[int]:
-        """Return the ids of the photos that are examples of a label."""
+        """Return the ids of the examples of a label."""
         pairs = zip(self.photos, self.examples.labels, strict=True)
         return [photo for photo, labels in pairs if label in labels]
 
@@ -58,8 +59,11 @@ def labels_of_source(
 ) -> tuple[PhotoLabels, tuple[UnreadableFile, ...]]:
     """Embed the photos of a CSV file (path,label) or of a folder whose subfolders are labels.
 
-    Returns the labels of each by its photo id, and the files that could not be read. Raises `HeadError` where the
-    source says nothing that can be used.
+    Returns their labels by photo id, and the files that could not be read.
+
+    Raises:
+        HeadError: the source is not usable.
+
     """
     if csv is not None:
         files = read_label_csv(csv)
@@ -75,9 +79,11 @@ def labels_of_source(
 
 
 def gather(library: Library, head: str, labels: PhotoLabels, *, on_progress: OnProgress) -> Gathered:
-    """Fetch the embeddings of labelled photos, after what a person has corrected under the head of this name.
+    """Fetch the embeddings of labelled photos, after applying the corrections under the head of this name.
 
-    Raises `HeadError` where none of the photos is here any more.
+    Raises:
+        HeadError: no photo is left.
+
     """
     corrections = HeadTables(library.catalog.database).examples(head, only_corrected=True)
     merged = apply_corrections(labels, corrections)
@@ -105,7 +111,7 @@ def gather(library: Library, head: str, labels: PhotoLabels, *, on_progress: OnP
 def embed_present(
     library: Library, space: Space, photos: npt.NDArray[np.int64], on_progress: OnProgress
 ) -> tuple[UnreadableFile, ...]:
-    """Embed those of these photo ids that have no vector in a space yet and whose files are here.
+    """Embed those of these photo ids that have no embedding in a space and whose files are present.
 
     Returns the files that could not be read.
     """

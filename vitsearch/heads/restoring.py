@@ -1,4 +1,4 @@
-"""Heads out of a backup."""
+"""Restore heads from a backup."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RestoredHeads:
-    """The names of heads that a backup brought, of those that are here already and stay, and of those without use."""
+    """The names of restored heads, of existing ones that were kept, and of unusable ones."""
 
     restored: tuple[str, ...]
     kept: tuple[str, ...]
@@ -28,11 +28,11 @@ class RestoredHeads:
 
 
 def restore_heads(library: Library, backup: Path) -> RestoredHeads:
-    """Bring in the heads of a backup that this library has none of the same name of.
+    """Restore the heads of a backup whose names do not exist in this library.
 
     Raises:
-        LibraryError: the file is no backup, or a damaged one.
-        HeadError: a head cannot be saved, as on a full disk.
+        LibraryError: the file is not a backup, or is damaged.
+        HeadError: a head cannot be saved, for example because the disk is full.
 
     """
     head_store = HeadStore(library)

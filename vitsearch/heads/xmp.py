@@ -1,17 +1,17 @@
-"""Labels as keywords in XMP sidecar files, which photo programs read; no photo is changed.
+"""Labels as keywords in XMP sidecars, which photo programs read; photos themselves are never changed.
 
-The keywords go into `photo.jpg.xmp`, the name that digiKam, darktable, Immich and PhotoPrism give a sidecar and that is
-unambiguous where a RAW file and a JPEG share a name. Adobe's form, `photo.xmp`, is read by Lightroom for RAW files only
-(of a JPEG it reads nothing but the file itself). Where such a file exists and belongs to no other photo, it is
-continued instead of starting a second one; either may be spelt in capitals.
+Keywords are written to `photo.jpg.xmp`, the name that digiKam, darktable, Immich and PhotoPrism use, which is
+unambiguous if a RAW file and a JPEG share a name. Lightroom reads Adobe's form, `photo.xmp`, for RAW files only, and
+no sidecars of JPEGs. If a file of that form exists and belongs to no other photo, it is used instead; either may be
+spelt in capitals.
 
-An existing sidecar is not parsed into a tree and written anew: keywords are spliced into its bytes, and whatever else
-it holds, down to the spaces, stays as it is.
+An existing sidecar is not parsed and serialised again: keywords are spliced into its bytes, and everything else stays
+as it is, down to the whitespace.
 
-Which keywords are a head's is written into the sidecar too, as a list of "head/keyword" in a namespace of our own, as
-each of the others has one for what is its alone; they keep what they do not know. So the note goes wherever the sidecar
-goes, and with it when somebody makes a new one. A keyword that was there before, or that stands in a hierarchy as well,
-is a person's: it is never noted, or not any more.
+The sidecar also records which keywords a head wrote, as a list of "head/keyword" in a namespace of vitsearch's own;
+other programs preserve unknown namespaces. This record therefore moves with the sidecar, and disappears if the sidecar
+is created anew. A keyword that existed before, or that is also part of a hierarchy, belongs to the user and is never
+recorded.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _NOTED = (OURS, "Keywords")
 
 @dataclass(frozen=True, slots=True)
 class SidecarChange:
-    """What happened to a sidecar: the keywords that were new to it and those that were taken out."""
+    """A change of a sidecar: the keywords that were added and removed."""
 
     path: Path
     added: tuple[str, ...]
@@ -64,14 +64,16 @@ class SidecarChange:
 
 
 def sidecar_path(photo: Path) -> Path:
-    """Return where the keywords of a photo belong, as `SidecarFolders` does for many."""
+    """Return the path of a photo's sidecar; `SidecarFolders` is faster for many photos."""
     return SidecarFolders().sidecar_path(photo)
 
 
 def read_keywords(photo: Path) -> tuple[str, ...]:
-    """Return the keywords in a photo's sidecar, in its order; none if there is no sidecar, or nothing in it.
+    """Return the keywords in a photo's sidecar, in order; empty if there is no sidecar.
 
-    Raises `HeadError` when the sidecar is not XMP.
+    Raises:
+        HeadError: the sidecar is not XMP.
+
     """
     path = sidecar_path(photo)
     content = read_sidecar(path) if path.exists() else b""
@@ -79,10 +81,11 @@ def read_keywords(photo: Path) -> tuple[str, ...]:
 
 
 def write_keywords(photo: Path, keywords: Sequence[str], *, remove: Collection[str] = ()) -> SidecarChange:
-    """Add keywords to a photo's sidecar and take others out; everything else in it stays.
+    """Add keywords to a photo's sidecar and remove others; everything else stays, and no write without a change.
 
-    Nothing is written when nothing changes.
-    Raises `HeadError` when the photo has gone, or the sidecar is not XMP, is a symbolic link, or cannot be written.
+    Raises:
+        HeadError: the photo is gone, or the sidecar is not XMP, is a symbolic link, or cannot be written.
+
     """
     if keywords:
         check_labels(list(dict.fromkeys(keywords)))
@@ -103,11 +106,14 @@ def write_keywords(photo: Path, keywords: Sequence[str], *, remove: Collection[s
 def write_labels(
     photo: Path, labels: Sequence[str], *, head: str, folders: SidecarFolders | None = None
 ) -> SidecarChange:
-    """Make what a head says of a photo now the head's keywords in its sidecar.
+    """Write the current labels of a photo under a head as the head's keywords in the photo's sidecar.
 
-    What the head wrote there before and does not say any more is taken out, unless another head wrote it as well or it
-    is a person's; no labels take all of it out. Nothing is written when nothing changes.
-    Raises `HeadError` as `write_keywords`.
+    Keywords that the head wrote earlier and no longer predicts are removed, unless another head wrote them too or they
+    belong to the user; without labels, all of them are. Nothing is written if nothing changes.
+
+    Raises:
+        HeadError: as `write_keywords`.
+
     """
     if labels:
         check_labels(list(dict.fromkeys(labels)))
@@ -132,7 +138,7 @@ def _present(root: Element) -> list[str]:
 
 
 def _notes(root: Element) -> list[tuple[str, str]]:
-    """The heads that wrote keywords, each with one of these."""
+    """Return (head, keyword) for each keyword that a head wrote."""
     notes = (note.partition("/") for _, note in items_of(find_list(root, _NOTED)))
     return [(head, keyword) for head, _, keyword in notes]
 
@@ -140,7 +146,7 @@ def _notes(root: Element) -> list[tuple[str, str]]:
 def _taken_back(
     root: Element, wanted: Sequence[str], head: str
 ) -> tuple[frozenset[str], list[tuple[str, str]]]:
-    """Return what a head takes out of the keywords, and the notes of who wrote which that are true then."""
+    """Return the keywords that a head removes, and the updated record of which head wrote which."""
     present = set(_present(root))
     # Of a keyword that is not there any more, a person has taken care.
     noted = [(writer, keyword) for writer, keyword in _notes(root) if keyword in present]
@@ -153,7 +159,7 @@ def _taken_back(
 
 
 def _in_hierarchies(root: Element) -> set[str]:
-    """The keywords that somebody has put into a tree: "Rome" of "Places/Rome"."""
+    """Return the keywords that are part of a hierarchy: "Rome" of "Places/Rome"."""
     ours = {keyword for _, keyword in _notes(root)}  # a label may look like a branch
     levels = (
         keyword.split(between)
@@ -171,7 +177,7 @@ def _edits(
     gone: Collection[str],
     notes: list[tuple[str, str]] | None,
 ) -> list[Edit]:
-    """Add keywords to all lists that there are, take others out, and make these the notes of whose they are."""
+    """Return the edits that add keywords to all lists, remove others, and update the record of heads' keywords."""
     root = document.root
     edits: list[Edit] = []
     new_lists: list[str] = []

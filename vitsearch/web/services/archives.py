@@ -1,4 +1,4 @@
-"""Photos packed into one zip file, as it is sent: nothing of it is kept on the disk or in memory."""
+"""Photos packed into a zip file while it is sent: nothing is stored on disk or in memory."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ LEFT_OUT = "files that are not in here.txt"
 
 
 class Archives:
-    """The newest choices of photos that somebody is about to download, by a name that cannot be guessed."""
+    """The most recent selections of photos to download, by unguessable tokens."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._chosen: OrderedDict[str, tuple[int, ...]] = OrderedDict()
 
     def add(self, photos: Sequence[int]) -> str:
-        """Remember the ids of a choice; return its token."""
+        """Store the photo ids of a selection; return its token."""
         token = secrets.token_hex(16)
         with self._lock:
             self._chosen[token] = tuple(photos)
@@ -38,7 +38,12 @@ class Archives:
         return token
 
     def photos(self, token: str) -> tuple[int, ...]:
-        """Return the ids of a choice. Raises `NotFound` if it is not known (any more)."""
+        """Return the photo ids of a selection.
+
+        Raises:
+            NotFound: the token is unknown, or has expired.
+
+        """
         with self._lock:
             if token not in self._chosen:
                 raise NotFound("this download is not known any more: choose the photos again")
@@ -46,7 +51,7 @@ class Archives:
 
 
 class _Outlet(io.RawIOBase):
-    """What is written here is taken away piece by piece."""
+    """A file-like buffer that is drained piece by piece."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
@@ -70,10 +75,10 @@ class _Outlet(io.RawIOBase):
 
 
 def zipped(files: Sequence[Path]) -> Iterator[bytes]:
-    """Yield the bytes of a zip file of these files, each as it is on the disk.
+    """Yield the bytes of a zip file of these files, unchanged.
 
-    Photos are compressed already, and are stored as they are. Two files of one name get numbers. Those that cannot be
-    read are named, each with the reason, in a text of its own.
+    Photos are compressed already, so they are stored without compression. Duplicate names are numbered. A text file in
+    the archive lists files that could not be read, each with the reason.
     """
     outlet = _Outlet()
     names = Names()
@@ -98,13 +103,13 @@ def zipped(files: Sequence[Path]) -> Iterator[bytes]:
 
 
 class Names:
-    """Names that are taken once: a second `a.jpg` is `a (2).jpg`."""
+    """Unique names: a second `a.jpg` becomes `a (2).jpg`."""
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
 
     def free(self, name: str) -> str:
-        """Return the name, or one with a number where it is taken in any case."""
+        """Return the name, with a number if it is taken, ignoring case."""
         stem, dot, suffix = name.rpartition(".")
         chosen, number = name, 1
         while chosen.casefold() in self._taken:
@@ -115,5 +120,5 @@ class Names:
 
 
 def _utf8(name: str) -> str:
-    """A name that is not UTF-8 on the disk, as one that a zip file can hold."""
+    """Convert a name that is not UTF-8 to one that a zip file can hold."""
     return name.encode("utf-8", "replace").decode("utf-8")

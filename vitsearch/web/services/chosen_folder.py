@@ -1,4 +1,4 @@
-"""A folder of the server's machine that somebody names in words."""
+"""A folder of the server's machine that the user has typed."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from vitsearch.paths import real_path
 
 
 def chosen_folder(text: str) -> Path:
-    """Return the folder that is meant, links followed.
+    """Return the folder, with links resolved.
 
     Raises:
-        LibraryError: it is not named by its whole path, is not there, or may not be looked at.
+        LibraryError: the path is not absolute, or the folder does not exist or is not accessible.
 
     """
     if "\0" in text:
@@ -39,7 +39,7 @@ def chosen_folder(text: str) -> Path:
 
 
 def is_there(folder: Path) -> bool:
-    """Whether there is such a folder that may be looked at; `Path.is_dir` raises where it may not."""
+    """Return whether there is an accessible folder; unlike `Path.is_dir`, this raises no error without permission."""
     try:
         return stat.S_ISDIR(folder.stat().st_mode)
     except OSError:

@@ -1,4 +1,4 @@
-"""What the server tells open pages without being asked: server-sent events."""
+"""Server-sent events to open pages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HEARTBEAT = 15.0
 
 
 class Events:
-    """Open pages and what is to be said to them; `publish` may be called from any thread."""
+    """Open pages and their event streams; `publish` may be called from any thread."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -26,11 +26,11 @@ class Events:
 
     @property
     def has_pages(self) -> bool:
-        """Whether anybody listens."""
+        """Whether a page is listening."""
         return bool(self._pages)
 
     def open(self) -> None:
-        """Start, inside of the server's loop."""
+        """Start, in the server's event loop."""
         self._loop = asyncio.get_running_loop()
 
     def close(self) -> None:
@@ -39,7 +39,7 @@ class Events:
         self._say(None)
 
     def publish(self, kind: str, value: object) -> None:
-        """Tell every open page."""
+        """Send an event to every open page."""
         data = json.dumps(to_jsonable(value), separators=(",", ":"))
         self._say(f"event: {kind}\ndata: {data}\n\n".encode("ascii"))
 
@@ -72,5 +72,5 @@ class Events:
 
 
 def event(kind: str, value: object) -> str:
-    """Write one event."""
+    """Encode an event."""
     return f"event: {kind}\ndata: {json.dumps(to_jsonable(value), separators=(',', ':'))}\n\n"

@@ -1,4 +1,4 @@
-"""How much room a folder of very many small files takes, for an answer that must not wait for the count."""
+"""The size of a folder with very many small files, for responses that must not wait for it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SHARE = 0.02
 
 
 class FolderSize:
-    """Counts the bytes in a folder in a thread of its own, again when the last count is old."""
+    """Counts the bytes in a folder in a background thread, again when the result is old."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -29,7 +29,7 @@ class FolderSize:
         self._until = 0.0
 
     def bytes(self) -> int | None:
-        """Return the bytes that were counted last, or None while that goes on for the first time."""
+        """Return the latest result, or None while the first count is running."""
         with self._lock:
             if time.monotonic() >= self._until and (self._thread is None or not self._thread.is_alive()):
                 self._thread = threading.Thread(target=self._count, daemon=True, name="folder size")

@@ -1,4 +1,4 @@
-"""Heat maps over photos, drawn in this process: the first one loads PyTorch."""
+"""Heat maps, drawn in this process; the first one loads PyTorch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BOX = (4 * _SIDE, 4 * _SIDE)
 
 
 class HeatMaps:
-    """Draws one at a time, with a model that is loaded when the first one is asked for."""
+    """Draws one heat map at a time; the model is loaded for the first one."""
 
     def __init__(self, decoders: Decoders) -> None:
         self._decoders = decoders
@@ -31,7 +31,7 @@ class HeatMaps:
     def draw(
         self, photo: Path, space: Space, *, photo_hash: str, cache: Path, gradient: Gradient | None
     ) -> bytes:
-        """Return a photo with its heat map as JPEG: what raises a figure, given its gradient, or all it saw.
+        """Return a photo with its heat map as JPEG: what raises a figure, given its gradient, or the attention rollout.
 
         Raises:
             ModelError: the model has no attention over the whole photo.

@@ -1,4 +1,4 @@
-"""Index runs that the page starts, watches and stops: one at a time, in a process of its own."""
+"""Index runs started from the page: one at a time, in a worker process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RunProgress:
-    """How far an index run is. `total`, `rate` (files a second) and `seconds_left` are null while unknown."""
+    """The progress of an index run. `total`, `rate` (files per second) and `seconds_left` are null while unknown."""
 
     stage: str
     done: int
@@ -36,7 +36,7 @@ Order = tuple[tuple["Path", ...], bool, "str | None", "str | None"]
 
 @dataclass(frozen=True, slots=True)
 class IndexState:
-    """What the latest index run does or did. `report` is there when it is done, `error` when it failed."""
+    """The state of the latest index run. `report` is set when it is done, `error` if it failed."""
 
     state: Literal["idle", "running", "done", "stopped", "failed"]
     progress: Progress | None = None
@@ -45,7 +45,7 @@ class IndexState:
 
 
 class IndexRuns:
-    """The runs of one library, and what is still to be indexed."""
+    """The runs of a library, and the queue of folders still to be indexed."""
 
     def __init__(self, settings: LibrarySettings, events: Events) -> None:
         self._settings = settings
@@ -58,12 +58,12 @@ class IndexRuns:
 
     @property
     def running(self) -> bool:
-        """Whether a run is on."""
+        """Whether a run is active."""
         job = self._job
         return job is not None and job.state == "running"
 
     def state(self) -> IndexState:
-        """Return what goes on, or how the latest run ended."""
+        """Return the state of the active or latest run."""
         job = self._job
         if job is None:
             return IndexState("idle")
@@ -71,7 +71,7 @@ class IndexRuns:
         return IndexState("stopped" if stopped else job.state, job.progress, job.result, job.error)
 
     def progress(self) -> RunProgress | None:
-        """Return how far the run that is on is, or None."""
+        """Return the progress of the active run, or None."""
         job = self._job
         return self._pace.of(job.progress) if job is not None and job.state == "running" else None
 
@@ -83,9 +83,9 @@ class IndexRuns:
         also: str | None = None,
         model: str | None = None,
     ) -> None:
-        """Index these folders, or all that are known; after the run that is on, if one is.
+        """Index these folders, or all indexed ones, after the active run if there is one.
 
-        With `also`, all photos are embedded with that model too; with `model`, with that one from now on.
+        `also` embeds all photos with that model too; `model` makes it the main model.
         """
         order = (tuple(folders), retry, also, model)
         with self._lock:
@@ -98,14 +98,14 @@ class IndexRuns:
             self._begin(order)
 
     def stop(self) -> None:
-        """Pause: the run stops at the next photo and what waits is dropped. The next run goes on from there."""
+        """Stop the run at the next photo and clear the queue. The next run continues."""
         with self._lock:
             self._waiting.clear()
             if self._job is not None and self.running:
                 self._job.stop()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait for the run that is on; whether it has ended."""
+        """Wait for the active run; return whether it has ended."""
         job = self._job
         return job is None or job.wait(timeout)
 
@@ -137,7 +137,7 @@ class IndexRuns:
 
 
 class _Pace:
-    """How fast a stage of a run goes, from its beginning."""
+    """The speed of a stage of a run since its start."""
 
     def __init__(self) -> None:
         self._stage = ""

@@ -1,7 +1,6 @@
-"""Long work in a process of its own: what crashes or is killed there does not touch the server.
+"""Long operations in worker processes: a crash there does not affect the server.
 
-The child is started afresh (never forked), reports through a pipe, and stops when it is told to or when the server
-is gone.
+A worker is spawned, never forked. It reports through a pipe, and stops when it is told to or when the server is gone.
 """
 
 from __future__ import annotations
@@ -33,14 +32,14 @@ _PATIENCE = 10.0
 
 
 class Work(Protocol[T_co]):
-    """A function of a module that takes where to report its steps; it travels to the child by name."""
+    """A module-level function that takes a progress callback; it is passed to the worker by name."""
 
     def __call__(self, report: Report) -> T_co:
-        """Do it."""
+        """Run it."""
 
 
 class Job(Generic[T]):
-    """Work that goes on in a child process. `state`, `progress`, `result` and `error` may be read at any time."""
+    """A long operation in a worker process. `state`, `progress`, `result` and `error` may be read at any time."""
 
     def __init__(self, work: Work[T], on_change: Callable[[Job[T]], None]) -> None:
         self.state: State = "running"
@@ -58,19 +57,19 @@ class Job(Generic[T]):
         self._listener.start()
 
     def stop(self) -> None:
-        """Ask it to stop as Ctrl-C would: what is done is kept. Returns at once."""
+        """Ask it to stop, as Ctrl-C does: finished work is kept. Returns at once."""
         try:
             self._pipe.send("stop")
         except OSError:
             return  # it has just ended
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it has ended; whether it has."""
+        """Wait until it has ended; return whether it has."""
         self._listener.join(timeout)
         return not self._listener.is_alive()
 
     def end(self) -> None:
-        """Stop it, whatever that takes."""
+        """Stop it, by force if necessary."""
         self.stop()
         if not self.wait(_PATIENCE):
             self._process.terminate()
@@ -130,7 +129,7 @@ def _outcome(pipe: Connection, work: Work[T]) -> tuple[str, object]:
 
 
 def _obey(pipe: Connection) -> None:
-    """Wait for the word to stop, or for the server to be gone, and interrupt the work as Ctrl-C does."""
+    """Wait for the order to stop, or for the end of the server, and interrupt the work as Ctrl-C does."""
     with suppress(EOFError, OSError):
         pipe.recv()
     # A real signal wakes the main thread also where it waits.

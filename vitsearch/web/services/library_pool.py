@@ -1,4 +1,4 @@
-"""Libraries for many requests at once, and values that are computed once for each state of the library."""
+"""A pool of opened libraries for concurrent requests, and values cached per state of the library."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class Stamp(NamedTuple):
-    """A state of the library: another one after every commit by anybody, and when a drive comes or goes."""
+    """A state of the library: it changes with every commit of any process, and when a drive is mounted or unmounted."""
 
     file: tuple[int, int]
     version: int
@@ -31,7 +31,7 @@ class Stamp(NamedTuple):
 
 
 class LibraryPool:
-    """A few opened libraries that requests borrow in turn: SQLite and FAISS are for one thread at a time."""
+    """A pool of opened libraries that requests borrow, because SQLite and FAISS are for one thread at a time."""
 
     def __init__(self, settings: LibrarySettings, *, count: int = 6) -> None:
         self._settings = settings
@@ -47,7 +47,7 @@ class LibraryPool:
 
     @property
     def images(self) -> str:
-        """What addresses of pictures carry, so that browsers may keep them: another one for another library."""
+        """A token in the addresses of pictures, so that browsers may cache them; it differs for each library."""
         with self._naming, suppress(LibraryError):
             now = _identity(self._settings)
             if self._named not in (None, now):
@@ -66,25 +66,25 @@ class LibraryPool:
             self._idle.put(library)
 
     def stamp(self) -> Stamp:
-        """Return the state that the library is in now.
+        """Return the current state of the library.
 
         Raises:
-            LibraryMissing: there is none yet.
+            LibraryMissing: there is no library yet.
 
         """
         return self._watch.stamp()
 
     def close(self) -> None:
-        """Close all libraries; nobody may be using one."""
+        """Close all libraries; none may be in use."""
         self._watch.close()
         for library in self._all:
             library.close()
 
     def open_again(self, library: Library) -> None:
-        """Let go of a database that was replaced (restored from a copy, or deleted and made anew).
+        """Reopen a database that was replaced (restored from a copy, or deleted and created again).
 
         Raises:
-            LibraryMissing: there is none now.
+            LibraryMissing: there is no library now.
 
         """
         now = _identity(self._settings)
@@ -94,7 +94,7 @@ class LibraryPool:
 
 
 class _Watch:
-    """A connection of its own that only ever asks whether others have written."""
+    """A separate connection that only checks whether other connections have written."""
 
     def __init__(self, settings: LibrarySettings) -> None:
         self._settings = settings
@@ -136,7 +136,7 @@ def _identity(settings: LibrarySettings) -> tuple[int, int]:
 
 
 class StateCache:
-    """Values that are the same as long as the library is: made once for each state, by one thread.
+    """Values that depend on the library's state only: computed once per state, by one thread.
 
     While an index run commits batch after batch, a value may be up to `patience` seconds old.
     """
@@ -149,7 +149,7 @@ class StateCache:
         self._kept: dict[Hashable, tuple[Stamp, float, object]] = {}
 
     def get(self, key: Hashable, stamp: Stamp, make: Callable[[], T], *, patient: bool = False) -> T:
-        """Return the value for a key in this state, made now if it is not known."""
+        """Return the value for a key in this state; computes it if it is not cached."""
         with self._lock:
             turn = self._making.setdefault(key, threading.Lock())
             found = self._kept.get(key)

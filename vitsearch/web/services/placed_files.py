@@ -1,4 +1,4 @@
-"""The photos that files hold, for pages that know paths alone."""
+"""The photos in files, for pages that only know paths."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class PlacedFile:
 
 
 def placed_files(library: Library, paths: Iterable[Path]) -> dict[Path, PlacedFile]:
-    """Return the photos of these files, those that have gone meanwhile included, as far as the library knows them."""
+    """Return the photos of the files that the library knows, including missing files."""
     roots = library.catalog.roots()
     found: dict[Path, PlacedFile] = {}
     for path in paths:

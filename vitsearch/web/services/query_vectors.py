@@ -1,4 +1,4 @@
-"""Query vectors that were computed before."""
+"""A cache of query embeddings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class QueryVectorCache:
-    """The newest query vectors, (d,) float32 each: going back and forth in a browser embeds nothing again."""
+    """The most recent query embeddings, (d,) float32 each, so that going back in the browser embeds nothing again."""
 
     def __init__(self, size: int = 512) -> None:
         self._size = size
@@ -24,7 +24,7 @@ class QueryVectorCache:
         self._kept: OrderedDict[tuple[object, ...], Vector] = OrderedDict()
 
     def get(self, key: tuple[object, ...], embed: Callable[[], Vector]) -> Vector:
-        """Return the vector for a key, computed now if it is not known."""
+        """Return the embedding for a key; computes it if it is not cached."""
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)

@@ -1,4 +1,4 @@
-"""The search for themes, in a process of its own; those of the last time are there at once."""
+"""Computes themes in a worker process; the latest ones are available meanwhile."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ State = Literal["none", "running", "done", "failed"]
 
 
 class ThemeSearch:
-    """The themes of one library, and the search for them that is on."""
+    """The themes of a library, and the active computation."""
 
     def __init__(self, settings: LibrarySettings, events: Events) -> None:
         self._settings = settings
@@ -30,7 +30,7 @@ class ThemeSearch:
         self._job: Job[Themes] | None = None
 
     def state(self, found: Themes | None) -> State:
-        """What the search does, or whether there are themes."""
+        """The state of the computation, or whether there are themes."""
         job = self._job
         if job is not None and job.state in ("running", "failed"):
             return "running" if job.state == "running" else "failed"
@@ -38,23 +38,23 @@ class ThemeSearch:
 
     @property
     def progress(self) -> Progress | None:
-        """How far the search is that is on."""
+        """The progress of the active computation."""
         job = self._job
         return job.progress if job is not None and job.state == "running" else None
 
     @property
     def error(self) -> str | None:
-        """Why the latest search failed."""
+        """Why the latest computation failed."""
         return None if self._job is None else self._job.error
 
     def start(self) -> None:
-        """Look for themes, unless a search is on."""
+        """Start computing themes, unless a computation is active."""
         with self._lock:
             if self._job is None or self._job.state != "running":
                 self._job = Job(partial(look_for_themes, self._settings), self._changed)
 
     def known(self, library: Library) -> tuple[Themes | None, bool]:
-        """Return the themes of the last time, and whether photos have come or gone since."""
+        """Return the latest themes, and whether photos were added or removed since."""
         found = known_themes(library)
         return found, found is not None and found.contents != contents(library)
 

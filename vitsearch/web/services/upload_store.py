@@ -1,4 +1,4 @@
-"""Images that were dropped on the page, kept for a while so that an address that holds a query can be gone back to."""
+"""Uploaded query images, kept for a while so that the address of a search stays valid."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MOST_BYTES = 512 << 20
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """An image that was uploaded, upright size in pixels; `photo` is the id of the same picture in the library."""
+    """An uploaded image with its upright size in pixels; `photo` is the id of the same photo in the library."""
 
     token: str
     width: int
@@ -38,7 +38,7 @@ class Upload:
 
 
 class UploadStore:
-    """A library's folder of uploads: the newest images, named by their hash."""
+    """A library's folder of uploads: the most recent images, named by hash."""
 
     def __init__(self, library: Path, decoders: Decoders) -> None:
         self._layout = Layout.of(library)
@@ -46,10 +46,10 @@ class UploadStore:
         self._decoders = decoders
 
     def add(self, data: bytes) -> str:
-        """Keep an image; return its token.
+        """Store an image; return its token.
 
         Raises:
-            UnreadablePhoto: it is no image, or has more pixels than an upload may have.
+            UnreadablePhoto: it is not an image, or is too large for an upload.
 
         """
         self._header(data)
@@ -65,10 +65,10 @@ class UploadStore:
         return token
 
     def path(self, token: str) -> Path:
-        """Return where an upload is.
+        """Return the path of an upload.
 
         Raises:
-            NotFound: it is not kept any more.
+            NotFound: it has expired.
 
         """
         path = self._folder / token
@@ -77,11 +77,16 @@ class UploadStore:
         return path
 
     def header(self, token: str) -> tuple[tuple[bytes, ...], PhotoFacts]:
-        """Return an upload's photo hash and what its header says. Raises `NotFound` as `path` does."""
+        """Return an upload's photo hashes and metadata.
+
+        Raises:
+            NotFound: it has expired.
+
+        """
         return self._header(self.path(token))
 
     def _sweep(self, *, spared: Path) -> None:
-        """Forget the oldest, never the one that has just come; a file of another name is not an upload and stays."""
+        """Delete the oldest uploads, but never the newest; files with other names are not uploads and stay."""
         kept: list[tuple[int, int, Path]] = []
         for path in made_files(self._folder, UPLOAD_FILES):
             with suppress(FileNotFoundError):  # another upload has just been put in its place

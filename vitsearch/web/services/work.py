@@ -1,4 +1,4 @@
-"""What the server does in processes of its own."""
+"""The operations that the server runs in worker processes."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def index_folders(
     *,
     model: str | None = None,
 ) -> IndexReport:
-    """Bring the library up to date with these folders, or with all that it knows.
+    """Index these folders, or update all indexed ones.
 
-    With another `model` than the library's, every photo is embedded again; searches change when that is done.
+    With a `model` other than the library's, every photo is embedded again, and searches switch when that is complete.
     """
     with settings.open() as library:
         change = model is not None and library.existing_space() is not None
@@ -55,7 +55,7 @@ def index_folders(
 
 
 def look_for_themes(settings: LibrarySettings, report: Report) -> Themes:
-    """Put the library's photos into themes."""
+    """Compute the themes of the library."""
     from vitsearch.themes import find_themes
 
     with settings.open() as library:
