@@ -8,10 +8,10 @@ import pytest
 from click.testing import CliRunner
 
 from tests.support.mean_colour import MeanColour
-from tests.support.sidecars import DARKTABLE, DIGIKAM
+from tests.support.sidecars import DARKTABLE, DIGIKAM, add_keywords, read_keywords, remove_keyword
 from vitsearch.cli import cli
 from vitsearch.cli.session import Session
-from vitsearch.heads.xmp import read_keywords, sidecar_path, write_keywords, write_labels
+from vitsearch.heads.xmp import sidecar_path, write_labels
 from vitsearch.library import Library
 
 
@@ -74,9 +74,9 @@ def test_a_keyword_of_two_heads_goes_with_the_last_of_them(photo):
 
 def test_one_that_a_person_took_out_and_put_back_after_a_run_is_the_person_s(photo):
     write_labels(photo, ["cat", "dog"], head="pets")
-    write_keywords(photo, [], remove=["cat"])  # by another program
+    remove_keyword(photo, "cat")
     write_labels(photo, ["dog"], head="pets")
-    write_keywords(photo, ["cat"])
+    add_keywords(photo, ["cat"])
     assert write_labels(photo, [], head="pets").removed == ("dog",)
     assert read_keywords(photo) == ("cat",)
 
@@ -165,7 +165,7 @@ def test_a_correction_changes_the_keywords_that_label_writes(call, labelled, pho
     call("heads", "train", "colours", "--from", labelled)
     call("label", photos, "--head", "colours", "--xmp")
     own = photos / "red" / "101.png"
-    write_keywords(own, ["my own"])
+    add_keywords(own, ["my own"])
     assert set(read_keywords(own)) == {"red", "my own"}
     call("heads", "correct", "colours", own, "green")
     report = json.loads(call("label", photos, "--head", "colours", "--xmp", "--json").stdout)
@@ -182,7 +182,7 @@ def test_a_head_that_is_deleted_takes_its_keywords_along_where_that_is_asked_for
         call("heads", "train", head, "--from", labelled)
     call("label", "--head", "colours", "--xmp")
     own, other, broken = (photos / "red" / f"{number}.png" for number in (100, 101, 102))
-    write_keywords(own, ["my own"])
+    add_keywords(own, ["my own"])
     call("label", other, "--head", "tones", "--xmp")
     written = sum(read_keywords(photo) != () for photo in photos.rglob("*.png"))
     assert written > 3

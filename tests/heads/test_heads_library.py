@@ -15,13 +15,13 @@ from PIL import Image
 
 from tests.support.classifiers import save_classifier
 from tests.support.painted_labels import paint, paint_labels
+from tests.support.sidecars import read_keywords
 from vitsearch.errors import HeadError, LibraryMissing, SpaceMismatch, UnreadablePhoto
 from vitsearch.heads.export_labels import write_label_csv, write_sidecars
 from vitsearch.heads.files import save_head
 from vitsearch.heads.head import Head
 from vitsearch.heads.labelling import Labeller
 from vitsearch.heads.store import HeadStore
-from vitsearch.heads.xmp import read_keywords
 from vitsearch.library import Library
 from vitsearch.storage import atomic
 from vitsearch.storage.backup import backups, restore

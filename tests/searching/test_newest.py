@@ -9,9 +9,9 @@ from click import UsageError
 from click.testing import CliRunner
 from PIL import Image
 
+from tests.support.sidecars import add_keywords
 from vitsearch.cli import cli
 from vitsearch.cli.search import _list_newest
-from vitsearch.heads.xmp import write_keywords
 from vitsearch.records import SearchResult
 from vitsearch.storage.filters import Filter
 
@@ -114,8 +114,8 @@ def test_a_list_is_drawn_written_and_copied_as_any_answer(search, photos, tmp_pa
 
 def test_a_keyword_that_no_photo_has_is_told_with_those_like_it(search, photos, library):
     assert search("--keyword", "lake").stderr == "no photo in the library has keywords: leave --keyword out\n"
-    write_keywords(photos / "b/new.jpg", ["Lakeside", "Austria"])
-    write_keywords(photos / "b/other.jpg", ["Austria"])
+    add_keywords(photos / "b/new.jpg", ["Lakeside", "Austria"])
+    add_keywords(photos / "b/other.jpg", ["Austria"])
     library.index()
     assert (
         search("--keyword", "lakside").stderr

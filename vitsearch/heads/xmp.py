@@ -31,7 +31,6 @@ from vitsearch.heads.sidecar_editing import (
     list_items,
     may_have_notes,
     new_list,
-    read_sidecar,
     rewritten,
 )
 from vitsearch.heads.xmp_outline import Document, Edit, Element, insert
@@ -68,41 +67,6 @@ def sidecar_path(photo: Path) -> Path:
     return SidecarFolders().sidecar_path(photo)
 
 
-def read_keywords(photo: Path) -> tuple[str, ...]:
-    """Return the keywords in a photo's sidecar, in order; empty if there is no sidecar.
-
-    Raises:
-        HeadError: the sidecar is not XMP.
-
-    """
-    path = sidecar_path(photo)
-    content = read_sidecar(path) if path.exists() else b""
-    return tuple(_present(Document.parsed(content, path).root)) if content.strip() else ()
-
-
-def write_keywords(photo: Path, keywords: Sequence[str], *, remove: Collection[str] = ()) -> SidecarChange:
-    """Add keywords to a photo's sidecar and remove others; everything else stays, and no write without a change.
-
-    Raises:
-        HeadError: the photo is gone, or the sidecar is not XMP, is a symbolic link, or cannot be written.
-
-    """
-    if keywords:
-        check_labels(list(dict.fromkeys(keywords)))
-    gone = set(remove) - set(keywords)
-
-    def edits_of(document: Document, path: Path) -> list[Edit]:
-        return _edits(document, path, list(dict.fromkeys(keywords)), gone, None)
-
-    written = rewritten(photo, edits_of, SidecarFolders())
-    present = _present(written.before)
-    return SidecarChange(
-        written.path,
-        tuple(keyword for keyword in dict.fromkeys(keywords) if keyword not in present),
-        tuple(keyword for keyword in present if keyword in gone),
-    )
-
-
 def write_labels(
     photo: Path, labels: Sequence[str], *, head: str, folders: SidecarFolders | None = None
 ) -> SidecarChange:
@@ -112,7 +76,7 @@ def write_labels(
     belong to the user; without labels, all of them are. Nothing is written if nothing changes.
 
     Raises:
-        HeadError: as `write_keywords`.
+        HeadError: the photo is gone, or the sidecar is not XMP, is a symbolic link, or cannot be written.
 
     """
     if labels:
@@ -175,7 +139,7 @@ def _edits(
     path: Path,
     keywords: Sequence[str],
     gone: Collection[str],
-    notes: list[tuple[str, str]] | None,
+    notes: list[tuple[str, str]],
 ) -> list[Edit]:
     """Return the edits that add keywords to all lists, remove others, and update the record of heads' keywords."""
     root = document.root
@@ -194,7 +158,7 @@ def _edits(
         new = [keyword for keyword in keywords if keyword not in known]
         if new:
             edits.append(_addition(document, subject, present, new))
-    if notes is not None and set(notes) != set(_notes(root)):
+    if set(notes) != set(_notes(root)):
         old = find_list(root, _NOTED)
         written = [f"{head}/{keyword}" for head, keyword in notes]
         if old is None:

@@ -34,7 +34,7 @@ _ATTRIBUTE = re.compile(rb"\s([^\s=]+)\s*=\s*(\"[^\"]*\"|'[^']*')")
 def write_rating(photo: Path, stars: int, *, folders: SidecarFolders | None = None) -> bool:
     """Put a rating of 1 to 5 stars into a photo's sidecar; everything else in it stays. Returns whether it is new.
 
-    Raises `HeadError` as `write_keywords`.
+    Raises `HeadError` as `write_labels`.
     """
 
     def edits_of(document: Document, path: Path) -> list[Edit]:
@@ -46,7 +46,7 @@ def write_rating(photo: Path, stars: int, *, folders: SidecarFolders | None = No
 def take_rating_back(photo: Path, *, folders: SidecarFolders | None = None) -> bool:
     """Give a photo's sidecar the rating back that `write_rating` replaced, or none; return whether that changed it.
 
-    One that somebody has changed since stays. Raises `HeadError` as `write_keywords`.
+    One that somebody has changed since stays. Raises `HeadError` as `write_labels`.
     """
     places = folders or SidecarFolders()
     if not places.has_sidecar(photo) or not may_have_notes(places.sidecar_path(photo)):
