@@ -1,4 +1,4 @@
-"""Figures with their intervals."""
+"""Estimates with confidence intervals."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _RESAMPLED_AT_ONCE = 4_000_000
 
 
 def wilson_interval(share: float, count: int) -> tuple[float, float]:
-    """Return the 95 % confidence interval of a share seen in `count` independent trials (Wilson 1927)."""
+    """Return the 95 % confidence interval of a share observed in `count` independent trials (Wilson 1927)."""
     spread = _NORMAL_95**2 / count
     centre = (share + spread / 2) / (1 + spread)
     half = _NORMAL_95 / (1 + spread) * math.sqrt(share * (1 - share) / count + spread / (4 * count))
@@ -28,7 +28,7 @@ def wilson_interval(share: float, count: int) -> tuple[float, float]:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A figure and its 95 % confidence interval."""
+    """A value and its 95 % confidence interval."""
 
     value: float
     low: float
@@ -36,16 +36,16 @@ class Estimate:
 
     @classmethod
     def of_share(cls, hits: npt.NDArray[np.bool_]) -> Estimate:
-        """Estimate how often something holds from independent trials (n,), n > 0 (Wilson 1927)."""
+        """Estimate a share from independent trials (n,), n > 0 (Wilson 1927)."""
         value = float(np.mean(hits))
         return cls(value, *wilson_interval(value, len(hits)))
 
     @classmethod
     def of_mean(cls, values: Values) -> Estimate:
-        """Estimate the mean of figures in 0..1 from independent ones (n,), n > 0.
+        """Estimate the mean of values in 0..1 from independent ones (n,), n > 0.
 
-        The percentile bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, section 13.3). Where
-        all figures are equal it has nothing to go by, and the interval is that of as many trials of a share.
+        The percentile bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, section 13.3). If all
+        values are equal, the bootstrap has no variance, and the interval is that of a share in as many trials.
         """
         value = float(np.mean(values))
         if np.ptp(values) == 0:
@@ -54,13 +54,13 @@ class Estimate:
 
     @classmethod
     def of_difference(cls, first: Values, second: Values) -> Estimate:
-        """Estimate how much higher the mean of (n,) figures is than that of others for the same n trials, n > 0."""
+        """Estimate the difference between the means of (n,) values and of others for the same n trials, n > 0."""
         pairs = first - second
         return cls(float(np.mean(pairs)), *bootstrap_interval(pairs))
 
 
 def bootstrap_interval(values: Values) -> tuple[float, float]:
-    """Return the 95 % percentile bootstrap interval of the mean of (n,) independent figures; always the same."""
+    """Return the 95 % percentile bootstrap interval of the mean of (n,) independent values; deterministic."""
     random = np.random.default_rng(0)
     step = max(1, _RESAMPLED_AT_ONCE // len(values))
     means = np.concatenate(

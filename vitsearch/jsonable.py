@@ -1,4 +1,4 @@
-"""Records as JSON: the one place that says how, for the command line and the HTTP API alike."""
+"""Records as JSON, in one place for the command line and the HTTP API."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def to_jsonable(value: object) -> object:
-    """Turn frozen dataclasses, tuples and paths into what JSON knows; paths become absolute text."""
+    """Convert frozen dataclasses, tuples and paths to JSON values; paths become absolute."""
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: to_jsonable(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""Paths of files and folders, and what tells one file from another whatever its name."""
+"""Paths of files and folders, and how to identify a file whatever its name."""
 
 from __future__ import annotations
 
@@ -19,37 +19,36 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 def real_path(path: str | os.PathLike[str]) -> Path:
-    """Return an absolute path without links. Unlike `Path.resolve` before Python 3.13 it takes a loop of links too."""
+    """Return an absolute path with links resolved. Unlike `Path.resolve` before Python 3.13, it accepts link loops."""
     return Path(os.path.realpath(path))
 
 
 def absolute_path(path: str | os.PathLike[str]) -> Path:
-    """Return an absolute path as it is written: no link in it is followed, and `..` goes by what is written too."""
+    """Return an absolute path without resolving links; `..` is removed lexically."""
     return Path(os.path.abspath(path))  # noqa: PTH100 - `Path.absolute` leaves `..` standing
 
 
 def names_of(folders: Iterable[Path]) -> tuple[Path, ...]:
-    """Return each of these folders as it is written and, where that differs, with its links followed."""
+    """Return each of these folders as written and, if it differs, with links resolved."""
     return tuple(dict.fromkeys(name for folder in folders for name in (folder, real_path(folder))))
 
 
 def identity(path: str | os.PathLike[str], status: os.stat_result) -> tuple[int, int] | str:
-    """Return what tells a file or folder from all others, whatever names it has; `status` is its own."""
+    """Return a value that identifies a file or folder whatever its name; `status` is its `stat` result."""
     # Some network file systems number nothing.
     return (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(path)
 
 
 def state_of(status: os.stat_result) -> tuple[int, int]:
-    """Return what changes with a file's content: its size, and its time in nanoseconds since 1970.
+    """Return a file's size and modification time in nanoseconds since 1970, which change with its content.
 
-    Of years from 2262 on and before 1678, which damaged disks and clocks leave behind, it is the last or the first one
-    that 64 bits hold.
+    Times beyond the range of 64 bits (before 1678 or after 2261), left by damaged disks and clocks, are clamped.
     """
     return status.st_size, max(EARLIEST_NS, min(status.st_mtime_ns, LATEST_NS))
 
 
 def is_in_state(file: Path, size: int, mtime_ns: int) -> bool:
-    """Whether a file is there and in this state."""
+    """Return whether a file exists and has this size and time."""
     try:
         return state_of(file.stat()) == (size, mtime_ns)
     except OSError:
@@ -61,7 +60,7 @@ REPLACED = "it is gone, or another one than when it was indexed: run `vitsearch 
 
 
 def is_offline(folder: Path) -> bool:
-    """Whether a folder is absent, empty or unreadable."""
+    """Return whether a folder is absent, empty or unreadable."""
     try:
         with os.scandir(folder) as entries:
             return next(entries, None) is None
@@ -70,10 +69,10 @@ def is_offline(folder: Path) -> bool:
 
 
 def is_url(text: str) -> bool:
-    """Whether a text begins as a URL does, of whatever kind."""
+    """Return whether a text begins like a URL."""
     return _SCHEME.match(text) is not None
 
 
 def is_within(path: Path, folders: Iterable[Path]) -> bool:
-    """Whether a file really lies below one of these folders, links followed."""
+    """Return whether a file is in or below one of these folders, with links resolved."""
     return any(real_path(path).is_relative_to(real_path(folder)) for folder in folders)

@@ -1,4 +1,4 @@
-"""What is known of a backbone without loading it: how pixels go in and what space its vectors live in."""
+"""Descriptions of backbones that need no loading: their preprocessing, and the space of their embeddings."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ Framing = Literal["model", "whole"]
 class Preprocessing:
     """How an upright RGB image becomes the model's input, read from the checkpoint's own configuration.
 
-    With the fit "crop" the shortest edge becomes `resize` pixels and the centre `height` x `width` is cut out. With
-    "squeeze" the whole frame is resized whatever its proportions, to a shortest edge of `resize`, which is larger
-    than the input where a checkpoint cuts a margin off. With "pad" the whole frame is kept in its proportions. With
-    "crop+squeeze" a photo is seen twice, and the mean of both vectors is its own. `resample` is a Pillow filter
-    number; `mean` and `std` apply to values in 0..1. `colours` are converted to sRGB by the photo's profile, or taken
-    as they are stored, as all were when the libraries were made that say nothing of it.
+    - `fit`: "crop" resizes the shortest edge to `resize` pixels and cuts out the centre, `height` x `width`. "squeeze"
+      resizes the whole frame, ignoring its proportions, to a shortest edge of `resize`, which is larger than the input
+      if the checkpoint crops a margin. "pad" keeps the whole frame in its proportions. "crop+squeeze" embeds a photo
+      in both ways and averages the two.
+    - `resample`: a Pillow filter number.
+    - `mean`, `std`: apply to values in 0..1.
+    - `colours`: whether colours are converted to sRGB by the photo's profile, or taken as stored, as in libraries of
+      earlier versions.
     """
 
     height: int
@@ -35,7 +37,7 @@ class Preprocessing:
 
     @property
     def framings(self) -> tuple[Preprocessing, ...]:
-        """The ways in which a photo is seen, each by itself: two with the fit "crop+squeeze"."""
+        """The preprocessing of each view of a photo: two with the fit "crop+squeeze", otherwise one."""
         if self.fit != "crop+squeeze":
             return (self,)
         return (
@@ -45,22 +47,24 @@ class Preprocessing:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """What a photo becomes, (height, width, 3): as many inputs of the model, one below the other, as framings."""
+        """The shape of a prepared photo, (height, width, 3): one model input per framing, stacked vertically."""
         return len(self.framings) * self.height, self.width, 3
 
     @property
     def decode_side(self) -> int:
-        """The shorter side in pixels that decoding keeps at least: twice the input, so that the resize decides."""
+        """The minimum shorter side in pixels when decoding: twice the input, so that the final resize dominates."""
         return 2 * max(self.resize, self.height, self.width)
 
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """Where vectors can be compared: two vectors may be compared only if their spaces are equal.
+    """An embedding space: two embeddings may be compared only if their spaces are equal.
 
-    `fingerprint` is the hex BLAKE3 of the weights. Rows are always stored with unit length. `revision` is the commit of
-    the hub's repository that the weights came from, so that the same ones can be had again; "" where they came from
-    elsewhere. It says nothing of the vectors: spaces of two commits with the same weights are equal.
+    - `fingerprint`: the hex BLAKE3 of the weights.
+    - `revision`: the commit of the hub's repository that the weights came from, so that they can be downloaded again;
+      "" for weights from elsewhere. It is not compared: spaces of two commits with the same weights are equal.
+
+    Rows are always stored with unit length.
     """
 
     model: str
@@ -72,11 +76,11 @@ class Space:
 
     @property
     def is_imported(self) -> bool:
-        """Whether the vectors were computed elsewhere, by a model of which only the name is known."""
+        """Whether the embeddings were computed elsewhere, by a model of which only the name is known."""
         return not self.fingerprint
 
     def to_json(self) -> str:
-        """Return a canonical JSON text, without the revision: equal spaces give equal texts."""
+        """Return canonical JSON without the revision: equal spaces give equal texts."""
         fields = asdict(self)
         del fields["revision"]
         if self.preprocessing.colours == "stored":  # as it was written before there was another way
@@ -84,12 +88,12 @@ class Space:
         return json.dumps(fields, sort_keys=True, separators=(",", ":"))
 
     def with_colours(self, colours: Colours) -> Space:
-        """Return the space of the same model that sees colours in this way."""
+        """Return the space of the same model with this colour handling."""
         return replace(self, preprocessing=replace(self.preprocessing, colours=colours))
 
     @classmethod
     def from_json(cls, text: str) -> Space:
-        """Rebuild a space from `to_json`'s text."""
+        """Rebuild a space from the text of `to_json`."""
         fields: dict[str, Any] = json.loads(text)
         pre = fields.pop("preprocessing")
         pre["mean"], pre["std"] = tuple(pre["mean"]), tuple(pre["std"])
@@ -98,7 +102,7 @@ class Space:
 
 @dataclass(frozen=True, slots=True)
 class BackboneSpec:
-    """The facts of a loaded or loadable backbone, as `vitsearch models show` prints them."""
+    """The properties of a backbone, as `vitsearch models show` prints them."""
 
     space: Space
     architecture: str
@@ -115,5 +119,5 @@ class BackboneSpec:
 
     @property
     def tokens(self) -> str:
-        """The token count as people write it, for example "196 + 1"."""
+        """The token count as text, for example "196 + 1"."""
         return f"{self.patches} + {self.prefix_tokens}"

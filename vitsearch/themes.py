@@ -1,4 +1,4 @@
-"""Themes: a library as groups of photos that are alike, which stay what they are from day to day."""
+"""Themes: groups of similar photos that stay stable when photos are added."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     Ids = npt.NDArray[np.int64]
     Vectors = npt.NDArray[np.float32]
 
-# Photos a centroid, and how many centroids there are at least and at most.
+# Photos per centroid, and the minimum and maximum number of centroids.
 _PHOTOS_PER_CENTROID, _FEWEST, _MOST = 6, 8, 4096
-# A theme has so many photos at least, and takes up no more of another day's themes than it shares most photos with.
+# The minimum number of photos of a theme, and the share it must have in common with a previous theme to keep its id.
 _SMALLEST = 5
 _SAME = 0.5
 _FORMAT = 1
@@ -35,7 +35,7 @@ _FORMAT = 1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Theme:
-    """Photos that are alike: their ids (n,), the most typical first. `id` stays the same from day to day."""
+    """Similar photos: their ids (n,), most typical first. `id` is stable when photos are added."""
 
     id: int
     photos: Ids
@@ -43,7 +43,7 @@ class Theme:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Themes:
-    """The themes of a library, the largest first, and how many photos are in none; `contents`: what they rest on."""
+    """The themes of a library, largest first, and how many photos are in none; `contents`: the library's state."""
 
     themes: tuple[Theme, ...]
     rest: int
@@ -52,7 +52,7 @@ class Themes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Kept:
-    """What the next search begins with: centroids, and the theme of each photo."""
+    """The starting point of the next computation: centroids, and the theme of each photo."""
 
     space: str
     contents: str
@@ -63,20 +63,20 @@ class _Kept:
 
 
 def contents(library: Library) -> str:
-    """Return what themes rest on, as text: another one once photos have come or gone."""
+    """Return a text that changes when photos are added or removed."""
     active = library.catalog.active_space()
     found = library.catalog.database.rows("SELECT count(*), sum(photo) FROM files WHERE missing = 0")
     return repr((None if active is None else library.catalog.generation(active[0]), *found))
 
 
 def find_themes(library: Library, *, on_progress: Callable[[Progress], None] = lambda _: None) -> Themes:
-    """Put the photos that are there into themes, beginning with those of the last time, and remember them.
+    """Compute the themes of the present photos, starting from the previous ones, and store them.
 
-    First FAISS's k-means with six photos a cluster, then HDBSCAN (Campello, Moulavi and Sander 2013) over the
-    centroids, whose leaves are themes. A theme keeps its id where it shares most photos with one of the last time.
+    FAISS's k-means with six photos per cluster is followed by HDBSCAN (Campello, Moulavi and Sander 2013) over the
+    centroids, whose leaves are the themes. A theme keeps its id if it shares most photos with a previous one.
 
     Raises:
-        LibraryMissing: the library holds no photos yet.
+        LibraryMissing: the library has no photos.
 
     """
     from vitsearch.neighbours.clusters import k_means
@@ -101,7 +101,7 @@ def find_themes(library: Library, *, on_progress: Callable[[Progress], None] = l
 
 
 def known_themes(library: Library) -> Themes | None:
-    """Return the themes of the last time, or None where there are none of the library's present model."""
+    """Return the previous themes, or None if there are none for the library's current model."""
     active = library.catalog.active_space()
     kept = None if active is None else _read(library.layout.themes, repr(active[1]))
     if kept is None:
@@ -115,14 +115,14 @@ def known_themes(library: Library) -> Themes | None:
 
 
 def _centred(rows: Vectors) -> Vectors:
-    """Unit rows (n, d) without what all photos share: embeddings of photos fill a narrow cone."""
+    """Subtract the common mean from unit rows (n, d), because embeddings of photos lie in a narrow cone."""
     rows = rows - rows.mean(axis=0)
     length = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.asarray(rows / np.maximum(length, np.finfo(np.float32).tiny), np.float32)
 
 
 def _how_many(photos: int, before: _Kept | None) -> int:
-    """How many centroids; as many as the last time until there are half as many photos, or twice as many."""
+    """Return the number of centroids: the previous one, unless the number of photos has doubled or halved."""
     wanted = min(max(photos // _PHOTOS_PER_CENTROID, _FEWEST), _MOST, photos)
     if before is not None and wanted / 2 <= len(before.centroids) <= min(wanted * 2, photos):
         return len(before.centroids)
@@ -130,7 +130,7 @@ def _how_many(photos: int, before: _Kept | None) -> int:
 
 
 def _joined(centroids: Vectors, nearest: Ids) -> Ids:
-    """Return the theme of each photo, (n,), -1 for none: clusters whose centroids lie in one dense place are one."""
+    """Return the theme of each photo, (n,), -1 for none: clusters in the same dense region are joined."""
     from sklearn.cluster import HDBSCAN
 
     used = np.flatnonzero(np.bincount(nearest, minlength=len(centroids)))
@@ -152,7 +152,7 @@ def _joined(centroids: Vectors, nearest: Ids) -> Ids:
 
 
 def _named(ids: Ids, theme_of: Ids, before: _Kept | None) -> dict[int, Ids]:
-    """Give each theme the id that it had: that of the earlier theme with which it shares most of either's photos."""
+    """Give each theme the id of the previous theme with which it shares most of either's photos."""
     found = {int(one): ids[theme_of == one] for one in np.unique(theme_of[theme_of >= 0])}
     earlier = (
         {}
@@ -190,7 +190,7 @@ def _sorted(ids: Ids, rows: Vectors, named: dict[int, Ids]) -> tuple[Theme, ...]
 
 
 def _read(path: Path, space: str) -> _Kept | None:
-    """What was kept; None if there is nothing, if it is of another model, or if it cannot be read."""
+    """Return what was stored; None if there is nothing, or it is of another model or unreadable."""
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             if int(file["format"]) != _FORMAT or str(file["space"]) != space:

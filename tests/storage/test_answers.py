@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from vitsearch.storage import answers as answers_module
-from vitsearch.storage.answers import KeptAnswers
+from vitsearch.storage.answers import AnswerCache
 from vitsearch.storage.layout import Layout
 
 RULES = b"0123456789abcdef"
@@ -19,12 +19,12 @@ def path(tmp_path):
 
 
 def kept(path, *parts, rules=RULES):
-    with KeptAnswers(path, rules=rules) as answers:
+    with AnswerCache(path, rules=rules) as answers:
         return answers.get(answers.question("pair", *parts))
 
 
 def keep(path, answer, *parts, rules=RULES):
-    with KeptAnswers(path, rules=rules) as answers:
+    with AnswerCache(path, rules=rules) as answers:
         answers.keep(answers.question("pair", *parts), answer)
 
 
@@ -42,7 +42,7 @@ def test_other_questions_and_other_rules_know_nothing_of_it(path):
 
 
 def test_an_answer_is_known_at_once_and_by_all_threads(path):
-    with KeptAnswers(path, rules=RULES) as answers, ThreadPoolExecutor(4) as pool:
+    with AnswerCache(path, rules=RULES) as answers, ThreadPoolExecutor(4) as pool:
         questions = [answers.question("number", number) for number in range(2000)]
         list(pool.map(answers.keep, questions, range(2000)))
         assert list(pool.map(answers.get, questions)) == [(number,) for number in range(2000)]
@@ -72,13 +72,13 @@ def test_a_file_that_is_no_database_is_made_anew(path, damage):
 
 
 def test_a_file_that_is_damaged_inside_goes_and_the_next_run_makes_it_anew(path):
-    with KeptAnswers(path, rules=RULES) as answers:
+    with AnswerCache(path, rules=RULES) as answers:
         for number in range(3000):
             answers.keep(answers.question("number", number), "x" * 50)
     content = bytearray(path.read_bytes())
     content[8192:] = b"\xff" * (len(content) - 8192)
     path.write_bytes(content)
-    with KeptAnswers(path, rules=RULES) as answers:
+    with AnswerCache(path, rules=RULES) as answers:
         found = [answers.get(answers.question("number", number)) for number in range(3000)]
         answers.keep(answers.question("number", 1), "y")
     assert set(found) <= {None, ("x" * 50,)}
@@ -99,11 +99,11 @@ def test_a_file_of_another_version_is_made_anew(path):
 def test_it_takes_a_bounded_size_and_lets_go_of_what_is_oldest(path):
     most = 400_000
     for part in range(6):
-        with KeptAnswers(path, rules=RULES, most_bytes=most) as answers:
+        with AnswerCache(path, rules=RULES, most_bytes=most) as answers:
             for number in range(1000):
                 answers.keep(answers.question("number", part, number), "x" * 100)
         assert path.stat().st_size <= most
-    with KeptAnswers(path, rules=RULES) as answers:
+    with AnswerCache(path, rules=RULES) as answers:
         assert answers.get(answers.question("number", 0, 0)) is None
         assert answers.get(answers.question("number", 5, 999)) == ("x" * 100,)
 
@@ -112,7 +112,7 @@ def test_while_another_process_writes_nothing_waits_for_long_and_nothing_fails(p
     monkeypatch.setattr(answers_module, "_BUSY_SECONDS", 0.05)
     keep(path, 1, "before")
     other = sqlite3.connect(path, isolation_level=None)
-    with KeptAnswers(path, rules=RULES) as answers:
+    with AnswerCache(path, rules=RULES) as answers:
         other.execute("BEGIN EXCLUSIVE")
         answers.keep(answers.question("pair", "during"), 2)
         assert answers.get(answers.question("pair", "during")) == (2,)
@@ -124,10 +124,10 @@ def test_while_another_process_writes_nothing_waits_for_long_and_nothing_fails(p
 
 def test_where_nothing_can_be_kept_nothing_is_known(tmp_path):
     (tmp_path / "file").touch()
-    with KeptAnswers(tmp_path / "file" / "seen.db", rules=RULES) as answers:
+    with AnswerCache(tmp_path / "file" / "seen.db", rules=RULES) as answers:
         answers.keep(answers.question("pair"), 1)
     assert kept(tmp_path / "file" / "seen.db") is None
-    with KeptAnswers(None) as answers:
+    with AnswerCache(None) as answers:
         answers.keep(answers.question("pair"), 1)
         assert answers.get(answers.question("pair")) is None
 
@@ -137,7 +137,7 @@ def test_two_searches_at_a_time_share_a_file(path):
 
     def work(part):
         try:
-            with KeptAnswers(path, rules=RULES) as answers:
+            with AnswerCache(path, rules=RULES) as answers:
                 for number in range(1500):
                     answers.keep(answers.question("number", part, number), number)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
@@ -153,7 +153,7 @@ def test_two_searches_at_a_time_share_a_file(path):
 
 def test_a_library_keeps_them_in_its_private_folder(tmp_path):
     layout = Layout.of(tmp_path)
-    with KeptAnswers.beside(layout, rules=RULES) as answers:
+    with AnswerCache.beside(layout, rules=RULES) as answers:
         answers.keep(answers.question("pair"), 1)
     assert layout.answers.is_file()
     assert layout.owns(layout.answers)

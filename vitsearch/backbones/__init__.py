@@ -1,4 +1,4 @@
-"""Backbones: which models exist, where their weights come from, how pixels become unit vectors."""
+"""Backbones: the available models, where their weights come from, and how they turn pixels into unit vectors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The runtime for CUDA: one lane a graphics processor, batches in flight on all of them."""
+"""The CUDA runtime: one lane per GPU, with batches in flight on all of them."""
 
 from __future__ import annotations
 
@@ -29,15 +29,16 @@ if TYPE_CHECKING:
 
 # While one batch is computed, the next is copied.
 _IN_FLIGHT = 2
-# From so many images on, a run is worth measuring for, and worth the other processors' copies of the weights.
+# From this many images on, it pays to measure recipes, and to copy the weights to all devices.
 _MANY = 256
 
 
 class AcceleratorBackbone(CheckpointBackbone):
-    """A backbone in half precision on one or more devices of a kind. Not for several threads at a time.
+    """A backbone in half precision on one or more devices of the same kind. Not thread-safe.
 
-    float16 rounds eight times finer than bfloat16, and where a model overflows it, which shows in its rows, bfloat16
-    takes over. `devices` are torch's names. Without `batch_size` a size is measured when many images are expected.
+    float16 rounds eight times finer than bfloat16; if a model overflows float16, which shows as non-finite rows,
+    bfloat16 is used from then on. `devices` are torch device names. Without `batch_size`, one is measured when many
+    images are expected.
     """
 
     def __init__(
@@ -71,16 +72,16 @@ class AcceleratorBackbone(CheckpointBackbone):
 
     @property
     def recipe(self) -> Recipe:
-        """How the lanes run."""
+        """The settings of all lanes."""
         return self._lanes[0].recipe
 
     @property
     def busy_seconds(self) -> float:
-        """How long the devices have computed what was fetched, added up."""
+        """The total time that the devices spent on fetched results."""
         return sum(lane.busy_seconds for lane in self._lanes)
 
     def expect(self, count: int) -> None:
-        """Choose a recipe by measuring, if none is remembered, and take all devices into use, where that pays."""
+        """Measure the best settings if none are stored, and use all devices, if enough images are expected."""
         if count < _MANY:
             return
         if not self._tuned and self._asked is None and remembered(self._note) is None:
@@ -94,10 +95,10 @@ class AcceleratorBackbone(CheckpointBackbone):
             self.in_flight = _IN_FLIGHT * len(self._lanes)
 
     def start(self, images: Sequence[npt.NDArray[np.uint8]]) -> Callable[[], Embeddings]:
-        """Start to embed prepared images on the next device; batches that do not fit in memory are halved.
+        """Start embedding prepared images on the next device; batches that do not fit in memory are halved.
 
         Raises:
-            ModelError: not even one image fits; when the result is fetched, also that its values are not finite.
+            ModelError: not even one image fits; or, when the result is fetched, a value is not finite.
 
         """
         tickets = self._submitted(images)
@@ -173,7 +174,7 @@ def _joined(tickets: Sequence[Ticket], dimension: int) -> npt.NDArray[np.float32
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether an error of torch says that memory ran out."""
+    """Return whether an error of torch means that memory ran out."""
     # MPS and the CPU allocator raise a bare RuntimeError.
     said = str(error)
     return (

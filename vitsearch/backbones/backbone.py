@@ -1,4 +1,4 @@
-"""The one interface that every runtime implements and every fake in the tests too."""
+"""The interface of all runtimes, and of the fakes in tests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 class Embeddings:
     """A batch of embeddings.
 
-    `rows`: (n, d) float32, unit rows. `norms`: (n,) float32, the length of each row before it was normalised.
+    - `rows`: (n, d) float32 unit rows.
+    - `norms`: (n,) float32, the length of each row before normalisation.
     """
 
     rows: npt.NDArray[np.float32]
@@ -31,10 +32,10 @@ class Embeddings:
 
     @classmethod
     def from_raw(cls, raw: npt.NDArray[np.float32]) -> Embeddings:
-        """Split a model's raw rows, (n, d) float32, into unit rows and their norms.
+        """Split a model's raw output, (n, d) float32, into unit rows and their norms.
 
         Raises:
-            ModelError: a value is not finite, so that nothing useless is ever stored.
+            ModelError: a value is not finite.
 
         """
         import numpy as np
@@ -47,30 +48,30 @@ class Embeddings:
 
 
 class Backbone(ABC):
-    """A frozen model: pixels in, unit vectors of one space out. Batch is the primitive."""
+    """A frozen model that turns pixels into unit vectors of one space. Batches are the primitive."""
 
     space: Space
     device: str
     batch_size: int
     in_flight: int = 0
-    """How many batches may be started before the first one's result is asked for; 0 where that gains nothing."""
+    """How many batches may be started before the result of the first is requested; 0 if that gains nothing."""
 
     @final
     def prepare(self, image: Image.Image) -> npt.NDArray[np.uint8]:
         """Resize and crop one upright RGB image: uint8 of the preprocessing's `shape`, (height, width, 3).
 
-        The space's preprocessing says all about it, so that processes that decode do the same without the model.
+        This depends on the space's preprocessing only, so that decoding processes can do it without the model.
         """
         return prepare(image, self.space.preprocessing)
 
     @abstractmethod
     def embed_batch(self, pixels: npt.NDArray[np.uint8]) -> Embeddings:
-        """Embed prepared pixels, (n, height, width, 3) uint8. Any n, also 0."""
+        """Embed prepared pixels, (n, height, width, 3) uint8. n may be 0."""
 
     def start(self, images: Sequence[npt.NDArray[np.uint8]]) -> Callable[[], Embeddings]:
-        """Start to embed prepared images, each (height, width, 3) uint8, and return what waits for the result.
+        """Start embedding prepared images, each (height, width, 3) uint8; returns a function that waits for the result.
 
-        What waits raises what `embed_batch` raises, as may the start.
+        Both that function and this method may raise what `embed_batch` raises.
         """
         import numpy as np
 
@@ -79,18 +80,18 @@ class Backbone(ABC):
         return lambda: embedded
 
     def expect(self, count: int) -> None:  # noqa: B027 - most have nothing to prepare
-        """Be told that about so many images are coming: what pays only for many may be prepared now."""
+        """Announce about how many images will follow, so that preparations that pay off for many can be made now."""
 
     @property
     def reads_text(self) -> bool:
-        """Whether `embed_texts` has a text tower to ask."""
+        """Whether the model has a text tower, so that `embed_texts` works."""
         return type(self).embed_texts is not Backbone.embed_texts
 
     def embed_texts(self, texts: Sequence[str]) -> Embeddings:
-        """Embed texts into the same space.
+        """Embed texts in the same space.
 
         Raises:
-            NoTextTower: the model sees only images.
+            NoTextTower: the model has no text tower.
 
         """
         del texts

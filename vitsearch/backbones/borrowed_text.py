@@ -48,7 +48,7 @@ def borrows_text(space: Space) -> bool:
 
 
 def can_borrow(*, cache: Path) -> bool:
-    """Return whether the text tower can be had without a network."""
+    """Return whether the text tower is available without a network."""
     return (tower_folder(cache) / _NOTE).is_file() or is_cached(LENDER, cache=cache)
 
 
@@ -61,7 +61,7 @@ def borrow(*, cache: Path, notice: Callable[[str], None]) -> Path:
     """Make sure that the text tower is kept, from the hub's cache or the hub, and return its folder.
 
     Raises:
-        WeightsUnavailable: the checkpoint cannot be had, or is not the one that the image tower comes from.
+        WeightsUnavailable: the checkpoint cannot be downloaded, or is not the one that the image tower comes from.
 
     """
     folder = tower_folder(cache)

@@ -1,4 +1,4 @@
-"""Which way of running a graph is fastest on this processor, found out on the work itself and remembered."""
+"""Find the fastest way to run a graph on this processor, measured on real work and stored."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ROUNDS = 3
 
 
 class Calibration:
-    """Lets the first full batches of a machine take turns through the settings, so that measuring costs no time."""
+    """Alternates between the settings for the first full batches on a machine, so that measuring costs no time."""
 
     def __init__(self, note: Path) -> None:
         self._note = note
@@ -30,13 +30,13 @@ class Calibration:
         self.chosen = next((setting for setting in SETTINGS if setting == known), None)
 
     def setting(self, *, full: bool) -> Setting:
-        """Return how to run the next batch; only a full one is used to measure."""
+        """Return the setting for the next batch; only full batches are measured."""
         if self.chosen is not None or not full:
             return self.chosen or SETTINGS[0]
         return min(SETTINGS, key=lambda setting: len(self._seconds[setting]))
 
     def record(self, setting: Setting, seconds_an_image: float) -> None:
-        """Take note of how long a full batch took; after the last one that is needed, choose and remember."""
+        """Record the time of a full batch; after the last measurement, choose a setting and store it."""
         if self.chosen is not None:
             return
         self._seconds[setting].append(seconds_an_image)

@@ -1,4 +1,4 @@
-"""The last block of a tower computed for the class token alone: what it makes of all other tokens is never read."""
+"""Compute the last block of a tower for the class token only, because the other tokens are not read."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class _ClassTokenAttention(torch.nn.Module):
 
 
 def only_class_token(model: torch.nn.Module, architecture: str, readout: Readout) -> None:
-    """Spare the last block of `model` what the readout does not need, where its architecture is known.
+    """Let the last block of `model` skip what the readout does not need, if its architecture is known.
 
-    Of twelve equal blocks that is seven hundredths of all work; the values stay the same.
+    With twelve blocks, this saves 7 % of the work; the values stay the same.
     """
     names = FAMILIES[architecture].block
     if names is None or readout not in ("cls", "projection"):

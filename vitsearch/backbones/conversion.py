@@ -1,7 +1,7 @@
-"""Checkpoints in the layouts of torchvision, DINO, DINOv2, timm and OpenCLIP, kept as ones that transformers loads.
+"""Convert checkpoints of torchvision, DINO, DINOv2, timm and OpenCLIP to ones that transformers loads.
 
-Weights of a hub and of folders are read from safetensors only. A pickled file is read where a person names it, by
-PyTorch's unpickler for weights alone, which builds tensors and calls nothing else.
+Weights from the hub and from folders are read from safetensors only. A pickled file is only read if the user names it,
+with PyTorch's weights-only unpickler, which builds tensors and runs no code.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _WRAPPERS = ("state_dict", "model", "teacher")
 
 
 def published_weights(folder: Path) -> Path | None:
-    """Return the safetensors file of a folder that timm or OpenCLIP laid out, or None for every other folder."""
+    """Return the safetensors file of a folder in the layout of timm or OpenCLIP, or None for other folders."""
     config = _read_json(folder / "config.json")
     if "model_type" in config:
         return None
@@ -51,10 +51,10 @@ def published_weights(folder: Path) -> Path | None:
 
 
 def converted(model: str, file: Path, *, cache: Path, revision: str = "") -> Checkpoint:
-    """Return a published checkpoint file as one that transformers loads, translated on the first call.
+    """Return the converted form of a published checkpoint file; the first call converts it.
 
     Raises:
-        WeightsUnavailable: the file is damaged, holds more than tensors, or is of no family that is known here.
+        WeightsUnavailable: the file is damaged, contains more than tensors, or is of an unknown family.
 
     """
     seen = [
@@ -75,7 +75,7 @@ def converted(model: str, file: Path, *, cache: Path, revision: str = "") -> Che
 
 
 def kept_for(space: Space, *, cache: Path) -> Checkpoint | None:
-    """Return what was kept of the checkpoint that a space's vectors were made with, also when its file is gone."""
+    """Return the converted checkpoint of a space, even if the original file is gone."""
     wanted = space.preprocessing
     for folder in sorted(_folder(cache).glob(f"{space.fingerprint[:16]}-*")):
         if _is_whole(folder) and fingerprint(folder, cache=cache) == space.fingerprint:
@@ -194,7 +194,7 @@ def _read_pickled(file: Path) -> Any:  # noqa: ANN401
 
 
 def _unwrapped(content: Any) -> Any:  # noqa: ANN401
-    """Return the tensors by name of what training scripts wrap with other things."""
+    """Return the tensors by name, without the wrappers of training scripts."""
     for name in _WRAPPERS:
         if isinstance(content, dict) and isinstance(content.get(name), dict):
             content = content[name]
@@ -218,7 +218,7 @@ def _checked(content: Any, file: Path) -> dict[str, torch.Tensor]:  # noqa: ANN4
 
 
 def _keep(made: Translated, beside: Path, *, cache: Path) -> Path:
-    """Write a translated checkpoint into the cache, whole or not at all, and return its folder."""
+    """Write a converted checkpoint to the cache atomically, and return its folder."""
     import torch
     from safetensors.torch import save_file
 

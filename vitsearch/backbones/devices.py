@@ -1,4 +1,4 @@
-"""Which processor a model runs on; a graphics processor is never ignored silently."""
+"""Choose the device of a model; a GPU is never ignored silently."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _DRIVERS = (Path("/proc/driver/nvidia/version"), Path("/dev/kfd"))
 
 
 def choose_device(device: Device, *, notice: Callable[[str], None]) -> Literal["cpu", "cuda", "mps"]:
-    """Return the device to run on; "auto" is CUDA, else MPS, else the CPU.
+    """Return the device to run on; "auto" is CUDA, or else MPS, or else the CPU.
 
-    torch is imported only if a graphics processor was asked for or this machine has signs of one, so that a search on
-    a plain CPU starts without it.
+    torch is only imported if a GPU was requested or this machine shows signs of one, so that a search on a machine
+    without a GPU starts without it.
 
     Raises:
-        DeviceUnavailable: the device was asked for and torch cannot use it.
+        DeviceUnavailable: torch cannot use the requested device.
 
     """
     if device in ("cuda", "mps"):
@@ -55,7 +55,7 @@ def _usable(device: str) -> bool:
 
 
 def _signs_of_a_gpu() -> str:
-    """Return what hints at a graphics processor that torch might use, or an empty text; imports nothing heavy."""
+    """Describe signs of a GPU that torch might use, or return ""; imports nothing heavy."""
     if sys.platform == "darwin":
         return "Apple silicon" if platform.machine() == "arm64" else ""
     driver = next((str(path) for path in _DRIVERS if path.exists()), "")

@@ -1,4 +1,4 @@
-"""The cache of exported graphs: one folder for each space and set of library versions, whole or not there at all."""
+"""The cache of exported graphs: one complete folder per space and set of library versions."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _DESCRIBES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class StoredGraph:
-    """An exported graph and what must be known to use it without torch and transformers.
+    """An exported graph, and what is needed to run it without torch and transformers.
 
-    `precisions` are those whose vectors were checked against torch when the graph was exported.
+    `precisions`: those verified against torch when the graph was exported.
     """
 
     folder: Path
@@ -42,7 +42,7 @@ class StoredGraph:
 
     @property
     def model_file(self) -> Path:
-        """The graph's XML file, which has its weights beside it."""
+        """The graph's XML file; its weights are next to it."""
         return self.folder / "graph.xml"
 
 
@@ -123,9 +123,9 @@ def installed_version(library: str) -> str:
 
 
 def find_graph(space: Space, *, cache: Path) -> StoredGraph | None:
-    """Return the graph of a space if it is there and all of its files have their full length.
+    """Return the graph of a space if it exists and its files are complete.
 
-    Of a model whose folder has gone, the graph that was made last.
+    For a model whose folder is gone, returns the latest graph.
     """
     if _config_key(space.model) is not None:
         return _read(graph_folder(space, cache=cache), space)

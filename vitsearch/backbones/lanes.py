@@ -127,7 +127,7 @@ class Lane:
                 self._graph = self._captured()
 
     def seconds_per_image(self, recipe: Recipe, *, seconds: float) -> float:
-        """Measure a recipe for about so many seconds, on noise, and leave it in use.
+        """Measure a recipe on noise for about this many seconds, and keep using it.
 
         Raises:
             RuntimeError: out of memory, as torch says it, or something that this recipe cannot do here.

@@ -1,4 +1,4 @@
-"""Small JSON notes in the cache folder: what was computed once, so that it need not be computed again."""
+"""Small JSON files in the cache folder, with results that need not be computed again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def read_note(path: Path) -> dict[str, Any]:
-    """Return a note's content, or an empty one if it is missing or damaged."""
+    """Return the content of a file, or an empty one if it is missing or damaged."""
     try:
         content = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):
@@ -22,7 +22,7 @@ def read_note(path: Path) -> dict[str, Any]:
 
 
 def write_note(path: Path, content: dict[str, Any]) -> None:
-    """Keep a note, whole or not at all; that it cannot be kept is no failure, for it can be made again."""
+    """Write a file atomically; errors are ignored, because it can be computed again."""
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic.write(path, json.dumps(content).encode(), durable=False)

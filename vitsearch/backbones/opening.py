@@ -1,4 +1,4 @@
-"""The short way to a backbone that was prepared before: it needs no checkpoint, nor what knows of checkpoints."""
+"""Open a backbone that was prepared by an earlier run, without its checkpoint and the code for checkpoints."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Runtime = Literal["auto", "torch", "openvino"]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a backbone is to be opened, with the device decided."""
+    """How to open a backbone, after the device was chosen."""
 
     cache: Path
     device: Literal["cpu", "cuda", "mps"]
@@ -40,22 +40,22 @@ class Options:
         runtime: Runtime = "auto",
         notice: Callable[[str], None],
     ) -> Options:
-        """Decide on which device to run. Raises `DeviceUnavailable` if it was asked for and cannot be used."""
+        """Choose the device. Raises `DeviceUnavailable` if the requested one is not available."""
         return cls(cache, choose_device(device, notice=notice), batch_size, runtime, notice)
 
     @property
     def wants_graph(self) -> bool:
-        """Whether the runtime that runs exported graphs may be used."""
+        """Whether the graph runtime may be used."""
         return self.device == "cpu" and self.runtime != "torch"
 
 
 def silent(message: str) -> None:
-    """Tell nobody."""
+    """Ignore a notice."""
     del message
 
 
 def import_runtime(device: Device) -> None:
-    """Import what opens graphs, where graphs may run; what cannot be imported is said when one is opened."""
+    """Import the graph runtime if it may be used; import errors are reported when a graph is opened."""
     if device in ("auto", "cpu"):
         from vitsearch.backbones.openvino_import import import_openvino
         from vitsearch.backbones.openvino_runtime import open_graph
@@ -66,7 +66,7 @@ def import_runtime(device: Device) -> None:
 
 
 def open_ready(space: Space, options: Options) -> Backbone | None:
-    """Open the graph of an earlier run; None where there is none or OpenVINO is not wanted or does not work."""
+    """Open the graph of an earlier run; None if there is none, or OpenVINO is not wanted or does not work."""
     if not options.wants_graph:
         return None
     if len(space.preprocessing.framings) > 1:

@@ -1,4 +1,4 @@
-"""The CPU runtime: an exported graph in OpenVINO, which starts without torch and transformers."""
+"""The CPU runtime: an exported graph in OpenVINO, which needs neither torch nor transformers."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class OpenVINOBackbone(CheckpointBackbone):
         return self._run("LATENCY", self.batch_size, pixels)
 
     def _release_light(self) -> None:
-        """Go on without the light graph: what embeds many images holds weights once."""
+        """Release the light graph, so that embedding many images keeps the weights in memory only once."""
         self._light_left = 0
         self._requests.pop("LIGHT", None)
 
@@ -96,7 +96,7 @@ class OpenVINOBackbone(CheckpointBackbone):
         self._notice(f"preparing {self.space.model} for quick searches on this CPU (once)")
 
     def embed_texts(self, texts: Sequence[str]) -> Embeddings:
-        """Embed texts into the same space, as `CheckpointBackbone` does; one thread at a time."""
+        """Embed texts in the same space, as `CheckpointBackbone` does, one thread at a time."""
         with self._lock:
             return super().embed_texts(texts)
 
@@ -149,7 +149,7 @@ class OpenVINOBackbone(CheckpointBackbone):
 def open_graph(
     space: Space, *, cache: Path, batch_size: int | None, notice: Callable[[str], None]
 ) -> OpenVINOBackbone | None:
-    """Open a space's exported graph, or return None if there is none that can be used.
+    """Open a space's exported graph, or return None if there is no usable one.
 
     Raises:
         ModelError: OpenVINO cannot be imported.
@@ -168,7 +168,7 @@ def open_graph(
 
 
 class _Processor:
-    """Compiles a graph for this machine's processor and keeps what was compiled."""
+    """Compiles a graph for this machine's processor and caches the result."""
 
     def __init__(self, graph: StoredGraph) -> None:
         import blake3
@@ -188,7 +188,7 @@ class _Processor:
         self._light = LightGraph(graph, self._blobs)
 
     def light(self, notice: Callable[[], None]) -> list[Any] | None:
-        """Return requests for single images in the light graph, which is made now if it was not; None without one."""
+        """Return requests for single images in the light graph, which is created if necessary; None without one."""
         if self._light.known() is None:
             # Where nothing can be kept the graph itself does it all. OpenVINO says RuntimeError of a full disk, too:
             # that must not look like a damaged graph, which is found when it is opened.
@@ -203,7 +203,7 @@ class _Processor:
             return None
 
     def requests(self, form: str) -> list[Any]:
-        """Return as many requests for a graph as the processor answers best at a time.
+        """Return as many inference requests for a graph as the processor runs best in parallel.
 
         `form` is a performance hint, or "LIGHT" for the light graph, which takes one image.
         """
@@ -214,7 +214,7 @@ class _Processor:
         ]
 
     def compile(self, form: str) -> Any:  # noqa: ANN401
-        """Compile a form of the graph, from the compiled form of an earlier run if there is one."""
+        """Compile a form of the graph, or load it from the cache of an earlier run."""
         # What was compiled of a light graph goes when that is made anew.
         blobs = self._light.folder / "compiled" if form == "LIGHT" else self._blobs / form.lower()
         if blobs.is_dir():
@@ -254,7 +254,7 @@ class _Processor:
         return self._core.compile_model(file, "CPU", settings)
 
     def _embed(self, file: Path, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Run the graph, or a light one that is about to be kept, on one image after the other."""
+        """Run the graph, or a light one before it is kept, on one image after another."""
         settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": self.precision}
         if file != self._graph.model_file:
             settings |= self._light.settings

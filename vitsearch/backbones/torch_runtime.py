@@ -1,4 +1,4 @@
-"""The torch runtime: the reference on the CPU, and on MPS; CUDA has one of its own."""
+"""The torch runtime: the reference on the CPU, and MPS. CUDA has a runtime of its own."""
 
 from __future__ import annotations
 
@@ -104,10 +104,10 @@ def open_torch(
     batch_size: int | None,
     notice: Callable[[str], None],
 ) -> Backbone:
-    """Load a checkpoint folder into torch on a device; on CUDA, on all devices that this process may see.
+    """Load a checkpoint folder into torch on a device; on CUDA, on all devices visible to this process.
 
     Raises:
-        WeightsUnavailable: the weights do not fit the configuration.
+        WeightsUnavailable: the weights do not match the configuration.
 
     """
     space = spec.space

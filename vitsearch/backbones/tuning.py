@@ -1,4 +1,4 @@
-"""Which recipe is fastest on this graphics processor: measured in seconds, once a model, and remembered."""
+"""Find the fastest recipe on this GPU: measured in seconds, once per model, and stored."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LONGEST = 10.0
 
 
 def note_of(space: Space, device: torch.device, *, cache: Path) -> Path:
-    """Return the file that remembers the recipe of a model on this kind of device, under this torch."""
+    """Return the file that stores the recipe of a model for this kind of device and version of torch."""
     import blake3
 
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
@@ -37,7 +37,7 @@ def note_of(space: Space, device: torch.device, *, cache: Path) -> Path:
 
 
 def remembered(note: Path) -> Recipe | None:
-    """Return the recipe that was chosen before."""
+    """Return the stored recipe, if any."""
     stored = read_note(note).get("recipe")
     try:
         return Recipe(**stored) if isinstance(stored, dict) else None
@@ -46,7 +46,7 @@ def remembered(note: Path) -> Recipe | None:
 
 
 def choose_recipe(lane: Lane, note: Path) -> Recipe:
-    """Measure, choose and remember; the lane is left with the chosen recipe in use."""
+    """Measure recipes, choose one and store it; the lane uses it from then on."""
     rates: dict[Recipe, float] = {}
     until = time.perf_counter() + _LONGEST
 

@@ -1,4 +1,4 @@
-"""Photos seen twice, cut to their centre and whole: a backbone that embeds both and keeps the mean."""
+"""A backbone that embeds photos both centre-cropped and whole, and averages the two."""
 
 from __future__ import annotations
 
@@ -19,14 +19,13 @@ if TYPE_CHECKING:
 
 
 class TwoFramings(Backbone):
-    """A backbone whose rows are the mean of the unit rows of two framings, brought to unit length.
+    """A backbone whose rows are the normalised mean of the unit rows of two framings; norms are averaged.
 
-    Prepared photos hold the two one below the other, so that whatever carries pixels carries them as one. Their norms
-    are the mean of both.
+    Prepared photos hold both inputs, stacked vertically, so that all code that passes pixels on handles them as one.
     """
 
     def __init__(self, backbone: Backbone, space: Space) -> None:
-        """See photos as `space` says through a backbone of its first framing."""
+        """Wrap a backbone of the first framing of `space`."""
         self.space = space
         self.device = backbone.device
         self._backbone = backbone
@@ -46,7 +45,7 @@ class TwoFramings(Backbone):
         return lambda: _mean(wait())
 
     def expect(self, count: int) -> None:
-        """Be told that about so many images are coming."""
+        """Announce about how many images will follow."""
         self._backbone.expect(2 * count)
         self._follow()
 
@@ -60,18 +59,18 @@ class TwoFramings(Backbone):
         return self._backbone.embed_texts(texts)
 
     def _follow(self) -> None:
-        """Take over what the backbone decides while it runs."""
+        """Copy settings that the wrapped backbone changes while it runs."""
         self.batch_size = max(1, self._backbone.batch_size // 2)
         self.in_flight = self._backbone.in_flight
 
 
 def first_framing(space: Space) -> Space:
-    """Return the space of the first framing of photos that are seen twice."""
+    """Return the space of the first of two framings."""
     return replace(space, preprocessing=space.preprocessing.framings[0])
 
 
 def spec_of_first(spec: BackboneSpec) -> BackboneSpec:
-    """Return the spec of the first framing of photos that are seen twice."""
+    """Return the spec of the first of two framings."""
     return replace(spec, space=first_framing(spec.space))
 
 

@@ -118,7 +118,7 @@ def obtain(model: str, *, cache: Path, notice: Callable[[str], None], revision: 
 
     Raises:
         UnknownModel: no registry name, hub id or folder is called this.
-        WeightsUnavailable: the weights cannot be had, are damaged, or are pickled only.
+        WeightsUnavailable: the weights cannot be downloaded, are damaged, or are only available as pickles.
 
     """
     found = find_locally(model, cache=cache, revision=revision)

@@ -1,4 +1,4 @@
-"""Which models read words, and which one to take where none does."""
+"""Which models read text, and which one to recommend."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BEST_FOR_WORDS = "siglip2-base"
 
 
 def reads_text(space: Space, *, cache: Path) -> bool:
-    """Return whether the model of a space has a text tower; nothing is loaded for it."""
+    """Return whether the model of a space has a text tower, without loading it."""
     if space.is_imported:
         return False
     if borrows_text(space):
@@ -44,14 +44,14 @@ def reads_text(space: Space, *, cache: Path) -> bool:
 
 
 def check_reads_text(model: str) -> None:
-    """Raise `ModelError` for a model that is known to read no text, before its weights are fetched."""
+    """Raise `ModelError` for a model known to read no text, before its weights are downloaded."""
     known = find_model(model)
     if known is not None and not known.facts.has_text:
         raise reads_no_text(known.name)
 
 
 def reads_no_text(model: str) -> ModelError:
-    """Return the error for a second model that would be of no use."""
+    """Build the error for an additional model that reads no text."""
     return ModelError(
         f"{model} reads no text, and searches use a second model for words alone: name one that "
         '`vitsearch models list` marks with "reads text"'
@@ -59,12 +59,12 @@ def reads_no_text(model: str) -> ModelError:
 
 
 def model_for_words(*, cache: Path) -> str:
-    """Return the model to search by words with: one that is on this machine already, or else the best of its size."""
+    """Return the recommended model for text searches: one that is on this machine, or else the best of its size."""
     names = sorted(models_that_read_text(), key=lambda name: name != BEST_FOR_WORDS)
     return next((name for name in names if is_cached(name, cache=cache)), BEST_FOR_WORDS)
 
 
 def relative_cost(model: str) -> float | None:
-    """Return what a photo costs the image tower of a registered model, in multiplications; None where not known."""
+    """Return the multiplications per photo of a registered model's image tower; None if unknown."""
     known = find_model(model)
     return known.facts.parameters * float(known.facts.patches + known.facts.prefix_tokens) if known else None

@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import click
+
 from vitsearch.cli.matches import print_matches
+from vitsearch.cli.option_groups import option_group
 from vitsearch.cli.output import plural, print_json, print_paths, say, shown
 from vitsearch.cli.preview import check_preview
+from vitsearch.cli.session import force_option, json_option, print0_option
 from vitsearch.cli.viewer import show_file
 from vitsearch.errors import VitsearchError
 from vitsearch.jsonable import to_jsonable
@@ -39,9 +43,14 @@ class Answer:
     link_to: str | None
     preview: bool
     open_best: bool
-    only_paths: bool
+    paths: bool
     nul: bool
     as_json: bool
+
+    @property
+    def only_paths(self) -> bool:
+        """Whether bare paths are printed; -0 implies it."""
+        return self.paths or self.nul
 
     def check(self, session: Session, inputs: Sequence[str]) -> None:
         """Check before the search that all requested outputs are possible.
@@ -107,6 +116,49 @@ class Answer:
     def _folders(self) -> list[tuple[Path, bool]]:
         asked = ((self.copy_to, False), (self.link_to, True))
         return [(Path(folder).absolute(), link) for folder, link in asked if folder is not None]
+
+
+answer_options = option_group(
+    "answer",
+    Answer,
+    {
+        "sheet": click.option(
+            "--sheet",
+            type=click.Path(dir_okay=False),
+            metavar="FILE",
+            help="Write a contact sheet (.png or .jpg).",
+        ),
+        "page": click.option(
+            "--html",
+            "page",
+            type=click.Path(dir_okay=False),
+            metavar="FILE",
+            help="Write a self-contained HTML page.",
+        ),
+        "force": force_option,
+        "copy_to": click.option(
+            "--copy-to",
+            type=click.Path(file_okay=False),
+            metavar="FOLDER",
+            help="Copy the matches to FOLDER. Existing files are never replaced.",
+        ),
+        "link_to": click.option(
+            "--link-to",
+            type=click.Path(file_okay=False),
+            metavar="FOLDER",
+            help="Create links to the matches in FOLDER. Existing files are never replaced.",
+        ),
+        "preview": click.option(
+            "--preview", is_flag=True, help="Show the matches as pictures in the terminal."
+        ),
+        "open_best": click.option(
+            "--open", "open_best", is_flag=True, help="Open the best match in the system's viewer."
+        ),
+        "paths": click.option("--paths", is_flag=True, help="Print bare paths, one per line."),
+        "nul": print0_option,
+        "as_json": json_option,
+    },
+)
 
 
 def _document(result: SearchResult) -> dict[str, object]:

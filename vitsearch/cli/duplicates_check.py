@@ -1,4 +1,4 @@
-"""What `vitsearch duplicates check` says of two files."""
+"""`vitsearch duplicates check`: whether two files show the same shot."""
 
 from __future__ import annotations
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from vitsearch.cli.option_groups import option_group
 
 
 class Place(click.ParamType[str]):
@@ -68,16 +66,11 @@ _OPTIONS = {
 }
 
 
-def filter_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the filter options to a command, which receives them as one `Filter` named `where`."""
+def _filter(**conditions: Any) -> object:  # noqa: ANN401 - each field of `Filter` has a type of its own
+    from vitsearch.storage.filters import Filter
 
-    @wraps(command)
-    def call(*arguments: object, **options: Any) -> None:  # noqa: ANN401 - whatever the command takes
-        from vitsearch.storage.filters import Filter
+    return Filter(**conditions)
 
-        where = Filter(**{name: options.pop(name) for name in _OPTIONS})
-        command(*arguments, where=where, **options)
 
-    for option in reversed(_OPTIONS.values()):
-        call = option(call)
-    return call
+filter_options = option_group("where", _filter, _OPTIONS)
+"""Adds the filter options to a command, which receives them as one `Filter` named `where`."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-# A picture takes so many lines, and at most so many pixels: sharp on a screen of high density, small to send.
+# The height of a picture in lines, and its maximum size in pixels: sharp on high-density screens, small to send.
 _LINES = 10
 _SIDE = 640
 _MOST_COLUMNS = 40

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -10,18 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vitsearch.cli.answer import Answer, reach_of_store
+from vitsearch.cli.answer import answer_options, reach_of_store
 from vitsearch.cli.filter_options import filter_options
 from vitsearch.cli.output import plural, say
-from vitsearch.cli.session import (
-    Session,
-    device_option,
-    force_option,
-    json_option,
-    pass_session,
-    print0_option,
-    store_token_option,
-)
+from vitsearch.cli.search_options import MOST_MATCHES, query_options, ranking_options
+from vitsearch.cli.session import Session, device_option, pass_session, store_token_option
 from vitsearch.errors import StoreError
 from vitsearch.paths import is_url
 from vitsearch.searching.terms import Weighted, parse_term
@@ -30,123 +22,34 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vitsearch.backbones.devices import Device
+    from vitsearch.cli.answer import Answer
+    from vitsearch.cli.search_options import Query, Ranking
     from vitsearch.library import Library
     from vitsearch.records import SearchResult
     from vitsearch.searching.store import SearchStore
     from vitsearch.storage.filters import Filter
 
 
-_MOST = 100_000
-
-
-class CropBox(click.ParamType[tuple[int, int, int, int]]):
-    """X,Y,W,H in pixels."""
-
-    name = "x,y,w,h"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, int, int, int]:
-        """Parse four whole numbers."""
-        match = re.fullmatch(r"(\d+),(\d+),(\d+),(\d+)", str(value))
-        if match is None:
-            self.fail(f"{value!r} is not X,Y,W,H in whole pixels, as in 100,50,400,300", param, ctx)
-        left, top, width, height = (int(number) for number in match.groups())
-        return left, top, width, height
-
-
 @click.command()
-@click.argument("queries", nargs=-1, metavar="[QUERY]...")
-@click.option("--text", help="A text query, even if a file has this name.")
-@click.option("--label", help="Only photos that have this label under --head, most probable first.")
-@click.option("--head", "head", help="The head that --label belongs to. See `vitsearch heads list`.")
-@click.option(
-    "-k",
-    "--limit",
-    "k",
-    type=click.IntRange(1, _MOST),
-    default=10,
-    show_default=True,
-    help="The number of matches.",
-)
-@click.option(
-    "--not",
-    "negatives",
-    multiple=True,
-    metavar="QUERY",
-    help="Find photos unlike this one; may be given several times.",
-)
-@click.option("--crop", type=CropBox(), help="Search for this region of the image, in pixels.")
+@query_options
 @filter_options
-@click.option("--include-self", is_flag=True, help="Include photos identical to the query.")
-@click.option("--distinct", is_flag=True, help="Leave out near copies of better matches.")
-@click.option(
-    "--only-matches",
-    is_flag=True,
-    help="Leave out photos that do not stand out from the rest of the library.",
-)
-@click.option("--exact", is_flag=True, help="Compare with every photo, even in a very large library.")
+@ranking_options
 @click.option(
     "--store", metavar="ADDRESS", help="Search an external engine, filled by `export --to milvus://…`."
 )
 @store_token_option
-@click.option(
-    "--sheet", type=click.Path(dir_okay=False), metavar="FILE", help="Write a contact sheet (.png or .jpg)."
-)
-@click.option(
-    "--html",
-    "page",
-    type=click.Path(dir_okay=False),
-    metavar="FILE",
-    help="Write a self-contained HTML page.",
-)
-@force_option
-@click.option(
-    "--copy-to",
-    type=click.Path(file_okay=False),
-    metavar="FOLDER",
-    help="Copy the matches to FOLDER. Existing files are never replaced.",
-)
-@click.option(
-    "--link-to",
-    type=click.Path(file_okay=False),
-    metavar="FOLDER",
-    help="Create links to the matches in FOLDER. Existing files are never replaced.",
-)
-@click.option("--preview", is_flag=True, help="Show the matches as pictures in the terminal.")
-@click.option("--open", "open_best", is_flag=True, help="Open the best match in the system's viewer.")
-@click.option("--paths", "only_paths", is_flag=True, help="Print bare paths, one per line.")
-@print0_option
 @device_option
-@json_option
+@answer_options
 @pass_session
 def search(
     session: Session,
-    queries: tuple[str, ...],
-    text: str | None,
-    label: str | None,
-    head: str | None,
-    k: int,
-    negatives: tuple[str, ...],
-    crop: tuple[int, int, int, int] | None,
+    query: Query,
     where: Filter,
-    include_self: bool,
-    distinct: bool,
-    only_matches: bool,
-    exact: bool,
+    ranking: Ranking,
     store: str | None,
     token: str | None,
-    sheet: str | None,
-    page: str | None,
-    force: bool,
-    copy_to: str | None,
-    link_to: str | None,
-    preview: bool,
-    open_best: bool,
-    only_paths: bool,
-    nul: bool,
+    answer: Answer,
     device: Device,
-    as_json: bool,
 ) -> None:
     """Find photos by example images and words. Each QUERY is an image file, an https URL, or words.
 
@@ -172,65 +75,46 @@ def search(
       vitsearch search --camera Canon --after 2024
       vitsearch search cat.jpg --store milvus://cluster:19530/photos
     """
-    if (label is None) != (head is None):
-        raise click.UsageError("--label and --head go together")
-    if label is not None and (queries or text or negatives or crop):
-        raise click.UsageError("--label stands alone: leave queries, --text, --not and --crop away")
-    if label is not None and (include_self or distinct or only_matches or exact):
+    if query.label is not None and ranking.compares:
         raise click.UsageError(
             "--include-self, --distinct, --only-matches and --exact go with images and words, not with --label"
         )
-    listing = not queries and not text and label is None
+    listing = not query.has_examples and query.label is None
     if listing:
-        _check_listing(
-            where, compared=bool(negatives or crop or include_self or distinct or only_matches or exact)
-        )
+        _check_listing(where, compared=bool(query.negatives or query.crop or ranking.compares))
         if store is not None:
             raise click.UsageError(
                 "--store answers images, words and labels: give one, or leave --store away"
             )
-    terms, away = [parse_term(query) for query in queries], [parse_term(query) for query in negatives]
+    terms, away = list(map(parse_term, query.queries)), list(map(parse_term, query.negatives))
     images = _files(terms)
-    only_paths = only_paths or nul
-    answer = Answer(
-        sheet,
-        page,
-        force,
-        copy_to,
-        link_to,
-        preview,
-        open_best,
-        only_paths=only_paths,
-        nul=nul,
-        as_json=as_json,
-    )
     answer.check(session, (*images, *_files(away)))
     told = ""
     with session.open(device=device) as library, _store(store, token) as asked:
-        if label is not None and head is not None:
-            result = _search_label(library, asked, label, head, k=k, criteria=where)
+        if query.label is not None and query.head is not None:
+            result = _search_label(library, asked, query.label, query.head, k=ranking.k, criteria=where)
         elif listing:
-            result, told = _list_newest(library, where, k)
+            result, told = _list_newest(library, where, ranking.k)
         else:
             result = library.search(
                 *(_opened(term) for term in terms),
-                text=text,
+                text=query.text,
                 negatives=[_opened(term) for term in away],
-                k=k,
-                crop=crop,
+                k=ranking.k,
+                crop=query.crop,
                 where=where,
-                include_self=include_self,
-                distinct=distinct,
-                only_matches=only_matches,
-                exact=exact,
+                include_self=ranking.include_self,
+                distinct=ranking.distinct,
+                only_matches=ranking.only_matches,
+                exact=ranking.exact,
                 store=asked,
             )
         answer.print(result, library)
-        if told and result.results and not as_json and not only_paths:
+        if told and result.results and not answer.as_json and not answer.only_paths:
             say(told, err=True)
         reach = None if asked is None else reach_of_store(library, where)
-        if not result.results and not as_json:
-            say(_why_nothing(library, asked, where, label, include_self, only_matches), err=True)
+        if not result.results and not answer.as_json:
+            say(_why_nothing(library, asked, where, query.label, ranking), err=True)
     answer.deliver(result, [Path(image).absolute() for image in images], reach=reach)
 
 
@@ -251,7 +135,7 @@ def _list_newest(library: Library, where: Filter, k: int) -> tuple[SearchResult,
     result, total = newest_photos(library.catalog, where, k=k)
     listed = len(result.results)
     if listed < total:
-        more = f": -k {total} lists all" if total <= _MOST else ""
+        more = f": -k {total} lists all" if total <= MOST_MATCHES else ""
         return result, f"the newest {listed:,} of {total:,} photos{more}"
     return result, f"{plural(total, 'photo')}, newest first"
 
@@ -261,14 +145,15 @@ def _why_nothing(
     store: SearchStore | None,
     where: Filter,
     label: str | None,
-    include_self: bool,
-    only_matches: bool,
+    ranking: Ranking,
 ) -> str:
     if store is not None:
         return "no photo matches"
     from vitsearch.cli.nothing_found import why_nothing
 
-    return why_nothing(library, where, label=label, only_matches=only_matches, include_self=include_self)
+    return why_nothing(
+        library, where, label=label, only_matches=ranking.only_matches, include_self=ranking.include_self
+    )
 
 
 def _files(terms: Sequence[Weighted]) -> list[str]:

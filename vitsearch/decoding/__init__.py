@@ -1,6 +1,6 @@
-"""Photos are read and decoded in processes of their own, so that a file can cost itself and nothing else.
+"""Photos are read and decoded in worker processes, so that a bad file affects nothing but itself.
 
-Decoders are large C libraries and files are strangers': one may crash them, hang them or fill the memory. `Decoders`
-keeps a few processes at work, each with a limit on time and on memory, and starts another one where one dies. What
-comes back is text and pixels, never code: not even a decoder that a file has taken over is trusted.
+Decoders are large C libraries, and files come from strangers: they may crash a decoder, hang it or exhaust memory.
+`Decoders` keeps a few processes running, each with limits on time and memory, and replaces those that die. They return
+text and pixels, never code: even a decoder that a malicious file has taken over is not trusted.
 """

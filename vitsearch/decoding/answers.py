@@ -1,4 +1,4 @@
-"""What the answers of a decoding process mean; nothing in them is believed that cannot be checked."""
+"""Parse the responses of decoding processes, which are not trusted: everything is validated."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _HASH_BYTES = 32
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a process says of a file that it has opened, checked; `state` as in `PhotoFile`."""
+    """A validated description of a file that a process has opened; `state` as in `PhotoFile`."""
 
     file_hash: bytes
     photo_hash: bytes
@@ -43,7 +43,7 @@ class Header:
 
 
 class Prepared(NamedTuple):
-    """A photo that was decoded for a model: `pixels` (height, width, 3) uint8, and perhaps a thumbnail."""
+    """A photo decoded for a model: `pixels` (height, width, 3) uint8, and optionally a thumbnail."""
 
     perceptual: bytes
     pixels: npt.NDArray[np.uint8]
@@ -51,7 +51,7 @@ class Prepared(NamedTuple):
 
 
 def refused(name: str, fields: Fields) -> UnreadablePhoto | None:
-    """Return why a photo could not be read, if this answer says so."""
+    """Return why a photo could not be read, if the response says so."""
     if "unreadable" not in fields:
         return None
     reason = "".join(character for character in str(fields["unreadable"]) if character.isprintable())
@@ -59,10 +59,10 @@ def refused(name: str, fields: Fields) -> UnreadablePhoto | None:
 
 
 def understood_header(fields: Fields) -> Header:
-    """Understand what is said of a photo that was opened.
+    """Parse the description of an opened photo.
 
     Raises:
-        KeyError, TypeError, ValueError: it makes no sense.
+        KeyError, TypeError, ValueError: it is malformed.
 
     """
     earlier = fields["earlier_hash"]
@@ -85,10 +85,10 @@ def understood_header(fields: Fields) -> Header:
 
 
 def understood_thumbnail(fields: Fields, data: bytes, box: tuple[int, int] | None) -> Image | None:
-    """Understand the pixels of a thumbnail within a box (width, height); None where none was made.
+    """Parse the pixels of a thumbnail within a box (width, height); None if none was made.
 
     Raises:
-        KeyError, TypeError, ValueError: it makes no sense.
+        KeyError, TypeError, ValueError: it is malformed.
 
     """
     from PIL.Image import frombytes

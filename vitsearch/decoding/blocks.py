@@ -1,4 +1,4 @@
-"""Several small photos that are opened and decoded with one request each way: asking costs as much as decoding them."""
+"""Blocks of small photos that are opened and decoded with one request each: a request costs as much as decoding one."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ MOST_BYTES = 4 << 20
 
 @dataclass(frozen=True, slots=True)
 class RetryAlone:
-    """A photo of a block that has to be opened alone: among others there was too little memory for it."""
+    """Stands for a photo of a block that must be opened alone, because memory ran short among the others."""
 
 
 class ProtectedBlock:
-    """Photos that are open in one decoding process; `headers` says of each what was found, in order.
+    """Photos opened together in one decoding process; `headers` holds the result for each, in order.
 
-    All together have the time of one. Where the process dies, `ProcessDied` says nothing of which photo is to blame:
-    each has to be opened alone then.
+    They share the time limit of one photo. If the process dies, `ProcessDied` does not say which photo is to blame, so
+    each must be opened alone.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class ProtectedBlock:
     def prepared(
         self, preprocessing: Preprocessing, wanted: Sequence[int], *, boxes: Sequence[tuple[int, int] | None]
     ) -> list[Prepared | UnreadablePhoto | RetryAlone]:
-        """Decode the photos at these places for a model, each once; `boxes` as in `prepared_with_thumbnail`."""
+        """Decode the photos at these positions for a model, each once; `boxes` as in `prepared_with_thumbnail`."""
         shape = preprocessing.shape
         room = GRID * GRID + math.prod(shape)
         most = len(wanted) * room + sum(3 * math.prod(box) for box in boxes if box)

@@ -1,4 +1,4 @@
-"""What a process that reads files of strangers may do: so much memory, no core dump, no windows, pipes of its own."""
+"""Confine a process that reads untrusted files: a memory limit, no core dumps, no windows, private pipes."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _LARGEST_KEPT, _MOST_KEPT = 64 << 20, 96 << 20
 
 
 def answer_requests(memory: int, made: Callable[[], Answerer], *, most: int = 0) -> NoReturn:
-    """Answer the requests on standard input, with at most so many bytes each, until it is closed; then end.
+    """Answer requests on standard input, each limited in bytes, until it is closed; then exit.
 
-    What answers is made when the process is confined.
+    The object that answers is created after the process is confined.
     """
     requests, answers = _own_pipes()
     _limit_process(memory)
@@ -42,7 +42,7 @@ def answer_requests(memory: int, made: Callable[[], Answerer], *, most: int = 0)
 
 
 def _own_pipes() -> tuple[BinaryIO, BinaryIO]:
-    """Take standard input and output away from everything else: a library that prints must not be taken for us."""
+    """Detach standard input and output from everything else, so that output of libraries is not taken for responses."""
     requests, answers = os.dup(0), os.dup(1)
     os.dup2(2, 0)
     os.dup2(2, 1)
@@ -50,9 +50,9 @@ def _own_pipes() -> tuple[BinaryIO, BinaryIO]:
 
 
 def watch_memory(memory: int) -> None:
-    """End this process soon after it has held `memory` bytes more than now; for systems that keep to no limit.
+    """Exit this process soon after it uses `memory` bytes more than now; for systems without an enforced limit.
 
-    A decoder that does not let go of the interpreter's lock is seen when it does.
+    Use by a decoder that holds the interpreter's lock is only noticed when it releases it.
     """
     import resource
     import threading
@@ -74,10 +74,10 @@ def watch_memory(memory: int) -> None:
 
 @cache
 def keep_memory() -> None:
-    """Let this process keep memory for the next large file, up to 96 MB; for the C library that can be told so, glibc.
+    """Let this process keep up to 96 MB of freed memory for the next large file; glibc only.
 
-    It gives back all pieces of more than 32 MB at once, and then a file of 50 MB waits longer for memory than for its
-    bytes.
+    glibc otherwise returns all blocks of more than 32 MB at once, and a file of 50 MB then waits longer for memory
+    than for its bytes.
     """
     with suppress(ImportError, OSError, AttributeError, TypeError):
         import ctypes

@@ -1,4 +1,4 @@
-"""A few decoding processes, and photos that are opened in them."""
+"""A pool of decoding processes, and the photos opened in them."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ _DETAILS: dict[str, type] = {
 
 
 class Decoders:
-    """Up to `count` decoding processes, started when they are needed. Use it as a context manager, from any threads.
+    """A pool of up to `count` decoding processes, started on demand. A thread-safe context manager.
 
-    A photo that crashes, hangs or fills its process is an `UnreadablePhoto`; the next one gets a new process.
+    A photo that crashes, hangs or exhausts its process raises `UnreadablePhoto`; the next photo gets a new process.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Decoders:
 
     @property
     def count(self) -> int:
-        """How many photos can be open at a time."""
+        """How many photos can be open at the same time."""
         return len(self._processes)
 
     def start(self) -> None:
@@ -86,13 +86,13 @@ class Decoders:
         photo_hash: str | None = None,
         with_sidecars: bool = False,
     ) -> Iterator[ProtectedPhoto]:
-        """Open a file, or the bytes of one that messages call `name`; a process is taken until the block ends.
+        """Open a file, or the bytes of one that messages call `name`; occupies a process until the block ends.
 
-        `with_sidecars`: its facts are those that XMP beside it tells, too.
-        With `photo_hash`, in hexadecimal digits, only a file that holds this photo is opened.
+        - `with_sidecars`: include the metadata in XMP sidecars.
+        - `photo_hash`: open the file only if it holds this photo (hexadecimal).
 
         Raises:
-            UnreadablePhoto: it cannot be read, is not an image, costs more than a photo may, or holds another one.
+            UnreadablePhoto: it cannot be read, is not an image, exceeds a limit, or holds another photo.
 
         """
         process = self._idle.get()
@@ -110,9 +110,9 @@ class Decoders:
     def open_block(
         self, paths: Sequence[Path], *, with_sidecars: Sequence[bool] = ()
     ) -> Iterator[ProtectedBlock]:
-        """Open several small files together; a process is taken until the block ends.
+        """Open several small files together; occupies a process until the block ends.
 
-        `with_sidecars` says for each whether XMP beside it is read.
+        `with_sidecars` says for each whether its XMP sidecars are read.
 
         Raises:
             ProcessDied: one of them killed the process: open each alone.
@@ -125,7 +125,7 @@ class Decoders:
             self._idle.put(process)
 
     def close(self) -> None:
-        """End all processes at once, also those that are at work."""
+        """Kill all processes at once, including busy ones."""
         for process in self._processes:
             process.end()
         for process in self._processes:
@@ -133,7 +133,7 @@ class Decoders:
 
 
 class ProtectedPhoto:
-    """A photo that is open in a decoding process: what a `PhotoFile` says of it, and its pixels on demand."""
+    """A photo opened in a decoding process: its header, and its pixels on demand."""
 
     def __init__(
         self, process: DecodingProcess, source: Path | bytes, *, name: str, with_sidecars: bool = False
@@ -158,27 +158,27 @@ class ProtectedPhoto:
 
     @property
     def earlier_hash(self) -> bytes | None:
-        """What libraries made before call the same photo, where that is something else."""
+        """The hash of the same photo in libraries of earlier versions, if it differs."""
         return self.header.earlier_hash
 
     @property
     def hashes(self) -> tuple[bytes, ...]:
-        """The hashes by which libraries may know the photo, the present one first."""
+        """The possible hashes of the photo in libraries, the current one first."""
         return (self.photo_hash,) if self.earlier_hash is None else (self.photo_hash, self.earlier_hash)
 
     @property
     def state(self) -> tuple[int, int] | None:
-        """The size and time that the file had when it was read; None for bytes."""
+        """The size and time of the file when it was read; None for bytes."""
         return self.header.state
 
     @property
     def facts(self) -> PhotoFacts:
-        """What the header says."""
+        """The metadata in the header."""
         return self.header.facts
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Which notes beside the picture could not be read."""
+        """The metadata that could not be read."""
         return self.header.remarks
 
     def prepared(
@@ -186,22 +186,22 @@ class ProtectedPhoto:
     ) -> tuple[bytes, npt.NDArray[np.uint8]]:
         """Decode for a model: the perceptual hash, and the prepared pixels, (height, width, 3) uint8.
 
-        `crop` is the region that counts: x, y, width, height in pixels, within the photo.
+        `crop`: decode only this region: x, y, width, height in pixels, within the photo.
 
         Raises:
-            UnreadablePhoto: the image data is damaged, or needs more time or memory than a photo may.
+            UnreadablePhoto: the image data is damaged, or exceeds the limits on time or memory.
 
         """
         perceptual, pixels, _ = self._prepared(preprocessing, None, crop)
         return perceptual, pixels
 
     def prepared_with_thumbnail(self, preprocessing: Preprocessing, box: tuple[int, int] | None) -> Prepared:
-        """Do the same, and make a thumbnail within a box (width, height) too, if one is given.
+        """Do the same, and also make a thumbnail within a box (width, height), if one is given.
 
-        It is None where the scale at which the photo was decoded for the model is too small for it.
+        The thumbnail is None if the photo was decoded at a scale that is too small for it.
 
         Raises:
-            UnreadablePhoto: the image data is damaged, or needs more time or memory than a photo may.
+            UnreadablePhoto: the image data is damaged, or exceeds the limits on time or memory.
 
         """
         return self._prepared(preprocessing, box, None)
@@ -233,10 +233,10 @@ class ProtectedPhoto:
     ) -> Image:
         """Decode into an upright RGB image, as `PhotoFile.pixels` does.
 
-        With `box` (width, height) it is scaled down to fit in there by the process, so that this one never holds more.
+        With `box` (width, height), the decoding process scales it down, so that this process never holds more.
 
         Raises:
-            UnreadablePhoto: the image data is damaged, or needs more time or memory than a photo may.
+            UnreadablePhoto: the image data is damaged, or exceeds the limits on time or memory.
 
         """
         from PIL.Image import frombytes
@@ -252,10 +252,10 @@ class ProtectedPhoto:
         return self._twice(lambda: self._decoded(request, understood, most=most))
 
     def details(self, *, with_pixels: bool = False) -> FileDetails:
-        """Say what the file holds beside its pixels, as `PhotoFile.details` does.
+        """Return what the file holds besides its pixels, as `PhotoFile.details` does.
 
         Raises:
-            UnreadablePhoto: the image data is damaged, or needs more time or memory than a photo may.
+            UnreadablePhoto: the image data is damaged, or exceeds the limits on time or memory.
 
         """
 
@@ -272,7 +272,7 @@ class ProtectedPhoto:
         return self._twice(lambda: self._decoded({"details": with_pixels}, understood, most=0))
 
     def _twice(self, step: Callable[[], Answer]) -> Answer:
-        """Take a step, and once more in a new process where it kills one."""
+        """Run a step, and retry it once in a new process if it kills the process."""
         try:
             return step()
         except ProcessDied as died:

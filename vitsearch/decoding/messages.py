@@ -1,4 +1,4 @@
-"""What passes between a decoding process and its owner: a JSON object, and bytes."""
+"""The messages between a decoding process and its owner: a JSON object, and bytes."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _SLOWEST_READ = 1_000_000
 
 
 def seconds_to_read(path: Path) -> float:
-    """Return how long reading a file may take at most. Raises `OSError`."""
+    """Return the time limit for reading a file. Raises `OSError`."""
     return path.stat().st_size / _SLOWEST_READ
 
 
 def seconds_to_read_all(paths: Iterable[Path]) -> float:
-    """Return how long reading files may take at most, of which some may not be there."""
+    """Return the time limit for reading files, some of which may not exist."""
     seconds = 0.0
     for path in paths:
         with suppress(OSError):  # whoever reads it says what is wrong
@@ -36,7 +36,7 @@ def seconds_to_read_all(paths: Iterable[Path]) -> float:
 
 
 def needs_memory(limit: int) -> str:
-    """Say why a photo cannot be read that needs more than `limit` bytes of memory."""
+    """Return the reason for a photo that needs more than `limit` bytes of memory."""
     return f"it needs more memory than the limit of {limit >> 20} MB"
 
 
@@ -50,11 +50,11 @@ def send(stream: IO[bytes], fields: dict[str, Any], *parts: bytes) -> None:
 
 
 def receive(stream: IO[bytes], *, most: int) -> tuple[dict[str, Any], bytes]:
-    """Read one message with at most so many bytes.
+    """Read one message, limited in bytes.
 
     Raises:
-        EOFError: the other side is gone.
-        ValueError: it is not a message.
+        EOFError: the other side has closed the pipe.
+        ValueError: it is malformed.
 
     """
     text_length, length = _LENGTHS.unpack(_exactly(stream, _LENGTHS.size))

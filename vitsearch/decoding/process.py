@@ -1,4 +1,4 @@
-"""One decoding process: started when it is needed, asked one thing at a time, replaced when it dies."""
+"""A decoding process: started on demand, asked one thing at a time, replaced when it dies."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _TIMED_OUT = 1  # the exit status that Python's watchdog gives
 
 
 def _memory_limit() -> int:
-    """4 GB, or half of what the machine has: the largest photo within the limits needs 3 GB."""
+    """Return 4 GB, or half of the machine's memory: the largest photo within the limits needs 3 GB."""
     try:
         return min(_LARGEST_MEMORY, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2)
     except (AttributeError, ValueError, OSError):
@@ -40,10 +40,10 @@ def _memory_limit() -> int:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one photo may cost: seconds by the clock, and bytes of memory.
+    """The limits of one photo: seconds of wall-clock time, and bytes of memory.
 
-    The memory is limited by the operating system on Linux; on macOS the process watches itself, twenty times a second.
-    On Windows only the limit on pixels holds.
+    The operating system enforces the memory limit on Linux; on macOS, the process checks itself 20 times per second.
+    On Windows, only the limit on pixels applies.
     """
 
     seconds: float = 60.0
@@ -51,9 +51,9 @@ class Limits:
 
 
 class ProcessDied(Exception):
-    """A decoding process ended in the middle of a request; `reason` says why, of the photo that it had.
+    """A decoding process died during a request; `reason` says why, in terms of its photo.
 
-    `by_system`: the system killed it, as when there is too little memory, and not something in the photo.
+    `by_system`: the system killed it, for example because memory ran short, so the photo is not to blame.
     """
 
     def __init__(self, status: int, *, seconds: float, limits: Limits, reason: str | None = None) -> None:
@@ -64,11 +64,11 @@ class ProcessDied(Exception):
 
 
 class ProcessStopped(Exception):
-    """The process was ended by its owner."""
+    """The process was stopped by its owner."""
 
 
 class DecodingProcess:
-    """Asks a process of its own; any thread may end it, one at a time may ask.
+    """A worker process and its requests; any thread may end it, but only one at a time may send requests.
 
     `program` names the module whose `main(seconds, memory)` the process runs.
     """
@@ -99,13 +99,13 @@ class DecodingProcess:
     def ask(
         self, request: dict[str, Any], data: bytes = b"", *, most: int, more_seconds: float = 0.0
     ) -> tuple[dict[str, Any], bytes]:
-        """Send a request and wait for its answer, with at most so many bytes.
+        """Send a request and wait for the response, limited in bytes.
 
-        The process itself sees to it that it answers in time; one that cannot, because it was stopped, is ended soon
-        after. `more_seconds` are those that this request may take above the limit.
+        The process enforces its own time limit; if it cannot, because it was stopped, it is killed soon after.
+        `more_seconds` are added to the limit for this request.
 
         Raises:
-            ProcessDied: the process ended instead of answering, or did not make sense.
+            ProcessDied: the process died, or its response was malformed.
             ProcessStopped: `end` was called.
 
         """
@@ -129,23 +129,23 @@ class DecodingProcess:
             raise
 
     def distrusted(self) -> ProcessDied:
-        """End a process whose answer makes no sense, and return what to raise."""
+        """Kill a process whose response is malformed, and return the error to raise."""
         return self.replaced(_NONSENSE)
 
     def replaced(self, reason: str) -> ProcessDied:
-        """End the process, so that the next request gets a new one, and return what to raise."""
+        """Kill the process, so that the next request starts a new one, and return the error to raise."""
         self._discard(patience=0)
         return ProcessDied(0, seconds=0, limits=self._limits, reason=reason)
 
     def end(self) -> None:
-        """Kill the process, whatever it does, and start no other one. Follow with `release`."""
+        """Kill the process, whatever it is doing, for good. Call `release` afterwards."""
         with self._lock:
             self._ended = True
             if self._process is not None:
                 self._process.kill()
 
     def release(self) -> None:
-        """Free what is left of a process that was ended, when nobody asks it any more."""
+        """Free the resources of a process that was ended, when no thread is using it any more."""
         self._discard(patience=0)
 
     def _pipes(self, process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
@@ -168,7 +168,7 @@ class DecodingProcess:
 
     @contextmanager
     def _patience(self, seconds: float) -> Iterator[threading.Event]:
-        """Kill the process if the block takes longer; the event that is yielded tells that this has happened."""
+        """Kill the process if the block takes too long; yields an event that is set in that case."""
         ran_out = threading.Event()
         process = self._process
 
@@ -202,7 +202,7 @@ class DecodingProcess:
             return _popen(command, pipesize=-1)
 
     def _discard(self, *, patience: float) -> int:
-        """Wait a little for a dying process, kill it otherwise, and return its exit status."""
+        """Wait briefly for a dying process, otherwise kill it; return its exit status."""
         with self._lock:
             process, self._process = self._process, None
         if process is None:

@@ -1,7 +1,7 @@
-"""Small upright pictures of a library's photos, made once and kept beside the database.
+"""Thumbnails of a library's photos: upright, made once, and stored next to the database.
 
-An index run makes those for the grid from the pixels that it has decoded anyway; all others are made when asked for.
-They are named by what a photo shows (its photo hash), so that they stay right whatever happens to ids and paths.
+An index run makes those for the grid from pixels that it has decoded anyway; others are made on demand. They are named
+by photo hash, so that they stay valid whatever happens to ids and paths.
 """
 
 from __future__ import annotations
@@ -36,9 +36,10 @@ GRID_BOX = (_GRID_HEIGHT * _WIDEST, _GRID_HEIGHT)
 
 
 class KeptPictures:
-    """A library's folder of thumbnails: JPEG files, by photo hash and height. A cache: delete it at will.
+    """A library's folder of thumbnails: JPEG files by photo hash and height. It is a cache and may be deleted.
 
-    With `anew`, those of photos that are read are made again: they may show the colours of an earlier version.
+    With `anew`, thumbnails of photos that are read are made again, because they may show the colours of an earlier
+    version.
     """
 
     def __init__(self, library: Path, *, anew: bool = False) -> None:
@@ -47,14 +48,14 @@ class KeptPictures:
         self.folder = self._layout.thumbnails
 
     def cached(self, photo_hash: str, kind: int | str) -> bytes | None:
-        """Return a picture that was kept before: a thumbnail by its height, another by the name of its kind."""
+        """Return a cached picture: a thumbnail by its height, others by the name of their kind."""
         try:
             return self._path(photo_hash, kind).read_bytes()
         except OSError:
             return None
 
     def keep(self, photo_hash: str, kind: int | str, data: bytes) -> None:
-        """Keep the JPEG bytes of a picture of a photo; readers see all of it or nothing."""
+        """Store the JPEG bytes of a picture of a photo atomically."""
         path = self._path(photo_hash, kind)
         with suppress(OSError, LibraryError):  # a full or read-only disk costs time, not the picture
             self._layout.make_private()
@@ -62,7 +63,7 @@ class KeptPictures:
             atomic.write(path, data, durable=False, private=True)
 
     def lacks_for_grid(self, photo_hash: str) -> bool:
-        """Whether the thumbnail that a grid shows has to be made; with `anew`, all that are there go first."""
+        """Return whether the grid's thumbnail must be made; with `anew`, all existing ones are deleted first."""
         if self._anew:
             for height in HEIGHTS:
                 with suppress(OSError):
@@ -70,7 +71,7 @@ class KeptPictures:
         return not self._path(photo_hash, _GRID_HEIGHT).exists()
 
     def keep_for_grid(self, photo_hash: str, image: Image) -> None:
-        """Keep an upright image within `GRID_BOX` as the thumbnail that a grid shows."""
+        """Store an upright image within `GRID_BOX` as the grid's thumbnail."""
         self.keep(photo_hash, _GRID_HEIGHT, _encoded(image, _QUALITY))
 
     def _path(self, photo_hash: str, kind: int | str) -> Path:
@@ -78,14 +79,14 @@ class KeptPictures:
 
 
 class Thumbnails(KeptPictures):
-    """Makes the pictures that are not there yet. Files are decoded by `decoders`: they can harm none but themselves."""
+    """Makes missing thumbnails. Files are decoded by `decoders`, so that a bad file affects nothing but itself."""
 
     def __init__(self, library: Path, decoders: Decoders) -> None:
         super().__init__(library)
         self._decoders = decoders
 
     def make(self, photo_hash: str, height: int, photo: Path) -> bytes:
-        """Make a thumbnail of a photo file (again), keep it, and return its JPEG bytes.
+        """Make a thumbnail of a photo file (again), store it, and return its JPEG bytes.
 
         Raises:
             UnreadablePhoto: the file cannot be decoded, or does not hold this photo (any more).
@@ -100,7 +101,7 @@ class Thumbnails(KeptPictures):
         return data
 
     def once(self, height: int, photo: Path) -> bytes:
-        """Return a thumbnail of a file that is no photo of the library, as JPEG bytes. It is not kept.
+        """Return a thumbnail, as JPEG bytes, of a file that is not in the library. It is not stored.
 
         Raises:
             UnreadablePhoto: the file cannot be decoded.
@@ -110,7 +111,7 @@ class Thumbnails(KeptPictures):
             return _encoded(_scaled(opened, height), _QUALITY)
 
     def view(self, photo: Path, *, photo_hash: str | None = None) -> bytes:
-        """Return a photo for the whole screen, as JPEG with no side longer than 2048 pixels. It is not kept.
+        """Return a photo as JPEG for the whole screen, with sides of at most 2048 pixels. It is not stored.
 
         Raises:
             UnreadablePhoto: the file cannot be decoded, or does not hold the photo with this hash.
@@ -121,7 +122,7 @@ class Thumbnails(KeptPictures):
 
 
 def _scaled(photo: ProtectedPhoto, height: int) -> Image:
-    """Decode a photo upright and scale it down to a height; what is smaller stays as it is."""
+    """Decode a photo upright and scale it down to a height; smaller photos keep their size."""
     # The scale at which a JPEG is decoded goes by its shorter side.
     side = math.ceil(height * min(1.0, photo.facts.width / photo.facts.height))
     return photo.pixels(min_side=side, box=(height * _WIDEST, height))

@@ -1,4 +1,4 @@
-"""The program of a decoding process: open a photo, say what it is, decode it; with little imported, to start fast."""
+"""The program of a decoding process: open a photo, describe it, decode it. It imports little, to start fast."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _LARGE_FILE = 32 << 20
 
 
 def main(seconds: float, memory: int) -> NoReturn:
-    """Answer the requests on standard input until it is closed. A request that takes too long ends the process."""
+    """Answer requests on standard input until it is closed. A request that takes too long ends the process."""
     answer_requests(memory, lambda: _Worker(seconds, memory).answer, most=MAX_FILE_BYTES)
 
 
 class _Worker:
-    """Holds the photo, or the block of photos, that was opened last."""
+    """Holds the photo, or block of photos, that was opened last."""
 
     def __init__(self, seconds: float, memory: int) -> None:
         self._seconds = seconds
@@ -180,7 +180,7 @@ def _prepared(
 
 
 def _free_memory() -> float:
-    """How many bytes the system could give; without bounds where it does not say."""
+    """Return how much memory the system has available; unlimited if it does not say."""
     try:
         fields = Path("/proc/meminfo").read_text("ascii").partition("MemAvailable:")[2].split()
         return 1024.0 * int(fields[0])

@@ -34,7 +34,7 @@ from vitsearch.duplicates.verify.words import what_was_done
 from vitsearch.errors import BadQuery
 from vitsearch.paths import absolute_path, identity, names_of, real_path, state_of
 from vitsearch.records import Progress, UnreadableFile
-from vitsearch.storage.answers import KeptAnswers
+from vitsearch.storage.answers import AnswerCache
 from vitsearch.storage.layout import Layout
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def find_duplicates(
     places = names_of(scope)
     with ExitStack() as stack:
         # What was seen of files that are the same is not looked for again.
-        answers = stack.enter_context(KeptAnswers.beside(Layout.of(library.folder), rules=rules_digest()))
+        answers = stack.enter_context(AnswerCache.beside(Layout.of(library.folder), rules=rules_digest()))
         verifier = Verifier(
             catalog,
             thresholds=None if calibrated is None else calibrated.thresholds,

@@ -1,4 +1,4 @@
-"""What an engine is: it takes copies of a library's photos, and answers searches. One for each scheme of addresses."""
+"""The protocol of engines, which receive copies of a library's photos and answer searches; one per URL scheme."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StoreReport:
-    """What an export to an engine did; `photos` is how many the collection holds of this selection now."""
+    """The result of an export to an engine; `photos` is how many photos of this selection the collection now holds."""
 
     to: str
     photos: int
@@ -34,7 +34,7 @@ class StoreReport:
 
 
 class Engine(Protocol):
-    """Keeps collections, each at an address `SCHEME://…`. `token`: what a person gave as user and password."""
+    """Stores collections, each at an address `SCHEME://…`. `token`: the user's name and password, or key."""
 
     def export(
         self,
@@ -46,28 +46,28 @@ class Engine(Protocol):
         token: str | None,
         on_progress: Callable[[int, int], None],
     ) -> StoreReport:
-        """Make the collection hold these photos; with `whole` its other photos are deleted.
+        """Make the collection hold these photos; `whole` deletes its other photos.
 
-        Raises `StoreError`, one line, for all that goes wrong. The same call again must mend what broke off.
+        Repeating the call after an interruption must complete it. All errors are `StoreError`s of one line.
         """
 
     def open(self, address: str, *, token: str | None) -> AbstractContextManager[SearchStore]:
-        """Open a collection for searches, or raise `StoreError`."""
+        """Open a collection for searches. Raises `StoreError`."""
 
 
 @runtime_checkable
 class LabelStore(Protocol):
-    """A store that finds photos by label, too."""
+    """A store that can also find photos by label."""
 
     def find_label(
         self, head: str, label: str, *, k: int, criteria: Filter, offline: Collection[Path] = ()
     ) -> SearchResult:
-        """Find the photos that have a label, most probable first, as they were labelled when they were exported."""
+        """Find the photos that have a label, most probable first, as they were labelled at the time of the export."""
 
 
 @runtime_checkable
 class ExampleStore(Protocol):
-    """A store that takes a photo of its own as a query, where no file of it is at hand."""
+    """A store that accepts one of its own photos as a query, without the file."""
 
     def example(self, photo: int) -> tuple[bytes, npt.NDArray[np.float32]] | None:
-        """Return the hash of a photo and its unit row (d,), by the id that matches name it by, or None."""
+        """Return the hash and the unit row (d,) of a photo, by its id in earlier matches, or None."""

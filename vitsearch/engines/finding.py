@@ -1,4 +1,4 @@
-"""Which engine an address is for: Milvus, or one that another package brings (entry points `vitsearch.engines`)."""
+"""Find the engine for an address: Milvus, or one from another package (entry points `vitsearch.engines`)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def engine_for(address: str) -> Engine:
     """Return the engine for an address `SCHEME://…`.
 
     Raises:
-        StoreError: there is none, or its package does not load.
+        StoreError: there is none, or its package cannot be loaded.
 
     """
     scheme, is_address, _ = address.partition("://")

@@ -1,8 +1,8 @@
 """Merge photos that were exported elsewhere, or embedded in other processes, into a library.
 
-A photo is known by its content: vectors that were computed elsewhere belong to whatever file here holds the same photo.
-A place on another machine is kept as an offline root, so that `roots relocate` can point it to where its photos are
-mounted here; a place that exists here is taken over only if its file is the one that was exported.
+Photos are identified by content: embeddings computed elsewhere apply to any local file with the same photo. A folder
+of another machine becomes an offline root, which `roots relocate` can move to where it is mounted here. A local path
+is only accepted if its file is the one that was exported.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _REASONS = 100
 
 @dataclass
 class Tally:
-    """What a merge has come to so far."""
+    """The running totals of a merge."""
 
     photos: int = 0
     vectors: int = 0
@@ -52,13 +52,13 @@ class Tally:
     reasons: list[RefusedRow] = field(default_factory=list)
 
     def refuse(self, rows: Sequence[RefusedRow]) -> None:
-        """Count rows that are left out, and keep the first reasons."""
+        """Count skipped rows, and keep the first reasons."""
         self.refused += len(rows)
         self.reasons += rows[: _REASONS - len(self.reasons)]
 
 
 class Places:
-    """Where imported files are in this library."""
+    """Maps imported files to roots and paths of this library."""
 
     def __init__(self, catalog: Catalog, relocate: Mapping[str, str]) -> None:
         self.offline: set[int] = set()
@@ -67,7 +67,7 @@ class Places:
         self._roots = [(root, root.is_offline()) for root in catalog.roots()]
 
     def of(self, place: Place) -> tuple[Root, FoundFile, bool] | None:
-        """Return root, file and whether it is here; None for a file that should be here and is not."""
+        """Return the root, the file and whether it is present; None for a file that should be present and is not."""
         name = self._named(place.root)
         found = self._known(Path(name), place.path)
         if found is not None:
@@ -115,7 +115,7 @@ def _is_same(file: FoundFile) -> bool:
 
 
 class Merge:
-    """Puts batches of rows into the catalog."""
+    """Writes batches of rows to the catalog."""
 
     def __init__(
         self,
@@ -133,7 +133,7 @@ class Merge:
         self._run = run
 
     def by_content(self, rows: Sequence[ImportedRow]) -> None:
-        """Store rows that carry their photo's hash, facts and places."""
+        """Store rows that have the photo's hash, metadata and files."""
         known = self._known_facts([row.photo_hash for row in rows if row.photo_hash is not None])
         located = {row.number: [self._places.of(place) for place in row.places] for row in rows}
         holders = self._holders([each for found in located.values() for each in found if each])
@@ -175,7 +175,7 @@ class Merge:
         self.tally.vectors += self._catalog.store(self._run, self._space_id, ready, [])
 
     def by_path(self, source: Path, rows: Sequence[ImportedRow]) -> None:
-        """Store rows that know only where their photo is: the file is read, not decoded."""
+        """Store rows that only have a path: the file is read and hashed, but not decoded."""
         ready: list[ReadableFile] = []
         count = max(2, os.cpu_count() or 2)
         with ThreadPoolExecutor(count) as pool, Decoders(count) as decoders:
@@ -204,7 +204,7 @@ class Merge:
         self.tally.vectors += self._catalog.store(self._catalog.begin_run(), self._space_id, ready, [])
 
     def _known_facts(self, photo_hashes: Sequence[bytes]) -> dict[bytes, tuple[PhotoFacts, bool]]:
-        """What the library itself knows of these photos; it is believed before a file is."""
+        """Return the library's own metadata of these photos, which takes precedence."""
         known: dict[bytes, tuple[PhotoFacts, bool]] = {}
         sql = f"SELECT photo_hash, perceptual IS NOT NULL, {FACTS_SQL} FROM photos WHERE photo_hash IN (?*)"
         for photo_hash, perceptual, *facts in rows_in(self._catalog.database, sql, photo_hashes):
@@ -212,7 +212,7 @@ class Merge:
         return known
 
     def _holders(self, found: Sequence[tuple[Root, FoundFile, bool]]) -> dict[tuple[int, str], bytes]:
-        """The photos that already have these places: the library's own word wins."""
+        """Return the photos that the library already has at these paths, which take precedence."""
         holders: dict[tuple[int, str], bytes] = {}
         wanted: dict[int, list[str]] = {}
         for root, file, _ in found:
@@ -258,5 +258,5 @@ def _outcome(decoders: Decoders, path: Path) -> tuple[ProtectedPhoto, os.stat_re
 
 
 def local_path(file: Path, row: ImportedRow) -> Path:
-    """Return where a photo is that is named by its path alone: relative to the file that names it."""
+    """Return the absolute path of a photo; relative paths are relative to the file that contains them."""
     return real_path(file.parent / str(row.path).removeprefix("file://"))

@@ -1,4 +1,4 @@
-"""Photos as they travel between libraries and engines: what is known of each, without this library's ids."""
+"""Photos in the form in which libraries and engines exchange them, without this library's ids."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PHOTOS_AT_ONCE = 4096
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A file that holds a photo: `root` and `path` (relative, with slashes) are text that may hold surrogates."""
+    """A file of a photo: `root` and `path` (relative, with slashes) are text that may contain surrogates."""
 
     root: str
     path: str
@@ -43,7 +43,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PortablePhoto:
-    """All that is known of a photo: where it is, and `row`, (d,) float16, its unit vector in one space."""
+    """Everything known about a photo: its files, and `row`, (d,) float16, its unit vector in one space."""
 
     id: int
     photo_hash: bytes
@@ -56,7 +56,7 @@ class PortablePhoto:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Selection:
-    """The photos of a library that are to travel: those not missing, with a vector in the space that searches use."""
+    """The photos of a library to export: those that are not missing and are embedded in the main space."""
 
     catalog: Catalog
     space_id: int
@@ -65,10 +65,10 @@ class Selection:
 
     @classmethod
     def of(cls, library: Library, folders: Sequence[str | os.PathLike[str]] = ()) -> Selection:
-        """Choose all photos, or those below these folders; photos on drives that are not mounted are among them.
+        """Select all photos, or those in these folders, including photos on drives that are not mounted.
 
         Raises:
-            LibraryMissing: nothing was indexed here yet.
+            LibraryMissing: nothing has been indexed yet.
             LibraryError: a folder was never indexed.
 
         """
@@ -78,12 +78,12 @@ class Selection:
         return cls(catalog, *active, np.intersect1d(wanted, catalog.embedded_ids(active.id)))
 
     def batches(self, *, size: int = PHOTOS_AT_ONCE) -> Iterator[list[PortablePhoto]]:
-        """Yield the photos in the order of their ids, each batch as it is in SQLite at that moment."""
+        """Yield the photos ordered by id; each batch reflects the database at that moment."""
         for start in range(0, len(self.ids), size):
             yield self.photos(self.ids[start : start + size])
 
     def photos(self, ids: Ids) -> list[PortablePhoto]:
-        """Return these photos, as far as they are still there, in the order of their ids."""
+        """Return those of these photos that still exist, ordered by id."""
         places = self._places(ids)
         known: dict[int, tuple[bytes, PhotoFacts, bytes | None]] = {}
         sql = f"SELECT id, photo_hash, perceptual, {FACTS_SQL} FROM photos WHERE id IN (?*)"

@@ -1,4 +1,4 @@
-"""An index run over photos behind URLs, of any kind that fsspec opens."""
+"""Index photos behind URLs of any kind that fsspec supports."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def index_urls(
     change_model: bool = False,
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> IndexReport:
-    """Bring the photos below these URLs (of any kind that fsspec opens) into the library.
+    """Index the photos below these URLs (of any kind that fsspec supports).
 
-    A URL is a root that is not here: its photos are among the answers of a search once `roots relocate` says where they
-    are mounted. Photos that have gone from there stay as they are.
+    A URL becomes an offline root: searches return its photos once `roots relocate` says where they are mounted. Photos
+    that were deleted there are not marked as missing.
 
     Raises:
         LibraryError: a URL cannot be listed.
@@ -95,7 +95,7 @@ def _unreadable(catalog: Catalog, root: Root) -> list[UnreadableFile]:
 
 
 def _listed(url: str) -> list[FoundFile]:
-    """The photos below a URL, sorted by path."""
+    """Return the photos below a URL, sorted by path."""
     import fsspec
 
     try:

@@ -1,1 +1,1 @@
-"""How well a model and the index serve a person's own photos."""
+"""Measure how well a model and the search index work on a user's own photos."""

@@ -1,4 +1,4 @@
-"""Two models on the same photos, each in a space of its own: which finds what belongs together, and at what cost."""
+"""Compare two models on the same photos, each in its own space: search quality and cost."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _BYTES_PER_NUMBER = 2  # vectors are stored as float16
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A model that is compared: `parameters` of its image tower and the size of its weights on disk."""
+    """A model to compare, with the `parameters` of its image tower and the size of its weights on disk."""
 
     backbone: Backbone
     parameters: int
@@ -67,10 +67,12 @@ class Distribution:
 
 @dataclass(frozen=True, slots=True)
 class ModelScores:
-    """One model's side of a comparison.
+    """The figures of one model in a comparison.
 
-    `separation`: how often a pair of photos with one label is more similar than a pair with two (0.5 is chance).
-    `vector_bytes`: what a photo's vector takes; `seconds`: the time of one photo, prepared and embedded.
+    - `separation`: how often a pair of photos with the same label is more similar than one with different labels (0.5
+      is chance).
+    - `vector_bytes`: the size of an embedding.
+    - `seconds`: the time to prepare and embed one photo.
     """
 
     model: str
@@ -90,9 +92,9 @@ class ModelScores:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What both models answer to one query: rows of `Comparison.files`, best first, with their cosines.
+    """The results of both models for one query: rows of `Comparison.files`, best first, with their cosines.
 
-    `agreement`: how alike the two lists are, the best places counting most, 0 to 1.
+    `agreement`: how similar the two rankings are, 0 to 1, with more weight on the first places.
     """
 
     query: int
@@ -103,11 +105,13 @@ class Answers:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two models on the same photos, in the order given.
+    """Two models on the same photos, in the given order.
 
-    `first` names the better one by `ranked_by`; `difference` is the first's figure minus the second's over the same
-    queries, with its interval; where that includes 0, `clear` is false. `overlap`: the share of the ten nearest that
-    both find. `answers`: all queries, those first on which the models differ most.
+    - `first`: the better model by `ranked_by`.
+    - `difference`: the first model's figure minus the second's over the same queries, with its confidence interval;
+      `clear` is false if that includes 0.
+    - `overlap`: the share of the ten nearest photos that both find.
+    - `answers`: all queries, starting with those on which the models differ most.
     """
 
     photos: int
@@ -124,12 +128,12 @@ class Comparison:
 
 
 def find_photos(folder: Path, *, most: int, use_labels: bool = True) -> tuple[LabelledFile, ...]:
-    """Return at most so many photos of a folder, chosen by chance but always the same.
+    """Return the photos of a folder, or a fixed random sample of at most `most`.
 
-    Where all of them lie in two or more subfolders, these are their labels.
+    If all of them are in two or more subfolders, these are their labels.
 
     Raises:
-        LibraryError: there is no such folder, or no photo in it.
+        LibraryError: the folder does not exist, or has no photos.
 
     """
     if not folder.is_dir():
@@ -151,11 +155,11 @@ def compare(
     *,
     on_progress: OnProgress = lambda _: None,
 ) -> Comparison:
-    """Embed the same photos with two models and measure both. `scratch` is an empty folder for what is only needed now.
+    """Embed the same photos with two models and compare them. `scratch` is an empty folder for temporary files.
 
     Raises:
         LibraryError: fewer than three of the photos can be read.
-        HeadError: one photo lies under two labels.
+        HeadError: a photo has two labels.
 
     """
     libraries = [
@@ -237,9 +241,9 @@ def _compare(
 
 
 def seconds_a_photo(candidates: Sequence[Candidate], files: Sequence[Path]) -> tuple[float, ...]:
-    """Time preparing and embedding some photos with each model in turn: the median of a few rounds, by photo.
+    """Measure the time per photo to prepare and embed with each model: the median of a few rounds.
 
-    The models take turns, so that what else the machine does slows all of them alike.
+    The models take turns, so that other load on the machine affects both alike.
     """
     images = []
     with Decoders() as decoders:
@@ -257,7 +261,7 @@ def seconds_a_photo(candidates: Sequence[Candidate], files: Sequence[Path]) -> t
 
 
 def distribution(cosines: Values) -> Distribution:
-    """Describe the cosine similarities (n,) of pairs, n > 0."""
+    """Summarise the cosine similarities (n,) of pairs, n > 0."""
     counts, _ = np.histogram(cosines, bins=_BINS, range=(-1, 1))
     return Distribution(
         pairs=len(cosines),
@@ -269,9 +273,9 @@ def distribution(cosines: Values) -> Distribution:
 
 
 def separation(same: Values, other: Values) -> float:
-    """Return how often a figure of `same` (n,) is above one of `other` (m,), ties counting half.
+    """Return how often a value of `same` (n,) exceeds one of `other` (m,); ties count half.
 
-    The Mann-Whitney statistic as a share, which is the area under the ROC curve (Hanley and McNeil 1982).
+    The Mann-Whitney statistic as a share, equal to the area under the ROC curve (Hanley and McNeil 1982).
     """
     ordered = np.sort(other)
     below, above = (np.searchsorted(ordered, same, side=side).mean() for side in ("left", "right"))
@@ -286,7 +290,7 @@ def _rows(library: Library, photos: Sequence[int]) -> Rows:
 
 
 def _usable_labels(given: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
-    """Return a label a photo, or nothing where a photo lacks one or the labels say nothing of what belongs together."""
+    """Return one label per photo; empty if a photo has none, or if the labels define no pairs."""
     labels = tuple(found[0] for found in given if found)
     few = len(set(labels)) < 2 or len(set(labels)) == len(labels)
     return () if few or len(labels) < len(given) else labels

@@ -1,4 +1,4 @@
-"""How well a library's model and index serve its photos: neighbours against labels, the index, synthetic copies."""
+"""Evaluate a library's model and index: k-NN accuracy on labels, recall of the index, synthetic edited copies."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     Ids = npt.NDArray[np.int64]
     OnProgress = Callable[[Progress], None]
 
-# Ranking everything takes time by the square of the photos; so many queries leave an interval of a point or so.
+# Ranking all photos takes quadratic time; with this many queries the confidence interval is about one point.
 _MOST_QUERIES = 5000
 _INDEX_QUERIES = 256
 _INDEX_K = 10
@@ -44,7 +44,7 @@ _EDITED_SIDE = 1024
 
 @dataclass(frozen=True, slots=True)
 class Neighbourhood:
-    """The accuracy of the label that the k nearest photos vote for, each weighted by its similarity."""
+    """The accuracy of a k-NN vote weighted by similarity."""
 
     k: int
     accuracy: Estimate
@@ -52,12 +52,12 @@ class Neighbourhood:
 
 @dataclass(frozen=True, slots=True)
 class LabelScores:
-    """How well embeddings tell labels apart.
+    """How well embeddings separate labels. Each photo in turn is the query among all others.
 
-    Each photo in turn is the query among all others. `mean_average_precision` is over those of the `queries` whose
-    label another photo has. `linear_probe`: cross-validated accuracy of a linear head, None where `no_probe` says why
-    there is none. `near_duplicates`: photos that have a near duplicate among the others, which makes the k-NN figures
-    flattering; the linear probe keeps such photos together.
+    - `mean_average_precision`: over those of the `queries` whose label another photo has.
+    - `linear_probe`: the cross-validated accuracy of a linear head, or None for the reason in `no_probe`.
+    - `near_duplicates`: how many photos have a near duplicate among the others. They make k-NN figures too high; the
+      linear probe keeps them in the same fold.
     """
 
     photos: int
@@ -72,9 +72,9 @@ class LabelScores:
 
 @dataclass(frozen=True, slots=True)
 class FamilyScores:
-    """How often the original of an edited photo is the first answer, and among the first ten.
+    """How often the original of an edited photo is the first match, and among the first ten.
 
-    `copies`: how many were made; `cosine`: the mean similarity of a copy to its original.
+    `copies`: the number of edited copies; `cosine`: the mean similarity of a copy to its original.
     """
 
     family: str
@@ -86,10 +86,11 @@ class FamilyScores:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CopyRanks:
-    """Where the originals of edited photos came among the answers.
+    """The ranks of the originals of edited photos.
 
-    `families` (m,) of the edits; `ranks` (m,) from 0, and 10 where the original was not among the first ten;
-    `cosines` (m,) float32, similarity of copy and original.
+    - `families`: (m,), the kinds of edits.
+    - `ranks`: (m,) from 0; 10 if the original was not among the first ten.
+    - `cosines`: (m,) float32, the similarity of copy and original.
     """
 
     families: tuple[str, ...]
@@ -99,7 +100,7 @@ class CopyRanks:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What was measured on a library. `index_recall` is the share of the ten nearest that a search finds."""
+    """The evaluation of a library. `index_recall` is the recall@10 of a search."""
 
     model: str
     photos: int
@@ -113,13 +114,13 @@ class Evaluation:
 def evaluate_labels(
     library: Library, source: Path, *, on_progress: OnProgress = lambda _: None
 ) -> Evaluation:
-    """Measure a library's model on labelled photos: a folder whose subfolders are labels, or a CSV file (path,label).
+    """Evaluate a library's model on labelled photos: a folder whose subfolders are labels, or a CSV file (path,label).
 
-    Photos that the library has are not embedded again; others are embedded and kept without a place in it.
+    Photos in the library are not embedded again; others are embedded and stored without being indexed.
 
     Raises:
-        LibraryMissing: nothing was indexed here yet.
-        HeadError: the labels cannot be used.
+        LibraryMissing: nothing has been indexed yet.
+        HeadError: the labels are not usable.
 
     """
     space_id, space = library.catalog.require_space()
@@ -146,10 +147,10 @@ def evaluate_labels(
 def evaluate_library(
     library: Library, *, sample: int = 50, on_progress: OnProgress = lambda _: None
 ) -> Evaluation:
-    """Measure a library without labels: its index, and how well copies of `sample` of its photos are found.
+    """Evaluate a library without labels: its index, and how well edited copies of `sample` photos find their originals.
 
     Raises:
-        LibraryMissing: nothing was indexed here yet.
+        LibraryMissing: nothing has been indexed yet.
 
     """
     _, space = library.catalog.require_space()
@@ -165,7 +166,7 @@ def evaluate_library(
 
 
 def score_labels(rows: Rows, labels: Sequence[str], *, space: Space) -> LabelScores:
-    """Measure how well unit rows (n, d) tell their labels apart.
+    """Measure how well unit rows (n, d) separate their labels.
 
     Raises:
         HeadError: there are fewer than two photos or labels.
@@ -194,14 +195,14 @@ def score_labels(rows: Rows, labels: Sequence[str], *, space: Space) -> LabelSco
 
 
 def index_recall(neighbours: Neighbours) -> Estimate | None:
-    """Measure the share of the exact ten nearest photos that a search finds, over a sample of the library's own."""
+    """Measure the recall@10 of a search on a sample of the library's photos."""
     ids = neighbours.ids()
     if len(ids) < 2:
         return None
     queries = ids[sampled(len(ids), _INDEX_QUERIES)]
     rows = neighbours.rows(queries)
     k = min(_INDEX_K, len(ids) - 1)
-    # The query itself is in the index too: it is asked for and taken out again.
+    # The query itself is in the index, too: one more result is requested, and the query removed.
     exact = _without_self(*neighbours.search(rows, k + 1, exact=True), queries)
     found = _without_self(*neighbours.search(rows, k + 1), queries)
     hits = found[:, :k] >= exact[:, k - 1 : k] - _ROUNDING
@@ -215,9 +216,9 @@ def rank_copies(
     *,
     on_progress: OnProgress = lambda _: None,
 ) -> CopyRanks:
-    """Edit photos (their ids and where they are) in one way of each family, and look for the originals.
+    """Edit photos (given by id with their files) once per family of edits, and search for the originals.
 
-    The same list of photos is always edited in the same ways. A photo that cannot be read is left out.
+    The edits are deterministic. Photos that cannot be read are left out.
     """
     from vitsearch.records import Progress
 
@@ -242,7 +243,7 @@ def rank_copies(
 
 
 def family_scores(copies: CopyRanks) -> tuple[FamilyScores, ...]:
-    """Sum up how often copies found their originals, by family of edits."""
+    """Summarise how often copies found their originals, by family of edits."""
     families = np.array(copies.families, dtype=object)
     scores = []
     for family in dict.fromkeys(copies.families):
@@ -260,7 +261,7 @@ def family_scores(copies: CopyRanks) -> tuple[FamilyScores, ...]:
 
 
 def make_copies(image: Image, rng: Random) -> Mapping[str, Image]:
-    """Edit an image in one way of each family, chosen by chance; return the copies by family."""
+    """Edit an image once per family of edits, chosen at random; return the copies by family."""
     from vitsearch.duplicates.calibrate.edits import EDITS
 
     families: dict[str, list[int]] = {}
@@ -270,14 +271,14 @@ def make_copies(image: Image, rng: Random) -> Mapping[str, Image]:
 
 
 def sampled(count: int, most: int) -> Ids:
-    """Choose at most so many of `count` things by chance, always the same ones: ascending (m,) int64."""
+    """Draw a fixed random sample of at most `most` numbers below `count`: ascending (m,) int64."""
     if count <= most:
         return np.arange(count)
     return np.sort(np.random.default_rng(0).choice(count, most, replace=False))
 
 
 def present_photos(library: Library) -> Ids:
-    """The embedded photos that have a place in the library: (n,) int64, ascending."""
+    """Return the ids of the embedded photos with present files: (n,) int64, ascending."""
     return np.intersect1d(library.catalog.select(Filter()), library.neighbours().ids())
 
 
@@ -292,7 +293,7 @@ def _linear_probe(rows: Rows, labels: Sequence[str], space: Space) -> tuple[Esti
 
 
 def _without_self(scores: Rows, ids: Ids, queries: Ids) -> Rows:
-    """Drop each query from its own answers, or the last answer where it is not among them: (q, k - 1) scores."""
+    """Remove each query from its own results, or the last result if it is not among them: (q, k - 1) scores."""
     is_self = ids == queries[:, None]
     is_self[~is_self.any(axis=1), -1] = True
     others: Rows = scores[~is_self].reshape(len(scores), -1)
@@ -300,7 +301,7 @@ def _without_self(scores: Rows, ids: Ids, queries: Ids) -> Rows:
 
 
 def decoded(paths: Sequence[Path], decoders: Decoders) -> Image | None:
-    """Decode the first of these files that can be read, to at most 1,024 pixels; None where none can."""
+    """Decode the first readable file to at most 1,024 pixels; None if there is none."""
     for path in paths:
         try:
             with decoders.open(path) as photo:

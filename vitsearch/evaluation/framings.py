@@ -1,4 +1,4 @@
-"""Photos cut to their centre against photos seen whole as well: what either way finds and tells apart."""
+"""Compare embeddings of the centre crop with embeddings that include the whole frame."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ _MOST_NEIGHBOURS = 20
 
 @dataclass(frozen=True, slots=True)
 class FramingFigure:
-    """A figure for photos that are cut to their centre, and for the same photos seen whole as well.
+    """A figure for centre-cropped photos, and for the same photos with the whole frame included.
 
-    `difference` is what seeing them whole gains, over the same photos; None where it was not estimated.
+    `difference` is the gain from the whole frame over the same photos; None if it was not estimated.
     """
 
     name: str
@@ -59,7 +59,7 @@ class FramingFigure:
 
 @dataclass(frozen=True, slots=True)
 class Framings:
-    """What the two framings gave. `is_whole`: whether the library's own is the second."""
+    """The figures of both framings. `is_whole`: whether the library's own framing includes the whole frame."""
 
     model: str
     photos: int
@@ -76,15 +76,15 @@ def compare_framings(
     source: Path | None = None,
     on_progress: OnProgress = lambda _: None,
 ) -> Framings:
-    """Embed a sample of a library's photos, or of labelled ones, in both framings, and look for parts among them.
+    """Embed a sample of a library's photos, or of labelled ones, in both framings, and search for parts of them.
 
-    A strip at the edge and a fifth of the area are asked for as regions, a copy without its border as a file. With
-    `source`, a folder whose subfolders are labels or a CSV file (path,label), labels are told apart as well.
+    Queries are a strip at the edge and a fifth of the area, as regions, and a copy without its border, as a file. With
+    `source`, a folder whose subfolders are labels or a CSV file (path,label), k-NN accuracy is measured as well.
 
     Raises:
-        LibraryMissing: nothing was indexed here yet.
-        LibraryError: the model cuts nothing off, or fewer than three of the photos can be read.
-        HeadError: the labels cannot be used.
+        LibraryMissing: nothing has been indexed yet.
+        LibraryError: the model has no centre crop, or fewer than three of the photos can be read.
+        HeadError: the labels are not usable.
 
     """
     _, space = library.catalog.require_space()
@@ -153,7 +153,7 @@ def _labelled(source: Path, sample: int) -> list[Photo]:
 def _embedded(
     backbone: Backbone, photos: Sequence[Photo], on_progress: OnProgress
 ) -> Iterator[tuple[Rows, str | None]]:
-    """Yield the unit rows of each photo's views, (6, d), and its label; photos that cannot be read are left out."""
+    """Yield the unit rows of each photo's views, (6, d), and its label; unreadable photos are left out."""
     from vitsearch.records import Progress
 
     waiting: list[npt.NDArray[np.uint8]] = []
@@ -180,7 +180,7 @@ def _embedded(
 
 
 def _views(image: Image, backbone: Backbone, generator: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """Prepare a photo cut and whole, two parts of it whole, and what is within its border cut and whole."""
+    """Prepare a photo cropped and whole, two parts of it whole, and its inside without the border cropped and whole."""
     cut = backbone.space.preprocessing
     whole = with_fit(cut, "squeeze")
     strip, part = parts(*image.size, generator)
@@ -195,7 +195,7 @@ def _unit(rows: Rows) -> Rows:
 
 
 def _found(name: str, queries: Rows, centre: Rows, mean: Rows) -> FramingFigure:
-    """How often a query (n, d) finds the photo of its own row first, among rows of either framing."""
+    """Return the share of queries (n, d) that find the photo of their own row first, among rows of either framing."""
     own = np.arange(len(queries))
     first = [(queries @ rows.T).argmax(axis=1) == own for rows in (centre, mean)]
     return FramingFigure(

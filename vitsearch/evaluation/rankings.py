@@ -1,4 +1,4 @@
-"""How good a ranking is: k-NN accuracy, average precision and overlap, with 95 % confidence intervals."""
+"""Metrics of rankings: k-NN accuracy, average precision and overlap, with 95 % confidence intervals."""
 
 from __future__ import annotations
 
@@ -28,11 +28,13 @@ _QUERIES_AT_ONCE = 256
 
 @dataclass(frozen=True, slots=True, eq=False)
 class QueryScores:
-    """What each query found among all other photos.
+    """The results of each query among all other photos.
 
-    `queries`: (q,) rows that were asked about. `nearest`: (q, SHOWN or fewer) rows, best first. `right`: by k, (q,)
-    bool, whether the weighted vote of the k nearest names the query's label; those k that there are neighbours for.
-    `precision`: (q,) average precision of the photos of the query's label, NaN where there is no other one.
+    - `queries`: (q,) the query rows.
+    - `nearest`: (q, SHOWN or fewer) rows, best first.
+    - `right`: by k, (q,) bool, whether the weighted vote of the k nearest is the query's label; only for k with enough
+      neighbours.
+    - `precision`: (q,) average precision for the query's label, NaN if no other photo has it.
     """
 
     queries: Ids

@@ -1,4 +1,4 @@
-"""The loop that makes a head better: which photos to label next, and corrections."""
+"""Active learning: which photos to label next, and how corrections change the training labels."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ALIKE = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A photo worth labelling: its id, what the head would have said, and how sure it is (0 to 1)."""
+    """A photo worth labelling, with the head's best label and its confidence (0 to 1)."""
 
     photo: int
     label: str
@@ -43,11 +43,11 @@ def next_to_label(
     *,
     count: int = 20,
 ) -> tuple[Question, ...]:
-    """Return up to `count` photos that the head is least sure of, no two alike, least sure first.
+    """Return up to `count` photos that the head is least certain of, no two alike, least certain first.
 
-    `photos`: (n,) ids that have no label of a person yet; `rows`, `norms`: their embeddings. A softmax head is least
-    sure where its best label is least probable (Lewis and Gale 1994), a sigmoid head where a label is nearest to
-    even. Photos that are alike are left out first; they fill the rest only when there are not enough others.
+    `photos`: (n,) ids without a label from a person; `rows`, `norms`: their embeddings. A softmax head is least
+    certain where its best label is least probable (Lewis and Gale 1994), a sigmoid head where a label is closest to
+    0.5. Similar photos are skipped, unless there are too few others.
     """
     if count < 1:
         raise HeadError(f"cannot name {count} photos: ask for one or more")
@@ -75,11 +75,11 @@ def next_to_label(
 def typical_photos(
     rows: npt.NDArray[np.float32], known: npt.NDArray[np.float32], *, count: int
 ) -> tuple[int, ...]:
-    """Return up to `count` of the unit rows (n, d) that stand for the most others, where few have a label yet.
+    """Return up to `count` of the unit rows (n, d) that are most representative, for use while there are few labels.
 
-    TypiClust (Hacohen, Dekel and Weinshall, Active Learning on a Budget: Opposite Strategies Suit High and Low Budgets,
-    2022, section 3): as many clusters as there will be labels; of the largest that no labelled row (`known`, (m, d))
-    lies in, the row that is nearest to its neighbours.
+    TypiClust (Hacohen, Dekel and Weinshall, Active Learning on a Budget: Opposite Strategies Suit High and Low
+    Budgets, 2022, section 3): as many clusters as there will be labels, and from each of the largest clusters without
+    a labelled row (`known`, (m, d)), the row that is nearest to its neighbours.
     """
     clusters = _clusters(np.concatenate([rows, known]), len(known) + count)
     covered = np.bincount(clusters[len(rows) :], minlength=clusters.max() + 1)
@@ -96,9 +96,9 @@ def typical_photos(
 def alike_groups(
     rows: npt.NDArray[np.float32], known: npt.NDArray[np.float32], *, count: int
 ) -> tuple[tuple[int, ...], ...]:
-    """Return up to `count` groups of alike rows, the largest first, the most typical row of each first.
+    """Return up to `count` groups of similar rows, largest first, the most typical row of each first.
 
-    They are clusters of unit rows (n, d), eight photos each or more, in which no labelled row (`known`) lies.
+    The groups are clusters of unit rows (n, d) with at least eight photos and no labelled row (`known`).
     """
     clusters = _clusters(np.concatenate([rows, known]), max(2, (len(rows) + len(known)) // _GROUP))
     covered = np.isin(clusters[: len(rows)], clusters[len(rows) :])
@@ -112,7 +112,7 @@ def alike_groups(
 
 
 def typicality(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return how typical each unit row (n, d) is: one over its mean distance to its 20 nearest neighbours, (n,)."""
+    """Return the typicality of each unit row (n, d), (n,): the inverse mean distance to its 20 nearest neighbours."""
     neighbours = min(_NEIGHBOURS, len(rows) - 1)
     if neighbours < 1:
         return np.ones(len(rows), np.float32)
@@ -127,7 +127,7 @@ def typicality(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def _clusters(rows: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.int64]:
-    """Return the number of each row's cluster, (n,), by k-means; the same rows have the same clusters."""
+    """Return the cluster of each row, (n,), by deterministic k-means."""
     from sklearn.cluster import KMeans
     from threadpoolctl import threadpool_limits
 
@@ -139,9 +139,13 @@ def _clusters(rows: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.int64
 def apply_corrections(
     labels: Mapping[int, tuple[str, ...]], corrections: Mapping[int, tuple[str, ...]]
 ) -> dict[int, tuple[str, ...]]:
-    """Return the training labels of each photo id with a person's corrections, which replace or add.
+    """Return the training labels by photo id after a person's corrections, which replace or add labels.
 
-    A correction may name a label that the head does not have yet. Raises `HeadError` if it cannot be a label.
+    Corrections may contain labels that are new to the head.
+
+    Raises:
+        HeadError: a label is not valid.
+
     """
     check_labels(sorted({label for given in corrections.values() for label in given}) or ["none"])
     return {**labels, **corrections}

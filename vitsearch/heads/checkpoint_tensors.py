@@ -1,4 +1,4 @@
-"""Read single tensors out of a checkpoint's safetensors files, without loading its model."""
+"""Read individual tensors from a checkpoint's safetensors files, without loading the model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 def read_tensors(folder: Path, names: Collection[str]) -> dict[str, npt.NDArray[np.float32]]:
     """Return those of the named tensors that the checkpoint has, as float32.
 
-    Raises `WeightsUnavailable` when the weights are missing or damaged.
+    Raises:
+        WeightsUnavailable: the weights are missing or damaged.
+
     """
     from safetensors import SafetensorError, safe_open
 

@@ -1,4 +1,4 @@
-"""Sums over unit rows by class, and two linear classifiers that are solved from them in closed form."""
+"""Sums of unit rows by class, and two linear classifiers that are computed from them in closed form."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _NEVER = -1e4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClassSums:
-    """Weighted sums over rows by class: `weight` (k,), `total` (k, d), and over all of them `square` (d, d).
+    """Weighted sums of rows by class: `weight` (k,), `total` (k, d), and over all classes `square` (d, d).
 
-    They add and subtract, so that a fold costs no pass over the other rows.
+    They can be added and subtracted, so that leaving out a fold needs no pass over the other rows.
     """
 
     weight: Doubles
@@ -48,15 +48,15 @@ class ClassSums:
         return ClassSums(self.weight + other.weight, self.total + other.total, self.square + other.square)
 
     def __sub__(self, other: ClassSums) -> ClassSums:
-        """Take away rows of the same classes."""
+        """Subtract rows of the same classes."""
         return ClassSums(self.weight - other.weight, self.total - other.total, self.square - other.square)
 
     def scaled(self, factor: float) -> ClassSums:
-        """Return the sums of rows that weigh so much more."""
+        """Multiply the weight of all rows."""
         return ClassSums(self.weight * factor, self.total * factor, self.square * factor)
 
     def before(self, classes: int) -> ClassSums:
-        """Return the same sums where so many empty classes follow."""
+        """Return the same sums followed by this many empty classes."""
         weight = np.concatenate([self.weight, np.zeros(classes)])
         total = np.concatenate([self.total, np.zeros((classes, self.total.shape[1]))])
         return ClassSums(weight, total, self.square)
@@ -82,8 +82,8 @@ def separate(sums: ClassSums) -> Fitted:
 def discriminate(sums: ClassSums) -> Fitted:
     """Return (k, d) weights and (k,) biases that score a row by its distance to each class's mean.
 
-    Distances are in units of the spread within classes, which all share and which is drawn towards a sphere
-    (regularised discriminant analysis, Friedman 1989). All classes are equally probable beforehand.
+    Distances are in units of the within-class covariance, which all classes share and which is shrunk towards a sphere
+    (regularised discriminant analysis, Friedman 1989). All classes have the same prior.
     """
     everything = sums.weight.sum()
     present = sums.weight > 1e-9

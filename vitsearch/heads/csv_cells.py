@@ -1,4 +1,4 @@
-"""Text in CSV cells: a spreadsheet takes a cell that begins with = for a formula, whatever quotes are around it."""
+"""Text in CSV cells: spreadsheets evaluate cells that begin with =, even if they are quoted."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ _FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 
 
 def to_cell(text: str) -> str:
-    """Return a text as a cell that no spreadsheet evaluates: an apostrophe before what could be a formula."""
+    """Escape a text so that no spreadsheet evaluates it: an apostrophe is put before a possible formula."""
     return f"'{text}" if _FORMULA.match(text) else text
 
 
 def from_cell(cell: str) -> str:
-    """Return the text that `to_cell` made a cell of."""
+    """Undo `to_cell`."""
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell

@@ -1,4 +1,4 @@
-"""How good a head is, told from predictions on photos that it was not fitted on."""
+"""The accuracy of a head, measured on held-out predictions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _RARELY_RIGHT = 0.01
 
 @dataclass(frozen=True, slots=True)
 class LabelReport:
-    """One label: how many photos have it, and how well it was found (all 0 to 1)."""
+    """A label: its number of photos, and how well it was recognised (all shares 0 to 1)."""
 
     label: str
     photos: int
@@ -35,17 +35,16 @@ class LabelReport:
 
 @dataclass(frozen=True, slots=True)
 class GateReport:
-    """What a gate does with photos that it was not fitted on; shares are 0 to 1, with 95 % confidence intervals.
+    """The performance of a gate on held-out photos. Shares are 0 to 1, with 95 % confidence intervals; None if unknown.
 
-    `passed`: of the photos that have a label, those that it lets through; `accuracy`: of these, those whose best label
-    is right. `strangers`: of photos of a kind that the library holds and no label names, those that would be let
-    through, as told by each label in turn, left out of training; `newcomers`: the same of kinds that the library does
-    not hold yet. `library`: of photos like the library's other ones, those let through, rightly or not; of those
-    themselves, which it has learned "none" from, it takes `taken_for_none` of the `sampled` for it. `background`: how
-    many photos the class "none" was learned from. What cannot be told is None.
-
-    `strangers` is of kinds of which `held` photos each are among the `sampled` ones of the library that were looked at:
-    of kinds with more photos there fewer are let through, of those with less more are.
+    - `passed`: the share of labelled photos that pass, and `accuracy`: the share of these whose best label is right.
+    - `strangers`: the share of photos of unknown kinds in the library that would pass, estimated by leaving out each
+      label in turn. There are `held` photos of each kind among the `sampled` photos of the library: of kinds with more
+      photos, fewer pass, and of kinds with fewer photos, more.
+    - `newcomers`: the same for kinds that are not in the library yet.
+    - `library`: the share of photos like those in the library that pass, rightly or not.
+    - `taken_for_none`: how many of the `sampled` photos themselves, which the gate was trained on, do not pass.
+    - `background`: the number of photos that the "none" classes were learned from.
     """
 
     background: int
@@ -61,13 +60,15 @@ class GateReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Cross-validated figures: every photo was judged by a head that had seen neither it nor a near duplicate.
+    """Cross-validated figures: every photo was predicted by a head trained without it and its near duplicates.
 
-    `accuracy`: share of photos whose labels were all right (of a sigmoid head: at probability 0.5), with its 95 %
-    confidence `interval`. `calibration_error`: expected calibration error over 15 bins. `confusion`: row i,
-    column j counts photos of label i that were given label j; empty for a sigmoid head. `kept`: share of photos
-    not abstained from, and `kept_accuracy` the share of those whose best label is right. `gate`: of heads
-    that have one.
+    - `accuracy`: the share of photos with all labels right (sigmoid heads: at probability 0.5), and `interval`: its 95
+      % confidence interval.
+    - `calibration_error`: the expected calibration error over 15 bins.
+    - `confusion`: row i, column j counts photos of label i that were predicted as j; empty for a sigmoid head.
+    - `kept`: the share of photos that the head did not abstain from, and `kept_accuracy`: the share of these whose
+      best label is right.
+    - `gate`: the gate's figures, if the head has one.
     """
 
     photos: int
@@ -91,8 +92,8 @@ def log_loss(
 ) -> float:
     """Return the mean negative log likelihood of the smoothed truth `members` (n, c) under `logits / temperature`.
 
-    The truth is taken to be wrong once in n + 2 times (Platt 1999, section 2.2), so that predictions that are all
-    right do not call for infinite confidence.
+    The truth is assumed to be wrong once in n + 2 times (Platt 1999, section 2.2), so that all-correct predictions do
+    not lead to infinite confidence.
     """
     scaled = np.asarray(logits, np.float64) / temperature
     count, labels = members.shape
@@ -110,7 +111,7 @@ def log_loss(
 def fit_temperature(
     logits: npt.NDArray[np.floating], members: npt.NDArray[np.bool_], kind: Kind
 ) -> tuple[float, float]:
-    """Return the temperature that makes held-out `logits` (n, c) most probable, and the log loss that it leaves.
+    """Return the temperature that maximises the likelihood of held-out `logits` (n, c), and the log loss at it.
 
     Temperature scaling: Guo et al., On Calibration of Modern Neural Networks, 2017, section 4.2.
     """
@@ -123,11 +124,11 @@ def fit_temperature(
 
 
 def abstention_threshold(confidence: npt.NDArray[np.floating], right: npt.NDArray[np.bool_]) -> float:
-    """Return the confidence below which a best label is not worth showing.
+    """Return the confidence below which the head abstains.
 
-    It is the lowest threshold at which 95 % of the photos kept have a right best label, and never so low that only
-    1 % of the right answers were less sure: a photo of something else altogether is that unsure too. Where even the
-    surest fall short, calibrated confidence says it: 0.95. Selective classification: Geifman and El-Yaniv 2017.
+    It is the lowest threshold at which 95 % of the remaining photos have a right best label, but high enough that 1 %
+    of the right predictions fall below it, because photos of unrelated things are that uncertain, too. If no threshold
+    reaches 95 %, the calibrated confidence itself is used: 0.95. Selective classification: Geifman and El-Yaniv 2017.
     """
     order = np.argsort(-confidence, kind="stable")
     kept_accuracy = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
@@ -150,9 +151,9 @@ def calibration_error(probabilities: npt.NDArray[np.floating], right: npt.NDArra
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """What a head says of photos that it did not learn from: `logits` (n, c), and the truth `members` (n, c).
+    """Held-out predictions: `logits` (n, c), and the truth `members` (n, c).
 
-    `groups`: of how many shots they are. The folds and the C are those that they were made with.
+    `groups`: the number of distinct shots. The folds and C are those used for the predictions.
     """
 
     logits: npt.NDArray[np.floating]
@@ -170,7 +171,7 @@ def make_report(
     learned: npt.NDArray[np.bool_],
     seconds: float,
 ) -> Report:
-    """Measure what a head says of photos that were held out; `learned` says which of the gate's rows those are."""
+    """Measure held-out predictions; `learned` says which rows of the gate these are."""
     labels, members = head.labels, held_out.members
     probabilities = to_probabilities(held_out.logits / head.temperature, head.kind)
     best = probabilities.argmax(axis=1)

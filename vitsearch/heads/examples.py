@@ -1,4 +1,4 @@
-"""Labelled photos: read from folders or a CSV file, checked, and paired with their embeddings."""
+"""Labelled photos: read them from folders or a CSV file, check them, and pair them with embeddings."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NAMED_IN_A_MESSAGE = 3
 
 @dataclass(frozen=True, slots=True)
 class LabelledFile:
-    """A photo's file and a label that it was given; None says that none of the labels fits."""
+    """A photo's file and one of its labels; None means that no label applies."""
 
     path: Path
     label: str | None
@@ -33,9 +33,10 @@ class LabelledFile:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelledRows:
-    """Embeddings with their labels.
+    """Embeddings with labels.
 
-    `rows`: (n, d) float32, unit rows. `labels`: one tuple of distinct labels a row, which may be empty.
+    - `rows`: (n, d) float32 unit rows.
+    - `labels`: one tuple of distinct labels per row, possibly empty.
     """
 
     rows: npt.NDArray[np.float32]
@@ -50,17 +51,22 @@ class LabelledRows:
             raise HeadError("some embeddings are not finite: index the photos again")
 
     def names(self) -> tuple[str, ...]:
-        """Return the labels that occur, sorted. Raises `HeadError` if one of them cannot be a label."""
+        """Return all labels, sorted.
+
+        Raises:
+            HeadError: a label is not valid.
+
+        """
         names = tuple(sorted({label for labels in self.labels for label in labels}))
         check_labels(names)
         return names
 
     def single_label(self) -> bool:
-        """Whether every photo has exactly one label, so that the labels exclude each other."""
+        """Whether every photo has exactly one label, so that labels exclude each other."""
         return all(len(labels) == 1 for labels in self.labels)
 
     def membership(self, names: Sequence[str]) -> npt.NDArray[np.bool_]:
-        """Return (n, c) bool: which row has which of the c `names`."""
+        """Return (n, c) bool: which rows have which of the c `names`."""
         column = {name: place for place, name in enumerate(names)}
         members = np.zeros((len(self.labels), len(names)), np.bool_)
         for row, labels in enumerate(self.labels):
@@ -69,9 +75,11 @@ class LabelledRows:
 
 
 def read_label_folders(folder: Path) -> tuple[LabelledFile, ...]:
-    """Return the photos below `folder`, whose subfolders are the labels; deeper folders belong to the same label.
+    """Return the photos in `folder`, whose subfolders are the labels; deeper subfolders belong to the same label.
 
-    Raises `HeadError` when there are no subfolders or one of them holds no photo.
+    Raises:
+        HeadError: there are no subfolders, or one of them has no photos.
+
     """
     if not folder.is_dir():
         raise HeadError(f"{folder} is not a folder: name one whose subfolders are the labels")
@@ -91,9 +99,12 @@ def read_label_folders(folder: Path) -> tuple[LabelledFile, ...]:
 def read_label_csv(path: Path) -> tuple[LabelledFile, ...]:
     """Return the rows of a CSV file with the columns `path` and `label`; paths are relative to the CSV file.
 
-    A photo with several labels has a line for each; an empty label says that none of the labels fits it. All of it is
-    UTF-8, but for the names of files that are not. Raises `HeadError` with the line's number when a line cannot be
-    used.
+    A photo with several labels has several lines; an empty label means that no label applies. The file is UTF-8,
+    except for file names that are not.
+
+    Raises:
+        HeadError: a line is not valid; the message has its number.
+
     """
     labelled = []
     try:
@@ -118,7 +129,7 @@ def read_label_csv(path: Path) -> tuple[LabelledFile, ...]:
 
 
 def _check_is_text(cell: str, path: Path) -> None:
-    """Raise `UnicodeDecodeError`, which says where in a file, unless a cell of it is UTF-8."""
+    """Raise a `UnicodeDecodeError`, with the position in the file, unless a cell is UTF-8."""
     if any("\udc80" <= character <= "\udcff" for character in cell):
         path.read_bytes().decode("utf-8")
 
@@ -126,10 +137,11 @@ def _check_is_text(cell: str, path: Path) -> None:
 def labels_by_photo(
     files: Sequence[LabelledFile], photos: Mapping[Path, int], *, several_labels: bool
 ) -> dict[int, tuple[str, ...]]:
-    """Return the labels of each photo id; `photos` gives the id of every file that could be read.
+    """Return the labels of each photo id; `photos` maps every readable file to its photo id.
 
-    Raises `HeadError` when a label is left without a readable photo, and, unless `several_labels`, when one photo
-    lies under two labels.
+    Raises:
+        HeadError: a label has no readable photo, or, unless `several_labels`, a photo has two labels.
+
     """
     first: dict[tuple[int, str], Path] = {}
     labels: dict[int, list[str]] = {}
@@ -155,7 +167,7 @@ def labels_by_photo(
 
 
 def listing(labels: Sequence[str]) -> str:
-    """Name a few labels in a message, long ones shortened, and count the rest."""
+    """Format a few labels for a message, shortening long ones and counting the rest."""
     shown = ", ".join(
         repr(label if len(label) <= 40 else label[:37] + "...") for label in labels[:_NAMED_IN_A_MESSAGE]
     )

@@ -1,4 +1,4 @@
-"""Heads from one or a few examples a label: nearest prototypes, worked out in closed form."""
+"""Heads from one or a few examples per label: nearest prototypes in closed form."""
 
 from __future__ import annotations
 
@@ -36,13 +36,17 @@ def from_examples(
     space: Space,
     background: npt.NDArray[np.float32] | None = None,
 ) -> Head:
-    """Make a softmax head whose labels are the mean embeddings of their examples, one or more a label.
+    """Create a softmax head whose prototypes are the mean embeddings of one or more examples per label.
 
-    Rows and prototypes are centred and prototypes get equal length (SimpleShot, Wang et al. 2019, section 3.2);
-    from the second example on, directions in which photos of one label differ count less (linear discriminant with
-    a shrunk covariance, Friedman 1989). Temperature and abstention come from held-out examples when there are
-    enough. `background` (m, d), other photos of the library, gives the head a gate, as in `train`; it learns from
-    examples without a label too. Raises `HeadError` for a single label or a photo with several.
+    Rows and prototypes are centred, and prototypes get equal length (SimpleShot, Wang et al. 2019, section 3.2). From
+    the second example on, directions of variation within a label count less (linear discriminant with a shrunk
+    covariance, Friedman 1989). Temperature and abstention threshold are chosen on held-out examples if there are
+    enough. `background` (m, d), other photos of the library, gives the head a gate, as in `train`; it also learns from
+    examples without a label.
+
+    Raises:
+        HeadError: there is a single label, or a photo has several.
+
     """
     gated = background is not None
     names = examples.names()
@@ -82,7 +86,7 @@ def from_examples(
 
 
 def _fit(rows: Floats, truth: npt.NDArray[np.int64], labels: int) -> tuple[Floats, Floats]:
-    """Return weights (labels, d) and biases (labels,); a label without a row gets zeros."""
+    """Return weights (labels, d) and biases (labels,); a label without rows gets zeros."""
     present = np.unique(truth)
     means = np.stack([rows[truth == label].mean(axis=0) for label in present])
     centre = means.mean(axis=0)
@@ -100,7 +104,7 @@ def _fit(rows: Floats, truth: npt.NDArray[np.int64], labels: int) -> tuple[Float
 
 
 def _solve_within(within: Floats, freedom: int, directions: Floats) -> Floats:
-    """Return the directions (c, d), those along which rows of one label differ shortened."""
+    """Return the directions (c, d), shortened along the variation within labels."""
     width = within.shape[1]
     variance = float((within**2).sum()) / max(1, freedom) / width
     if freedom < 1 or variance <= 1e-12:
@@ -113,7 +117,7 @@ def _solve_within(within: Floats, freedom: int, directions: Floats) -> Floats:
 def _calibrate(
     rows: Floats, truth: npt.NDArray[np.int64], labels: int, groups: npt.NDArray[np.int64]
 ) -> tuple[float, float]:
-    """Return a temperature and an abstention threshold."""
+    """Choose a temperature and an abstention threshold."""
     folds = assign_folds(truth, groups, count=_FOLDS, seed=0)
     logits = np.zeros((len(rows), labels))
     judged = np.zeros(len(rows), np.bool_)

@@ -1,4 +1,4 @@
-"""Heads as files: one safetensors file holds the weights and, as JSON in its header, everything else."""
+"""Head files: a safetensors file with the weights, and everything else as JSON in its header."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LARGEST_HEADER = 2**26
 
 
 def save_head(head: Head, path: Path) -> None:
-    """Write a head to a file; a reader sees the old file or the whole new one. Raises `HeadError` if it cannot."""
+    """Write a head to a file atomically. Raises `HeadError`."""
     try:
         atomic.write(path, head_to_bytes(head), private=True)
     except OSError as error:
@@ -52,7 +52,7 @@ def head_to_bytes(head: Head) -> bytes:
 
 
 def load_head(path: Path) -> Head:
-    """Read a head from a file that anyone may have written. Raises `HeadError` unless all of it makes sense."""
+    """Read a head from an untrusted file. Raises `HeadError` unless it is completely valid."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
@@ -93,7 +93,7 @@ def load_head(path: Path) -> Head:
 
 
 def _check_not_later(described: str, path: Path) -> None:
-    """Raise `HeadTooNew` for a head of a later version, before what it holds is called damaged."""
+    """Raise `HeadTooNew` for a head of a later version, before unknown content is reported as damage."""
     try:
         version = json.loads(described)["format_version"]
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -106,7 +106,7 @@ def _check_not_later(described: str, path: Path) -> None:
 
 
 def head_to_json(head: Head) -> str:
-    """Return everything of a head but its weights, as JSON."""
+    """Return everything but the weights of a head as JSON."""
     gate = head.gate
     described = (
         {}

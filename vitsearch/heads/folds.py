@@ -1,4 +1,4 @@
-"""Cross-validation folds in which near duplicates stay together and every label is spread evenly."""
+"""Cross-validation folds that keep near duplicates together and distribute every label evenly."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BLOCK = 1024
 
 
 def near_duplicate_groups(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-    """Return (n,) group numbers of (n, d) unit rows: near duplicates, also through a third, share a number."""
+    """Return group numbers (n,) of unit rows (n, d): near duplicates, even through a third row, share a number."""
     allowed = max(_SMALL_GROUP, int(_LARGEST_SHARE * len(rows)))
     groups = np.arange(len(rows))
     for cut_off in _CUT_OFFS:
@@ -31,10 +31,10 @@ def near_duplicate_groups(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.int64
 def assign_folds(
     strata: npt.NDArray[np.int64], groups: npt.NDArray[np.int64], *, count: int, seed: int
 ) -> npt.NDArray[np.int64]:
-    """Return (n,) fold numbers, 0 to `count` - 1.
+    """Return fold numbers (n,), 0 to `count` - 1.
 
-    All rows of a group share a fold. The groups of one stratum (a label) are dealt out in turn, so that a label with
-    two groups or more is in two folds or more: whichever fold is held out, the label has been trained on.
+    All rows of a group are in the same fold. The groups of each stratum (a label) are distributed in turn, so that a
+    label with two or more groups is in two or more folds: whichever fold is held out, the label has been trained on.
     """
     members, first = np.unique(groups, return_index=True)
     order = np.random.default_rng(seed).permutation(len(members))

@@ -1,4 +1,4 @@
-"""Heads that come with a checkpoint: the classifier of a ViT, DeiT, BEiT, DINOv2, Swin or CvT."""
+"""Heads from classification checkpoints: ViT, DeiT, BEiT, DINOv2, Swin or CvT."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ _READOUTS: dict[str, Readout] = {
 def classifier_readout(config: dict[str, Any], *, model: str) -> Readout:
     """Return the readout that the classifier of a checkpoint was trained on.
 
-    Raises `HeadError` when the checkpoint has none that is linear on one readout.
+    Raises:
+        HeadError: the checkpoint has no linear classifier on a single readout.
+
     """
     named = config.get("architectures") or ["none"]
     readout = _READOUTS.get(named[0])
@@ -54,11 +56,16 @@ def classifier_readout(config: dict[str, Any], *, model: str) -> Readout:
 def import_head(
     name: str, model: str, *, cache: Path, notice: Callable[[str], None] = lambda _: None
 ) -> Head:
-    """Make a head of the classifier of `model`: a registry name, hub id or folder.
+    """Create a head from the classifier of `model`: a registered name, Hugging Face id or folder.
 
-    Its space is the model's own with the readout that the classifier takes; the head needs the norms of the rows.
-    Probabilities are those of transformers' own image-classification pipeline. Raises `HeadError` when the
-    checkpoint has no classifier, `UnknownModel` or `WeightsUnavailable` when it cannot be had.
+    Its space is the model's own with the classifier's readout, and the head uses the norms of the rows. The
+    probabilities equal those of transformers' image-classification pipeline.
+
+    Raises:
+        HeadError: the checkpoint has no classifier.
+        UnknownModel: no model has this name.
+        WeightsUnavailable: the weights cannot be downloaded, or fail verification.
+
     """
     checkpoint = obtain(model, cache=cache, notice=notice)
     config = read_config(checkpoint.folder)
@@ -103,7 +110,7 @@ def _kind(config: dict[str, Any], count: int) -> Kind:
 
 
 def _labels(config: dict[str, Any], count: int) -> tuple[str, ...]:
-    """Return one distinct name a row: ImageNet has two cranes, and the second goes by its number too."""
+    """Return one unique name per row: ImageNet has two labels "crane", and the second gets its number appended."""
     names = config.get("id2label") or {}
     labels = [" ".join(str(names.get(str(row), f"LABEL_{row}")).split()) for row in range(count)]
     seen: Counter[str] = Counter()

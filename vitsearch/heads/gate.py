@@ -1,4 +1,4 @@
-"""The gate in front of a head's labels: whether a photo shows any of them at all."""
+"""The gate in front of a head's labels, which decides whether a photo shows any of them."""
 
 from __future__ import annotations
 
@@ -19,14 +19,20 @@ _ROWS_AT_ONCE = 4096
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gate:
-    """Lets a photo through to the labels only where it looks more like one of them than like the rest of a library.
+    """Lets a photo through to the labels only if it looks more like one of them than like the rest of the library.
 
-    `weight` (r, d) and `bias` (r,), float32, score first each of the `labels` and then one or more kinds of "none",
-    which were learned from photos of the library at large; without such photos both are empty, and `labels` is 0. A
-    photo passes where the logsumexp of the labels' scores exceeds that of the kinds of "none" by `cut` or more.
-    `examples` (m, d) float16 are unit rows that the labels were learned from: a photo also needs a cosine similarity
-    of `nearest` to one of them. It may be empty. `background` counts the photos that "none" was learned from. Raises
-    `HeadError` when the parts do not fit together.
+    - `weight`: (r, d), `bias`: (r,), float32: a linear classifier of the `labels` followed by one or more "none"
+      classes, which were learned from other photos of the library. Both are empty, and `labels` is 0, if there were no
+      such photos.
+    - `cut`: a photo passes if the logsumexp of its label scores exceeds that of its "none" scores by at least this
+      much.
+    - `examples`: (m, d) float16 unit rows of training examples, possibly empty. A photo also needs a cosine similarity
+      of at least `nearest` to one of them.
+    - `background`: the number of photos that the "none" classes were learned from.
+
+    Raises:
+        HeadError: the parts do not fit together.
+
     """
 
     weight: Floats
@@ -64,17 +70,17 @@ class Gate:
 
     @property
     def knows_background(self) -> bool:
-        """Whether it learned from photos at large what shows none of the labels."""
+        """Whether it has "none" classes, learned from other photos of the library."""
         return len(self.bias) > 0
 
     def without_examples(self) -> Gate | None:
-        """Return the gate without the vectors of its examples; None where it knows nothing but them."""
+        """Return the gate without the embeddings of its examples, or None if it has nothing else."""
         if not self.knows_background:
             return None
         return replace(self, examples=self.examples[:0], nearest=-1.0)
 
     def lets_through(self, rows: Floats) -> npt.NDArray[np.bool_]:
-        """Return which of the unit rows (n, d) may be labelled, (n,) bool."""
+        """Return which of the unit rows (n, d) pass, (n,) bool."""
         through = np.ones(len(rows), np.bool_)
         examples = self.examples.astype(np.float32)
         for start in range(0, len(rows), _ROWS_AT_ONCE):
@@ -90,7 +96,7 @@ class Gate:
 
 
 def margins(rows: Floats, weight: Floats, bias: Floats, labels: int) -> Floats:
-    """Return (n,) float32: by how much the scores of the first `labels` together exceed those of "none", the others."""
+    """Return (n,) float32: the logsumexp of the scores of the first `labels` minus that of the other, "none" scores."""
     scores = rows @ weight.T + bias
     return np.asarray(_together(scores[:, :labels]) - _together(scores[:, labels:]), np.float32)
 
@@ -102,7 +108,7 @@ def _together(scores: Floats) -> Floats:
 
 
 def nearest_similarity(rows: Floats, others: npt.NDArray[np.floating]) -> Floats:
-    """Return the cosine similarity of each unit row (n, d) to the nearest of the others (m, d); -1 without any."""
+    """Return the cosine similarity of each unit row (n, d) to the nearest other one (m, d); -1 if there is none."""
     found = np.full(len(rows), -1.0, np.float32)
     if len(others):
         across = others.astype(np.float32, copy=False).T

@@ -1,4 +1,4 @@
-"""What a gate would do with kinds that no label names: each label in turn plays such a kind."""
+"""Estimate what a gate does with unknown kinds of photos, by leaving out each label in turn."""
 
 from __future__ import annotations
 
@@ -35,8 +35,10 @@ _ENOUGH_JUDGED = 20
 class SharesLabelled:
     """The shares of each left-out label's photos that would get another label.
 
-    `strangers` (labels,): where the library holds `held` others of that kind, in the mean; `newcomers` (labels,): where
-    it holds none. Both are empty with fewer than three labels.
+    - `strangers`: (labels,) if the library holds `held` other photos of that kind, on average.
+    - `newcomers`: (labels,) if it holds none.
+
+    Both are empty with fewer than three labels.
     """
 
     strangers: Doubles
@@ -46,11 +48,13 @@ class SharesLabelled:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelsLeftOut:
-    """A gate's two fits, to be made again without a label.
+    """The two fits of a gate, prepared for repeating them without a label.
 
-    `sample` (m, d): photos of the library; `unlike` (m,) bool, those that were taken for "none", in the order of the
-    second fit's own; `looks_labelled`: the margin of the first fit from which on they were not. `sample_folds` (m,):
-    folds of the sample; `parts`: the first fit's sums of it by fold; `whole`: over all folds.
+    - `sample`: (m, d) photos of the library.
+    - `unlike`: (m,) bool, those taken for "none", in the order of the second fit.
+    - `looks_labelled`: the margin in the first fit from which on photos were dropped.
+    - `sample_folds`: (m,) folds of the sample.
+    - `parts`: the sums of the first fit over the sample, by fold; `whole`: over all folds.
     """
 
     first: Separation
@@ -73,7 +77,7 @@ class LabelsLeftOut:
         return cls(first, second, sample, unlike, looks_labelled, folds, parts, whole)
 
     def shares(self, gate: Gate) -> SharesLabelled:
-        """Judge each label's photos by a gate that was learned without it."""
+        """Return the shares of each label's photos that pass a gate trained without that label."""
         strangers, newcomers, others_held = [], [], []
         labels = self.first.labels
         if labels >= 3:
@@ -103,12 +107,11 @@ class LabelsLeftOut:
         return margins(second.rows[its], *fitted, second.labels)
 
     def _in_the_library(self, its: Flags) -> tuple[Flags, Floats, float]:
-        """Judge a left-out label's rows (n,), each where those of other folds lie in the library.
+        """Evaluate the rows (n,) of a left-out label while its rows of other folds are in the library.
 
-        Returns which rows were judged, (n,) bool, and their margins (j,): of many, those of a few folds are enough.
-        The last is how many of its photos lay in the library, in the mean of the photos judged.
-        The whole sample is sorted anew into what looks like a label and what does not: among what was dropped for its
-        looks are the label's own photos, which are now strangers.
+        Returns which rows were evaluated, (n,) bool (a few folds suffice for large labels), their margins (j,), and
+        the mean number of the label's photos in the library. The whole sample is split again into photos that look
+        like a label and others, because the label's own photos, which had been dropped, now belong to an unknown kind.
         """
         first, rows, folds = self.first, self.first.rows[its], self.first.folds[its]
         rest = first.everyone - first.sums(its)
@@ -131,10 +134,10 @@ class LabelsLeftOut:
         return judged, of_second[judged], held
 
     def _judge(self, rows: Floats, its: Flags, joining: Floats, left: Flags) -> Floats:
-        """Return the margins of rows under a second fit without a label, with some of its photos in the library.
+        """Return the margins of rows in a second fit without a label, while some of its photos are in the library.
 
-        `left` (m,): the photos of the sample that are now taken for "none". Those that are so only now, and the label's
-        own, are sorted into kinds with those that looked like a label before.
+        `left` (m,): the photos of the sample now taken for "none". Those that are new there, and the label's own, are
+        assigned to kinds along with those that looked like a label before.
         """
         second, stays = self.second, left[self.unlike]
         hard = second.weights > second.weights.min(initial=1.0)

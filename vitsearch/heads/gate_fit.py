@@ -1,4 +1,4 @@
-"""Fit a head's gate: the library's own sample is the class "none", and cuts are earned on photos held out."""
+"""Fit a head's gate: a sample of the library is the class "none", and thresholds are chosen on held-out photos."""
 
 from __future__ import annotations
 
@@ -43,12 +43,13 @@ _SAME_PHOTO = 0.97
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FittedGate:
-    """A gate, and what it does with photos that it was not fitted on.
+    """A gate and its performance on held-out photos.
 
-    `passed`: (n,) bool, the rows that it lets through; `of_sample`: (m,) bool, the same of the sample, where it was
-    learned from; `taken_for_none`: how many of the sample the gate keeps out as it is, which has seen them. `left_out`:
-    what it would do with labels that were left out in turn, empty where there is nothing to
-    tell them from.
+    - `passed`: (n,) bool, the rows that pass.
+    - `of_sample`: (m,) bool, the photos of the sample that pass, if the gate was learned from it.
+    - `taken_for_none`: how many photos of the sample the final gate, which was trained on them, keeps out.
+    - `left_out`: what it would do with unknown labels, estimated by leaving out each label in turn; empty without a
+      sample.
     """
 
     gate: Gate
@@ -59,19 +60,21 @@ class FittedGate:
 
 
 def fit_gate(rows: Floats, classes: Ids, folds: Ids, sample: Floats) -> FittedGate:
-    """Fit a gate on unit rows (n, d) of `classes` (n,): labels from 0, or -1 where a person said that none fits.
+    """Fit a gate on unit rows (n, d) of `classes` (n,): label numbers from 0, or -1 if a person said that none applies.
 
-    `folds` (n,) numbers the folds, which copies share. `sample` (m, d): other photos of the library, drawn at random.
-    An open class learned from photos at large: Hendrycks et al., Deep Anomaly Detection with Outlier Exposure, 2019.
-    They may show the labels too: what looks like one, held out, is dropped before the second fit, as in the first step
-    of learning from positive and unlabelled examples (Liu et al., Partially Supervised Classification of Text
-    Documents, 2002, section 3). Where the library has many photos of the labels, what the second fit lets through,
-    held out, is dropped as well, and the second fit made again. Of the rest, what looks most like a label has half
-    of the weight, or kinds that are rare in the library would count for nothing (hard negatives: Felzenszwalb et al.,
-    Object Detection with Discriminatively Trained Part-Based Models, 2010, section 4.4). The second fit knows many
-    kinds of "none", which are clusters of those photos: a discriminant with several means a class (Hastie and
-    Tibshirani, Discriminant Analysis by Gaussian Mixtures, 1996). The guard by the nearest example: Sun et al.,
-    Out-of-Distribution Detection with Deep Nearest Neighbors, 2022.
+    `folds` (n,) are the folds, which near copies share. `sample` (m, d) is a random sample of other photos of the
+    library.
+
+    1. The sample is an open class, "none" (Hendrycks et al., Deep Anomaly Detection with Outlier Exposure, 2019). 2.
+    The sample may show the labels as well. Photos that look like a label in a held-out fit are dropped before the
+    second fit, as in the first step of learning from positive and unlabelled examples (Liu et al., Partially
+    Supervised Classification of Text Documents, 2002, section 3). If the library has many photos of the labels, those
+    that pass the second fit, held out, are dropped as well, and the second fit is repeated. 3. The remaining photos
+    that look most like a label get half of the weight, so that kinds that are rare in the library count (hard
+    negatives: Felzenszwalb et al., Object Detection with Discriminatively Trained Part-Based Models, 2010, section
+    4.4). 4. The second fit has many "none" classes, clusters of those photos: a discriminant with several means per
+    class (Hastie and Tibshirani, Discriminant Analysis by Gaussian Mixtures, 1996). 5. The similarity to the nearest
+    example is a second criterion (Sun et al., Out-of-Distribution Detection with Deep Nearest Neighbors, 2022).
     """
     labelled = classes >= 0
     known = rows[labelled]
@@ -113,7 +116,7 @@ def fit_gate(rows: Floats, classes: Ids, folds: Ids, sample: Floats) -> FittedGa
 
 
 def _guard_alone(guard: _Guard, labelled: Flags, sample: Floats) -> FittedGate:
-    """Return a gate for a library that shows nothing, or too little, that is none of the labels."""
+    """Return a gate without "none" classes, for a library that has too few other photos."""
     nearest = guard.threshold(_LOST_TO_LONE_GUARD)
     nothing = np.empty(0, np.float32)
     weights = np.empty((0, sample.shape[1]), np.float32)
@@ -126,9 +129,10 @@ def _guard_alone(guard: _Guard, labelled: Flags, sample: Floats) -> FittedGate:
 
 
 def _share_of_strays(unlike: Flags) -> float:
-    """Return about which share of the photos that are taken for "none" show a label.
+    """Estimate which share of the photos that are taken for "none" show a label.
 
-    If all of the others (m,) do, they are the more typical part of these, and `_LOOKS_LABELLED` of them look no better.
+    If all of the others (m,) show one, they are the more typical part of these, and `_LOOKS_LABELLED` of them look no
+    better.
     """
     if not unlike.any():
         return 0.0
@@ -138,9 +142,10 @@ def _share_of_strays(unlike: Flags) -> float:
 
 
 def _lower_tail(values: Floats, share: float) -> float:
-    """Return the value that a share of photos like these fall below.
+    """Return the value that a given share of photos like these fall below.
 
-    Where that is less than one of them, the lowest is still too high; the tail of a normal distribution is not.
+    If that share is less than one photo, the lowest value would be too high; the tail of a normal distribution is
+    used.
     """
     quantile = float(np.quantile(values, share))
     if share * len(values) >= 1:
@@ -151,7 +156,7 @@ def _lower_tail(values: Floats, share: float) -> float:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Guard:
-    """Examples to compare photos with, and how similar each labelled row is to the nearest of another fold."""
+    """Examples to compare photos with, and each labelled row's similarity to the nearest example of another fold."""
 
     examples: npt.NDArray[np.float16]
     similar: Floats

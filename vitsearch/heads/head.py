@@ -1,4 +1,4 @@
-"""A linear head: labels and the weights that turn stored embeddings into their probabilities."""
+"""A linear head: labels, and the weights that turn embeddings into label probabilities."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _LOGITS_AT_ONCE = 16_000_000
 
 @dataclass(frozen=True, slots=True)
 class LabelProbability:
-    """A label and how probable it is, 0 to 1."""
+    """A label and its probability, 0 to 1."""
 
     label: str
     probability: float
@@ -39,9 +39,10 @@ class LabelProbability:
 
 @dataclass(frozen=True, slots=True)
 class Labelling:
-    """What a head says of one photo: its best labels, best first, and whether they are not to be believed.
+    """The prediction of a head for one photo: its best labels, best first.
 
-    `abstained`: the head is too unsure of them, or the photo shows none of its labels; `none`: the latter.
+    - `abstained`: the head is too unsure of its labels, or the photo shows none of them.
+    - `none`: the photo shows none of the labels.
     """
 
     labels: tuple[LabelProbability, ...]
@@ -51,10 +52,13 @@ class Labelling:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TopLabels:
-    """The best labels of many photos as arrays; iterate for one `Labelling` a photo.
+    """The best labels of many photos as arrays; iterating yields one `Labelling` per photo.
 
-    `labels`: the head's label names. `indices`: (n, k) int64 into `labels`, best first. `probabilities`: (n, k)
-    float32. `abstained`: (n,) bool, too unsure or none of the labels. `none`: (n,) bool, none of them.
+    - `labels`: the head's labels.
+    - `indices`: (n, k) int64 into `labels`, best first.
+    - `probabilities`: (n, k) float32.
+    - `abstained`: (n,) bool, too unsure, or none of the labels.
+    - `none`: (n,) bool, none of the labels.
     """
 
     labels: tuple[str, ...]
@@ -85,13 +89,18 @@ class Accuracy:
 class Head:
     """Labels, a weight matrix and a bias, for the embeddings of one space.
 
-    `weight`: (c, d) float32; `bias`: (c,) float32. `kind` "softmax" means that a photo has exactly one of the
-    labels, "sigmoid" that each label is a question of its own. Logits are divided by `temperature` before they
-    become probabilities. A photo whose best probability is below `abstain_below` is abstained from.
-    `gate` knows what shows none of the labels; without one, every photo has a best label. `uses_norms`:
-    the weights expect rows as long as the backbone gave them, not unit rows. `details` says how the head was made,
-    as JSON values; `created` is UTC in ISO 8601. Raises `HeadError` when the parts do not fit
-    together: no such head can exist.
+    - `weight`: (c, d) float32; `bias`: (c,) float32.
+    - `kind`: "softmax" if a photo has exactly one of the labels, "sigmoid" if labels are independent.
+    - `temperature`: logits are divided by it before they become probabilities.
+    - `abstain_below`: the head abstains from photos whose best probability is lower.
+    - `uses_norms`: the weights expect rows with the backbone's norms instead of unit rows.
+    - `gate`: recognises photos that show none of the labels; without it, every photo gets a label.
+    - `created`: UTC time in ISO 8601.
+    - `details`: how the head was made, as JSON values.
+
+    Raises:
+        HeadError: the parts do not fit together.
+
     """
 
     name: str
@@ -143,7 +152,7 @@ class Head:
 
     @property
     def lacks(self) -> str | None:
-        """What the head lacks to tell photos that show none of its labels, and how to have it; None if it can tell."""
+        """What the head would need to recognise photos with none of its labels, and how to get it; None if it can."""
         if self.gate is not None:
             return None
         text = f"the head {self.name!r} cannot tell what shows none of its labels, and gives every photo one"
@@ -157,7 +166,7 @@ class Head:
     def logits(
         self, rows: npt.NDArray[np.float32], norms: npt.NDArray[np.float32]
     ) -> npt.NDArray[np.float32]:
-        """Return (n, c) float32 logits of (n, d) unit rows, whose lengths before normalising were `norms` (n,)."""
+        """Return (n, c) float32 logits of (n, d) unit rows; `norms` (n,) are their lengths before normalisation."""
         if rows.ndim != 2 or rows.shape[1] != self.space.dimension:
             raise SpaceMismatch(
                 f"the head {self.name!r} takes rows of {self.space.dimension} dimensions, not of shape {rows.shape}"
@@ -171,11 +180,11 @@ class Head:
     def probabilities(
         self, rows: npt.NDArray[np.float32], norms: npt.NDArray[np.float32]
     ) -> npt.NDArray[np.float32]:
-        """Return (n, c) float32 probabilities; those of a softmax head sum to 1 in each row."""
+        """Return (n, c) float32 probabilities; each row sums to 1 for a softmax head."""
         return to_probabilities(self.logits(rows, norms) / np.float32(self.temperature), self.kind)
 
     def top(self, rows: npt.NDArray[np.float32], norms: npt.NDArray[np.float32], *, k: int = 5) -> TopLabels:
-        """Return the k most probable labels of each row; ties go to the label that comes first."""
+        """Return the k most probable labels of each row; ties are broken by label order."""
         if k < 1:
             raise HeadError(f"cannot name {k} labels: ask for one or more")
         k = min(k, len(self.labels))
@@ -192,7 +201,7 @@ class Head:
 
 
 def to_probabilities(logits: npt.NDArray[np.floating], kind: Kind) -> npt.NDArray[np.float32]:
-    """Turn (n, c) logits into (n, c) float32 probabilities."""
+    """Convert (n, c) logits to (n, c) float32 probabilities."""
     if kind == "sigmoid":
         # tanh does not overflow, unlike the exponential in the textbook's form.
         return np.asarray(0.5 * (1 + np.tanh(0.5 * logits)), np.float32)
@@ -201,7 +210,12 @@ def to_probabilities(logits: npt.NDArray[np.floating], kind: Kind) -> npt.NDArra
 
 
 def check_labels(labels: Sequence[str]) -> None:
-    """Raise `HeadError` unless the labels can be told apart, printed and written into a file."""
+    """Check that labels are distinct, printable and safe to write to files.
+
+    Raises:
+        HeadError: they are not.
+
+    """
     if not labels:
         raise HeadError("a head needs labels, and there are none")
     for label in labels:
@@ -216,7 +230,12 @@ def check_labels(labels: Sequence[str]) -> None:
 
 
 def check_name(name: str) -> None:
-    """Raise `HeadError` unless the name can be typed, printed and become a file's name."""
+    """Check that a head's name is printable and valid as a file name.
+
+    Raises:
+        HeadError: it is not.
+
+    """
     if (
         not name.strip()
         or len(name) > LONGEST_NAME
@@ -229,7 +248,7 @@ def check_name(name: str) -> None:
 
 
 def is_printable(text: str) -> bool:
-    """Whether the text is one line without control characters, so that it cannot disturb a terminal."""
+    """Return whether a text is a single line without control characters, which could disturb a terminal."""
     # XML, and so a sidecar file, has no place for the last two.
     return not any(
         unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} or character in "\ufffe\uffff"

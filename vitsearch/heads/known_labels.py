@@ -1,4 +1,4 @@
-"""What is known of photos' labels: by what heads have said, and by the word of a person, which goes before it."""
+"""The labels of photos: a person's decisions, and otherwise the predictions of heads."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _WORTH_SAYING = 0.2
 
 
 class KnownLabels(NamedTuple):
-    """What is known of a photo under one head: its labels, how probable they are, and whether a person has said so."""
+    """The labels of a photo under one head, their probability, and whether a person chose them."""
 
     photo: int
     labels: tuple[str, ...]
@@ -37,7 +37,7 @@ class KnownLabels(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PhotoLabel:
-    """A label that a head, or a person (`corrected`), gives to a photo."""
+    """A label of a photo, predicted by a head or chosen by a person (`corrected`)."""
 
     head: str
     label: str
@@ -46,9 +46,13 @@ class PhotoLabel:
 
 
 def label_sections(library: Library, only: str | None = None) -> list[tuple[str, list[tuple[str, Ids]]]]:
-    """Return each head with its labels and the ids (n,) of the photos that have them, as far as heads were asked.
+    """Return each head with its labels and the ids (n,) of the photos that have them, from stored predictions.
 
-    `only` names one head, which is asked about new photos first. Raises `HeadError` if there is none of this name.
+    `only` names a single head, which labels new photos first.
+
+    Raises:
+        HeadError: there is no head of this name.
+
     """
     head_store = HeadStore(library)
     found = []
@@ -68,7 +72,7 @@ def label_sections(library: Library, only: str | None = None) -> list[tuple[str,
 
 
 def labels_of(library: Library, photo: int) -> tuple[PhotoLabel, ...]:
-    """Return what a person said of a photo, and then what heads say of it now, surest first."""
+    """Return a person's labels of a photo, and then the predictions of all heads, most probable first."""
     head_store = HeadStore(library)
     versions: dict[str, int] = {}
     for name in head_store.names():
@@ -84,7 +88,7 @@ def labels_of(library: Library, photo: int) -> tuple[PhotoLabel, ...]:
 
 
 def known_labels_of_library(library: Library, head: Head, label: str | None) -> list[KnownLabels]:
-    """Return what is known of each photo that a head was asked about or a person spoke of, or of those with a label."""
+    """Return the labels of all photos that the head or a person has labelled, or only of those with `label`."""
     tables = HeadTables(library.catalog.database)
     alone = tables.words_on_labels(head.name)
     named = {photo: tuple(each for each, has in said.items() if has) for photo, said in alone.items()}

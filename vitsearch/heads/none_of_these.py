@@ -1,4 +1,4 @@
-"""The class "none" of a gate: what shows none of the labels, first as one class and then as many kinds."""
+"""The class "none" of a gate, photos that show none of the labels: a single class first, then many kinds."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def hard_ones(of_sample: Floats) -> Flags:
 
 
 def hard_weights(hard: Flags) -> Doubles:
-    """Return the weights (m,) of photos in the class "none"; their mean is 1."""
+    """Return the weights (m,) of photos in the class "none", with a mean of 1."""
     weights = np.full(len(hard), 1 - _HARD_SHARE)
     weights[hard] += _HARD_SHARE * len(hard) / max(1, int(hard.sum()))
     return weights
 
 
 def _kinds(rows: Floats, hard: Flags) -> Ids:
-    """Return the numbers (m,) of kinds of photos that are alike, apart for those that look most like a label."""
+    """Cluster photos into kinds (m,), separately for those that look most like a label."""
     kinds = np.zeros(len(rows), np.int64)
     first = 0
     for chosen in (hard, ~hard):
@@ -54,7 +54,7 @@ def _kinds(rows: Floats, hard: Flags) -> Ids:
 
 
 def clusters(rows: Floats) -> Ids:
-    """Return the number of each row's cluster (m,), by k-means; the same rows have the same clusters."""
+    """Return the cluster of each row (m,), by deterministic k-means."""
     from sklearn.cluster import KMeans
     from threadpoolctl import threadpool_limits
 
@@ -66,7 +66,7 @@ def clusters(rows: Floats) -> Ids:
 
 
 class Spoken:
-    """The rows that a person spoke of, summed up for fits on parts of them; `labels`: how many labels there are."""
+    """The rows that a person labelled, summed up for fits on subsets of them; `labels` is the number of labels."""
 
     def __init__(self, rows: Floats, classes: Ids, folds: Ids, *, labels: int, count: int) -> None:
         self.rows, self.classes, self.folds = rows, classes, folds
@@ -84,7 +84,7 @@ class Spoken:
 
 
 def together(spoken: ClassSums, background: ClassSums, labels: int) -> ClassSums:
-    """Return both sums; the background weighs as much as all labels together."""
+    """Add both sums; the background gets the same total weight as all labels."""
     size = float(background.weight.sum())
     if not size:
         return spoken
@@ -92,7 +92,7 @@ def together(spoken: ClassSums, background: ClassSums, labels: int) -> ClassSums
 
 
 class Separation(Spoken):
-    """The first fit: the labels, and one class "none"."""
+    """The first fit: the labels, and a single class "none"."""
 
     def __init__(self, rows: Floats, classes: Ids, folds: Ids) -> None:
         labels = int(classes.max()) + 1
@@ -107,7 +107,7 @@ class Separation(Spoken):
         return margins(rows, *separate(together(spoken, background, self.labels)), self.labels)
 
     def held_out(self, sample: Floats) -> tuple[Floats, Floats]:
-        """Return the margins of rows and sample, each under a fit that saw nothing of its fold."""
+        """Return the margins of rows and sample, each from a fit without its fold."""
         background = self.background(sample)
         folds_of_sample = sample_folds(self.folds, len(sample))
         of_rows, of_sample = np.empty(len(self.rows), np.float32), np.empty(len(sample), np.float32)
@@ -120,7 +120,7 @@ class Separation(Spoken):
 
 
 def sample_folds(folds: Ids, count: int) -> Ids:
-    """Draw folds (m,) for a sample, of those that the labelled rows have."""
+    """Assign random folds (m,) to a sample, among those of the labelled rows."""
     return np.random.default_rng(0).choice(np.unique(folds), count)
 
 
@@ -145,7 +145,7 @@ class Discrimination(Spoken):
 
     @classmethod
     def of(cls, rows: Floats, classes: Ids, folds: Ids, sample: Floats, of_sample: Floats) -> Discrimination:
-        """Sort the sample into kinds, apart for what looks most like a label, and what a person refused into others."""
+        """Cluster the sample into kinds; photos that look most like a label, and refused ones, get their own."""
         labels = int(classes.max()) + 1
         hard = hard_ones(of_sample)
         kinds = _kinds(sample, hard)
@@ -164,7 +164,7 @@ class Discrimination(Spoken):
         return discriminate(together(self.everyone, self.background, self.labels))
 
     def held_out(self) -> tuple[Floats, Floats]:
-        """Return the margins of rows and sample, each under a fit that saw nothing of its fold."""
+        """Return the margins of rows and sample, each from a fit without its fold."""
         folds_of_sample = sample_folds(self.folds, len(self.sample))
         of_rows, of_sample = np.empty(len(self.rows), np.float32), np.empty(len(self.sample), np.float32)
         for fold in np.unique(self.folds):

@@ -1,4 +1,4 @@
-"""A sidecar file, read and written: as it is when it is written, beside other programs that write it too."""
+"""Edit sidecar files while other programs may be editing them, too."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _EMPTY = f"""<?xpacket begin="\N{ZERO WIDTH NO-BREAK SPACE}" id="W5M0MpCehiHzreS
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A sidecar, what was in it before, and whether that has changed."""
+    """A sidecar, its content before the edit, and whether it has changed."""
 
     path: Path
     before: Element
@@ -49,9 +49,9 @@ class Written:
 def rewritten(
     photo: Path, edits_of: Callable[[Document, Path], list[Edit]], folders: SidecarFolders
 ) -> Written:
-    """Edit a photo's sidecar as it is when it is written.
+    """Edit the latest version of a photo's sidecar.
 
-    What another program saves meanwhile is read again. Raises `HeadError`.
+    If another program saves it meanwhile, it is read and edited again. Raises `HeadError`.
     """
     if not photo.is_file():
         raise HeadError(f"{photo} is not there any more: run `vitsearch index`, and try again")
@@ -77,7 +77,7 @@ def rewritten(
 
 
 def _is_half_written(path: Path, content: bytes) -> bool:
-    """Whether another program is writing a sidecar of which this was read, or has just done so."""
+    """Return whether another program was writing the sidecar while it was read."""
     try:
         with path.open("rb") as file:
             return is_written_to(file) or file.read(_LARGEST_SIDECAR + 1) != content
@@ -88,7 +88,7 @@ def _is_half_written(path: Path, content: bytes) -> bool:
 
 
 def _write(path: Path, before: bytes | None, after: bytes) -> bool:
-    """Write a sidecar if it is what it was before (None: not there); return whether it was. Raises `HeadError`."""
+    """Write a sidecar if it is unchanged (None: it did not exist); return whether it was. Raises `HeadError`."""
     try:
         draft = Draft(path)
         try:
@@ -108,7 +108,7 @@ def _write(path: Path, before: bytes | None, after: bytes) -> bool:
 
 
 def _is_still(path: Path, before: bytes) -> bool:
-    """Whether a file is what was read, and nobody is about to write something else into it."""
+    """Return whether a file is unchanged since it was read, and no other program has it open for writing."""
     if path.is_symlink():
         return False
     with path.open("rb") as file:
@@ -116,7 +116,7 @@ def _is_still(path: Path, before: bytes) -> bool:
 
 
 def may_have_notes(path: Path) -> bool:
-    """Whether a sidecar may hold notes of ours, in whatever encoding; one that cannot be read may not."""
+    """Return whether a sidecar may contain vitsearch's records, in any encoding; False if it cannot be read."""
     try:
         content = read_sidecar(path) if path.exists() else b""
     except HeadError:
@@ -125,7 +125,7 @@ def may_have_notes(path: Path) -> bool:
 
 
 def read_sidecar(path: Path) -> bytes:
-    """Return what is in a sidecar. Raises `HeadError` if it cannot be read, is no file, or is too large for one."""
+    """Return the content of a sidecar. Raises `HeadError` if it cannot be read, is not a file, or is too large."""
     if not path.is_file():  # nobody may ever write to a pipe
         raise HeadError(f"{path} is no file that could be a sidecar: look at it, or remove it")
     try:
@@ -144,12 +144,12 @@ def find_list(root: Element, name: tuple[str, str]) -> Element | None:
 
 
 def container_of(subject: Element) -> Element | None:
-    """Return the container of a list: a Bag, Seq or Alt."""
+    """Return the container of a list: its Bag, Seq or Alt."""
     return next((child for child in subject.children if child.name in _CONTAINERS), None)
 
 
 def items_of(subject: Element | None) -> list[tuple[Element, str]]:
-    """Return the items of a list, each with its text; none of one that is not there."""
+    """Return the items of a list, each with its text; empty if there is no list."""
     container = container_of(subject) if subject else None
     if container is None:
         return []
@@ -157,13 +157,13 @@ def items_of(subject: Element | None) -> list[tuple[Element, str]]:
 
 
 def new_list(prefix: str, name: tuple[str, str], items: Iterable[str]) -> str:
-    """Return a new list for the end of an rdf:Description."""
+    """Return a new list to insert at the end of an rdf:Description."""
     space, local = name
     return f'\n   <{prefix}:{local} xmlns:{prefix}="{space}">{bag(items)}</{prefix}:{local}>'
 
 
 def bag(items: Iterable[str]) -> str:
-    """Return the inside of a new list."""
+    """Return the content of a new list."""
     inner = list_items(items, "rdf", "\n     ")
     return f'\n    <rdf:Bag xmlns:rdf="{RDF}">{inner}\n    </rdf:Bag>\n   '
 

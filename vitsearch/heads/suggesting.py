@@ -1,4 +1,4 @@
-"""What to label, from the first photo on: groups of alike photos to name at once, and photos worth asking about."""
+"""Suggest what to label, from the first photo on: groups of similar photos, and single photos."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _ENOUGH_FOR_DOUBT = 2
 
 @dataclass(frozen=True, slots=True)
 class SuggestedPhoto:
-    """A photo worth labelling; what the head would have said, with its probability, where there is a head that can."""
+    """A photo worth labelling, with the head's best label and its probability if there is a head."""
 
     path: Path
     photo: int
@@ -44,17 +44,17 @@ class SuggestedPhoto:
 
 @dataclass(frozen=True, slots=True)
 class SuggestedGroup:
-    """Photos that are alike, the most typical one first: one name may do for all."""
+    """Similar photos, the most typical one first, which may all get the same label."""
 
     photos: tuple[SuggestedPhoto, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Suggestions:
-    """What to label for a head: groups, the largest first, and single photos, the most worthwhile first.
+    """What to label for a head: groups, largest first, and single photos, most useful first.
 
-    `typical`: the single photos were chosen because they stand for many others, as few have a label yet; else because
-    the head is least sure of them.
+    `typical`: the single photos were chosen because they represent many others, as there are few labels so far;
+    otherwise, because the head is least certain of them.
     """
 
     head: str
@@ -71,10 +71,13 @@ def suggest(
     groups: int = 5,
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> Suggestions:
-    """Say what to label in the library for a head, which need not exist yet.
+    """Suggest photos of the library to label for a head, which need not exist yet.
 
-    Photos that it was trained or corrected on are left out. Of a large library a random part is looked at. Raises
-    `LibraryMissing` when the library holds no photos.
+    Its examples and corrected photos are left out. In a large library, a random sample is considered.
+
+    Raises:
+        LibraryMissing: the library has no photos.
+
     """
     if count < 1:
         raise HeadError(f"cannot name {count} photos: ask for one or more")

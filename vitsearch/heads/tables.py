@@ -1,4 +1,4 @@
-"""What a library remembers of its heads, in SQL: the examples of each, and what it said of the photos."""
+"""The SQL tables of heads: their training examples, corrections and predictions."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _GIVEN = (
 
 @dataclass(frozen=True, slots=True)
 class StoredLabel:
-    """A label of a photo under a head: with the head's probability, or certain because a person said so.
+    """A label of a photo under a head, with its probability; 1 if a person chose it.
 
-    `stands`: whether the head is sure of itself there, and no person has said otherwise. `given`: whether searches for
-    the label find the photo.
+    - `stands`: the head is sure of it, and no person has said otherwise.
+    - `given`: searches for the label find the photo.
     """
 
     head: str
@@ -54,26 +54,30 @@ _UNSAID = (
 
 
 def _belief(labelling: Labelling) -> int:
-    """Return the column `abstained`: 0 where the labels count, 1 where the head is unsure, 2 for none of the labels."""
+    """Return the column `abstained`: 0 for valid labels, 1 if the head is unsure, 2 if no label applies."""
     return _NONE if labelling.none else int(labelling.abstained)
 
 
 class HeadTables:
-    """The tables `head_examples` and `photo_labels` of one library.
+    """The tables `head_examples` and `photo_labels` of a library.
 
-    What a person says of a photo stands beside the examples that were given, so that it can be taken back:
-    `corrected` is 0 for a label of the given examples, 1 for one that a person named, 2 for one that is both. Then the
-    labels of the photo are those, and no others. It is 3 or 4 where a person said of that label alone that the photo
-    has it or has it not, and 5 or 6 where it is one of the given examples as well.
+    Corrections are stored next to the training examples, so that they can be removed again. The column `corrected` is:
+
+    - 0: a label of a training example.
+    - 1: a label that a person chose; the labels of this kind are the photo's complete list.
+    - 2: both.
+    - 3, 4: a person said that the photo has this label, or does not have it, and nothing about others.
+    - 5, 6: the same, and it is a label of a training example as well.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def examples(self, head: str, *, only_corrected: bool = False) -> dict[int, tuple[str, ...]]:
-        """Return the labels of each photo id that the head learns from; () says that none of its labels fits.
+        """Return the labels to train on, by photo id; () means that no label applies.
 
-        Where a person spoke of some labels alone, the others are those that were given, or else what the head guesses.
+        If a person decided on some labels only, the others are those of the training example, or else the head's
+        predictions.
         """
         given, whole = self.given_examples(head), self.whole_words(head)
         alone = {photo: said for photo, said in self.words_on_labels(head).items() if photo not in whole}
@@ -90,11 +94,11 @@ class HeadTables:
         return {**({} if only_corrected else given), **partly, **whole}
 
     def whole_words(self, head: str) -> dict[int, tuple[str, ...]]:
-        """Return all labels of each photo id of which a person has said which they are."""
+        """Return the labels of the photos that a person has labelled completely, by photo id."""
         return self._labels_by_photo(head, "corrected IN (1, 2)")
 
     def words_on_labels(self, head: str) -> dict[int, dict[str, bool]]:
-        """Return what a person said of single labels, by photo id: whether it has the label."""
+        """Return a person's decisions on single labels, by photo id: whether the photo has the label."""
         said: dict[int, dict[str, bool]] = {}
         for photo, label, corrected in self._database.rows(
             "SELECT photo, label, corrected FROM head_examples WHERE head = ? AND corrected > 2 "
@@ -106,11 +110,11 @@ class HeadTables:
         return said
 
     def given_examples(self, head: str) -> dict[int, tuple[str, ...]]:
-        """Return the labels of each photo id as the examples were given, whatever a person has corrected since."""
+        """Return the labels of the training examples by photo id, without corrections."""
         return self._labels_by_photo(head, "corrected IN (0, 2, 5, 6)")
 
     def replace_examples(self, head: str, labels: Mapping[int, tuple[str, ...]]) -> None:
-        """Make these the examples that the head was given; what a person corrected stays as it is."""
+        """Replace the training examples; corrections stay."""
         with self._database.write():
             self._database.run("DELETE FROM head_examples WHERE head = ? AND corrected = 0", [head])
             self._database.run(
@@ -126,18 +130,18 @@ class HeadTables:
             )
 
     def correct(self, head: str, photo: int, labels: tuple[str, ...]) -> None:
-        """Store what a person says of a photo, in place of what a person said before."""
+        """Store a person's labels of a photo, replacing earlier ones."""
         self.correct_all(head, [photo], labels)
 
     def correct_all(self, head: str, photos: Sequence[int], labels: tuple[str, ...]) -> None:
-        """Store what a person says of photos, the same for all, in place of what a person said before."""
+        """Store the same labels of a person for several photos, replacing earlier ones."""
         for start in range(0, len(photos), _PHOTOS_AT_ONCE):
             with self._database.write():
                 for photo in photos[start : start + _PHOTOS_AT_ONCE]:
                     self._correct(head, photo, labels)
 
     def known_labels(self, head: str, version: int, photos: Iterable[int]) -> dict[int, tuple[str, ...]]:
-        """Return what a person said of each photo id, or else what this version of the head did when asked."""
+        """Return the labels of each photo id: a person's, or else the stored predictions of this head's version."""
         said = self.examples(head)
         given: dict[int, list[str]] = {}
         for name, ids in self.given(head, version).items():
@@ -148,10 +152,10 @@ class HeadTables:
     def set_label(
         self, head: str, version: int, photos: Sequence[int], label: str, *, has: bool, exclusive: bool
     ) -> int:
-        """Store a person's word on one label of photos; return how many of them that has changed.
+        """Store a person's decision on one label of photos; return how many photos changed.
 
-        Where a person has said which labels a photo has, or it is a given example, all of its labels are stored anew,
-        with this one or without it. Of others nothing is said but that. `exclusive`: a photo has one label at most.
+        The labels of photos that a person has labelled completely, and of training examples, are stored again with or
+        without this label. For other photos, only this decision is stored. `exclusive`: a photo has at most one label.
         """
         changed = 0
         for start in range(0, len(photos), _PHOTOS_AT_ONCE):
@@ -191,7 +195,7 @@ class HeadTables:
         return changed + len(alone)
 
     def _correct(self, head: str, photo: int, labels: tuple[str, ...]) -> None:
-        """Do what `correct` does, inside a write."""
+        """Do what `correct` does, inside a transaction."""
         self._forget_correction(head, photo)
         self._database.run_many(
             "INSERT INTO head_examples (head, photo, label, corrected) VALUES (?, ?, ?, 1) "
@@ -200,9 +204,9 @@ class HeadTables:
         )
 
     def new_version(self, head: str, least: int) -> int:
-        """Return the number of a new version of a head: `least`, or a higher one that none of its name has had.
+        """Return the version of a new head: `least`, or a higher number that was never used under this name.
 
-        Whoever still asks one that was deleted since says nothing in the name of the new one.
+        A process that still uses a deleted head can therefore not store predictions under the new one.
         """
         setting = f"version of {head}"
         with self._database.write():
@@ -217,7 +221,7 @@ class HeadTables:
         return version
 
     def put_labels(self, head: str, version: int, labelled: Iterable[tuple[int, Labelling]]) -> None:
-        """Store what a version of the head says of these photo ids, in place of what it said before."""
+        """Store predictions of a version of the head for these photo ids, replacing earlier ones."""
         said = list(labelled)
         with self._database.write():
             self._database.run_many(
@@ -234,14 +238,14 @@ class HeadTables:
             )
 
     def labelled_ids(self, head: str, version: int) -> npt.NDArray[np.int64]:
-        """Return the ids of the photos that this version of the head was asked about, (n,) int64, ascending."""
+        """Return the ids of the photos with stored predictions of this version, (n,) int64, ascending."""
         rows = self._database.rows(
             "SELECT DISTINCT photo FROM photo_labels WHERE head = ? AND version = ?", [head, version]
         )
         return np.unique(np.array([row[0] for row in rows], np.int64))
 
     def probabilities(self, head: str, version: int, label: str) -> npt.NDArray[np.float64]:
-        """Return the stored probabilities of one label, (n,), ascending; photos that it hardly fits have none."""
+        """Return the stored probabilities of a label, (n,), ascending; very low ones are not stored."""
         rows = self._database.rows(
             "SELECT probability FROM photo_labels WHERE head = ? AND version = ? AND label = ?",
             [head, version, label],
@@ -251,7 +255,7 @@ class HeadTables:
     def photos_with(self, head: str, version: int, label: str) -> list[tuple[int, float]]:
         """Return the ids and probabilities of the photos that have a label, most probable first.
 
-        A person's word wins over the head's, and counts as certain.
+        A person's decisions take precedence and have the probability 1.
         """
         return self._database.rows(
             "SELECT photo, 1.0 AS sure FROM head_examples WHERE head = ? AND label = ? "
@@ -263,7 +267,7 @@ class HeadTables:
         )
 
     def given(self, head: str, version: int) -> dict[str, list[int]]:
-        """Return the ids of the photos that have each label, as `photos_with` says; a label that none has is absent."""
+        """Return the ids of the photos with each label, as `photos_with` does; labels without photos are absent."""
         rows = self._database.rows(
             "SELECT label, photo FROM head_examples WHERE head = ? AND corrected IN (1, 2, 3, 5) AND label <> '' "
             "UNION ALL SELECT l.label, l.photo FROM photo_labels l WHERE l.head = ? AND l.version = ? "
@@ -277,9 +281,9 @@ class HeadTables:
         return given
 
     def best(self, head: str, version: int) -> list[tuple[int, str, float, bool]]:
-        """Return (photo id, best label, probability, none) of each photo asked about, most probable first.
+        """Return (photo id, best label, probability, none) for each photo with predictions, most probable first.
 
-        `none`: whether the photo shows none of the head's labels.
+        `none`: the photo shows none of the head's labels.
         """
         # SQLite takes the other columns from the row that holds the maximum.
         rows = self._database.rows(
@@ -291,12 +295,12 @@ class HeadTables:
         return [(photo, label, probability, belief == _NONE) for photo, label, probability, belief in rows]
 
     def take_back(self, head: str, photo: int) -> bool:
-        """Forget what a person said of a photo, which is again what it was given as; whether there was anything."""
+        """Remove a person's decisions on a photo; examples get their own labels back. Returns if there were any."""
         with self._database.write():
             return self._forget_correction(head, photo)
 
     def labels_of(self, photos: Ids, versions: Mapping[str, int]) -> dict[int, list[StoredLabel]]:
-        """Return all labels of these photos under heads of these versions, by photo, sorted by head and label."""
+        """Return all labels of these photos under these versions of heads, by photo, sorted by head and label."""
         corrected: dict[tuple[int, str], set[str]] = {}
         said: dict[int, list[StoredLabel]] = {}
         for part in in_parts(photos):
@@ -332,7 +336,7 @@ class HeadTables:
         }
 
     def forget(self, head: str) -> None:
-        """Drop all that is remembered of a head."""
+        """Delete everything stored about a head."""
         with self._database.write():
             self._database.run("DELETE FROM head_examples WHERE head = ?", [head])
             self._database.run("DELETE FROM photo_labels WHERE head = ?", [head])
@@ -349,7 +353,7 @@ class HeadTables:
         return labels
 
     def _guessed(self, head: str, photos: list[int]) -> dict[int, list[str]]:
-        """Return the labels that the head gave to each of these photo ids when it was last asked."""
+        """Return the labels that the head last predicted for these photo ids."""
         labels: dict[int, list[str]] = {}
         for part in in_parts(photos):
             marks = ",".join("?" * len(part))

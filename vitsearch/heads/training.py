@@ -1,4 +1,4 @@
-"""Fit a linear head on labelled embeddings: L2-regularised logistic regression, chosen and calibrated held out."""
+"""Fit a linear head on labelled embeddings: L2-regularised logistic regression, cross-validated and calibrated."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ _WORTHWHILE = 0.995
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Training:
-    """A fitted head and what cross-validation says of it.
+    """A fitted head and its cross-validation.
 
-    `photos`: how many it learnt from; `waiting`: labels that wait for more photos, and were left out.
+    `photos`: how many it was trained on; `waiting`: labels that were left out because they have too few photos.
     """
 
     head: Head
@@ -67,14 +67,19 @@ def train(
     may_wait: Collection[str] = (),
     seed: int = 0,
 ) -> Training:
-    """Fit a head: softmax where no photo has two labels, else, or with `multi`, one independent sigmoid a label.
+    """Fit a head: softmax if no photo has two labels; otherwise, or with `multi`, an independent sigmoid per label.
 
-    `background` (m, d): unit rows of other photos of the library, drawn at random, which may be few. With them the head
-    gets a gate, which learns what shows none of the labels, from examples without a label too. `groups` (n,) numbers
-    the photos that must share a cross-validation fold; without it, near duplicates by their cosine similarity do. C,
-    temperature and thresholds are chosen on out-of-fold predictions. Labels that `may_wait` are left out, with the
-    photos that have no other, while there are too few photos of them. Raises `HeadError` when there is too little to
-    learn from.
+    C, temperature and thresholds are chosen on out-of-fold predictions.
+
+    - `background`: (m, d) unit rows of other photos of the library, a random sample, possibly small. If given, the
+      head gets a gate that learns to recognise photos with none of its labels, also from examples without a label.
+    - `groups`: (n,) numbers; photos with the same number share a cross-validation fold. By default, near duplicates by
+      cosine similarity do.
+    - `may_wait`: labels that are left out, with photos that have no other label, while they have too few photos.
+
+    Raises:
+        HeadError: there are too few examples.
+
     """
     from threadpoolctl import threadpool_limits
 
@@ -141,14 +146,14 @@ def _kind(examples: LabelledRows, names: tuple[str, ...], *, multi: bool, gated:
 
 
 def _summary(report: Report) -> dict[str, object]:
-    """Return the report's figures, without what is as long as the list of labels or its square."""
+    """Return the report's figures without those that grow with the number of labels."""
     return {name: value for name, value in asdict(report).items() if name not in ("labels", "confusion")}
 
 
 def _without_few(
     examples: LabelledRows, groups: npt.NDArray[np.int64], may_wait: Collection[str]
 ) -> tuple[LabelledRows, npt.NDArray[np.int64], tuple[str, ...]]:
-    """Leave out labels of which there are too few photos to learn them, if they may wait; return those too."""
+    """Leave out labels with too few photos if they may wait; return these labels, too."""
     having: dict[str, set[int]] = {}
     for labels, group in zip(examples.labels, groups.tolist(), strict=True):
         for label in labels:
@@ -184,7 +189,7 @@ def _check_enough(
 
 
 def _strata(members: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """Return the label that each row counts as in the folds: its rarest; rows without one have a stratum too."""
+    """Return each row's label for stratified folds: its rarest; rows without labels form a stratum of their own."""
     rarity = np.where(members, members.sum(axis=0), len(members) + 1)
     rarest: npt.NDArray[np.int64] = rarity.argmin(axis=1)
     rarest[~members.any(axis=1)] = members.shape[1]
@@ -194,7 +199,7 @@ def _strata(members: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
 def _choose_c(
     rows: Floats, members: npt.NDArray[np.bool_], folds: npt.NDArray[np.int64], kind: Kind, *, stride: int
 ) -> tuple[float, Floats, float]:
-    """Return the C with the lowest calibrated out-of-fold log loss, those logits, and their temperature."""
+    """Return the C with the lowest calibrated out-of-fold log loss, its logits and their temperature."""
     solvers = {fold: _Solver(kind) for fold in np.unique(folds).tolist()}
     tried: dict[int, tuple[float, Floats, float]] = {}
 
@@ -218,7 +223,7 @@ def _choose_c(
 
 
 class _Solver:
-    """Logistic regression whose next fit starts from the last one's weights."""
+    """Logistic regression with warm starts."""
 
     def __init__(self, kind: Kind) -> None:
         self._kind = kind

@@ -1,4 +1,4 @@
-"""An XMP file as its bytes are: elements and where they stand, so that what is edited leaves the rest as it is."""
+"""XMP as elements with byte positions, so that edits leave everything else unchanged."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _START_TAG = re.compile(rb"<[^\s/>]+(?:\s+[^\s=]+\s*=\s*(?:\"[^\"]*\"|'[^']*'))*
 
 @dataclass(slots=True)
 class Element:
-    """An element and where in the bytes it is: start tag `start` to `inner`, end tag `close` to `end`."""
+    """An element and its byte positions: start tag `start` to `inner`, end tag `close` to `end`."""
 
     name: tuple[str, str]
     prefix: str
@@ -36,7 +36,7 @@ class Element:
     children: list[Element] = field(default_factory=list)
 
     def walk(self) -> Iterator[Element]:
-        """Yield it and all below it, in their order."""
+        """Yield the element and all elements below it, in document order."""
         yield self
         for child in self.children:
             yield from child.walk()
@@ -44,7 +44,7 @@ class Element:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """What is put in the place of some bytes."""
+    """A replacement of some bytes."""
 
     start: int
     end: int
@@ -53,7 +53,7 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A file of XMP: its text in UTF-8, to which all positions refer, its own encoding, and its outermost element."""
+    """An XMP file: its text in UTF-8, which all positions refer to, its original encoding, and its root element."""
 
     content: bytes
     codec: str
@@ -61,7 +61,7 @@ class Document:
 
     @classmethod
     def parsed(cls, raw: bytes, path: Path) -> Document:
-        """Read a file. Entities are never expanded: a document type is refused. Raises `HeadError`."""
+        """Parse a file; a document type is refused, so that entities are never expanded. Raises `HeadError`."""
         codec = encoding_of(raw)
         try:
             content = raw.decode(codec)  # which checks UTF-8, too
@@ -73,24 +73,24 @@ class Document:
             ) from error
 
     def edited(self, edits: Sequence[Edit]) -> bytes:
-        """Return the file with some edits, encoded as it was; one of few characters gets the others as XML numbers."""
+        """Return the edited file in its original encoding; characters that it lacks become numeric references."""
         content = self.content
         for edit in sorted(edits, key=lambda edit: edit.start, reverse=True):
             content = content[: edit.start] + edit.content + content[edit.end :]
         return content if self.codec == "utf-8" else content.decode().encode(self.codec, "xmlcharrefreplace")
 
     def space_before(self, at: int) -> str:
-        """Return the white space that stands right before a position."""
+        """Return the whitespace immediately before a position."""
         before = self.content[:at]
         return before[len(before.rstrip()) :].decode()
 
     def removal(self, element: Element) -> Edit:
-        """Take an element out, with the space before it."""
+        """Return the edit that removes an element and the whitespace before it."""
         return Edit(element.start - len(self.space_before(element.start)), element.end, b"")
 
 
 def insert(element: Element, text: str, *, at: int) -> Edit:
-    """Insert into an element, which is opened up first if it is written as `<empty/>`."""
+    """Return the edit that inserts into an element, which is expanded if it is written as `<empty/>`."""
     if not element.empty:
         return Edit(at, at, text.encode())
     name = f"{element.prefix}:{element.name[1]}" if element.prefix else element.name[1]
@@ -98,7 +98,7 @@ def insert(element: Element, text: str, *, at: int) -> Edit:
 
 
 class _Outline:
-    """Expat's events, gathered into elements with byte positions."""
+    """Collects expat's events into elements with byte positions."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content
@@ -154,6 +154,6 @@ class _Outline:
 
 
 def _name_parts(name: str) -> tuple[str, str, str]:
-    """Namespace, local name and prefix, as expat joins them."""
+    """Split a name from expat into namespace, local name and prefix."""
     uri, local, prefix = ([*name.split(" "), ""] if " " in name else ["", name, ""])[:3]
     return uri, local, prefix

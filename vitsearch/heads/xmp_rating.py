@@ -1,7 +1,7 @@
-"""Favourites as ratings in XMP sidecar files, which photo programs read, and out of them again.
+"""Favourites as ratings in XMP sidecars, which photo programs read.
 
-The rating that was there before is noted in the sidecar, as "5/3" in a list of our own: what is no favourite any more
-gets it back, if nobody has changed the stars since.
+The previous rating is recorded in the sidecar, as "5/3" in a list of vitsearch's own: a photo that is no longer a
+favourite gets it back, unless the stars have been changed since.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def take_rating_back(photo: Path, *, folders: SidecarFolders | None = None) -> b
 
 
 class _Rating:
-    """A rating that is there: an element, or an attribute of one whose quoted value is at `start` to `end`."""
+    """An existing rating: an element, or an attribute whose quoted value is at `start` to `end`."""
 
     def __init__(self, value: str, element: Element | None, span: tuple[int, int, int] = (0, 0, 0)) -> None:
         self.value, self._element, self._span = value, element, span
@@ -95,7 +95,7 @@ class _Rating:
         return None
 
     def replaced(self, document: Document, value: str) -> Edit:
-        """Return the edit that gives it another value, or with "" takes it out."""
+        """Return the edit that changes its value, or removes it if the value is ""."""
         element = self._element
         if element is None:
             name, start, end = self._span

@@ -1,4 +1,4 @@
-"""Heads written in words: the text tower of CLIP or SigLIP turns labels into weights."""
+"""Zero-shot heads: the text tower of CLIP or SigLIP turns label names into weights."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _TEXTS_AT_ONCE = 64
 
 @dataclass(frozen=True, slots=True)
 class TextScale:
-    """How an image-text model turns a cosine similarity into a logit: `scale * cosine + bias`.
+    """The logit of an image-text model: `scale * cosine + bias`.
 
-    `bias` is None for a model of CLIP's kind, whose labels exclude each other; SigLIP has one, and asks each label
-    by itself.
+    `bias` is None for CLIP models, whose labels exclude each other. SigLIP has a bias and decides on each label
+    independently.
     """
 
     scale: float
@@ -44,9 +44,13 @@ class TextScale:
 
 
 def read_text_scale(folder: Path) -> TextScale:
-    """Read a checkpoint's scale and bias. Raises `HeadError` when it has none: it was not trained on texts.
+    """Read the scale and bias of a checkpoint.
 
     CLIP: Radford et al. 2021, figure 3; SigLIP: Zhai et al. 2023, algorithm 1.
+
+    Raises:
+        HeadError: the checkpoint has no scale, so it was not trained on text.
+
     """
     tensors = read_tensors(folder, ("logit_scale", "logit_bias"))
     if "logit_scale" not in tensors:
@@ -60,9 +64,12 @@ def read_text_scale(folder: Path) -> TextScale:
 def head_from_text(
     name: str, labels: Sequence[str], backbone: Backbone, *, cache: Path, templates: Sequence[str] = TEMPLATES
 ) -> Head:
-    """Make a head of labels alone, with the text tower of the backbone's own checkpoint.
+    """Create a head from label names alone, with the text tower of the backbone's checkpoint.
 
-    Raises `NoTextTower` when the model sees only images, `HeadError` when a label or template cannot be used.
+    Raises:
+        NoTextTower: the model has no text tower.
+        HeadError: a label or template is not valid.
+
     """
     from vitsearch.backbones.weights import obtain_for_space
 
@@ -81,7 +88,12 @@ def head_from_text(
 
 
 def read_label_list(path: Path) -> tuple[str, ...]:
-    """Return the labels of a text file, one a line; blank lines are skipped. Raises `HeadError` if it is unusable."""
+    """Read a text file with one label per line; blank lines are skipped.
+
+    Raises:
+        HeadError: the file cannot be used.
+
+    """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -1,7 +1,7 @@
-"""Spaces beside the main one: after each run, what is not embedded in them yet.
+"""Additional spaces: after each run, embed the photos that they lack.
 
-No folder is walked for it. The run over the main space has just said what is there, what has moved and what has gone;
-what a space lacks, after a kill too, is what SQLite says that it lacks.
+This needs no walk of its own: the run over the main space has just updated the files, and SQLite knows which
+embeddings are missing, even after a kill.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def complete(
     catalog: Catalog, space: int, open_embedder: Callable[[], FileEmbedder]
 ) -> tuple[AlsoReport, tuple[UnreadableFile, ...]]:
-    """Embed every photo that is here and has no vector in a space; what is done stays where this is cut short."""
+    """Embed every present photo that has no embedding in a space; an interrupted run keeps finished work."""
     started = time.monotonic()
     todo = catalog.files_without_vector(space)
     embedded = 0
@@ -42,5 +42,5 @@ def complete(
 
 
 def beside(on_progress: Callable[[Progress], None]) -> Callable[[Progress], None]:
-    """Tell of progress as that of a space beside the main one."""
+    """Label progress as that of an additional space."""
     return lambda progress: on_progress(replace(progress, stage="also"))

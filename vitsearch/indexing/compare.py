@@ -1,4 +1,4 @@
-"""What a walk over folders found, compared with what the catalog knows: what there is to do."""
+"""Compare the results of a walk with the catalog to find out what there is to do."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _EXAMPLES = 5
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """One folder of a run: a root, or a part of one."""
+    """A folder of a run: a root, or a part of one."""
 
     root: Root
     below: str
@@ -38,7 +38,7 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class UnseenFile:
-    """A known file that a walk did not find: its row, its path below the root, and where it was seen last."""
+    """A known file that a walk did not find: its row, its path below the root, and its last file system."""
 
     id: int
     relative: str
@@ -47,14 +47,16 @@ class UnseenFile:
 
 @dataclass
 class Walked:
-    """What the walk over one scope found, compared with what the catalog knows.
+    """The differences between a walk over one scope and the catalog.
 
-    `unseen` is what it did not find. A second look says which of that is `gone`, and which is `offline` because of the
-    folders and links `away`. `again` are folders that the walk had entered by another name. `on` says which files,
-    known and new, were seen on another file system than is stored. `read_again` are known files to be read again;
-    `closed` are those of the `skipped` that are kept in mind as unreadable.
-    `sidecars` are those of files whose sidecars are others than when they were read; `shots` are known raw files that
-    have photos of the same shot beside them now, of all the `raws` that have.
+    - `unseen`: known files that the walk did not find. A second check divides them into `gone` and `offline`; the
+      latter because of the folders and links `away`.
+    - `again`: folders that the walk had already entered under another path.
+    - `on`: files, known and new, seen on another file system than stored.
+    - `read_again`: known files to read again.
+    - `closed`: those of the `skipped` files that stay recorded as unreadable.
+    - `sidecars`: files whose sidecars have changed since they were read.
+    - `shots`: known raw files that now have a photo of the same shot next to them; `raws`: all such raw files.
     """
 
     scope: Scope
@@ -86,9 +88,9 @@ class Walked:
         *,
         retry: bool,
     ) -> None:
-        """Note what has to be done about the files of a folder, which are taken out of those that are known.
+        """Compare the files of a folder, and remove them from the known ones.
 
-        Nearly all files of nearly all runs are there as before, read and embedded: these are told apart at once.
+        In most runs nearly all files are unchanged; these are recognised quickly.
         """
         files = [*map(known.pop, folder.paths, repeat(None))]
         others: Sequence[int] = range(len(files))
@@ -112,7 +114,7 @@ class Walked:
         *,
         retry: bool,
     ) -> None:
-        """Note what has to be done about a file that a walk has found on a file system."""
+        """Compare a file found by the walk on a file system."""
         _, file_id, stored_system, size, mtime_ns, sidecars, lacks = file or _NEW_FILE
         missing, readable, has_vector = (
             lacks & IS_MISSING,
@@ -138,9 +140,9 @@ class Walked:
             self.returned.append(file_id)
 
     def skip(self, skipped: Skipped, known: dict[str, KnownFile]) -> None:
-        """Note what a walk could not enter: a link to nothing, or a folder that is closed.
+        """Record what a walk could not enter: a broken link, or a folder without permission.
 
-        A file that was read before keeps its photo: it is one that the walk has not seen.
+        A file that was read before keeps its photo, and counts as unseen.
         """
         self.skipped.append(skipped)
         root = self.scope.root
@@ -152,7 +154,7 @@ class Walked:
             self.closed.append(RejectedFile(root.id, found, skipped.reason, passing=True))
 
     def leave_out(self, passed: Passed, known: dict[str, KnownFile]) -> None:
-        """Count a file that is no photo, or is one that another file stands for."""
+        """Count a file that is not a photo, or that another file stands for."""
         self.passed_counts[passed.kind] += 1
         if passed.kind == _UNREAD:
             self.unread_formats[passed.path.suffix[1:].upper()] += 1
@@ -167,7 +169,7 @@ class Walked:
                 self.shots[same[1]] = passed.beside
 
     def without_photo(self, unreadable: AbstractSet[str]) -> list[FoundFile]:
-        """The raw files whose photos beside them cannot be read: they stand for their shots themselves."""
+        """Return the raw files whose accompanying photos cannot be read, and which are therefore read themselves."""
         found = []
         for relative, beside, known in self.raws:
             if unreadable >= set(beside):
@@ -181,7 +183,7 @@ class Walked:
 
 
 def left_out(walked: Sequence[Walked]) -> tuple[LeftOut, ...]:
-    """What the walks passed over, by kind, the most frequent first."""
+    """Return the files that the walks skipped, by kind, most frequent first."""
     counts: Counter[LeftOutKind] = Counter()
     formats: Counter[str] = Counter()
     for walk_ in walked:

@@ -1,4 +1,4 @@
-"""From files to committed vectors: decode ahead in processes, embed in batches, commit each batch."""
+"""From files to committed embeddings: decode ahead in worker processes, embed in batches, commit each batch."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _File = tuple["int | None", "FoundFile"]
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """A file that was read; `pixels` (h, w, 3) uint8 only where the photo has to be embedded."""
+    """A file that was read; `pixels` (h, w, 3) uint8 only if the photo must be embedded."""
 
     root: int | None
     found: FoundFile
@@ -61,7 +61,7 @@ class _Read:
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """Files that were read, and the embeddings of those that were chosen, which `wait` waits for."""
+    """Files that were read, and the embeddings of the chosen ones, which `wait` returns."""
 
     done: int
     readable: Sequence[_Read]
@@ -71,24 +71,25 @@ class _Batch:
 
 
 class Destination(Protocol):
-    """Where an embedder puts what it makes: a library's catalog, or what stands in for one in another process."""
+    """Where an embedder stores its results: a library's catalog, or a replacement for it in another process."""
 
     def with_vectors(self, hashes: Sequence[bytes], space: int) -> AbstractSet[bytes]:
-        """Return those of the hashes whose photos are stored and embedded in this space."""
+        """Return the hashes whose photos are stored and embedded in this space."""
 
     def store(
         self, run: int, space: int, readable: Sequence[ReadableFile], rejected: Sequence[RejectedFile]
     ) -> int:
-        """Store one batch of read files; return how many vectors were added."""
+        """Store one batch of files that were read; return how many embeddings were added."""
 
 
 class Embedder:
-    """Brings files into one space of a library. A file whose root is None is embedded without being given a place.
+    """Embeds files into one space of a library. A file with the root None is embedded without being indexed.
 
-    With `pictures`, thumbnails for the grid are made in passing and kept there. A `source` says where else than at
-    their paths the files are, and may raise `UnreadablePhoto`. `beside`: the photos are embedded in the main space, so
-    that one without a finite vector in this one is a photo all the same. Rows come as `dtype`:
-    a library keeps float16.
+    - `pictures`: keep thumbnails for the grid.
+    - `source`: returns the path or bytes of files that are stored elsewhere; may raise `UnreadablePhoto`.
+    - `beside`: the photos are embedded in the main space already; one without a finite embedding in this space is
+      still a photo.
+    - `dtype`: the type of the rows; a library stores float16.
     """
 
     def __init__(
@@ -124,8 +125,8 @@ class Embedder:
     def run(self, run: int, todo: Sequence[_File]) -> None:
         """Embed and commit files, given with the ids of their roots, in order.
 
-        `embedded` counts the new vectors; `unread` says which files could not be read for no fault of theirs;
-        `photo_hashes` and `reasons` say what became of files without a root.
+        Afterwards, `embedded` is the number of new embeddings, `unread` lists the files that could not be read for a
+        temporary cause, and `photo_hashes` and `reasons` hold the results of files without a root.
         """
         if not todo:
             return
@@ -166,7 +167,7 @@ class Embedder:
     def _read_ahead(
         self, backbone: Backbone, decoders: Decoders, todo: Sequence[_File]
     ) -> Iterator[_Read | RejectedFile]:
-        """Have files read and decoded, one thread a decoder, in order, never further ahead than two batches."""
+        """Read and decode files in order, with one thread per decoder, at most two batches ahead."""
         ahead = (2 + backbone.in_flight) * backbone.batch_size + decoders.count
         many = min(len(todo) // _BLOCKS_PER_PROCESS, ahead // 2) // decoders.count
         most = 1 if self._source else max(1, min(MOST_FILES, many))
@@ -204,7 +205,7 @@ class Embedder:
     def _read_together(
         self, backbone: Backbone, decoders: Decoders, block: Sequence[_File]
     ) -> dict[int, _Read | RejectedFile]:
-        """Read a block in one process; what is not returned has to be read on its own."""
+        """Read a block of files in one process; files that are not returned must be read individually."""
         noted = [bool(found.sidecars) for _, found in block]
         with decoders.open_block([found.path for _, found in block], with_sidecars=noted) as opened:
             readable = {
@@ -242,7 +243,7 @@ class Embedder:
         return self._kept(space, root, found, header, prepared)
 
     def _new(self, space: Space, headers: Mapping[int, Header]) -> list[int]:
-        """Return the places of those photos that have no vector yet."""
+        """Return the positions of the photos that have no embedding yet."""
         hashes = {
             place: {*identity_in(space, header.photo_hash, header.earlier_hash)} - {None}
             for place, header in headers.items()
@@ -254,7 +255,7 @@ class Embedder:
         return [place for place, some in hashes.items() if known.isdisjoint(some)]
 
     def _box(self, header: Header) -> tuple[int, int] | None:
-        """Say how large a thumbnail to make in passing; None where none is kept, or it is there."""
+        """Return the size of the thumbnail to make, or None if none is needed."""
         if self._pictures is not None and self._pictures.lacks_for_grid(header.photo_hash.hex()):
             return GRID_BOX
         return None
@@ -262,7 +263,7 @@ class Embedder:
     def _kept(
         self, space: Space, root: int | None, found: FoundFile, header: Header, prepared: Prepared | None
     ) -> _Read:
-        """Keep the thumbnail, if there is one; what else is read goes on to the model and the library."""
+        """Keep the thumbnail, if there is one, and return the rest."""
         if prepared is not None and prepared.thumbnail is not None and self._pictures is not None:
             self._pictures.keep_for_grid(header.photo_hash.hex(), prepared.thumbnail)
         self.remarks.update((found.path, remark) for remark in header.remarks)
@@ -274,7 +275,7 @@ class Embedder:
         return _Read(root, found, header.file_hash, photo_hash, header.facts, perceptual, pixels, earlier)
 
     def _rejected(self, root: int | None, found: FoundFile, error: UnreadablePhoto) -> RejectedFile:
-        """Say why a file could not be read; another one than the walk has seen says nothing of that."""
+        """Record why a file could not be read; the reason is dropped if the file was replaced since the walk."""
         passing = error.passing
         if not passing and self._source is None:
             try:
@@ -286,7 +287,7 @@ class Embedder:
     def _started(
         self, backbone: Backbone, readable: Sequence[_Read], rejected: list[RejectedFile], done: int
     ) -> _Batch:
-        """Start to embed a batch; `done` files of the run were read up to here."""
+        """Start embedding a batch; `done` files of the run have been read so far."""
         # The same photo twice in one batch is embedded once: the second file finds the first one's vector.
         first = {file.photo_hash: file for file in reversed(readable) if file.pixels is not None}
         chosen = [file for file in readable if first.get(file.photo_hash) is file]
@@ -332,9 +333,9 @@ class Embedder:
 
 
 def identity_in(space: Space, photo_hash: bytes, earlier: bytes | None) -> tuple[bytes, bytes | None]:
-    """Return the hash by which a library of this space knows a photo, and the one that it may still know it by.
+    """Return the hash of a photo in a library with this space, and an earlier hash it may be stored under.
 
-    The two ways are not mixed in one library: where colours are taken as stored, photos are named as they were then.
+    A library uses one kind of hash: if its space takes colours as stored, photos have the hash of that time.
     """
     if space.preprocessing.colours == "stored":
         return earlier or photo_hash, None
@@ -342,7 +343,7 @@ def identity_in(space: Space, photo_hash: bytes, earlier: bytes | None) -> tuple
 
 
 def _blocks(todo: Sequence[_File], most: int) -> Iterator[list[_File]]:
-    """Gather files in order: of small ones up to so many in a block."""
+    """Group files in order; small ones share a block."""
     block: list[_File] = []
     size = 0
     for root, found in todo:

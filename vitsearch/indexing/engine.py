@@ -1,4 +1,4 @@
-"""What an engine is that embeds in place of this process: Ray workers, for example. The caller hands it in."""
+"""The protocol of engines that embed elsewhere, such as Ray workers. The caller passes an engine in."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where the vectors of a run go, and what makes them.
+    """Where the embeddings of a run go, and the model that makes them.
 
-    `load` loads the backbone of `space`; an engine calls it, or sends it to where it embeds. `folder` is the library's.
+    `load` loads the backbone of `space`; an engine calls it, or sends it to its workers. `folder` is the library's
+    folder.
     """
 
     catalog: Catalog
@@ -35,22 +36,22 @@ class FileEmbedder(Protocol):
 
     @property
     def embedded(self) -> int:
-        """How many vectors were added."""
+        """How many embeddings were added."""
 
     @property
     def unread(self) -> Mapping[Path, str]:
-        """The files that could not be read for a passing cause, such as permissions, each with the reason."""
+        """The files that could not be read for a temporary cause, such as permissions, each with the reason."""
 
     @property
     def remarks(self) -> Mapping[Path, str]:
-        """What is worth knowing of files that were read, such as damaged metadata."""
+        """Notes on files that were read, such as damaged metadata."""
 
     def run(self, run: int, todo: Sequence[tuple[int | None, FoundFile]]) -> None:
         """Embed and commit files, given with the ids of their roots."""
 
 
 class EmbeddingEngine(Protocol):
-    """Something that embeds elsewhere what `indexing.embedding.Embedder` embeds in this process."""
+    """Embeds elsewhere what `indexing.embedding.Embedder` embeds in this process."""
 
     def open(self, target: Target) -> FileEmbedder:
-        """Begin a run into this target; what an interrupted run left is brought in first."""
+        """Begin a run into this target; results of an interrupted run are stored first."""

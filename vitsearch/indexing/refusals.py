@@ -1,4 +1,4 @@
-"""What an index run refuses, before anything is loaded, stored or forgotten."""
+"""Requests that an index run refuses before anything is loaded, stored or deleted."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def check_folders(roots: Sequence[Root], folders: Sequence[Path]) -> None:
-    """Look at the folders of a run before anything is loaded or stored for it; `roots` are those that are known.
+    """Check the folders of a run before anything is loaded or stored; `roots` are the indexed ones.
 
     Raises:
-        LibraryError: one is a file, or does not exist and belongs to no root that is offline, or would absorb a
-            root that is offline: its files would then count as missing; or it is a known folder by another name: each
-            of its photos would be there twice.
+        LibraryError: a folder is a file; or it does not exist and belongs to no offline root; or it would absorb an
+            offline root, whose files would then count as missing; or it is an indexed folder under another path, so
+            that each of its photos would be indexed twice.
 
     """
     named = [root.path for root in roots]
@@ -45,9 +45,9 @@ def check_folders(roots: Sequence[Root], folders: Sequence[Path]) -> None:
 
 
 def _overlap_by_another_name(one: Path, two: Path) -> bool:
-    """Whether two folders are one, or one lies in the other, though their paths do not say so.
+    """Return whether two folders are the same, or one contains the other, although their paths do not show it.
 
-    So it is where case does not matter in names, and where a folder is mounted twice.
+    This happens on file systems that ignore case, and if a folder is mounted twice.
     """
     if one.is_relative_to(two) or two.is_relative_to(one):
         return False
@@ -65,7 +65,7 @@ def _identity(folder: Path) -> tuple[int, int] | str:
 
 
 def refuse_to_prune(offline: Sequence[Root], away: Sequence[Path]) -> None:
-    """Raise `LibraryError` if a root is offline, or a link leads to what is."""
+    """Raise `LibraryError` if a root is offline, or a link leads to an offline folder."""
     if offline:
         raise LibraryError(
             f"{offline[0].path} is absent or empty, perhaps an unmounted drive: nothing was pruned. If it is "

@@ -1,4 +1,4 @@
-"""An index run: walk the folders, compare with the catalog, embed what is new, record what has moved or gone."""
+"""An index run: walk the folders, compare them with the catalog, embed new photos, record moved and missing files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _BETWEEN_REPORTS = 1000
 
 
 class IndexRun:
-    """One run over some folders of a library. Use once: `IndexRun(...).execute()`."""
+    """One run over some folders of a library. Use it once: `IndexRun(...).execute()`."""
 
     def __init__(
         self,
@@ -127,7 +127,7 @@ class IndexRun:
         )
 
     def _scopes(self, folders: Sequence[Path]) -> tuple[list[Scope], list[Root]]:
-        """Turn folders into scopes, add new roots, and set aside the roots that are offline."""
+        """Turn folders into scopes, add new roots, and separate offline roots."""
         scopes: list[Scope] = []
         offline: list[Root] = []
         for folder in dict.fromkeys(map(real_path, folders)):
@@ -179,7 +179,7 @@ class IndexRun:
         return result
 
     def _read_raws_of_unreadable(self, run: int, walked: Sequence[Walked]) -> None:
-        """Take in raw files that were passed over for photos that turned out to be damaged."""
+        """Read raw files that were skipped in favour of photos that turned out to be damaged."""
         todo: list[tuple[int | None, FoundFile]] = []
         for result in walked:
             if result.raws:
@@ -190,7 +190,7 @@ class IndexRun:
             self.embedder.run(run, todo)
 
     def _copies(self, run: int, walked: Sequence[Walked], known: int) -> int:
-        """How many files came in this run beside the first of each photo; `known` of those were not embedded in it."""
+        """Count the files added in this run beyond the first of each photo; `known` of them were not embedded in it."""
         # Counting looks at all rows of a root.
         scopes = [result.scope for result in walked if result.todo or result.raws]
         came = self.catalog.count_added(run, [(scope.root.id, scope.below) for scope in scopes])
@@ -244,7 +244,7 @@ class IndexRun:
 
 
 def _still_gone(walked: Walked) -> list[int]:
-    """Look at all that is gone once more, right before it is forgotten."""
+    """Check missing files once more immediately before they are deleted."""
     look = SecondLook(walked.scope.root.path)
     return [
         file.id

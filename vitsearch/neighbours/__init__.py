@@ -1,1 +1,1 @@
-"""The nearest vectors of a space, and the FAISS files that find them."""
+"""Nearest-neighbour search over the embeddings of a space, and its FAISS files."""

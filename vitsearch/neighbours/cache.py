@@ -1,4 +1,4 @@
-"""The FAISS cache of a library: brought up to date from SQLite, or built again, whenever it does not fit."""
+"""The FAISS cache of a library: updated from SQLite, or rebuilt whenever it does not match."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ _COMPARED_ROWS = 64
 _ROWS_AT_ONCE = 8192
 # FAISS and NumPy add up in another order; a score in an answer has six digits.
 _SAME_SCORE = 1e-5
-# Where the library may not be written to, as during a run, so many bytes of vectors are copied to see the newest ones.
+# While the library cannot be written to, as during a run, up to this many bytes of rows are copied to see new ones.
 _COPIED_BYTES = 1 << 26
 
 
 class SearchCache:
-    """The neighbours of one space of a library, in the library's folder."""
+    """The search index of one space, stored in the library's folder."""
 
     def __init__(self, library: Path, catalog: Catalog, space_id: int, space: Space) -> None:
         self.space_id = space_id
@@ -53,10 +53,10 @@ class SearchCache:
         self._sample: tuple[int, ReferenceSample] | None = None
 
     def current(self) -> Neighbours:
-        """Return the neighbours, as current as can be had at once.
+        """Return the search index, updated as far as possible without a rebuild.
 
         Raises:
-            LibraryDamaged: what SQLite holds is not what was stored.
+            LibraryDamaged: the embeddings in SQLite are damaged.
 
         """
         if self._loaded is None or self._is_stale(self._loaded):
@@ -64,7 +64,7 @@ class SearchCache:
         return self._loaded
 
     def whole(self) -> Neighbours:
-        """Return the same with all rows checked, of a large cache too: for uses that cannot tell a damaged one."""
+        """Return the same with all rows verified, for callers that could not detect a damaged row."""
         try:
             self.current().check_rows()
         except StaleCache:
@@ -72,10 +72,10 @@ class SearchCache:
         return self.current()
 
     def agrees(self, query: Vector, answer: Sequence[Match]) -> bool:
-        """Return whether an answer to a query (d,) has the scores that the vectors in SQLite give.
+        """Return whether the scores of a query's (d,) matches are those of the embeddings in SQLite.
 
-        The rows of a large cache are not read before a search. An answer that differs because photos came or went since
-        the cache was saved is not wrong.
+        The rows of a large cache are not verified before a search. Differences due to photos that were added or
+        removed since the cache was saved do not count.
         """
         if self._loaded is None or self._loaded.rows_checked:
             return True
@@ -89,27 +89,27 @@ class SearchCache:
         return self._is_stale(self._loaded)
 
     def renew(self) -> None:
-        """Build the cache that is in use again, because it is not what SQLite says."""
+        """Rebuild the current cache, because it does not match SQLite."""
         self._loaded = self._brought_up_to_date(None, distrusted=self._loaded)
 
     def reference_sample(self) -> ReferenceSample:
-        """Return the sample of the library that scores are put against, of the same age as the neighbours."""
+        """Return the reference sample that scores are compared with, of the same generation as the index."""
         generation = self.current().generation if self._loaded is None else self._loaded.generation
         if self._sample is None or self._sample[0] != generation:
             self._sample = generation, self._read_reference_sample(generation)
         return self._sample[1]
 
     def is_stale(self) -> bool:
-        """Whether the files have to be brought up to date before the next search."""
+        """Return whether the files need an update before the next search."""
         try:
             return self._is_stale(Neighbours.load(self._folder, dimension=self._space.dimension))
         except StaleCache:
             return True
 
     def bring_up_to_date(self, *, distrusted: Neighbours | None = None) -> None:
-        """Add what SQLite has and the cache has not, remove the rest, and save. Needs the write lock.
+        """Add the embeddings that SQLite has and the cache lacks, remove others, and save. Needs the write lock.
 
-        A cache that is still the one that is `distrusted` is built again.
+        A cache that is `distrusted` is rebuilt.
         """
         generation = self._catalog.generation(self.space_id)
         try:
@@ -124,9 +124,10 @@ class SearchCache:
         self.reference_sample()
 
     def follow_removal(self, photos: Ids, *, since: int) -> None:
-        """Remove photos (n,) that have just gone from SQLite, and save. Needs the write lock.
+        """Remove photos (n,) that were just deleted from SQLite, and save. Needs the write lock.
 
-        `since` is the generation before they went. A cache of that one need not be compared with all that is stored.
+        `since` is the generation before the deletion. A cache of that generation need not be compared with the whole
+        database.
         """
         try:
             neighbours = Neighbours.load(self._folder, dimension=self._space.dimension)
@@ -138,7 +139,7 @@ class SearchCache:
         self.bring_up_to_date()
 
     def close(self) -> None:
-        """Let go of the vectors and of what could not be kept in the library."""
+        """Release the embeddings, and delete what could not be stored in the library."""
         self._loaded = None
         self._sample = None
         self._drop_copy()
@@ -182,7 +183,7 @@ class SearchCache:
         return self._loaded
 
     def _copied(self) -> Neighbours:
-        """Return neighbours as current as SQLite, kept outside of the library; a copy that is there already grows."""
+        """Return an index as current as SQLite, stored outside of the library; an existing copy is extended."""
         if self._scratch is not None and self._loaded is not None and self._loaded.is_in(self._scratch.name):
             with suppress(StaleCache, ValueError, OSError):
                 self._catch_up(self._loaded, self._catalog.generation(self.space_id))
@@ -195,7 +196,7 @@ class SearchCache:
         self._scratch = None
 
     def _scratch_folder(self) -> Path:
-        """An empty folder for a cache that cannot be kept in the library."""
+        """Return an empty folder for a cache that cannot be stored in the library."""
         from pathlib import Path
 
         self.close()
@@ -233,7 +234,7 @@ class SearchCache:
             ) from error
 
     def _catch_up(self, neighbours: Neighbours, generation: int) -> None:
-        """Add what SQLite has and these neighbours have not, remove the rest, and save as of this generation."""
+        """Add the embeddings that SQLite has and this index lacks, remove others, and save it as of this generation."""
         newest = self._newest()
         self._add_and_remove(neighbours)
         neighbours.save(generation=generation, newest=newest)
@@ -260,10 +261,10 @@ class SearchCache:
             neighbours.add(*self._catalog.vectors(self.space_id, self._space.dimension, part))
 
     def _has_only_grown(self, neighbours: Neighbours) -> bool:
-        """Whether all that SQLite has beyond the cache lies behind the newest row that the cache knows.
+        """Return whether all that SQLite has beyond the cache comes after the newest row that the cache knows.
 
-        SQLite gives new rows higher numbers than any that is there, and the numbers of rows deleted from the end
-        again: so the last known rows are compared, and everything is counted.
+        SQLite gives new rows higher ids than all existing ones, but reuses ids that were deleted at the end: so the
+        last known rows are compared, and the rows are counted.
         """
         if not neighbours.newest:
             return False

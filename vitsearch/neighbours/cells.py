@@ -1,4 +1,4 @@
-"""The cells of the approximate index: how they are chosen, filled, measured, written and read."""
+"""The cells of the approximate index: train, fill, measure, write and read them."""
 
 from __future__ import annotations
 
@@ -34,17 +34,18 @@ NO_GAIN = 0.0005
 
 
 class Cells:
-    """The approximate index: IVF-PQ FastScan codes that are refined exactly over the rows.
+    """The approximate index: IVF-PQ FastScan codes, refined with exact scores of the rows.
 
-    Rows lie in cells around k-means centroids. A search visits the nearest cells, ranks what is in them by 4-bit
-    product quantisation codes of the rotated residuals and computes the exact scores of the best candidates. Jégou,
+    Rows are assigned to cells around k-means centroids. A search visits the nearest cells, ranks their rows by 4-bit
+    product quantisation codes of the rotated residuals, and computes the exact scores of the best candidates. Jégou,
     Douze and Schmid, "Product quantization for nearest neighbor search" (2011), section IV; André, Kermarrec and Le
-    Scouarnec, "Quicker ADC" (2019), for the codes' layout.
+    Scouarnec, "Quicker ADC" (2019), for the layout of the codes.
 
-    `points` are the useful operating points, cheapest first. `trained` rows were there when the cells were chosen.
-    `shortlist` finds the cells that are nearest to one query: codes of all centroids are ranked, and then the best
-    centroids themselves. It is None where there are few cells, and not used for many queries: then comparing all
-    centroids takes no longer.
+    - `points`: the useful operating points, cheapest first.
+    - `trained`: how many rows there were when the cells were trained.
+    - `shortlist`: finds the cells nearest to a single query, by ranking codes of all centroids and then the best
+      centroids exactly. None if there are few cells. Not used for many queries at once, where comparing all centroids
+      is as fast.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class Cells:
 
     @property
     def count(self) -> int:
-        """The number of rows that are covered: the slots below it."""
+        """The number of rows in cells: the slots below it."""
         return int(self.index.ntotal)
 
     @property
@@ -71,12 +72,12 @@ class Cells:
         return int(import_faiss().downcast_index(self.index.index).nlist)
 
     def single_search(self, rows: Half) -> SingleSearch:
-        """Return the search for one query at a time; `rows` are those that are covered."""
+        """Return the search for one query at a time; `rows` are the rows in cells."""
         return SingleSearch(self.index, self.shortlist, rows)
 
     @classmethod
     def train(cls, rows: Half) -> Cells:
-        """Choose cells and codes from a sample of rows (n, d), add all rows, and measure what a search finds."""
+        """Train cells and codes on a sample of rows (n, d), add all rows, and measure the recall."""
         faiss = import_faiss()
         count, dimension = rows.shape
         shape = CellShape.of(count, dimension)
@@ -106,7 +107,7 @@ class Cells:
         return cells
 
     def cover(self, rows: Half, *, afresh: bool = False) -> None:
-        """Add the rows that are not covered yet, or all `afresh`, and measure again; `rows` is the whole array."""
+        """Add the rows that are not in cells yet, or all `afresh`, and measure again; `rows` is the whole array."""
         if afresh:
             self.index.reset()
         expect_single_rows(rows, single=False)
@@ -121,7 +122,7 @@ class Cells:
 
     @classmethod
     def read(cls, path: Path, *, trained: int, points: tuple[OperatingPoint, ...]) -> Cells:
-        """Read what `write` wrote. FAISS trusts the content, so check it first."""
+        """Read what `write` wrote. FAISS trusts the file, so its digest must be verified first."""
         faiss = import_faiss()
         index = faiss.read_index(str(path))
         codes = faiss.downcast_index(index.index)
@@ -136,7 +137,7 @@ class Cells:
         return cls(index, trained=trained, points=points, shortlist=shortlist)
 
     def write(self, path: Path) -> None:
-        """Write centroids and codes into a FAISS file.
+        """Write centroids and codes to a FAISS file.
 
         Raises:
             OSError: the disk is full, or the folder cannot be written to.
@@ -152,7 +153,7 @@ class Cells:
 
     @contextmanager
     def _shortlist_as_quantizer(self) -> Iterator[None]:
-        """Put the shortlist, which holds the centroids, where FAISS keeps them in its file."""
+        """Store the shortlist, which holds the centroids, as the quantizer of FAISS's file."""
         if self.shortlist is None:
             yield
             return
@@ -177,7 +178,7 @@ def _spherical_means(training: Single, cells: int) -> Single:
 
 
 def _shortlist(cells: Any) -> Any:  # noqa: ANN401
-    """Make the index that ranks codes of the cells' centroids, and the best of these centroids once more."""
+    """Build the index that ranks the codes of the cells' centroids, and then the best centroids exactly."""
     faiss = import_faiss()
     quantizer = faiss.downcast_index(cells.quantizer)
     centroids = quantizer.reconstruct_n(0, quantizer.ntotal)
@@ -192,10 +193,10 @@ def _shortlist(cells: Any) -> Any:  # noqa: ANN401
 
 
 def _measured(cells: Cells, rows: Half) -> tuple[OperatingPoint, ...]:
-    """Search for the neighbours of sampled rows, leaving each itself out, and return the useful operating points.
+    """Search for the neighbours of sampled rows, without the rows themselves, and return the useful operating points.
 
-    Refinement is exact, so a neighbour is found wherever it is among the candidates. A row that ties with the tenth
-    neighbour is as good as that one.
+    Refinement is exact, so a neighbour is found whenever it is among the candidates. A row with the same score as the
+    tenth neighbour counts as well.
     """
     source = np.random.default_rng(1)
     sample = source.choice(len(rows), min(len(rows), SAMPLE_QUERIES), replace=False)

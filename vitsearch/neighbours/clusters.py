@@ -1,4 +1,4 @@
-"""Clusters of vectors, by FAISS's k-means."""
+"""Clusters of embeddings, by FAISS's k-means."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def k_means(
 ) -> tuple[Vectors, npt.NDArray[np.int64]]:
     """Return the unit centroids (count, d) of `count` clusters of unit rows (n, d), and each row's cluster (n,).
 
-    The same rows have the same clusters. `begin`: centroids to start from, so that clusters of yesterday stay what they
-    are when photos come. FAISS trains on 256 rows a cluster at most.
+    The result is deterministic. `begin`: initial centroids, so that earlier clusters stay recognisable when photos are
+    added. FAISS trains on at most 256 rows per cluster.
     """
     faiss = import_faiss()
     count = min(count, len(rows))

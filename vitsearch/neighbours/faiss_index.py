@@ -1,6 +1,6 @@
-"""FAISS over the rows of a neighbours cache: the exact search, and the approximate one for large libraries.
+"""FAISS over the rows of a search cache: exact search, and approximate search for large libraries.
 
-Rows are known by their slots here, their places in the rows file.
+Rows are identified by slot, their position in the rows file.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ GATHER_SHARE = 1 / 16
 
 
 class Subset:
-    """Which slots of `total` may be found, given as `slots` (count,), ascending, or as `mask` (total,) bool."""
+    """The slots among `total` that may be found, given as `slots` (count,), ascending, or as `mask` (total,) bool."""
 
     def __init__(
         self, total: int, *, slots: Slots | None = None, mask: npt.NDArray[np.bool_] | None = None
@@ -69,7 +69,7 @@ class Subset:
 
     @cached_property
     def selector(self) -> Any:  # noqa: ANN401
-        """The same for FAISS."""
+        """The same as a FAISS selector."""
         faiss = import_faiss()
         if self._mask is None:
             self._mask = np.zeros(self.total, dtype=bool)
@@ -78,7 +78,7 @@ class Subset:
         return faiss.IDSelectorBitmap(len(self._bits), faiss.swig_ptr(self._bits))
 
     def tail(self, start: int) -> Subset:
-        """Return the subset of the slots from `start` on, counted from there."""
+        """Return the subset of the slots from `start` on, renumbered from 0."""
         if self._tail is None or self._tail.total != self.total - start:
             slots = self.slots[np.searchsorted(self.slots, start) :] - start
             self._tail = Subset(self.total - start, slots=slots)
@@ -86,7 +86,7 @@ class Subset:
 
 
 class RowIndex:
-    """Rows (n, d) float16, searchable where they lie, their photo ids (n,), and the cells that cover them, if any."""
+    """Rows (n, d) float16, searched in place, with their photo ids (n,), and the cells that contain them, if any."""
 
     def __init__(self, rows: Half, ids: Slots, cells: Cells | None) -> None:
         self.rows = rows
@@ -117,8 +117,8 @@ class RowIndex:
     def search(self, queries: Single, k: int, kept: Subset | None, *, recall: float | None) -> Found:
         """Find the k best rows of each query: scores (q, k) float32 and slots (q, k) int64.
 
-        Best first, equal scores in ascending order of id. k is at most the number of rows that may be found. Cells
-        are used as hard as was measured to give `recall`; the search is exact where that is None.
+        Best first; equal scores are sorted by id. k is at most the number of rows that may be found. `recall` chooses
+        the operating point of the cells; the search is exact if it is None.
         """
         is_first, self._is_new = self._is_new, False
         if is_first and recall is None and len(queries) == 1:
@@ -154,7 +154,7 @@ class RowIndex:
         return scores, slots
 
     def exact(self, queries: Single, k: int, kept: Subset | None) -> Found:
-        """Find the k best rows of each query, in the form of `search`, but close scores may be in either order."""
+        """Find the k best rows of each query, as `search` does, but nearly equal scores may be in any order."""
         gathers = kept is not None and kept.count < GATHER_SHARE * len(self.rows)
         expect_single_rows(self.rows, single=gathers)
         if len(queries) >= BLAS_QUERIES:
@@ -170,7 +170,7 @@ class RowIndex:
         return scores, slots
 
     def _approximate(self, queries: Single, k: int, kept: Subset | None, point: OperatingPoint) -> Found:
-        """Find about the k best rows; scores are exact. Where the visited cells hold too few, the last slots are -1."""
+        """Find about the k best rows, with exact scores. If the visited cells hold too few, the last slots are -1."""
         assert self.cells is not None
         expect_single_rows(self.rows, single=True)
         nprobe, selector = point.nprobe, None
@@ -199,9 +199,10 @@ class RowIndex:
         return scores, slots
 
     def _ranked(self, find: Find, queries: Single, k: int, limit: int) -> Found:
-        """Bring what `find` finds into the order that `search` promises.
+        """Sort the results of `find` as `search` promises.
 
-        FAISS keeps any of the rows that tie for the last place, so we ask for more until the last place is no tie.
+        FAISS returns any of the rows that tie for the last place, so more are requested until the last place is no
+        tie.
         """
         wanted = min(k + 1, limit)
         wide_scores, wide = find(queries, wanted)
@@ -218,7 +219,7 @@ class RowIndex:
         return scores, slots
 
     def _settled(self, queries: Single, scores: Single, slots: Slots, k: int) -> Found:
-        """Return the best k, close scores computed once more and in order: by exact score, then by id."""
+        """Return the best k; nearly equal scores are computed exactly and sorted by score, then by id."""
         close = _are_close(scores) & (slots[:, 1:] >= 0)
         if close.any():
             near = np.zeros(scores.shape, dtype=bool)
@@ -236,20 +237,20 @@ class RowIndex:
 
 
 def _are_apart(scores: Single) -> bool:
-    """Whether no two scores (q, k) that follow one another may be equal."""
+    """Return whether no two consecutive scores (q, k) could be equal."""
     if len(scores) == 1:  # NumPy takes longer than Python for so few
         return all(after < before - ROUNDING for before, after in pairwise(scores[0].tolist()))
     return not _are_close(scores).any()
 
 
 def _are_close(scores: Single) -> npt.NDArray[np.bool_]:
-    """Say which scores (q, k - 1), from the second on, may be equal to the one before."""
+    """Return which scores (q, k - 1), from the second on, could be equal to the previous one."""
     close: npt.NDArray[np.bool_] = scores[:, 1:] >= scores[:, :-1] - ROUNDING
     return close
 
 
 def _are_tied(scores: Single, slots: Slots, k: int, limit: int) -> npt.NDArray[np.bool_]:
-    """Say for which queries (q,) the last of their results may tie with the k-th, so that others might as well."""
+    """Return for which queries (q,) the last result could tie with the k-th, so that further rows could as well."""
     if slots.shape[1] == limit:
         return np.zeros(len(slots), dtype=bool)
     tied: npt.NDArray[np.bool_] = (slots[:, -1] >= 0) & (scores[:, -1] >= scores[:, k - 1] - ROUNDING)

@@ -1,14 +1,14 @@
-"""The files of one neighbours cache: rows that only grow, and a manifest that says how many of them count.
+"""The files of a search cache: append-only rows, and a manifest that says how many of them count.
 
-A folder holds `rows-T.f16` (n x d little-endian float16), `ids-T.i64` (one photo id a row), at most one each of
-`removed-T.bits` (one bit a row) and `cells-T.faiss` (the approximate index), and `manifest.json`, where T is a random
-token. Rows are appended, never changed, so that adding one photo writes one row and a reader that has the files
-mapped is never disturbed. What counts is what the manifest says: it is replaced atomically after everything it names
-is on disk, and bytes beyond its count are the remains of a run that was killed, overwritten by the next one.
+A folder holds `rows-T.f16` (n x d little-endian float16), `ids-T.i64` (one photo id per row), at most one each of
+`removed-T.bits` (one bit per row) and `cells-T.faiss` (the approximate index), and `manifest.json`; T is a random
+token. Rows are appended and never changed, so adding a photo writes one row, and readers that have mapped the files
+are not affected. The manifest is replaced atomically when all files that it names are on disk; bytes beyond its counts
+are leftovers of a killed run and are overwritten by the next one.
 
-The manifest holds a CRC-32 of itself and of each file up to its count. That of rows and ids goes on with every append,
-so that nothing is read again to make it. The sums are there for bad disks and bad copies: who may write here may change
-`library.db` as well.
+The manifest holds a CRC-32 of itself and of each file up to its count. Those of rows and ids are extended with each
+append, so that nothing is read again. The checksums protect from bad disks and bad copies, not from attackers, who
+could change `library.db` as well.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ LITTER_SECONDS = 24 * 3600
 
 
 class StaleCache(LibraryError):
-    """A neighbours cache that does not fit, whatever the reason: build it again from the library."""
+    """A search cache cannot be used and must be rebuilt from the library."""
 
     def __init__(self, folder: Path, reason: str) -> None:
         super().__init__(
@@ -51,7 +51,7 @@ class StaleCache(LibraryError):
 
 @dataclass(frozen=True, slots=True)
 class OperatingPoint:
-    """How hard to search, and what it finds: `recall` is the recall@10 measured on the library's own vectors.
+    """Search parameters and the recall@10 measured with them on the library's own embeddings.
 
     `nprobe` cells are visited, and the exact scores of ten times `factor` candidates are computed.
     """
@@ -62,15 +62,15 @@ class OperatingPoint:
 
 
 def cheapest(points: tuple[OperatingPoint, ...], recall: float) -> OperatingPoint:
-    """Return the first of the points, cheapest first, that reaches this recall, or the best where none does."""
+    """Return the first of the points, cheapest first, that reaches this recall, or else the best one."""
     return next((point for point in points if point.recall >= recall), points[-1])
 
 
 @dataclass(frozen=True, slots=True)
 class CellsRecord:
-    """The approximate index of a cache: its file, the file's BLAKE3, and what was measured (cheapest first).
+    """The approximate index of a cache: its file, the file's BLAKE3, and its operating points (cheapest first).
 
-    `trained` rows were there when the cells were chosen.
+    `trained`: how many rows there were when the cells were trained.
     """
 
     file: str
@@ -82,11 +82,12 @@ class CellsRecord:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a cache consists of.
+    """The contents of a cache. File names are relative to the folder.
 
-    `count` rows are committed, the removed ones included; `ascending` says that their ids are. `newest` is the row of
-    SQLite's table of vectors up to which all are here, 0 where that is not known. File names are relative to the
-    folder; `removed` is None while no row has been removed. The sums are CRC-32 of the bytes that count.
+    - `count`: how many rows are committed, including removed ones; `ascending`: whether their ids are.
+    - `newest`: the row id in SQLite's table of vectors up to which all rows are included, or 0 if unknown.
+    - `removed`: None while no row has been removed.
+    - `rows_sum`, `ids_sum`, `removed_sum`: CRC-32 of the committed bytes.
     """
 
     dimension: int
@@ -104,7 +105,7 @@ class Manifest:
 
     @property
     def files(self) -> dict[str, int]:
-        """The named files and the bytes that each must at least have."""
+        """The files of the cache, and the minimum size of each in bytes."""
         sizes = {self.rows: self.count * self.dimension * 2, self.ids: self.count * 8}
         if self.removed is not None:
             sizes[self.removed] = -(-self.count // 8)
@@ -114,11 +115,11 @@ class Manifest:
 
 
 def read_manifest(folder: Path, *, dimension: int) -> Manifest:
-    """Read the manifest and check it against the files beside it.
+    """Read the manifest and check it against the files in the folder.
 
     Raises:
-        StaleCache: no manifest, a damaged one, one of another format or dimension, or files that are missing or too
-            short.
+        StaleCache: there is no manifest; or it is damaged, or of another format or dimension; or files are missing or
+            too short.
 
     """
     path = folder / MANIFEST
@@ -177,7 +178,7 @@ def _check_file(folder: Path, name: str, size: int) -> None:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Make `manifest` the one that counts; all files that it names must be on disk already."""
+    """Replace the manifest; all files that it names must be on disk already."""
     fields = asdict(manifest)
     text = json.dumps({"format": FORMAT, "sum": _fields_sum(fields), **fields}, indent=1)
     atomic.write(folder / MANIFEST, text.encode(), private=True)
@@ -204,7 +205,7 @@ def checked_bytes(folder: Path, name: str, *, size: int, expected: int) -> bytes
     """Return the first `size` bytes of a small file.
 
     Raises:
-        StaleCache: they do not have the CRC-32 that is expected.
+        StaleCache: their CRC-32 is not as expected.
 
     """
     with (folder / name).open("rb") as file:
@@ -215,15 +216,15 @@ def checked_bytes(folder: Path, name: str, *, size: int, expected: int) -> bytes
 
 
 def sync_file(path: Path) -> None:
-    """Wait until what was written to a file is on disk."""
+    """Wait until a file is on disk."""
     with path.open("r+b") as file:
         os.fsync(file.fileno())
 
 
 def sweep(folder: Path, *, keep: Manifest, replaced: Manifest | None) -> None:
-    """Delete the files that `replaced` named and `keep` does not, and the day-old litter of killed runs.
+    """Delete the files that `replaced` names and `keep` does not, and leftovers of killed runs that are a day old.
 
-    Files that another process is still building are young, so they stay.
+    Younger files are kept, because another process may be building them.
     """
     kept = {MANIFEST, *keep.files}
     old = set(replaced.files) if replaced is not None else set()

@@ -1,6 +1,6 @@
-"""What every use of FAISS needs, and the exact search of one query or of many over rows where they lie.
+"""What all uses of FAISS share, and exact search over rows in place, for one query or many.
 
-The only module that imports FAISS.
+Only this module imports FAISS.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ SETTLE_ROWS = 4096
 # by one.
 BLAS_QUERIES = 64
 BLOCK_ROWS = 32768
-# Importing FAISS takes a new process longer than the products of one query with so many numbers take without it.
+# Up to this many numbers, multiplying one query without FAISS is faster than importing FAISS in a new process.
 FEW_NUMBERS = 1 << 24
 
 
 def import_faiss() -> Any:  # noqa: ANN401
-    """Import FAISS when it is first needed; its type stubs know too few of its names to check against."""
+    """Import FAISS when it is first needed. It is untyped here, because its stubs are incomplete."""
     if "faiss" not in sys.modules:
         with processor_known():
             import faiss
@@ -48,10 +48,10 @@ def import_faiss() -> Any:  # noqa: ANN401
 
 @contextmanager
 def threads_for(tasks: int) -> Iterator[None]:
-    """Let FAISS use no more threads than there are tasks; a query is one, since FAISS gives each to one thread.
+    """Limit FAISS's threads to the number of tasks; a query is one task, because FAISS runs each in one thread.
 
-    Waiting for threads that have nothing to do costs milliseconds on a busy machine. OpenMP keeps this setting per
-    calling thread, so that nobody else is affected.
+    Waiting for idle threads costs milliseconds on a busy machine. OpenMP keeps this setting per calling thread, so no
+    other caller is affected.
     """
     faiss = import_faiss()
     usual = faiss.omp_get_max_threads()
@@ -63,7 +63,7 @@ def threads_for(tasks: int) -> Iterator[None]:
 
 
 def view(rows: Half) -> Any:  # noqa: ANN401
-    """Make a FAISS flat index over rows that stay where they are."""
+    """Create a FAISS flat index over rows without copying them."""
     faiss = import_faiss()
     index = faiss.IndexScalarQuantizer(
         rows.shape[1], faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
@@ -77,14 +77,14 @@ def view(rows: Half) -> Any:  # noqa: ANN401
 
 
 def probing(nprobe: int, selector: Any = None) -> Any:  # noqa: ANN401
-    """Make FAISS's parameters for a search of `nprobe` cells."""
+    """Create FAISS's parameters for a search of `nprobe` cells."""
     faiss = import_faiss()
     cells = faiss.SearchParametersIVF(nprobe=nprobe, sel=selector)
     return faiss.SearchParametersPreTransform(index_params=cells)
 
 
 def needs_faiss(rows: Half) -> bool:
-    """Whether the first query over these rows, too, is better answered by FAISS."""
+    """Return whether FAISS is worth its import time for the first query over these rows."""
     return rows.size > FEW_NUMBERS
 
 
@@ -103,7 +103,7 @@ def multiplied(rows: Half, query: Single, k: int, members: Slots | None) -> Foun
 
 
 def search_blocks(rows: Half, queries: Single, k: int, members: Slots | None) -> Found:
-    """Search many queries at once: blocks of rows are widened to float32, where FAISS multiplies with BLAS."""
+    """Search many queries at once: blocks of rows are converted to float32, which FAISS multiplies with BLAS."""
     faiss = import_faiss()
     best = faiss.ResultHeap(len(queries), k, keep_max=True)
     for start in range(0, len(rows) if members is None else len(members), BLOCK_ROWS):

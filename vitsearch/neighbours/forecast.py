@@ -1,15 +1,15 @@
-"""What a library will need when it has grown: disk, memory and time, by formulas that are stated here.
+"""Forecast the disk, memory and time that a library will need as it grows.
 
-- Database: what a photo takes in this library, times their number. A library with fewer than `ENOUGH_PHOTOS` says too
-  little about itself; then a photo takes as many bytes as fit its vector into pages, and 450 for everything else.
-- Index: a row of 2 bytes a dimension and an id of 8 for each photo; past `APPROXIMATE_FROM` photos, a code of 1 bit a
-  dimension (4 bits for every 4 dimensions) and another id, and a centroid of 4 bytes a dimension for each cell; and the
-  sample that scores are put against, once.
-- Memory of a search: what Python, NumPy and FAISS take, the codes, the sample. The rows are mapped: they are read from
-  the page cache, as far as the system has room for them.
-- Building the index: the floating-point operations of k-means, of finding each row's cell and of measuring the recall,
-  at the rate that this machine multiplies matrices; and for each row the time to move it.
-- Embedding: the photos that are still to come, at the rate that this library measured when it was indexed.
+- Database: the bytes per photo in this library, times the number of photos. With fewer than `ENOUGH_PHOTOS`, the bytes
+  are estimated: the embedding's share of a page, plus 450 for everything else.
+- Index: for each photo, a row of 2 bytes per dimension and an id of 8 bytes. From `APPROXIMATE_FROM` photos on, also a
+  code of 1 bit per dimension (4 bits for every 4 dimensions), another id, and a centroid of 4 bytes per dimension for
+  each cell. The reference sample is added once.
+- Memory of a search: Python, NumPy and FAISS, the codes, and the reference sample. The rows are memory-mapped: they
+  are read from the page cache, as far as there is room.
+- Building the index: the floating-point operations of k-means, of assigning rows to cells and of measuring the recall,
+  at this machine's rate of matrix multiplication, plus the time to move each row.
+- Embedding: the photos still to come, at the rate measured when this library was indexed.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ LARGE = (1_000_000, 10_000_000)
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What a library of `photos` will need.
+    """What a library with this number of `photos` will need.
 
-    Bytes on disk, bytes of memory for a search (`mapped_bytes` of the page cache on top make it fast), seconds to
-    build the index from nothing and to embed the photos that are still to come (None: nothing was measured yet).
+    Bytes on disk; bytes of memory for a search (plus `mapped_bytes` of page cache for best speed); seconds to build
+    the index from scratch, and to embed the photos still to come (None if nothing was measured yet).
     """
 
     photos: int
@@ -61,9 +61,10 @@ def forecasts(
     rate: float | None,
     multiply_rate: float | None = None,
 ) -> tuple[Forecast, ...]:
-    """Return forecasts for twice and ten times the photos, and for a million and ten million where those are more.
+    """Return forecasts for twice and ten times the photos, and for a million and ten million if those are more.
 
-    `rate` is photos embedded a second, `multiply_rate` floating-point operations a second (measured if not given).
+    `rate` is in photos embedded per second, `multiply_rate` in floating-point operations per second (measured by
+    default).
     """
     sizes = sorted({2 * photos, 10 * photos, *(size for size in LARGE if size > photos)} - {0})
     speed = multiply_rate or measured_multiply_rate(dimension)
@@ -82,20 +83,20 @@ def forecasts(
 
 
 def index_bytes(photos: int, dimension: int) -> int:
-    """Return the bytes of the neighbours' files."""
+    """Return the size of the search cache in bytes."""
     sample = min(photos, REFERENCE_SAMPLE)
     return photos * (2 * dimension + 8) + _cell_bytes(photos, dimension) + sample * (2 * dimension + 8)
 
 
 def new_database_bytes(photos: int, dimension: int) -> int:
-    """Return the bytes of a database that nothing is known of."""
+    """Estimate the size of a database without measurements."""
     row = 2 * dimension + ROW_OVERHEAD
     vector = PAGE / (PAGE // row) if row < PAGE else row
     return round(photos * (vector + OTHER_BYTES))
 
 
 def measured_multiply_rate(dimension: int) -> float:
-    """Return the floating-point operations a second of this machine: the best of three small products."""
+    """Measure this machine's floating-point operations per second: the best of three small matrix products."""
     rows = np.ones((1024, dimension), np.float32)
     best = 0.0
     for _ in range(3):

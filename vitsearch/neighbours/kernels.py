@@ -1,4 +1,4 @@
-"""Which kernels FAISS multiplies matrices with."""
+"""The BLAS kernels that FAISS uses."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _KERNELS_VARIABLE = "OPENBLAS_CORETYPE"
 
 @contextmanager
 def processor_known() -> Iterator[None]:
-    """Tell the OpenBLAS that is about to be loaded what NumPy's has found the processor to be.
+    """Tell the OpenBLAS that is about to be loaded which processor NumPy's OpenBLAS has detected.
 
-    The wheels of FAISS bring OpenBLAS 0.3.15 of May 2021. It does not know Intel's Xeons of 2023, for one, and
-    multiplies there as for a Pentium of 2004: k-means takes three and a half times as long. The variable is its own
-    (https://www.openmathlib.org/OpenBLAS/docs/runtime_variables/), and whoever sets it is believed.
+    FAISS's wheels contain OpenBLAS 0.3.15 of May 2021. It does not recognise newer processors, such as Intel's Xeons
+    of 2023, and uses kernels for a Pentium of 2004 there: k-means takes 3.5 times as long. The variable is OpenBLAS's
+    own (https://www.openmathlib.org/OpenBLAS/docs/runtime_variables/); a value set by the user is respected.
     """
     kernels = None if _KERNELS_VARIABLE in os.environ else _KERNELS.get(_processor())
     if kernels is None:
@@ -40,7 +40,7 @@ def processor_known() -> Iterator[None]:
 
 
 def _processor() -> str:
-    """The processor in the words of NumPy's OpenBLAS, or "" where NumPy multiplies with something else."""
+    """Return the processor's name in NumPy's OpenBLAS, or "" if NumPy uses another BLAS."""
     from threadpoolctl import threadpool_info
 
     found = (one for one in threadpool_info() if one["internal_api"] == "openblas")

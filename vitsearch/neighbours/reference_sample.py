@@ -1,4 +1,4 @@
-"""What is ordinary in a library: a fixed random sample of it, and how that scores against one query."""
+"""The reference sample: a fixed random sample of a library, whose scores show what is ordinary for a query."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _SMALLEST_BACKGROUND = 16
 
 @dataclass(frozen=True, slots=True)
 class ReferenceScores:
-    """How a fixed random sample of the library scores against one query: (m,) float32, ascending."""
+    """The scores of the reference sample for one query: (m,) float32, ascending."""
 
     scores: Vector
 
     def percentile(self, score: float) -> float:
-        """Return the share of the background that scores lower, 0 to 100."""
+        """Return the share of the sample that scores lower, 0 to 100."""
         if not len(self.scores):
             return 100.0
         lower = np.searchsorted(self.scores, np.float32(score - _SAME_SCORE), side="left")
@@ -43,10 +43,10 @@ class ReferenceScores:
 
     @property
     def outlier_threshold(self) -> float | None:
-        """The score above which a photo stands out from the background, or None if the background cannot tell.
+        """The score above which a photo stands out from the sample, or None if the sample is too small to tell.
 
         Tukey's upper fence (Exploratory Data Analysis, 1977, section 2D): the upper quartile plus 1.5 times the
-        distance between the quartiles.
+        interquartile range.
         """
         if len(self.scores) < _SMALLEST_BACKGROUND:
             return None
@@ -59,10 +59,10 @@ class ReferenceScores:
 
 @dataclass(frozen=True, slots=True)
 class ReferenceSample:
-    """The photos of the background, ids (m,) int64, and their vectors, rows (m, d) float32.
+    """The photos of the sample, ids (m,) int64, and their embeddings, rows (m, d) float32.
 
-    Reading them takes SQLite a tenth of a second, so that they are kept in a file beside the neighbours, under the
-    same generation.
+    Reading them from SQLite takes a tenth of a second, so they are cached in a file next to the search index, under
+    the same generation.
     """
 
     ids: Ids
@@ -76,7 +76,7 @@ class ReferenceSample:
 
     @classmethod
     def load(cls, path: Path, *, generation: int, dimension: int) -> ReferenceSample | None:
-        """Read what `save` wrote, or return None if there is nothing of this generation that is sound."""
+        """Read what `save` wrote, or return None if it is missing, damaged or of another generation."""
         try:
             # A zip file: its checksums show damage.
             with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
@@ -90,12 +90,12 @@ class ReferenceSample:
         return cls(ids, rows.astype(np.float32))
 
     def save(self, path: Path, *, generation: int) -> None:
-        """Write the sample where `load` finds it; a reader sees the old file or the new one."""
+        """Write the sample atomically to the file that `load` reads."""
         with atomic.replacing(path, durable=False, private=True) as file:
             np.savez(file, generation=generation, ids=self.ids, rows=self.rows.astype(np.float16))
 
     def against(self, query: Vector, *, leave_out: Sequence[int] = ()) -> ReferenceScores:
-        """Score the sample against a unit query (d,); photos of the query itself are left out."""
+        """Return the scores of the sample for a unit query (d,), without the query's own photos."""
         scores = np.vecdot(self.rows, query)  # BLAS would wait for its threads longer than this takes
         for photo in leave_out:
             keep = self.ids != photo

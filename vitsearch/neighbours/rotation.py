@@ -1,4 +1,4 @@
-"""The rotation under which product quantisation loses least: every code has as much to tell as the others."""
+"""The rotation that minimises the error of product quantisation, by balancing the variance among its codes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def balancing_rotation(training: Single, centroids: Single, cell_of: Slots, *, codes: int) -> Single:
-    """Return the rotation (d, d) after which each of `codes` equal runs of dimensions varies as much as the others.
+    """Return the rotation (d, d) that balances the variance among `codes` runs of dimensions.
 
-    The principal axes of the residuals are dealt out so that the products of their variances are alike: then no code
-    has to tell apart much while another has nothing to tell. Residuals are those of the `training` rows (n, d) float32
-    to the centroid of their cell, `cell_of` (n,) int64. Ge, He, Ke and Sun, "Optimized product quantization"
-    (2013), section 3.2, eigenvalue allocation.
+    The principal axes of the residuals are distributed so that the products of their variances are equal, so that no
+    code has much more information to encode than another. Residuals are those of the `training` rows (n, d) float32 to
+    the centroid of their cell, `cell_of` (n,) int64. Ge, He, Ke and Sun, "Optimized product quantization" (2013),
+    section 3.2, eigenvalue allocation.
     """
     dimension = training.shape[1]
     covariance = np.zeros((dimension, dimension))

@@ -1,4 +1,4 @@
-"""Rows on disk: two files that only grow, mapped into memory, and how the system is to read them."""
+"""The rows on disk: two append-only, memory-mapped files, and hints on how the system should read them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _READ_BYTES = 1 << 20
 def _file_sum(path: Path, size: int) -> int:
     """Return the CRC-32 of the first `size` bytes of a file.
 
-    They are read, not mapped: where a disk cannot read them that is an error and not the end of the process.
+    The bytes are read, not mapped, so that an unreadable disk raises an error instead of killing the process.
     """
     block = memoryview(bytearray(min(size, _READ_BYTES)))
     result = 0
@@ -39,15 +39,15 @@ def _file_sum(path: Path, size: int) -> int:
 
 
 def give_back(rows: npt.NDArray[np.float16]) -> None:
-    """Drop a mapped array's pages from this process's memory: a pass over all rows need not hold them all."""
+    """Release a mapped array's pages from this process's memory after a pass over all rows."""
     _advise(rows, "MADV_DONTNEED")
 
 
 def expect_single_rows(rows: npt.NDArray[np.float16], *, single: bool) -> None:
-    """Say how a mapped array will be read: a row here and there, or one after the other.
+    """Tell the system how a mapped array will be read: single rows here and there, or sequentially.
 
-    For single rows the system should read no more of the file than asked for. Otherwise each row that is not in
-    memory costs 32 pages, which push others out where memory is short.
+    For single rows, the system should not read ahead: otherwise each row that is not in memory loads 32 pages, which
+    evict others when memory is short.
     """
     _advise(rows, "MADV_RANDOM" if single else "MADV_NORMAL")
 
@@ -61,7 +61,7 @@ def _advise(rows: npt.NDArray[np.float16], advice: str) -> None:
 
 
 def are_unit_rows(rows: npt.NDArray[np.float16]) -> bool:
-    """Return whether every row has length 1, within what float16 allows."""
+    """Return whether every row has length 1 within float16 precision."""
     wide = rows.astype(np.float32)
     with np.errstate(invalid="ignore", over="ignore"):
         return bool((np.abs(np.vecdot(wide, wide) - 1) < 0.02).all())
@@ -70,8 +70,9 @@ def are_unit_rows(rows: npt.NDArray[np.float16]) -> bool:
 class RowFiles:
     """The two append-only files of a cache and their memory maps.
 
-    `rows`: (n, d) float16. `ids`: (n,) int64. Both are read-only maps of the files, appended rows included. `sums`: the
-    CRC-32 of each. `rows_checked` says that this process has read all rows or wrote them itself.
+    - `rows`: (n, d) float16, `ids`: (n,) int64; read-only maps of the files, including appended rows.
+    - `sums`: the CRC-32 of each file.
+    - `rows_checked`: whether this process has verified all rows, or wrote them itself.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class RowFiles:
 
     @classmethod
     def create(cls, folder: Path, *, dimension: int) -> RowFiles:
-        """Start two empty files under a name of their own."""
+        """Create two empty files with unique names."""
         make_folder(folder)
         token = secrets.token_hex(4)
         rows, ids = f"rows-{token}.f16", f"ids-{token}.i64"
@@ -119,7 +120,7 @@ class RowFiles:
         self.ids = np.asarray(np.memmap(ids, dtype="<i8", mode="r", shape=(count,)))
 
     def append(self, ids: npt.NDArray[np.int64], rows: npt.NDArray[np.float16]) -> None:
-        """Write rows behind the last one. They count for other processes once a manifest says so.
+        """Append rows. Other processes see them after the next commit.
 
         Raises:
             StaleCache: another process has replaced the files.
@@ -142,21 +143,21 @@ class RowFiles:
         self._map(self.count + len(ids))
 
     def sync(self) -> None:
-        """Wait until everything that was appended is on disk."""
+        """Wait until all appended rows are on disk."""
         for name in self.names:
             sync_file(self.folder / name)
 
     def check_ids(self) -> None:
-        """Read all ids once.
+        """Verify the checksum of all ids.
 
         Raises:
-            StaleCache: they are not what was written.
+            StaleCache: they are damaged.
 
         """
         self._check(1, 8)
 
     def look_at_rows(self) -> None:
-        """Read a few rows across the file.
+        """Check the length of a few rows across the file.
 
         Raises:
             StaleCache: one does not have unit length.
@@ -166,10 +167,10 @@ class RowFiles:
             raise StaleCache(self.folder, "a row does not have unit length")
 
     def check_rows(self) -> None:
-        """Read all rows once, unless this process did so before.
+        """Verify the checksum of all rows, unless this process has done so before.
 
         Raises:
-            StaleCache: they are not what was written.
+            StaleCache: they are damaged.
 
         """
         if not self.rows_checked:

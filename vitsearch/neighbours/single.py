@@ -1,8 +1,8 @@
-"""One query alone over the cells of an approximate index, without what FAISS's own way costs where there is but one.
+"""A fast path for a single query over the cells of an approximate index.
 
-FAISS turns a query by a product of matrices, compares it with all centroids and reads the candidates' rows one by one;
-many queries share these costs. What is left is mostly waiting for memory, also for that of the interpreter: each step
-that NumPy or Python takes between two of FAISS's costs several times what it costs in a loop of its own.
+FAISS rotates a query with a matrix product, compares it with all centroids and reads the candidates' rows one by one,
+costs that only many queries share. What remains is mostly memory latency, including that of the interpreter: each
+NumPy or Python step between two FAISS calls costs several times what it would in a tight loop.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     Single = npt.NDArray[np.float32]
     Found = tuple[Single, Slots]
 
-# The rows of so many candidates of one query are copied out together: a megabyte at 512 dimensions.
+# The rows of this many candidates of a query are copied together: a megabyte at 512 dimensions.
 MOST_CANDIDATES = 1024
-# Of the shortlist so many centroids are compared for each cell that is asked for, and at least `LEAST_LOOKED_AT`.
+# This many centroids of the shortlist are compared per requested cell, and at least `LEAST_LOOKED_AT`.
 LOOKED_AT = 16
 LEAST_LOOKED_AT = 192
 # Where more of the centroids than this share were compared, comparing all is faster.
@@ -31,7 +31,7 @@ SHORTLIST_SHARE = 1 / 4
 
 
 class SingleSearch:
-    """Finds the candidates of one query in the cells and their exact scores among the rows (n, d) float16.
+    """Finds the candidates of one query in the cells, and their exact scores among the rows (n, d) float16.
 
     `index` and `shortlist` are those of the cells. Threads may search at the same time.
     """
@@ -51,10 +51,10 @@ class SingleSearch:
         self._idle: list[_Copies] = []
 
     def search(self, query: Single, k: int, *, nprobe: int, candidates: int, selector: Any) -> Found:  # noqa: ANN401
-        """Find about the k best rows of a query (1, d): exact scores (1, k) and slots (1, k), best first.
+        """Find approximately the k best rows of a query (1, d): exact scores (1, k) and slots (1, k), best first.
 
-        The rows of so many `candidates`, at most `MOST_CANDIDATES`, from `nprobe` cells are compared. Where the cells
-        hold fewer than k rows that the selector lets through, the last slots are -1.
+        Compares the rows of up to `candidates` (at most `MOST_CANDIDATES`) from `nprobe` cells. If the cells hold
+        fewer than k rows that the selector accepts, the last slots are -1.
         """
         found = self._candidates(query, candidates, nprobe, selector)
         try:
@@ -67,7 +67,7 @@ class SingleSearch:
             self._idle.append(copies)
 
     def _candidates(self, query: Single, count: int, nprobe: int, selector: Any) -> Slots:  # noqa: ANN401
-        """Return about the `count` best slots by what the codes tell, fewer where there are not so many."""
+        """Return up to `count` slots with the best scores according to the codes."""
         faiss = import_faiss()
         pointer = faiss.swig_ptr
         dimension = query.shape[1]
@@ -96,7 +96,7 @@ class SingleSearch:
         return slots if slots[-1] >= 0 else slots[slots >= 0]
 
     def _nearest(self, turned: Any, nprobe: int) -> tuple[Single, Slots]:  # noqa: ANN401
-        """Return the scores and numbers of the nearest cells to a turned query, given by its pointer."""
+        """Return the scores and numbers of the cells nearest to a rotated query, given by its pointer."""
         pointer = import_faiss().swig_ptr
         levels, cells = np.empty(nprobe, np.float32), np.empty(nprobe, np.int64)
         parameters = self._looking(nprobe)
@@ -107,7 +107,7 @@ class SingleSearch:
         return levels, cells
 
     def _looking(self, nprobe: int) -> Any:  # noqa: ANN401
-        """Return FAISS's parameters for the shortlist, None where comparing a query with all centroids is better."""
+        """Return FAISS's parameters for the shortlist, or None if comparing all centroids is faster."""
         count = max(LEAST_LOOKED_AT, LOOKED_AT * nprobe)
         if self._shortlist is None or count > SHORTLIST_SHARE * self._size:
             return None
@@ -119,14 +119,14 @@ class SingleSearch:
 
 
 class _Copies:
-    """Room for the rows of candidates, side by side, where FAISS's kernel is fastest."""
+    """A contiguous buffer for the rows of candidates, where FAISS's kernel is fastest."""
 
     def __init__(self, dimension: int) -> None:
         self._rows = np.empty((MOST_CANDIDATES, dimension), np.float16)
         self._index = view(self._rows)
 
     def best(self, rows: Half, candidates: Slots, query: Single, k: int) -> Found:
-        """Return exact scores (1, k) and slots (1, k) of the k best candidates (m,); the last are -1 if m is less."""
+        """Return exact scores (1, k) and slots (1, k) of the k best candidates (m,); the last are -1 if m < k."""
         pointer = import_faiss().swig_ptr
         count = len(candidates)
         scores, places = np.empty((1, k), np.float32), np.empty((1, k), np.int64)

@@ -1,4 +1,4 @@
-"""Which photo lies in which slot of the rows file, and which slots still count."""
+"""Maps photo ids to slots of the rows file, and back, and knows which slots are live."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 class SlotTable:
     """The photo id of each slot and the slot of each photo. A photo that is added again moves to a new slot.
 
-    `ids`: (n,) int64, the map of the ids file. `removed`: (n,) bool. `ascending` says that the ids are, as they are
-    until a photo is added again; then no table of their own is needed to find a slot.
+    - `ids`: (n,) int64, the map of the ids file.
+    - `removed`: (n,) bool.
+    - `ascending`: whether the ids are, which they are until a photo is added again; slots are then found without an
+      index.
     """
 
     def __init__(self, ids: Ids, *, removed: Mask, ascending: bool) -> None:
@@ -31,7 +33,7 @@ class SlotTable:
         return len(self.ids) - self.removed_count
 
     def find(self, photos: Ids) -> Ids:
-        """Return the slot of each photo: (m,) int64, -1 where there is none."""
+        """Return the slot of each photo: (m,) int64, -1 if there is none."""
         keys, slots = (self.ids, None) if self.ascending else self._sorted_ids()
         if len(keys) == 0:
             return np.full(len(photos), -1, dtype=np.int64)
@@ -40,14 +42,14 @@ class SlotTable:
         return np.where((keys[at] == photos) & ~self.removed[found], found, -1)
 
     def find_known(self, photos: Ids) -> Ids:
-        """Return the slots of those photos that have one: (m,) int64."""
+        """Return the slots of the photos that have one: (m,) int64."""
         slots = self.find(photos)
         return slots[slots >= 0]
 
     def append(self, photos: Ids, ids: Ids) -> None:
-        """Take note of photos in new slots at the end; `ids` is the map of the file with them in it.
+        """Register photos in new slots at the end; `ids` is the extended map of the ids file.
 
-        Where a photo was here already, its old slot no longer counts.
+        The old slots of photos that were there already are marked as removed.
         """
         old = self.find_known(photos)
         if self.ascending and (self._sorted is not None or not self._continues(photos)):
@@ -60,7 +62,7 @@ class SlotTable:
         self.remove(old)
 
     def remove(self, slots: Ids) -> None:
-        """Take note that these slots, all of which count, no longer do."""
+        """Mark live slots as removed."""
         self.removed[slots] = True
         self.removed_count += len(slots)
 
@@ -68,7 +70,7 @@ class SlotTable:
         return bool((np.diff(photos) > 0).all()) and (len(self.ids) == 0 or bool(photos[0] > self.ids[-1]))
 
     def _sorted_ids(self) -> tuple[Ids, Ids]:
-        """Return the ids in ascending order and the slot of each, the last one where an id was given again."""
+        """Return the ids in ascending order and the slot of each, the last one if an id was added again."""
         if self._sorted is None:
             order = np.argsort(self.ids, kind="stable")
             keys = self.ids[order]
@@ -78,7 +80,7 @@ class SlotTable:
         return self._sorted
 
     def _merged(self, photos: Ids) -> tuple[Ids, Ids]:
-        """Return the sorted ids with photos that are about to be appended: a merge is cheaper than a new sort."""
+        """Return the sorted ids including photos about to be appended; merging is cheaper than sorting again."""
         keys, slots = self._sorted_ids()
         order = np.argsort(photos)
         new, new_slots = photos[order], len(self.ids) + order

@@ -34,7 +34,7 @@ class _Row:
 
 @dataclass(frozen=True, slots=True)
 class _Plot:
-    """The distributions of one model's similarities, as outlines in an SVG picture of so many pixels."""
+    """The distributions of one model's similarities, as SVG outlines."""
 
     model: str
     width: int

@@ -1,1 +1,1 @@
-"""A query becomes matches."""
+"""Turn a query into matches."""

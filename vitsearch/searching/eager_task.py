@@ -1,4 +1,4 @@
-"""Work that begins before its result is needed."""
+"""Work that starts before its result is needed."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ Result = TypeVar("Result")
 
 
 class EagerTask(Generic[Result]):
-    """Does something in a thread of its own, beginning now: what waits for disk or computes in C++ costs no time then.
+    """Starts a function in a thread of its own at once, to overlap disk access and native code with other work.
 
-    Whoever makes one asks for its result, or ends with its block: no thread outlives a `with`.
+    Use it as a context manager, which joins the thread at the end.
     """
 
     def __init__(self, work: Callable[[], Result]) -> None:
@@ -31,7 +31,7 @@ class EagerTask(Generic[Result]):
         self._thread.join()
 
     def result(self) -> Result:
-        """Wait for the result, and raise here what was raised there."""
+        """Wait for the result; raises what the function raised."""
         self._thread.join()
         if self._error is not None:
             raise self._error

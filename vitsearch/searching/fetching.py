@@ -1,4 +1,4 @@
-"""Images from the web, as examples: over https alone, of a limited size, within a limited time."""
+"""Fetch example images from the web: https only, with limits on size and time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _HEADERS = {"User-Agent": "vitsearch", "Accept": "image/*,*/*;q=0.1"}
 
 
 class _OnlyHttps(urllib.request.HTTPRedirectHandler):
-    """Follows a server to another https address, and nowhere else: not to a file, not to what anybody can read."""
+    """Follows redirects to other https addresses only."""
 
     def redirect_request(
         self,
@@ -46,9 +46,9 @@ class _OnlyHttps(urllib.request.HTTPRedirectHandler):
 
 
 class _InTime(urllib.request.HTTPSHandler):
-    """Knows its connections from their first moment: what a server sends by bytes or lines lasts as long as it likes.
+    """Tracks its connections from the start, so that slow servers can be cut off at any stage.
 
-    That is the handshake of TLS, headers, redirects and trailers.
+    A server can otherwise delay the TLS handshake, headers, redirects and trailers for as long as it likes.
     """
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class _InTime(urllib.request.HTTPSHandler):
         self._is_cut = False
 
     def https_open(self, req: urllib.request.Request) -> HTTPResponse:
-        """Open."""
+        """Open a connection."""
 
         def connection(host: str, **options: Any) -> HTTPSConnection:  # noqa: ANN401 - HTTPSConnection's own
             made = HTTPSConnection(host, **options)
@@ -67,14 +67,14 @@ class _InTime(urllib.request.HTTPSHandler):
         return self.do_open(connection, req)
 
     def cut(self) -> None:
-        """End what is being received: whoever waits for it gets an error."""
+        """Abort all transfers; whoever waits for them gets an error."""
         self._is_cut = True
         for each in self._sockets:
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close all connections."""
         for each in self._sockets:
             each.close()
 
@@ -88,7 +88,7 @@ class _InTime(urllib.request.HTTPSHandler):
 
 
 def why_unreachable(error: BaseException) -> str:
-    """Say in plain words why nothing came from an address: systems word it for programmers."""
+    """Describe in plain words why an address cannot be reached, instead of the system's message."""
     cause = getattr(error, "reason", None)
     if isinstance(cause, BaseException):
         error = cause
@@ -123,10 +123,10 @@ _HANDLERS = (
 
 
 def fetch(url: str, *, most: int = MOST_BYTES, seconds: float = _SECONDS) -> bytes:
-    """Return what lies at an https address, of at most so many bytes, got within so many seconds.
+    """Return the content of an https address, with limits on bytes and seconds.
 
     Raises:
-        UnreadablePhoto: it is no https address, or the bytes cannot be had.
+        UnreadablePhoto: it is not an https address, or cannot be fetched.
 
     """
     if not url.lower().startswith("https://"):

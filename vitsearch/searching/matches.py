@@ -1,4 +1,4 @@
-"""From a query vector to matches: nearest photos, where they are, and how they stand out from the reference."""
+"""From a query embedding to matches: the nearest photos, their files, and whether they stand out."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _NEGATIVE_WEIGHT = 0.5
 # Two results this similar show the same picture to a person: `distinct` keeps the better one.
 _SAME_PICTURE = 0.95
-# In a library larger than this a filter is first tried on so many of the nearest photos.
+# In a larger library, a filter is first tried on this many of the nearest photos.
 _LOOK_FIRST_FROM = 20_000
 _LOOK_FIRST = 512
 
@@ -54,7 +54,7 @@ def query_direction(examples: Sequence[Vector], negatives: Sequence[Vector] = ()
 
 @dataclass(frozen=True, slots=True)
 class MatchOptions:
-    """What limits an answer. `leave_out`: photos that are the query itself; `among`: (n,) ids, all if None."""
+    """Which photos qualify as matches, and how many. `leave_out`: the query's photos; `among`: (n,) ids, or None."""
 
     k: int
     criteria: Filter
@@ -68,9 +68,9 @@ class MatchOptions:
 def find_matches(
     query: Vector, catalog: Catalog, neighbours: Neighbours, sample: ReferenceSample, options: MatchOptions
 ) -> tuple[tuple[Match, ...], float | None]:
-    """Return the best matches of a unit query (d,), best first, and the score above which photos really match.
+    """Return the matches of a unit query (d,), best first, and the score above which photos stand out.
 
-    Photos that are missing, or only on roots that are offline, are never among them.
+    Photos that are missing, or only on offline roots, are left out.
     """
     reference = sample.against(query, leave_out=options.leave_out)
     floor = reference.outlier_threshold
@@ -83,7 +83,7 @@ def find_matches(
 
 
 def as_match(photo: PhotoRow, score: float, percentile: float) -> Match:
-    """Return a photo that has a place as an answer."""
+    """Return the match for a photo with a file."""
     return Match(
         path=photo.paths[0],
         score=round(min(score, 1.0), 6),  # a row rounded to float16 may be a little longer than 1
@@ -100,9 +100,9 @@ def as_match(photo: PhotoRow, score: float, percentile: float) -> Match:
 
 
 def looked_at(match: Match) -> Match:
-    """Say of a match whether its file is there now; a copy that is comes before one that has gone since.
+    """Check whether the file of a match is present now; present copies come before missing ones.
 
-    What a library knows is as old as its last run.
+    The catalog is only as recent as the last index run.
     """
     paths = (match.path, *match.other_paths)
     here = next((path for path in paths if os.path.exists(path)), None)  # noqa: PTH110 - raises for no name
@@ -163,9 +163,9 @@ def _nearest_present(
 
 
 def placed(photo: PhotoRow, places: Sequence[Path]) -> PhotoRow:
-    """Return the photo with its copies below these folders first; without a place if it has none there.
+    """Return the photo with its files in these folders first; without files if it has none there.
 
-    `places`: as `Filter.places` gives them; none says that all folders will do.
+    `places`: folders as in `Filter.places`; empty means all.
     """
     if not places:
         return photo
@@ -175,7 +175,7 @@ def placed(photo: PhotoRow, places: Sequence[Path]) -> PhotoRow:
 
 
 def distinct(rows: Vector) -> list[int]:
-    """Return the indices of unit rows (n, d), best match first, that do not show the same picture as a better one."""
+    """Return the indices of unit rows (n, d), best match first, without near copies of better matches."""
     kept: list[int] = []
     for index in range(len(rows)):
         if not kept or float((rows[kept] @ rows[index]).max()) < _SAME_PICTURE:

@@ -1,4 +1,4 @@
-"""The photos that filters keep, newest first, where there is nothing that they could be like."""
+"""The photos that match filters, newest first, for searches without an example."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _AT_ONCE = 500
 
 
 def newest_photos(catalog: Catalog, where: Filter, *, k: int) -> tuple[SearchResult, int]:
-    """Return the k newest photos that a filter keeps, and how many it keeps in all.
+    """Return the k newest photos that match a filter, and how many match in all.
 
-    Photos without a date come last, by the time of their files. Those that are missing, or only on drives that are not
-    mounted, are left out.
+    Photos without a date come last, by file time. Missing photos, and those only on drives that are not mounted, are
+    left out.
 
     Raises:
-        LibraryMissing: nothing was indexed yet.
-        LibraryError: a folder of the filter is in none that was indexed.
+        LibraryMissing: nothing has been indexed yet.
+        LibraryError: a folder of the filter is not part of an indexed folder.
 
     """
     _, space = catalog.require_space()

@@ -1,4 +1,4 @@
-"""What a person gives to search for: images in any form, read and cropped."""
+"""Query images in any form: read and crop them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Crop = tuple[int, int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedQuery:
-    """An example with the hashes that libraries may know it by, 32 bytes each, and its unit vector, (d,) float32."""
+    """An example with its possible photo hashes, 32 bytes each, and its unit embedding, (d,) float32."""
 
     name: str
     hashes: tuple[bytes, ...]
@@ -40,7 +40,7 @@ class EmbeddedQuery:
 
 
 def vector_query(vector: npt.NDArray[Any], space: Space) -> EmbeddedQuery:
-    """Take a vector (d,) of a space, of any length but zero, as a query.
+    """Accept an embedding (d,) of a space, of any length but zero, as a query.
 
     Raises:
         BadQuery: it has another shape, or no direction.
@@ -70,11 +70,11 @@ class QueryImage:
     def open(cls, example: Example, *, decoders: Decoders | None) -> Iterator[QueryImage]:
         """Open an image: a path, an https URL, bytes, an open binary file, a PIL image, or pixels.
 
-        Pixels are (h, w, 3) uint8, or (h, w) in grey, or (h, w, 4) with alpha. It is decoded in one of the `decoders`
-        or else in this process; what comes from a URL never is.
+        Pixels are (h, w, 3) uint8, (h, w) for grey, or (h, w, 4) with alpha. The image is decoded by one of the
+        `decoders`, or without them in this process; images from a URL are never decoded in this process.
 
         Raises:
-            UnreadablePhoto: it is not an image, or cannot be had.
+            UnreadablePhoto: it is not an image, or cannot be fetched.
             BadQuery: an array has another shape or type.
 
         """
@@ -93,10 +93,10 @@ class QueryImage:
             yield cls(name, read_photo(source, with_sidecars=False))
 
     def pixels(self, *, preprocessing: Preprocessing, crop: Crop | None) -> Image:
-        """Decode as an index run does, or, with a `crop` (x, y, width, height in pixels), in full and cut it out.
+        """Decode as an index run does; with a `crop` (x, y, width, height in pixels), decode in full size and crop.
 
         Raises:
-            BadQuery: the crop does not lie within the image.
+            BadQuery: the crop is not within the image.
             UnreadablePhoto: the image data is damaged.
 
         """
@@ -107,10 +107,10 @@ class QueryImage:
         return self.photo.pixels(colours=preprocessing.colours).crop((left, top, left + width, top + height))
 
     def prepared(self, preprocessing: Preprocessing, crop: Crop | None) -> npt.NDArray[np.uint8]:
-        """Return what a model is given, uint8 of the preprocessing's `shape`; a decoding process hands over no more.
+        """Return the model's input, uint8 of the preprocessing's `shape`; a decoding process returns nothing larger.
 
         Raises:
-            BadQuery: the crop does not lie within the image.
+            BadQuery: the crop is not within the image.
             UnreadablePhoto: the image data is damaged.
 
         """
@@ -120,13 +120,14 @@ class QueryImage:
         return self.photo.prepared(preprocessing, crop=crop)[1]
 
     def views(self, preprocessing: Preprocessing, crop: Crop | None) -> npt.NDArray[np.uint8]:
-        """Return the one or two views of the query that a model is given, uint8, each of the preprocessing's `shape`.
+        """Return the one or two model inputs of the query, uint8, each of the preprocessing's `shape`.
 
-        A region is seen whole, squashed into the model's square: what a person frames has no margins to cut off. A
-        whole photo is seen as the library's own are, and whole beside that where those are cut to their centre.
+        A region is squashed as a whole into the model's square, because it has no margins that could be cropped. A
+        whole photo is preprocessed as the library's photos are, and additionally as a whole frame if those are
+        centre-cropped.
 
         Raises:
-            BadQuery: the crop does not lie within the image.
+            BadQuery: the crop is not within the image.
             UnreadablePhoto: the image data is damaged.
 
         """
@@ -157,7 +158,7 @@ class QueryImage:
 
 
 def _source(example: Example) -> tuple[str, str, Path | bytes]:
-    """Return the name of an example in answers, what messages call it, and its file or bytes."""
+    """Return the name of an example in results, its name in messages, and its file or bytes."""
     if isinstance(example, str) and is_url(example):
         from vitsearch.searching.fetching import fetch
 
@@ -181,7 +182,7 @@ def _checked(name: str, title: str, data: bytes) -> tuple[str, str, bytes]:
 
 
 def _as_png(pixels: Image | npt.NDArray[Any]) -> bytes:
-    """Write pixels as a file that loses nothing, upright and with their colour profile, to be read as all others."""
+    """Encode pixels losslessly, upright and with their colour profile, so that they are read like any other file."""
     from PIL import Image as PillowImage
     from PIL import ImageOps
 

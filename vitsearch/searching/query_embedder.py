@@ -1,4 +1,4 @@
-"""The parts of a query, images and words, as vectors of one space."""
+"""Embed the parts of a query, images and texts, in one space."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class QueryEmbedder:
-    """Turns the parts of a query into vectors of one space. `stored` looks a photo's vector up by its hash.
+    """Embeds the parts of a query in one space. `stored` looks up a photo's embedding by its hash.
 
-    `prepare_search` does what can be done for the search before its query is known. `import_runtime` imports what
-    `backbone` will need: two threads that import at once hold each other up.
+    - `prepare_search`: prepares the search while the query is being embedded.
+    - `import_runtime`: imports what `backbone` needs. Called first, because two threads that import at once block each
+      other.
     """
 
     space: Space
@@ -43,12 +44,12 @@ class QueryEmbedder:
     import_runtime: Callable[[], None] | None = None
 
     def embed(self, term: Weighted, crop: Crop | None = None) -> EmbeddedQuery:
-        """Look a part's vector up, or compute it; it is as long as the part weighs.
+        """Look up the embedding of a part, or compute it; its length is the part's weight.
 
         Raises:
-            BadQuery: the crop does not lie within the image.
-            UnreadablePhoto: it is not an image, or a damaged one.
-            NoTextTower: the model sees only images, and these are words.
+            BadQuery: the crop is not within the image.
+            UnreadablePhoto: it is not an image, or is damaged.
+            NoTextTower: the part is text, and the model has no text tower.
 
         """
         if isinstance(term.example, Words):

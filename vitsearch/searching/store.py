@@ -1,4 +1,4 @@
-"""What a store is that answers searches in place of the library's own vectors: Milvus, for example."""
+"""The protocol of stores that answer searches instead of the library, such as Milvus."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def check_held(where: Filter) -> None:
-    """Raise `BadQuery` for a filter on what no store holds: it would be passed over in silence."""
+    """Raise `BadQuery` for a filter on a field that stores do not hold, instead of ignoring it silently."""
     for name in where.asked():
         if name not in IN_STORES:
             option = f"--{name.replace('_', '-')}"
@@ -31,11 +31,11 @@ def check_held(where: Filter) -> None:
 
 
 class SearchStore(Protocol):
-    """Vectors of one space that can be searched."""
+    """A searchable store of the embeddings of one space."""
 
     @property
     def searched_space(self) -> Space:
-        """The space of the vectors."""
+        """The space of the embeddings."""
 
     def vector(self, photo_hash: bytes) -> npt.NDArray[np.float32] | None:
         """Return the stored unit row (d,) float32 of a photo, or None."""
@@ -48,7 +48,7 @@ class SearchStore(Protocol):
         *,
         offline: Collection[Path] = (),
     ) -> tuple[tuple[Match, ...], float | None]:
-        """Return the best matches of a unit query (d,), best first, and the score above which photos really match.
+        """Return the matches of a unit query (d,), best first, and the score above which photos stand out.
 
-        `own`: hashes of photos that are the query itself. Files below `offline` folders are left out.
+        `own`: hashes of the query's own photos, which are left out. Files in `offline` folders are left out.
         """

@@ -1,4 +1,4 @@
-"""What a person types to search for: each term is a file, a URL or words, and may weigh more than another."""
+"""Query terms on the command line: each is a file, a URL or text, with an optional weight."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _SEPARATORS = tuple(sign for sign in (os.sep, os.altsep) if sign)
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """Words to search for, in place of an image. Raises `BadQuery` for what is no text."""
+    """A text query, in place of an image. Raises `BadQuery` if it is not valid text."""
 
     text: str
 
     def __post_init__(self) -> None:
-        """Check that a tokenizer can read it: names of files may hold bytes that are no text."""
+        """Check that a tokenizer can read the text: arguments may contain bytes that are not text."""
         try:
             self.text.encode()
         except UnicodeEncodeError as error:
@@ -37,9 +37,9 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Weighted:
-    """A part of a query and how much it weighs beside the others, which weigh 1.
+    """A part of a query and its weight relative to the others, whose default is 1.
 
-    Raises `BadQuery` for a weight that is not more than 0.
+    Raises `BadQuery` for a weight that is not positive.
     """
 
     example: Example | Words
@@ -52,18 +52,18 @@ class Weighted:
 
 
 def weighted(term: Example | Words | Weighted) -> Weighted:
-    """Return a term with its weight, 1 where it has none."""
+    """Return a term with its weight, by default 1."""
     return term if isinstance(term, Weighted) else Weighted(term)
 
 
 def parse_term(typed: str) -> Weighted:
-    """Read one argument of a command line: `2:` before it weighs it.
+    """Parse one argument of the command line; a prefix such as `2:` is its weight.
 
-    A file that is there is that file, whatever its name looks like. A URL begins as one. What looks like a path or the
-    name of a file is one, so that a slip of the keyboard is told and not searched for. The rest is words.
+    The name of an existing file means that file. A URL is recognised by its beginning. Anything that looks like a path
+    or a file name is treated as one, so that typos are reported instead of searched for. The rest is text.
 
     Raises:
-        BadQuery: it is empty, or weighs nothing.
+        BadQuery: it is empty, or its weight is zero.
 
     """
     if _is_file(typed):

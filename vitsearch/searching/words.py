@@ -1,4 +1,4 @@
-"""Searches by words: whether a library can answer them, and what would make it."""
+"""Text searches: whether a library can answer them, and what would enable it to."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def words_step(catalog: Catalog, main: tuple[int, Space], photos: int, *, cache: Path) -> WordsStep:
-    """Return what makes a library of so many photos answer words whose main space reads none."""
+    """Return what would enable text searches in a library with this many photos, whose main space reads no text."""
     if borrows_text(main[1]):  # its text tower is fetched, and no photo is embedded again
         return WordsStep(main[1].model, f"vitsearch index --also {main[1].model}", 0, None)
     model = model_for_words(cache=cache)
@@ -31,7 +31,7 @@ def words_step(catalog: Catalog, main: tuple[int, Space], photos: int, *, cache:
 
 
 def _scaled(catalog: Catalog, main: tuple[int, Space], model: str, *, cache: Path) -> float | None:
-    """Return the rate of a model that has not run here yet, from what the main one was measured at."""
+    """Estimate the speed of a model that has not run here yet, from the measured speed of the main one."""
     space_id, space = main
     measured = known_rate(space.model, cache=cache) or catalog.embedding_rate(
         space_id, at_least=ENOUGH_PHOTOS
@@ -40,7 +40,7 @@ def _scaled(catalog: Catalog, main: tuple[int, Space], model: str, *, cache: Pat
 
 
 def sentence(step: WordsStep, model: str) -> str:
-    """Return the line that a person is told who searches a library of this model by words."""
+    """Return the message for a text search in a library that has no model for it."""
     if not step.photos:
         takes = ", which fetches its text tower from the Hugging Face hub and embeds no photo again"
     else:

@@ -1,7 +1,7 @@
-"""Answers that took long, kept beside a library under a digest of all that they depend on.
+"""A cache of slow computations, stored with a library, keyed by a digest of everything that a result depends on.
 
-There is nothing to invalidate: a question that is asked of other files or by other rules has another digest, and what
-is not asked any more makes room. Losing the file costs time and nothing else.
+Nothing needs invalidating: other files or other code give another digest, and old entries are deleted when the cache
+is full. Losing the file only costs time.
 """
 
 from __future__ import annotations
@@ -35,17 +35,16 @@ _VERSION = 1
 Json = Mapping[str, "Json"] | Sequence["Json"] | str | int | float | bool | None
 
 
-class KeptAnswers:
-    """Answers by key. Use it as a context manager; threads may share it.
+class AnswerCache:
+    """A persistent cache of JSON values. A thread-safe context manager.
 
-    Where nothing can be kept (a read-only library, a full disk), questions are just never known, and nothing is said:
-    everything works as without it.
+    If it cannot be stored (read-only library, full disk), nothing is cached, and no error is raised.
     """
 
     def __init__(self, path: Path | None, *, rules: bytes = b"", most_bytes: int = MOST_BYTES) -> None:
-        """`path`: the file, which is made if it is not there; None keeps nothing.
+        """Open the cache in a file, which is created if necessary; None caches nothing.
 
-        `rules`: a digest of how questions are answered.
+        `rules`: a digest of the code and settings that the values depend on.
         """
         self._path = path
         self._rules = rules
@@ -55,14 +54,14 @@ class KeptAnswers:
         self._connection: sqlite3.Connection | None = None
 
     @classmethod
-    def beside(cls, layout: Layout, *, rules: bytes) -> KeptAnswers:
-        """The answers of one library."""
+    def beside(cls, layout: Layout, *, rules: bytes) -> AnswerCache:
+        """Return the cache of a library."""
         with suppress(LibraryError):
             layout.make_private()
             return cls(layout.answers, rules=rules)
         return cls(None)
 
-    def __enter__(self) -> KeptAnswers:
+    def __enter__(self) -> AnswerCache:
         if self._path is not None:
             self._connection = _opened(self._path)
         return self
@@ -78,11 +77,11 @@ class KeptAnswers:
                 self._connection = None
 
     def question(self, kind: str, *parts: object) -> bytes:
-        """Return the key of a question of this kind; `parts` are all that its answer depends on, beside the rules."""
+        """Return the key of a computation of this kind; `parts` are all its inputs besides the rules."""
         return blake2b(repr((kind, parts)).encode(), digest_size=16, key=self._rules).digest()
 
     def get(self, key: bytes) -> tuple[Json] | None:
-        """Return the answer that is kept under a key, in a tuple of its own: None may be one. None if none is kept."""
+        """Return the cached value in a tuple, because the value may be None; or None if there is none."""
         with self._lock:
             stored = self._waiting.get(key) or self._stored(key)
         if stored is None or not _fits(key, stored):
@@ -90,7 +89,7 @@ class KeptAnswers:
         return (json.loads(stored[_SUM_BYTES:]),)
 
     def keep(self, key: bytes, answer: Json) -> None:
-        """Keep an answer, which is on the disk a few hundred answers later, or at the end."""
+        """Cache a value. It is written to disk a few hundred values later, or at the end."""
         if self._path is None:
             return
         with self._lock:
@@ -112,7 +111,7 @@ class KeptAnswers:
         return bytes(row[0]) if row else None
 
     def _give_up(self) -> None:
-        """Delete a file that turns out to be damaged: the next run makes it anew."""
+        """Delete a file that turns out to be damaged; the next run creates a new one."""
         assert self._connection is not None
         assert self._path is not None
         with suppress(sqlite3.Error):
@@ -122,7 +121,7 @@ class KeptAnswers:
             self._path.unlink(missing_ok=True)
 
     def _write(self) -> None:
-        """Write what waits; where that fails, another process is writing or the disk is full, and it is asked again."""
+        """Write pending values; drop them if another process is writing or the disk is full."""
         if self._connection is not None and self._waiting:
             try:
                 with self._connection:
@@ -136,7 +135,7 @@ class KeptAnswers:
         self._waiting.clear()
 
     def _make_room(self) -> None:
-        """Let go of the older half of a file that has grown beyond what it may take."""
+        """Delete the older half of the values if the file has grown beyond its limit."""
         assert self._connection is not None
         pages = self._connection.execute("PRAGMA page_count").fetchone()[0]
         if pages * self._connection.execute("PRAGMA page_size").fetchone()[0] <= self._most_bytes:
@@ -158,7 +157,7 @@ def _fits(key: bytes, stored: bytes) -> bool:
 
 
 def _opened(path: Path) -> sqlite3.Connection | None:
-    """Open or make the file; a damaged one is made anew, and None is returned where that does not help."""
+    """Open or create the file. A damaged one is replaced; returns None if that does not help."""
     for attempt in range(2):
         connection: sqlite3.Connection | None = None
         try:

@@ -1,4 +1,4 @@
-"""Write a file in one step: whoever reads it sees the old content or the new, also after a crash."""
+"""Write files atomically: readers see either the old or the new content, even after a crash."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NO_LINKS = frozenset((errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EACCES
 def write(
     path: Path, content: bytes, *, durable: bool = True, new: bool = False, private: bool = False
 ) -> None:
-    """Write `content` to `path` as `replacing` does. Raises `OSError`."""
+    """Write `content` to `path` atomically, as `replacing` does. Raises `OSError`."""
     with replacing(path, durable=durable, new=new, private=private) as file:
         file.write(content)
 
@@ -37,11 +37,13 @@ def write(
 def replacing(
     path: Path, *, durable: bool = True, new: bool = False, private: bool = False
 ) -> Iterator[BinaryIO]:
-    """Yield a file that takes the place of `path` when the block ends, and goes without a trace if it fails.
+    """Yield a temporary file that replaces `path` when the block ends, and is removed if the block fails.
 
-    The permissions of a file that is replaced are kept; a `private` one is its owner's alone. `durable` waits until all
-    of it is on disk, which a cache can do without. With `new` a file that is there by then stays, and `FileExistsError`
-    is raised. Raises `OSError`.
+    - `private`: the file is readable by its owner only; otherwise, the permissions of a replaced file are kept.
+    - `durable`: wait until everything is on disk; caches do not need that.
+    - `new`: never replace an existing file; raises `FileExistsError` instead.
+
+    Raises `OSError`.
     """
     draft = Draft(path, private=private)
     try:
@@ -56,9 +58,9 @@ def replacing(
 
 
 class Draft:
-    """A file under a name of its own beside `target`, which gets that name when it is published.
+    """A temporary file next to `target`, which gets that name when it is published.
 
-    `file` is open for reading and writing, and locked for as long. For one file, `replacing` does all of it.
+    `file` is open for reading and writing, and locked meanwhile. To write a single file, use `replacing`.
     """
 
     def __init__(self, target: Path, *, private: bool = False) -> None:
@@ -80,7 +82,7 @@ class Draft:
             self.file.close()
 
     def publish(self, *, new: bool = False) -> None:
-        """Give the finished file its name. Raises `OSError`; with `new`, `FileExistsError` if the name is taken."""
+        """Rename the finished file to its target. Raises `OSError`; with `new`, `FileExistsError` if that exists."""
         if new:
             _name_if_free(self.path, self._target)
             return
@@ -88,11 +90,11 @@ class Draft:
         self.path.replace(self._target)
 
     def publish_over(self, is_expected: Callable[[Path], bool]) -> bool:
-        """Give the finished file the name of one that is there and `is_expected`; return whether it was.
+        """Replace an existing file if it `is_expected`; return whether it was.
 
-        The one there is asked about before, and once more when it has left its name, under which another program saves
-        its next version: what is not expected is back at its name then, and nobody's version is lost. A system that
-        cannot swap names is relied on for the moment between. Raises `OSError`.
+        The existing file is checked before, and again after it has been renamed, because another program may save a
+        new version under its name at any moment. If it is not as expected, it gets its name back, so that no version
+        is lost. On systems that cannot exchange two names, a short gap remains. Raises `OSError`.
         """
         if not is_expected(self._target):
             return False
@@ -142,14 +144,14 @@ def _name_if_free(draft: Path, target: Path) -> None:
 
 
 def remove_abandoned(folder: Path, *, older_than: float = _YOUNG_SECONDS) -> None:
-    """Remove the drafts that killed processes left in a folder; what cannot be removed stays."""
+    """Remove the drafts of killed processes in a folder, as far as possible."""
     for path in abandoned(folder, older_than=older_than):
         with suppress(OSError):
             path.unlink()
 
 
 def abandoned(folder: Path, *, older_than: float = _YOUNG_SECONDS) -> list[Path]:
-    """Return the drafts in a folder that no process writes any more, and that are some seconds old."""
+    """Return the drafts in a folder that no process is writing any more and that are at least some seconds old."""
     try:
         names = [name for name in os.listdir(folder) if TEMPORARY.fullmatch(name)]  # noqa: PTH208 - large folders
     except OSError:
@@ -169,7 +171,7 @@ def _is_abandoned(path: Path, older_than: float) -> bool:
 
 
 def _lock(file: BinaryIO) -> bool:
-    """Lock an open file as the one who writes it does; say whether nobody else has. The system frees the lock."""
+    """Lock an open draft; return whether nobody else has locked it. The operating system releases the lock."""
     try:
         import fcntl
     except ImportError:
@@ -182,7 +184,7 @@ def _lock(file: BinaryIO) -> bool:
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until the names in a folder (new, replaced, removed ones) are on disk. Raises `OSError`."""
+    """Wait until all changes of names in a folder are on disk. Raises `OSError`."""
     if os.name == "nt":
         return  # Windows cannot open a folder; its rename is journalled
     descriptor = os.open(folder, os.O_RDONLY)

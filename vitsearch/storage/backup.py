@@ -1,7 +1,7 @@
-"""What cannot be computed again, in one small file: labels, corrections, decisions, heads, and which folders there are.
+"""Backups: one small file with labels, corrections, decisions, heads and folders, which cannot be computed again.
 
-A backup is an SQLite file of its own. Photos are named in it by what they show, so that it fits any library that holds
-them. The library keeps some of its own, written before it forgets or mends something and once a day.
+A backup is an SQLite file. Photos are identified by their hashes, so that it fits any library with the same photos.
+The library keeps backups of its own, written before each operation that removes or repairs something, and once a day.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _COPIED = {
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What a backup brought that was not here, and how many labels and decisions wait for their photos."""
+    """What a backup added to the library, and how many labels and decisions are waiting for their photos."""
 
     labels: int
     decisions: int
@@ -68,16 +68,16 @@ class Restored:
 
     @property
     def in_words(self) -> tuple[str, ...]:
-        """What came, each with its number: "3 labels", "1 favourite"."""
+        """The parts with their counts: "3 labels", "1 favourite"."""
         counts = ((self.labels, "label"), (self.decisions, "decision"), (self.favourites, "favourite"))
         return tuple(f"{count:,} {noun}{'' if count == 1 else 's'}" for count, noun in counts if count)
 
 
 def write_backup(database: Database, layout: Layout, path: Path) -> int:
-    """Write all that cannot be computed again into a new file; return how many labels, decisions and heads that is.
+    """Write a new backup; return its number of labels, decisions and heads.
 
     Raises:
-        LibraryError: the disk is full, or the file cannot be made.
+        LibraryError: the disk is full, or the file cannot be created.
 
     """
     create_file(path)
@@ -104,13 +104,13 @@ def write_backup(database: Database, layout: Layout, path: Path) -> int:
 
 
 def lost_by_replacing(old: Path, new: Path) -> tuple[int, int]:
-    """Return how many labels, decisions and heads of a backup another one holds nothing of, and how many it has.
+    """Return how many labels, decisions and heads of a backup are missing from another one, and how many it has in all.
 
-    A label that was changed since is not lost: that a person spoke of its photo is what counts.
-    A damaged file has none.
+    A label that was changed since does not count as missing: a person has decided on its photo in both. A damaged
+    backup has none.
 
     Raises:
-        LibraryTooNew: a later version of vitsearch wrote the old one: nobody can tell.
+        LibraryTooNew: the old one was written by a later version of vitsearch and cannot be compared.
 
     """
     try:
@@ -135,9 +135,9 @@ def _spoken_of(backup: Database) -> set[tuple[Value, ...]]:
 
 
 def back_up(database: Database, layout: Layout, *, at_most_daily: bool = False) -> Path | None:
-    """Write a backup into the library's private folder, unless the newest one says the same; drop the oldest.
+    """Write a backup into the library's private folder, unless the newest one is identical; delete the oldest.
 
-    Returns the newest one, or None where there is nothing that could not be computed again.
+    Returns the newest one, or None if there is nothing to back up.
 
     Raises:
         LibraryError: the disk is full, or the folder cannot be written to.
@@ -171,23 +171,23 @@ def back_up(database: Database, layout: Layout, *, at_most_daily: bool = False) 
 
 
 def back_up_daily(database: Database) -> None:
-    """Write a backup if the newest one is a day old; where that is not possible, the work goes on without."""
+    """Write a backup if the newest one is a day old; errors are ignored."""
     with suppress(LibraryError, OSError):
         back_up(database, Layout.of(database.path.parent), at_most_daily=True)
 
 
 def backups(layout: Layout) -> list[Path]:
-    """Return the backups that a library keeps, the oldest first."""
+    """Return the library's own backups, oldest first."""
     return made_files(layout.backups, BACKUP_FILES)
 
 
 def restore(database: Database, path: Path) -> Restored:
-    """Bring the labels and decisions of a backup into a library; what people said here stays as it is.
+    """Add the labels and decisions of a backup to a library; existing ones stay as they are.
 
-    Photos that the library does not hold yet get theirs when they come.
+    Those of photos that are not in the library apply as soon as the photos are indexed.
 
     Raises:
-        LibraryError: the file is no backup, or a damaged one; nothing was changed.
+        LibraryError: the file is not a backup, or is damaged; nothing was changed.
 
     """
     before = _counts(database)
@@ -213,7 +213,7 @@ def restore(database: Database, path: Path) -> Restored:
 
 
 def heads_in(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield the names and files of the heads in a backup. Raises `LibraryError` as `restore`."""
+    """Yield the names and files of the heads in a backup. Raises `LibraryError` as `restore` does."""
     with _reading(path) as backup:
         for (name,) in backup.rows("SELECT name FROM heads ORDER BY name"):
             content = backup.scalar("SELECT file FROM heads WHERE name = ?", [name])
@@ -222,7 +222,7 @@ def heads_in(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def folders_in(path: Path) -> tuple[list[str | bytes], str | None]:
-    """Return the folders of the library that a backup was made of, and the space that it searched in as JSON."""
+    """Return the indexed folders recorded in a backup, and its main space as JSON."""
     with _reading(path) as backup:
         roots = [row[0] for row in backup.rows("SELECT path FROM roots") if isinstance(row[0], (str, bytes))]
         space = backup.scalar("SELECT description FROM spaces")
@@ -230,7 +230,7 @@ def folders_in(path: Path) -> tuple[list[str | bytes], str | None]:
 
 
 def erase_from_backups(layout: Layout, photo_hashes: list[bytes], roots: list[str | bytes]) -> None:
-    """Delete all that the library's own backups hold of photos, and of folders that it does not know any more."""
+    """Erase photos, and folders that the library no longer has, from the library's own backups."""
     for path in backups(layout):
         backup = Database.open_backup(path)
         try:
@@ -259,7 +259,7 @@ def _anything_to_back_up(database: Database, layout: Layout) -> bool:
 
 
 def _rotate(layout: Layout) -> None:
-    """Delete the oldest backups: as many as there are too many, but never the newest."""
+    """Delete the oldest backups beyond the maximum number, but never the newest."""
     total = 0
     for number, path in enumerate(reversed(backups(layout))):
         with suppress(OSError):
@@ -269,14 +269,14 @@ def _rotate(layout: Layout) -> None:
 
 
 def check_backup(path: Path) -> None:
-    """Raise `LibraryError` unless a file is a backup, and whole."""
+    """Raise `LibraryError` unless a file is an intact backup."""
     with _reading(path):
         pass
 
 
 @contextmanager
 def _reading(path: Path) -> Iterator[Database]:
-    """Open somebody's backup. Raises `LibraryError` unless it is one, and whole."""
+    """Open a backup. Raises `LibraryError` unless it is intact."""
     if not path.is_file():
         raise LibraryError(f"{path} does not exist: check the spelling")
     try:
@@ -302,7 +302,7 @@ def _counts(database: Database) -> list[int]:
 
 
 def _has_favourites(backup: Database) -> bool:
-    """Whether a version wrote the backup that knew favourites."""
+    """Return whether the backup was written by a version with favourites."""
     sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'favourites')"
     return bool(backup.scalar(sql))
 

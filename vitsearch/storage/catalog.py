@@ -1,4 +1,4 @@
-"""What the library knows of files and photos, in SQLite, on top of its roots, walks and vectors."""
+"""The catalog of files and photos in SQLite, on top of the tables for roots, walks and vectors."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 
 
 class Catalog(RootTables):
-    """The tables of one library. Every method that writes is one short transaction."""
+    """The tables of a library. Every method that writes is a short transaction."""
 
     def library_id(self) -> int:
-        """Return a random number that tells this library from others; a copy of its folder has the same."""
+        """Return a random number that identifies this library; a copy of its folder has the same."""
         with self.database.write():
             self.database.run(
                 f"INSERT OR IGNORE INTO settings (name, value) VALUES ('library', {NEW_GENERATION})"
@@ -49,11 +49,11 @@ class Catalog(RootTables):
         return self.database.number("SELECT value FROM settings WHERE name = 'library'")
 
     def is_watched(self) -> bool:
-        """Return whether the page is to index what changes in the folders at once."""
+        """Return whether the page indexes changes in the folders as they happen."""
         return bool(self.database.scalar("SELECT value FROM settings WHERE name = 'watch'"))
 
     def set_watched(self, on: bool) -> None:  # noqa: FBT001
-        """Remember whether the page is to index what changes in the folders at once."""
+        """Store whether the page indexes changes in the folders as they happen."""
         with self.database.write():
             self.database.run(
                 "INSERT INTO settings (name, value) VALUES ('watch', ?) "
@@ -62,18 +62,18 @@ class Catalog(RootTables):
             )
 
     def table_written(self, table: str) -> int | None:
-        """Return the digest that was noted of a table of labels, by the name it is noted under."""
+        """Return the stored digest of a CSV file of labels, by the name it was stored under."""
         return self.database.scalar("SELECT value FROM settings WHERE name = ?", [f"table {table}"], kind=int)
 
     def note_table(self, table: str, digest: int) -> None:
-        """Remember the digest of a table of labels that was written: another one is a person's work."""
+        """Store the digest of a CSV file of labels; a file with another digest has been edited by a person."""
         with self.database.write():
             self.database.run(
                 "INSERT OR REPLACE INTO settings (name, value) VALUES (?, ?)", [f"table {table}", digest]
             )
 
     def files_without_vector(self, space: int) -> list[tuple[int, FoundFile]]:
-        """Return one file, with the id of its root, of each photo that is here now and not embedded in a space."""
+        """Return one present file, with the id of its root, of each photo that is not embedded in a space."""
         online = {root.id: root.path for root in self.roots() if not root.is_offline()}
         rows = self.database.rows(
             "SELECT root, path, size, mtime_ns, sidecars, min(id) FROM files f WHERE missing = 0 AND photo IS NOT NULL "
@@ -89,7 +89,7 @@ class Catalog(RootTables):
         ]
 
     def files_at(self, root: int, relative: str) -> list[int]:
-        """Return the id of the file row at a path below a root, if there is one."""
+        """Return the id of the file row at a path below a root, as a list of at most one."""
         rows = self.database.rows(
             "SELECT id FROM files WHERE root = ? AND path = ?",
             [root, path_to_value(relative)],
@@ -98,15 +98,15 @@ class Catalog(RootTables):
         return [file for (file,) in rows]
 
     def files_below(self, root: int, below: str) -> list[int]:
-        """Return the ids of the file rows below a subfolder of a root ("" for all of it)."""
+        """Return the ids of the file rows below a subfolder of a root; "" is the whole root."""
         place, values = below_root(root, below)
         rows = self.database.rows(f"SELECT id FROM files WHERE {place}", values, row=tuple[int])
         return [file for (file,) in rows]
 
     def photo_id(self, *hashes: bytes, present: bool = False) -> int | None:
-        """Return the id of the photo with the first of these hashes that is known, or None if there is none.
+        """Return the id of the photo with the first of these hashes that is known, or None.
 
-        With `present` it has a file that is not missing: what heads have learnt from is known without one.
+        `present`: the photo must have a file that is not missing. Examples of heads may be stored without a file.
         """
         has_file = (
             " AND EXISTS (SELECT 1 FROM files f WHERE f.photo = p.id AND f.missing = 0)" if present else ""
@@ -120,7 +120,7 @@ class Catalog(RootTables):
         return None
 
     def with_vectors(self, photo_hashes: Sequence[bytes], space: int) -> set[bytes]:
-        """Return those photo hashes whose photos are stored and embedded in this space."""
+        """Return the hashes whose photos are stored and embedded in this space."""
         sql = (
             "SELECT p.photo_hash FROM photos p JOIN vectors v ON v.space = ? AND v.photo = p.id "
             "WHERE p.photo_hash IN (?*)"
@@ -130,7 +130,7 @@ class Catalog(RootTables):
     def store(
         self, run: int, space: int, readable: Sequence[ReadableFile], rejected: Sequence[RejectedFile]
     ) -> int:
-        """Commit one batch of read files in one transaction; return how many vectors were added."""
+        """Commit one batch of files that were read; return how many embeddings were added."""
         with self.database.write():
             photos = self._put_photos(readable)
             if decisions_are_kept(self.database):
@@ -219,7 +219,7 @@ class Catalog(RootTables):
         )
 
     def _put_unread(self, run: int, files: Sequence[RejectedFile]) -> None:
-        """Note files that could not be read just now; one that was read before keeps its photo."""
+        """Record files that could not be read this time; those read before keep their photo."""
         # A size that no file has: the next run sees a change and reads it.
         self.database.run_many(
             "INSERT INTO files (root, path, size, mtime_ns, reason, added_run) VALUES (?, ?, -1, -1, ?, ?) "
@@ -229,7 +229,7 @@ class Catalog(RootTables):
         )
 
     def counts(self, root: int, below: str) -> Counts:
-        """Count the file rows below a subfolder of a root ("" for all of it)."""
+        """Count the file rows below a subfolder of a root; "" is the whole root."""
         place, values = below_root(root, below)
         rows = self.database.rows(
             "SELECT count(*) FILTER (WHERE photo IS NOT NULL AND NOT missing), count(*) FILTER (WHERE missing = 1), "
@@ -241,7 +241,7 @@ class Catalog(RootTables):
         return Counts(*rows[0])
 
     def count_photos(self, places: Sequence[tuple[int, str]]) -> int:
-        """Count the distinct photos present below these (root id, subfolder) places."""
+        """Count the distinct photos present below these (root id, subfolder) pairs."""
         if not places:
             return 0
         parts = [below_root(root, below) for root, below in places]
@@ -250,7 +250,7 @@ class Catalog(RootTables):
         return self.database.number(sql, [value for _, values in parts for value in values])
 
     def unreadable(self, root: int, below: str) -> list[tuple[str, str]]:
-        """Return (relative path, reason) of the present files below a subfolder that could not be read."""
+        """Return (relative path, reason) for the present, unreadable files below a subfolder."""
         place, values = below_root(root, below)
         rows = self.database.rows(
             f"SELECT path, reason FROM files WHERE photo IS NULL AND missing = 0 AND {place}", values
@@ -258,7 +258,7 @@ class Catalog(RootTables):
         return [(value_to_path(path), str(reason)) for path, reason in rows]
 
     def photos(self, ids: Sequence[int]) -> dict[int, PhotoRow]:
-        """Return photos by id with the paths where they are present, offline roots left out."""
+        """Return photos by id with the paths of their present files; offline roots are left out."""
         online = {root.id: root.path for root in self.roots() if not root.is_offline()}
         places: dict[int, list[Path]] = {}
         sql = "SELECT photo, root, path FROM files WHERE missing = 0 AND photo IN (?*) ORDER BY id"
@@ -272,7 +272,7 @@ class Catalog(RootTables):
         }
 
     def file_hashes(self, ids: Sequence[int] | Ids) -> dict[Path, bytes]:
-        """Return the present files of photos, offline roots left out, and the hash of what each held when indexed."""
+        """Return the present files of photos with their hashes when indexed; offline roots are left out."""
         online = {root.id: root.path for root in self.roots() if not root.is_offline()}
         sql = "SELECT root, path, file_hash FROM files WHERE missing = 0 AND photo IN (?*) ORDER BY id"
         return {
@@ -282,9 +282,9 @@ class Catalog(RootTables):
         }
 
     def replaced_files(self, ids: Sequence[int] | Ids) -> set[Path]:
-        """Return those of the files of photos that are gone, or not in the state in which they were read.
+        """Return the files of photos that are gone, or whose size or time has changed since they were read.
 
-        Another program has edited or replaced them, or exchanged their names: what they show is not known.
+        Another program has edited, replaced or swapped them, so that their content is unknown.
         """
         online = {root.id: root.path for root in self.roots() if not root.is_offline()}
         sql = "SELECT root, path, size, mtime_ns FROM files WHERE missing = 0 AND photo IN (?*)"
@@ -295,7 +295,7 @@ class Catalog(RootTables):
         }
 
     def is_indexed(self, path: Path) -> bool:
-        """Whether a walk has found a file at this absolute path, by this name or the one behind its links."""
+        """Return whether a walk has found a file at this absolute path, with or without links resolved."""
         for root in self.roots():
             for place in names_of([path]):
                 for folder in names_of([root.path]):
@@ -307,7 +307,7 @@ class Catalog(RootTables):
         return False
 
     def unchanged_photo(self, path: Path, space: int) -> int | None:
-        """Return the photo of a file that is stored with this size and time and embedded in this space, or None."""
+        """Return the photo of a file with unchanged size and time that is embedded in this space, or None."""
         try:
             info = path.stat()
         except OSError:
@@ -324,7 +324,7 @@ class Catalog(RootTables):
         return None
 
     def select(self, criteria: Filter) -> Ids:
-        """Return the ids of the present photos that a filter keeps, (n,) int64, ascending."""
+        """Return the ids of the present photos that match a filter, (n,) int64, ascending."""
         facts, values = criteria.about_photos()
         if not criteria.folders:
             sql = "EXISTS (SELECT 1 FROM files f WHERE f.photo = p.id AND f.missing = 0)"

@@ -1,4 +1,4 @@
-"""Photos that were found, copied or linked into one folder. What is there already stays as it is."""
+"""Copy photos to a folder, or link them there, without replacing anything."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ How = Literal["copy", "hardlink", "symlink"]
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """What became of the photos: new names in the folder, those that were there before, and those that failed."""
+    """The result: new files in the folder, files that were there already, and failures."""
 
     folder: Path
     written: tuple[Path, ...]
@@ -33,10 +33,10 @@ class Collected:
 
 
 def check_folder(folder: Path) -> None:
-    """Check that photos can be collected in a folder, or in one that is not there yet; nothing is made.
+    """Check that photos can be collected in a folder, which need not exist yet. Nothing is created.
 
     Raises:
-        OutputError: they cannot be, or it belongs to a library.
+        OutputError: they cannot, or the folder belongs to a library.
 
     """
     _refuse_library(folder)
@@ -63,14 +63,14 @@ def _refuse_library(folder: Path) -> None:
 def collect(
     photos: Iterable[Path], folder: Path, *, how: How = "copy", go_on: Callable[[], None] = lambda: None
 ) -> Collected:
-    """Copy photos into a folder, or link to them there, under their own names.
+    """Copy photos to a folder, or link them there, under their own names.
 
-    Nothing is ever replaced: where another file has the name, the new one becomes `name (2).jpg`. A photo that is there
-    already, by its content or as a link to it, is not brought again. Copies keep the times of their files, and have
-    their names only once they are whole. `go_on` is asked before each photo, and raises to end it there.
+    Nothing is ever replaced: if the name of a photo is taken by another file, it becomes `name (2).jpg`. A photo that
+    is already there, with the same content or as a link, is skipped. Copies keep their file times, and get their names
+    when they are complete. `go_on` is called before each photo, and may raise an exception to stop.
 
     Raises:
-        OutputError: the folder cannot be made, or belongs to a library.
+        OutputError: the folder cannot be created, or belongs to a library.
 
     """
     _refuse_library(folder)
@@ -111,7 +111,7 @@ def _bring(photo: Path, folder: Path, how: How) -> tuple[Path, bool]:
 
 
 def _is_there(photo: Path, target: Path, how: How) -> bool:
-    """Whether a name in the folder stands for this photo."""
+    """Return whether a name in the folder already stands for this photo."""
     if how == "symlink" or target.is_symlink():
         is_link = how == "symlink" and target.is_symlink()
         return is_link and os.path.realpath(target) == os.path.realpath(photo)

@@ -1,7 +1,7 @@
-"""How many photos, files and vectors a library holds.
+"""The numbers of photos, files and embeddings in a library.
 
-SQLite counts by reading all of an index: seconds at ten million photos, half a minute where it has to come from the
-disk. So a count that took long is kept in a file of its own for as long as the database's file is the same.
+SQLite counts by reading a whole index, which takes seconds at ten million photos, and half a minute from a cold disk.
+Slow counts are therefore cached in a file for as long as the database is unchanged.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ State = list[int]
 
 @dataclass(frozen=True, slots=True)
 class LibraryCounts:
-    """The files of each root, by its id; the photos that are present; the vectors in the main space.
+    """The number of files of each root by its id, of present photos, and of embeddings in the main space.
 
-    `in_spaces`: the vectors in each space that is in use, by its id; `left`: the photos that those beside the main one
-    lack.
+    - `in_spaces`: the number of embeddings in each space in use, by its id.
+    - `left`: the number of photos that each additional space lacks, by its id.
     """
 
     roots: Mapping[int, Counts]
@@ -49,7 +49,7 @@ class LibraryCounts:
 
 
 def library_counts(catalog: Catalog, *, worth_keeping: float = WORTH_KEEPING_SECONDS) -> LibraryCounts:
-    """Count, or return what was counted before and is still so; a count that took `worth_keeping` seconds is kept."""
+    """Count, or return cached counts that are still valid; counting that took `worth_keeping` seconds is cached."""
     database = catalog.database.path
     layout = Layout.of(database.parent)
     kept = layout.counts
@@ -102,7 +102,7 @@ def _save(layout: Layout, state: State, counts: LibraryCounts) -> None:
 
 
 def _load(path: Path, state: State) -> LibraryCounts | None:
-    """Return what `_save` wrote for this state, or None if there is nothing of the kind that is sound."""
+    """Return what `_save` wrote for this state, or None if it is missing or damaged."""
     try:
         fields = json.loads(path.read_bytes())
         if fields.pop("sum") != _sum(fields) or fields["state"] != state:

@@ -1,4 +1,4 @@
-"""Open `library.db` safely: settings, versions, short write transactions, and errors in plain words."""
+"""Open `library.db` safely: pragmas, schema versions, short write transactions, and readable errors."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ Kind = TypeVar("Kind", bound=str | bytes | int | float)
 
 
 class Database:
-    """One SQLite file, in rollback-journal mode.
+    """An SQLite file in rollback-journal mode.
 
-    Not WAL: SQLite before 3.51.3 can corrupt a WAL database when two processes write and checkpoint at once, and
-    Python carries whatever SQLite it was built with. Write transactions here are one small batch each, so that
-    readers wait milliseconds; and a rollback journal works on network file systems too.
+    WAL is not used: SQLite before 3.51.3 can corrupt a WAL database when two processes write and checkpoint at once,
+    and Python ships whatever SQLite it was built with. Write transactions are one small batch each, so readers wait
+    milliseconds, and a rollback journal works on network file systems, too.
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
@@ -44,11 +44,11 @@ class Database:
 
     @classmethod
     def open(cls, path: Path, *, create: bool = False, timeout: float = 30.0) -> Database:
-        """Open and, where needed, create or upgrade the database.
+        """Open the database; create or upgrade it if necessary.
 
         Raises:
             LibraryMissing: there is no file and `create` is false.
-            LibraryTooNew: a later version of vitsearch wrote it.
+            LibraryTooNew: it was written by a later version of vitsearch.
             LibraryDamaged: it is not an SQLite database, or not a library.
             LibraryError: the folder cannot be written to.
 
@@ -83,7 +83,7 @@ class Database:
 
     @classmethod
     def open_backup(cls, path: Path, *, read_only: bool = False) -> Database:
-        """Open an existing file of a backup, which anyone may have written: nothing that it defines is ever run.
+        """Open a backup file. It is not trusted: no trigger, view or function that it defines is ever run.
 
         Raises:
             LibraryDamaged: it is not an SQLite database.
@@ -181,12 +181,12 @@ class Database:
 
     @contextmanager
     def write(self, *, check_references: bool = True) -> Iterator[None]:
-        """All or nothing: take the write lock at once, commit at the end, roll back on any error.
+        """Run a transaction: take the write lock at once, commit at the end, roll back on any error.
 
-        Without `check_references` the caller sees to it that no row refers to one that goes.
+        Without `check_references`, the caller must make sure that no row refers to a deleted one.
 
         Raises:
-            LibraryBusy: another process kept the lock for longer than the timeout.
+            LibraryBusy: another process held the lock for longer than the timeout.
             LibraryError: the disk is full or read-only.
 
         """
@@ -205,7 +205,7 @@ class Database:
                 self.connection.execute("PRAGMA foreign_keys = ON")
 
     def damage(self) -> list[str]:
-        """Read all of the file and return what SQLite finds wrong with it, in its own words; [] if it is sound."""
+        """Read the whole file and return the problems that SQLite finds; empty if it is sound."""
         try:
             found = [str(row[0]) for row in self.rows("PRAGMA integrity_check(20)")]
         except LibraryDamaged as error:
@@ -236,7 +236,7 @@ class Database:
             raise
 
     def _version(self) -> int:
-        """Return the version of the schema, 0 for an empty file; refuse what is no library of this or a former one."""
+        """Return the schema version, 0 for an empty file. Refuses what is not a library, or one of a later version."""
         # In one statement: between two of them another process may make the library.
         version, owner, tables = self.connection.execute(
             "SELECT user_version, application_id, (SELECT count(*) FROM sqlite_schema) "
@@ -275,7 +275,7 @@ def _casefolded(value: Value) -> Value:
 
 
 def is_of_another_program(path: Path) -> bool:
-    """Whether a file is a database that SQLite can read and that another program has made."""
+    """Return whether a file is a readable SQLite database of another program."""
     connection = sqlite3.connect(path, timeout=2.0)
     try:
         (owner,) = connection.execute("PRAGMA application_id").fetchone()
@@ -289,10 +289,10 @@ def is_of_another_program(path: Path) -> bool:
 
 @contextmanager
 def held_alone(path: Path) -> Iterator[None]:
-    """Keep all others from reading or writing a database, as far as a damaged file can be locked at all.
+    """Lock out all other readers and writers of a database, as far as a damaged file can be locked.
 
     Raises:
-        LibraryBusy: another process is at work on it.
+        LibraryBusy: another process is using it.
 
     """
     connection = sqlite3.connect(path, timeout=2.0, isolation_level=None)
@@ -345,7 +345,7 @@ def _plain_errors(path: Path) -> Iterator[None]:
 
 
 def path_to_value(path: str) -> str | bytes:
-    """Return what is stored for a path: its bytes, as text where they are UTF-8, whatever the locale makes of them."""
+    """Return the database value of a path: text if it is UTF-8, otherwise its bytes, independent of the locale."""
     if _FILES_IN_UTF8:
         try:
             path.encode("utf-8")
@@ -360,14 +360,14 @@ def path_to_value(path: str) -> str | bytes:
 
 
 def value_to_path(value: Value) -> str:
-    """Return the path that `path_to_value` stored."""
+    """Return the path of a database value."""
     if isinstance(value, bytes):
         return os.fsdecode(value)
     return str(value) if _FILES_IN_UTF8 else os.fsdecode(str(value).encode("utf-8"))
 
 
 def values_to_paths(values: Sequence[Value]) -> list[str]:
-    """Return what `value_to_path` returns for each; nearly all are text as it is, and a call for each takes longer."""
+    """Return the paths of many database values; faster than calling `value_to_path` for each."""
     if not _FILES_IN_UTF8:
         return list(map(value_to_path, values))
     return [value if isinstance(value, str) else value_to_path(value) for value in values]

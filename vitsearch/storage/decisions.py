@@ -1,7 +1,7 @@
-"""What people said of photos, kept by what the photos show (their hashes), so that it outlives the rows of a photo.
+"""Decisions of people on photos, stored by photo hash so that they outlive the photo's rows.
 
-A photo that is pruned and comes back has what was said of it again. Examples and corrections of heads keep their photo
-from being pruned; they are kept here when they come from elsewhere before their photo does.
+They apply again when a pruned photo comes back. Examples and corrections of heads keep their photo from being pruned;
+they are only stored here if they arrive, from a backup, before their photo does.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 def decisions_are_kept(database: Database) -> bool:
-    """Whether anything waits for a photo to come back."""
+    """Return whether decisions are waiting for photos."""
     sql = "SELECT EXISTS (SELECT 1 FROM kept_not_duplicates) OR EXISTS (SELECT 1 FROM kept_head_examples)"
     return bool(database.scalar(sql))
 
 
 def keep_decisions(database: Database, photos: Sequence[int]) -> None:
-    """Keep what was decided of photos that are about to go. Inside a write."""
+    """Store the decisions on photos that are about to be deleted. Inside a transaction."""
     for part in in_parts(photos):
         marks = ",".join("?" * len(part))
         database.run(
@@ -40,9 +40,9 @@ def keep_decisions(database: Database, photos: Sequence[int]) -> None:
 
 
 def bring_decisions_back(database: Database, photo_hash: bytes, photo: int) -> None:
-    """Give a photo that is here (again) what is kept of it. Inside a write.
+    """Apply stored decisions to a photo that is (again) in the library. Inside a transaction.
 
-    What was decided of two photos waits until both are here.
+    Decisions on two photos wait until both are there.
     """
     database.run(
         "INSERT OR IGNORE INTO head_examples (head, photo, label, corrected) "
@@ -63,7 +63,7 @@ def bring_decisions_back(database: Database, photo_hash: bytes, photo: int) -> N
 
 
 def bring_all_decisions_back(database: Database) -> None:
-    """Give all photos that are here what is kept of them, where nothing was said of them here. Inside a write."""
+    """Apply stored decisions to all photos in the library that have none. Inside a transaction."""
     database.run(
         "INSERT INTO head_examples (head, photo, label, corrected) "
         "SELECT k.head, p.id, k.label, k.corrected FROM kept_head_examples k "

@@ -1,4 +1,4 @@
-"""Removing all that a library knows of photos: rows, pictures, uploads and backups."""
+"""Erase all data about photos: rows, pictures, uploads and backups."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _COPIES = re.compile(rf"{re.escape(LIBRARY_FILE)}\.(format-\d+(\.backup)?|damage
 
 @dataclass(frozen=True, slots=True)
 class ErasureScope:
-    """What is to be erased: photos by id with their hashes, all of their files, and the unreadable files among them."""
+    """What to erase: photos by id with their hashes, all their files, and unreadable files."""
 
     photos: dict[int, bytes]
     files: tuple[int, ...]
@@ -38,7 +38,7 @@ class ErasureScope:
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """How many photos and files were erased; `others` are further copies that the next run would find again."""
+    """How many photos and files were erased. `others` are further copies, which the next run would index again."""
 
     photos: int
     files: int
@@ -47,10 +47,10 @@ class Erased:
 
 
 def erasure_scope_of(catalog: Catalog, places: Sequence[Path]) -> ErasureScope:
-    """Return what is known of files and folders, present or not, and of all copies of the same photos.
+    """Return everything known about files and folders, present or not, including all copies of the same photos.
 
     Raises:
-        LibraryError: nothing is known of one of them.
+        LibraryError: nothing is known about one of them.
 
     """
     named: set[int] = set()
@@ -73,7 +73,7 @@ def erasure_scope_of(catalog: Catalog, places: Sequence[Path]) -> ErasureScope:
 
 
 def erase_beside(layout: Layout, scope: ErasureScope, roots: list[str | bytes]) -> int:
-    """Delete thumbnails, uploads, backups, themes and answers; return how many whole databases went with them."""
+    """Erase thumbnails, uploads, backups, themes and cached evidence; return how many database copies were deleted."""
     known = {photo.hex() for photo in scope.photos.values()}
     for part in {photo_hash[:2] for photo_hash in known}:
         for path in made_files(layout.thumbnails / part, THUMBNAIL_FILES):
@@ -95,7 +95,7 @@ def erase_beside(layout: Layout, scope: ErasureScope, roots: list[str | bytes]) 
 
 
 def _files_at(catalog: Catalog, place: Path) -> set[int]:
-    """The ids of the file rows at or below a path, by each of its names."""
+    """Return the ids of the file rows at or below a path, with and without links resolved."""
     found: set[int] = set()
     for name in names_of([place]):
         for root in catalog.roots():

@@ -1,4 +1,4 @@
-"""The columns of a photo's facts, once for all who read or write them."""
+"""The columns of a photo's metadata, in one place for all readers and writers."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _DATED = ("taken", "taken_from", "utc_offset")
 
 
 def facts_from(row: Sequence[Value]) -> PhotoFacts:
-    """Return the facts in a row of `FACT_COLUMNS`."""
+    """Return the metadata in a row of `FACT_COLUMNS`."""
     fields: dict[str, Any] = dict(zip(FACT_COLUMNS, row, strict=True))
     fields["keywords"] = tuple(json.loads(fields["keywords"])) if fields["keywords"] else ()
     return PhotoFacts(**fields)
 
 
 def facts_values(facts: PhotoFacts) -> list[Value]:
-    """Return what is stored of facts, in the order of `FACT_COLUMNS`; what is unknown as None."""
+    """Return the values to store, in the order of `FACT_COLUMNS`; unknown ones are None."""
     return [
         (json.dumps(facts.keywords, ensure_ascii=False) if facts.keywords else None)
         if name == "keywords"

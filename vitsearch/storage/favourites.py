@@ -1,4 +1,4 @@
-"""Photos that a person likes best, by photo hash: a copy, a move, a tag and a pruned library change nothing of it."""
+"""Favourites, by photo hash: copying, moving, tagging or pruning photos does not affect them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Favourites:
-    """The favourites of one library."""
+    """The favourites of a library."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -30,7 +30,7 @@ class Favourites:
         return np.array([row[0] for row in rows], np.int64)
 
     def put(self, photos: Sequence[int], *, favourite: bool) -> int:
-        """Make these photos, by id, favourites, or none any more. Returns how many that has changed."""
+        """Add these photos, by id, to the favourites, or remove them. Returns how many changed."""
         before = self._count()
         for part in in_parts(photos):
             marks = ",".join("?" * len(part))

@@ -1,4 +1,4 @@
-"""A photo that is known by an earlier hash follows to its present one, with its labels, decisions and vectors."""
+"""When the hash of a photo changes, its labels, decisions and embeddings follow."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _KEPT_BY_HASH = (
 
 
 def referring_to_photos(database: Database) -> list[tuple[str, str]]:
-    """Return the tables and columns whose rows go with the photo that they refer to."""
+    """Return the tables and columns that refer to photos and are deleted with them."""
     return database.rows(
         'SELECT t.name, k."from" FROM sqlite_schema t JOIN pragma_foreign_key_list(t.name) k '
         "WHERE t.type = 'table' AND k.\"table\" = 'photos' AND k.on_delete = 'CASCADE'",
@@ -32,9 +32,9 @@ def referring_to_photos(database: Database) -> list[tuple[str, str]]:
 
 
 def follow_hash(database: Database, earlier: bytes, present: bytes) -> None:
-    """Make the photo that is stored by an earlier hash the one with the present hash; inside a write.
+    """Change the hash of a stored photo from an earlier to its present one. Inside a transaction.
 
-    Where both are stored, they are one photo that two versions have named: the older row takes over what the newer has.
+    If both are stored, they are the same photo, named by two versions: the older row takes over the newer one's data.
     """
     for table, column in _KEPT_BY_HASH:
         database.run(f"UPDATE OR IGNORE {table} SET {column} = ? WHERE {column} = ?", [present, earlier])
@@ -48,9 +48,9 @@ def follow_hash(database: Database, earlier: bytes, present: bytes) -> None:
 
 
 def join_shot(database: Database, file: int, root: int, paths: Sequence[str]) -> None:
-    """Make a file one item with the photo at the first of these paths that is there; inside a write.
+    """Attach a file to the photo at the first of these paths that is present. Inside a transaction.
 
-    Its own photo, if it is nowhere else, gives that one the labels and decisions that were made of it.
+    If the file's own photo has no other file, its labels and decisions move to that photo.
     """
     source = database.scalar("SELECT photo FROM files WHERE id = ?", [file], kind=int)
     sql = (

@@ -1,7 +1,7 @@
-"""Where a library keeps what. Only this module knows the names of files and folders in a library's folder.
+"""The paths of a library's files. Only this module knows the names of files and folders in a library's folder.
 
-What people would miss (`library.db`, heads, plans) lies in `home`. Everything that vitsearch itself may delete or make
-again (caches, thumbnails, uploads, temporary files) lies in `private`, a folder that vitsearch made and marked.
+`home` holds what the user would miss (`library.db`, heads, plans). `private`, a folder that vitsearch created and
+marked, holds everything that it may delete or rebuild (caches, thumbnails, uploads, temporary files).
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ WRITABLE_LIBRARY = (
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The places of one library: `folder` is what a person names, `home` and `private` lie at or below it.
+    """The paths of one library. `folder` is the path the user names; `home` and `private` are at or below it.
 
-    `home` is `private` where the library shares its folder with files of other kinds.
+    `home` is the same as `private` if the folder also contains other files.
     """
 
     folder: Path
@@ -66,7 +66,7 @@ class Layout:
 
     @classmethod
     def of(cls, folder: Path) -> Layout:
-        """Return where the library of this folder is, or would be made; nothing is made or changed."""
+        """Return the paths of the existing or future library in a folder. Nothing is created or changed."""
         if (folder / MARK).is_file():  # the private folder itself was named
             return cls(folder, folder)
         private = folder / PRIVATE_FOLDER
@@ -78,7 +78,7 @@ class Layout:
 
     @property
     def private(self) -> Path:
-        """The folder that vitsearch made for itself. `make_private` makes it."""
+        """The private folder; `make_private` creates it."""
         if self.home != self.folder or (self.home / MARK).is_file():
             return self.home
         return self.folder / PRIVATE_FOLDER
@@ -90,17 +90,17 @@ class Layout:
 
     @property
     def lock(self) -> Path:
-        """What a process locks that changes the library's vectors."""
+        """The lock file for changing embeddings."""
         return self.home / _LOCK
 
     @property
     def photos_lock(self) -> Path:
-        """What a process locks that moves photos."""
+        """The lock file for moving photos."""
         return self.private / "photos.lock"
 
     @property
     def heads_lock(self) -> Path:
-        """What a process locks that makes or deletes a head."""
+        """The lock file for creating and deleting heads."""
         return self.private / "heads.lock"
 
     @property
@@ -110,12 +110,12 @@ class Layout:
 
     @property
     def plans(self) -> Path:
-        """The folder of clean-up plans that were made on the page."""
+        """The folder of clean-up plans made on the page."""
         return self.home / _PLANS
 
     @property
     def search_caches(self) -> Path:
-        """The folder of search caches, one subfolder a space."""
+        """The folder of search caches, with a subfolder for each space."""
         return self.private / "neighbours"
 
     def search_cache(self, space_id: int) -> Path:
@@ -124,37 +124,37 @@ class Layout:
 
     @property
     def thumbnails(self) -> Path:
-        """The folder of small pictures."""
+        """The folder of thumbnails."""
         return self.private / "thumbnails"
 
     @property
     def uploads(self) -> Path:
-        """The folder of images that were dropped on the page."""
+        """The folder of images uploaded to the page."""
         return self.private / "uploads"
 
     @property
     def shards(self) -> Path:
-        """The folder in which workers of Ray leave what they made."""
+        """The folder for the results of Ray workers."""
         return self.private / "shards"
 
     @property
     def counts(self) -> Path:
-        """The file of counts that took long."""
+        """The file of cached counts."""
         return self.private / "counts.json"
 
     @property
     def cutoffs(self) -> Path:
-        """The file of thresholds that were measured on the library's own photos."""
+        """The file of calibrated thresholds for duplicates."""
         return self.private / "duplicate-cutoffs.json"
 
     @property
     def answers(self) -> Path:
-        """The file of what was seen of pairs of photos, so that it is not looked for again."""
+        """The file of cached evidence about pairs of photos."""
         return self.private / "seen.db"
 
     @property
     def themes(self) -> Path:
-        """The file of groups of alike photos, from which the next search for them begins."""
+        """The file of the latest themes, from which the next computation starts."""
         return self.private / "themes.npz"
 
     @property
@@ -197,7 +197,7 @@ class Layout:
         return private
 
     def _close_to_others(self) -> None:
-        """Take what an earlier version made from other accounts, once: who opens it again afterwards means it."""
+        """Restrict the permissions of a library of an earlier version, once; later changes by its owner stay."""
         for path in (self.home, self.heads, self.plans):
             close_to_others(path)
             with suppress(OSError), os.scandir(path) as entries:
@@ -206,9 +206,9 @@ class Layout:
                         close_to_others(path / entry.name)
 
     def new_backup(self) -> Path:
-        """Return a name for a backup that is made now, which sorts behind all that are there.
+        """Return a file name for a new backup that sorts after all existing ones.
 
-        Their order is that of time, also where the clock was ahead when the last one was made.
+        The names therefore sort by time of creation, even if the clock was ahead at some point.
         """
         now = datetime.now(UTC)
         for path in made_files(self.backups, BACKUP_FILES)[-1:]:
@@ -218,10 +218,10 @@ class Layout:
         return self.backups / f"decisions-{now:{_BACKUP_TIME}}-{secrets.token_hex(4)}.db"
 
     def temporary(self, name: str) -> Path:
-        """Return a new path in the private folder for a file that is to be renamed to `name` once it is whole.
+        """Return a new path in the private folder for a file that will be renamed to `name` when it is complete.
 
         Raises:
-            LibraryError: the private folder cannot be made.
+            LibraryError: the private folder cannot be created.
 
         """
         self.make_private()
@@ -235,9 +235,9 @@ class Layout:
 
 
 def made_files(folder: Path, pattern: re.Pattern[str]) -> list[Path]:
-    """Return the regular files in a folder whose whole name fits what vitsearch makes there, sorted.
+    """Return the regular files in a folder whose full name matches a pattern of vitsearch, sorted.
 
-    A link is nothing that vitsearch made, nor is what lies in a folder that is one.
+    Symbolic links, and the contents of linked folders, are never considered vitsearch's own.
     """
     if folder.is_symlink():
         return []
@@ -254,7 +254,7 @@ def made_files(folder: Path, pattern: re.Pattern[str]) -> list[Path]:
 
 
 def remove_made(folder: Path, pattern: re.Pattern[str]) -> None:
-    """Delete the files that vitsearch made in a folder, and the folder if it is empty then. Raises `OSError`."""
+    """Delete vitsearch's files in a folder, and the folder if it is empty afterwards. Raises `OSError`."""
     for path in made_files(folder, pattern):
         path.unlink(missing_ok=True)
     with suppress(OSError):  # a file of somebody else keeps it
@@ -273,7 +273,7 @@ def _mark(private: Path) -> None:
 
 
 def _holds_other_files(folder: Path) -> bool:
-    """Whether there is something in a folder that no library would have made."""
+    """Return whether a folder contains something that no library would have created."""
     try:
         names = set(os.listdir(folder))  # noqa: PTH208 - names are all that is needed
     except OSError:

@@ -1,4 +1,4 @@
-"""All photos of a library at a glance: in sections, by what they can be narrowed down to, and one by one."""
+"""Overviews of all photos of a library: in sections, by filter value, and details of a single photo."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _WIDEST = 1000.0
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Photos that belong together, in a row. `key` is what the section is about, `title` how people say it."""
+    """A titled section of the grid. `key` identifies it, `title` is for people."""
 
     key: str
     title: str
@@ -42,7 +42,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Photos in the order of their sections: `ids` (n,) int64 and `ratios` (n,) float64, width by height."""
+    """Photos in the order of their sections: `ids` (n,) int64 and `ratios` (n,) float64, width / height."""
 
     sections: tuple[Section, ...]
     ids: Ids
@@ -50,13 +50,13 @@ class Grid:
 
     @classmethod
     def empty(cls) -> Grid:
-        """No photos at all."""
+        """Return a grid without photos."""
         return cls((), np.empty(0, np.int64), np.empty(0))
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many present photos have something in common; `value` is what a filter takes."""
+    """A value of a filter, and how many present photos match it."""
 
     value: str
     count: int
@@ -64,10 +64,9 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Facets:
-    """What a library can be narrowed down to. Folders count what is at or below them; months are newest first.
+    """The values to filter by. Folder counts include subfolders; months are newest first.
 
-    `choices`: what there is to choose from, by the names of the filters that have a `Facet`; what keeps no photo is
-    left out.
+    `choices`: the values of each filter with a `Facet`, by the filter's name; values without photos are left out.
     """
 
     folders: tuple[Count, ...]
@@ -78,7 +77,7 @@ class Facets:
 
 @dataclass(frozen=True, slots=True)
 class PlacedFile:
-    """One place of a photo, and whether it is there now: a file may be missing, or its whole drive offline."""
+    """A file of a photo, and whether it is present: it may be missing, or its drive offline."""
 
     path: Path
     bytes: int
@@ -88,7 +87,7 @@ class PlacedFile:
 
 @dataclass(frozen=True, slots=True)
 class PhotoDetails:
-    """Everything that is stored of a photo. `photo_hash` is the hash of what identifies it, in hex."""
+    """Everything stored about a photo. `photo_hash` is the hash that identifies it, in hex."""
 
     photo: int
     photo_hash: str
@@ -97,12 +96,12 @@ class PhotoDetails:
 
     @property
     def present(self) -> Path | None:
-        """The first place where the photo is now."""
+        """The first file that is present, or None."""
         return next((file.path for file in self.files if file.state == "present"), None)
 
 
 class Listing:
-    """What a page that shows the whole library asks of a catalog; nothing here writes."""
+    """Read-only queries of a catalog for pages that show the whole library."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
@@ -115,10 +114,10 @@ class Listing:
         among: Ids | None = None,
         labels: Sequence[tuple[str, Ids]] = (),
     ) -> Grid:
-        """Arrange the present photos (only those `among` these ids, where given) in sections.
+        """Arrange the present photos, or those `among` these ids, in sections.
 
-        By date: months, newest first; the undated last, by the time of their files. By folder: as paths sort. By
-        label: a section for each of `labels` in turn, each photo in the first one that has it, and the rest last.
+        By date: months, newest first; photos without a date last, by file time. By folder: sorted by path. By label: a
+        section for each of `labels` in turn; each photo is in the first one that applies, and the rest come last.
         """
         ids, taken, ratios = self._present(among)
         if by == "folder":
@@ -135,7 +134,7 @@ class Listing:
         return Grid(sections, ids[order], ratios[order])
 
     def facets(self) -> Facets:
-        """Count the present photos by folder, month, and what filters can choose from."""
+        """Count the present photos by folder, month, and all filter values."""
         folders: Counter[Path] = Counter()
         roots = self._online()
         for root, base, count in self._folders(list(roots)):
@@ -159,7 +158,7 @@ class Listing:
         )
 
     def values_of(self, name: str) -> list[str]:
-        """Return all that the present photos have of what a filter asks for, the most frequent first."""
+        """Return all values of a filter among the present photos, most frequent first."""
         roots = [root.id for root in self._catalog.roots()]
         found = self._counts(FACETS[name], roots, "HAVING chosen IS NOT NULL ORDER BY 2 DESC, 1")
         return [str(value) for value, _ in found]
@@ -182,7 +181,7 @@ class Listing:
         )
 
     def details(self, photo: int) -> PhotoDetails | None:
-        """Return what is stored of one photo, or None if the library has no such photo, or no place for it."""
+        """Return everything stored about a photo, or None if the library has no such photo or no file of it."""
         rows = self._database.rows(
             f"SELECT photo_hash, {FACTS_SQL} FROM photos WHERE id = ?",
             [photo],
@@ -195,7 +194,7 @@ class Listing:
         return PhotoDetails(photo, photo_hash.hex(), facts_from(facts), tuple(files))
 
     def photo_hash(self, photo: int) -> str | None:
-        """Return the photo hash of a photo that has a place in the library, in hex, or None."""
+        """Return the hash of a photo with a file in the library, in hex, or None."""
         found = self._database.scalar(
             "SELECT photo_hash FROM photos p WHERE id = ? AND EXISTS (SELECT 1 FROM files f WHERE f.photo = p.id)",
             [photo],
@@ -204,7 +203,7 @@ class Listing:
         return found.hex() if found is not None else None
 
     def photo_hash_at(self, path: Path) -> str | None:
-        """Return the photo hash, in hex, of what the library saw at a place, whether or not it is there now."""
+        """Return the hash, in hex, of the photo last seen at a path, even if it is missing now; None if unknown."""
         for root in self._catalog.roots():
             if path.is_relative_to(root.path):
                 found = self._database.scalar(
@@ -232,7 +231,7 @@ class Listing:
         return found
 
     def _present(self, among: Ids | None) -> tuple[Ids, list[str | None], npt.NDArray[np.float64]]:
-        """The present photos, newest first: ids, times and width by height."""
+        """Return the present photos, newest first: ids, dates and aspect ratios."""
         roots = self._online()
         rows = self._database.rows(
             f"SELECT id, taken, width, height FROM photos p WHERE {self._present_sql(list(roots))} "
@@ -276,7 +275,7 @@ class Listing:
         return titles, np.fromiter((place_of.get(i, last) for i in ids.tolist()), np.intp, len(ids))
 
     def _folders(self, roots: list[int]) -> Iterator[tuple[int, str, int]]:
-        """Root, folder below it and number of present photo files, for each folder that has any."""
+        """Yield root, subfolder and number of present photo files, for each folder that has any."""
         counts: Counter[tuple[int, str]] = Counter()
         for root, path in self._database.rows(
             f"SELECT root, path FROM files WHERE missing = 0 AND photo IS NOT NULL AND root IN ({marks(roots)})",
@@ -288,7 +287,7 @@ class Listing:
             yield root_id, base, count
 
     def _counts(self, facet: Facet, roots: list[int], which: str) -> list[tuple[str | None, int]]:
-        """What present photos have, and how many of them have it."""
+        """Return the values of a facet among present photos, with their counts."""
         rows, counted = (
             ("photos p", "*") if not facet.joined else (f"photos p, {facet.joined}", "DISTINCT p.id")
         )

@@ -1,8 +1,7 @@
-"""Files that a person asks for by name: contact sheets, pages, tables, exported heads and photos, plans.
+"""Output files that a user asks for by name: contact sheets, pages, tables, exported heads and photos, plans.
 
-All of them are written here. An input of the command is never overwritten, nor anything that belongs to a library; any
-other file only if it is empty, if vitsearch wrote it as a file of this kind, or if the person insists. A file appears
-whole or not at all.
+An input of the command, or a file of a library, is never overwritten. Any other file is only overwritten if it is
+empty, if vitsearch wrote it as a file of this kind, or with `force`. Files appear complete or not at all.
 """
 
 from __future__ import annotations
@@ -91,10 +90,12 @@ _EXTENSIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One file that a command is to write at `path`, and what it must not overwrite.
+    """A file that a command writes to `path`, and what it must not overwrite.
 
-    `inputs` are the files that the command reads; `force` overwrites whatever else is there; a `private` file is its
-    owner's alone; `is_indexed` says of a path whether a library knows the file.
+    - `inputs`: the files that the command reads.
+    - `force`: overwrite files of other programs.
+    - `private`: make the file readable by its owner only.
+    - `is_indexed`: returns whether a library knows the file at a path.
     """
 
     path: Path
@@ -105,11 +106,11 @@ class Output:
     is_indexed: Callable[[Path], bool] = lambda _: False
 
     def check(self) -> None:
-        """See to it that the file can be written, which is better known before the work than after it.
+        """Check before the work that the file can be written.
 
         Raises:
-            OutputError: its folder is not there, what is there may not be overwritten, or it is to be a picture of a
-                kind that is not written here.
+            OutputError: its folder does not exist, an existing file must not be overwritten, or the picture format is
+                not supported.
 
         """
         if self.kind in ("sheet", "picture"):
@@ -117,7 +118,7 @@ class Output:
         self._target()
 
     def picture_format(self) -> str:
-        """Return the format of a picture, as Pillow names it, by its extension. Raises `OutputError`."""
+        """Return Pillow's name of the picture format, by the file's extension. Raises `OutputError`."""
         suffix = self.path.suffix.lower()
         if suffix not in _PICTURES:
             found = (
@@ -134,15 +135,15 @@ class Output:
             file.write(content)
 
     def write_text(self, text: str) -> None:
-        """Write a text in UTF-8; of names that are not, the odd bytes become escapes. Raises `OutputError`."""
+        """Write UTF-8 text; invalid bytes in file names are escaped. Raises `OutputError`."""
         self.write(text.encode("utf-8", "backslashreplace"))
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
-        """Yield the file to write to; it gets its name when the block has ended without an error.
+        """Yield the file to write to; it gets its name when the block ends without an error.
 
         Raises:
-            OutputError: it cannot be written, or what is there may not be overwritten.
+            OutputError: it cannot be written, or an existing file must not be overwritten.
 
         """
         try:
@@ -162,7 +163,7 @@ class Output:
             raise self._failed(error) from error
 
     def draft(self) -> Draft:
-        """Start a file that `publish` gives its name. Raises `OutputError`, `OSError`."""
+        """Start a draft, which `publish` renames to `path`. Raises `OutputError`, `OSError`."""
         if self._is_stream():
             raise self._failed(OSError(errno.ESPIPE, "it is not a regular file"))
         target = self._target()
@@ -170,7 +171,7 @@ class Output:
         return Draft(target, private=self.private)
 
     def publish(self, draft: Draft) -> None:
-        """Give a finished draft its name, unless what is there by now must stay. Raises `OutputError`, `OSError`."""
+        """Rename a finished draft to `path`, unless a file there must stay. Raises `OutputError`, `OSError`."""
         for _ in range(3):
             target = self._target()
             try:
@@ -193,7 +194,7 @@ class Output:
         return OutputError(f"cannot write {self._name}: {error.strerror or error}{advice}")
 
     def _is_stream(self) -> bool:
-        """Whether it is a terminal, a pipe or the like, which is written through and keeps nothing."""
+        """Return whether the path is a terminal, a pipe or similar, which is written to directly."""
         if str(self.path).startswith(_STREAMS):
             return True
         try:
@@ -203,7 +204,7 @@ class Output:
         return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
     def _target(self) -> Path:
-        """Return where the file goes, links followed, or raise `OutputError` if it must not be written there."""
+        """Return the path with links resolved. Raises `OutputError` if it must not be written."""
         if self._is_stream():
             return self.path
         target = real_path(self.path)
@@ -221,7 +222,7 @@ class Output:
         return target
 
     def _refusal(self, target: Path) -> str:
-        """Say why an existing file must stay, or nothing."""
+        """Return why an existing file must stay; empty if it may be overwritten."""
         if any(_is_same(target, given) for given in self.inputs):
             return "it is an input of this command; choose another name"
         if belongs_to_library(target):
@@ -238,7 +239,7 @@ class Output:
 
 
 def check_outputs(*outputs: Output) -> None:
-    """Check each of the files that one command is to write, and that no two are the same.
+    """Check all output files of a command, and that no two are the same.
 
     Raises:
         OutputError: one cannot be written.
@@ -256,7 +257,7 @@ def check_outputs(*outputs: Output) -> None:
 
 
 def write_picture(picture: Image, output: Output) -> None:
-    """Write a picture in the format that its extension names, marked as vitsearch's own where that is PNG or JPEG.
+    """Write a picture in the format of its extension; PNG and JPEG are sealed as vitsearch's own.
 
     Raises:
         OutputError: it cannot be written.
@@ -282,7 +283,7 @@ def _is_same(target: Path, given: Path) -> bool:
 
 
 def belongs_to_library(target: Path) -> bool:
-    """Whether a file at this path would be one of those that a library keeps."""
+    """Return whether a file at this path would be one of a library's own."""
     for folder in target.parents:
         marks = (folder / LIBRARY_FILE, folder / PRIVATE_FOLDER / MARK, folder / MARK)
         if any(mark.is_file() for mark in marks) and Layout.of(folder).owns(target):
@@ -291,7 +292,7 @@ def belongs_to_library(target: Path) -> bool:
 
 
 def _kind_of(path: Path) -> str:
-    """Say what a file is, or nothing where that is not known. Only its first bytes and its extension count."""
+    """Describe what a file is, from its first bytes and its extension; empty if unknown."""
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
     if not head:

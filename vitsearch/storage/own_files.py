@@ -1,7 +1,7 @@
-"""Telling a file that vitsearch wrote from all others.
+"""Recognise files that vitsearch wrote.
 
-Pictures carry a seal: a comment with the hash of everything else in the file. One that another program has changed
-since does not fit its seal any more, and is a person's. Other kinds are known by what only vitsearch writes.
+Pictures carry a seal: a comment with the hash of the rest of the file. If another program changes the picture, the
+seal no longer matches. Other kinds of files are recognised by content that only vitsearch writes.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ _HEAD_BYTES = 1 << 16
 
 
 def sealed(picture: bytes) -> bytes:
-    """Return a PNG or JPEG file with its seal; other formats have none."""
+    """Return a PNG or JPEG file with its seal; other formats are returned unchanged."""
     at = _seal_at(picture)
     return picture[:at] + _seal(picture) + picture[at:] if at else picture
 
 
 def is_own(path: Path, kind: Kind) -> bool:
-    """Whether vitsearch wrote this file, as a file of this kind. Raises `OSError`."""
+    """Return whether vitsearch wrote this file as a file of this kind. Raises `OSError`."""
     size = path.stat().st_size
     with path.open("rb") as file:
         if kind in ("sheet", "picture"):

@@ -1,4 +1,4 @@
-"""Forgetting files and photos: only what nothing refers to any more goes, and what people said of it is kept."""
+"""Remove files and photos: only rows that nothing refers to are deleted, and decisions are kept."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ ROWS_AT_ONCE = 2000
 
 
 class Pruned(NamedTuple):
-    """How many files that are gone were deleted, and how many photos that are nowhere else."""
+    """How many missing files were deleted, and how many photos without any other file."""
 
     files: int
     photos: int
 
 
 class RemovalTables(VectorTables):
-    """The tables of photos and files as far as rows go from them."""
+    """The tables of photos and files, as far as rows are deleted from them."""
 
     def prune(self, files: Sequence[int]) -> Pruned:
-        """Delete these files, as far as they are marked missing, and the photos that are nowhere else."""
+        """Delete those of these files that are marked missing, and photos without any other file."""
         photos, gone = 0, 0
         for start in range(0, len(files), ROWS_AT_ONCE):
             ids = ",".join(map(str, files[start : start + ROWS_AT_ONCE]))
@@ -39,10 +39,10 @@ class RemovalTables(VectorTables):
         return Pruned(gone, photos + self._delete_placeless_photos())
 
     def erase(self, photos: Mapping[int, bytes], files: Sequence[int]) -> None:
-        """Delete photos, given with their hashes, all that refers to them, what people said of them, and these files.
+        """Delete photos, given with their hashes, everything that refers to them, decisions on them, and these files.
 
-        What they took on the disk is overwritten. A photo goes with its places, by which it can be named: what is left
-        of them after a kill can be erased by the same names.
+        Their space on disk is overwritten. A photo is deleted together with its paths, by which the user names it:
+        after a kill, the remaining photos can be erased by the same paths.
         """
         self.database.run("PRAGMA secure_delete = ON")
         try:
@@ -67,9 +67,9 @@ class RemovalTables(VectorTables):
             self.database.run("PRAGMA secure_delete = OFF")
 
     def delete_files(self, condition: str, values: Sequence[Value]) -> list[int]:
-        """Delete file rows, and the photos that were nowhere else; return the ids of those.
+        """Delete file rows, and photos without any other file; return the ids of these photos.
 
-        Some a transaction: others get their turn, and a kill leaves nothing half done.
+        This takes several transactions, so that other processes get their turn; a kill leaves no inconsistent state.
         """
         removed: list[int] = []
         while True:
@@ -85,7 +85,7 @@ class RemovalTables(VectorTables):
                 return removed
 
     def _delete_placeless_photos(self) -> int:
-        """Delete all photos that have no place, as those that were embedded without one."""
+        """Delete all photos without files, such as examples that were embedded without being indexed."""
         # Compared as arrays: a subquery for each of ten million photos, in no order, takes longer.
         photos = self.database.ids("SELECT id FROM photos")
         photos.sort()
@@ -98,10 +98,10 @@ class RemovalTables(VectorTables):
         return deleted
 
     def _delete_if_placeless(self, photos: Iterable[int]) -> list[int]:
-        """Delete those of these photos that have no place, and all that refers to them; return their ids.
+        """Delete those of these photos that have no file, and everything that refers to them; return their ids.
 
-        Inside a write that does not check references: for each photo SQLite itself would look through all vectors and
-        labels for rows that refer to it.
+        Inside a transaction that does not check references: SQLite itself would search all embeddings and labels for
+        each photo.
         """
         rows = self.database.rows(
             f"SELECT id FROM photos p WHERE id IN ({','.join(map(str, photos))}) "
@@ -116,7 +116,7 @@ class RemovalTables(VectorTables):
         return doomed
 
     def _delete_photos(self, photos: Sequence[int]) -> None:
-        """Delete photos and all that refers to them. Inside a write that does not check references."""
+        """Delete photos and everything that refers to them. Inside a transaction that does not check references."""
         ids = ",".join(map(str, photos))
         self.database.run(
             f"UPDATE spaces SET generation = {NEW_GENERATION} "

@@ -1,4 +1,4 @@
-"""The folders that are indexed: added, absorbed, relocated and forgotten."""
+"""The indexed folders ("roots"): add, absorb, relocate and forget them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SAMPLED_FILES = 100
 
 
 class RootTables(WalkTables):
-    """The roots of a library. Roots never overlap, so that no file ever has two rows."""
+    """The roots of a library. Roots never overlap, so no file has two rows."""
 
     def roots(self) -> list[Root]:
         """Return all roots, sorted by path."""
@@ -33,14 +33,14 @@ class RootTables(WalkTables):
         )
 
     def has_files(self, root: int) -> bool:
-        """Whether anything is known of a root's files, also of those that are missing or on a drive that is away."""
+        """Return whether a root has any file rows, including missing and offline files."""
         return bool(self.database.number("SELECT EXISTS (SELECT 1 FROM files WHERE root = ?)", [root]))
 
     def add_root(self, folder: Path) -> tuple[Root, str]:
-        """Make sure that `folder` (absolute) is covered by a root; return that root and the subfolder below it.
+        """Make sure that a root covers `folder` (absolute); return that root and the subfolder below it.
 
-        A folder inside a known root becomes a part of that root, and known roots inside a new one are absorbed by
-        it, so that no file ever has two rows.
+        A folder inside a known root becomes part of it, and known roots inside a new one are absorbed, so that no file
+        has two rows.
         """
         for root in self.roots():
             if folder.is_relative_to(root.path):
@@ -65,19 +65,19 @@ class RootTables(WalkTables):
         )
 
     def check_overlap(self, root: Root, folder: Path) -> None:
-        """Raise `LibraryError` if a folder that a root is to be moved to overlaps another root."""
+        """Raise `LibraryError` if the new folder of a root overlaps another root."""
         for other in self.roots():
             overlaps = folder.is_relative_to(other.path) or other.path.is_relative_to(folder)
             if other.id != root.id and overlaps:
                 raise LibraryError(f"{folder} overlaps the root {other.path}: forget that one first")
 
     def relocate_root(self, root: Root, folder: Path) -> None:
-        """Say that a root's files are now below `folder`, which `check_overlap` passes; nothing is read again."""
+        """Record that a root's files are now in `folder`, which `check_overlap` has accepted. Nothing is read again."""
         with self.database.write():
             self.database.run("UPDATE roots SET path = ? WHERE id = ?", [path_to_value(str(folder)), root.id])
 
     def _sample_of_files(self, root: Root) -> list[tuple[str, int]]:
-        """Return the paths below a root and the sizes of some of its readable files, spread over all of them."""
+        """Return relative paths and sizes of a sample of a root's readable files, evenly spread."""
         among = "FROM files WHERE root = ? AND photo IS NOT NULL"
         count = self.database.number(f"SELECT count(*) {among}", [root.id])
         rows = self.database.rows(
@@ -89,7 +89,7 @@ class RootTables(WalkTables):
         return [(value_to_path(path), size) for path, size in rows]
 
     def check_sample(self, root: Root, folder: Path) -> None:
-        """Raise `LibraryError` unless at least half of a sample of a root's files are in a folder, with their sizes."""
+        """Raise `LibraryError` unless a folder holds at least half of a sample of a root's files, with their sizes."""
 
         def is_there(relative: str, size: int) -> bool:
             try:
@@ -106,7 +106,7 @@ class RootTables(WalkTables):
             )
 
     def forget_root(self, root: Root) -> Ids:
-        """Drop a root, its file rows, and the photos that were nowhere else; return the ids of those, (n,) int64."""
+        """Delete a root, its file rows, and photos without any other file; return the ids of these, (n,) int64."""
         removed = self.delete_files("root = ?", [root.id])
         # Last: as long as the root is known, a run that was cut short can be finished.
         with self.database.write():
@@ -115,7 +115,7 @@ class RootTables(WalkTables):
         return np.array(removed, np.int64)
 
     def count_only_in(self, root: Root) -> tuple[int, int]:
-        """Count the photos with files in this root and in no other: those that nothing keeps, and heads' examples."""
+        """Count the photos with files in this root only: those that would be deleted, and examples of heads."""
         only = (
             "SELECT photo FROM files WHERE root = ?1 AND photo IS NOT NULL "
             "EXCEPT SELECT photo FROM files WHERE root <> ?1"

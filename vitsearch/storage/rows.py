@@ -1,4 +1,4 @@
-"""The records that go into the library's tables and come out of them."""
+"""Records that are written to the library's tables and read from them."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """A folder that is indexed, and the latest run that walked all of it."""
+    """An indexed folder, and the latest run that walked all of it."""
 
     id: int
     path: Path
     last_run: int
 
     def is_offline(self) -> bool:
-        """Whether the folder is absent, empty or unreadable: an unmounted drive looks like that."""
+        """Return whether the folder is absent, empty or unreadable, as the mount point of an unmounted drive is."""
         return is_offline(self.path)
 
 
@@ -45,7 +45,7 @@ HAS_NO_VECTOR = 8
 
 @dataclass
 class SeenFiles:
-    """Files that were seen on one file system: known ones by their ids, new ones by their paths below the root."""
+    """Files seen on one file system: known ones by id, new ones by their path below the root."""
 
     files: list[int] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
@@ -53,11 +53,11 @@ class SeenFiles:
 
 @dataclass(frozen=True, slots=True)
 class ReadableFile:
-    """A file that was read: what is stored of it and, where it was embedded, its vector.
+    """A file that was read: its metadata and, if it was embedded, its embedding.
 
-    `root` is None for a photo that is embedded without being given a place in the library.
-    `row`: (d,), unit length, stored as float16, or None if the photo's vector is already stored. A photo that is
-    stored by its `earlier_hash` is from then on known by `photo_hash`, with all that is known of it.
+    - `root`: None for a photo that is embedded without being indexed.
+    - `row`: (d,), unit length, stored as float16, or None if the photo's embedding is already stored.
+    - `earlier_hash`: a photo stored under this hash is renamed to `photo_hash`, and keeps its data.
     """
 
     root: int | None
@@ -73,9 +73,9 @@ class ReadableFile:
 
 @dataclass(frozen=True, slots=True)
 class RejectedFile:
-    """A file that could not be read, and why.
+    """A file that could not be read, and the reason.
 
-    `passing`: what the file holds was not at fault, so that it is read again by the next run.
+    `passing`: the cause was temporary, so the next run reads the file again.
     """
 
     root: int | None
@@ -86,9 +86,9 @@ class RejectedFile:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many files of a place are present and readable, missing, and unreadable.
+    """How many files of a folder are present and readable, missing, and unreadable.
 
-    `offline`: those of a drive or network inside the place that is not there now.
+    `offline`: files of a drive or network inside the folder that is not mounted.
     """
 
     files: int
@@ -99,7 +99,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class PhotoRow:
-    """A photo's facts and the places where it is: present files first seen first."""
+    """A photo's metadata and the paths of its present files, in the order in which they were first seen."""
 
     id: int
     facts: PhotoFacts

@@ -1,4 +1,4 @@
-"""Working on files that other programs work on too: renames that `os` does not have, and who is writing."""
+"""Operations on files that other programs use too: renames that `os` lacks, and whether a file is being written."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ NO_SUCH_RENAME = frozenset((errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOP
 
 
 def exclusive_rename() -> Callable[[Path, Path], int] | None:
-    """Return the system's rename that replaces nothing, which returns an error number or 0; None if there is none."""
+    """Return the system's non-replacing rename, which returns an error number or 0; None if there is none."""
     return _rename(_EXCLUSIVE.get(sys.platform, 0))
 
 
 def exchange(first: Path, second: Path) -> bool:
-    """Swap the names of two files in one step; return whether the system and the file system can. Raises `OSError`."""
+    """Swap the names of two files in one step; return whether this is supported. Raises `OSError`."""
     call = _rename(_EXCHANGE.get(sys.platform, 0))
     code = errno.ENOSYS if call is None else call(first, second)
     if code and code not in NO_SUCH_RENAME:
@@ -38,7 +38,7 @@ def exchange(first: Path, second: Path) -> bool:
 
 
 def is_written_to(file: BinaryIO) -> bool:
-    """Whether another program has an open file open for writing too, where the system tells (Linux, own files)."""
+    """Return whether another program has an open file open for writing, if the system reports it (Linux, own files)."""
     if sys.platform != "linux":
         return False
     import fcntl
@@ -55,7 +55,7 @@ def is_written_to(file: BinaryIO) -> bool:
 
 @cache
 def _rename(flag: int) -> Callable[[Path, Path], int] | None:
-    """The system's own call, or None where its C library has none."""
+    """Return the system call, or None if the C library lacks it."""
     if not flag:
         return None
     library = ctypes.CDLL(None, use_errno=True)

@@ -1,4 +1,4 @@
-"""Questions to SQLite about many ids at once."""
+"""SQL queries for many ids at once."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def in_parts(ids: Sequence[bytes]) -> Iterator[list[bytes]]: ...
 @overload
 def in_parts(ids: Sequence[int] | Sequence[bytes] | Ids) -> Iterator[list[int]] | Iterator[list[bytes]]: ...
 def in_parts(ids: Sequence[int] | Sequence[bytes] | Ids) -> Iterator[list[int]] | Iterator[list[bytes]]:
-    """Split ids or hashes so that each part fits SQLite's limit on parameters."""
+    """Split ids or hashes into lists that fit SQLite's limit on parameters."""
     values: Any = [one if isinstance(one, bytes) else int(one) for one in ids]
     return (values[start : start + 900] for start in range(0, len(values), 900))
 
 
 def marks(values: Collection[object]) -> str:
-    """Return a question mark for each value, for what stands behind IN."""
+    """Return a comma-separated question mark for each value, for an IN clause."""
     return ",".join("?" * len(values))
 
 
@@ -41,18 +41,18 @@ def rows_in(
     before: Sequence[Value] = (),
     after: Sequence[Value] = (),
 ) -> Iterator[tuple[Any, ...]]:
-    """Run a query for many ids or hashes, a part at a time; `(?*)` in it stands for them.
+    """Run a query for many ids or hashes in parts; `(?*)` in it is replaced by a list of parameters.
 
-    `before` and `after` are the parameters around them. Rows hold what the columns of the schema do.
+    `before` and `after` are the parameters before and after that list. Columns have the types of the schema.
     """
     for part in in_parts(ids):
         yield from database.rows(sql.replace("(?*)", f"({marks(part)})"), [*before, *part, *after])
 
 
 def contained(some: Ids, others: Ids) -> npt.NDArray[np.bool_]:
-    """Whether each of some ids (n,) is among the others (m,), both ascending: (n,) bool.
+    """Return which of some ids (n,) are among the others (m,), both ascending: (n,) bool.
 
-    NumPy's own sets would sort all of them again.
+    NumPy's set functions would sort all of them again.
     """
     if not len(others):
         return np.zeros(len(some), dtype=bool)

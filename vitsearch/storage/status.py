@@ -1,4 +1,4 @@
-"""What a library holds and how large it is."""
+"""The contents and the size of a library."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def library_status(
     cache_current: bool,
     thumbnails: bool,
 ) -> LibraryStatus:
-    """Return the state of a library; the files of its thumbnails are counted only if `thumbnails` says so."""
+    """Return the state of a library; thumbnail files are only counted with `thumbnails`."""
     layout = Layout.of(catalog.database.path.parent)
     active = catalog.active_space()
     roots = tuple(root_infos(catalog, counts))
@@ -52,7 +52,7 @@ def library_status(
 
 
 def root_infos(catalog: Catalog, counted: LibraryCounts) -> list[RootInfo]:
-    """Return the folders that a library knows, with their counts."""
+    """Return the indexed folders with their counts."""
     infos = []
     for root in catalog.roots():
         counts = counted.roots.get(root.id, Counts(0, 0, 0))  # a run may just have added it
@@ -77,7 +77,7 @@ def root_infos(catalog: Catalog, counted: LibraryCounts) -> list[RootInfo]:
 
 
 def unreadable_files(catalog: Catalog) -> tuple[UnreadableFile, ...]:
-    """Return the files in all folders that could not be read, by path."""
+    """Return the unreadable files of all folders, sorted by path."""
     found = [
         UnreadableFile(root.path / path, reason)
         for root in catalog.roots()
@@ -87,7 +87,7 @@ def unreadable_files(catalog: Catalog) -> tuple[UnreadableFile, ...]:
 
 
 def folder_bytes(folder: Path) -> int:
-    """Return how many bytes the files below a folder have; 0 where there is none. Raises `OSError`."""
+    """Return the total size of the files below a folder; 0 if it does not exist. Raises `OSError`."""
     total = 0
     waiting = [os.fspath(folder)]
     while waiting:

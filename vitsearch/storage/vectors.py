@@ -1,4 +1,4 @@
-"""The spaces of a library and the vectors in them, in SQLite."""
+"""The tables of embedding spaces and embeddings in SQLite."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MAIN, _ALSO = 1, 2
 
 
 class StoredSpace(NamedTuple):
-    """A space of the library and the number under which it is stored."""
+    """A space of the library and its id."""
 
     id: int
     space: Space
@@ -40,9 +40,10 @@ class StoredSpace(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SpaceContents:
-    """A space of the library, and how many photos have a vector in it.
+    """A space of the library and its number of embeddings.
 
-    `active`: it is the main one. `also`: every run keeps it complete beside that, for searches by words.
+    - `active`: it is the main space.
+    - `also`: it is an additional space, which every run completes, for text searches.
     """
 
     id: int
@@ -53,13 +54,13 @@ class SpaceContents:
 
 
 class VectorTables:
-    """The tables `spaces` and `vectors`. Every method that writes is one short transaction."""
+    """The tables `spaces` and `vectors`. Every method that writes is a short transaction."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
 
     def active_space(self) -> StoredSpace | None:
-        """Return the main space, which searches use, or None in a library that is still empty."""
+        """Return the main space, which searches use, or None if the library is empty."""
         spaces = self._used_as(_MAIN)
         return spaces[0] if spaces else None
 
@@ -67,7 +68,7 @@ class VectorTables:
         """Return the main space.
 
         Raises:
-            LibraryMissing: the library is still empty.
+            LibraryMissing: the library is empty.
 
         """
         active = self.active_space()
@@ -76,7 +77,7 @@ class VectorTables:
         return active
 
     def also_spaces(self) -> list[StoredSpace]:
-        """Return the spaces that every run keeps complete beside the main one, the oldest first."""
+        """Return the additional spaces, which every run completes, oldest first."""
         return self._used_as(_ALSO)
 
     def _used_as(self, use: int) -> list[StoredSpace]:
@@ -111,7 +112,7 @@ class VectorTables:
             ) from error
 
     def spaces(self) -> list[SpaceContents]:
-        """Return all spaces of the library with the number of their vectors, the oldest first."""
+        """Return all spaces with their numbers of embeddings, oldest first."""
         rows = self.database.rows(
             "SELECT id, description, revision, active, (SELECT count(*) FROM vectors v WHERE v.space = s.id) "
             "FROM spaces s ORDER BY id",
@@ -129,7 +130,7 @@ class VectorTables:
         ]
 
     def add_space(self, space: Space) -> int:
-        """Store a space if it is new, or its revision if that was not known, and return its id."""
+        """Store a space, or the revision of a known one, and return its id."""
         description = space.to_json()
         with self.database.write():
             self.database.run(
@@ -143,18 +144,18 @@ class VectorTables:
         return self.database.number("SELECT id FROM spaces WHERE description = ?", [description])
 
     def activate_space(self, space: int) -> None:
-        """Make a space the main one; those that are kept complete beside it stay so."""
+        """Make a space the main one; additional spaces are not affected."""
         with self.database.write():
             self.database.run(f"UPDATE spaces SET active = 0 WHERE active = {_MAIN}")
             self.database.run(f"UPDATE spaces SET active = {_MAIN} WHERE id = ?", [space])
 
     def use_also(self, space: int) -> None:
-        """Have every run keep a space complete beside the main one; the main one stays what it is."""
+        """Make a space an additional one, which every run completes; the main space is not affected."""
         with self.database.write():
             self.database.run(f"UPDATE spaces SET active = {_ALSO} WHERE id = ? AND active = 0", [space])
 
     def remove_space(self, space: int) -> int:
-        """Delete a space and its vectors; return how many there were."""
+        """Delete a space and its embeddings; return how many there were."""
         with self.database.write():
             count = self.database.run("DELETE FROM vectors WHERE space = ?", [space]).rowcount
             self.database.run("DELETE FROM spaces WHERE id = ?", [space])
@@ -162,7 +163,7 @@ class VectorTables:
         return count
 
     def note_embedding(self, space: int, photos: int, seconds: float) -> None:
-        """Remember that so many photos were embedded in this space in so many seconds."""
+        """Add to the number of photos embedded in this space, and the time that took."""
         if not photos:
             return
         with self.database.write():
@@ -173,9 +174,9 @@ class VectorTables:
             )
 
     def embedding_rate(self, space: int, *, at_least: int = 1) -> float | None:
-        """Return the photos a second that all runs together have embedded in this space.
+        """Return the photos per second at which all runs together have embedded in this space.
 
-        None where they were fewer than `at_least`.
+        None if they were fewer than `at_least`.
         """
         photos, milliseconds = (
             self.database.scalar("SELECT value FROM settings WHERE name = ?", [name], kind=int)
@@ -184,7 +185,7 @@ class VectorTables:
         return 1000 * photos / milliseconds if photos and milliseconds and photos >= at_least else None
 
     def drop_vectors(self, rows: Sequence[int]) -> None:
-        """Delete vectors by their row ids; the next index run computes them again."""
+        """Delete embeddings by row id; the next index run computes them again."""
         with self.database.write():
             for part in in_parts(rows):
                 self.database.run(
@@ -195,7 +196,7 @@ class VectorTables:
                 self.database.run(f"DELETE FROM vectors WHERE id IN ({marks(part)})", part)
 
     def count_without_vector(self, space: int) -> int:
-        """Count the photos that are not known to be missing and have no vector in this space yet."""
+        """Count the photos with a file that is not missing and no embedding in this space."""
         sql = (
             "SELECT count(DISTINCT photo) FROM files f WHERE missing = 0 AND photo IS NOT NULL "
             "AND NOT EXISTS (SELECT 1 FROM vectors v WHERE v.space = ? AND v.photo = f.photo)"
@@ -207,14 +208,14 @@ class VectorTables:
         return self.database.scalar("SELECT generation FROM spaces WHERE id = ?", [space], kind=int) or 0
 
     def count_vectors(self, space: int, *, after: int = 0) -> int:
-        """Count the vectors of a space, all or those that were stored after the row with this id."""
+        """Count the embeddings of a space, all or those stored after the row with this id."""
         if after:
             sql = "SELECT count(*) FROM vectors NOT INDEXED WHERE space = ? AND id > ?"
             return self.database.number(sql, [space, after])
         return self.database.number("SELECT count(*) FROM vectors WHERE space = ?", [space])
 
     def count_visitors(self) -> int:
-        """Count the photos of no indexed folder: a person asked about them, or trained a head with them."""
+        """Count the photos without a file in an indexed folder: query images and examples of heads."""
         with_files = "SELECT count(DISTINCT photo) FROM files WHERE photo IS NOT NULL"
         return self.database.number(f"SELECT (SELECT count(*) FROM photos) - ({with_files})")
 
@@ -225,7 +226,7 @@ class VectorTables:
         )
 
     def count_vectors_of_files(self, space: int) -> int:
-        """Count the vectors of a space as a person does: without those of visitors."""
+        """Count the embeddings of a space without those of visitors."""
         count = self.count_vectors(space)
         if not self.count_visitors():  # as nearly always; the rest looks at each photo
             return count
@@ -236,9 +237,9 @@ class VectorTables:
         )
 
     def renew_for_visitors(self, photos: Sequence[int]) -> None:
-        """Change the generation of the spaces that have vectors of those of these photos that have no file yet.
+        """Change the generation of the spaces with embeddings of those of these photos that have no file yet.
 
-        Inside a write that is about to give them one: what is kept by generation leaves out who had none.
+        Called inside a transaction that gives them one: caches keyed by generation were made without them.
         """
         for part in in_parts(photos):
             self.database.run(
@@ -249,16 +250,16 @@ class VectorTables:
             )
 
     def embedded_ids(self, space: int) -> Ids:
-        """Return the ids of all photos with a vector in this space, (n,) int64, ascending."""
+        """Return the ids of all photos with an embedding in this space, (n,) int64, ascending."""
         return self.database.ids("SELECT photo FROM vectors WHERE space = ? ORDER BY photo", [space])
 
     def vector_batches(
         self, space: int, dimension: int, *, batch: int = 8192, after: int = 0
     ) -> Iterator[tuple[Ids, npt.NDArray[np.float16]]]:
-        """Yield the vectors of a space as (ids (n,) int64, rows (n, d) float16), in the order of storage.
+        """Yield the embeddings of a space as (ids (n,) int64, rows (n, d) float16), in the order of storage.
 
-        `after` leaves out those up to the row with this id. Each batch is a transaction of its own, so that a long
-        pass does not keep writers waiting.
+        `after` skips those up to the row with this id. Each batch is a transaction of its own, so that writers need
+        not wait for the whole pass.
         """
         last = after
         while True:
@@ -276,9 +277,9 @@ class VectorTables:
     def newest_vectors(
         self, space: int, dimension: int, limit: int, *, through: int | None = None
     ) -> tuple[int, Ids, npt.NDArray[np.float16]]:
-        """Return the vectors stored last, up to the row with the id `through`: that row's id, ids (m,), rows (m, d).
+        """Return the embeddings stored last, up to the row with the id `through`: that row's id, ids (m,), rows (m, d).
 
-        The id is 0 where there are none.
+        The row id is 0 if there are none.
         """
         bound = "" if through is None else "AND id <= ?"
         rows = self.database.rows(
@@ -290,14 +291,14 @@ class VectorTables:
         return newest, *_unpacked([row[1:] for row in rows], dimension)
 
     def vectors(self, space: int, dimension: int, photos: Ids) -> tuple[Ids, npt.NDArray[np.float16]]:
-        """Return the stored vectors of these photos, as far as there are any: ids (m,) and rows (m, d) float16."""
+        """Return the stored embeddings of these photos, if any: ids (m,) and rows (m, d) float16."""
         sql = "SELECT photo, vector FROM vectors WHERE space = ? AND photo IN (?*)"
         return _unpacked(list(rows_in(self.database, sql, photos, before=[space])), dimension)
 
     def embeddings(
         self, space: int, dimension: int, photos: Ids
     ) -> tuple[Ids, npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Return ids (m,), unit rows (m, d) float32 and norms (m,) float32 of these photos, as far as stored."""
+        """Return ids (m,), unit rows (m, d) float32 and norms (m,) float32 of these photos, if embedded."""
         sql = "SELECT photo, vector, norm FROM vectors WHERE space = ? AND photo IN (?*)"
         found = list(rows_in(self.database, sql, photos, before=[space]))
         ids, rows = _unpacked(found, dimension)
@@ -305,7 +306,7 @@ class VectorTables:
         return ids, rows.astype(np.float32), norms
 
     def reference_ids(self, space: int, limit: int) -> Ids:
-        """Return a fixed random sample of embedded photos that have files: those with the smallest photo hashes."""
+        """Return a fixed random sample of embedded photos with files: those with the smallest photo hashes."""
         rows = self.database.rows(
             "SELECT p.id FROM photos p CROSS JOIN vectors v ON v.space = ? AND v.photo = p.id "
             "WHERE EXISTS (SELECT 1 FROM files f WHERE f.photo = p.id) ORDER BY p.photo_hash LIMIT ?",
@@ -315,14 +316,14 @@ class VectorTables:
 
 
 def holds_no_photos(folder: Path) -> LibraryMissing:
-    """Say that the library in a folder is still empty, and how to fill it."""
+    """Build the error for an empty library."""
     return LibraryMissing(
         f"the library in {folder} holds no photos yet: add a folder with `vitsearch index FOLDER`"
     )
 
 
 def _settings(space: int) -> list[str]:
-    """The names under which photos embedded in a space and the milliseconds of that are counted."""
+    """Return the names of the settings that count the photos embedded in a space, and the milliseconds that took."""
     return [f"embedded in space {space}", f"milliseconds in space {space}"]
 
 

@@ -1,4 +1,4 @@
-"""What index runs note of their walks: how far they are, what has gone or moved, sidecars, drives, copies."""
+"""The bookkeeping of index runs: progress, missing and moved files, sidecars, drives, copies."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class WalkTables(RemovalTables):
-    """What runs note of walks. Every method that writes is one short transaction, or some of them."""
+    """The tables of walks. Every method that writes is one or a few short transactions."""
 
     def begin_run(self) -> int:
         """Start an index run and return its number."""
@@ -32,7 +32,7 @@ class WalkTables(RemovalTables):
         return self.database.number("SELECT value FROM settings WHERE name = 'run'")
 
     def note_unfinished(self, run: int, todo: Mapping[int, int]) -> None:
-        """Remember how many files a run has still to look at, by root; nobody forgets it before the run has ended."""
+        """Store how many files a run has still to process, by root, until the run ends."""
         if todo:
             with self.database.write():
                 self.database.run_many(
@@ -41,11 +41,11 @@ class WalkTables(RemovalTables):
                 )
 
     def forget_unfinished(self, root: int) -> None:
-        """Forget what a run has still to look at in a root, inside a write."""
+        """Delete the number of unprocessed files of a root. Inside a transaction."""
         self.database.run("DELETE FROM settings WHERE name IN (?, ?)", [f"todo {root}", f"todo run {root}"])
 
     def unfinished(self, root: int) -> int | None:
-        """Return how many files the last run over a root has not looked at, 0 if nobody knows; None if it has ended."""
+        """Return how many files the last run left unprocessed in a root, 0 if unknown; None if it finished."""
         noted = self.database.scalar("SELECT value FROM settings WHERE name = ?", [f"todo {root}"])
         if not isinstance(noted, int):
             return None
@@ -78,11 +78,11 @@ class WalkTables(RemovalTables):
         return {path: file for path, file in known.items() if path.startswith(below)} if below else known
 
     def file_systems(self) -> dict[int | None, str]:
-        """Return the names of the file systems that files were seen on, by their ids."""
+        """Return the names of the file systems that files were seen on, by id."""
         return dict(self.database.rows("SELECT id, name FROM file_systems", row=tuple[int | None, str]))
 
     def note_file_systems(self, root: Root, seen: Mapping[str, SeenFiles]) -> None:
-        """Store on which file systems files were seen, by the names of these; some a transaction."""
+        """Store on which file systems, by name, files were seen, in several transactions."""
         for name, files in seen.items():
             with self.database.write():
                 self.database.run("INSERT OR IGNORE INTO file_systems (name) VALUES (?)", [name])
@@ -109,11 +109,11 @@ class WalkTables(RemovalTables):
         returned: Sequence[int],
         whole: bool,
     ) -> int:
-        """Record the end of a complete walk: `gone` file rows are not there any more, `returned` ones are again.
+        """Record the end of a complete walk: `gone` file rows no longer exist, `returned` ones exist again.
 
-        A file that is gone and whose photo has turned up at another path since the root's last complete walk has moved:
-        its old row is dropped. All others are marked missing and kept; `offline` ones are marked, and kept whatever
-        comes. Returns how many had moved.
+        A file that is gone, and whose photo has appeared at another path since the root's last complete walk, has
+        moved: its old row is deleted. All others are marked missing and kept; `offline` ones are marked and never
+        pruned. Returns how many have moved.
         """
         moved: list[int] = []
         with self.database.write():
@@ -140,7 +140,7 @@ class WalkTables(RemovalTables):
         return len(moved)
 
     def note_sidecars(self, root: int, seen: Mapping[str, int]) -> None:
-        """Store which sidecars files had when they were read, by their paths below the root."""
+        """Store the sidecar fingerprints of files when they were read, by their paths below the root."""
         rows = [(number, root, path_to_value(path)) for path, number in seen.items()]
         for start in range(0, len(rows), ROWS_AT_ONCE):
             with self.database.write():
@@ -150,16 +150,16 @@ class WalkTables(RemovalTables):
                 )
 
     def join_shots(self, root: int, shots: Mapping[int, Sequence[str]]) -> None:
-        """Make files, by id, one item with a photo of the same shot: one of those at some paths below the root.
+        """Attach files, by id, to a photo of the same shot at one of some paths below the root.
 
-        What is known of them, labels included, is from then on known of that photo.
+        Their data, including labels, moves to that photo.
         """
         for file, paths in shots.items():
             with self.database.write():
                 join_shot(self.database, file, root, paths)
 
     def count_added(self, run: int, places: Sequence[tuple[int, str]]) -> int:
-        """Count the files below these (root id, subfolder) places that a run brought, or that hold others since."""
+        """Count the files below these (root id, subfolder) pairs that a run added, or whose photo changed since."""
         sql = "SELECT count(*) FROM files WHERE added_run = ? AND photo IS NOT NULL AND missing = 0"
         parts = [below_root(root, below) for root, below in places]
         return sum(self.database.number(f"{sql} AND {place}", [run, *values]) for place, values in parts)

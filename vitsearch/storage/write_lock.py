@@ -1,4 +1,4 @@
-"""One process at a time may change the vectors of a library, and one may move its photos."""
+"""Locks: one process at a time may change the embeddings of a library, and one may move its photos."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ _PATIENCE = 30.0
 
 @contextmanager
 def write_lock(folder: Path, *, prepare: bool = True) -> Iterator[None]:
-    """Hold the right to change vectors; the operating system frees it when the process dies.
+    """Hold the lock for changing embeddings; the operating system releases it when the process dies.
 
-    Then the private folder is there, with the files in it that an earlier version kept elsewhere, unless `prepare` is
-    false.
+    Creates the private folder, with the files that an earlier version kept elsewhere, unless `prepare` is false.
 
     Raises:
         LibraryBusy: another process holds it.
@@ -43,9 +42,9 @@ def write_lock(folder: Path, *, prepare: bool = True) -> Iterator[None]:
 
 @contextmanager
 def photos_lock(folder: Path) -> Iterator[None]:
-    """Hold the right to move photos of a library; the operating system frees it when the process dies.
+    """Hold the lock for moving photos of a library; the operating system releases it when the process dies.
 
-    Two plans at once, one of which keeps what the other moves, would leave no photo where it was.
+    Without it, two plans at once, one of which keeps what the other moves, would leave no photo in place.
 
     Raises:
         LibraryBusy: another process holds it.
@@ -61,12 +60,12 @@ def photos_lock(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def heads_lock(folder: Path) -> Iterator[None]:
-    """Hold the right to make and delete heads of a library: a head's file and what it learnt from change together.
+    """Hold the lock for creating and deleting heads, so that a head's file and its examples change together.
 
-    It is held for a moment, and so is waited for.
+    It is only held for a moment, so this waits for it.
 
     Raises:
-        LibraryBusy: another process holds it all the same.
+        LibraryBusy: another process still holds it.
         LibraryError: the library's folder cannot be written to.
 
     """

@@ -1,4 +1,4 @@
-"""The web application: one library, its API and its page, behind the guard."""
+"""The web application of a library: its page and its API, behind the guard."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from vitsearch.web.routes import (
     duplicates,
     folders,
     grid,
+    heads,
     heatmap,
     indexing,
     labels,
@@ -42,6 +43,7 @@ _MODULES = (
     uploads,
     duplicates,
     plans,
+    heads,
     labels,
     themes,
     folders,
@@ -62,11 +64,11 @@ def create_app(
     reveal: Callable[[Path], None] | None = None,
     watch: bool = False,
 ) -> FastAPI:
-    """Make the application that serves a library.
+    """Create the application that serves a library. The library need not exist yet: the page can create it.
 
-    `access` says from where it may be reached (this machine alone by default); `reveal` shows a file in the file
-    manager; with `watch`, what changes in the library's folders is indexed at once. The library need not exist yet:
-    the page can make it.
+    - `access`: who may connect, by default only this machine.
+    - `reveal`: shows a file in the system's file manager.
+    - `watch`: index changes in the library's folders as they happen.
     """
     access = access or Access()
     server = Server(settings, reveal=reveal if access.is_local else None)

@@ -1,4 +1,4 @@
-"""Connections that are open and say nothing: they are given a time, and never all of the places."""
+"""Limits on idle connections: each has a timeout, and together they cannot use up all slots."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_CONNECTIONS = 128
 
 
 class Connection(H11Protocol):
-    """A connection that is closed if its request does not come, and gives way to a newer one where many are open."""
+    """A connection that is closed if no request arrives in time, or if a newer connection needs its slot."""
 
     # The oldest first; the protocols of one server, as there is one a process.
     _open: ClassVar[dict[Connection, None]] = {}
@@ -25,7 +25,7 @@ class Connection(H11Protocol):
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a place, from the oldest connection without a request if there is none left."""
+        """Take a slot; if none is free, take that of the oldest idle connection."""
         super().connection_made(transport)
         self._open[self] = None
         if len(self._open) > MOST_CONNECTIONS:
@@ -33,13 +33,13 @@ class Connection(H11Protocol):
         self._expect_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Free the place."""
+        """Free the slot."""
         self._open.pop(self, None)
         self._expect_nothing()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Stop the clock when a request is there, and start it again with the first byte of the next."""
+        """Stop the timeout when a request is complete, and start it with the first byte of the next one."""
         super().data_received(data)
         if not self.waits:
             self._expect_nothing()
@@ -48,7 +48,7 @@ class Connection(H11Protocol):
 
     @property
     def waits(self) -> bool:
-        """Whether no request is being answered."""
+        """Whether the connection is idle."""
         return self.cycle is None or self.cycle.response_complete
 
     def _expect_headers(self) -> None:

@@ -1,4 +1,4 @@
-"""The filters that the grid and the search share, as parameters of an address and as controls of the page."""
+"""Photo filters as query parameters of the API and as controls of the page, shared by the grid and the search."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PhotoFilter:
-    """Which photos a request is about. Equal ones compare equal, so that answers can be remembered by them."""
+    """The photos that a request selects. Hashable by value, so that results can be cached."""
 
     criteria: Filter = ALL_PHOTOS
     head: str | None = None
@@ -35,7 +35,7 @@ class PhotoFilter:
         return bool(self.criteria or self.label)
 
     def with_label(self, library: Library) -> Ids | None:
-        """Return the ids (n,) of the photos that have the label, or None where none is asked for.
+        """Return the ids (n,) of the photos that have the label, or None if no label is set.
 
         Raises:
             HeadError: there is no such head or label.
@@ -50,7 +50,7 @@ class PhotoFilter:
         return np.array([photo for photo, _ in found], np.int64)
 
     def among(self, library: Library) -> Ids | None:
-        """Return the ids (n,) of the photos that pass, or None where all do."""
+        """Return the ids (n,) of the photos that match, or None if all do."""
         labelled = self.with_label(library)
         if not self.criteria:
             return labelled
@@ -60,9 +60,9 @@ class PhotoFilter:
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """How the page offers a filter: a list of what the library holds, with words for all of it; a date; or a switch.
+    """How the page shows a filter: as a list of values with a label for "all", as a date, or as a switch.
 
-    A list or a switch needs a `Facet` in `vitsearch.storage.filters`; `words` says what people call one of its values.
+    A list or a switch needs a `Facet` in `vitsearch.storage.filters`; `words` turns a value into text for people.
     """
 
     kind: Literal["folder", "list", "date", "switch"]

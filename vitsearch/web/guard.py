@@ -1,7 +1,7 @@
-"""What every request has to pass before anything looks at it, and what every answer carries.
+"""Checks that every request must pass before it is handled, and security headers of every response.
 
-The page runs on the user's machine next to a browser that also shows strangers' pages. These must not be able to reach
-it: not under another host name (DNS rebinding), not from another origin, not by a form or an image tag.
+The page runs on the user's machine, in a browser that also shows other sites. Those must not be able to reach it: not
+through another host name (DNS rebinding), not from another origin, not with a form or an image tag.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """From where the server is reached. With a `token`, nobody gets in who does not know it."""
+    """Who may connect. With a `token`, requests without it are refused."""
 
     host: str = "127.0.0.1"
     port: int = 8642
@@ -65,7 +65,7 @@ class Access:
 
     @classmethod
     def to(cls, host: str, port: int, *, token: bool = True) -> Access:
-        """Give access to a server bound to `host` with a new token; without one only on this machine, if so wanted."""
+        """Create the access rules of a server bound to `host`, with a new token; this machine may do without one."""
         if host in _LOOPBACK:
             return cls(host, port, secrets.token_urlsafe(32) if token else None)
         own = socket.gethostname().lower()
@@ -78,7 +78,7 @@ class Access:
         return self.host in _LOOPBACK
 
     def admits(self, host: str | None) -> bool:
-        """Whether a Host header names this server. A rebound name of somebody else's never does."""
+        """Return whether a Host header names this server. A rebound host name does not."""
         name = _host_name(host)
         if name is None:
             return False
@@ -87,12 +87,12 @@ class Access:
 
     @property
     def cookie(self) -> str:
-        """The name of the cookie: browsers do not tell ports apart."""
+        """The name of the cookie; it contains the port, because browsers share cookies among ports."""
         return f"vitsearch-{self.port}"
 
 
 class Guard:
-    """ASGI middleware, outermost: refuses with 400, 401, 403 or 413, and adds the headers to what passes."""
+    """Outermost ASGI middleware: refuses requests with 400, 401, 403 or 413, and adds headers to responses."""
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
@@ -175,21 +175,21 @@ def _too_large(limit: int) -> str:
 
 
 class BodyTooLarge(HTTPException):
-    """A body went on past its limit; FastAPI lets an HTTPException pass while it reads a body."""
+    """A request body exceeds its limit. An HTTPException, because FastAPI passes those on while it reads a body."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(413, _too_large(limit))
 
 
 class BodyTooSlow(HTTPException):
-    """A body did not arrive in its time."""
+    """A request body did not arrive in time."""
 
     def __init__(self) -> None:
         super().__init__(408, "the request did not arrive in time", headers={"connection": "close"})
 
 
 def _bounded(receive: Receive, limit: int) -> Receive:
-    """Count what really arrives, a length may be missing, or a lie; and do not wait for it for ever."""
+    """Limit the size of a request body, whatever its stated length, and the time in which it must arrive."""
     seconds = UPLOAD_SECONDS if limit == MAX_UPLOAD else BODY_SECONDS
     seen, deadline, complete = 0, None, False
 
@@ -213,7 +213,7 @@ def _bounded(receive: Receive, limit: int) -> Receive:
 
 
 def _is_a_visit(scope: Scope, headers: Headers) -> bool:
-    """Whether somebody followed a link to the page itself, whose address holds the query and no data."""
+    """Return whether the request is a navigation to the page itself, whose address contains a query and no data."""
     return (
         scope["method"] == "GET"
         and not scope["path"].startswith(("/api", "/static", "/openapi"))
@@ -236,7 +236,7 @@ def _is_address(name: str) -> bool:
 
 
 def _cookies(headers: Headers, name: str) -> list[str]:
-    """Return the values of our cookie, whatever other programs on localhost have set beside it."""
+    """Return the values of our cookie; other programs on localhost may have set cookies of the same name."""
     pairs = (pair.partition("=") for text in headers.getlist("cookie") for pair in text.split(";"))
     return [value.strip().strip('"') for key, _, value in pairs if key.strip() == name]
 

@@ -1,4 +1,4 @@
-"""What is wrong with a request, in one plain line: the checks say it in words of Python's types."""
+"""Validation errors of requests as one plain line, instead of pydantic's terms."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _KINDS = {
 
 
 def line_about(problems: Sequence[Any], content_type: str) -> str:
-    """Say what the first of the problems is, and of which parameter or part of the body, which is of this type."""
+    """Describe the first problem, and the parameter or part of the body that has it."""
     first: Mapping[str, Any] = problems[0]
     kind, where = str(first.get("type", "")), [str(part) for part in first.get("loc", ())]
     place = "" if kind == "json_invalid" else ".".join(where[1:])
@@ -55,7 +55,7 @@ def line_about(problems: Sequence[Any], content_type: str) -> str:
 
 
 class _Known(dict[str, Any]):
-    """What a check tells of its limits; what it does not is left out."""
+    """The limits that a validation error reports; missing ones are left out of the text."""
 
     def __missing__(self, name: str) -> str:
         return "another value"

@@ -1,4 +1,4 @@
-"""What every endpoint shares: JSON as the command line writes it, errors of one line, and checked parameters."""
+"""What all endpoints share: JSON in the command line's format, one-line errors, and validated parameters."""
 
 from __future__ import annotations
 
@@ -45,35 +45,35 @@ _STATUS: tuple[tuple[type[VitsearchError], int], ...] = (
 
 
 class Answer(Response):
-    """A record, or anything made of records, as JSON. Names that are not UTF-8 come out as escapes."""
+    """A record, or any structure of records, as a JSON response. Names that are not UTF-8 are escaped."""
 
     media_type = "application/json"
 
     def render(self, content: object) -> bytes:
-        """Write it."""
+        """Encode the content."""
         return to_json(content)
 
 
 class NotFound(VitsearchError):
-    """What the address names is not in the library."""
+    """The requested object is not in the library."""
 
 
 class Conflict(VitsearchError):
-    """It cannot be done in the state that things are in."""
+    """The request is not possible in the current state."""
 
 
 def to_json(value: object) -> bytes:
-    """Write a value as JSON bytes."""
+    """Encode a value as JSON."""
     return json.dumps(to_jsonable(value), separators=(",", ":"), allow_nan=False).encode("ascii")
 
 
 def refusal(status: int, line: str, headers: Mapping[str, str] | None = None) -> Answer:
-    """Answer with an error of one line."""
+    """Return a one-line error response."""
     return Answer({"error": line}, status_code=status, headers=dict(headers) if headers else None)
 
 
 def handle_errors(app: FastAPI) -> None:
-    """Turn whatever an endpoint raises into one line; what nobody foresaw is written to the server's log only."""
+    """Turn all exceptions of endpoints into one-line errors; unexpected ones are logged by the server only."""
     app.add_exception_handler(VitsearchError, _known)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
@@ -81,7 +81,7 @@ def handle_errors(app: FastAPI) -> None:
 
 
 def status_of(error: Exception) -> int:
-    """Return the HTTP status that says what kind of error it is."""
+    """Return the HTTP status for an error."""
     if isinstance(error, NotFound):
         return 404
     if isinstance(error, Conflict):
@@ -111,7 +111,7 @@ async def _http(request: Request, error: Exception) -> Response:
 
 
 def _is_a_page(request: Request) -> bool:
-    """Whether a person who looks at a browser asked for this address."""
+    """Return whether a browser navigated to this address."""
     return (
         request.method == "GET"
         and not request.url.path.startswith(("/api/", "/static/", "/openapi"))
@@ -120,7 +120,7 @@ def _is_a_page(request: Request) -> bool:
 
 
 def _page_of_nothing(request: Request) -> Response:
-    """Return the page, which says itself that nothing is at its address."""
+    """Return the page, which itself says that nothing was found at its address."""
     return HTMLResponse(
         request.app.state.assets.shell, status_code=404, headers={"cache-control": "no-cache"}
     )

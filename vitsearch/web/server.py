@@ -1,4 +1,4 @@
-"""What all requests share: the library's readers, its model, its jobs, and the open pages."""
+"""State shared by all requests: opened libraries, the model, background jobs, and event streams of open pages."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ _LAST_WORDS = 1.0
 _WATCH_AGAIN = 30.0
 _LOG = logging.getLogger(__name__)
 LIBRARY_HEADER = "x-vitsearch-library"
-"""What a page that changes something says of the library that it shows: the `images` of the status."""
+"""The header with which a page identifies the library that it shows: the `images` of its status."""
 
 
 class Server:
-    """One library being served. `reveal` shows a file in the system's file manager, where that makes sense."""
+    """A library being served. `reveal` shows a file in the system's file manager, if there is one."""
 
     def __init__(self, settings: LibrarySettings, *, reveal: Callable[[Path], None] | None = None) -> None:
         self.settings = settings
@@ -81,12 +81,12 @@ class Server:
 
     @contextmanager
     def model(self) -> Iterator[Library]:
-        """Borrow the one library whose model is loaded, and stays so; one request at a time.
+        """Borrow the library whose model stays loaded; one request at a time.
 
-        It may be a whole training before it is one's turn: whoever waits here holds no reader.
+        Waiting may take as long as a training run, so the caller must not hold another library meanwhile.
 
         Raises:
-            Conflict: the server stops.
+            Conflict: the server is stopping.
 
         """
         while not self._model_turn.acquire(timeout=_LAST_WORDS / 2):
@@ -100,7 +100,12 @@ class Server:
             self._model_turn.release()
 
     def go_on(self, _progress: object = None) -> None:
-        """Say at each step of long work that it may go on. Raises `Conflict` once the server stops."""
+        """Progress callback of long operations.
+
+        Raises:
+            Conflict: the server is stopping.
+
+        """
         if self._closing.is_set():
             raise Conflict("the server is being stopped")
 
@@ -109,7 +114,7 @@ class Server:
         return await to_thread.run_sync(make, limiter=self._makers)
 
     def watch(self) -> None:
-        """Index what changes in the library's folders, from now on."""
+        """Start indexing changes in the library's folders as they happen."""
         if self._watching is None:
             self._watching = threading.Event()
             threading.Thread(
@@ -117,18 +122,18 @@ class Server:
             ).start()
 
     def stop_watching(self) -> None:
-        """Look at the folders only when somebody asks for it."""
+        """Stop indexing changes as they happen."""
         if self._watching is not None:
             self._watching.set()
             self._watching = None
 
     @property
     def is_watching(self) -> bool:
-        """Whether what changes in the folders is indexed at once."""
+        """Whether changes in the folders are indexed as they happen."""
         return self._watching is not None
 
     def is_to_watch(self) -> bool:
-        """Whether somebody has asked for that on the page."""
+        """Return whether watching was turned on on the page."""
         try:
             with self.libraries.library() as library:
                 return library.catalog.is_watched()
@@ -152,7 +157,7 @@ class Server:
                 stop.wait(_WATCH_AGAIN)
 
     def _roots_to_watch(self) -> list[Path]:
-        """The library's folders; those of before while somebody else has the database locked."""
+        """Return the library's folders, or the previous ones while another process has locked the database."""
         try:
             with self.libraries.library() as library:
                 self._watched = [root.path for root in library.catalog.roots()]
@@ -163,13 +168,13 @@ class Server:
         return self._watched
 
     def stop(self) -> None:
-        """Tell open pages to go, and long work to end at its next step."""
+        """Close event streams, and make long operations end at their next step."""
         self._closing.set()
         self.stop_watching()
         self.events.close()
 
     def close(self) -> None:
-        """Stop all jobs and release the library."""
+        """Stop all jobs and close the library."""
         self.stop()
         self.index_runs.close()
         self.duplicates.close()

@@ -38,14 +38,14 @@ _BACKLOG = 1024
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """An address that is taken: the socket, and who may come in."""
+    """A bound socket, and who may connect to it."""
 
     socket: socket.socket
     access: Access
 
     @property
     def link(self) -> str:
-        """The address to open, with the token where one is needed."""
+        """The address of the page, with the token if one is required."""
         host = self.access.host
         if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
             host = _own_address()
@@ -55,7 +55,7 @@ class Bound:
 
 
 def _own_address() -> str:
-    """The address under which other machines of the network reach this one; its name where there is none."""
+    """Return this machine's address on the network, or its host name if there is none."""
     with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as way:
         # An address that no machine has (RFC 5737): nothing is sent, the system only chooses the way there.
         way.connect(("192.0.2.1", 9))
@@ -64,10 +64,10 @@ def _own_address() -> str:
 
 
 def bind(host: str, port: int, *, token: bool = True) -> Bound:
-    """Take an address. Without `token`, every account of this machine is let in.
+    """Bind an address. Without `token`, every user of this machine has access.
 
     Raises:
-        VitsearchError: it is taken already, or is not of this machine.
+        VitsearchError: the address is in use, or does not belong to this machine.
 
     """
     try:
@@ -90,7 +90,7 @@ def bind(host: str, port: int, *, token: bool = True) -> Bound:
 
 
 class _Uvicorn(uvicorn.Server):
-    """Tells open pages and long work to end before it waits for them."""
+    """A server that ends event streams and long operations before it waits for open requests."""
 
     def __init__(
         self, config: uvicorn.Config, shared: Server | StoreServer, on_start: Callable[[], None]
@@ -109,7 +109,7 @@ class _Uvicorn(uvicorn.Server):
 
 
 def server_config(app: ASGIApp) -> uvicorn.Config:
-    """Return how an application is served: with limits on what a connection may hold."""
+    """Return the server configuration, with limits on what a connection may use."""
     return uvicorn.Config(
         app,
         http=Connection,
@@ -131,7 +131,7 @@ def run_server(
     reveal: Callable[[Path], None] | None = None,
     on_start: Callable[[], None] = lambda: None,
 ) -> None:
-    """Serve a library until Ctrl-C; with `watch`, index what changes in its folders."""
+    """Serve a library until Ctrl-C; `watch` indexes changes in its folders as they happen."""
     _run(create_app(settings, access=bound.access, reveal=reveal, watch=watch), bound, on_start)
 
 
@@ -144,7 +144,7 @@ def run_store_server(
     folders: Sequence[Path] = (),
     on_start: Callable[[], None] = lambda: None,
 ) -> None:
-    """Serve a store until Ctrl-C, as `create_store_app` describes it."""
+    """Serve a store until Ctrl-C; see `create_store_app`."""
     from vitsearch.web.store_app import create_store_app
 
     app = create_store_app(settings, store, address=address, folders=folders, access=bound.access)

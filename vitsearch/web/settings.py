@@ -1,4 +1,4 @@
-"""How the server, and the processes that it starts, open the library."""
+"""How the server and its worker processes open the library."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LibrarySettings:
-    """A library's folder and how its model is run. `backbone` replaces the model that the library would load."""
+    """A library's folder and how to run its model. `backbone` replaces the model that the library would load."""
 
     folder: Path
     cache: Path | None = None
@@ -28,7 +28,7 @@ class LibrarySettings:
     def open(
         self, notice: Callable[[str], None] = lambda _: None, *, decoders: Decoders | None = None
     ) -> Library:
-        """Open the library, lazily as always; with `decoders`, examples are decoded in processes of their own."""
+        """Open the library; with `decoders`, query images are decoded in worker processes."""
         return Library.open(
             self.folder,
             cache=self.cache,

@@ -1,4 +1,4 @@
-"""The web application over an engine: a page that searches a store, and its API, behind the guard."""
+"""The web application of an external engine: a page that searches a store, and its API, behind the guard."""
 
 from __future__ import annotations
 
@@ -31,9 +31,11 @@ def create_store_app(
     folders: Sequence[Path] = (),
     access: Access | None = None,
 ) -> FastAPI:
-    """Make the application that serves a store and closes it; the library of `settings` need not exist.
+    """Create the application that serves a store and closes it at the end; the library of `settings` need not exist.
 
-    `address` is shown; `folders` are those besides the library's that pictures may be made from.
+    - `address`: the store's address, shown on the page.
+    - `folders`: folders whose photos may be shown, in addition to the library's folders.
+    - `access`: who may connect, by default only this machine.
     """
     access = access or Access()
     server = StoreServer(settings, store, address=address, folders=folders)

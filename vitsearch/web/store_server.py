@@ -1,7 +1,7 @@
-"""What the page over an engine keeps: the store, the model, and which photos it has named in answers.
+"""State of the page over an engine: the store, the model, and the photos that were found.
 
-A store may be anybody's, and can name every file of this machine. A picture is shown only of a photo that an answer
-named, from the library's own thumbnails, or from a file below a folder that the library knows or the user has named.
+A store is not trusted: it could name any file on this machine. A picture is only shown for a photo that was found, and
+only from the library's thumbnails or from a file in an indexed folder or one that the user has named.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _MOST_NAMED = 50_000
 
 
 class StoreServer:
-    """One store being served, `address` without the password. `folders` are those that its pictures may come from."""
+    """A store being served. `address` has no password; pictures come from `folders` and the library's folders only."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class StoreServer:
         self._named: OrderedDict[int, tuple[Path, ...]] = OrderedDict()
 
     def embedded(self, example: Example | Words) -> EmbeddedQuery:
-        """Return the vector of an image or of words."""
+        """Return the embedding of an image or text."""
         space = self.store.searched_space
         with self._turn:
             embedder = QueryEmbedder(
@@ -82,7 +82,7 @@ class StoreServer:
             return embedder.embed(weighted(example))
 
     def add_upload(self, data: bytes) -> str:
-        """Embed an image that somebody brought; the token that comes back stands for it in searches."""
+        """Embed an uploaded image; returns the token that stands for it in searches."""
         query, token = self.embedded(data), secrets.token_hex(16)
         with self._turn:
             self._uploads[token] = query
@@ -91,7 +91,12 @@ class StoreServer:
         return token
 
     def upload(self, token: str) -> EmbeddedQuery:
-        """Return an image that somebody brought. Raises `NotFound` if it was too long ago."""
+        """Return an uploaded image.
+
+        Raises:
+            NotFound: it has expired.
+
+        """
         with self._turn:
             if token not in self._uploads:
                 raise NotFound("this image is not here any more: drop it again")
@@ -99,7 +104,7 @@ class StoreServer:
             return self._uploads[token]
 
     def photo(self, photo: int) -> EmbeddedQuery:
-        """Return a photo of the store, by the id of an answer, as a query."""
+        """Return a photo of the store, by its id in an earlier result, as a query."""
         paths = self._paths(photo)
         name = str(paths[0])
         if isinstance(self.store, ExampleStore):
@@ -115,7 +120,7 @@ class StoreServer:
             return set(self._library.offline_roots())
 
     def name(self, matches: Sequence[Match]) -> None:
-        """Remember which photos an answer names: only of these pictures are shown."""
+        """Remember the photos of a result: pictures are shown for these only."""
         with self._turn:
             for match in matches:
                 self._named[match.photo] = (match.path, *match.other_paths)
@@ -124,7 +129,7 @@ class StoreServer:
                 self._named.popitem(last=False)
 
     async def picture(self, photo: int, height: int | None) -> bytes:
-        """Return a photo as JPEG: so many pixels high, or for the whole screen.
+        """Return a photo as JPEG with this height in pixels, or for the whole screen.
 
         Raises:
             NotFound: no answer named it, or no file of it may be shown.
@@ -182,10 +187,10 @@ class StoreServer:
             return Listing(self._library.catalog).photo_hash_at(path)
 
     def stop(self) -> None:
-        """There is no long work to be told to end."""
+        """Do nothing: this server has no long operations."""
 
     def close(self) -> None:
-        """Let go of the store and of the library."""
+        """Close the store and the library."""
         self.decoders.close()
         with self._turn:
             self._library.close()

@@ -146,7 +146,7 @@ def patch_edge(convolution: torch.Tensor) -> int:
 
 
 def grid_edge(count: int) -> int:
-    """Return the edge of the square grid that has so many patches."""
+    """Return the edge of the square grid with this number of patches."""
     edge = math.isqrt(count)
     if count < 1 or edge * edge != count:
         raise UnfitCheckpoint(f"has positions for {count} patches, which make no square")

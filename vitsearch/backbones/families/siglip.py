@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def _naflex_positions(model: Any, height: int, width: int) -> torch.Tensor:  # noqa: ANN401
-    """Return the position embeddings of a grid for images of so many pixels: (1, patches, d)."""
+    """Return the position embeddings of a grid for images of this size in pixels: (1, patches, d)."""
     import torch
 
     embeddings = model.embeddings

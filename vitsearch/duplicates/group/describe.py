@@ -27,7 +27,7 @@ from vitsearch.duplicates.group.sidecars import Sidecars
 from vitsearch.duplicates.tiers import COPIES
 from vitsearch.errors import UnreadablePhoto
 from vitsearch.photos.details import FileDetails
-from vitsearch.storage.answers import KeptAnswers
+from vitsearch.storage.answers import AnswerCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -57,7 +57,7 @@ def described(
     decoders: Decoders,
     pixels: Callable[[int], Image],
     pool: Executor,
-    answers: KeptAnswers | None = None,
+    answers: AnswerCache | None = None,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> list[Candidate]:
     """Add what decides: what is read from each file, and what is measured on photos that are linked to others.
@@ -67,7 +67,7 @@ def described(
     """
     linked = [link for link in links if link.tier in COPIES]
     photos = {photo for link in linked for photo in (link.first, link.second)}
-    known = answers or KeptAnswers(None)
+    known = answers or AnswerCache(None)
     described = _read(files, photos, decoders, pool, known, on_progress)
     measured = _measured(described, linked, pixels, pool, known, on_progress)
     return with_frames(measured, seen_of(linked))
@@ -78,7 +78,7 @@ def _read(
     linked: set[int],
     decoders: Decoders,
     pool: Executor,
-    answers: KeptAnswers,
+    answers: AnswerCache,
     on_progress: Callable[[int, int], None],
 ) -> list[Candidate]:
     contents: dict[int, set[bytes]] = defaultdict(set)
@@ -178,7 +178,7 @@ def _measured(
     links: Sequence[Link],
     pixels: Callable[[int], Image],
     pool: Executor,
-    answers: KeptAnswers,
+    answers: AnswerCache,
     on_progress: Callable[[int, int], None],
 ) -> list[Candidate]:
     photos = {file.photo: file for file in files}
@@ -267,7 +267,7 @@ def _findings(
     crops: Mapping[int, float],
     pixels: Callable[[int], Image],
     pool: Executor,
-    answers: KeptAnswers,
+    answers: AnswerCache,
 ) -> _Findings:
     """Measure photos that are linked to each other, or take up what was measured of the very same ones."""
     question = answers.question(

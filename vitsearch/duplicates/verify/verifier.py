@@ -23,7 +23,7 @@ from vitsearch.errors import UnreadablePhoto
 from vitsearch.photos.formats import RAW_EXTENSIONS
 from vitsearch.photos.perceptual_hash import distances, unpacked
 from vitsearch.records import UnreadableFile
-from vitsearch.storage.answers import KeptAnswers
+from vitsearch.storage.answers import AnswerCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -72,7 +72,7 @@ class Verifier:
         tiers: Collection[Tier] = TIERS,
         rejected: Collection[tuple[int, int]] = (),
         places: Mapping[int, Path] | None = None,
-        answers: KeptAnswers | None = None,
+        answers: AnswerCache | None = None,
     ) -> None:
         """`places`: where photos are that have no place in the library; `answers`: what was seen of pairs before."""
         self._catalog = catalog
@@ -80,7 +80,7 @@ class Verifier:
         self._tiers = tiers
         self._rejected = rejected
         self._places = places or {}
-        self._answers = answers or KeptAnswers(None)
+        self._answers = answers or AnswerCache(None)
         self._shots: dict[int, Shot] = {}
         self._digests: dict[int, str] = {}
         self._alike: dict[tuple[int, int], tuple[Evidence, str]] = {}

@@ -1,1 +1,1 @@
-"""A library's vectors in Milvus."""
+"""A library's embeddings in Milvus."""

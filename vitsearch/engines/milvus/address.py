@@ -1,4 +1,4 @@
-"""The address of a Milvus collection, taken apart."""
+"""Parse the address of a Milvus collection."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ DEFAULT_COLLECTION = "vitsearch"
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a collection is: `milvus://HOST:PORT/COLLECTION`, or `milvus:///path/file.db` for Milvus Lite.
+    """The address of a collection: `milvus://HOST:PORT/COLLECTION`, or `milvus:///path/file.db` for Milvus Lite.
 
-    `milvus+tls://` encrypts. After a question mark: `database`, and for a collection that is made new, `index` (FLAT,
-    HNSW, …) and `shards`. `shown` is what messages may say: no password.
+    `milvus+tls://` uses TLS. Query parameters are `database`, and for a new collection `index` (FLAT, HNSW, …) and
+    `shards`. `shown` is the address without the password, for messages.
     """
 
     uri: str
@@ -35,10 +35,10 @@ class Address:
 
     @classmethod
     def parse(cls, text: str, *, token: str | None = None) -> Address:
-        """Take an address apart.
+        """Parse an address.
 
         Raises:
-            StoreError: it is none.
+            StoreError: it is not valid.
 
         """
         form = "milvus://HOST:PORT/COLLECTION or milvus:///path/file.db"

@@ -1,7 +1,7 @@
-"""Milvus: the engine for libraries beyond one machine, or a file of its own through Milvus Lite.
+"""Milvus, for libraries beyond one machine, or as a local file with Milvus Lite.
 
-A collection holds the photos of one library in one space. The photo's hash is its primary key, so that bringing it
-twice replaces it. Every row carries a checksum of all that it says: a later export reads those and brings what differs.
+A collection holds the photos of one library in one space. The photo's hash is the primary key, so that writing a photo
+again replaces it. Every row has a checksum of its content, which later exports compare to find changed photos.
 """
 
 from __future__ import annotations
@@ -63,16 +63,16 @@ _BUILDING: Mapping[str, dict[str, int]] = {
 
 
 class MilvusCollection:
-    """One collection, open. A context manager; each method raises `StoreError` in one line."""
+    """An open collection. A context manager; all methods raise one-line `StoreError`s."""
 
     # What was written last is read, which a server needs a tenth of a second or three for.
     _consistency = "Strong"
 
     def __init__(self, address: Address, *, timeout: float = 60.0) -> None:
-        """Connect. `timeout`: seconds that a request may take, retries included.
+        """Connect. `timeout`: seconds per request, including retries.
 
         Raises:
-            StoreError: pymilvus is not installed, nobody answers there, or the user may not.
+            StoreError: pymilvus is not installed, the server does not answer, or access is denied.
 
         """
         self.address = address
@@ -120,18 +120,18 @@ class MilvusCollection:
             raise
 
     def exists(self) -> bool:
-        """Whether the collection is there."""
+        """Return whether the collection exists."""
         return bool(self._call("has_collection"))
 
     def is_indexed(self) -> bool:
-        """Whether the collection has an index of its vectors, without which nothing is read from it."""
+        """Return whether the collection has a vector index, without which it cannot be read."""
         return bool(self._call("list_indexes", field_name="vector"))
 
     def space(self) -> Space:
-        """Return the space of the vectors in the collection.
+        """Return the space of the embeddings in the collection.
 
         Raises:
-            StoreError: there is no such collection, or vitsearch did not make it.
+            StoreError: there is no such collection, or vitsearch did not create it.
 
         """
         if not self.exists():
@@ -146,11 +146,11 @@ class MilvusCollection:
             ) from error
 
     def open_for(self, space: Space, library: int) -> bool:
-        """Make the collection for the photos of a library, or check that it is that; return whether it was made.
+        """Create the collection for a library's photos, or check that it belongs to it; return whether it was created.
 
         Raises:
-            SpaceMismatch: it holds vectors of another space.
-            StoreError: it holds photos of another library, or vitsearch did not make it.
+            SpaceMismatch: it holds embeddings of another space.
+            StoreError: it holds photos of another library, or vitsearch did not create it.
 
         """
         if not self.exists():
@@ -171,14 +171,14 @@ class MilvusCollection:
         return False
 
     def count(self, expression: str = "") -> int:
-        """Return how many photos the collection holds, or how many of them fit an expression."""
+        """Return the number of photos in the collection, or of those that match an expression."""
         rows = self._call(
             "query", filter=expression, output_fields=["count(*)"], consistency_level=self._consistency
         )
         return int(rows[0]["count(*)"])
 
     def rows(self, expression: str, fields: Sequence[str], *, limit: int = MOST_ROWS) -> list[Row]:
-        """Return the rows that fit an expression, at most `limit`, as they are now."""
+        """Return the current rows that match an expression, at most `limit`."""
         return list(
             self._call(
                 "query",
@@ -190,7 +190,7 @@ class MilvusCollection:
         )
 
     def all_rows(self, expression: str, fields: Sequence[str]) -> Iterator[Row]:
-        """Yield all rows that fit an expression, however many."""
+        """Yield all rows that match an expression."""
         pages = self._call("query_iterator", filter=expression, output_fields=list(fields), batch_size=1000)
         try:
             while True:
@@ -205,7 +205,7 @@ class MilvusCollection:
     def nearest(
         self, query: npt.NDArray[np.float32], expression: str, fields: Sequence[str], *, limit: int
     ) -> list[tuple[Row, float]]:
-        """Return the rows nearest to a unit query (d,) among those that fit an expression, with their cosine."""
+        """Return the rows nearest to a unit query (d,) among those that match an expression, with their cosines."""
         hits = self._call(
             "search",
             data=[query.tolist()],
@@ -219,7 +219,7 @@ class MilvusCollection:
         return [({"photo": hit.get("photo"), **hit["entity"]}, float(hit["distance"])) for hit in hits]
 
     def put(self, rows: Sequence[Row]) -> None:
-        """Store rows in place of those with the same primary key."""
+        """Insert rows, replacing those with the same primary key."""
         self._call("upsert", data=list(rows))
 
     def delete(self, photos: Sequence[str]) -> None:
@@ -227,7 +227,7 @@ class MilvusCollection:
         self._call("delete", ids=list(photos))
 
     def flush(self) -> None:
-        """Make what was written last on the server's disk."""
+        """Flush recent writes to the server's disk."""
         self._call("flush")
 
     def _create(self, space: Space, library: int) -> None:
@@ -298,7 +298,7 @@ class MilvusCollection:
             return getattr(self._client, method)(self.address.collection, timeout=self._timeout, **options)
 
     def _load(self) -> None:
-        """Load the collection. The parts of a server that has just been started do not find each other for a while."""
+        """Load the collection. Retries, because the parts of a newly started server do not find each other at once."""
         until = time.monotonic() + self._timeout
         while not self._loaded:
             try:
@@ -338,9 +338,9 @@ class MilvusCollection:
 
 
 def _silence_clients() -> None:
-    """Keep to ourselves what the clients log: tracebacks of errors that they raise as well, and remarks.
+    """Suppress the clients' logs: remarks, and tracebacks of errors that they also raise.
 
-    Once they are imported: they set the levels and handlers of their loggers then.
+    Must be called after importing them, because they configure their loggers then.
     """
     for name in ("pymilvus", "milvus_lite"):
         logger = logging.getLogger(name)
@@ -365,7 +365,7 @@ def _check_folder(file: str) -> None:
 
 
 def _reason(error: BaseException) -> str:
-    """What an error says; what the server said, where that is its cause."""
+    """Return an error's message; the server's, if that caused it."""
     # pymilvus raises errors "from" themselves: no loop over causes.
     for each in (error, error.__cause__):
         details = getattr(each, "details", None)

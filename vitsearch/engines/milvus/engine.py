@@ -30,7 +30,7 @@ class MilvusEngine:
         token: str | None,
         on_progress: Callable[[int, int], None],
     ) -> StoreReport:
-        """Make a collection hold these photos, as `export_milvus` does."""
+        """Export photos to a collection; see `export_milvus`."""
         with MilvusCollection(Address.parse(address, token=token)) as collection:
             return export_milvus(library, selection, collection, whole=whole, on_progress=on_progress)
 

@@ -1,7 +1,7 @@
-"""Bring a library's photos into a Milvus collection: what is new, what changed, what has gone, and nothing else.
+"""Export a library's photos to a Milvus collection: only new, changed and removed photos are transferred.
 
-The photos are compared in ranges of their hashes, so that memory stays small whatever the library's size, and a run
-that broke off leaves the ranges that it did as they should be.
+Photos are compared in ranges of their hashes, so that memory use is small for any library, and an interrupted run
+leaves complete ranges.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 _PHOTOS_A_RANGE = 4096
 _ROWS_AT_ONCE = 1000
 _ALL = 1 << 32
-# Of each range that changed, so many rows are read back whole.
+# This many complete rows of each changed range are read back for verification.
 _READ_BACK = 32
 
 
 @dataclass(frozen=True, slots=True)
 class _Range:
-    """Hashes whose first 32 bits are from `low` to below `high`."""
+    """Hashes whose first 32 bits are at least `low` and less than `high`."""
 
     low: int
     high: int
@@ -62,13 +62,13 @@ def export_milvus(
     whole: bool = True,
     on_progress: Callable[[int, int], None] = lambda *_: None,
 ) -> StoreReport:
-    """Make a collection hold these photos, with what the library's heads said of them, and check that it does.
+    """Make a collection hold these photos with the predictions of the library's heads, and verify it.
 
-    With `whole` the collection's other photos are deleted. Run it again after an interruption.
+    `whole` deletes the collection's other photos. After an interruption, call it again.
 
     Raises:
-        StoreError: the engine cannot be written to, or does not hold what was written.
-        SpaceMismatch: the collection holds vectors of another space.
+        StoreError: the engine cannot be written to, or does not return what was written.
+        SpaceMismatch: the collection holds embeddings of another space.
 
     """
     started = time.monotonic()
@@ -101,7 +101,7 @@ def export_milvus(
 
 
 class _Run:
-    """One export, range by range. Rows are made here while `thread` hands those before them to the engine."""
+    """An export, range by range. Rows are prepared here while `thread` writes the previous ones."""
 
     def __init__(
         self,
@@ -125,7 +125,7 @@ class _Run:
         self._versions = {name: head_store.get(name).version for name in head_store.names()}
 
     def bring(self, part: _Range) -> None:
-        """Make the collection hold this range of the selection."""
+        """Export this range of the selection."""
         ids = self._ids(part)
         there = {} if self._was_empty else self._checksums(part)
         if max(len(ids), len(there)) >= MOST_ROWS:
@@ -154,13 +154,13 @@ class _Run:
             self._verify(part, here, written)
 
     def _put(self, rows: list[Row]) -> None:
-        """Have rows written as soon as those before them are."""
+        """Write rows after the previous ones are written."""
         self._wait()
         if rows:
             self._writing = self._thread.submit(self._collection.put, rows)
 
     def _wait(self) -> None:
-        """Wait until all rows are written, or raise what kept them from it."""
+        """Wait until all rows are written; raises the error of a failed write."""
         writing, self._writing = self._writing, None
         if writing is not None:
             writing.result()

@@ -1,4 +1,4 @@
-"""Filters as Milvus understands them."""
+"""Translate filters to Milvus expressions."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _NOTHING = 'photo == ""'
 
 
 def expression(criteria: Filter, cameras: Callable[[], Collection[str]]) -> list[str]:
-    """The conditions of Milvus for a filter, all of it.
+    """Return the Milvus expression for a whole filter.
 
-    `cameras` returns the cameras of the collection, in small letters; it is called only where one is asked for. Servers
-    before 2.4 find texts by their beginnings alone, so that the cameras with the asked part in their names are listed.
+    `cameras` returns the cameras of the collection in lower case; it is only called for a camera filter. Servers
+    before 2.4 match texts by prefix only, so the matching cameras are listed one by one.
     """
     conditions = []
     if criteria.folders:
@@ -39,7 +39,7 @@ def expression(criteria: Filter, cameras: Callable[[], Collection[str]]) -> list
 
 
 def fits(row: Row, criteria: Filter) -> bool:
-    """Whether a row fits a filter, its folders left aside."""
+    """Return whether a row matches a filter, ignoring its folders."""
     taken, camera = row.get("taken") or "", ascii_lower(row.get("camera") or "")
     return (
         (not criteria.after or taken >= criteria.after)

@@ -1,4 +1,4 @@
-"""A photo as a row of a Milvus collection, within the limits that Milvus has, and a checksum of all that it says."""
+"""A photo as a row of a Milvus collection, within Milvus's limits, and with a checksum of its content."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def row_of(photo: PortablePhoto, said: Sequence[StoredLabel]) -> Row:
 
 
 def checksum(row: Row) -> str:
-    """Return a hash of all that a row says, the same before and after its way through Milvus."""
+    """Return a hash of a row's content, which is the same before and after the round trip through Milvus."""
     content = {name: row[name] for name in _CONTENT} | facts_of(row)
     told = {name: repr(value) if isinstance(value, float) else value for name, value in content.items()}
     told["norm"] = repr(float(np.float32(row["norm"])))
@@ -65,22 +65,22 @@ def checksum(row: Row) -> str:
 
 
 def facts_of(row: Row) -> dict[str, Any]:
-    """Return the facts that a row tells, None for what is not known (NULL too, as in collections made earlier)."""
+    """Return the metadata in a row; None for unknown values (NULL, too, as in older collections)."""
     return {name: None if row.get(name) in ("", NO_DEGREES) else row.get(name) for name in FACTS}
 
 
 def ascii_lower(text: str) -> str:
-    """Lower the letters A to Z, as SQLite does."""
+    """Convert the letters A to Z to lower case, as SQLite does."""
     return text.encode().lower().decode()
 
 
 def folder_text(folder: str) -> str:
-    """A folder's name as Milvus takes it: bytes that are not UTF-8 become visible escapes."""
+    """Convert a folder's name to text for Milvus; bytes that are not UTF-8 are escaped."""
     return folder.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def quoted(text: str) -> str:
-    """A text as a literal of Milvus's expressions."""
+    """Quote a text for Milvus's expressions."""
     escapes = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
     return '"' + "".join(escapes.get(character, character) for character in text) + '"'
 
@@ -92,7 +92,7 @@ def _column(name: str, value: Any) -> Any:  # noqa: ANN401 - a fact
 
 
 def _folders(photo: PortablePhoto) -> list[str]:
-    """Every folder that a photo is in, at whatever depth."""
+    """Return all parent folders of a photo."""
     found = {
         name for place in photo.places for name in _folders_around(place.root, place.path.rpartition("/")[0])
     }
@@ -107,7 +107,7 @@ def _folders_around(root: str, below: str) -> tuple[str, ...]:
 
 
 def _fitting(values: list[list[Any]]) -> str:
-    """JSON text that is no longer than a field may be: the last values give way."""
+    """Return JSON that is no longer than a field may be, by dropping the last values."""
     text = json.dumps(values)
     while len(text) > LONGEST_TEXT:
         values = values[: max(1, len(values) * 3 // 4)] if len(values) > 1 else []

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from vitsearch.searching.matches import MatchOptions, Vector
     from vitsearch.storage.filters import Filter
 
-# Hashes are evenly spread: a range that should hold so many more photos than the sample hardly ever holds fewer.
+# Hashes are uniform: a range that should hold this many more photos than the sample hardly ever holds fewer.
 _SPARE = 512
 
 

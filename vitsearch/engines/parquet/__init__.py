@@ -1,1 +1,1 @@
-"""A library as a Parquet file, and back."""
+"""Export a library to Parquet files, and import them."""

@@ -1,4 +1,4 @@
-"""What is in a Parquet file, as pyarrow reads it: for a confined process, as anybody may have written the file."""
+"""Read the columns of a Parquet file with pyarrow, in a confined process, because the file is not trusted."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ _WANTED = frozenset(("photo", "path", "files", "perceptual", "norm", *FACT_COLUM
 
 
 class VectorColumns:
-    """An open Parquet file with a vector column: its schema checked, its rows as they stand.
+    """An open Parquet file with a vector column, after its schema was checked.
 
-    `space` is None where the file does not carry one; then `model` is the name that it gives, if any.
+    `space` is None if the file does not contain one; `model` is then the model's name in the file, if any.
     """
 
     def __init__(self, path: Path) -> None:
         """Open a file and check its schema.
 
         Raises:
-            StoreError: it is no Parquet file, or lacks columns that are needed.
-            MemoryError: it needs more than there is.
+            StoreError: it is not a Parquet file, or lacks required columns.
+            MemoryError: it exceeds the memory limit.
 
         """
         self.path = path
@@ -75,11 +75,11 @@ class VectorColumns:
     def batches(
         self, count: int
     ) -> Iterator[tuple[list[dict[str, Any]], npt.NDArray[np.float32], list[str | None]]]:
-        """Yield the fields of up to `count` rows, their vectors (n, d), and why one cannot be used, or None for each.
+        """Yield the fields of up to `count` rows, their vectors (n, d), and for each why it is unusable, or None.
 
         Raises:
             StoreError: the file is damaged.
-            MemoryError: it needs more than there is.
+            MemoryError: it exceeds the memory limit.
 
         """
         pa = arrow()
@@ -94,7 +94,7 @@ class VectorColumns:
             raise StoreError(f"{self.path} is damaged: {_AGAIN}") from error
 
     def _check_expansion(self, size: int) -> None:
-        """Refuse a file that would fill the memory: vectors hardly compress, and neither do hashes of photos."""
+        """Refuse a decompression bomb: vectors and hashes hardly compress."""
         metadata = self._file.metadata
         if self.rows > size:
             raise StoreError(
@@ -173,7 +173,7 @@ def checked_space(space: Space) -> Space:
 
 
 def _vectors(column: pa.Array, dimension: int) -> tuple[npt.NDArray[np.float32], list[str | None]]:
-    """Return a column of lists as rows (n, d) float32, and for each row why it cannot be used, or None."""
+    """Return a list column as rows (n, d) float32, and for each row a reason if it is unusable, or None."""
     rows = np.zeros((len(column), dimension), np.float32)
     lengths = np.array(
         [

@@ -1,4 +1,4 @@
-"""Bring photos and vectors from Parquet files into a library: which space they are of, and what became of them."""
+"""Import photos and embeddings from Parquet files: determine their space, merge them, and report."""
 
 from __future__ import annotations
 
@@ -28,12 +28,16 @@ _SAME_MODEL = 0.99
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What an import brought.
+    """The result of an import.
 
-    `photos`: rows that were taken; `vectors`: of those, vectors that the library did not have; `here`: photos with a
-    file on this machine now; `elsewhere`: photos that are only in folders that are not here; `taken`: places that
-    are left out because another photo has them; `offline_roots`: folders that are not here; `refused`: how many rows
-    were left out, and `reasons` why, of the first of them. `searched`: whether searches use this model.
+    - `photos`: imported rows.
+    - `vectors`: embeddings that the library did not have.
+    - `here`: photos with a file on this machine.
+    - `elsewhere`: photos that are only in folders of other machines.
+    - `taken`: paths that were skipped because another photo has them.
+    - `offline_roots`: folders of other machines.
+    - `refused`: how many rows were skipped, and `reasons`: the first reasons.
+    - `searched`: whether searches use this model.
     """
 
     files: tuple[Path, ...]
@@ -60,14 +64,16 @@ def import_parquet(
     change_model: bool = False,
     on_progress: Callable[[int, int], None] = lambda *_: None,
 ) -> ImportReport:
-    """Merge files into a library, each batch in one transaction; run it again after an interruption.
+    """Import files into a library, each batch in one transaction; after an interruption, call it again.
 
-    `model` names the model of files that do not say it, `root` the folder that their photos are in; `relocate` gives
-    folders of another machine another name. With `change_model` searches use the imported vectors from now on.
+    - `model`: the model's name, for files that do not contain one.
+    - `root`: the folder that contains the photos, for files with only `path` and `vector`.
+    - `relocate`: maps folders of another machine to their new paths.
+    - `change_model`: use the imported embeddings for searches from now on.
 
     Raises:
         StoreError: a file cannot be read, or the files are of several spaces.
-        SpaceMismatch: vectors under the name of the library's model are not that model's.
+        SpaceMismatch: embeddings under the name of the library's model were not made by that model.
         LibraryError: `root` does not exist, or the library cannot be written.
 
     """
@@ -116,10 +122,10 @@ def import_parquet(
 
 
 def _one_space(library: Library, files: Sequence[VectorFile]) -> Space:
-    """The space of all files.
+    """Return the space of all files.
 
-    Files without one belong to the library's own space if they name its model and are found to be of it, and to a
-    space of their own otherwise.
+    Files without a space belong to the library's own space if they name its model and their embeddings match, and
+    otherwise to a space of their own.
     """
     spaces = [file.space or _claimed_space(library, file) for file in files]
     for file, space in zip(files, spaces, strict=True):
@@ -159,7 +165,7 @@ def _claimed_space(library: Library, file: VectorFile) -> Space:
 
 
 def _likeness(library: Library, space: Space, file: VectorFile) -> float:
-    """The least cosine between vectors of the file and what the library's model makes of the same photos."""
+    """Return the lowest cosine between embeddings in the file and those of the library's model for the same photos."""
     rows, _ = next(file.batches(), ([], []))
     backbone, pre = library.backbone(space), space.preprocessing
     pixels, claimed = [], []

@@ -1,4 +1,4 @@
-"""Parquet files of vectors, read and checked: exports of a library, and files that people make themselves."""
+"""Read and validate Parquet files of embeddings: exports of a library, and files made by other programs."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImportedRow:
-    """One row that is as it should be.
+    """A valid row.
 
-    `photo_hash` is None where the file knows only the photo's `path`. `row`: (d,) float32, unit length.
+    `photo_hash` is None if the file only has the photo's `path`. `row`: (d,) float32, unit length.
     """
 
     number: int
@@ -57,7 +57,7 @@ class ImportedRow:
 
 @dataclass(frozen=True, slots=True)
 class RefusedRow:
-    """A row that was left out, and why."""
+    """A skipped row, and the reason."""
 
     file: Path
     row: int
@@ -65,16 +65,16 @@ class RefusedRow:
 
 
 class VectorFile:
-    """An open Parquet file with a vector column, read by a process with limits on memory and time; a context manager.
+    """An open Parquet file with a vector column, read by a process with limits on memory and time. A context manager.
 
-    `space` is None where the file does not carry one; then `model` is the name that it gives, if any.
+    `space` is None if the file does not contain one; `model` is then the model's name in the file, if any.
     """
 
     def __init__(self, path: Path, *, model: str | None = None, limits: Limits | None = None) -> None:
-        """Open a file and check its schema. `model` stands in for a name that the file does not give.
+        """Open a file and check its schema. `model` is used if the file does not contain a name.
 
         Raises:
-            StoreError: it is no Parquet file, lacks columns that are needed, or needs more than the limits.
+            StoreError: it is not a Parquet file, lacks required columns, or exceeds the limits.
 
         """
         self.path = path
@@ -101,10 +101,10 @@ class VectorFile:
         self._process.release()
 
     def batches(self) -> Iterator[tuple[list[ImportedRow], list[RefusedRow]]]:
-        """Yield rows that are sound and rows that are not, from the first one on, in bounded memory.
+        """Yield valid and skipped rows, in order and in bounded memory.
 
         Raises:
-            StoreError: the file is damaged, or needs more than the limits.
+            StoreError: the file is damaged, or exceeds the limits.
 
         """
         self._ask({"start": _ROWS_AT_ONCE})
@@ -129,7 +129,7 @@ class VectorFile:
     def _columns(
         self, said: dict[str, Any], data: bytes
     ) -> tuple[list[dict[str, Any]], npt.NDArray[np.float32], list[str | None]]:
-        """Take an answer apart: the rows' fields as JSON, why a row cannot be used, and the vectors."""
+        """Parse a response: the rows' fields as JSON, reasons for unusable rows, and the vectors."""
         count = int(said["rows"])
         split = len(data) - 4 * count * self.dimension
         if not split >= 0 or not 0 <= count <= _ROWS_AT_ONCE:
@@ -153,7 +153,7 @@ class VectorFile:
 
     @contextmanager
     def _believing(self) -> Iterator[None]:
-        """Turn an answer that makes no sense into one line."""
+        """Turn a malformed response into a one-line error."""
         try:
             yield
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
@@ -238,7 +238,7 @@ def _facts(fields: dict[str, Any]) -> PhotoFacts | None:
 
 
 def _place(fields: dict[str, Any] | None) -> Place | None:
-    """A file's place; None where it does not lie below its root: a hostile file could point anywhere."""
+    """Return a file's location, or None if it is not below its root, since a malicious file could point anywhere."""
     if not fields:
         return None
     root, path = (
@@ -258,7 +258,7 @@ def _place(fields: dict[str, Any] | None) -> Place | None:
 
 
 def is_anywhere_absolute(root: str) -> bool:
-    """Whether a folder's name is absolute on some system, or a URL."""
+    """Return whether a folder's name is absolute on any system, or a URL."""
     # A URL's two slashes become one in a path.
     is_url = re.match(r"[a-z][a-z0-9+.-]+:/", root) is not None
     return PurePosixPath(root).is_absolute() or PureWindowsPath(root).is_absolute() or is_url
@@ -276,7 +276,7 @@ def _in_one_line(text: str) -> str:
 
 
 def _of_a_file(reason: str) -> str:
-    """Say of a file what a decoding process says of a photo."""
+    """Reword a decoding process's message about a photo for a file."""
     return reason.replace("the decoder crashed on it", "the process that read it crashed").replace(
         " to decode", " to read"
     )

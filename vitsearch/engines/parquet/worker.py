@@ -1,4 +1,4 @@
-"""The program of a process that reads a Parquet file for another one: with limits, as anybody may have written it."""
+"""The program of a confined process that reads an untrusted Parquet file for another process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def main(seconds: float, memory: int) -> NoReturn:
-    """Answer the requests on standard input until it is closed. A request that takes too long ends the process."""
+    """Answer requests on standard input until it is closed. A request that takes too long ends the process."""
     answer_requests(memory, lambda: _Worker(seconds, memory).answer)
 
 

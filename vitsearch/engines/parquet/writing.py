@@ -1,7 +1,7 @@
-"""Parquet files of photos and their vectors: the schema, written and read in bounded memory.
+"""Write Parquet files of photos and their embeddings in bounded memory.
 
-The columns are described in docs/formats.md. One row is one photo. `photo`, `path`, `model` and `vector` are what
-other programs want; `files`, `norm` and the file's metadata are what another library needs besides.
+docs/formats.md describes the columns. One row is one photo. `photo`, `path`, `model` and `vector` are for other
+programs; `files`, `norm` and the file's metadata are for other libraries.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class ExportReport:
 
 
 def arrow(name: str = "pyarrow") -> Any:  # noqa: ANN401 - pyarrow ships no type information
-    """Import pyarrow, or a module of it, and say how to get it where it is not installed."""
+    """Import pyarrow, or a module of it; if it is not installed, the error says how to install it."""
     from importlib import import_module
 
     try:
@@ -149,7 +149,7 @@ def export_parquet(
 ) -> ExportReport:
     """Write photos to one file, or to `shards` files of equal size; all appear at the end, complete, or none does.
 
-    `force` overwrites what another program wrote there.
+    `force` overwrites files of other programs.
 
     Raises:
         StoreError: pyarrow is not installed, or the files cannot be written.
@@ -240,7 +240,7 @@ def _column_paths(described: pa.Schema) -> Iterator[str]:
 
 
 def _text(path: str) -> str:
-    """A path as text for people and other programs; bytes that are not UTF-8 become visible escapes."""
+    """Convert a path to text for people and other programs; bytes that are not UTF-8 are escaped."""
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 

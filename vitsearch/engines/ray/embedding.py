@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 MOST_FILES_A_BLOCK, LEAST_FILES_A_BLOCK = 512, 64
 # So many blocks a worker: a run has news of itself, and no worker is left alone with a long last block.
 BLOCKS_A_WORKER = 8
-# Seconds: how often the head of the cluster is asked while there is no news, and how long it may be silent.
+# In seconds: how often to poll the cluster's head while nothing happens, and how long it may stay silent.
 _ASK_HEAD, _HEAD_IS_LOST = 2.0, 10.0
 # Seconds that a run which is given up waits for the block that comes next, so that Ray ends in good order.
 _LAST_BLOCK = 10.0

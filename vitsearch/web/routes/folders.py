@@ -1,4 +1,4 @@
-"""The folders of a library: forgotten, watched; and the models that could look at their photos."""
+"""The folders of a library: forget and watch them; and the models that could embed their photos."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ router = APIRouter(prefix="/api", tags=["indexing"])
 
 
 class KnownRoot(BaseModel):
-    """A folder that the library knows, by its whole path."""
+    """An indexed folder, as an absolute path."""
 
     folder: Annotated[str, Field(min_length=1, max_length=4096)]
 
 
 class Watch(BaseModel):
-    """Whether what changes in the folders is to be indexed at once, now and when the page is started again."""
+    """Whether to index changes in the folders as they happen, now and after a restart."""
 
     on: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """How many photos were only in the folder that was forgotten."""
+    """How many photos were removed because they were in no other folder."""
 
     photos: int
 
 
 @dataclass(frozen=True, slots=True)
 class Watching:
-    """Whether what changes in the folders is indexed at once."""
+    """Whether changes in the folders are indexed as they happen."""
 
     on: bool
 
 
 @dataclass(frozen=True, slots=True)
 class ModelAnswer:
-    """A model that can look at photos. `here`: its weights are on this machine; `text`: it reads words too."""
+    """A model. `here`: its weights are on this machine; `text`: it reads text."""
 
     name: str
     dimension: int
@@ -54,14 +54,14 @@ class ModelAnswer:
 
 @dataclass(frozen=True, slots=True)
 class ModelsAnswer:
-    """The models that have a name here."""
+    """The registered models."""
 
     models: tuple[ModelAnswer, ...]
 
 
 @router.post("/roots/forget", response_model=Forgotten)
 def forget(server: Served, root: Annotated[KnownRoot, Body()]) -> Response:
-    """Drop a folder from the library. Its photos are not touched, and what was said of them is kept."""
+    """Remove a folder from the library. Its photos are not touched, and decisions and labels are kept."""
     if server.index_runs.running:
         raise Conflict("an index run is at work: pause it first")
     with server.libraries.library() as library:
@@ -72,13 +72,13 @@ def forget(server: Served, root: Annotated[KnownRoot, Body()]) -> Response:
 
 @router.get("/watch", response_model=Watching)
 def watching(server: Served) -> Response:
-    """Say whether what changes in the folders is indexed at once."""
+    """Return whether changes in the folders are indexed as they happen."""
     return Answer(Watching(server.is_watching))
 
 
 @router.post("/watch", response_model=Watching)
 def watch(server: Served, wanted: Annotated[Watch, Body()]) -> Response:
-    """Begin or stop to index at once what changes in the folders, and remember that."""
+    """Turn watching of the folders on or off; the setting is stored."""
     with server.libraries.library() as library:
         library.catalog.set_watched(wanted.on)
     if wanted.on:
@@ -90,7 +90,7 @@ def watch(server: Served, wanted: Annotated[Watch, Body()]) -> Response:
 
 @router.get("/models", response_model=ModelsAnswer)
 def models(server: Served) -> Response:
-    """List the models that could look at the photos."""
+    """List the registered models."""
     from vitsearch.backbones import list_models
     from vitsearch.backbones.weights import is_cached
 

@@ -1,4 +1,4 @@
-"""The library at a glance: its state, what it can be narrowed down to, and the grid of all photos in columns."""
+"""Overview of a library: its state, the values of its filters, and the grid of all photos in columns."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ router = APIRouter(prefix="/api", tags=["library"])
 
 @dataclass(frozen=True, slots=True)
 class ServedStatus(LibraryStatus):
-    """The state of the library and of the server. `images` belongs into the addresses of pictures, as ?v=."""
+    """The state of the library and of the server. `images` goes into the addresses of pictures, as ?v=."""
 
     has_text: bool = False
     text_models: tuple[str, ...] = ()
@@ -41,7 +41,7 @@ class ServedStatus(LibraryStatus):
 
 @dataclass(frozen=True, slots=True)
 class FolderCount:
-    """A folder and how many photo files are at or below it."""
+    """A folder and the number of photo files in and below it."""
 
     path: str
     count: int
@@ -49,7 +49,7 @@ class FolderCount:
 
 @dataclass(frozen=True, slots=True)
 class CameraCount:
-    """A camera and how many photos it took."""
+    """A camera and its number of photos."""
 
     camera: str
     count: int
@@ -57,7 +57,7 @@ class CameraCount:
 
 @dataclass(frozen=True, slots=True)
 class MonthCount:
-    """A month, as 2024-05 ("" is no date), and how many photos are of it."""
+    """A month, such as 2024-05 ("" for photos without a date), and its number of photos."""
 
     month: str
     count: int
@@ -65,7 +65,7 @@ class MonthCount:
 
 @dataclass(frozen=True, slots=True)
 class LabelCount:
-    """A label and how many photos have it."""
+    """A label and its number of photos."""
 
     label: str
     count: int
@@ -81,7 +81,7 @@ class HeadFacet:
 
 @dataclass(frozen=True, slots=True)
 class ValueCount:
-    """What a filter takes, and how many photos it leaves."""
+    """A value of a filter, and the number of photos that match."""
 
     value: str
     count: int
@@ -89,7 +89,7 @@ class ValueCount:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What a filter takes, what people call it, and how many photos it leaves."""
+    """A value of a filter, its text for people, and the number of photos that match."""
 
     value: str
     words: str
@@ -98,7 +98,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class FilterControl:
-    """How the page offers a filter: `all` are the words for no choice. Folders are chosen from `folders`."""
+    """How the page shows a filter. `all` is the text for no choice. Folders are chosen from `folders`."""
 
     name: str
     kind: Literal["folder", "list", "date", "switch"]
@@ -109,7 +109,7 @@ class FilterControl:
 
 @dataclass(frozen=True, slots=True)
 class PageFacets:
-    """What the library can be narrowed down to, and in `filters` the controls for that, in their order."""
+    """The values to filter by, and the page's filter controls in order (`filters`)."""
 
     folders: tuple[FolderCount, ...]
     cameras: tuple[CameraCount, ...]
@@ -124,7 +124,7 @@ class PageFacets:
 
 @dataclass(frozen=True, slots=True)
 class FavouriteIds:
-    """The photos that are favourites, by id."""
+    """The ids of the favourites."""
 
     photos: tuple[int, ...]
 
@@ -140,7 +140,7 @@ class GridSection:
 
 @dataclass(frozen=True, slots=True)
 class GridColumns:
-    """All photos, section after section: ids, and width divided by height with three digits."""
+    """All photos, section by section: ids, and aspect ratios (width / height) with three digits."""
 
     generation: int
     images: str
@@ -151,7 +151,7 @@ class GridColumns:
 
 @router.get("/status", response_model=ServedStatus)
 def status(server: Served) -> Response:
-    """Say what the library holds and whether it is being indexed. A library that is still empty answers too."""
+    """Return what the library holds and whether it is being indexed. Works for an empty library, too."""
     indexing = server.index_runs.progress()
     try:
         stamp = server.libraries.stamp()
@@ -202,7 +202,7 @@ def _text_models() -> tuple[str, ...]:
 
 @router.get("/facets", response_model=PageFacets)
 def facets(server: Served) -> Response:
-    """Count the present photos by folder, month, label, and whatever filters can choose from."""
+    """Count the present photos by folder, month, label, and all other filter values."""
     stamp = server.libraries.stamp()
     found = server.state_cache.get(
         "facets", stamp, lambda: _facets(server), patient=server.index_runs.running
@@ -259,7 +259,7 @@ def grid(
     narrowing: Narrowed,
     by: Annotated[Literal["date", "folder", "label"], Query()] = "date",
 ) -> Response:
-    """Return all photos in columns, for a page that lays the whole grid out at once."""
+    """Return all photos in columns, so that the page can lay out the whole grid at once."""
     stamp = server.libraries.stamp()
     columns = server.state_cache.get(
         ("grid", by, narrowing),
@@ -279,7 +279,7 @@ def grid(
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """The answer, ready to be sent."""
+    """The encoded response."""
 
     packed: bytes
     etag: str

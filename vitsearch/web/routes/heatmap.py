@@ -1,4 +1,4 @@
-"""What the model looked at in a photo, drawn over it."""
+"""Heat maps of what the model used in a photo."""
 
 from __future__ import annotations
 

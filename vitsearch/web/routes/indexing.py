@@ -1,4 +1,4 @@
-"""Folders and index runs: add, start, stop, watch, and what could not be read."""
+"""Folders and index runs: add, start, stop, and list unreadable files."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ FolderText = Annotated[str, Field(min_length=1, max_length=4096)]
 
 
 class NewRoot(BaseModel):
-    """A folder of photos to be added: its whole path on the machine that the server runs on.
+    """A folder of photos to add: its absolute path on the server's machine.
 
-    `model` looks at the photos of a library that is new; one that is there keeps its own.
+    `model` is the model of a new library; an existing library keeps its own.
     """
 
     folder: FolderText
@@ -38,11 +38,12 @@ class NewRoot(BaseModel):
 
 
 class IndexOrder(BaseModel):
-    """What to index: these folders, or all that are known. `retry` looks at unreadable files again.
+    """What to index: these folders, or all indexed ones.
 
-    `also` names a model that reads words, one of the status's `text_models` or that of its `words_step`: all photos are
-    embedded with it too, in this run and all later ones, and searches by words use it. `model` names the model that
-    searches use from when all photos are embedded with it.
+    - `retry`: try unreadable files again.
+    - `also`: a model that reads text, one of the status's `text_models` or that of its `words_step`. This run and all
+      later ones embed every photo with it too, and text searches use it.
+    - `model`: a new main model. Searches use it as soon as all photos are embedded with it.
     """
 
     folders: Annotated[list[FolderText], Field(max_length=100)] = []
@@ -53,14 +54,14 @@ class IndexOrder(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class RootsAnswer:
-    """The folders that the library knows."""
+    """The indexed folders."""
 
     roots: tuple[RootInfo, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class FolderPlace:
-    """A folder and what to call it."""
+    """A folder and its display name."""
 
     name: str
     path: Path
@@ -68,7 +69,7 @@ class FolderPlace:
 
 @dataclass(frozen=True, slots=True)
 class FolderAnswer:
-    """A folder of the server's machine, and the folders in it."""
+    """A folder of the server's machine and its subfolders."""
 
     path: Path
     parent: Path | None
@@ -78,7 +79,7 @@ class FolderAnswer:
 
 @dataclass(frozen=True, slots=True)
 class UnreadableReason:
-    """A reason for which files could not be read, without what differs from file to file, and how many they are."""
+    """A reason why files could not be read, without file-specific details, and the number of such files."""
 
     reason: str
     count: int
@@ -86,7 +87,7 @@ class UnreadableReason:
 
 @dataclass(frozen=True, slots=True)
 class UnreadableAnswer:
-    """The files that could not be read, and why; `reasons`, the most frequent first, are of all of them."""
+    """Unreadable files with their reasons; `reasons` summarises all of them, most frequent first."""
 
     total: int
     reasons: tuple[UnreadableReason, ...]
@@ -95,7 +96,7 @@ class UnreadableAnswer:
 
 @router.get("/roots", response_model=RootsAnswer)
 def roots(server: Served) -> Response:
-    """List the folders that the library knows."""
+    """List the indexed folders."""
     try:
         with server.libraries.library() as library:
             return Answer(RootsAnswer(tuple(library.roots())))
@@ -119,7 +120,7 @@ def add_root(server: Served, new: Annotated[NewRoot, Body()]) -> Response:
 
 @router.get("/folders", response_model=FolderAnswer)
 def folders(server: Served, path: Annotated[str | None, Query(max_length=4096)] = None) -> Response:
-    """List the folders in a folder, for choosing one; names only, hidden ones left out."""
+    """List the subfolders of a folder, for a folder picker: names only, without hidden ones."""
     del server
     folder = chosen_folder(path) if path else Path.home()
     try:
@@ -154,7 +155,7 @@ def folders(server: Served, path: Annotated[str | None, Query(max_length=4096)] 
 
 @router.post("/index", response_model=IndexState, status_code=202)
 def start(server: Served, order: Annotated[IndexOrder | None, Body()] = None) -> Response:
-    """Start an index run, in a process of its own; after the one that is on, if one is."""
+    """Start an index run in a worker process, or queue it after the current one."""
     order = order or IndexOrder()
     if order.also not in (None, HUB_FREE_MODEL, *models_that_read_text()):
         # By name alone: a page must not have the server load a checkpoint from anywhere.
@@ -172,7 +173,12 @@ def start(server: Served, order: Annotated[IndexOrder | None, Body()] = None) ->
 
 
 def _check_model(name: str | None) -> None:
-    """By name alone, too. Raises `BadQuery` for a model that has none."""
+    """Check that a model is registered. Models are accepted by name only, not by path.
+
+    Raises:
+        BadQuery: no model has this name.
+
+    """
     if name is not None and find_model(name) is None:
         raise BadQuery(
             f"{name[:100]} is none of the models that have a name here: see `vitsearch models list`"
@@ -181,13 +187,13 @@ def _check_model(name: str | None) -> None:
 
 @router.get("/index", response_model=IndexState)
 def state(server: Served) -> Response:
-    """Say what the index run does, or how the latest one ended."""
+    """Return the progress of the index run, or the result of the latest one."""
     return Answer(server.index_runs.state())
 
 
 @router.post("/index/stop", response_model=IndexState, status_code=202)
 def stop(server: Served) -> Response:
-    """Pause the run. What is done is kept, and the next run goes on from there."""
+    """Stop the run. Finished work is kept, and the next run continues."""
     server.index_runs.stop()
     return Answer(server.index_runs.state(), status_code=202)
 
@@ -199,7 +205,7 @@ def unreadable(
     offset: Offset = 0,
     limit: Limit = 200,
 ) -> Response:
-    """List the files that could not be read, all or those of one reason."""
+    """List the files that could not be read, all or those with one reason."""
     with server.libraries.library() as library:
         found = unreadable_files(library.catalog)
     reasons = Counter(_kind(file.reason) for file in found)
@@ -214,7 +220,7 @@ def unreadable(
 
 
 def _kind(reason: str) -> str:
-    """A reason without its details, which stand in brackets: how many bytes are missing, say."""
+    """Return a reason without its details in brackets, such as how many bytes are missing."""
     return reason.split(" (")[0]
 
 

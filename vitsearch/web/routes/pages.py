@@ -1,4 +1,4 @@
-"""The page: one HTML shell for all views, and its static files, which are read from memory and never by a path."""
+"""The page: one HTML shell for all views, and its static files, served from memory and never by path."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _TYPES = {
 
 
 class Assets:
-    """The shell and the static files, which are read once, when the server starts."""
+    """The shell and the static files, read once at start-up."""
 
     def __init__(self, folder: Path = _HERE, *, page: str = "page.html") -> None:
         static = folder / "static"
@@ -60,7 +60,12 @@ class Assets:
         """The page's HTML."""
 
     def file(self, name: str) -> bytes:
-        """Return a static file. Raises `NotFound` for a name that is none of them."""
+        """Return a static file.
+
+        Raises:
+            NotFound: no static file has this name.
+
+        """
         if name not in self._files:
             raise NotFound("there is nothing at this address")
         return self._files[name]
@@ -82,7 +87,7 @@ async def static(request: Request, version: str, name: str) -> Response:
 @router.get("/themes")
 @router.get("/indexing")
 def shell(request: Request) -> Response:
-    """Return the page; what it shows is in the address."""
+    """Return the page; its address says what it shows."""
     assets: Assets = request.app.state.assets
     return Response(
         assets.shell, media_type="text/html; charset=utf-8", headers={"cache-control": "no-cache"}

@@ -1,4 +1,4 @@
-"""One photo: its facts, its pictures. Only photos of the library are shown, and only as pixels encoded anew."""
+"""A single photo: its metadata and pictures. Only photos of the library are served, always re-encoded from pixels."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _COLOURS = 2
 
 @dataclass(frozen=True, slots=True)
 class PhotoFile:
-    """A place of a photo. `modified` is the file's own time, in ISO 8601."""
+    """A file of a photo. `modified` is its modification time in ISO 8601."""
 
     path: Path
     size: int
@@ -42,7 +42,7 @@ class PhotoFile:
 
 @dataclass(frozen=True, slots=True)
 class PhotoAnswer:
-    """What is known of a photo. `told_apart` are the photos that a person said are no duplicates of it."""
+    """Everything known about a photo. `told_apart` are photos that were dismissed as duplicates of it."""
 
     photo: int
     width: int
@@ -68,7 +68,7 @@ class PhotoAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Caption:
-    """The name of a photo's first file, and when it was taken."""
+    """The name of a photo's first file, and the capture date."""
 
     name: str
     taken: str | None
@@ -82,14 +82,14 @@ class Captions:
 
 
 class Reveal(BaseModel):
-    """Which of a photo's files, counted from 0; the first one that is there if none is said."""
+    """The index of one of the photo's files; by default the first file that is present."""
 
     file: Annotated[int | None, Field(ge=0, le=100_000)] = None
 
 
 @captions_router.get("/captions", response_model=Captions)
 def captions(server: Served, ids: Annotated[str, Query(pattern=r"^[0-9]{1,18}(,[0-9]{1,18})*$")]) -> Response:
-    """Name the photos with these ids (up to 500, with commas between)."""
+    """Return captions for these photo ids (up to 500, separated by commas)."""
     wanted = [int(number) for number in ids.split(",")]
     if len(wanted) > _MOST_CAPTIONS:
         raise BadQuery(f"ask for at most {_MOST_CAPTIONS} captions at once")
@@ -103,7 +103,7 @@ def captions(server: Served, ids: Annotated[str, Query(pattern=r"^[0-9]{1,18}(,[
 
 @router.get("/{photo}", response_model=PhotoAnswer)
 def facts(server: Served, photo: PhotoId) -> Response:
-    """Say everything that is known of a photo."""
+    """Return everything known about a photo."""
     from vitsearch.duplicates.tables import dismissed_for
 
     with server.libraries.library() as library:
@@ -172,7 +172,7 @@ async def view(
 
 @router.post("/{photo}/reveal", status_code=204)
 def reveal(server: Served, photo: PhotoId, which: Reveal) -> Response:
-    """Show a file of the photo in the file manager of the machine that the server runs on."""
+    """Show a file of the photo in the file manager of the server's machine."""
     if server.reveal is None:
         raise Conflict("the files are on another machine than this browser")
     with server.libraries.library() as library:

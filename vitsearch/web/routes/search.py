@@ -1,4 +1,4 @@
-"""Search: by photos of the library, by uploads, by a region of either, by words, and by label."""
+"""Search by photos of the library, uploads, regions of either, text, and labels."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _CROP = r"^[0-9]{1,6},[0-9]{1,6},[0-9]{1,6},[0-9]{1,6}$"
 
 @dataclass(frozen=True, slots=True)
 class PageResult(SearchResult):
-    """The answer of `vitsearch search --json`, and how long it took."""
+    """The result of `vitsearch search --json`, and how long it took."""
 
     seconds: float = 0.0
 
@@ -58,11 +58,11 @@ def search(
     distinct: bool = False,
     only_matches: bool = False,
 ) -> Response:
-    """Find the photos most like the examples, away from the negative examples, among those that pass the filters.
+    """Find the photos most similar to the examples, and unlike the negative ones, among those that match the filters.
 
     `photo` and `upload` may be repeated, and so may `not` (photo:ID or upload:TOKEN). `crop` is x, y, width and height
-    in upright pixels of the single example. With a label and no example, the photos that have it, most probable
-    first.
+    in upright pixels of the single example. With a label and no example, returns the photos with that label, most
+    probable first.
     """
     started = time.perf_counter()
     if not (photo or upload or text):
@@ -129,7 +129,7 @@ def _box(text: str) -> Crop:
 
 @dataclass(frozen=True, slots=True)
 class _Example:
-    """A part of a query: its name in the answer, its vector (d,) float32, and the photo of the library that it is."""
+    """A part of a query: its name in the result, its embedding (d,) float32, and its photo id in the library."""
 
     name: str
     vector: Vector
@@ -137,9 +137,9 @@ class _Example:
 
 
 class _Asked:
-    """The parts of one query. Stored vectors are looked up; others are computed once and remembered by the server.
+    """Embeds the parts of a query. Stored embeddings are looked up; others are computed once and cached.
 
-    A reader is borrowed for each look-up only, so that none is held while the model is waited for.
+    A library is borrowed for each look-up only, so that none is held while waiting for the model.
     """
 
     def __init__(self, server: Server, *, words: bool) -> None:
@@ -149,7 +149,7 @@ class _Asked:
         self._space_id, self._space = self.searched
 
     def photo(self, photo: int, crop: Crop | None) -> _Example:
-        """A photo of the library, or a region of it."""
+        """Return a photo of the library, or a region of it."""
         with self._server.libraries.library() as library:
             details = Listing(library.catalog).details(photo)
             stored = self._stored(library, photo) if crop is None else None
@@ -166,7 +166,7 @@ class _Asked:
         return _Example(str(details.files[0].path), vector, photo)
 
     def upload(self, token: str, crop: Crop | None) -> _Example:
-        """An upload, or a region of it."""
+        """Return an upload, or a region of it."""
         hashes, _ = self._server.uploads.header(token)
         with self._server.libraries.library() as library:
             known = library.catalog.photo_id(*hashes, present=True)
@@ -176,7 +176,7 @@ class _Asked:
         return _Example("an uploaded image", stored, known)
 
     def text(self, text: str) -> _Example:
-        """Words."""
+        """Return a text."""
 
         def embed() -> Vector:
             with self._server.model() as library:

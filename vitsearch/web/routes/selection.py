@@ -1,4 +1,4 @@
-"""What is done with several photos at once: favourites, labels, copies, downloads, and a plan that moves them away."""
+"""Operations on several photos: favourites, labels, copies, downloads, and clean-up plans."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class Chosen(BaseModel):
 
 
 class FavouriteOrder(Chosen):
-    """Photos that become favourites, or are none any more."""
+    """Photos to add to the favourites, or to remove from them."""
 
     favourite: bool
 
 
 class LabelOrder(Chosen):
-    """A label that these photos have, or have not."""
+    """A label to add to these photos, or to remove."""
 
     head: Annotated[str, Field(min_length=1, max_length=200)]
     label: Label
@@ -55,14 +55,14 @@ class LabelOrder(Chosen):
 
 
 class CopyOrder(Chosen):
-    """Where photos are copied to, or linked in; the last part of the path is made where it is not there yet."""
+    """Where to copy or link photos; the last folder of the path is created if it does not exist."""
 
     folder: Annotated[str, Field(min_length=1, max_length=4096)]
     how: How = "copy"
 
 
 class RemovalOrder(Chosen):
-    """What becomes of the photos' files: the trash of their drive, or another folder."""
+    """Where to move the photos' files: the trash of their drive, or another folder."""
 
     action: Literal["trash", "move"] = "trash"
     destination: Annotated[str | None, Field(max_length=4096)] = None
@@ -70,7 +70,7 @@ class RemovalOrder(Chosen):
 
 @dataclass(frozen=True, slots=True)
 class ChangedPhotos:
-    """How many photos that has changed."""
+    """How many photos changed."""
 
     changed: int
 
@@ -86,14 +86,14 @@ class LabelOfSome:
 
 @dataclass(frozen=True, slots=True)
 class LabelsOfSome:
-    """The labels of several photos, the commonest first."""
+    """The labels of several photos, most frequent first."""
 
     labels: tuple[LabelOfSome, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ArchiveAnswer:
-    """A download that can be fetched: its address ends with the token."""
+    """A download that is ready; its address ends with the token."""
 
     token: str
     files: int
@@ -102,7 +102,7 @@ class ArchiveAnswer:
 
 @router.post("/favourites", response_model=ChangedPhotos)
 def favourites(server: Served, order: Annotated[FavouriteOrder, Body()]) -> Response:
-    """Make photos favourites, or none any more."""
+    """Add photos to the favourites, or remove them."""
     with server.libraries.library() as library:
         back_up_daily(library.catalog.database)
         changed = Favourites(library.catalog.database).put(order.photos, favourite=order.favourite)
@@ -111,7 +111,7 @@ def favourites(server: Served, order: Annotated[FavouriteOrder, Body()]) -> Resp
 
 @router.post("/favourites/ratings", response_model=RatedFiles)
 def rate_favourites(server: Served) -> Response:
-    """Write five stars into an XMP sidecar beside each favourite, for other programs."""
+    """Write a five-star rating into an XMP sidecar next to each favourite, for other programs."""
     with server.libraries.library() as library:
         return Answer(export_favourites(library))
 
@@ -131,7 +131,7 @@ def labels_of_some(server: Served, chosen: Annotated[Chosen, Body()]) -> Respons
 
 @router.post("/labels", response_model=ChangedPhotos)
 def label(server: Served, order: Annotated[LabelOrder, Body()]) -> Response:
-    """Say that photos have a label, or that they have it not. The head learns from it when it is trained again."""
+    """Add a label to photos, or remove it. The head learns from it when it is trained again."""
     name = order.label.strip()
     if not name:
         raise BadQuery("a label has to be said in words")
@@ -146,7 +146,7 @@ def label(server: Served, order: Annotated[LabelOrder, Body()]) -> Response:
 
 @router.post("/copies", response_model=Collected)
 def copies(server: Served, order: Annotated[CopyOrder, Body()]) -> Response:
-    """Copy photos into a folder, or leave links to them there. Nothing that is there is written over."""
+    """Copy photos to a folder, or link them there. Existing files are never overwritten."""
     if "\0" in order.folder:
         raise BadQuery("no folder has such a name")
     given = Path(order.folder.strip())
@@ -156,7 +156,7 @@ def copies(server: Served, order: Annotated[CopyOrder, Body()]) -> Response:
 
 @router.post("/archives", response_model=ArchiveAnswer, status_code=201)
 def archive(server: Served, chosen: Annotated[Chosen, Body()]) -> Response:
-    """Prepare a download of photos in one zip file."""
+    """Prepare a download of photos as one zip file."""
     files = _files(server, chosen.photos)
     size = sum(file.lstat().st_size for file in files if file.exists())
     return Answer(ArchiveAnswer(server.archives.add(chosen.photos), len(files), size), status_code=201)
@@ -164,7 +164,7 @@ def archive(server: Served, chosen: Annotated[Chosen, Body()]) -> Response:
 
 @router.get("/archives/{token}", responses={200: {"content": {"application/zip": {}}}})
 def download(server: Served, token: Token) -> Response:
-    """Send the photos of a download, as their files are."""
+    """Send the photos of a download as unchanged files."""
     files = _files(server, server.archives.photos(token))
     headers = {"content-disposition": 'attachment; filename="photos.zip"', "cache-control": "no-store"}
     return StreamingResponse(zipped(files), media_type="application/zip", headers=headers)
@@ -172,7 +172,7 @@ def download(server: Served, token: Token) -> Response:
 
 @router.post("/plan", response_model=PlanAnswer, status_code=201)
 def plan(server: Served, order: Annotated[RemovalOrder, Body()]) -> Response:
-    """Plan to move all files of these photos away. No file is touched before the plan is carried out."""
+    """Create a plan that moves all files of these photos away. No file is touched until the plan is applied."""
     with server.libraries.library() as library:
         roots = tuple(filterfalse(is_offline, (root.path for root in library.catalog.roots())))
         hashes = library.catalog.file_hashes(order.photos)
@@ -184,7 +184,7 @@ def plan(server: Served, order: Annotated[RemovalOrder, Body()]) -> Response:
 
 
 def _heads(library: Library) -> list[tuple[str, int]]:
-    """The names and versions of the heads whose files can be read."""
+    """Return the names and versions of the heads whose files can be read."""
     head_store = HeadStore(library)
     found = []
     for name in head_store.names():
@@ -194,7 +194,7 @@ def _heads(library: Library) -> list[tuple[str, int]]:
 
 
 def _files(server: Server, photos: list[int] | tuple[int, ...], *, every_place: bool = False) -> list[Path]:
-    """The first file of each photo that is there, or all of them, in the order of the photos."""
+    """Return the first present file of each photo, or all of them, in the order of the photos."""
     with server.libraries.library() as library:
         rows = library.catalog.photos(list(photos))
     found: dict[Path, None] = {}

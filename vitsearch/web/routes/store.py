@@ -1,4 +1,4 @@
-"""The page and the API over an engine: search, and the pictures of what was found."""
+"""The page and the API over an engine: search, and pictures of the results."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _UPLOAD = r"^[0-9a-f]{32}$"
 
 @dataclass(frozen=True, slots=True)
 class StoreFacts:
-    """Which store answers, without its password, and whose vectors it holds."""
+    """The store's address, without its password, and the model of its embeddings."""
 
     address: str
     model: str
@@ -38,28 +38,28 @@ class StoreFacts:
 
 @dataclass(frozen=True, slots=True)
 class BroughtImage:
-    """What stands for an image in searches."""
+    """The token that stands for an uploaded image in searches."""
 
     token: str
 
 
 @dataclass(frozen=True, slots=True)
 class StoreResult(SearchResult):
-    """The answer of `vitsearch search --store … --json`, and how long it took."""
+    """The result of `vitsearch search --store … --json`, and how long it took."""
 
     seconds: float = 0.0
 
 
 @page_router.get("/")
 def page(request: Request) -> Response:
-    """Return the page; what it shows is in the address."""
+    """Return the page; its address says what it shows."""
     html: str = request.app.state.assets.shell
     return Response(html, media_type="text/html; charset=utf-8", headers={"cache-control": "no-cache"})
 
 
 @router.get("/store", response_model=StoreFacts)
 def facts(server: ServedStore) -> Response:
-    """Say which store answers."""
+    """Describe the store."""
     space = server.store.searched_space
     return Answer(StoreFacts(server.address, space.model, space.dimension))
 
@@ -83,10 +83,10 @@ def search(
     distinct: bool = False,
     only_matches: bool = False,
 ) -> Response:
-    """Find the photos most like the examples, among those that pass the filters.
+    """Find the photos most similar to the examples, among those that match the filters.
 
-    `photo` is the id of a photo that an answer named. With a label and no example, the photos that have it, most
-    probable first, as they were labelled when they were exported.
+    `photo` is a photo id from an earlier result. With a label and no example, returns the photos with that label, most
+    probable first, as they were labelled at the time of the export.
     """
     started = time.perf_counter()
     check_held(narrowing.criteria)

@@ -1,4 +1,4 @@
-"""Themes: groups of photos that are alike, looked for in the background."""
+"""Themes: groups of similar photos, computed in the background."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ThemePhoto:
 
 @dataclass(frozen=True, slots=True)
 class ThemeAnswer:
-    """A theme: how many photos it has, and those that stand for it, the most typical first."""
+    """A theme: its number of photos, and its most typical photos, most typical first."""
 
     id: int
     count: int
@@ -42,7 +42,7 @@ class ThemeAnswer:
 
 @dataclass(frozen=True, slots=True)
 class ThemesAnswer:
-    """The themes, the largest first; `rest` photos are in none. `stale`: photos have come or gone since."""
+    """The themes, largest first; `rest` photos are in none. `stale`: photos were added or removed since."""
 
     state: Literal["none", "running", "done", "failed"]
     progress: Progress | None
@@ -54,7 +54,7 @@ class ThemesAnswer:
 
 @dataclass(frozen=True, slots=True)
 class WholeTheme:
-    """All photos of a theme, the most typical first."""
+    """All photos of a theme, most typical first."""
 
     id: int
     photos: tuple[ThemePhoto, ...]
@@ -62,7 +62,7 @@ class WholeTheme:
 
 @router.get("", response_model=ThemesAnswer)
 def themes(server: Served) -> Response:
-    """Return the themes that were found last; at once, whatever the search does."""
+    """Return the latest themes at once, even while new ones are computed."""
     with server.libraries.library() as library:
         found, stale = server.themes.known(library)
         shown = () if found is None else found.themes
@@ -88,7 +88,7 @@ def themes(server: Served) -> Response:
 
 @router.post("/find", status_code=202)
 def find(server: Served) -> Response:
-    """Look for themes, in a process of its own."""
+    """Start computing themes in a worker process."""
     with server.libraries.library():  # none without a library
         server.themes.start()
     return Answer({"state": "running"}, status_code=202)

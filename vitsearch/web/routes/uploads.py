@@ -1,4 +1,4 @@
-"""Images to search for that are not in the library: dropped on the page, or pasted."""
+"""Query images that are not in the library, dropped on the page or pasted."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def upload(server: Served, request: Request) -> Response:
 
 @router.get("/{token}", response_model=Upload)
 def facts(server: Served, token: Token) -> Response:
-    """Say how large an upload is, and which photo of the library it is, if any."""
+    """Return the size of an upload, and the photo of the library that it is, if any."""
     return Answer(_described(server, token))
 
 

@@ -11,7 +11,7 @@ from vitsearch.jsonable import to_jsonable
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-# A page that does not read is told the newest only.
+# A page that does not read its events only gets the most recent ones.
 _WAITING = 64
 _HEARTBEAT = 15.0
 
