@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vitsearch.duplicates.verify.another_digit import say_another_digit
 from vitsearch.duplicates.verify.drawn_over import is_drawn_over_each
 from vitsearch.duplicates.verify.geometric import seen_the_other_way
 from vitsearch.duplicates.verify.plain_ground import is_lit_otherwise
@@ -55,6 +56,7 @@ _ECC_STEPS, _ECC_EPSILON = 40, 1e-5
 _SAME_SHAPE = 0.01
 # Where more of a frame lies outside of the other one, it is said to contain it.
 _MOSTLY = 0.03
+_OTHER_WORDS = "other words are drawn over each of them"
 # In pixels on the shorter side: in smaller photos what was drawn looks like what was there.
 _TELLING = 144
 
@@ -85,9 +87,11 @@ def why_only_alike(views: tuple[View, View], seen: Evidence, in_full: Callable[[
     if (seen.contrast, seen.light) < (1.0, 0.0):
         directions.reverse()
     if is_drawn_over_each(*directions[0][0], directions[0][1]):
-        return "other words are drawn over each of them"
+        return _OTHER_WORDS
     if aligned_differ_in_detail(views, seen, in_full):
         return "they are pages or drawings that differ in a detail"
+    if say_another_digit(views, seen, in_full):
+        return _OTHER_WORDS
     if seen.each_shows_more and max(seen.beyond_first, seen.beyond_second) <= _MOSTLY:
         return "each shows a little of the scene that the other one lacks"
     if any(is_lit_otherwise(*pair, evidence) for pair, evidence in directions):
