@@ -15,6 +15,7 @@ from PIL import Image
 
 from tests.support.samples import SAMPLES
 from vitsearch.cli import cli
+from vitsearch.cli.named_photos import photos_at
 from vitsearch.duplicates.calibrate.edits import EDITS
 from vitsearch.duplicates.cleanup import moving_out, safe_move
 from vitsearch.duplicates.cleanup.applying import apply_plan
@@ -690,6 +691,26 @@ def test_without_a_library_there_is_one_clear_line(run):
     done = run("duplicates")
     assert (done.returncode, done.stdout) == (1, "")
     assert "there is no library in" in done.stderr
+
+
+def test_photos_that_no_search_has_shown_are_dismissed_with_force_alone(library, photos, call):
+    library.index([photos])
+    dog, *cats = photos_at(library, [photos / name for name in ("dog.jpg", "cat.jpg", "small.jpg")])
+    name = "-".join(map(str, sorted(cats)))
+    with pytest.raises(BadQuery, match="no search has shown a group with"):
+        call("duplicates", "dismiss", name)
+    call("duplicates")
+    with pytest.raises(BadQuery, match="no search has shown a group with"):
+        call("duplicates", "dismiss", f"{cats[0]}-{dog}")
+    with pytest.raises(BadQuery, match="no search has shown a group with"):
+        call("duplicates", "dismiss", f"{name}-{dog}")
+    assert call("duplicates", "dismissed").stdout == ""
+    assert "1 pair of photos told apart" in call("duplicates", "dismiss", name).stderr
+    assert (
+        "1 pair of photos told apart" in call("duplicates", "dismiss", f"{cats[0]}-{dog}", "--force").stderr
+    )
+    # Whoever names files means these.
+    call("duplicates", "dismiss", photos / "small.jpg", photos / "dog.jpg")
 
 
 def test_without_a_command_duplicates_are_found_and_old_options_are_understood(library, photos, call):

@@ -10,6 +10,9 @@ import click
 
 from vitsearch.cli.named_photos import photos_at
 from vitsearch.cli.output import plural, print_json, say, shown
+from vitsearch.errors import BadQuery
+
+_NAME = re.compile(r"\d{1,18}(-\d{1,18})*")
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,13 +20,27 @@ if TYPE_CHECKING:
     from vitsearch.library import Library
 
 
-def remember(library: Library, groups: Sequence[str]) -> None:
-    """Dismiss these groups, given by name or as two or more paths."""
+def remember(library: Library, groups: Sequence[str], *, unseen: bool) -> None:
+    """Dismiss these groups, given by name or as two or more paths; `unseen`: also such as no search has shown.
+
+    Raises:
+        BadQuery: there is no such photo, or no search has shown a group that was named.
+
+    """
+    from vitsearch.duplicates.shown import were_shown
     from vitsearch.duplicates.tables import check_dismissible, dismiss
+    from vitsearch.storage.layout import Layout
 
     chosen = _photos_of(library, groups)
     for photos in chosen:
         check_dismissible(library.catalog, photos)
+    for photos in [] if unseen else _named_groups(groups):
+        if not were_shown(Layout.of(library.folder), photos):
+            named = " and ".join(map(str, sorted(set(photos))))
+            raise BadQuery(
+                f"no search has shown a group with {named}: look at the names that `vitsearch duplicates` prints, or "
+                "add --force"
+            )
     told = sum(dismiss(library.catalog, photos) for photos in chosen)
     say(f"remembered: {plural(told, 'pair')} of photos told apart", err=True)
     # A photo whose copies are wanted says nothing of how alike photos may be.
@@ -75,13 +92,17 @@ def show(library: Library, *, as_json: bool) -> None:
 
 
 def _photos_of(library: Library, groups: Sequence[str]) -> list[list[int]]:
-    named = [group for group in groups if re.fullmatch(r"\d{1,18}(-\d{1,18})*", group)]
-    paths = [group for group in groups if group not in named]
+    photos = _named_groups(groups)
+    paths = [group for group in groups if not _NAME.fullmatch(group)]
     if len(paths) == 1:
         raise click.UsageError(
             f"{paths[0]} is no group's name, and a single path says nothing: give two or more"
         )
-    photos = [[int(photo) for photo in group.split("-")] for group in named]
     if paths:
         photos.append(photos_at(library, [Path(path).absolute() for path in paths]))
     return photos
+
+
+def _named_groups(groups: Sequence[str]) -> list[list[int]]:
+    """The photos of those groups that were given by name."""
+    return [[int(photo) for photo in group.split("-")] for group in groups if _NAME.fullmatch(group)]

@@ -50,15 +50,16 @@ def check(context: click.Context, first: str, second: str, as_json: bool) -> Non
 
 @duplicates.command()
 @_GROUPS
+@click.option("--force", is_flag=True, help="Also a group that no search has shown.")
 @json_option
 @pass_session
-def dismiss(session: Session, groups: tuple[str, ...], as_json: bool) -> None:
+def dismiss(session: Session, groups: tuple[str, ...], force: bool, as_json: bool) -> None:
     """Mark a group as not duplicates. It is no longer shown, until you `restore` it.
 
     GROUP is the name of a group, such as 12-57, or two or more paths.
     """
     with session.open() as library:
-        decisions.remember(library, groups)
+        decisions.remember(library, groups, unseen=force)
         if as_json:
             decisions.show(library, as_json=True)
 

@@ -263,7 +263,7 @@ def _decide(
     from vitsearch.cli import decisions
 
     if apart:
-        decisions.remember(library, apart)
+        decisions.remember(library, apart, unseen=True)
     if restored:
         decisions.restore(library, restored)
     if listing or as_json:

@@ -6,7 +6,6 @@ import errno
 import os
 import stat
 from collections import defaultdict
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from vitsearch.duplicates.calibrate.library_thresholds import CalibratedThreshol
 from vitsearch.duplicates.group.describe import described
 from vitsearch.duplicates.group.grouping import DuplicateGroup, Grouping, KeptApart, Link, group
 from vitsearch.duplicates.propose.candidates import proposed_pairs
+from vitsearch.duplicates.shown import note_shown
 from vitsearch.duplicates.tables import (
     copied_photos,
     dismissed_pairs,
@@ -120,90 +120,151 @@ def find_duplicates(
         )
     if between is not None and folders:
         raise BadQuery("two folders to compare already say where to look: leave out the others")
-    sides = None if between is None else (absolute_path(between[0]), absolute_path(between[1]))
-    scope: tuple[Path, ...] = sides or tuple(map(absolute_path, folders))
-    catalog = library.catalog
     on_progress(Progress("propose", 0, None))
-    ids = present_photos(catalog, scope)
-    new = None if since is None else files_since(catalog, since)
-    rejected = dismissed_pairs(catalog)
-    calibrated = None
-    if "near" in tiers and not _are_told_apart(rejected, ids):
-        calibrated = CalibratedThresholds(Thresholds(), None, len(ids))
-    elif "near" in tiers:
-        calibrated = calibrated_thresholds(
-            library,
-            max_false_share=max_false_share,
-            on_progress=lambda done, total: on_progress(Progress("calibrate", done, total)),
-        )
-    pairs = proposed_pairs(
-        library,
-        ids,
-        tiers,
-        on_progress=lambda share: on_progress(Progress("propose", round(share * len(ids)), len(ids))),
-    )
-    if sides:
-        pairs = _across(pairs, *(present_photos(catalog, (side,)) for side in sides))
-    if new is not None:
-        recent = photos_at(catalog, new)
-        pairs = pairs.chosen(np.isin(pairs.first, recent) | np.isin(pairs.second, recent))
-    places = names_of(scope)
-    with ExitStack() as stack:
-        # What was seen of files that are the same is not looked for again.
-        answers = stack.enter_context(AnswerCache.beside(Layout.of(library.folder), rules=rules_digest()))
+    search = _search(library.catalog, tiers, since, between, folders, prefer)
+    calibrated = _calibrated(library, search, max_false_share, on_progress)
+    pairs = _proposed(library, search, on_progress)
+    layout = Layout.of(library.folder)
+    # What was seen of files that are the same is not looked for again.
+    with AnswerCache.beside(layout, rules=rules_digest()) as answers:
         verifier = Verifier(
-            catalog,
+            search.catalog,
             thresholds=None if calibrated is None else calibrated.thresholds,
             tiers=tiers,
-            rejected=rejected,
+            rejected=search.rejected,
             answers=answers,
         )
         # Grouping asks for pairs that nobody proposed, and may look at any photo again: the decoders serve it, too.
-        pool = stack.enter_context(verifying_threads(verifier))
-        links, asked = verified_links(verifier, pool, pairs, on_progress)
-        involved = {photo for link in links for photo in (link.first, link.second)}
-        involved.update(np.intersect1d(copied_photos(catalog), ids).tolist())
-        files, skipped = _checked(
-            file for file in files_of(catalog, involved) if not scope or _is_below(file.path, places)
-        )
-        if sides:
-            files = _with_staying_side(files, sides, tuple(map(absolute_path, prefer)))
-        verifier.prepare(involved)
-        files = described(
-            files,
-            links,
-            decoders=verifier.decoders,
-            pixels=verifier.in_full,
-            pool=pool,
-            answers=answers,
-            on_progress=lambda done, total: on_progress(Progress("measure", done, total)),
-        )
-        grouping = _grouped(
-            files,
-            links,
-            tiers,
-            rejected,
-            names_of(map(absolute_path, prefer)),
-            verifier.confirm,
-            _in_threads(pool, on_progress),
-        )
-        groups = grouping.groups
-        if sides:
-            side_names = [names_of([side]) for side in sides]
-            groups = [found for found in groups if _is_on_all(found, side_names)]
-        if new is not None:
-            groups = [found for found in groups if any(file.path in new for file in found.files)]
-        groups = [_seen_from_keep(found) for found in groups]
+        with verifying_threads(verifier) as pool:
+            links, asked = verified_links(verifier, pool, pairs, on_progress)
+            involved = _involved(search, links)
+            files, skipped = _files_to_group(search, involved)
+            verifier.prepare(involved)
+            files = described(
+                files,
+                links,
+                decoders=verifier.decoders,
+                pixels=verifier.in_full,
+                pool=pool,
+                answers=answers,
+                on_progress=lambda done, total: on_progress(Progress("measure", done, total)),
+            )
+            found = _grouped(search, files, links, verifier.confirm, _in_threads(pool, on_progress))
+    groups = [_seen_from_keep(group) for group in found.groups if _is_wanted(search, group)]
+    photos = {file.path: file.photo for file in files}
+    shown = [
+        *([file.photo for file in group.files] for group in groups),
+        *verifier.alike,
+        *([photos[one.path], photos[one.other]] for one in found.apart),
+    ]
+    note_shown(layout, shown)
     skipped = sorted({*skipped, *verifier.unreadable}, key=lambda file: file.path)
     return DuplicateReport(
         tuple(groups),
-        _alike(catalog, verifier),
-        tuple(grouping.apart),
+        _alike(search.catalog, verifier),
+        tuple(found.apart),
         calibrated,
-        len(ids),
+        len(search.ids),
         asked,
         tuple(skipped),
     )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Search:
+    """Which photos are compared, by `ids`, and which groups of them are wanted.
+
+    `scope`: the folders to look in, () for all; `sides`: two of them, whose files are compared with each other.
+    `prefer`: the folders whose files are kept first. `new`: the files one of which a group must have, None for all.
+    `rejected`: pairs that were told apart.
+    """
+
+    catalog: Catalog
+    ids: Ids
+    tiers: Collection[Tier]
+    rejected: frozenset[tuple[int, int]]
+    scope: tuple[Path, ...]
+    sides: tuple[Path, Path] | None
+    prefer: tuple[Path, ...]
+    new: frozenset[Path] | None
+
+
+def _search(
+    catalog: Catalog,
+    tiers: Collection[Tier],
+    since: datetime | None,
+    between: tuple[AnyPath, AnyPath] | None,
+    folders: Sequence[AnyPath],
+    prefer: Sequence[AnyPath],
+) -> _Search:
+    sides = None if between is None else (absolute_path(between[0]), absolute_path(between[1]))
+    scope = sides or tuple(map(absolute_path, folders))
+    return _Search(
+        catalog,
+        present_photos(catalog, scope),
+        tiers,
+        dismissed_pairs(catalog),
+        scope,
+        sides,
+        tuple(map(absolute_path, prefer)),
+        None if since is None else files_since(catalog, since),
+    )
+
+
+def _calibrated(
+    library: Library, search: _Search, max_false_share: float, on_progress: Callable[[Progress], None]
+) -> CalibratedThresholds | None:
+    """The thresholds of the second look: the default ones unless photos were told apart; None if none is taken."""
+    if "near" not in search.tiers:
+        return None
+    if not _are_told_apart(search.rejected, search.ids):
+        return CalibratedThresholds(Thresholds(), None, len(search.ids))
+    return calibrated_thresholds(
+        library,
+        max_false_share=max_false_share,
+        on_progress=lambda done, total: on_progress(Progress("calibrate", done, total)),
+    )
+
+
+def _proposed(library: Library, search: _Search, on_progress: Callable[[Progress], None]) -> Pairs:
+    """The pairs of photos that may be duplicates, as far as groups with them are wanted."""
+    catalog, count = search.catalog, len(search.ids)
+    pairs = proposed_pairs(
+        library,
+        search.ids,
+        search.tiers,
+        on_progress=lambda share: on_progress(Progress("propose", round(share * count), count)),
+    )
+    if search.sides is not None:
+        pairs = _across(pairs, *(present_photos(catalog, (side,)) for side in search.sides))
+    if search.new is not None:
+        recent = photos_at(catalog, search.new)
+        pairs = pairs.chosen(np.isin(pairs.first, recent) | np.isin(pairs.second, recent))
+    return pairs
+
+
+def _involved(search: _Search, links: Iterable[Link]) -> set[int]:
+    """The photos that may be in a group: those with a link, and those that lie in several places."""
+    linked = {photo for link in links for photo in (link.first, link.second)}
+    return linked.union(np.intersect1d(copied_photos(search.catalog), search.ids).tolist())
+
+
+def _files_to_group(search: _Search, photos: Iterable[int]) -> tuple[list[Candidate], list[UnreadableFile]]:
+    """The files of these photos that are as they were indexed, and those that are not."""
+    places = names_of(search.scope)
+    files, skipped = _checked(
+        file for file in files_of(search.catalog, photos) if not places or _is_below(file.path, places)
+    )
+    if search.sides is not None:
+        files = _with_staying_side(files, search.sides, search.prefer)
+    return files, skipped
+
+
+def _is_wanted(search: _Search, found: DuplicateGroup) -> bool:
+    """Whether a group has files of both sides, and a new one, where that is asked for."""
+    if search.sides is not None and not _is_on_all(found, [names_of([side]) for side in search.sides]):
+        return False
+    return search.new is None or any(file.path in search.new for file in found.files)
 
 
 def _are_told_apart(pairs: Collection[tuple[int, int]], ids: Ids) -> bool:
@@ -282,14 +343,13 @@ def _checked(files: Iterable[Candidate]) -> tuple[list[Candidate], list[Unreadab
 
 
 def _grouped(
+    search: _Search,
     files: list[Candidate],
     links: list[Link],
-    tiers: Collection[Tier],
-    rejected: Collection[tuple[int, int]],
-    prefer: Sequence[Path],
     confirm: Callable[[int, int], Link | None],
     each: Each,
 ) -> Grouping:
+    tiers, rejected, prefer = search.tiers, search.rejected, names_of(search.prefer)
     if "pixels" in tiers:
         return group(files, links, tiers=tiers, rejected=rejected, prefer=prefer, confirm=confirm, each=each)
     # Files of one photo that differ in metadata must not be grouped then: each content counts as a photo of its own.
