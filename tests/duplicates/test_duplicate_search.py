@@ -319,7 +319,7 @@ def test_of_two_folders_nothing_goes_from_the_one_that_was_named_first(library, 
         # What is better on the other side does not go for what is worse.
         (better,) = report.contains
         assert (better.path, better.other) == (phone / "whole.jpg", photos / "small.jpg")
-        assert better.lost.startswith("it is the better file: highest resolution")
+        assert better.lost == "it has more detail"
     report = find_duplicates(library, between=(phone, photos))
     assert {found.keep.parent for found in report.groups} == {phone}
     going = {file.path for found in report.groups for file in found.files[1:]}
