@@ -60,7 +60,7 @@ MAX_FALSE_SHARE = 0.001
 
 @dataclass(frozen=True, slots=True)
 class AlikePair:
-    """Two pictures that differ in a detail of a page or drawing, or in a colour: alike, and not the same; and why."""
+    """Two pictures that are alike but not the same, because a detail or a colour differs; `reason` says which."""
 
     first: Path
     second: Path
@@ -70,13 +70,13 @@ class AlikePair:
 
 @dataclass(frozen=True, slots=True)
 class DuplicateReport:
-    """The groups that were found, and what that rests on.
+    """The result of a search for duplicates.
 
-    `alike` and `contains` are in no group and no plan: pages that differ in a detail, shots of one thing in two
-    colours; files that show what others show and more, such as a collage of photos.
-    `calibrated`: the cut-offs of the second look and how much they find; None where no second look was asked for.
-    `photos`: how many were compared; `pairs`: how many pairs of them were judged; `skipped`: files that have gone,
-    have changed since they were indexed, or cannot be read.
+    What is in `alike` and `contains` is in no group and no plan: pages that differ in a detail and things in two
+    colours; files that show more than others do, such as a collage of photos.
+    `calibrated` holds the thresholds of the geometric verification, or None if no requested tier uses it.
+    `photos` is how many photos were compared, and `pairs` how many pairs were verified. `skipped` lists files that are
+    missing, have changed since they were indexed, or cannot be read.
     """
 
     groups: tuple[DuplicateGroup, ...]
@@ -101,12 +101,12 @@ def find_duplicates(
 ) -> DuplicateReport:
     """Find the photos that a library has more than once.
 
-    `folders` limits the search to what is below them. With `between`, only groups with files of both folders are
-    returned, and of two such folders the first one stays as it is (the second one if it is preferred): no file of it is
-    in a group but as the one to keep, and a better file of the other one is in `contains`. `max_false_share`: how many
-    of the reported `near` pairs may be wrong. `prefer`: folders whose files are kept first, other things being equal.
-    Pairs that were told apart are never grouped.
-    `since`: only groups with a file that was indexed in a run that began since then (local time without a zone).
+    `folders` limits the search to files below them. `between` names two folders and returns only groups with files in
+    both; the first folder (or the second, if it is in `prefer`) stays as it is: its files appear only as the ones to
+    keep, and better files in the other folder are listed in `contains`. `max_false_share` is the share of reported
+    `near` pairs that may be wrong. Files in `prefer` are kept if they are as good as the others.
+    `since` returns only groups with a file that was indexed in a run that began at that time or later (local time if
+    it has no zone). Dismissed pairs are never grouped.
 
     Raises:
         LibraryMissing: nothing was indexed yet.

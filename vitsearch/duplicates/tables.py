@@ -189,7 +189,7 @@ def dismiss(catalog: Catalog, photos: Collection[int]) -> int:
 
 
 def check_dismissible(catalog: Catalog, photos: Collection[int]) -> None:
-    """Check that a dismissal is possible: of two photos or more, or of one photo with several files.
+    """Check that these photos can be dismissed: there must be at least two, or one photo with several files.
 
     Raises:
         BadQuery: it is one photo with one file.

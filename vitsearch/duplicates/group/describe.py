@@ -39,10 +39,11 @@ def described(
     answers: AnswerCache | None = None,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> list[Candidate]:
-    """Add what decides: what is read from each file, and what is measured on photos that are linked to others.
+    """Return the files with everything that decides which one to keep.
 
-    `pixels` decodes a photo in full, by id, in one of the threads of `pool`; it raises `UnreadablePhoto`.
-    `answers`: what was read and measured before. `on_progress` is told of files that are read, then of photos.
+    That is read from each file, and measured on the photos that are linked to others. `pixels` decodes a photo at its
+    full size, by id, in a thread of `pool`, and raises `UnreadablePhoto` if it cannot. `answers` holds what was read
+    and measured before. `on_progress` counts files while they are read, then photos while they are measured.
     """
     linked = [link for link in links if link.tier in COPIES]
     photos = {photo for link in linked for photo in (link.first, link.second)}

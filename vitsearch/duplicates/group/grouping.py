@@ -36,7 +36,7 @@ _CHOICES = 3
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What connects two photos (`first` < `second`): how surely, and what was seen. `score` is 0 to 1."""
+    """A link between two photos (`first` < `second`): its tier, its `score` from 0 to 1, and the evidence for it."""
 
     first: int
     second: int
@@ -47,10 +47,11 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class GroupedFile:
-    """A file of a group and its link to the kept one: `tier` and `score` say how it was confirmed.
+    """A file in a group, and how it was confirmed against the kept file (`tier`, `score`, `evidence`).
 
-    `width`, `height`: upright, in pixels. `edit`: what tells that a person edited the kept one into it, so that plans
-    leave it where it is; "" for copies. `copy_of`: the edit of the group that it is a copy of, None for the kept file.
+    `width` and `height` are those of the upright picture, in pixels. `edit` says why the file counts as somebody's edit
+    of the kept one, which plans leave in place; it is "" for other files. `copy_of` is the edit in the group that this
+    file is a copy of, or None if it is a copy of the kept file.
     """
 
     path: Path
@@ -68,10 +69,11 @@ class GroupedFile:
 
 @dataclass(frozen=True, slots=True)
 class DuplicateGroup:
-    """Files that show the same shot (or, in a burst, the same moment). `files` begins with the kept one.
+    """Files that show the same shot or, in a burst, the same moment; the kept file comes first in `files`.
 
-    `tier` is the weakest of the links to `keep`, and `score` the lowest of their scores: 1 for the same bytes or
-    pixels; for `near` the share of the picture that agrees times how closely; for a burst the cosine similarity.
+    `tier` is the weakest tier of the links to the kept file, and `score` is their lowest score: 1 for the same bytes or
+    pixels, the share of the picture that agrees times how closely it agrees for `near`, and the cosine similarity for
+    a burst.
     """
 
     tier: Tier
@@ -83,7 +85,7 @@ class DuplicateGroup:
 
 @dataclass(frozen=True, slots=True)
 class KeptApart:
-    """A file that shows what another one shows and more, so that it is in no group with it; `lost` says what more."""
+    """A file that is in no group with another one because it shows or holds more; `lost` says what would be lost."""
 
     path: Path
     other: Path
@@ -93,7 +95,7 @@ class KeptApart:
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """The groups of a library, and the files that were kept apart from them."""
+    """The groups of duplicates in a library, and the files that were kept out of them."""
 
     groups: list[DuplicateGroup]
     apart: list[KeptApart]
@@ -111,11 +113,11 @@ def group(
 ) -> Grouping:
     """Group files by the links between their photos.
 
-    `rejected` pairs of photos (smaller id first; an id with itself for the copies of one photo) are never grouped.
-    `confirm` is asked for a link that nobody proposed, when two photos are connected only through a third one; `each`
-    asks it for many pairs and answers in their order, in several threads perhaps.
-    Groups that are not bursts come first, each by its path; a file is in at most one of them, and only where all that
-    it holds and shows lies in the kept one.
+    Pairs of photos in `rejected` are never grouped (smaller id first; an id with itself stands for the copies of one
+    photo). `confirm` verifies a pair that was not proposed, for photos that are connected only through a third one;
+    `each` calls it for many pairs, perhaps in several threads, and returns the answers in order.
+    Bursts come last; within both parts, groups are sorted by the path of the kept file. A file is in at most one group
+    of copies, and only if the kept file shows and holds everything that it does.
     """
     places: dict[int, list[Candidate]] = defaultdict(list)
     for file in files:

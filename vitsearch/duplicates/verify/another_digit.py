@@ -54,10 +54,10 @@ _DRAWN, _AMONG_MOST, _EACH = 0.4, 0.8, 0.06
 # How many pixels of strokes both have beside it for one that differs, and how steep their edges are in parts of the
 # contrast that the words have to what they hide.
 _BESIDE, _STEEP = 1.0, 0.4
-# Of a digit that only has strokes more than another one, as an 8 has than a 3, more is asked: it stands alone, and is
-# no wider than a digit; so many pixels and grey levels; the steepness; the share of it that strokes of both touch; and
-# how even these are.
-_ALONE, _WIDE = 1, 1.3
+# Of a digit that only has strokes more than another one, as an 8 has than a 3, more is asked: no other spot is large,
+# and it is no wider than a digit; so many pixels and grey levels; the steepness; the share of it that strokes of both
+# touch; and how even these are.
+_LARGE, _WIDE = 200, 1.3
 _MORE, _CONTRAST, _STEEPER, _TOUCHED, _EVEN = 28, 40.0, 0.75, 0.15, 4.0
 _DIFFERS = 28.0
 _FITS, _SAMPLES = 3, 40_000
@@ -86,9 +86,9 @@ def say_another_digit(views: tuple[View, View], seen: Evidence, in_full: Callabl
         np.asarray(in_full(0)), np.ascontiguousarray(turned(np.asarray(in_full(1)), seen.orientation))
     )
     spots = [] if pair is None else list(_spots(pair))
-    return pair is not None and any(
-        _is_another_digit(pair, *spot, is_alone=len(spots) <= _ALONE) for spot in spots
-    )
+    # Next to a digit, noise may leave some pixels elsewhere.
+    is_alone = sum(int(spot.sum()) >= _LARGE for spot, _, _ in spots) == 1
+    return pair is not None and any(_is_another_digit(pair, *spot, is_alone=is_alone) for spot in spots)
 
 
 def _may_differ(views: tuple[View, View], seen: Evidence) -> bool:
