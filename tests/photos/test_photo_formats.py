@@ -215,7 +215,10 @@ def test_colours_stored_by_another_profile_come_back_and_are_reduced_first(kind)
 
 def test_an_srgb_profile_changes_no_pixel_and_a_damaged_one_costs_nothing():
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    for profile in (srgb, b"no profile", srgb[:200]):
+    without_colours = bytearray(srgb)
+    at = int.from_bytes(srgb[srgb.index(b"rXYZ") + 4 :][:4], "big")
+    without_colours[at + 8 : at + 20] = struct.pack(">3i", -(1 << 31), 0, 0)
+    for profile in (srgb, b"no profile", srgb[:200], bytes(without_colours)):
         seen = parse_photo(encoded("PNG", icc_profile=profile), name="it").pixels()
         assert np.array_equal(np.asarray(seen), np.asarray(scene()))
 

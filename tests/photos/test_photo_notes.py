@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from vitsearch.decoding.decoders import Decoders
 from vitsearch.errors import UnreadablePhoto
 from vitsearch.photos.facts import date_in_name
+from vitsearch.photos.iso_media import with_one_association_box
 from vitsearch.photos.photo import parse_photo, read_photo
 from vitsearch.space import Preprocessing
 
@@ -397,3 +398,43 @@ def test_a_search_for_a_closed_standard_input_says_so():
     )
     assert done.returncode == 2
     assert "standard input, and that is closed" in done.stderr
+
+
+def with_an_association_box_for_each_item(data):
+    """An AVIF as early encoders wrote it: the box that gives properties to items comes once for each item."""
+    at = data.index(b"ipma") - 4
+    size, count = int.from_bytes(data[at : at + 4], "big"), int.from_bytes(data[at + 12 : at + 16], "big")
+    split, entry = b"", at + 16
+    for _ in range(count):
+        stop = entry + 3 + data[entry + 2]
+        split += (
+            (16 + stop - entry).to_bytes(4, "big") + data[at + 4 : at + 12] + b"\0\0\0\1" + data[entry:stop]
+        )
+        entry = stop
+    more = len(split) - size
+    changed = bytearray(data[:at] + split + data[at + size :])
+    for name in (b"meta", b"iprp"):
+        place = changed.index(name) - 4
+        grown = int.from_bytes(changed[place : place + 4], "big") + more
+        changed[place : place + 4] = grown.to_bytes(4, "big")
+    place = changed.index(b"iloc") + 4
+    assert changed[place : place + 6] == b"\0\0\0\0\x44\0"
+    for item in range(int.from_bytes(changed[place + 6 : place + 8], "big")):
+        offset = place + 8 + 14 * item + 6
+        moved = int.from_bytes(changed[offset : offset + 4], "big") + more
+        changed[offset : offset + 4] = moved.to_bytes(4, "big")
+    return bytes(changed)
+
+
+def test_an_avif_of_an_early_encoder_is_read_with_its_transparency():
+    drawing = Image.new("RGBA", (64, 48), (200, 30, 30, 255))
+    drawing.paste((0, 0, 0, 0), (0, 0, 32, 48))
+    data = encoded("AVIF", drawing, quality=90)
+    early = with_an_association_box_for_each_item(data)
+    with pytest.raises(UnidentifiedImageError):
+        Image.open(io.BytesIO(early))
+    left, right = (parse_photo(one, name="it").pixels() for one in (early, data))
+    assert left.tobytes() == right.tobytes()
+    assert left.getpixel((5, 5)) == (255, 255, 255)
+    # A file that is right is not touched.
+    assert with_one_association_box(data) is data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 # A profile that changes no colour by more than this is sRGB in other words.
 _SAME = 2
 _PROBE_STEPS = 9
+# Where a profile's table of tags is, and how many are looked at; X, Y and Z of its white, and how far off it may be.
+_ICC_TABLE_AT, _MOST_ICC_TAGS = 128, 100
+_WHITE, _WHITE_OFF = (0.9642, 1.0, 0.8249), 0.25
 # What scanners and microscopes with converters of 10 and 12 bits leave in files of 16 bits.
 _DEPTHS = (1023, 4095)
 
@@ -76,6 +80,8 @@ def _transform(profile: bytes | None, mode: str) -> ImageCmsTransform | None:
     """Return the way from a profile to sRGB, or None where it is damaged, not for such images, or changes nothing."""
     from PIL import ImageCms
 
+    if profile is not None and not _has_white(profile):
+        return None
     try:
         source = (
             ImageCms.createProfile("LAB")
@@ -93,6 +99,24 @@ def _transform(profile: bytes | None, mode: str) -> ImageCmsTransform | None:
         return transform if mode in ("CMYK", "LAB") or _changes_colours(transform, mode) else None
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return None
+
+
+def _has_white(profile: bytes) -> bool:
+    """Whether the primaries of a profile, if it has three, add up to about its white, D50 (ICC.1:2022, 8.3.2).
+
+    Others are no colours of anything; LittleCMS follows them into noise.
+    """
+    at, primaries = _ICC_TABLE_AT, []
+    for _ in range(min(int.from_bytes(profile[at : at + 4], "big"), _MOST_ICC_TAGS)):
+        name, place = profile[at + 4 : at + 8], int.from_bytes(profile[at + 8 : at + 12], "big")
+        body = profile[place : place + 20]
+        if name in (b"rXYZ", b"gXYZ", b"bXYZ") and len(body) == 20:
+            primaries.append(struct.unpack(">3i", body[8:]))
+        at += 12
+    if len(primaries) != 3:
+        return True
+    white = [sum(values) / 65536 for values in zip(*primaries, strict=True)]
+    return all(abs(mine - right) < _WHITE_OFF for mine, right in zip(white, _WHITE, strict=True))
 
 
 def _changes_colours(transform: ImageCmsTransform, mode: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -330,3 +331,42 @@ def _associated(view: memoryview, item: int) -> list[int]:
             ]
         at += count * step
     return numbers
+
+
+def with_one_association_box(data: bytes) -> bytes:
+    """Join the boxes that give properties to items, where there are several of one kind (ISO/IEC 23008-12, 9.3.1).
+
+    Early encoders of AVIF wrote one for each item, and libavif refuses such files. No byte of the image moves: what is
+    left over becomes a property without a meaning, behind the others.
+    """
+    view = memoryview(data)
+    try:
+        properties, *places = _property_boxes(view)
+    except ValueError:
+        return data
+    kinds = {bytes(view[at : at + 4]) for at, _ in places}
+    follow = all(stop + 8 == at for (_, stop), (at, _) in pairwise((properties, *places)))
+    if len(places) < 2 or len(kinds) > 1 or not follow:
+        return data
+    count = sum(int.from_bytes(view[at + 4 : at + 8], "big") for at, _ in places)
+    entries = b"".join(bytes(view[at + 8 : stop]) for at, stop in places)
+    joined = _box(b"ipma", kinds.pop() + count.to_bytes(4, "big") + entries)
+    (start, stop), end = properties, places[-1][1]
+    left = _box(b"free", bytes(end - stop - len(joined) - 8))
+    return data[: start - 8] + _box(b"ipco", data[start:stop] + left) + joined + data[end:]
+
+
+def _box(name: bytes, body: bytes) -> bytes:
+    return (len(body) + 8).to_bytes(4, "big") + name + body
+
+
+def _property_boxes(view: memoryview) -> list[tuple[int, int]]:
+    """Where the properties of items are, and the boxes that give them to items. Raises `ValueError` without any."""
+    for name, start, end in boxes(view, 0, len(view)):
+        if name == b"meta":
+            for kind, at, stop in boxes(view, start + 4, end):
+                if kind == b"iprp":
+                    found = list(boxes(view, at, stop))
+                    if [inner for inner, _, _ in found] == [b"ipco", *[b"ipma"] * (len(found) - 1)]:
+                        return [(one, last) for _, one, last in found]
+    raise ValueError("no properties of items")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from vitsearch.photos.code_points import SignalledColours
 from vitsearch.photos.containers import png_colours
 from vitsearch.photos.formats import Container, Decoder
-from vitsearch.photos.iso_media import code_points, what_is_missing
+from vitsearch.photos.iso_media import code_points, what_is_missing, with_one_association_box
 from vitsearch.photos.pictures import NotDecodable, PillowPicture
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ def open_picture(data: bytes, format_: Format) -> Picture:
         return Jpeg2000Picture(data)
     if format_.container is Container.ITEMS and (missing := what_is_missing(data)):
         raise NotDecodable(f"it is truncated ({missing})")
+    if format_.name == "AVIF":
+        data = with_one_association_box(data)
     if format_.container is Container.PSD:
         from vitsearch.photos.psd import PsdPicture, has_palette
 
