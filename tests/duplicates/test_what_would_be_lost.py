@@ -143,6 +143,16 @@ def test_what_somebody_wrote_into_a_file_is_not_lost_with_it(tmp_path, picture, 
     assert "noted by somebody" not in going()
 
 
+def test_a_cameras_file_does_not_go_for_the_panorama_that_was_made_of_it(tmp_path, picture, going):
+    picture.save(
+        tmp_path / "photos/panorama.jpg", quality=95, exif=notes(camera=False, software="Hugin 2020.0")
+    )
+    width, height = picture.size
+    part = picture.crop((width // 5, 0, width * 4 // 5, height))
+    part.save(tmp_path / "photos/original.jpg", quality=95, exif=notes())
+    assert going() == set()
+
+
 def test_a_copy_without_anything_of_its_own_goes(tmp_path, picture, going):
     picture.save(tmp_path / "photos/original.jpg", quality=95, exif=notes(place=True, lens=True))
     reduced(picture).save(tmp_path / "photos/copy.jpg", quality=70)

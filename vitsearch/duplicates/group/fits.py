@@ -47,9 +47,7 @@ def what_is_lost(keep: Candidate, file: Candidate, seen: Evidence | None) -> str
     held = _contents_lost(keep, file)
     if held is not None:
         return held
-    # Of a crop that says more of the camera than the whole, the picture is what counts.
-    is_whole = seen is None or seen.of_first >= _SAME_FRAME
-    noted = _notes_lost(keep, file, with_cameras=is_whole)
+    noted = _notes_lost(keep, file, is_whole=seen is None or seen.of_first >= _SAME_FRAME)
     if noted is not None or seen is None:
         return noted
     shown = _better_shown(keep, file)
@@ -115,13 +113,18 @@ def _was_saved_better(keep: Candidate, file: Candidate) -> bool:
     return is_as_large and file.quality > keep.quality + _CLEARLY_BETTER
 
 
-def _notes_lost(keep: Candidate, file: Candidate, *, with_cameras: bool) -> str | None:
-    """Say what a file notes, by itself, that the one that stays does not."""
-    if with_cameras and file.camera is not None and keep.camera is None:
+def _notes_lost(keep: Candidate, file: Candidate, *, is_whole: bool) -> str | None:
+    """Say what a file notes, by itself, that the one that stays does not.
+
+    Of a crop that says more of the camera than the whole, the picture is what counts. Where the whole names the program
+    that made it, it may be a panorama or a collage, and the camera's file a part of it.
+    """
+    was_put_together = keep.software is not None or bool(keep.details.programs)
+    if (is_whole or was_put_together) and file.camera is not None and keep.camera is None:
         return "it has the camera's own data, which the other one lacks"
-    if with_cameras and file.taken is not None and keep.taken is None:
+    if is_whole and file.taken is not None and keep.taken is None:
         return "it has a capture date, which the other one lacks"
-    if with_cameras and file.located and not keep.located:
+    if is_whole and file.located and not keep.located:
         return "it says where it was taken, which the other one does not"
     if file.caption is not None and file.caption != keep.caption:
         return "it has a caption of its own"
