@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 from click.testing import CliRunner
-from PIL import Image
+from PIL import Image, ImageEnhance
 
 from tests.support.mean_colour import MeanColour
 from tests.support.mounts import Mounts
@@ -84,6 +84,24 @@ def test_a_photo_of_which_the_library_has_a_poorer_copy_only_is_to_be_taken(
     shutil.copy(CAT, photos / "cat.jpg")
     library.index([photos])
     assert not compare_folder(library, card).better
+
+
+def test_an_edit_on_the_card_is_to_be_taken_and_a_copy_of_the_librarys_own_edit_is_not(
+    library, photos, tmp_path
+):
+    edits, exif = tmp_path / "edits", Image.Exif()
+    edits.mkdir()
+    exif[0x0131] = "Adobe Photoshop Lightroom Classic 12.0"
+    with Image.open(CAT) as image:
+        image.convert("RGB").save(photos / "cat.jpg", quality=92)
+        edited = ImageEnhance.Color(image.convert("RGB")).enhance(1.6)
+    edited.save(edits / "cat-Edit.jpg", quality=92, exif=exif)
+    library.index([photos])
+    (cat,) = compare_folder(library, edits).files
+    assert (cat.tier, cat.better) == ("near", "an edit: saved by Adobe Photoshop Lightroom Classic 12.0")
+    edited.save(photos / "cat-Edit.jpg", quality=90, exif=exif)
+    library.index([photos])
+    assert not compare_folder(library, edits).better
 
 
 def test_a_poorer_file_on_the_card_is_not_to_be_taken(library, photos, card):

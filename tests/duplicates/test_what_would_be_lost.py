@@ -153,6 +153,15 @@ def test_a_cameras_file_does_not_go_for_the_panorama_that_was_made_of_it(tmp_pat
     assert going() == set()
 
 
+def test_a_photo_without_notes_does_not_go_for_the_edit_that_was_made_of_it(tmp_path, picture, going):
+    picture.save(tmp_path / "photos/original.jpg", quality=92)
+    ImageEnhance.Color(picture).enhance(1.5).save(
+        tmp_path / "photos/edit.jpg", quality=92, exif=notes(software="Snapseed 2.0")
+    )
+    picture.save(tmp_path / "photos/sent.jpg", quality=60)
+    assert going() == {"sent"}
+
+
 def test_a_copy_without_anything_of_its_own_goes(tmp_path, picture, going):
     picture.save(tmp_path / "photos/original.jpg", quality=95, exif=notes(place=True, lens=True))
     reduced(picture).save(tmp_path / "photos/copy.jpg", quality=70)

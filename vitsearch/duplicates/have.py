@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vitsearch.duplicates.group.describe import described
+from vitsearch.duplicates.group.edits import why_made_by_hand
 from vitsearch.duplicates.group.fits import what_is_lost
 from vitsearch.duplicates.group.keep import Candidate, why_better
 from vitsearch.duplicates.propose.candidates import (
@@ -17,6 +18,7 @@ from vitsearch.duplicates.propose.candidates import (
     nearest_by_embedding,
 )
 from vitsearch.duplicates.tables import files_of, hashes_of, present_photos
+from vitsearch.duplicates.verify.altered import is_visibly_changed
 from vitsearch.duplicates.verify.verifier import Verifier, verifying_threads
 from vitsearch.duplicates.verify.words import IDENTICAL
 from vitsearch.errors import UnreadablePhoto
@@ -285,6 +287,9 @@ def _why_worth_more(mine: Candidate, other: Candidate, link: Link) -> str:
     seen = link.evidence
     if seen is not None and link.first != other.photo:
         seen = seen.turned_round()
+    edited = why_made_by_hand(mine)
+    if edited and seen is not None and is_visibly_changed(seen) and not why_made_by_hand(other):
+        return f"an edit: {edited}"
     return what_is_lost(other, mine, seen) or why_better(mine, other) or ""
 
 

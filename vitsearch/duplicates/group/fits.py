@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from vitsearch.duplicates.group.edits import why_made_by_hand
+
 if TYPE_CHECKING:
     from vitsearch.duplicates.group.keep import Candidate
     from vitsearch.duplicates.verify.evidence import Evidence
@@ -53,6 +55,8 @@ def what_is_lost(keep: Candidate, file: Candidate, seen: Evidence | None) -> str
     shown = _better_shown(keep, file)
     if shown is not None:
         return shown
+    if seen.altered and why_made_by_hand(keep) and not why_made_by_hand(file):
+        return "the other one is an edit of it"
     if seen.each_shows_more:
         return "it shows more of the scene"
     if seen.beyond_second > (_BEYOND_SEAM if seen.seam_second else _BEYOND):
