@@ -151,7 +151,8 @@ def report_to(trace: int) -> None:
     """Write down what a progress bar would show, and how many photos the model was given."""
     from vitsearch.backbones.openvino_runtime import OpenVINOBackbone
 
-    modules = [importlib.import_module(f"vitsearch.cli.{name}") for name in ("index", "heads")]
+    names = ("index", "heads_improve", "heads_make", "heads_manage")
+    modules = [importlib.import_module(f"vitsearch.cli.{name}") for name in names]
 
     @contextmanager
     def progress_bar(*, quiet):
