@@ -162,6 +162,18 @@ def test_a_photo_without_notes_does_not_go_for_the_edit_that_was_made_of_it(tmp_
     assert going() == {"sent"}
 
 
+@pytest.mark.parametrize("sample", ["animals/bird-4.jpg", "travel/pyramid-4.jpg"])
+def test_an_even_sky_is_no_border_that_makes_the_original_smaller_than_a_noisy_copy(tmp_path, going, sample):
+    """The codec's noise told the sky of the copy from a border, and that of the cleaner original was taken for one."""
+    with Image.open(SAMPLES / sample) as image:
+        part = image.convert("RGB").crop((0, 0, image.width // 3, image.height))
+    part.thumbnail((320, 320))
+    part.save(tmp_path / "photos/original.jpg", quality=92)
+    with Image.open(tmp_path / "photos/original.jpg") as image:
+        image.save(tmp_path / "photos/copy.jpg", quality=60)
+    assert going() == {"copy"}
+
+
 def test_a_copy_without_anything_of_its_own_goes(tmp_path, picture, going):
     picture.save(tmp_path / "photos/original.jpg", quality=95, exif=notes(place=True, lens=True))
     reduced(picture).save(tmp_path / "photos/copy.jpg", quality=70)

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from vitsearch.duplicates.group.edits import why_made_by_hand
+from vitsearch.duplicates.verify.words import SAME_PIXELS
 
 if TYPE_CHECKING:
     from vitsearch.duplicates.group.keep import Candidate
@@ -52,6 +53,8 @@ def what_is_lost(keep: Candidate, file: Candidate, seen: Evidence | None) -> str
     noted = _notes_lost(keep, file, is_whole=seen is None or seen.of_first >= _SAME_FRAME)
     if noted is not None or seen is None:
         return noted
+    if seen.transform == SAME_PIXELS:
+        return None
     shown = _better_shown(keep, file)
     if shown is not None:
         return shown

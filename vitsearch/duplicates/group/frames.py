@@ -26,7 +26,8 @@ def with_frames(files: Sequence[Candidate], pairs: Iterable[Seen]) -> list[Candi
 
     `pairs`: ids of photos that show the same shot, and what was seen of them.
     """
-    shares: dict[int, float] = {}
+    filled: dict[int, float] = {}
+    within: dict[int, float] = {}
     made_again = {file.photo for file in files if file.saved_again}
     added: set[int] = set()
     for first, second, seen in pairs:
@@ -35,13 +36,22 @@ def with_frames(files: Sequence[Candidate], pairs: Iterable[Seen]) -> list[Candi
             # Nothing was drawn over the one that the other was made from: something hides a part of it there.
             other = second if overlaid == first else first
             added.add(other if other in made_again and overlaid not in made_again else overlaid)
+        is_one_frame = min(seen.of_first, seen.of_second) >= _WHOLE
         for photo, one in ((first, seen), (second, seen.turned_round())):
-            framed = one.seam_first and one.of_first < _WHOLE <= one.of_second
-            share = min(one.content_first, one.of_first) if framed else one.content_first
-            shares[photo] = min(share, shares.get(photo, share))
-            if framed:
+            # An even sky at the edge is no border where the noise of a copy shows that it is none.
+            content = max(one.content_first, one.content_second if is_one_frame else 0.0)
+            filled[photo] = max(content, filled.get(photo, 0.0))
+            if one.seam_first and one.of_first < _WHOLE <= one.of_second:
+                within[photo] = min(one.of_first, within.get(photo, 1.0))
                 added.add(photo)
-    return [replace(file, share=shares.get(file.photo, 1.0), added=file.photo in added) for file in files]
+    return [
+        replace(
+            file,
+            share=min(filled.get(file.photo, 1.0), within.get(file.photo, 1.0)),
+            added=file.photo in added,
+        )
+        for file in files
+    ]
 
 
 def larger_frames(pairs: Iterable[Seen], places: Mapping[int, Sequence[Candidate]]) -> dict[int, set[int]]:

@@ -19,6 +19,7 @@ from vitsearch.duplicates.verify.fine_detail import why_only_alike
 from vitsearch.duplicates.verify.geometric import GeometricVerifier
 from vitsearch.duplicates.verify.outputs import IN_WORDS, Output, are_two_outputs
 from vitsearch.duplicates.verify.views import SHORT_SIDE
+from vitsearch.duplicates.verify.words import SAME_PIXELS
 from vitsearch.errors import UnreadablePhoto
 from vitsearch.photos.formats import RAW_EXTENSIONS
 from vitsearch.photos.perceptual_hash import distances, unpacked
@@ -126,7 +127,7 @@ class Verifier:
             return None
         try:
             if self._same_pixels(first, second, one, two):
-                evidence = Evidence(cosine, 0, 0, 1.0, 1.0, 1.0, 1.0, transform="same pixels")
+                evidence = Evidence(cosine, 0, 0, 1.0, 1.0, 1.0, 1.0, transform=SAME_PIXELS)
                 return Link(first, second, "pixels", 1.0, evidence)
             apart = moments_apart(one.taken, two.taken) if one.camera == two.camera else None
             at_one_moment = apart is not None and apart <= BURST_SECONDS

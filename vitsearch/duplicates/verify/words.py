@@ -20,6 +20,8 @@ _PLAIN = 1.03
 _LIGHTER, _CONTRAST = 12.0, 1.25
 _WHITE, _BLACK = 215, 40
 _SMALLER, _LARGER = 0.95, 1.05
+SAME_PIXELS = "same pixels"
+"""What is said of two files that show the same picture, number for number."""
 IDENTICAL = "identical"
 """What is said of a copy in which nothing was done to the picture: it may be smaller, or saved again."""
 _ADDED_TO_IDENTICAL = ("with a ", "with something ")
