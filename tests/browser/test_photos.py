@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,8 +49,16 @@ def tiles(page: Page) -> list[WebElement]:
 def rectangles(page: Page, selector: str) -> list[dict[str, float]]:
     script = """return [...document.querySelectorAll(arguments[0])].filter((one) => one.checkVisibility())
         .map((one) => one.getBoundingClientRect().toJSON())"""
-    found: list[dict[str, float]] = page.driver.execute_script(script, selector)
+    found: list[dict[str, float]] = []
+    until = time.monotonic() + 10
+    # The page draws its grid anew when it learns of photos: for a moment nothing may be there.
+    while not found and time.monotonic() < until:
+        found = page.driver.execute_script(script, selector)
     return found
+
+
+def tallest(page: Page) -> float:
+    return max(one["bottom"] - one["top"] for one in rectangles(page, ".tile > a"))
 
 
 def apart(one: dict[str, float], other: dict[str, float]) -> bool:
@@ -107,18 +116,17 @@ def test_photos_without_a_date_stand_apart_by_the_time_of_their_files(page: Page
 
 def test_the_size_of_photos_is_chosen_and_kept(page: Page):
     page.show("/")
-    before = max(one["bottom"] - one["top"] for one in rectangles(page, ".tile > a"))
+    before = tallest(page)
     page.driver.execute_script(
         "const field = arguments[0]; field.value = field.max; field.dispatchEvent(new Event('input'))",
         page.one('input[aria-label="Size of the photos"]'),
     )
-    after = max(one["bottom"] - one["top"] for one in rectangles(page, ".tile > a"))
-    assert after > before * 1.3
+    page.until(lambda: tallest(page) > before * 1.3, "larger photos")
+    page.still()
+    after = tallest(page)
     page.driver.refresh()
     tiles(page)
-    assert max(one["bottom"] - one["top"] for one in rectangles(page, ".tile > a")) == pytest.approx(
-        after, rel=0.1
-    )
+    page.until(lambda: tallest(page) == pytest.approx(after, rel=0.1), "photos as large as before")
 
 
 def test_the_name_and_the_date_come_on_hover(page: Page):
